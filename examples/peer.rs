@@ -1,0 +1,238 @@
+//! A peer for measuring, with the commands and printed lines of the reference's benchmark peers, so that either side can be swapped.
+//!
+//! ```text
+//! peer testnet N                                     prints its bootstrap address, stays up
+//! peer server BOOTSTRAP echo|sink|idle [SEEDBYTE]    prints its key; SIGUSR2 prints connections, memory, processor time
+//! peer client BOOTSTRAP KEY connect N                median time to open, and of the first echo
+//! peer client BOOTSTRAP KEY rate N                   connections per second, 32 at once
+//! peer client BOOTSTRAP KEY stream N                 N megabytes one way on one connection
+//! peer client BOOTSTRAP KEY idle N                   N connections held open
+//! ```
+
+#![allow(clippy::print_stdout, clippy::unwrap_used)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use hyperprofile::api::Mode;
+use hyperprofile::{Connection, Dht, KeyPair, PublicKey, Testnet};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match *arguments {
+        ["testnet", size] => testnet(size.parse()?).await,
+        ["server", bootstrap, mode] => server(bootstrap, mode, 9).await,
+        ["server", bootstrap, mode, seed] => server(bootstrap, mode, seed.parse()?).await,
+        ["client", bootstrap, key, what, count] => {
+            client(bootstrap, key.parse()?, what, count.parse()?).await
+        }
+        _ => Err("usage: peer testnet N | server BOOTSTRAP echo|sink|idle [SEEDBYTE] | client BOOTSTRAP KEY connect|rate|stream|idle N".into()),
+    }
+}
+
+async fn testnet(size: usize) -> Result<()> {
+    let testnet = Testnet::new(size).await?;
+    println!("bootstrap {}", testnet.bootstrap().concat());
+    std::future::pending().await
+}
+
+async fn server(bootstrap: &str, mode: &str, seed: u8) -> Result<()> {
+    let dht = node(bootstrap).await?;
+    let server = dht.listen(&KeyPair::from_seed(&[seed; 32])).await?;
+    println!("key {}", server.public_key().to_hex());
+    let connections = Arc::new(AtomicU64::new(0));
+    tokio::spawn(report_on_signal(Arc::clone(&connections)));
+    while let Some(connection) = server.accept().await {
+        let connections = Arc::clone(&connections);
+        let mode = mode.to_owned();
+        tokio::spawn(async move {
+            connections.fetch_add(1, Ordering::Relaxed);
+            // A client may leave as it likes.
+            let _ = serve(connection, &mode).await;
+            connections.fetch_sub(1, Ordering::Relaxed);
+        });
+    }
+    Ok(())
+}
+
+async fn serve(mut connection: Connection, mode: &str) -> Result<()> {
+    match mode {
+        "echo" => {
+            let mut buffer = Vec::with_capacity(64 * 1024);
+            while connection.read_buf(&mut buffer).await? > 0 {
+                connection.write_all(&buffer).await?;
+                buffer.clear();
+            }
+        }
+        "sink" => {
+            let mut buffer = vec![0; 256 * 1024];
+            let (mut bytes, mut start) = (0, None);
+            loop {
+                let length = connection.read(&mut buffer).await?;
+                let start = *start.get_or_insert_with(Instant::now);
+                if length == 0 {
+                    let rate = bytes as f64 / start.elapsed().as_secs_f64() / 1e6;
+                    println!("sink {bytes} bytes {rate:.1} MB/s");
+                    break;
+                }
+                bytes += length;
+            }
+            connection.shutdown().await?;
+        }
+        // No buffer while nothing comes.
+        _ => while connection.read_message().await?.is_some() {},
+    }
+    connection.closed().await?;
+    Ok(())
+}
+
+async fn client(bootstrap: &str, key: PublicKey, what: &str, count: usize) -> Result<()> {
+    let dht = node(bootstrap).await?;
+    match what {
+        "connect" => connect(&dht, key, count).await?,
+        "stream" => stream(&dht, key, count).await?,
+        "rate" => rate(&dht, key, count, false).await.map(drop)?,
+        "idle" => {
+            let _connections = rate(&dht, key, count, true).await?;
+            std::future::pending().await
+        }
+        _ => return Err(format!("what is {what}?").into()),
+    }
+    dht.close().await;
+    Ok(())
+}
+
+async fn connect(dht: &Dht, key: PublicKey, count: usize) -> Result<()> {
+    let (mut opens, mut echoes, mut totals) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..count {
+        let identity = KeyPair::generate();
+        let start = Instant::now();
+        let mut connection = dht.connect(&key).key_pair(&identity).await?;
+        let open = start.elapsed();
+        connection.write_all(b"x").await?;
+        connection.read_u8().await?;
+        let total = start.elapsed();
+        opens.push(open);
+        echoes.push(total - open);
+        totals.push(total);
+    }
+    println!(
+        "connect median {:.2} ms, first byte echo median {:.2} ms, together {:.2} ms",
+        median(opens),
+        median(echoes),
+        median(totals)
+    );
+    Ok(())
+}
+
+async fn stream(dht: &Dht, key: PublicKey, megabytes: usize) -> Result<()> {
+    let mut connection = dht.connect(&key).await?;
+    let chunk = vec![1; 64 * 1024];
+    let mut left = megabytes * 1_000_000;
+    let start = Instant::now();
+    while left > 0 {
+        connection.write_all(&chunk).await?;
+        left = left.saturating_sub(chunk.len());
+    }
+    connection.shutdown().await?;
+    connection.closed().await?;
+    let rate = megabytes as f64 / start.elapsed().as_secs_f64();
+    let cpu = processor_time().as_secs_f64();
+    println!("stream {megabytes} MB {rate:.1} MB/s; client cpu {cpu:.2} s");
+    Ok(())
+}
+
+async fn rate(dht: &Dht, key: PublicKey, count: usize, keep: bool) -> Result<Vec<Connection>> {
+    let started = Arc::new(AtomicU64::new(0));
+    let start = Instant::now();
+    let workers: Vec<_> = (0..32)
+        .map(|_| {
+            let (dht, started) = (dht.clone(), Arc::clone(&started));
+            tokio::spawn(async move {
+                let (mut kept, mut failed) = (Vec::new(), 0);
+                while started.fetch_add(1, Ordering::Relaxed) < count as u64 {
+                    match dht.connect(&key).key_pair(&KeyPair::generate()).await {
+                        Ok(connection) => kept.extend(keep.then_some(connection)),
+                        Err(_) => failed += 1,
+                    }
+                }
+                (kept, failed)
+            })
+        })
+        .collect();
+    let (mut kept, mut failed) = (Vec::new(), 0);
+    for worker in workers {
+        let (connections, failures) = worker.await?;
+        kept.extend(connections);
+        failed += failures;
+    }
+    let rate = count as f64 / start.elapsed().as_secs_f64();
+    let memory = resident() as f64 / 1e6;
+    println!("rate {rate:.1} connects/s, {failed} failed, rss {memory:.1} MB");
+    Ok(kept)
+}
+
+async fn node(bootstrap: &str) -> Result<Dht> {
+    let dht = Dht::builder()
+        .bootstrap([bootstrap])
+        .bind("127.0.0.1:0")
+        .mode(Mode::Ephemeral)
+        .spawn()
+        .await?;
+    dht.bootstrapped().await?;
+    Ok(dht)
+}
+
+fn median(mut times: Vec<Duration>) -> f64 {
+    times.sort_unstable();
+    times
+        .get(times.len() / 2)
+        .map_or(0.0, |time| time.as_secs_f64() * 1e3)
+}
+
+#[cfg(unix)]
+async fn report_on_signal(connections: Arc<AtomicU64>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut signals) = signal(SignalKind::user_defined2()) else {
+        return;
+    };
+    while signals.recv().await.is_some() {
+        println!(
+            "conns {} rss {:.1} MB cpu {}",
+            connections.load(Ordering::Relaxed),
+            resident() as f64 / 1e6,
+            processor_time().as_secs_f64()
+        );
+    }
+}
+
+#[cfg(not(unix))]
+async fn report_on_signal(_connections: Arc<AtomicU64>) {}
+
+/// Returns the bytes of memory in use, as Linux tells them.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = status
+        .split(' ')
+        .nth(1)
+        .and_then(|pages| pages.parse().ok());
+    pages.unwrap_or(0_u64) * 4096
+}
+
+/// Returns the processor time used so far, as Linux tells it in hundredths of a second.
+fn processor_time() -> Duration {
+    let status = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = status.rsplit(')').next().unwrap_or_default().split(' ');
+    let ticks: u64 = fields
+        .skip(12)
+        .take(2)
+        .filter_map(|ticks| ticks.parse::<u64>().ok())
+        .sum();
+    Duration::from_millis(ticks * 10)
+}

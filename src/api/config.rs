@@ -1,0 +1,261 @@
+//! How a node is set up: the builder, its defaults and its limits.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::{Duration, SystemTime};
+
+use rand::RngCore;
+
+use super::{Dht, SpawnError};
+use crate::net::{Entry, Settings};
+use crate::{connect, dht};
+
+/// Bootstrap nodes of the public HyperDHT, as the reference ships them.
+pub const DEFAULT_BOOTSTRAP: [&str; 3] = [
+    "88.99.3.86@node1.hyperdht.org:49737",
+    "142.93.90.113@node2.hyperdht.org:49737",
+    "138.68.147.8@node3.hyperdht.org:49737",
+];
+
+/// Longer times than this come to the same, and a clock has an end.
+pub(super) const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Whether a node serves others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Starts as a client and becomes a full node once it has been reachable for a while.
+    #[default]
+    Adaptive,
+    /// Stays a client.
+    Ephemeral,
+    /// Becomes a full node while it bootstraps, or never.
+    Persistent,
+}
+
+/// Bounds on what strangers can make a node keep. Every field has a default that suits a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Accepted connections that wait in [`Server::accept`](super::Server::accept), per server; further ones are refused.
+    pub backlog: usize,
+    /// Handshakes answered whose stream has not been seen yet, per node.
+    pub half_open: usize,
+    /// Accepted streams on which nothing has decrypted yet, per node.
+    pub unproven: usize,
+    /// How long an accepted stream may stay unproven, a day at most.
+    pub unproven_for: Duration,
+    /// Handshakes whose cryptography runs at the same time, per node.
+    pub jobs: usize,
+    /// Servers of one node.
+    pub servers: usize,
+    /// The largest message that is received, in bytes.
+    pub message: usize,
+    /// Received datagrams that wait in [`Connection::recv_datagram`](super::Connection::recv_datagram), per connection; further ones are dropped.
+    pub datagrams: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            backlog: 1024,
+            half_open: 256,
+            unproven: 4096,
+            unproven_for: Duration::from_secs(15),
+            jobs: 64,
+            servers: 256,
+            message: 16_777_198,
+            datagrams: 128,
+        }
+    }
+}
+
+/// Sets up a [`Dht`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `spawn`"]
+pub struct DhtBuilder {
+    pub(crate) bootstrap: Vec<String>,
+    pub(crate) bind: String,
+    pub(crate) other_port: bool,
+    pub(crate) mode: Mode,
+    pub(crate) firewalled: bool,
+    pub(crate) public_ip: Option<Ipv4Addr>,
+    pub(crate) lan: bool,
+    pub(crate) limits: Limits,
+    pub(crate) seed: Option<[u8; 32]>,
+}
+
+impl Default for DhtBuilder {
+    fn default() -> Self {
+        Self {
+            bootstrap: DEFAULT_BOOTSTRAP.map(String::from).to_vec(),
+            bind: "0.0.0.0:49737".into(),
+            other_port: true,
+            mode: Mode::Adaptive,
+            firewalled: true,
+            public_ip: None,
+            lan: true,
+            limits: Limits::default(),
+            seed: None,
+        }
+    }
+}
+
+impl DhtBuilder {
+    /// Names the nodes to join through, each as `HOST:PORT` or `IP@HOST:PORT` (the address is tried first, the name resolved if it does not answer).
+    /// None at all makes the first node of a network of its own. The default is [`DEFAULT_BOOTSTRAP`].
+    pub fn bootstrap<I>(mut self, nodes: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.bootstrap = nodes.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Names the IPv4 address and port of the server socket. The default is `0.0.0.0:49737`; the four ports that follow are tried too, then any.
+    pub fn bind(mut self, address: impl Into<String>) -> Self {
+        self.bind = address.into();
+        self
+    }
+
+    /// Fails rather than taking another port than the one given to [`Self::bind`].
+    pub fn exact_port(mut self) -> Self {
+        self.other_port = false;
+        self
+    }
+
+    /// Chooses whether the node serves others. The default is [`Mode::Adaptive`].
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Tells whether the node sits behind a firewall, until it has found out by itself. The default is `true`.
+    pub fn firewalled(mut self, firewalled: bool) -> Self {
+        self.firewalled = firewalled;
+        self
+    }
+
+    /// Tells the address that others see, for hosts whose provider maps one public address to them.
+    pub fn public_ip(mut self, address: Ipv4Addr) -> Self {
+        self.public_ip = Some(address);
+        self
+    }
+
+    /// Tells whether peers of the same local network may meet by their local addresses. The default is `true`.
+    pub fn lan(mut self, lan: bool) -> Self {
+        self.lan = lan;
+        self
+    }
+
+    /// Sets the bounds on what strangers can make the node keep.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Makes the node's random choices follow from a seed, so that a run can be repeated. Only for tests.
+    pub fn seed(mut self, seed: [u8; 32]) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Binds the sockets and starts the node on the current tokio runtime. Joining the network goes on in the background.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError`] if an address makes no sense or the sockets can't be bound.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn spawn(self) -> Result<Dht, SpawnError> {
+        Dht::spawn(self)
+    }
+
+    pub(super) fn into_settings(self) -> Result<Settings, SpawnError> {
+        let bind: SocketAddrV4 = self
+            .bind
+            .parse()
+            .map_err(|_| SpawnError::Address { given: self.bind })?;
+        let entries = self
+            .bootstrap
+            .into_iter()
+            .map(|given| Entry::parse(&given).ok_or(SpawnError::Bootstrap { given }));
+        let bootstrap: Vec<Entry> = entries.collect::<Result<_, _>>()?;
+        // A name may lead anywhere, so it counts as public.
+        let private_network = bootstrap.iter().all(|entry| {
+            entry
+                .address()
+                .is_some_and(|address| address.ip().is_loopback() || address.ip().is_private())
+        });
+        let mut endpoint = connect::Config {
+            lan: self.lan,
+            ..connect::Config::default()
+        };
+        endpoint.limits.max_half_open = self.limits.half_open;
+        endpoint.limits.max_servers = self.limits.servers;
+        endpoint.dht = dht::Config {
+            bootstrap: bootstrap.iter().filter_map(Entry::address).collect(),
+            mode: match self.mode {
+                Mode::Adaptive => dht::Mode::Adaptive,
+                Mode::Ephemeral => dht::Mode::Ephemeral,
+                Mode::Persistent => dht::Mode::Persistent,
+            },
+            firewalled: self.firewalled,
+            public_address: self.public_ip.map(|ip| SocketAddrV4::new(ip, 0)),
+            private_network,
+            unix_time: SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default(),
+            ..dht::Config::default()
+        };
+        let seed = self.seed.unwrap_or_else(|| {
+            let mut seed = [0; 32];
+            rand::rngs::OsRng.fill_bytes(&mut seed);
+            seed
+        });
+        Ok(Settings {
+            bootstrap,
+            bind,
+            other_port: self.other_port,
+            endpoint,
+            seed,
+            backlog: self.limits.backlog,
+            unproven: self.limits.unproven,
+            unproven_for: self.limits.unproven_for.min(MAX_DURATION),
+            jobs: self.limits.jobs,
+            message: self.limits.message,
+            datagrams: self.limits.datagrams,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_addresses_that_make_no_sense() {
+        let refused = Dht::builder().bind("localhost").into_settings();
+        assert!(matches!(refused, Err(SpawnError::Address { given }) if given == "localhost"));
+        let refused = Dht::builder().bootstrap(["nowhere"]).into_settings();
+        assert!(matches!(refused, Err(SpawnError::Bootstrap { given }) if given == "nowhere"));
+    }
+
+    #[test]
+    fn the_public_bootstrap_nodes_read_and_make_a_public_network() {
+        let settings = Dht::builder()
+            .into_settings()
+            .expect("the defaults are valid");
+        assert_eq!(settings.bootstrap.len(), 3);
+        assert_eq!(settings.endpoint.dht.bootstrap.len(), 3);
+        assert!(!settings.endpoint.dht.private_network);
+    }
+
+    #[test]
+    fn loopback_or_nobody_makes_a_private_network() {
+        for nodes in [vec![], vec!["127.0.0.1:5"]] {
+            let settings = Dht::builder().bootstrap(nodes).into_settings();
+            let settings = settings.expect("valid");
+            assert!(settings.endpoint.dht.private_network);
+        }
+    }
+}

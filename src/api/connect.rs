@@ -1,0 +1,87 @@
+//! The builder of a connection.
+
+use std::future::{Future, IntoFuture};
+use std::net::SocketAddrV4;
+use std::pin::Pin;
+use std::time::Duration;
+
+use super::config::MAX_DURATION;
+use super::{ConnectError, Connection, Dht};
+use crate::connect::Dial;
+use crate::net::Command;
+use crate::{KeyPair, PublicKey};
+
+/// Connects to a server once awaited. Dropping it, or the future made from it, gives the attempt up.
+#[derive(Debug)]
+#[must_use = "nothing happens until this is awaited"]
+pub struct Connect {
+    dht: Dht,
+    server: PublicKey,
+    key_pair: Option<KeyPair>,
+    addresses: Vec<SocketAddrV4>,
+    timeout: Duration,
+}
+
+impl Connect {
+    pub(crate) fn new(dht: Dht, server: PublicKey) -> Self {
+        Self {
+            dht,
+            server,
+            key_pair: None,
+            addresses: Vec::new(),
+            timeout: Duration::from_secs(30),
+        }
+    }
+
+    /// Chooses our identity towards the server. The default is one that the node made up when it was spawned.
+    pub fn key_pair(mut self, key_pair: &KeyPair) -> Self {
+        self.key_pair = Some(key_pair.clone());
+        self
+    }
+
+    /// Names DHT nodes that probably know the server, as a connect address does; they are tried beside the lookup.
+    pub fn addresses(mut self, nodes: impl IntoIterator<Item = SocketAddrV4>) -> Self {
+        self.addresses.extend(nodes);
+        self
+    }
+
+    /// Limits how long the whole attempt may take, to a day at most. The default is 30 s.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout.min(MAX_DURATION);
+        self
+    }
+
+    async fn run(self) -> Result<Connection, ConnectError> {
+        let key_pair = self
+            .key_pair
+            .unwrap_or_else(|| self.dht.default_key_pair().clone());
+        let dial = Box::new(Dial {
+            remote: self.server,
+            key_pair,
+            nodes: self.addresses,
+            timeout: self.timeout,
+        });
+        let outcome = self
+            .dht
+            .ask(|token, answer| Command::Connect {
+                token,
+                dial,
+                answer,
+            })
+            .await;
+        match outcome {
+            Some(Ok(handle)) => Ok(Connection::new(handle)),
+            Some(Err((failure, report))) => Err(ConnectError::new(&self.server, failure, report)),
+            None => Err(ConnectError::Closed),
+        }
+    }
+}
+
+impl IntoFuture for Connect {
+    type Output = Result<Connection, ConnectError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}

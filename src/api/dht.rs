@@ -1,0 +1,269 @@
+//! A node of the HyperDHT as the user holds it.
+
+use std::net::SocketAddrV4;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::{BootstrapError, Connect, DhtBuilder, Listen, QueryError, SpawnError, Stats};
+use crate::net::{self, BootstrapState, Command, Query, QueryFailure, Started, Token};
+use crate::{KeyPair, PublicKey};
+
+/// A node of the HyperDHT: connects to servers by their public key and lets others connect.
+///
+/// Clones share the node. It runs until [`Self::close`], or until the last clone and everything made by it (servers, connections) are dropped.
+#[derive(Clone, Debug)]
+pub struct Dht {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    node: Started,
+    key_pair: KeyPair,
+    next_token: AtomicU64,
+}
+
+/// The end of bootstrapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Bootstrapped {
+    /// Nodes that answered. 0 only in the first node of a network of its own.
+    pub nodes: usize,
+}
+
+/// A record that a node of the DHT holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Found {
+    /// The node that answered.
+    pub from: SocketAddrV4,
+    /// Key of the peer that announced itself.
+    pub public_key: PublicKey,
+    /// Nodes through which the peer said that it can be reached.
+    pub relay_addresses: Vec<SocketAddrV4>,
+}
+
+impl Dht {
+    /// Starts to set up a node.
+    pub fn builder() -> DhtBuilder {
+        DhtBuilder::default()
+    }
+
+    pub(crate) fn spawn(builder: DhtBuilder) -> Result<Self, SpawnError> {
+        let settings = builder.into_settings()?;
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(SpawnError::NoRuntime);
+        }
+        let address = settings.bind;
+        let node = net::start(settings).map_err(|source| SpawnError::Bind { address, source })?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                node,
+                key_pair: KeyPair::generate(),
+                next_token: AtomicU64::new(0),
+            }),
+        })
+    }
+
+    /// Waits until the node has joined the network.
+    ///
+    /// # Errors
+    ///
+    /// [`BootstrapError::NoNetwork`] if no bootstrap node answered; the node keeps trying, and a later call may succeed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn bootstrapped(&self) -> Result<Bootstrapped, BootstrapError> {
+        let mut state = self.inner.node.bootstrap.clone();
+        let state = state
+            .wait_for(|state| *state != BootstrapState::Joining)
+            .await
+            .map_err(|_| BootstrapError::Closed)?;
+        match *state {
+            BootstrapState::Joined(nodes) => Ok(Bootstrapped { nodes }),
+            BootstrapState::Joining | BootstrapState::Unreachable => Err(BootstrapError::NoNetwork),
+        }
+    }
+
+    /// Starts to connect to a server; await the result.
+    pub fn connect(&self, server: &PublicKey) -> Connect {
+        Connect::new(self.clone(), *server)
+    }
+
+    /// Starts to listen with a key pair; await the result.
+    pub fn listen(&self, key_pair: &KeyPair) -> Listen {
+        Listen::new(self.clone(), key_pair.clone())
+    }
+
+    /// Asks the DHT for a server's records. Empty if no node knows it.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError`] if no node answered or the node has been closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropping the future ends the query.
+    pub async fn find_peer(&self, server: &PublicKey) -> Result<Vec<Found>, QueryError> {
+        let found = self.query(Query::FindPeer(*server)).await?;
+        Ok(Found::list(found))
+    }
+
+    /// Asks the DHT who has announced a topic.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError`] if no node answered or the node has been closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropping the future ends the query.
+    pub async fn lookup(&self, topic: [u8; 32]) -> Result<Vec<Found>, QueryError> {
+        let found = self.query(Query::Lookup(topic)).await?;
+        Ok(Found::list(found))
+    }
+
+    /// Announces a key under a topic on the nodes closest to it and returns how many took it. Lasts about 20 minutes.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError`] if no node answered or took the record, or the node has been closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the query; some nodes may have the record.
+    pub async fn announce(
+        &self,
+        topic: [u8; 32],
+        key_pair: &KeyPair,
+        relay_addresses: &[SocketAddrV4],
+    ) -> Result<usize, QueryError> {
+        let query = Query::Announce {
+            target: topic,
+            key_pair: key_pair.clone(),
+            relays: relay_addresses.to_vec(),
+        };
+        Ok(self.query(query).await?.committed)
+    }
+
+    /// Withdraws what [`Self::announce`] did.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError`] if no node answered or the node has been closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the query; some nodes may still have the record.
+    pub async fn unannounce(&self, topic: [u8; 32], key_pair: &KeyPair) -> Result<(), QueryError> {
+        let query = Query::Unannounce {
+            target: topic,
+            key_pair: key_pair.clone(),
+        };
+        self.query(query).await.map(drop)
+    }
+
+    /// Returns the local address of the server socket.
+    pub fn local_addr(&self) -> SocketAddrV4 {
+        self.inner.node.local
+    }
+
+    /// Returns counters and the present state. Zeros after the node has been closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn stats(&self) -> Stats {
+        let (answer, stats) = oneshot::channel();
+        // A closed node drops the sender of the answer.
+        let _ = self.commands().send(Command::Stats(answer));
+        stats.await.map(Stats::from).unwrap_or_default()
+    }
+
+    /// Ends the node: withdraws the announcements of its servers, ends its connections, closes its sockets. Takes at most a few seconds.
+    ///
+    /// # Cancel safety
+    ///
+    /// Closing goes on when the future is dropped.
+    pub async fn close(&self) {
+        let (answer, closed) = oneshot::channel();
+        // A closed node drops the sender of the answer.
+        let _ = self.commands().send(Command::Close(answer));
+        let _ = closed.await;
+    }
+
+    /// Returns the identity for connections that name none.
+    pub(super) fn default_key_pair(&self) -> &KeyPair {
+        &self.inner.key_pair
+    }
+
+    pub(super) fn commands(&self) -> &mpsc::UnboundedSender<Command> {
+        &self.inner.node.commands
+    }
+
+    /// Sends a command and waits for its answer; `None` once the node has been closed. Dropping the future gives the command up.
+    pub(super) async fn ask<T>(
+        &self,
+        command: impl FnOnce(Token, oneshot::Sender<T>) -> Command,
+    ) -> Option<T> {
+        let token = Token(self.inner.next_token.fetch_add(1, Ordering::Relaxed));
+        let (answer, answered) = oneshot::channel();
+        self.commands().send(command(token, answer)).ok()?;
+        let mut guard = GiveUp {
+            dht: self,
+            token: Some(token),
+        };
+        let answer = answered.await.ok();
+        guard.token = None;
+        answer
+    }
+
+    async fn query(&self, query: Query) -> Result<net::Found, QueryError> {
+        let query = Box::new(query);
+        let answer = self
+            .ask(|token, answer| Command::Query {
+                token,
+                query,
+                answer,
+            })
+            .await;
+        answer
+            .ok_or(QueryError::Closed)?
+            .map_err(|failure| match failure {
+                QueryFailure::NoNetwork => QueryError::NoNetwork,
+                QueryFailure::NotStored => QueryError::NotStored,
+                QueryFailure::TooMany => QueryError::TooMany,
+            })
+    }
+}
+
+impl Found {
+    fn list(found: net::Found) -> Vec<Self> {
+        let records = found.records.into_iter();
+        records
+            .map(|(from, peer)| Self {
+                from,
+                public_key: peer.public_key,
+                relay_addresses: peer.relay_addresses,
+            })
+            .collect()
+    }
+}
+
+/// Tells the driver that nobody waits any more.
+struct GiveUp<'a> {
+    dht: &'a Dht,
+    token: Option<Token>,
+}
+
+impl Drop for GiveUp<'_> {
+    fn drop(&mut self) {
+        if let Some(token) = self.token {
+            // Without a driver there is nothing to give up.
+            let _ = self.dht.commands().send(Command::GiveUp(token));
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! One error type per operation.
+
+use std::io;
+
+use crate::PublicKey;
+use crate::connect::{Failure, Report, Stage};
+use crate::net::End;
+
+/// Why a node could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// The bind address is not an IPv4 address with a port.
+    #[error("cannot bind to {given:?}: not an IPv4 address and port like 0.0.0.0:49737")]
+    Address {
+        /// What was given.
+        given: String,
+    },
+    /// A bootstrap entry is not `host:port` or `ip@host:port`.
+    #[error("bootstrap node {given:?} is neither HOST:PORT nor IP@HOST:PORT")]
+    Bootstrap {
+        /// What was given.
+        given: String,
+    },
+    /// The sockets could not be bound.
+    #[error("cannot bind UDP sockets on {address}")]
+    Bind {
+        /// The address that was asked for.
+        address: std::net::SocketAddrV4,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// There is no tokio runtime to run the node on.
+    #[error("a node runs on a tokio runtime with I/O and time enabled, and there is none here")]
+    NoRuntime,
+}
+
+/// Why waiting for the end of bootstrapping failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BootstrapError {
+    /// No bootstrap node answered, or none of the names could be resolved.
+    #[error("no bootstrap node answered: there is no network, or the bootstrap nodes are down")]
+    NoNetwork,
+    /// The node has been closed.
+    #[error("the node has been closed")]
+    Closed,
+}
+
+/// Why there is no connection. All variants but [`Self::Closed`] carry what was tried.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// DHT nodes answered and none of them knows the key.
+    #[error(
+        "no node of the DHT knows {key}: the server is not running, or not announced to this network"
+    )]
+    NotFound {
+        /// First digits of the server's key.
+        key: String,
+        /// What was tried.
+        report: Box<Report>,
+    },
+    /// No DHT node answered at all.
+    #[error("no node of the DHT answered: there is no network, or the bootstrap nodes are down")]
+    NoNetwork {
+        /// What was tried.
+        report: Box<Report>,
+    },
+    /// Nodes know the key, but no handshake through them was answered.
+    #[error(
+        "server {key} is announced but does not answer: it has gone away, or refuses this identity"
+    )]
+    NoAnswer {
+        /// First digits of the server's key.
+        key: String,
+        /// What was tried.
+        report: Box<Report>,
+    },
+    /// The server ended the connection as soon as it had come about: it has too many.
+    #[error("server {key} refused the connection: it has too many, or none for this identity")]
+    Refused {
+        /// First digits of the server's key.
+        key: String,
+        /// What was tried.
+        report: Box<Report>,
+    },
+    /// The server's key is not a point of the curve, so nobody can have it.
+    #[error("{key}… is not a usable public key")]
+    BadKey {
+        /// First digits of the server's key.
+        key: String,
+        /// What was tried.
+        report: Box<Report>,
+    },
+    /// The server speaks another version of the protocol.
+    #[error("server {key} speaks another version of the protocol")]
+    Incompatible {
+        /// First digits of the server's key.
+        key: String,
+        /// What was tried.
+        report: Box<Report>,
+    },
+    /// The server answered with an error or with something that makes no sense.
+    #[error("the answer of server {key} breaks the protocol (error {code})")]
+    Protocol {
+        /// First digits of the server's key.
+        key: String,
+        /// The error number that the server sent, or 0.
+        code: u64,
+        /// What was tried.
+        report: Box<Report>,
+    },
+    /// Both sides shook hands, and no path between them carries packets.
+    #[error("server {key} was reached through the DHT, but no path to it carries packets")]
+    Unreachable {
+        /// First digits of the server's key.
+        key: String,
+        /// What was tried.
+        report: Box<Report>,
+    },
+    /// The time given for the attempt ran out.
+    #[error("timed out while {stage}")]
+    TimedOut {
+        /// What was going on.
+        stage: Stage,
+        /// What was tried.
+        report: Box<Report>,
+    },
+    /// The node has as many attempts under way as its limits allow.
+    #[error("this node already has as many attempts to connect under way as its limits allow")]
+    TooMany {
+        /// What was tried.
+        report: Box<Report>,
+    },
+    /// The node has been closed.
+    #[error("the node has been closed")]
+    Closed,
+}
+
+impl ConnectError {
+    pub(crate) fn new(server: &PublicKey, failure: Failure, report: Box<Report>) -> Self {
+        let key = server.short();
+        match failure {
+            Failure::NotFound => Self::NotFound { key, report },
+            Failure::NoNetwork => Self::NoNetwork { report },
+            Failure::NoAnswer => Self::NoAnswer { key, report },
+            Failure::Refused => Self::Refused { key, report },
+            Failure::Incompatible => Self::Incompatible { key, report },
+            Failure::Protocol(code) => Self::Protocol { key, code, report },
+            Failure::NoPath => Self::Unreachable { key, report },
+            Failure::TimedOut(stage) => Self::TimedOut { stage, report },
+            Failure::TooMany => Self::TooMany { report },
+            Failure::BadKey => Self::BadKey { key, report },
+        }
+    }
+
+    /// Returns what was tried and how long it took.
+    pub fn report(&self) -> Option<&Report> {
+        match self {
+            Self::NotFound { report, .. }
+            | Self::NoNetwork { report }
+            | Self::NoAnswer { report, .. }
+            | Self::Refused { report, .. }
+            | Self::BadKey { report, .. }
+            | Self::Incompatible { report, .. }
+            | Self::Protocol { report, .. }
+            | Self::Unreachable { report, .. }
+            | Self::TimedOut { report, .. }
+            | Self::TooMany { report } => Some(report),
+            Self::Closed => None,
+        }
+    }
+}
+
+impl From<ConnectError> for io::Error {
+    fn from(error: ConnectError) -> Self {
+        let kind = match &error {
+            ConnectError::NotFound { .. } => io::ErrorKind::NotFound,
+            ConnectError::NoNetwork { .. } => io::ErrorKind::NetworkUnreachable,
+            ConnectError::NoAnswer { .. } | ConnectError::Refused { .. } => {
+                io::ErrorKind::ConnectionRefused
+            }
+            ConnectError::BadKey { .. } => io::ErrorKind::InvalidInput,
+            ConnectError::Incompatible { .. } => io::ErrorKind::Unsupported,
+            ConnectError::Protocol { .. } => io::ErrorKind::InvalidData,
+            ConnectError::Unreachable { .. } => io::ErrorKind::HostUnreachable,
+            ConnectError::TimedOut { .. } => io::ErrorKind::TimedOut,
+            ConnectError::TooMany { .. } => io::ErrorKind::QuotaExceeded,
+            ConnectError::Closed => io::ErrorKind::NotConnected,
+        };
+        Self::new(kind, error)
+    }
+}
+
+/// Why a node can't listen with a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ListenError {
+    /// Another server of this node has the same key.
+    #[error("this node already listens with this key")]
+    KeyInUse,
+    /// The node has as many servers as its limits allow.
+    #[error("this node already has as many servers as its limits allow")]
+    TooMany,
+    /// The node has been closed.
+    #[error("the node has been closed")]
+    Closed,
+}
+
+/// Why a query of the DHT gave nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum QueryError {
+    /// No DHT node answered at all.
+    #[error("no node of the DHT answered: there is no network, or the bootstrap nodes are down")]
+    NoNetwork,
+    /// No node took the record.
+    #[error("no node of the DHT took the record")]
+    NotStored,
+    /// The node has as many queries under way as its limits allow.
+    #[error("this node has as many queries under way as its limits allow")]
+    TooMany,
+    /// The node has been closed.
+    #[error("the node has been closed")]
+    Closed,
+}
+
+/// Why a connection ended or an operation on it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StreamError {
+    /// The peer ended the connection abruptly.
+    #[error("the peer reset the connection")]
+    Reset,
+    /// The peer has vanished: nothing has come from it for too long.
+    #[error("the peer has vanished")]
+    TimedOut,
+    /// What the peer sent does not decrypt, or breaks the framing.
+    #[error("the peer sent data that does not decrypt")]
+    Corrupt,
+    /// The stream ended before the peer had shown that it owns its key.
+    #[error("the stream ended before the peer had proven its key")]
+    Unproven,
+    /// The peer announced a message that is larger than the limits allow, or our message or datagram is too large.
+    #[error("a message of {size} bytes is too large, at most {max} are allowed")]
+    TooLarge {
+        /// Size of the message in bytes.
+        size: usize,
+        /// What is allowed, in bytes.
+        max: usize,
+    },
+    /// The connection has been shut down or closed on this side.
+    #[error("the connection has been closed on this side")]
+    Closed,
+}
+
+impl From<StreamError> for io::Error {
+    fn from(error: StreamError) -> Self {
+        let kind = match error {
+            StreamError::Reset => io::ErrorKind::ConnectionReset,
+            StreamError::TimedOut => io::ErrorKind::TimedOut,
+            StreamError::Corrupt => io::ErrorKind::InvalidData,
+            StreamError::Unproven => io::ErrorKind::UnexpectedEof,
+            StreamError::TooLarge { .. } => io::ErrorKind::InvalidInput,
+            StreamError::Closed => io::ErrorKind::BrokenPipe,
+        };
+        Self::new(kind, error)
+    }
+}
+
+impl From<End> for StreamError {
+    fn from(end: End) -> Self {
+        match end {
+            End::Orderly | End::Local => Self::Closed,
+            End::Reset => Self::Reset,
+            End::TimedOut => Self::TimedOut,
+            End::Corrupt => Self::Corrupt,
+            End::TooLarge { size, max } => Self::TooLarge { size, max },
+            End::Unproven => Self::Unproven,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conversions_to_io_errors_keep_the_kind() {
+        let kinds = [
+            (Failure::NotFound, io::ErrorKind::NotFound),
+            (Failure::NoNetwork, io::ErrorKind::NetworkUnreachable),
+            (Failure::NoAnswer, io::ErrorKind::ConnectionRefused),
+            (Failure::NoPath, io::ErrorKind::HostUnreachable),
+            (Failure::TimedOut(Stage::Lookup), io::ErrorKind::TimedOut),
+        ];
+        let key = PublicKey::from_bytes([7; 32]);
+        for (failure, kind) in kinds {
+            let error = ConnectError::new(&key, failure, Box::default());
+            assert!(error.report().is_some());
+            assert_eq!(io::Error::from(error).kind(), kind);
+        }
+        let reset = io::Error::from(StreamError::from(End::Reset));
+        assert_eq!(reset.kind(), io::ErrorKind::ConnectionReset);
+        let corrupt = io::Error::from(StreamError::from(End::Corrupt));
+        assert_eq!(corrupt.kind(), io::ErrorKind::InvalidData);
+    }
+
+    #[test]
+    fn messages_name_the_server_by_its_first_digits() {
+        let key = PublicKey::from_bytes([0xab; 32]);
+        let error = ConnectError::new(&key, Failure::NotFound, Box::default());
+        assert!(error.to_string().contains("abababab"));
+        assert!(!error.to_string().contains("ababababa"));
+    }
+}

@@ -1,0 +1,22 @@
+//! What users call; re-exported from the crate root.
+
+mod config;
+mod connect;
+mod connection;
+mod dht;
+mod error;
+mod identity;
+mod server;
+mod stats;
+mod testnet;
+
+pub use crate::connect::{Path, Report, Stage};
+pub use config::{DEFAULT_BOOTSTRAP, DhtBuilder, Limits, Mode};
+pub use connect::Connect;
+pub use connection::{Connection, ReadHalf, WriteHalf};
+pub use dht::{Bootstrapped, Dht, Found};
+pub use error::{BootstrapError, ConnectError, ListenError, QueryError, SpawnError, StreamError};
+pub use identity::{ClaimedKey, ProvenKey};
+pub use server::{Listen, Server};
+pub use stats::Stats;
+pub use testnet::{Testnet, TestnetError};

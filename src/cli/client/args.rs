@@ -1,0 +1,263 @@
+//! The arguments of `profile-client`.
+
+use std::net::SocketAddrV4;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use data_encoding::HEXLOWER_PERMISSIVE;
+
+use super::super::exit::EXIT_CODES;
+use super::super::network::{NetworkArgs, bind_address};
+use crate::PublicKey;
+use crate::keys::z_base_32;
+use crate::wire::Decode as _;
+use crate::wire::address::ConnectAddress;
+
+/// Keep your profile at a profile server, wherever it runs, by its public key
+///
+/// Your identity is a key pair in a file of yours, made at the first use. There is no password and no account: whoever has the file is you.
+#[derive(Debug, Parser)]
+#[command(name = "profile-client", version, after_help = EXIT_CODES)]
+pub(super) struct Arguments {
+    /// The server's public key (52 characters, or 64 hexadecimal digits), or its address blob
+    #[arg(long, value_name = "KEY", global = true)]
+    pub(super) server: Option<ServerAddress>,
+
+    /// File that holds your identity [default: $XDG_DATA_HOME/profile-client/identity]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(super) identity: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) network: NetworkArgs,
+
+    /// Address of the socket [default: any; 127.0.0.1 in a network on this computer]
+    #[arg(long, value_name = "IP[:PORT]", value_parser = bind_address, global = true)]
+    pub(super) bind: Option<String>,
+
+    /// How long to try to connect
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "30s", global = true)]
+    pub(super) timeout: Duration,
+
+    /// Print one JSON object
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+
+    /// Never ask for anything
+    #[arg(long, global = true)]
+    pub(super) no_input: bool,
+
+    /// Say more; twice for everything
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub(super) verbose: u8,
+
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+}
+
+/// What to do; without a command, show the profile or ask for one and register it.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Store a first profile
+    Register {
+        #[command(flatten)]
+        profile: ProfileArgs,
+    },
+    /// Print my profile
+    Show,
+    /// Change my profile; what is not named stays
+    Update {
+        #[command(flatten)]
+        profile: ProfileArgs,
+
+        /// Remove the bio, the links, or a field
+        #[arg(long, value_name = "FIELD")]
+        unset: Vec<String>,
+    },
+    /// Remove my profile from the server
+    Delete {
+        /// Do not ask whether I am sure
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Print the profile of somebody else, its signature verified here
+    Lookup {
+        /// Public key of its owner
+        #[arg(value_name = "KEY")]
+        key: PublicKey,
+    },
+    /// Print my public key and where it is kept; needs no network
+    #[command(alias = "identity")]
+    Whoami,
+    /// See the whole thing at work in a network inside this process; needs no server
+    Demo,
+}
+
+/// The parts of a profile.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct ProfileArgs {
+    /// What you are called
+    #[arg(long)]
+    pub(super) name: Option<String>,
+
+    /// A few sentences about you
+    #[arg(long, value_name = "TEXT")]
+    pub(super) bio: Option<String>,
+
+    /// A link, http, https or mailto; may be given several times and then replaces all links
+    #[arg(long = "link", value_name = "URL")]
+    pub(super) links: Vec<String>,
+
+    /// Anything else; may be given several times
+    #[arg(long = "field", value_name = "NAME=VALUE", value_parser = field)]
+    pub(super) fields: Vec<(String, String)>,
+
+    /// Take the whole profile from a JSON file, - for standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "bio", "links", "fields"])]
+    pub(super) from_file: Option<PathBuf>,
+}
+
+impl ProfileArgs {
+    /// Whether nothing was given.
+    pub(super) fn is_empty(&self) -> bool {
+        self.name.is_none()
+            && self.bio.is_none()
+            && self.links.is_empty()
+            && self.fields.is_empty()
+            && self.from_file.is_none()
+    }
+}
+
+/// A server's key, and nodes that probably know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ServerAddress {
+    pub(super) key: PublicKey,
+    pub(super) nodes: Vec<SocketAddrV4>,
+}
+
+impl FromStr for ServerAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let error = match text.parse() {
+            Ok(key) => {
+                return Ok(Self {
+                    key,
+                    nodes: Vec::new(),
+                });
+            }
+            Err(error) => error,
+        };
+        // An address blob is longer than a bare key, in either alphabet.
+        let blob = text.strip_prefix("pear://").unwrap_or(text);
+        if blob.len() > 52 {
+            let bytes = HEXLOWER_PERMISSIVE
+                .decode(blob.as_bytes())
+                .or_else(|_| z_base_32().decode(blob.as_bytes()));
+            let address = bytes
+                .ok()
+                .and_then(|bytes| ConnectAddress::from_bytes(&bytes).ok());
+            if let Some(ConnectAddress { key, nodes }) = address {
+                return Ok(Self { key, nodes });
+            }
+        }
+        Err(error.to_string())
+    }
+}
+
+fn field(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
+        _ => Err("expected NAME=VALUE".into()),
+    }
+}
+
+/// Reads `30s`, `500ms`, `2m` or a number of seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
+        Some(at) => text.split_at(at),
+        None => (text, "s"),
+    };
+    let number: u64 = number.parse().map_err(|_| DURATION)?;
+    let duration = match unit {
+        "ms" => Duration::from_millis(number),
+        "s" => Duration::from_secs(number),
+        "m" => Duration::from_secs(number.saturating_mul(60)),
+        _ => return Err(DURATION.into()),
+    };
+    if duration.is_zero() || duration > MAX_TIMEOUT {
+        return Err("expected a time between 1ms and 60m".into());
+    }
+    Ok(duration)
+}
+
+const DURATION: &str = "expected a time like 30s, 500ms or 2m";
+const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Encode as _;
+
+    fn key() -> PublicKey {
+        PublicKey::from_bytes([7; 32])
+    }
+
+    #[test]
+    fn arguments_are_consistent() {
+        use clap::CommandFactory as _;
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn times_have_units() {
+        assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(duration("7"), Ok(Duration::from_secs(7)));
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        for bad in [
+            "",
+            "s",
+            "0",
+            "-1s",
+            "1h",
+            "1.5s",
+            "61m",
+            "99999999999999999999s",
+        ] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_server_is_named_by_its_key_or_an_address_blob() {
+        let bare = ServerAddress {
+            key: key(),
+            nodes: Vec::new(),
+        };
+        assert_eq!(key().to_z32().parse(), Ok(bare.clone()));
+        assert_eq!(key().to_hex().parse(), Ok(bare));
+        let nodes = vec!["10.0.0.1:49737".parse().unwrap()];
+        let blob = ConnectAddress {
+            key: key(),
+            nodes: nodes.clone(),
+        }
+        .to_bytes();
+        let full = ServerAddress { key: key(), nodes };
+        assert_eq!(HEXLOWER_PERMISSIVE.encode(&blob).parse(), Ok(full.clone()));
+        assert_eq!(z_base_32().encode(&blob).parse(), Ok(full));
+        for bad in ["", "abc", &"g".repeat(64), &"y".repeat(54)] {
+            assert!(bad.parse::<ServerAddress>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn local_takes_its_port_only_with_an_equals_sign() {
+        let parse = |line: &str| Arguments::try_parse_from(line.split(' '));
+        assert_eq!(parse("c --local show").unwrap().network.local, Some(49737));
+        assert_eq!(parse("c show --local=7").unwrap().network.local, Some(7));
+        assert!(parse("c --local --bootstrap a:1 show").is_err());
+        assert!(parse("c register --name a --from-file b").is_err());
+    }
+}

@@ -1,0 +1,10 @@
+//! `profile-client`: the commands of a person with an identity.
+
+mod args;
+mod dial;
+mod edit;
+mod prompt;
+mod run;
+mod show;
+
+pub use run::main;

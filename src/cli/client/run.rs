@@ -1,0 +1,249 @@
+//! The commands.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+use serde_json::json;
+use tracing_subscriber::filter::LevelFilter;
+
+use super::super::exit::Failure;
+use super::super::keyfile::{self, Loaded};
+use super::super::output::Output;
+use super::super::server::default_folder;
+use super::super::versions::VersionsFile;
+use super::super::{demo, runtime};
+use super::args::{Arguments, Command, ServerAddress};
+use super::dial::DhtDial;
+use super::edit::{Edit, first_profile};
+use super::{prompt, show};
+use crate::profile::{Profile, ProfileClient};
+use crate::{Dht, KeyPair};
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let output = Output {
+        json: arguments.json,
+        quiet: false,
+        verbose: arguments.verbose > 0,
+    };
+    runtime::log(match arguments.verbose {
+        0 => LevelFilter::ERROR,
+        1 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    });
+    match &arguments.command {
+        Some(Command::Whoami) => runtime::report(&output, whoami(&arguments, &output)),
+        Some(Command::Demo) => {
+            runtime::run(output, None, runtime::interruptible(demo::run(&output)))
+        }
+        _ => runtime::run(
+            output,
+            Some(1),
+            runtime::interruptible(run(&arguments, &output)),
+        ),
+    }
+}
+
+type Client = ProfileClient<DhtDial, VersionsFile>;
+
+async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
+    let Some(server) = &arguments.server else {
+        usage("a server is needed: --server KEY, the key that profile-server prints");
+    };
+    let ask = prompt::may_ask(arguments);
+    // What can be asked or found wrong before connecting is.
+    match &arguments.command {
+        None => {
+            let visit = Visit::start(arguments, output, server).await?;
+            greet(visit, arguments, ask).await
+        }
+        Some(Command::Show) => {
+            let visit = Visit::start(arguments, output, server).await?;
+            let record = visit.client.record().cloned().ok_or_else(not_registered)?;
+            visit.end(|output| show::profile(output, &record)).await
+        }
+        Some(Command::Register { profile }) => {
+            let given = first_profile(profile)?;
+            if given.is_none() && !ask {
+                usage("a profile is needed: --name NAME, or --from-file FILE");
+            }
+            output.note(READABLE);
+            let profile = match given {
+                Some(profile) => profile,
+                None => prompt::profile(*output).await?,
+            };
+            let visit = Visit::start(arguments, output, server).await?;
+            register(visit, profile).await
+        }
+        Some(Command::Update { profile, unset }) => {
+            let edit = Edit::from_args(profile.clone(), unset.clone())?;
+            if edit.is_empty() {
+                usage("nothing to change: name a part of the profile, see --help");
+            }
+            let mut visit = Visit::start(arguments, output, server).await?;
+            let record = visit.client.update(|profile| edit.apply(profile)).await?;
+            visit.end(|output| show::profile(output, &record)).await
+        }
+        Some(Command::Delete { yes }) => {
+            let sure = *yes
+                || match ask {
+                    true => prompt::sure("Remove your profile from the server?").await?,
+                    false => usage("deleting needs --yes"),
+                };
+            if !sure {
+                return Ok(());
+            }
+            let mut visit = Visit::start(arguments, output, server).await?;
+            let version = visit.client.delete().await?;
+            let key = visit.key.clone();
+            let report = |output: &Output| {
+                output.line("your profile is deleted");
+                output.json(&json!({"public_key": key, "version": version, "deleted": true}));
+            };
+            visit.end(report).await
+        }
+        Some(Command::Lookup { key }) => {
+            let mut visit = Visit::start(arguments, output, server).await?;
+            let record = visit.client.lookup(*key).await?;
+            visit.end(|output| show::profile(output, &record)).await
+        }
+        Some(Command::Whoami | Command::Demo) => Ok(()),
+    }
+}
+
+/// Shows the profile, or asks for one and registers it.
+async fn greet(visit: Visit<'_>, arguments: &Arguments, ask: bool) -> Result<(), Failure> {
+    if let Some(record) = visit.client.record().cloned() {
+        let name = record.profile().name().to_owned();
+        visit
+            .output
+            .note(&format!("the server knows you: welcome back, {name}"));
+        return visit.end(|output| show::profile(output, &record)).await;
+    }
+    if !ask {
+        return Err(not_registered().hint(REGISTER));
+    }
+    let (output, server) = (visit.output, visit.server);
+    output.note("the server does not know you yet");
+    output.note(READABLE);
+    // The server would not wait: the connection is given up and made again.
+    visit.leave().await;
+    let profile = prompt::profile(*output).await?;
+    let visit = Visit::start(arguments, output, server).await?;
+    register(visit, profile).await
+}
+
+async fn register(mut visit: Visit<'_>, profile: Profile) -> Result<(), Failure> {
+    let known = visit.client.record().is_some();
+    let record = visit.client.register(profile).await?;
+    let what = if known {
+        "registered already, with this profile"
+    } else {
+        "registered"
+    };
+    visit.output.note(what);
+    visit.end(|output| show::profile(output, &record)).await
+}
+
+/// A connection to the server and what belongs to it.
+struct Visit<'a> {
+    output: &'a Output,
+    server: &'a ServerAddress,
+    dht: Dht,
+    client: Client,
+    /// Our own key.
+    key: String,
+}
+
+impl<'a> Visit<'a> {
+    async fn start(
+        arguments: &Arguments,
+        output: &'a Output,
+        server: &'a ServerAddress,
+    ) -> Result<Self, Failure> {
+        let (path, key_pair) = identity(arguments, output)?;
+        let network = arguments.network.network();
+        let dht = network.node(arguments.bind.as_deref()).spawn().await?;
+        let spinner = output.spinner(&format!("connecting to {}", server.key.short()));
+        let dial = DhtDial {
+            dht: dht.clone(),
+            server: server.clone(),
+            identity: key_pair.clone(),
+            timeout: arguments.timeout,
+        };
+        let versions = VersionsFile::beside(&path, server.key);
+        let key = key_pair.public_key().to_z32();
+        let mut client = ProfileClient::connect(key_pair, dial, versions).await?;
+        drop(spinner);
+        let highest = client.highest_version()?;
+        if let Some(record) = client.record().filter(|record| record.version() < highest) {
+            output.note(&format!(
+                "careful: the server shows version {} of your profile, version {highest} was seen before; was it restored from a backup?",
+                record.version()
+            ));
+        }
+        Ok(Self {
+            output,
+            server,
+            dht,
+            client,
+            key,
+        })
+    }
+
+    /// Prints the outcome, then ends the connection in order.
+    async fn end(self, report: impl FnOnce(&Output)) -> Result<(), Failure> {
+        report(self.output);
+        self.leave().await;
+        Ok(())
+    }
+
+    async fn leave(self) {
+        self.client.close().await;
+        self.dht.close().await;
+    }
+}
+
+fn whoami(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
+    let (path, key_pair) = identity(arguments, output)?;
+    let key = key_pair.public_key();
+    output.line(&key.to_z32());
+    output.note(&format!("kept in {}", path.display()));
+    output.json(&json!({
+        "public_key": key.to_z32(),
+        "public_key_hex": key.to_hex(),
+        "identity_file": path.display().to_string(),
+    }));
+    Ok(())
+}
+
+fn identity(arguments: &Arguments, output: &Output) -> Result<(PathBuf, KeyPair), Failure> {
+    let path = match &arguments.identity {
+        Some(path) => path.clone(),
+        None => default_folder("profile-client")?.join("identity"),
+    };
+    let Loaded { key_pair, created } = keyfile::load_or_create(&path)?;
+    if created {
+        output.note(&format!(
+            "made a new identity for you in {}; keep a copy of that file, it is all that proves who you are",
+            path.display()
+        ));
+    }
+    Ok((path, key_pair))
+}
+
+fn not_registered() -> Failure {
+    crate::profile::Denied::NotRegistered.into()
+}
+
+/// Ends the program as clap does for arguments that it finds wrong itself.
+fn usage(message: &str) -> ! {
+    Arguments::command()
+        .error(clap::error::ErrorKind::MissingRequiredArgument, message)
+        .exit()
+}
+
+const READABLE: &str = "note: whoever knows your public key can read your profile at this server, unless its operator prevents it";
+const REGISTER: &str = "register with: profile-client --server KEY register --name NAME";

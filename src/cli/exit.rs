@@ -1,0 +1,309 @@
+//! How a program ends: its exit code, and what it says about a failure.
+
+use std::process::ExitCode;
+
+use crate::api::{BootstrapError, ConnectError, ListenError, SpawnError, TestnetError};
+use crate::profile::{ClientError, Denied, StoreError};
+
+/// The exit code of a program, the same in all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Done.
+    Ok,
+    /// A fault of the program or of the machine it runs on.
+    Internal,
+    /// The arguments make no sense.
+    Usage,
+    /// Nobody answers for the server's key.
+    NotFound,
+    /// The server was found, and no path to it carries packets.
+    NoPath,
+    /// The time given ran out.
+    TimedOut,
+    /// The server does not want this.
+    Refused,
+    /// The identity file cannot be used.
+    Identity,
+    /// The key has no profile.
+    NotRegistered,
+    /// The profile breaks a rule, or another version is in its place.
+    Invalid,
+    /// Profiles cannot be stored or read.
+    Storage,
+    /// The other side breaks the protocol.
+    Protocol,
+    /// There is no network, or no bootstrap node answers.
+    NoNetwork,
+    /// The user interrupted the program.
+    Interrupted,
+}
+
+impl Exit {
+    /// Returns the number.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Ok => 0,
+            Self::Internal => 1,
+            Self::Usage => 2,
+            Self::NotFound => 3,
+            Self::NoPath => 4,
+            Self::TimedOut => 5,
+            Self::Refused => 6,
+            Self::Identity => 7,
+            Self::NotRegistered => 8,
+            Self::Invalid => 9,
+            Self::Storage => 10,
+            Self::Protocol => 11,
+            Self::NoNetwork => 12,
+            Self::Interrupted => 130,
+        }
+    }
+
+    /// Returns the name under which `--json` reports a failure that has no closer name.
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Internal => "internal",
+            Self::Usage => "usage",
+            Self::NotFound => "server_not_found",
+            Self::NoPath => "no_path",
+            Self::TimedOut => "timed_out",
+            Self::Refused => "refused",
+            Self::Identity => "identity",
+            Self::NotRegistered => "not_registered",
+            Self::Invalid => "invalid",
+            Self::Storage => "storage",
+            Self::Protocol => "protocol",
+            Self::NoNetwork => "no_network",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+/// The end of every `--help`.
+pub const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    internal error
+  2    wrong usage
+  3    server not found
+  4    no path to the server
+  5    timed out
+  6    refused by the server
+  7    identity file cannot be used
+  8    not registered
+  9    invalid profile, or a conflict with what is stored
+  10   storage
+  11   the other side breaks the protocol
+  12   no network, or no bootstrap node answers
+  130  interrupted";
+
+/// Why a program could not do what it was asked.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub exit: Exit,
+    /// The name for `--json`.
+    pub kind: &'static str,
+    /// What went wrong, with its causes; only the first is shown unless asked for more.
+    pub error: anyhow::Error,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// Makes a failure from a sentence.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self::from_error(exit, anyhow::Error::msg(message.into()))
+    }
+
+    /// Makes a failure from an error.
+    pub fn from_error(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
+        Self {
+            exit,
+            kind: exit.kind(),
+            error: error.into(),
+            hint: None,
+        }
+    }
+
+    /// Adds what to do about it.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    fn kind(mut self, kind: &'static str) -> Self {
+        self.kind = kind;
+        self
+    }
+}
+
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Self {
+        let exit = match &error {
+            ConnectError::NotFound { .. } | ConnectError::NoAnswer { .. } => Exit::NotFound,
+            ConnectError::NoNetwork { .. } => Exit::NoNetwork,
+            ConnectError::Refused { .. } => Exit::Refused,
+            ConnectError::BadKey { .. } => Exit::Usage,
+            ConnectError::Incompatible { .. } | ConnectError::Protocol { .. } => Exit::Protocol,
+            ConnectError::Unreachable { .. } => Exit::NoPath,
+            ConnectError::TimedOut { .. } => Exit::TimedOut,
+            ConnectError::Closed | ConnectError::TooMany { .. } => Exit::Internal,
+        };
+        let hint = match exit {
+            Exit::NotFound => Some(
+                "is the server running, and on the same network? compare --bootstrap or --local of both sides",
+            ),
+            Exit::NoNetwork => Some(
+                "check the internet connection, or name nodes with --bootstrap; --local is for a server on this computer",
+            ),
+            Exit::TimedOut => Some("try again, with a longer --timeout if the network is slow"),
+            _ => None,
+        };
+        Self {
+            hint: hint.map(Into::into),
+            ..Self::from_error(exit, error)
+        }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        let exit = match error {
+            ClientError::Dial(error) => {
+                return match error.downcast::<ConnectError>() {
+                    Ok(error) => (*error).into(),
+                    Err(error) => Self::new(Exit::Internal, error.to_string()),
+                };
+            }
+            ClientError::Denied(denied) => return denied.into(),
+            ClientError::InvalidProfile(_) => {
+                return Self::from_error(Exit::Invalid, error).kind("invalid_profile");
+            }
+            ClientError::Lost(_) => Exit::NoPath,
+            ClientError::Protocol(_) => Exit::Protocol,
+            ClientError::TimedOut => Exit::TimedOut,
+            ClientError::Versions(_) => Exit::Storage,
+            ClientError::NoVersionLeft => Exit::Invalid,
+        };
+        Self::from_error(exit, error)
+    }
+}
+
+impl From<Denied> for Failure {
+    fn from(denied: Denied) -> Self {
+        let (exit, kind) = match &denied {
+            Denied::AlreadyRegistered { .. } => (Exit::Invalid, "already_registered"),
+            Denied::BadSignature => (Exit::Invalid, "bad_signature"),
+            Denied::Closed => (Exit::Refused, "closed"),
+            Denied::InvalidProfile { .. } => (Exit::Invalid, "invalid_profile"),
+            Denied::NotRegistered => (Exit::NotRegistered, "not_registered"),
+            Denied::Storage => (Exit::Storage, "storage"),
+            Denied::TooMany { .. } => (Exit::Refused, "too_many"),
+            Denied::Unknown { .. } => (Exit::Protocol, "protocol"),
+            Denied::VersionConflict { .. } => (Exit::Invalid, "version_conflict"),
+        };
+        Self::from_error(exit, denied).kind(kind)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let hint = match &error {
+            StoreError::Locked(_) => {
+                Some("stop the other server, or give this one a folder of its own with --data-dir")
+            }
+            _ => None,
+        };
+        Self {
+            hint: hint.map(Into::into),
+            ..Self::from_error(Exit::Storage, error)
+        }
+    }
+}
+
+impl From<SpawnError> for Failure {
+    fn from(error: SpawnError) -> Self {
+        let exit = match &error {
+            SpawnError::Address { .. } | SpawnError::Bootstrap { .. } => Exit::Usage,
+            SpawnError::Bind { .. } => Exit::NoNetwork,
+            _ => Exit::Internal,
+        };
+        Self::from_error(exit, error)
+    }
+}
+
+impl From<BootstrapError> for Failure {
+    fn from(error: BootstrapError) -> Self {
+        let exit = match &error {
+            BootstrapError::NoNetwork => Exit::NoNetwork,
+            BootstrapError::Closed => Exit::Internal,
+        };
+        Self::from_error(exit, error)
+    }
+}
+
+impl From<TestnetError> for Failure {
+    fn from(error: TestnetError) -> Self {
+        match error {
+            TestnetError::Spawn(error) => error.into(),
+            TestnetError::Bootstrap(error) => error.into(),
+        }
+    }
+}
+
+impl From<ListenError> for Failure {
+    fn from(error: ListenError) -> Self {
+        Self::from_error(Exit::Internal, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_lists_every_code() {
+        for exit in [
+            Exit::Ok,
+            Exit::Internal,
+            Exit::Usage,
+            Exit::NotFound,
+            Exit::NoPath,
+            Exit::TimedOut,
+            Exit::Refused,
+            Exit::Identity,
+            Exit::NotRegistered,
+            Exit::Invalid,
+            Exit::Storage,
+            Exit::Protocol,
+            Exit::NoNetwork,
+            Exit::Interrupted,
+        ] {
+            let line = format!("\n  {:<5}", exit.code());
+            assert!(EXIT_CODES.contains(&line), "{exit:?}");
+        }
+    }
+
+    #[test]
+    fn a_failure_to_dial_keeps_its_reason() {
+        let error = ConnectError::NotFound {
+            key: "00".into(),
+            report: Box::default(),
+        };
+        let failure = Failure::from(ClientError::Dial(error.into()));
+        assert_eq!(
+            (failure.exit, failure.kind),
+            (Exit::NotFound, "server_not_found")
+        );
+        let refused = Failure::from(ClientError::Denied(Denied::TooMany { retry_after: 3 }));
+        assert_eq!((refused.exit, refused.kind), (Exit::Refused, "too_many"));
+    }
+}

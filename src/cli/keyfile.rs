@@ -1,0 +1,451 @@
+//! The file that holds an identity.
+//!
+//! ```text
+//! # what this is, when it was made, the public key
+//! HYPERPROFILE-SECRET-1 <z-base-32 of the seed (32 bytes) and the first 4 bytes of BLAKE2b-256(seed)>
+//! ```
+//!
+//! The file is complete and on disk before it has its name, it gets its name only if nobody has it, and it is never written again.
+
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Read, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rand::RngCore as _;
+use zeroize::Zeroizing;
+
+use crate::KeyPair;
+use crate::keys::z_base_32;
+use crate::wire::hash;
+
+/// An identity and whether it was made just now.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The identity.
+    pub key_pair: KeyPair,
+    /// Whether there was none before.
+    pub created: bool,
+}
+
+/// Why an identity file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFileError {
+    /// The content is not that of an identity file, or was changed.
+    #[error("the identity file {} is damaged: {what}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        what: &'static str,
+    },
+    /// The file system failed.
+    #[error("cannot {verb} the identity file {}", path.display())]
+    Io {
+        /// What was tried.
+        verb: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The path names a link, a folder or a device.
+    #[error("the identity file {} is not a regular file", .0.display())]
+    NotAFile(PathBuf),
+    /// The file belongs to another user.
+    #[error("the identity file {} belongs to another user", .0.display())]
+    Owner(PathBuf),
+    /// Other users can read the file.
+    #[error("the identity file {} can be read by other users (mode {mode:04o})", path.display())]
+    Readable {
+        /// The file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+}
+
+impl KeyFileError {
+    /// Returns the command that mends the file, or what else to do.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Readable { path, .. } => Some(format!("chmod 600 {}", quoted(path))),
+            Self::Owner(path) => Some(format!("sudo chown \"$USER\" {}", quoted(path))),
+            Self::NotAFile(path) => Some(format!(
+                "ls -ld {0}; move it away with mv {0} {0}.old, or name another file with --identity",
+                quoted(path)
+            )),
+            Self::Damaged { path, .. } => Some(format!(
+                "restore it from a backup, or give the identity up with mv {0} {0}.damaged",
+                quoted(path)
+            )),
+            Self::Io { .. } => None,
+        }
+    }
+}
+
+/// Reads the identity in a file, or makes one if there is no file. Blocks on the disk.
+///
+/// # Errors
+///
+/// [`KeyFileError`] if the file cannot be used; it is left as it is.
+pub fn load_or_create(path: &Path) -> Result<Loaded, KeyFileError> {
+    if let Some(key_pair) = load(path)? {
+        return Ok(Loaded {
+            key_pair,
+            created: false,
+        });
+    }
+    let key_pair = KeyPair::generate();
+    let created = create(path, &key_pair)?;
+    // Whoever was first, its identity counts; and it is used only once its name is on disk.
+    let key_pair =
+        load(path)?.ok_or_else(|| io_error("find", path)(io::ErrorKind::NotFound.into()))?;
+    Ok(Loaded { key_pair, created })
+}
+
+/// Reads the identity in a file; `None` if there is no file. Blocks on the disk.
+///
+/// # Errors
+///
+/// [`KeyFileError`] if the file cannot be used.
+pub fn load(path: &Path) -> Result<Option<KeyPair>, KeyFileError> {
+    let named = match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io_error("read", path)(error)),
+    };
+    if !named.is_file() {
+        return Err(KeyFileError::NotAFile(path.to_owned()));
+    }
+    let mut file = File::open(path).map_err(io_error("read", path))?;
+    let opened = file.metadata().map_err(io_error("read", path))?;
+    check_access(path, &named, &opened)?;
+    let mut text = Zeroizing::new(String::with_capacity(MAX_FILE));
+    let read = Read::by_ref(&mut file)
+        .take(MAX_FILE as u64)
+        .read_to_string(&mut text);
+    match read {
+        Ok(_) => parse(&text)
+            .map(Some)
+            .map_err(|what| KeyFileError::Damaged {
+                path: path.to_owned(),
+                what,
+            }),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(KeyFileError::Damaged {
+            path: path.to_owned(),
+            what: "it is not text",
+        }),
+        Err(error) => Err(io_error("read", path)(error)),
+    }
+}
+
+/// Creates the file; `false` if another process was faster.
+fn create(path: &Path, key_pair: &KeyPair) -> Result<bool, KeyFileError> {
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    create_folder(folder).map_err(io_error("create the folder of", path))?;
+    let mut random = [0; 8];
+    rand::rngs::OsRng.fill_bytes(&mut random);
+    let temporary = folder.join(format!(".identity-{}.tmp", u64::from_le_bytes(random)));
+    let written = write_new(&temporary, key_pair).and_then(|()| {
+        // Unlike a rename, a link never replaces a file.
+        match fs::hard_link(&temporary, path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            // A file system without links: the name comes before the content.
+            Err(_) => match write_new(path, key_pair) {
+                Ok(()) => Ok(true),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+                Err(error) => Err(error),
+            },
+        }
+    });
+    // Best effort: what is left is readable by its owner alone and never used.
+    let _ = fs::remove_file(&temporary);
+    let created = written.map_err(io_error("create", path))?;
+    sync_folder(folder).map_err(io_error("sync the folder of", path))?;
+    Ok(created)
+}
+
+fn write_new(path: &Path, key_pair: &KeyPair) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(render(key_pair).as_bytes())?;
+    file.sync_all()
+}
+
+fn render(key_pair: &KeyPair) -> Zeroizing<String> {
+    let seed = key_pair.seed();
+    let mut bytes = Zeroizing::new([0; SECRET_LEN]);
+    bytes[..32].copy_from_slice(&*seed);
+    bytes[32..].copy_from_slice(&checksum(&seed));
+    let secret = Zeroizing::new(z_base_32().encode(&*bytes));
+    Zeroizing::new(format!(
+        "# The secret key of an identity. Whoever has this file is this identity:\n\
+         # show it to nobody, keep a copy in a safe place.\n\
+         # created: {}\n\
+         # public key: {}\n\
+         {MARK}{}\n",
+        utc(SystemTime::now()),
+        key_pair.public_key(),
+        *secret
+    ))
+}
+
+fn parse(text: &str) -> Result<KeyPair, &'static str> {
+    let mut lines = text
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.trim().is_empty());
+    let secret = lines
+        .next()
+        .and_then(|line| line.trim_end().strip_prefix(MARK))
+        .ok_or("it has no line that begins with HYPERPROFILE-SECRET-1")?;
+    if lines.next().is_some() {
+        return Err("it has more than one line beside comments");
+    }
+    let bytes = z_base_32().decode(secret.as_bytes()).map(Zeroizing::new);
+    let bytes = bytes.map_err(|_| "the secret is not z-base-32")?;
+    let (seed, sum) = bytes
+        .split_first_chunk::<32>()
+        .filter(|(_, sum)| sum.len() == SECRET_LEN - 32)
+        .ok_or("the secret has the wrong length")?;
+    if *sum != checksum(seed) {
+        return Err("the checksum of the secret is wrong");
+    }
+    Ok(KeyPair::from_seed(seed))
+}
+
+fn checksum(seed: &[u8; 32]) -> [u8; 4] {
+    let [a, b, c, d, ..] = hash::hash(&[seed]);
+    [a, b, c, d]
+}
+
+#[cfg(unix)]
+fn check_access(path: &Path, named: &Metadata, opened: &Metadata) -> Result<(), KeyFileError> {
+    use std::os::unix::fs::MetadataExt as _;
+    // The name was exchanged between looking and opening, perhaps for a link.
+    if (named.dev(), named.ino()) != (opened.dev(), opened.ino()) {
+        return Err(KeyFileError::NotAFile(path.to_owned()));
+    }
+    // The folder of our own process tells who we are, on Linux.
+    if fs::metadata("/proc/self").is_ok_and(|us| us.uid() != opened.uid()) {
+        return Err(KeyFileError::Owner(path.to_owned()));
+    }
+    let mode = opened.mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        return Err(KeyFileError::Readable {
+            path: path.to_owned(),
+            mode,
+        });
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn check_access(_: &Path, _: &Metadata, _: &Metadata) -> Result<(), KeyFileError> {
+    Ok(())
+}
+
+/// Creates a folder for its owner alone, and makes its name durable.
+fn create_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)?;
+    match folder.parent() {
+        Some(parent) if parent != Path::new("") => sync_folder(parent),
+        _ => Ok(()),
+    }
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    if cfg!(unix) {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
+fn io_error(verb: &'static str, path: &Path) -> impl Fn(io::Error) -> KeyFileError {
+    let path = path.to_owned();
+    move |source| KeyFileError::Io {
+        verb,
+        path: path.clone(),
+        source,
+    }
+}
+
+/// Shows a path as a shell reads it.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
+}
+
+/// Shows an instant as `2026-01-31T12:00:00Z`.
+fn utc(time: SystemTime) -> String {
+    let seconds = time
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // Days are counted from 1 March of year 0, so that a leap day is the last of its year, in eras of 400 years.
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = (month_from_march + 2) % 12 + 1;
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
+        second / 3600,
+        second / 60 % 60,
+        second % 60
+    )
+}
+
+const MARK: &str = "HYPERPROFILE-SECRET-1 ";
+/// Seed and checksum.
+const SECRET_LEN: usize = 36;
+/// Most bytes that are read; an intact file has some 300.
+const MAX_FILE: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    #[test]
+    fn an_identity_is_made_once_and_read_ever_after() {
+        let folder = folder();
+        let path = folder.path().join("deep/er/identity");
+        let first = load_or_create(&path).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        let second = load_or_create(&path).unwrap();
+        assert!(first.created && !second.created);
+        assert_eq!(first.key_pair.public_key(), second.key_pair.public_key());
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        assert!(text.contains(&format!("# public key: {}\n", first.key_pair.public_key())));
+        let files = fs::read_dir(path.parent().unwrap()).unwrap();
+        assert_eq!(files.count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn the_format_is_fixed() {
+        // The seed 01 … 01 and the first four bytes of its BLAKE2b-256.
+        let key_pair = KeyPair::from_seed(&[1; 32]);
+        let text = render(&key_pair);
+        let line = text.lines().last().unwrap();
+        let secret = line.strip_prefix("HYPERPROFILE-SECRET-1 ").unwrap();
+        assert_eq!(secret.len(), 58);
+        assert!(secret.starts_with("yryonyebyryonyebyryonyebyryonyebyryonyebyryonyebyry"));
+        assert_eq!(parse(&text).unwrap().public_key(), key_pair.public_key());
+    }
+
+    #[test]
+    fn two_first_runs_at_once_end_with_one_identity() {
+        let folder = folder();
+        let path = folder.path().join("identity");
+        let runs: Vec<_> = (0..8)
+            .map(|_| {
+                let path = path.clone();
+                std::thread::spawn(move || load_or_create(&path).unwrap())
+            })
+            .collect();
+        let loaded: Vec<_> = runs.into_iter().map(|run| run.join().unwrap()).collect();
+        let key = loaded[0].key_pair.public_key();
+        assert!(loaded.iter().all(|one| one.key_pair.public_key() == key));
+        assert_eq!(loaded.iter().filter(|one| one.created).count(), 1);
+    }
+
+    #[test]
+    fn every_damage_is_noticed() {
+        let good = render(&KeyPair::from_seed(&[1; 32])).to_string();
+        let secret = good.lines().last().unwrap().to_owned();
+        for (bad, what) in [
+            (String::new(), "empty"),
+            ("# only a comment\n".into(), "no secret"),
+            (secret[..secret.len() - 1].into(), "cut"),
+            (format!("{secret}y"), "longer"),
+            (format!("{secret}\n{secret}"), "twice"),
+            (secret.replace("SECRET-1", "SECRET-2"), "another format"),
+            (secret.replacen("yryo", "yrye", 1), "a changed letter"),
+            (secret.to_uppercase(), "upper case"),
+            (format!("x{secret}"), "something before"),
+        ] {
+            assert!(parse(&bad).is_err(), "{what}");
+        }
+        assert!(parse(&secret).is_ok());
+        let last = secret.len() - 1;
+        let spare = if secret.ends_with('y') {
+            "b"
+        } else {
+            "ybndrfg8"
+        };
+        for letter in spare.chars() {
+            let changed = format!("{}{letter}", &secret[..last]);
+            assert!(changed == secret || parse(&changed).is_err(), "{letter}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn refuses_what_others_can_read_and_what_is_no_plain_file() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+        let folder = folder();
+        let path = folder.path().join("identity");
+        load_or_create(&path).unwrap();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o600);
+        let link = folder.path().join("link");
+        symlink(&path, &link).unwrap();
+        assert!(matches!(load(&link), Err(KeyFileError::NotAFile(_))));
+        assert!(matches!(
+            load(folder.path()),
+            Err(KeyFileError::NotAFile(_))
+        ));
+        for mode in [0o640, 0o604, 0o660, 0o602] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let refused = load(&path).unwrap_err();
+            assert!(matches!(refused, KeyFileError::Readable { .. }));
+            let mend = refused.hint().unwrap();
+            assert_eq!(mend, format!("chmod 600 '{}'", path.display()));
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let folder = folder();
+        let path = folder.path().join("identity");
+        let loaded = load_or_create(&path).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        let secret = text.lines().last().unwrap().strip_prefix(MARK).unwrap();
+        assert!(!format!("{loaded:?}").contains(secret));
+    }
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        for (seconds, expected) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (951_868_799, "2000-02-29T23:59:59Z"),
+            (1_735_689_600, "2025-01-01T00:00:00Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(utc(UNIX_EPOCH + Duration::from_secs(seconds)), expected);
+        }
+    }
+}

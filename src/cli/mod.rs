@@ -1,0 +1,21 @@
+//! What the programs share: arguments, key files, output, exit codes. Each program under `src/bin` calls one `main` of this module.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`client`] | `profile-client`: the commands of a person with an identity |
+//! | [`server`] | `profile-server`: a store, a node and a service |
+//! | [`node`] | `dht-node`: nodes for a network of one's own |
+//! | [`network`] | which DHT to join, from where |
+//! | [`keyfile`], [`versions`] | what a program remembers beside the store |
+//! | [`output`], [`exit`] | what it says and how it ends |
+
+pub mod client;
+mod demo;
+pub mod exit;
+pub mod keyfile;
+pub mod network;
+pub mod node;
+pub mod output;
+mod runtime;
+pub mod server;
+pub mod versions;

@@ -1,0 +1,154 @@
+//! Which DHT to join, and from where.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use clap::Args;
+
+use super::exit::{Exit, Failure};
+use crate::Dht;
+use crate::api::{DEFAULT_BOOTSTRAP, DhtBuilder, Limits};
+
+/// The arguments that choose a network.
+#[derive(Args, Clone, Debug, Default)]
+pub struct NetworkArgs {
+    /// Join through these DHT nodes instead of the public ones [env: HYPERDHT_BOOTSTRAP]
+    #[arg(long, value_name = "HOST:PORT,…", value_delimiter = ',', global = true)]
+    pub bootstrap: Vec<String>,
+
+    /// Use a private DHT on this computer; the server starts it if it is not there
+    #[arg(
+        long,
+        value_name = "PORT",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "49737",
+        conflicts_with = "bootstrap",
+        global = true
+    )]
+    pub local: Option<u16>,
+}
+
+/// A network to join.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Its first nodes.
+    pub bootstrap: Vec<String>,
+}
+
+impl NetworkArgs {
+    /// Returns the network that arguments and environment name: `--local` or `--bootstrap`, else the environment, else the public one.
+    pub fn network(&self) -> Network {
+        let environment = std::env::var("HYPERDHT_BOOTSTRAP").unwrap_or_default();
+        self.network_with(&environment)
+    }
+
+    pub(super) fn network_with(&self, environment: &str) -> Network {
+        let listed = |list: &mut dyn Iterator<Item = &str>| -> Vec<String> {
+            list.map(str::trim)
+                .filter(|entry| !entry.is_empty())
+                .map(Into::into)
+                .collect()
+        };
+        let mut bootstrap = match self.local {
+            Some(port) => vec![format!("127.0.0.1:{port}")],
+            None => listed(&mut self.bootstrap.iter().map(String::as_str)),
+        };
+        if bootstrap.is_empty() {
+            bootstrap = listed(&mut environment.split(','));
+        }
+        if bootstrap.is_empty() {
+            bootstrap = DEFAULT_BOOTSTRAP.map(Into::into).to_vec();
+        }
+        Network { bootstrap }
+    }
+}
+
+impl Network {
+    /// Whether all first nodes are on this computer, so that nobody else needs to reach us.
+    pub fn is_local(&self) -> bool {
+        self.bootstrap.iter().all(|entry| {
+            let entry = entry.rsplit('@').next().unwrap_or_default();
+            match entry.parse::<SocketAddr>() {
+                Ok(address) => address.ip().is_loopback(),
+                Err(_) => entry.starts_with("localhost:"),
+            }
+        })
+    }
+
+    /// Sets up a node of this network, bound as asked, or else to 127.0.0.1 in a network on this computer and to any address otherwise.
+    pub fn node(&self, bind: Option<&str>) -> DhtBuilder {
+        // A line of the profile protocol is at most half of that, whatever messages it travels in.
+        let limits = Limits {
+            message: 128 * 1024,
+            ..Limits::default()
+        };
+        let builder = Dht::builder()
+            .bootstrap(self.bootstrap.iter().cloned())
+            .limits(limits);
+        let ours = match bind {
+            Some(bind) => bind,
+            None if self.is_local() => "127.0.0.1:0",
+            None => "0.0.0.0:0",
+        };
+        builder.bind(ours)
+    }
+
+    /// Returns the arguments with which a client joins the same network, for hints.
+    pub fn arguments(&self) -> String {
+        if self.bootstrap == DEFAULT_BOOTSTRAP {
+            return String::new();
+        }
+        format!(" --bootstrap {}", self.bootstrap.join(","))
+    }
+}
+
+/// Reads `IP:PORT` or an IP alone.
+pub(super) fn bind_address(text: &str) -> Result<String, String> {
+    if text.parse::<std::net::SocketAddrV4>().is_ok() {
+        return Ok(text.to_owned());
+    }
+    match text.parse::<Ipv4Addr>() {
+        Ok(ip) => Ok(format!("{ip}:0")),
+        Err(_) => Err("expected an IPv4 address, with or without a port".into()),
+    }
+}
+
+/// Says that no network answers.
+pub(super) fn no_network(network: &Network) -> Failure {
+    let failure = Failure::new(Exit::NoNetwork, "no bootstrap node answers");
+    failure.hint(format!("tried {}", network.bootstrap.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(bootstrap: &[&str], local: Option<u16>) -> NetworkArgs {
+        NetworkArgs {
+            bootstrap: bootstrap.iter().map(ToString::to_string).collect(),
+            local,
+        }
+    }
+
+    #[test]
+    fn arguments_win_over_the_environment_and_both_over_the_default() {
+        let named = |bootstrap: &[&str], local, environment| {
+            arguments(bootstrap, local)
+                .network_with(environment)
+                .bootstrap
+        };
+        assert_eq!(named(&["a:1", " b:2"], None, "c:3"), ["a:1", "b:2"]);
+        assert_eq!(named(&[], Some(5), "c:3"), ["127.0.0.1:5"]);
+        assert_eq!(named(&[], None, "c:3, d:4,"), ["c:3", "d:4"]);
+        assert_eq!(named(&[], None, ""), DEFAULT_BOOTSTRAP);
+    }
+
+    #[test]
+    fn a_network_is_local_if_all_its_first_nodes_are() {
+        let local = |list: &[&str]| arguments(list, None).network_with("").is_local();
+        assert!(local(&["127.0.0.1@localhost:3"]));
+        assert!(local(&["127.0.0.1:1", "localhost:2"]));
+        assert!(!local(&["127.0.0.1:1", "10.0.0.1:2"]));
+        assert!(!local(&[]));
+    }
+}

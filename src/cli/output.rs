@@ -1,0 +1,144 @@
+//! The only place that prints.
+//!
+//! Standard output carries what was asked for, standard error everything else. Whatever is printed for people is escaped, line by line:
+//! a peer's text can neither move the cursor nor turn the reading direction nor pass for a line of ours.
+
+use std::io::{self, IsTerminal as _};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::exit::Failure;
+use crate::profile::content::{escaped, is_forbidden};
+
+/// How a program talks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Output {
+    /// One JSON object per line on standard output, nothing for people.
+    pub json: bool,
+    /// Nothing on standard error but failures.
+    pub quiet: bool,
+    /// Failures with all their causes.
+    pub verbose: bool,
+}
+
+impl Output {
+    /// Prints a line that was asked for, unless JSON was.
+    pub fn line(&self, text: &str) {
+        if !self.json {
+            write(io::stdout().lock(), &escaped(text));
+        }
+    }
+
+    /// Prints a label and a text that may have several lines, unless JSON was asked for.
+    pub fn labelled(&self, label: &str, text: &str) {
+        let label = escaped(label);
+        let width = LABEL_WIDTH.max(label.chars().count() + 2);
+        for (number, line) in text.split('\n').enumerate() {
+            let label = if number == 0 {
+                format!("{label}:")
+            } else {
+                String::new()
+            };
+            self.line(&format!("{label:<width$}{line}"));
+        }
+    }
+
+    /// Prints an object, if JSON was asked for.
+    pub fn json(&self, value: &Value) {
+        if self.json {
+            write(io::stdout().lock(), &json_text(value));
+        }
+    }
+
+    /// Says something that was not asked for: what is going on, what to do next.
+    pub fn note(&self, text: &str) {
+        if !self.quiet && !self.json {
+            write(io::stderr().lock(), &escaped(text));
+        }
+    }
+
+    /// Reports a failure: what went wrong first, what to do second, the causes only when asked for.
+    pub fn failure(&self, failure: &Failure) {
+        let message = escaped(&failure.error.to_string());
+        if self.json {
+            self.json(&json!({"error": {"kind": failure.kind, "message": message}}));
+            return;
+        }
+        let mut lines = vec![format!("error: {message}")];
+        lines.extend(
+            failure
+                .hint
+                .as_deref()
+                .map(|hint| format!("hint: {}", escaped(hint))),
+        );
+        if self.verbose {
+            let causes = failure.error.chain().skip(1);
+            lines.extend(causes.map(|cause| format!("cause: {}", escaped(&cause.to_string()))));
+        }
+        write(io::stderr().lock(), &lines.join("\n"));
+    }
+
+    /// Shows that something is going on, on a terminal only, until the spinner is dropped.
+    pub fn spinner(&self, text: &str) -> Spinner {
+        if self.json || self.quiet || !io::stderr().is_terminal() {
+            return Spinner(None);
+        }
+        let bar = ProgressBar::new_spinner().with_message(escaped(text));
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Spinner(Some(bar))
+    }
+}
+
+/// A sign on the terminal that something is going on; gone without a trace when dropped.
+#[derive(Debug)]
+pub struct Spinner(Option<ProgressBar>);
+
+impl Drop for Spinner {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Writes a value on one line of ASCII controls and visible characters.
+fn json_text(value: &Value) -> String {
+    let mut text = String::new();
+    // JSON leaves most of what is_forbidden names as it is. Outside of strings there is none of it.
+    for c in value.to_string().chars() {
+        if is_forbidden(c) {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                text.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            text.push(c);
+        }
+    }
+    text
+}
+
+fn write(mut stream: impl io::Write, text: &str) {
+    // A reader that has gone, as in `… | head -1`, is no reason to fail.
+    let _ = writeln!(stream, "{text}").and_then(|()| stream.flush());
+}
+
+const LABEL_WIDTH: usize = 9;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_holds_no_character_that_a_terminal_obeys() {
+        let value = json!({"name": "a\u{1b}[2J\u{9b}\u{202e}\u{7f}\n"});
+        let text = json_text(&value);
+        assert!(!text.chars().any(is_forbidden), "{text:?}");
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+    }
+}

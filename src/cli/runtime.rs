@@ -1,0 +1,94 @@
+//! From `main` to an exit code.
+
+use std::future::Future;
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+
+use tokio::runtime::Builder;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+use super::exit::{Exit, Failure};
+use super::output::Output;
+
+/// Runs a program and reports how it failed, if it did. `threads` of `None` takes one per core.
+pub(super) fn run<F>(output: Output, threads: Option<usize>, program: F) -> ExitCode
+where
+    F: Future<Output = Result<(), Failure>>,
+{
+    let mut builder = match threads {
+        Some(1) => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    if let Some(threads) = threads.filter(|threads| *threads > 1) {
+        builder.worker_threads(threads);
+    }
+    let outcome = match builder.enable_all().build() {
+        Ok(runtime) => {
+            let outcome = runtime.block_on(program);
+            // A prompt that nobody answers must not hold the program up.
+            runtime.shutdown_background();
+            outcome
+        }
+        Err(error) => Err(Failure::from_error(Exit::Internal, error)),
+    };
+    report(&output, outcome)
+}
+
+/// Reports an outcome and returns its exit code.
+pub(super) fn report(output: &Output, outcome: Result<(), Failure>) -> ExitCode {
+    match outcome {
+        Ok(()) => Exit::Ok.into(),
+        Err(failure) => {
+            // Somebody who pressed Ctrl-C knows.
+            if failure.exit != Exit::Interrupted || output.json {
+                output.failure(&failure);
+            }
+            failure.exit.into()
+        }
+    }
+}
+
+/// Gives up when the user presses Ctrl-C.
+pub(super) async fn interruptible<T>(
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        biased;
+        _ = tokio::signal::ctrl_c() => Err(Failure::new(Exit::Interrupted, "interrupted")),
+        outcome = work => outcome,
+    }
+}
+
+/// Waits for a request to end: Ctrl-C, or the signal by which a system stops its services.
+pub(super) async fn stop_signal() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+            return;
+        }
+    }
+    // Without any signal to wait for, the program runs until it is killed.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// Sends log lines to standard error: those of a level and above, or what `RUST_LOG` says.
+pub(super) fn log(level: LevelFilter) {
+    let filter = EnvFilter::builder()
+        .with_default_directive(level.into())
+        .from_env_lossy();
+    // Fails only if there is a logger already, which then does the work.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .try_init();
+}

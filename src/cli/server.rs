@@ -1,0 +1,343 @@
+//! `profile-server`: a store, a node and a service.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use etcetera::BaseStrategy as _;
+use serde_json::json;
+use tracing_subscriber::filter::LevelFilter;
+
+use super::exit::{EXIT_CODES, Exit, Failure};
+use super::keyfile::{self, KeyFileError, Loaded};
+use super::network::{Network, NetworkArgs, bind_address};
+use super::output::Output;
+use super::runtime;
+use crate::api::{BootstrapError, SpawnError, TestnetError};
+use crate::profile::{Access, Limits, Service, ServiceConfig, SledStore};
+use crate::{Dht, KeyPair, Server, Testnet};
+
+/// Keep profiles for clients that reach this server by its public key, from anywhere
+///
+/// Prints its public key on standard output once clients can reach it. Ctrl-C or SIGTERM end it in order, with exit code 0.
+#[derive(Debug, Parser)]
+#[command(name = "profile-server", version, after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(flatten)]
+    network: NetworkArgs,
+
+    /// Folder of the server's identity and its profiles [default: $XDG_DATA_HOME/profile-server]
+    #[arg(long, alias = "data", value_name = "DIR", global = true)]
+    data_dir: Option<PathBuf>,
+
+    /// Address of the socket [default: any address and port; 127.0.0.1 in a network on this computer]
+    #[arg(long, value_name = "IP[:PORT]", value_parser = bind_address)]
+    bind: Option<String>,
+
+    /// Whether new clients may register
+    #[arg(long, value_enum, default_value_t = Door::Open)]
+    registration: Door,
+
+    /// Whether clients may read the profiles of others
+    #[arg(long, value_enum, default_value_t = Door::Open)]
+    lookup: Door,
+
+    /// Stored writes a minute and key
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    writes_per_minute: u32,
+
+    /// Registrations an hour and network (public IPv4 /24)
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    registrations_per_hour: u32,
+
+    /// Lookups a minute and key
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    lookups_per_minute: u32,
+
+    /// Refused requests a minute and key
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    refusals_per_minute: u32,
+
+    /// Print JSON, one object per event
+    #[arg(long, global = true)]
+    json: bool,
+
+    /// Log more; twice for everything
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+
+    /// Say nothing but the key and failures
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print the server's public key, which is made if there is none yet
+    Key,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Door {
+    Open,
+    Closed,
+}
+
+impl From<Door> for Access {
+    fn from(door: Door) -> Self {
+        match door {
+            Door::Open => Self::Open,
+            Door::Closed => Self::Closed,
+        }
+    }
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let output = Output {
+        json: arguments.json,
+        quiet: arguments.quiet,
+        verbose: arguments.verbose > 0,
+    };
+    runtime::log(match (arguments.quiet, arguments.verbose) {
+        (true, _) => LevelFilter::ERROR,
+        (_, 0) => LevelFilter::INFO,
+        (_, 1) => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    });
+    match arguments.command {
+        Some(Command::Key) => runtime::report(&output, print_key(&arguments, &output)),
+        None => runtime::run(output, None, run(arguments, output)),
+    }
+}
+
+fn print_key(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
+    let key_pair = identity(&data_dir(arguments)?, output)?;
+    let key = key_pair.public_key();
+    output.line(&key.to_z32());
+    output.json(&json!({"public_key": key.to_z32(), "public_key_hex": key.to_hex()}));
+    Ok(())
+}
+
+async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
+    let folder = data_dir(&arguments)?;
+    // First the store: a second server on the same folder ends here, before it has touched anything.
+    let store = SledStore::open(&folder.join("profiles"))?;
+    let key_pair = identity(&folder, &output)?;
+    let service = Service::new(store, config(&arguments));
+    let started = tokio::select! {
+        biased;
+        () = runtime::stop_signal() => return Ok(()),
+        started = start(&arguments, &key_pair, &output) => started?,
+    };
+    let Started {
+        dht,
+        server,
+        local,
+        network,
+    } = started;
+    announce(&key_pair, &network, &arguments, &output);
+    let stats = dht.stats().await;
+    tracing::info!(
+        nodes = stats.nodes,
+        firewalled = stats.firewalled,
+        "listening"
+    );
+    tokio::select! {
+        () = service.run(&server) => {}
+        () = runtime::stop_signal() => {}
+    }
+    output.note("ending: finishing requests");
+    output.json(&json!({"event": "closing"}));
+    server.close().await;
+    service.close().await;
+    dht.close().await;
+    if let Some(local) = local {
+        local.close().await;
+    }
+    Ok(())
+}
+
+struct Started {
+    dht: Dht,
+    server: Server,
+    /// The private network, if we started it.
+    local: Option<Testnet>,
+    network: Network,
+}
+
+async fn start(
+    arguments: &Arguments,
+    key_pair: &KeyPair,
+    output: &Output,
+) -> Result<Started, Failure> {
+    let network = arguments.network.network();
+    let local = match arguments.network.local {
+        Some(port) => private_network(port, output).await?,
+        None => None,
+    };
+    let dht = network.node(arguments.bind.as_deref()).spawn().await?;
+    let joined = output.spinner("joining the DHT");
+    join(&dht, &network, arguments, output).await?;
+    drop(joined);
+    let announced = output.spinner("announcing the server");
+    let server = dht.listen(key_pair).await?;
+    drop(announced);
+    Ok(Started {
+        dht,
+        server,
+        local,
+        network,
+    })
+}
+
+/// Starts a private network with its first node on a port, unless a node answers there already.
+async fn private_network(port: u16, output: &Output) -> Result<Option<Testnet>, Failure> {
+    match Testnet::on_port(LOCAL_NODES, port).await {
+        Ok(network) => {
+            output.note(&format!(
+                "started a private DHT of {LOCAL_NODES} nodes on 127.0.0.1:{port}"
+            ));
+            Ok(Some(network))
+        }
+        Err(TestnetError::Spawn(SpawnError::Bind { .. })) => {
+            let probe = Dht::builder()
+                .bootstrap([format!("127.0.0.1:{port}")])
+                .bind("127.0.0.1:0")
+                .spawn()
+                .await?;
+            let answered = tokio::time::timeout(PROBE, probe.bootstrapped()).await;
+            probe.close().await;
+            match answered {
+                Ok(Ok(_)) => {
+                    output.note(&format!("joining the private DHT on 127.0.0.1:{port}"));
+                    Ok(None)
+                }
+                Ok(Err(_)) | Err(_) => Err(Failure::new(
+                    Exit::NoNetwork,
+                    format!("port {port} of 127.0.0.1 is taken by something that is no DHT node"),
+                )
+                .hint("choose another port for both programs with --local=PORT")),
+            }
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Waits until the node has joined, and says every 30 s that it has not.
+async fn join(
+    dht: &Dht,
+    network: &Network,
+    arguments: &Arguments,
+    output: &Output,
+) -> Result<(), Failure> {
+    loop {
+        match dht.bootstrapped().await {
+            Ok(_) => return Ok(()),
+            Err(BootstrapError::NoNetwork) => {
+                if let Some(port) = arguments.network.local {
+                    let what = format!("the private DHT on port {port} has gone");
+                    return Err(Failure::new(Exit::NoNetwork, what));
+                }
+                output.note(&format!(
+                    "no bootstrap node answers, trying again (asked {})",
+                    network.bootstrap.join(", ")
+                ));
+                output.json(&json!({"event": "no_network"}));
+                tokio::time::sleep(AGAIN).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn announce(key_pair: &KeyPair, network: &Network, arguments: &Arguments, output: &Output) {
+    let key = key_pair.public_key();
+    output.line(&key.to_z32());
+    output.json(&json!({
+        "event": "listening",
+        "public_key": key.to_z32(),
+        "public_key_hex": key.to_hex(),
+    }));
+    let network = match arguments.network.local {
+        Some(49737) => " --local".to_owned(),
+        Some(port) => format!(" --local={port}"),
+        None => network.arguments(),
+    };
+    output.note("clients can reach this server now:");
+    output.note(&format!("  profile-client{network} --server {key}"));
+}
+
+fn config(arguments: &Arguments) -> ServiceConfig {
+    ServiceConfig {
+        registration: arguments.registration.into(),
+        lookup: arguments.lookup.into(),
+        limits: Limits {
+            writes_per_minute: arguments.writes_per_minute,
+            registrations_per_hour: arguments.registrations_per_hour,
+            lookups_per_minute: arguments.lookups_per_minute,
+            refusals_per_minute: arguments.refusals_per_minute,
+            ..Limits::default()
+        },
+    }
+}
+
+fn identity(folder: &std::path::Path, output: &Output) -> Result<KeyPair, Failure> {
+    let path = folder.join("identity");
+    let Loaded { key_pair, created } = keyfile::load_or_create(&path)?;
+    if created {
+        output.note(&format!(
+            "made a new identity for this server in {}",
+            path.display()
+        ));
+    }
+    Ok(key_pair)
+}
+
+fn data_dir(arguments: &Arguments) -> Result<PathBuf, Failure> {
+    match &arguments.data_dir {
+        Some(folder) => Ok(folder.clone()),
+        None => default_folder("profile-server"),
+    }
+}
+
+/// Returns the folder of a program's data.
+pub(super) fn default_folder(program: &str) -> Result<PathBuf, Failure> {
+    let strategy = etcetera::choose_base_strategy().map_err(|error| {
+        Failure::from_error(Exit::Identity, error)
+            .hint("there is no home folder: say where to keep the identity")
+    })?;
+    Ok(strategy.data_dir().join(program))
+}
+
+impl From<KeyFileError> for Failure {
+    fn from(error: KeyFileError) -> Self {
+        Self {
+            hint: error.hint(),
+            ..Self::from_error(Exit::Identity, error)
+        }
+    }
+}
+
+/// Nodes of a private network: enough for a record to be on several of them.
+const LOCAL_NODES: usize = 5;
+/// How long a node on this computer may take to answer.
+const PROBE: Duration = Duration::from_secs(5);
+/// Between two complaints about a missing network.
+const AGAIN: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_consistent() {
+        use clap::CommandFactory as _;
+        Arguments::command().debug_assert();
+    }
+}

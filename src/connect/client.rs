@@ -1,0 +1,448 @@
+//! One attempt to connect: find nodes that know the server, shake hands through them. The way for stream packets is chosen in `path`.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddrV4;
+use std::time::Instant;
+
+use super::job::{Initiate, Job, Work};
+use super::noise::{Initiator, NoiseError, Session};
+use super::path::Choosing;
+use super::report::{Failure, Report, Stage};
+use super::shared::{Core, Owner};
+use super::types::{AttemptId, Dial, Event, Path};
+use crate::dht::{Answer, Outgoing, QueryError, QueryId, QueryOutcome, RequestError, RequestId};
+use crate::udx::{self, Admission, StreamId};
+use crate::wire::compact::{Decode, Encode};
+use crate::wire::handshake::{
+    ERROR_NONE, ERROR_VERSION_MISMATCH, FIREWALL_OPEN, HandshakeMessage, Mode, NoisePayload,
+    VERSION,
+};
+use crate::wire::records::Peer;
+use crate::wire::rpc::PEER_HANDSHAKE;
+use crate::wire::transmit::SocketId;
+
+/// Handshakes under way at once for one attempt, as the reference, beside one with a node named beforehand.
+const MAX_PARALLEL: usize = 2;
+/// Nodes that one attempt shakes hands through: a hostile record holder can't make us go on for ever.
+const MAX_CANDIDATES: usize = 64;
+/// Answers to message 1 that wait while another one is read.
+const MAX_REPLIES: usize = 8;
+/// Events of a stream kept until it is established; beyond it go unordered messages, which may get lost, and repeated news of data.
+const MAX_EARLY_EVENTS: usize = 64;
+
+/// An attempt's end: what the endpoint does with it.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// Still under way.
+    Pending,
+    /// The stream has a path; the event is queued. The nodes are worth trying first next time.
+    Connected {
+        routes: Vec<SocketAddrV4>,
+    },
+    Failed(Failure),
+}
+
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) id: AttemptId,
+    dial: Dial,
+    pub(super) stream: StreamId,
+    started: Instant,
+    pub(super) phase: Phase,
+    query: Option<QueryId>,
+    query_failed: bool,
+    /// Nodes named beforehand, tried one at a time: what was true last time may not be now.
+    known: VecDeque<SocketAddrV4>,
+    known_under_way: Option<RequestId>,
+    /// Nodes that have just said to know the server.
+    candidates: VecDeque<SocketAddrV4>,
+    seen: BTreeSet<SocketAddrV4>,
+    handshakes: BTreeMap<RequestId, SocketAddrV4>,
+    /// Whether message 1 says that we are reachable: then the server comes to us. What we learn later it does not know.
+    pub(super) told_open: bool,
+    pub(super) tried: Vec<SocketAddrV4>,
+    replies: VecDeque<Reply>,
+    /// What the stream had to say before it was established, for its later owner.
+    events: Vec<udx::Event>,
+    report: Report,
+}
+
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// Message 1 is being made.
+    Initiating,
+    /// Looking for the server and shaking hands. The initiator is away while an answer is being read.
+    Shaking {
+        initiator: Option<Box<Initiator>>,
+        noise: Vec<u8>,
+        reading: Option<Reply>,
+    },
+    /// Shaken hands; waiting for a path.
+    Choosing(Box<Choosing>),
+    Over,
+}
+
+/// An answer to message 1, from the node that passed it on.
+#[derive(Clone, Debug)]
+pub(super) struct Reply {
+    noise: Vec<u8>,
+    pub(super) asked: SocketAddrV4,
+    pub(super) socket: SocketId,
+    /// The server as that node sees it; `None` if the node is the server.
+    pub(super) peer_address: Option<SocketAddrV4>,
+    /// Ourselves as that node sees us.
+    pub(super) client_address: SocketAddrV4,
+}
+
+impl Attempt {
+    pub(super) fn start(now: Instant, core: &mut Core, id: AttemptId, dial: Dial) -> Self {
+        let stream = core.streams.open(Admission::HoldAndAccept);
+        let payload = core.payload(stream);
+        let told_open = payload.firewall == FIREWALL_OPEN;
+        let work = Initiate {
+            attempt: id,
+            key_pair: dial.key_pair.clone(),
+            remote: dial.remote,
+            ephemeral_seed: core.random_seed(),
+            payload,
+        };
+        core.events
+            .push_back(Event::Job(Job(Work::Initiate(Box::new(work)))));
+        let mut attempt = Self {
+            id,
+            stream,
+            told_open,
+            started: now,
+            phase: Phase::Initiating,
+            query: None,
+            query_failed: false,
+            known: VecDeque::new(),
+            known_under_way: None,
+            candidates: VecDeque::new(),
+            seen: BTreeSet::new(),
+            handshakes: BTreeMap::new(),
+            tried: Vec::new(),
+            replies: VecDeque::new(),
+            events: Vec::new(),
+            report: Report::default(),
+            dial,
+        };
+        let seeds = attempt.dial.nodes.clone();
+        // A persistent node may hold the server's announcement itself.
+        let own_entry = core.node.forward(&attempt.dial.remote.target());
+        for node in own_entry.into_iter().chain(seeds.iter().copied()) {
+            if attempt.is_new(node) {
+                attempt.known.push_back(node);
+            }
+        }
+        let query = core.find_peer(now, Owner::Attempt(id), &attempt.dial.remote, seeds);
+        attempt.query = Some(query);
+        attempt
+    }
+
+    pub(super) const fn stream(&self) -> StreamId {
+        self.stream
+    }
+
+    pub(super) const fn remote(&self) -> &crate::keys::PublicKey {
+        &self.dial.remote
+    }
+
+    /// Keeps an event of the stream until it is established.
+    pub(super) fn keep_event(&mut self, event: udx::Event) {
+        let droppable = matches!(event, udx::Event::Message(_) | udx::Event::Readable);
+        if !droppable || self.events.len() < MAX_EARLY_EVENTS {
+            self.events.push(event);
+        }
+    }
+
+    pub(super) fn take_events(&mut self) -> Vec<udx::Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Returns the report as of now.
+    pub(super) fn report(&self, now: Instant) -> Report {
+        Report {
+            total: now.saturating_duration_since(self.started),
+            ..self.report.clone()
+        }
+    }
+
+    pub(super) fn handle_initiated(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        result: Result<(Box<Initiator>, Vec<u8>), NoiseError>,
+    ) -> Outcome {
+        match result {
+            Ok((initiator, noise)) => {
+                self.phase = Phase::Shaking {
+                    initiator: Some(initiator),
+                    noise,
+                    reading: None,
+                };
+                self.go_on(now, core)
+            }
+            // Only a key that is no point of the curve gets here: nobody can listen with it.
+            Err(_) => Outcome::Failed(Failure::BadKey),
+        }
+    }
+
+    /// Takes an answer of the query: a node that holds a record of the server can pass messages on to it.
+    pub(super) fn handle_query_answer(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        answer: &Answer,
+    ) -> Outcome {
+        self.report.nodes_answered += 1;
+        let record = answer
+            .value
+            .as_deref()
+            .and_then(|value| Peer::from_bytes(value).ok());
+        if record.is_some_and(|peer| peer.public_key == self.dial.remote) {
+            self.report.records_found += 1;
+            let elapsed = now.saturating_duration_since(self.started);
+            self.report.lookup.get_or_insert(elapsed);
+            self.add_candidate(answer.from);
+        }
+        self.go_on(now, core)
+    }
+
+    pub(super) fn handle_query_done(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        result: Result<QueryOutcome, QueryError>,
+    ) -> Outcome {
+        self.query = None;
+        match result {
+            Ok(outcome) => {
+                self.report.nodes_asked = outcome.asked;
+                self.report.nodes_answered = self.report.nodes_answered.max(outcome.answered);
+            }
+            Err(_) => self.query_failed = true,
+        }
+        self.go_on(now, core)
+    }
+
+    pub(super) fn handle_answer(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        request: RequestId,
+        result: Result<Answer, RequestError>,
+    ) -> Outcome {
+        if let Some(asked) = self.handshakes.remove(&request) {
+            self.known_under_way = self.known_under_way.filter(|known| *known != request);
+            if let Some(reply) = result.ok().and_then(|answer| accept_reply(answer, asked))
+                && self.replies.len() < MAX_REPLIES
+            {
+                self.replies.push_back(reply);
+            }
+            return self.go_on(now, core);
+        }
+        if let Phase::Choosing(choosing) = &mut self.phase
+            && choosing.lan == Some(request)
+        {
+            choosing.lan = None;
+            return match (result.is_ok(), choosing.lan_address) {
+                (true, Some(address)) => {
+                    self.connect_to(now, core, SocketId::SERVER, address, Path::Lan)
+                }
+                // Nobody at that address: the only other way left here is the server reaching us.
+                _ => Outcome::Failed(Failure::NoPath),
+            };
+        }
+        Outcome::Pending
+    }
+
+    pub(super) fn handle_finished(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        initiator: Box<Initiator>,
+        result: Result<Box<(NoisePayload, Session)>, NoiseError>,
+    ) -> Outcome {
+        let Phase::Shaking {
+            initiator: place,
+            reading,
+            ..
+        } = &mut self.phase
+        else {
+            return Outcome::Pending;
+        };
+        *place = Some(initiator);
+        let reply = reading.take();
+        let (Ok(read), Some(reply)) = (result, reply) else {
+            // A forged or damaged answer ends only this exchange.
+            return self.go_on(now, core);
+        };
+        let (payload, session) = *read;
+        let elapsed = now.saturating_duration_since(self.started);
+        self.report.handshake = Some(elapsed);
+        if let Some(failure) = refusal(&payload) {
+            return Outcome::Failed(failure);
+        }
+        let Some(udx) = payload.udx else {
+            return Outcome::Failed(Failure::Protocol(ERROR_NONE));
+        };
+        self.settle(now, core, &reply, &payload, udx.id, session)
+    }
+
+    /// Takes the news that packets with our stream id have come from somewhere.
+    pub(super) fn handle_path(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        address: SocketAddrV4,
+    ) -> Outcome {
+        if matches!(self.phase, Phase::Choosing(_)) {
+            return self.established(now, core, address, Path::Direct);
+        }
+        Outcome::Pending
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Outcome {
+        if self.started + self.dial.timeout <= now {
+            return Outcome::Failed(Failure::TimedOut(self.stage()));
+        }
+        match &self.phase {
+            Phase::Choosing(choosing) if choosing.deadline <= now => {
+                Outcome::Failed(Failure::NoPath)
+            }
+            _ => Outcome::Pending,
+        }
+    }
+
+    pub(super) fn poll_timeout(&self) -> Instant {
+        let end = self.started + self.dial.timeout;
+        match &self.phase {
+            Phase::Choosing(choosing) => choosing.deadline.min(end),
+            _ => end,
+        }
+    }
+
+    /// Withdraws every question that is still open. The stream is left to whoever has it next.
+    pub(super) fn cancel(&mut self, now: Instant, core: &mut Core) {
+        if let Some(query) = self.query.take() {
+            core.cancel_query(query);
+        }
+        for request in std::mem::take(&mut self.handshakes).into_keys() {
+            core.cancel_request(now, request);
+        }
+        if let Phase::Choosing(choosing) = std::mem::replace(&mut self.phase, Phase::Over)
+            && let Some(request) = choosing.lan
+        {
+            core.cancel_request(now, request);
+        }
+    }
+
+    const fn stage(&self) -> Stage {
+        match &self.phase {
+            Phase::Choosing(_) | Phase::Over => Stage::Path,
+            _ if self.report.records_found > 0 || !self.tried.is_empty() => Stage::Handshake,
+            _ => Stage::Lookup,
+        }
+    }
+
+    /// Takes a node that has just said to know the server.
+    fn add_candidate(&mut self, node: SocketAddrV4) {
+        let waiting = self.known.iter().position(|known| *known == node);
+        if let Some(index) = waiting {
+            self.known.remove(index);
+        }
+        if waiting.is_some() || self.is_new(node) {
+            self.candidates.push_back(node);
+        }
+    }
+
+    fn is_new(&mut self, node: SocketAddrV4) -> bool {
+        node.port() != 0 && self.seen.len() < MAX_CANDIDATES && self.seen.insert(node)
+    }
+
+    /// Reads the next answer, starts the handshakes that may run, and notices when nothing is left to wait for.
+    fn go_on(&mut self, now: Instant, core: &mut Core) -> Outcome {
+        let Phase::Shaking {
+            initiator,
+            noise,
+            reading,
+        } = &mut self.phase
+        else {
+            return Outcome::Pending;
+        };
+        if let Some(reply) = self.replies.pop_front_if(|_| initiator.is_some())
+            && let Some(initiator) = initiator.take()
+        {
+            let work = Work::Finish {
+                attempt: self.id,
+                initiator,
+                noise: reply.noise.clone(),
+            };
+            core.events.push_back(Event::Job(Job(work)));
+            *reading = Some(reply);
+        }
+        let message = HandshakeMessage {
+            mode: Mode::FromClient,
+            noise: noise.clone(),
+            peer_address: None,
+            relay_address: None,
+        };
+        loop {
+            let known = self.known_under_way.is_none();
+            let found = self.handshakes.len() - usize::from(!known) < MAX_PARALLEL;
+            let next_known = if known { self.known.pop_front() } else { None };
+            let next = match next_known {
+                Some(node) => Some(node),
+                None if found => self.candidates.pop_front(),
+                None => None,
+            };
+            let Some(node) = next else { break };
+            let target = self.dial.remote.target();
+            let outgoing = Outgoing {
+                value: Some(message.to_bytes()),
+                ..Outgoing::application(node, PEER_HANDSHAKE, target)
+            };
+            let request = core.request(now, Owner::Attempt(self.id), outgoing);
+            self.known_under_way = next_known.map(|_| request).or(self.known_under_way);
+            self.handshakes.insert(request, node);
+            self.tried.push(node);
+            self.report.handshakes_tried += 1;
+        }
+        let waiting = self.query.is_some() || !self.handshakes.is_empty() || reading.is_some();
+        if waiting {
+            return Outcome::Pending;
+        }
+        Outcome::Failed(if self.report.records_found > 0 {
+            Failure::NoAnswer
+        } else if self.query_failed || self.report.nodes_answered == 0 {
+            Failure::NoNetwork
+        } else {
+            Failure::NotFound
+        })
+    }
+}
+
+/// Returns the server's answer if the node that was asked passed one on.
+fn accept_reply(answer: Answer, asked: SocketAddrV4) -> Option<Reply> {
+    let message = HandshakeMessage::from_bytes(answer.value.as_deref()?).ok()?;
+    let usable = answer.error == 0 && answer.from == asked && message.mode == Mode::Reply;
+    usable.then_some(Reply {
+        noise: message.noise,
+        asked,
+        socket: answer.socket,
+        peer_address: message.peer_address.filter(|address| address.port() != 0),
+        client_address: answer.to,
+    })
+}
+
+/// Returns why a server that answered does not want the connection.
+const fn refusal(payload: &NoisePayload) -> Option<Failure> {
+    if payload.version != VERSION || payload.error == ERROR_VERSION_MISMATCH {
+        return Some(Failure::Incompatible);
+    }
+    match payload.error {
+        ERROR_NONE => None,
+        error => Some(Failure::Protocol(error)),
+    }
+}

@@ -1,0 +1,257 @@
+//! What the node and the streams have to say becomes steps of attempts and servers.
+
+use std::time::Instant;
+
+use super::Endpoint;
+use super::announcer::News;
+use super::client::{Attempt, Outcome};
+use super::report::Failure;
+use super::router::{self, Forward};
+use super::server::Server;
+use super::shared::{Core, Owner};
+use super::types::{AttemptId, Event, ServerId};
+use crate::dht;
+use crate::udx::{self, StreamId};
+use crate::wire::compact::{Decode, Encode};
+use crate::wire::handshake::{HandshakeMessage, HolepunchMessage, Mode};
+use crate::wire::rpc::{PEER_HANDSHAKE, PEER_HOLEPUNCH};
+
+impl Endpoint {
+    /// Turns what the node and the streams have to say into steps of attempts and servers, until they have nothing more to say.
+    pub(super) fn settle(&mut self, now: Instant) {
+        loop {
+            if let Some(event) = self.core.node.poll_event() {
+                self.handle_dht_event(now, event);
+            } else if let Some((stream, event)) = self.core.streams.poll_event() {
+                self.handle_stream_event(now, stream, event);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn handle_dht_event(&mut self, now: Instant, event: dht::Event) {
+        match event {
+            dht::Event::Incoming(incoming) => self.handle_incoming(now, incoming),
+            dht::Event::Answered { request, result } => match self.core.requests.remove(&request) {
+                Some(Owner::Attempt(id)) => self.with_attempt(now, id, |attempt, core| {
+                    attempt.handle_answer(now, core, request, result)
+                }),
+                Some(Owner::Server(id)) => self.with_server(id, |server, core| {
+                    server.announcer.handle_answer(now, core, request, result)
+                }),
+                None => self.pass_on(dht::Event::Answered { request, result }),
+            },
+            dht::Event::QueryAnswer { query, answer } => {
+                match self.core.queries.get(&query).copied() {
+                    Some(Owner::Attempt(id)) => self.with_attempt(now, id, |attempt, core| {
+                        attempt.handle_query_answer(now, core, &answer)
+                    }),
+                    Some(Owner::Server(_)) => {}
+                    None => self.pass_on(dht::Event::QueryAnswer { query, answer }),
+                }
+            }
+            dht::Event::QueryDone { query, result } => match self.core.queries.remove(&query) {
+                Some(Owner::Attempt(id)) => self.with_attempt(now, id, |attempt, core| {
+                    attempt.handle_query_done(now, core, result)
+                }),
+                Some(Owner::Server(id)) => self.with_server(id, |server, core| {
+                    server
+                        .announcer
+                        .handle_query_done(now, core, query, result.ok())
+                }),
+                None => self.pass_on(dht::Event::QueryDone { query, result }),
+            },
+            other => self.pass_on(other),
+        }
+    }
+
+    fn handle_stream_event(&mut self, now: Instant, stream: StreamId, event: udx::Event) {
+        if let Some(id) = self.attempt_streams.get(&stream).copied() {
+            match event {
+                udx::Event::PathLearned { address, .. } => {
+                    self.with_attempt(now, id, |attempt, core| {
+                        attempt.handle_path(now, core, address)
+                    });
+                }
+                udx::Event::Closed(udx::Closed::Reset) => {
+                    self.fail_attempt(now, id, Failure::Refused);
+                }
+                udx::Event::Closed(_) => self.fail_attempt(now, id, Failure::NoPath),
+                early => {
+                    if let Some(attempt) = self.attempts.get_mut(&id) {
+                        attempt.keep_event(early);
+                    }
+                }
+            }
+            return;
+        }
+        let server = self
+            .servers
+            .values_mut()
+            .find(|server| server.owns_stream(stream));
+        if let Some(server) = server {
+            match event {
+                udx::Event::PathLearned { address, .. } => {
+                    server.handle_path(now, &mut self.core, stream, address);
+                }
+                // The path was known, and now the client has answered on it.
+                udx::Event::Settled => {
+                    if let Some((_, address)) = self.core.streams.path(stream) {
+                        server.handle_path(now, &mut self.core, stream, address);
+                    }
+                }
+                udx::Event::Closed(_) => server.handle_closed(now, &mut self.core, stream),
+                _ => {}
+            }
+            return;
+        }
+        self.core.events.push_back(Event::Stream(stream, event));
+    }
+
+    fn handle_incoming(&mut self, now: Instant, incoming: dht::Incoming) {
+        let (Some(target), Some(value)) = (incoming.target, incoming.value.as_deref()) else {
+            return;
+        };
+        let own = self.by_target.get(&target).copied();
+        let entry = self.core.node.forward(&target);
+        match incoming.command {
+            PEER_HANDSHAKE => {
+                let Ok(message) = HandshakeMessage::from_bytes(value) else {
+                    return;
+                };
+                if let Some(server) = own.and_then(|id| self.servers.get_mut(&id)) {
+                    server.handle_handshake(now, &mut self.core, &self.limits, incoming, message);
+                    return;
+                }
+                let forward = router::handshake(&message, incoming.from, entry, self.core.private);
+                self.forward(now, &incoming, forward);
+            }
+            PEER_HOLEPUNCH => {
+                let Ok(message) = HolepunchMessage::from_bytes(value) else {
+                    return;
+                };
+                // A server of ours takes part in no holepunch, and silence is the protocol's word for that.
+                if own.is_some() && message.mode == Mode::FromRelay {
+                    return;
+                }
+                let forward = router::holepunch(&message, incoming.from, entry, self.core.private);
+                self.forward(now, &incoming, forward);
+            }
+            _ => {}
+        }
+    }
+
+    fn forward<M: Encode>(&mut self, now: Instant, incoming: &dht::Incoming, forward: Forward<M>) {
+        let node = &mut self.core.node;
+        match forward {
+            Forward::Relay { to, message } => {
+                node.relay(incoming, to, message.to_bytes(), None);
+            }
+            Forward::Reply { to, message } => {
+                let reply = dht::Reply {
+                    value: Some(message.to_bytes()),
+                    to: Some(to),
+                    ..dht::Reply::default()
+                };
+                node.reply(now, incoming, reply);
+            }
+            Forward::Unknown => {
+                let reply = dht::Reply {
+                    closer: true,
+                    ..dht::Reply::default()
+                };
+                node.reply(now, incoming, reply);
+            }
+            Forward::Drop => {}
+        }
+    }
+
+    /// Lets an attempt take a step and does what the step asks for.
+    pub(super) fn with_attempt(
+        &mut self,
+        now: Instant,
+        id: AttemptId,
+        step: impl FnOnce(&mut Attempt, &mut Core) -> Outcome,
+    ) {
+        let Some(attempt) = self.attempts.get_mut(&id) else {
+            return;
+        };
+        let before = attempt.poll_timeout();
+        let outcome = step(attempt, &mut self.core);
+        let after = attempt.poll_timeout();
+        if before != after {
+            self.attempt_deadlines.remove(&(before, id));
+            self.attempt_deadlines.insert((after, id));
+        }
+        match outcome {
+            Outcome::Pending => {}
+            Outcome::Connected { routes } => {
+                let remote = *attempt.remote();
+                let stream = attempt.stream();
+                for event in attempt.take_events() {
+                    self.core.events.push_back(Event::Stream(stream, event));
+                }
+                self.routes.insert(remote, routes);
+                self.end_attempt(now, id, false);
+            }
+            Outcome::Failed(failure) => self.fail_attempt(now, id, failure),
+        }
+    }
+
+    fn fail_attempt(&mut self, now: Instant, id: AttemptId, failure: Failure) {
+        if let Some(attempt) = self.attempts.get(&id) {
+            let report = Box::new(attempt.report(now));
+            self.routes.forget(attempt.remote());
+            self.end_attempt(now, id, true);
+            self.core.events.push_back(Event::Failed {
+                attempt: id,
+                failure,
+                report,
+            });
+        }
+    }
+
+    pub(super) fn end_attempt(&mut self, now: Instant, id: AttemptId, destroy: bool) {
+        let Some(mut attempt) = self.attempts.remove(&id) else {
+            return;
+        };
+        self.attempt_deadlines.remove(&(attempt.poll_timeout(), id));
+        self.attempt_streams.remove(&attempt.stream());
+        attempt.cancel(now, &mut self.core);
+        if destroy {
+            self.core.streams.destroy(now, attempt.stream());
+        }
+    }
+
+    fn with_server(
+        &mut self,
+        id: ServerId,
+        step: impl FnOnce(&mut Server, &mut Core) -> Option<News>,
+    ) {
+        if let Some(server) = self.servers.get_mut(&id) {
+            let news = step(server, &mut self.core);
+            self.take_news(id, news);
+        }
+    }
+
+    pub(super) fn take_news(&mut self, id: ServerId, news: Option<News>) {
+        match news {
+            Some(News::Announced) => self.core.events.push_back(Event::Listening(id)),
+            Some(News::Withdrawn) => {
+                self.servers.remove(&id);
+                self.core.events.push_back(Event::Unlistened(id));
+            }
+            None => {}
+        }
+    }
+
+    fn pass_on(&mut self, event: dht::Event) {
+        self.core.events.push_back(Event::Dht(event));
+    }
+
+    pub(super) const fn take_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+}

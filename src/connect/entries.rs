@@ -1,0 +1,183 @@
+//! The handshakes that a server has answered or is answering, each distinct message 1 once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddrV4;
+use std::time::Instant;
+
+use super::job::EntryId;
+use super::limits::Limits;
+use super::noise::Session;
+use super::server::Route;
+use crate::udx::StreamId;
+use crate::wire::address::is_private;
+
+/// One message 1 and what became of it.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) noise: Vec<u8>,
+    pub(super) started: Instant,
+    /// Whose budget it counts against.
+    pub(super) source: Source,
+    /// The stream that waits for the client's first packet.
+    pub(super) stream: Option<StreamId>,
+    pub(super) state: State,
+}
+
+#[derive(Debug)]
+pub(super) enum State {
+    /// The cryptography is under way; these want the answer.
+    Computing(Vec<Route>),
+    /// Answered; the client's first packet has not come.
+    HalfOpen {
+        answer: Vec<u8>,
+        session: Box<Session>,
+    },
+    /// Answered, and nothing is expected any more: the stream lives its own life, or never came to be.
+    Settled { answer: Vec<u8> },
+    /// Unreadable or refused: silence.
+    Silent,
+}
+
+/// Where a handshake comes from, as coarse as a stranger's addresses are cheap: the network of whoever sent it to us, and inside of that
+/// the network of the client that a relay reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Source {
+    transport: [u8; 3],
+    client: [u8; 3],
+    public: bool,
+}
+
+impl Source {
+    pub(super) fn of(from: SocketAddrV4, client: SocketAddrV4) -> Self {
+        let network = |address: SocketAddrV4| {
+            let [a, b, c, _] = address.ip().octets();
+            [a, b, c]
+        };
+        Self {
+            transport: network(from),
+            client: network(client),
+            public: !is_private(*from.ip()),
+        }
+    }
+}
+
+/// Entries by id, by message, by stream and by the time at which they are forgotten.
+#[derive(Debug, Default)]
+pub(super) struct Entries {
+    all: BTreeMap<EntryId, (Instant, Entry)>,
+    by_noise: BTreeMap<Vec<u8>, EntryId>,
+    by_stream: BTreeMap<StreamId, EntryId>,
+    /// Half-open ones from public addresses.
+    public: usize,
+    deadlines: BTreeSet<(Instant, EntryId)>,
+}
+
+impl Entries {
+    pub(super) fn insert(&mut self, id: EntryId, forget: Instant, entry: Entry) {
+        self.by_noise.insert(entry.noise.clone(), id);
+        if let Some(stream) = entry.stream {
+            self.by_stream.insert(stream, id);
+            self.public += usize::from(entry.source.public);
+        }
+        self.deadlines.insert((forget, id));
+        self.all.insert(id, (forget, entry));
+    }
+
+    pub(super) fn remove(&mut self, id: EntryId) -> Option<Entry> {
+        let (forget, entry) = self.all.remove(&id)?;
+        self.deadlines.remove(&(forget, id));
+        self.by_noise.remove(&entry.noise);
+        if let Some(stream) = entry.stream {
+            self.by_stream.remove(&stream);
+            self.public -= usize::from(entry.source.public);
+        }
+        Some(entry)
+    }
+
+    pub(super) fn get_mut(&mut self, id: EntryId) -> Option<&mut Entry> {
+        self.all.get_mut(&id).map(|(_, entry)| entry)
+    }
+
+    pub(super) fn with_noise(&mut self, noise: &[u8]) -> Option<&mut Entry> {
+        let id = *self.by_noise.get(noise)?;
+        self.get_mut(id)
+    }
+
+    pub(super) fn with_stream(&self, stream: StreamId) -> Option<EntryId> {
+        self.by_stream.get(&stream).copied()
+    }
+
+    /// Takes the stream from an entry: it no longer counts as half open.
+    pub(super) fn release_stream(&mut self, id: EntryId) -> Option<StreamId> {
+        let entry = self.get_mut(id)?;
+        let (stream, public) = (entry.stream.take()?, entry.source.public);
+        self.by_stream.remove(&stream);
+        self.public -= usize::from(public);
+        Some(stream)
+    }
+
+    pub(super) fn set_deadline(&mut self, id: EntryId, forget: Instant) {
+        if let Some((old, _)) = self.all.get_mut(&id) {
+            self.deadlines.remove(&(*old, id));
+            *old = forget;
+            self.deadlines.insert((forget, id));
+        }
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.first().map(|(at, _)| *at)
+    }
+
+    pub(super) fn next_due(&self, now: Instant) -> Option<EntryId> {
+        let (at, id) = self.deadlines.first()?;
+        (*at <= now).then_some(*id)
+    }
+
+    /// Returns how many wait for their client's first packet.
+    pub(super) fn half_open(&self) -> usize {
+        self.by_stream.len()
+    }
+
+    pub(super) fn ids(&self) -> Vec<EntryId> {
+        self.all.keys().copied().collect()
+    }
+
+    /// Returns an entry that must go before another one comes from `source`, if the limits say so.
+    pub(super) fn victim(&self, limits: &Limits, source: Source) -> Option<EntryId> {
+        if source.public && self.public >= limits.max_half_open {
+            self.oldest_of_the_busiest(true)
+        } else if self.by_stream.len() >= limits.max_half_open_anywhere {
+            self.oldest_of_the_busiest(false)
+        } else if self.all.len() - self.by_stream.len() >= limits.max_remembered {
+            let mut settled = self.deadlines.iter().map(|(_, id)| *id);
+            settled.find(|id| self.all[id].1.stream.is_none())
+        } else {
+            None
+        }
+    }
+
+    /// Returns the oldest half-open entry of whoever has the most of them: first by who sends to us, then by whom they name.
+    fn oldest_of_the_busiest(&self, public_only: bool) -> Option<EntryId> {
+        let half_open = || {
+            let all = self.by_stream.values().map(|id| (*id, &self.all[id].1));
+            all.filter(|(_, entry)| entry.source.public || !public_only)
+        };
+        let transport = busiest(half_open().map(|(_, entry)| entry.source.transport))?;
+        let of_it = || half_open().filter(|(_, entry)| entry.source.transport == transport);
+        let client = busiest(of_it().map(|(_, entry)| entry.source.client))?;
+        of_it()
+            .filter(|(_, entry)| entry.source.client == client)
+            .min_by_key(|(id, entry)| (entry.started, *id))
+            .map(|(id, _)| id)
+    }
+}
+
+/// Returns the network that occurs most often.
+fn busiest(networks: impl Iterator<Item = [u8; 3]>) -> Option<[u8; 3]> {
+    let mut counts: BTreeMap<[u8; 3], usize> = BTreeMap::new();
+    for network in networks {
+        *counts.entry(network).or_default() += 1;
+    }
+    let most = counts.into_iter().max_by_key(|(_, count)| *count)?;
+    Some(most.0)
+}

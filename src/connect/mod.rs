@@ -1,0 +1,34 @@
+//! From two keys to one path (sans-IO): handshake, relaying, announcing, and the way to a stream.
+//!
+//! [`Endpoint`] is a whole peer. It owns a DHT node and the streams, and turns the answers of the one and the packets of the other
+//! into connections: `client` holds one attempt to connect, `server` one listening key, `announcer` keeps that key findable,
+//! `router` passes on what is meant for others.
+
+mod announcer;
+mod client;
+mod dispatch;
+
+mod endpoint;
+mod entries;
+mod job;
+mod limits;
+pub mod noise;
+mod path;
+mod report;
+mod router;
+mod routes;
+pub mod secure_payload;
+mod server;
+mod shared;
+#[cfg(test)]
+mod tests;
+mod types;
+
+pub use endpoint::Endpoint;
+pub use job::{Job, JobDone};
+pub use limits::Limits;
+pub use report::{Failure, Report, Stage};
+pub use types::{
+    AttemptId, Config, Dial, Established, Event, FirewallHook, Listen, ListenError, Origin, Path,
+    ServerId,
+};

@@ -1,0 +1,193 @@
+//! Diffie-Hellman over Edwards points, and the resolver that makes snow use it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
+use curve25519_dalek::scalar::Scalar;
+use curve25519_dalek::traits::IsIdentity;
+use snow::params::{CipherChoice, DHChoice, HashChoice};
+use snow::resolvers::{CryptoResolver, DefaultResolver};
+use snow::types::{Cipher, Dh, Hash, Random};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::keys::KeyPair;
+
+const KEY_LEN: usize = 32;
+
+/// A private key as snow is given it, with the public key so that nobody has to derive that again: scalar ‖ public key.
+pub(super) fn private_key(key_pair: &KeyPair) -> Zeroizing<[u8; 2 * KEY_LEN]> {
+    let mut private = Zeroizing::new([0; 2 * KEY_LEN]);
+    let scalar = Zeroizing::new(key_pair.dh_scalar());
+    private[..KEY_LEN].copy_from_slice(scalar.as_bytes());
+    private[KEY_LEN..].copy_from_slice(key_pair.public_key().as_bytes());
+    private
+}
+
+/// Multiplies a point that [`check`] let pass; `None` if the result is the identity, which no clamped scalar leads to.
+pub(super) fn exchange(scalar: &Scalar, point: &EdwardsPoint) -> Option<[u8; KEY_LEN]> {
+    let shared = point * scalar;
+    (!shared.is_identity()).then(|| shared.compress().0)
+}
+
+/// Decodes a public key, unless libsodium would refuse it: not canonical, not on the curve, of small order or outside the
+/// prime-order subgroup.
+///
+/// Scalars are reduced modulo the order of that subgroup, which is correct for these points only.
+pub(super) fn check(bytes: &[u8; KEY_LEN]) -> Option<EdwardsPoint> {
+    if !is_canonical(bytes) {
+        return None;
+    }
+    let point = CompressedEdwardsY(*bytes).decompress()?;
+    // −1 stands for the order less one, so this is the order times the point. Keys are no secrets: variable time is fine, and
+    // a fifth faster.
+    let times_order =
+        EdwardsPoint::vartime_double_scalar_mul_basepoint(&-Scalar::ONE, &point, &Scalar::ZERO)
+            + point;
+    // Of the points with x = 0, which could carry either sign, the identity alone gets here.
+    (times_order.is_identity() && !point.is_identity()).then_some(point)
+}
+
+/// Returns whether the encoded y is less than 2²⁵⁵ − 19.
+fn is_canonical(bytes: &[u8; KEY_LEN]) -> bool {
+    let [low, middle @ .., high] = bytes;
+    *low < 0xed || high & 0x7f != 0x7f || middle.iter().any(|byte| *byte != 0xff)
+}
+
+/// What the parts that snow owns share with the handshake that owns snow.
+#[derive(Clone, Default)]
+pub(super) struct Shared(Arc<Mutex<SharedState>>);
+
+#[derive(Default)]
+struct SharedState {
+    /// What the next ephemeral key is made from.
+    seed: Option<Zeroizing<[u8; KEY_LEN]>>,
+    /// The peer's static and ephemeral keys; each takes part in two exchanges and is checked for the first.
+    checked: [Option<([u8; KEY_LEN], EdwardsPoint)>; 2],
+    /// Which of `checked` is overwritten next.
+    oldest: usize,
+}
+
+impl Shared {
+    /// Sets the seed of the ephemeral key that is about to be made.
+    pub(super) fn set_seed(&self, seed: [u8; KEY_LEN]) {
+        self.lock().seed = Some(Zeroizing::new(seed));
+    }
+
+    fn point(&self, bytes: &[u8; KEY_LEN]) -> Option<EdwardsPoint> {
+        let mut state = self.lock();
+        let known = state.checked.iter().flatten().find(|(key, _)| key == bytes);
+        if let Some((_, point)) = known {
+            return Some(*point);
+        }
+        let point = check(bytes)?;
+        let slot = state.oldest;
+        state.checked[slot] = Some((*bytes, point));
+        state.oldest = (slot + 1) % state.checked.len();
+        Some(point)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, SharedState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Hands the seed over once; never the same bytes twice.
+impl Random for Shared {
+    fn try_fill_bytes(&mut self, dest: &mut [u8]) -> Result<(), snow::Error> {
+        let seed = self.lock().seed.take().ok_or(snow::Error::Rng)?;
+        if dest.len() != seed.len() {
+            return Err(snow::Error::Rng);
+        }
+        dest.copy_from_slice(&*seed);
+        Ok(())
+    }
+}
+
+/// Gives snow our Diffie-Hellman and our randomness, and its own hash and cipher.
+pub(super) struct Resolver(pub(super) Shared);
+
+impl CryptoResolver for Resolver {
+    fn resolve_rng(&self) -> Option<Box<dyn Random>> {
+        Some(Box::new(self.0.clone()))
+    }
+
+    fn resolve_dh(&self, _: &DHChoice) -> Option<Box<dyn Dh>> {
+        Some(Box::new(EdwardsDh {
+            scalar: Scalar::ZERO,
+            private: [0; 2 * KEY_LEN],
+            shared: self.0.clone(),
+        }))
+    }
+
+    fn resolve_hash(&self, choice: &HashChoice) -> Option<Box<dyn Hash>> {
+        DefaultResolver.resolve_hash(choice)
+    }
+
+    fn resolve_cipher(&self, choice: &CipherChoice) -> Option<Box<dyn Cipher>> {
+        DefaultResolver.resolve_cipher(choice)
+    }
+}
+
+struct EdwardsDh {
+    scalar: Scalar,
+    /// As [`private_key`] makes it.
+    private: [u8; 2 * KEY_LEN],
+    shared: Shared,
+}
+
+impl Dh for EdwardsDh {
+    fn name(&self) -> &'static str {
+        "Ed25519"
+    }
+
+    fn pub_len(&self) -> usize {
+        KEY_LEN
+    }
+
+    fn priv_len(&self) -> usize {
+        self.private.len()
+    }
+
+    fn set(&mut self, private: &[u8]) {
+        self.private.copy_from_slice(private);
+        let scalar = self
+            .private
+            .first_chunk()
+            .expect("the scalar comes first in a private key");
+        self.scalar = Scalar::from_bytes_mod_order(*scalar);
+    }
+
+    fn generate(&mut self, rng: &mut dyn Random) -> Result<(), snow::Error> {
+        let mut seed = Zeroizing::new([0; KEY_LEN]);
+        rng.try_fill_bytes(&mut *seed)?;
+        self.set(&*private_key(&KeyPair::from_seed(&seed)));
+        Ok(())
+    }
+
+    fn pubkey(&self) -> &[u8] {
+        &self.private[KEY_LEN..]
+    }
+
+    fn privkey(&self) -> &[u8] {
+        &self.private
+    }
+
+    fn dh(&self, public: &[u8], out: &mut [u8]) -> Result<(), snow::Error> {
+        // Both slices are longer than a key: snow's buffers have room for any curve.
+        let shared = public
+            .first_chunk()
+            .and_then(|bytes| self.shared.point(bytes))
+            .and_then(|point| exchange(&self.scalar, &point))
+            .map(Zeroizing::new)
+            .ok_or(snow::Error::Dh)?;
+        out[..KEY_LEN].copy_from_slice(&*shared);
+        Ok(())
+    }
+}
+
+impl Drop for EdwardsDh {
+    fn drop(&mut self) {
+        self.scalar.zeroize();
+        self.private.zeroize();
+    }
+}

@@ -1,0 +1,83 @@
+//! What happened during one attempt to connect.
+
+use std::fmt;
+use std::time::Duration;
+
+/// A step on the way to a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Asking the DHT which nodes know the server.
+    Lookup,
+    /// Exchanging Noise messages with the server through those nodes.
+    Handshake,
+    /// Finding a way for stream packets.
+    Path,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Lookup => "looking the server up in the DHT",
+            Self::Handshake => "shaking hands with the server",
+            Self::Path => "finding a path to the server",
+        })
+    }
+}
+
+/// Why an attempt to connect failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// DHT nodes answered and none of them knows the key.
+    #[error(
+        "no node of the DHT knows this key: the server is not running, or not announced to this network"
+    )]
+    NotFound,
+    /// No DHT node answered at all.
+    #[error("no node of the DHT answered: there is no network, or the bootstrap nodes are down")]
+    NoNetwork,
+    /// Nodes know the key, but no handshake through them was answered: the server is gone or refuses us without a word.
+    #[error(
+        "the server is announced but does not answer: it has gone away, or refuses this identity"
+    )]
+    NoAnswer,
+    /// The server ended the stream before it was ready: it has too many connections, or none for us.
+    #[error("the server refused the connection")]
+    Refused,
+    /// The server speaks another version of the protocol.
+    #[error("the server speaks another version of the protocol")]
+    Incompatible,
+    /// The server answered with an error or with something that makes no sense.
+    #[error("the server's answer breaks the protocol (error {0})")]
+    Protocol(u64),
+    /// Both sides shook hands, and no path between them carries packets.
+    #[error("the handshake succeeded, but no path to the server carries packets")]
+    NoPath,
+    /// The time given for the attempt ran out.
+    #[error("timed out while {0}")]
+    TimedOut(Stage),
+    /// The key to connect to is no point of the curve.
+    #[error("the server's key is not a valid public key")]
+    BadKey,
+    /// As many attempts are under way as the limits allow.
+    #[error("too many attempts to connect are under way")]
+    TooMany,
+}
+
+/// What was tried and seen during one attempt, with how long each stage took.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// From the start of the attempt to its end.
+    pub total: Duration,
+    /// Until the first node that knows the server answered, if one did.
+    pub lookup: Option<Duration>,
+    /// Until the server's Noise message was read, if it was.
+    pub handshake: Option<Duration>,
+    /// DHT nodes that were asked for the server.
+    pub nodes_asked: usize,
+    /// DHT nodes that answered.
+    pub nodes_answered: usize,
+    /// Nodes that know the server.
+    pub records_found: usize,
+    /// Handshakes that were started, through different nodes.
+    pub handshakes_tried: usize,
+}

@@ -1,0 +1,143 @@
+//! Encryption of the messages that two peers exchange through relays while they punch, and the tokens inside them.
+//!
+//! | box | size |
+//! |---|---|
+//! | nonce | 24 |
+//! | authenticator | 16 |
+//! | XSalsa20 of the encoded [`HolepunchPayload`] | at least 1 |
+
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use crypto_secretbox::aead::{Aead, KeyInit};
+use crypto_secretbox::{Nonce, XSalsa20Poly1305};
+use zeroize::Zeroizing;
+
+use crate::wire::handshake::HolepunchPayload;
+use crate::wire::rpc::{PEER_HOLEPUNCH, Token};
+use crate::wire::{Decode, Encode, hash};
+
+const NONCE_LEN: usize = 24;
+const TAG_LEN: usize = 16;
+
+/// Seals and opens the holepunch messages of one handshake, and proves hosts with tokens.
+pub struct SecurePayload {
+    cipher: XSalsa20Poly1305,
+    local_secret: Zeroizing<[u8; 32]>,
+}
+
+impl SecurePayload {
+    /// Takes the secret that both peers derived from their handshake, and a random one of our own for tokens.
+    pub fn new(holepunch_secret: &[u8; 32], local_secret: [u8; 32]) -> Self {
+        Self {
+            cipher: XSalsa20Poly1305::new(holepunch_secret.into()),
+            local_secret: Zeroizing::new(local_secret),
+        }
+    }
+
+    /// Encrypts a message. A nonce is random and never used twice.
+    pub fn seal(&self, payload: &HolepunchPayload, nonce: &[u8; NONCE_LEN]) -> Vec<u8> {
+        let sealed = self
+            .cipher
+            .encrypt(Nonce::from_slice(nonce), payload.to_bytes().as_slice())
+            .expect("a payload is far shorter than the cipher's limit");
+        let mut sealed_box = Vec::with_capacity(NONCE_LEN + sealed.len());
+        sealed_box.extend_from_slice(nonce);
+        sealed_box.extend_from_slice(&sealed);
+        sealed_box
+    }
+
+    /// Decrypts a message; `None` if it is too short, not from the peer, or not a payload. A server does not answer these.
+    pub fn open(&self, sealed_box: &[u8]) -> Option<HolepunchPayload> {
+        let (nonce, sealed) = sealed_box.split_at_checked(NONCE_LEN)?;
+        if sealed.len() <= TAG_LEN {
+            return None;
+        }
+        let payload = self.cipher.decrypt(Nonce::from_slice(nonce), sealed).ok()?;
+        HolepunchPayload::from_bytes(&payload).ok()
+    }
+
+    /// Returns the token that proves, when it comes back, that its sender receives at `host`; ports play no part.
+    pub fn token(&self, host: Ipv4Addr) -> Token {
+        hash::keyed_hash(&*self.local_secret, &[host.to_string().as_bytes()])
+    }
+}
+
+impl fmt::Debug for SecurePayload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecurePayload").finish_non_exhaustive()
+    }
+}
+
+/// Derives the secret for holepunch messages from the hash of the finished handshake.
+pub fn holepunch_secret(handshake_hash: &[u8; 64]) -> [u8; 32] {
+    let namespace = hash::dht_namespace(PEER_HOLEPUNCH as u8);
+    hash::keyed_hash(handshake_hash, &[&namespace])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::vectors::{fixed, hex, list, load, text};
+
+    #[test]
+    fn the_secret_is_derived_as_in_the_reference() {
+        let case = &load("holepunch-payload.json")["secretDerivation"];
+        let secret = holepunch_secret(&fixed(&case["handshakeHash"]));
+        assert_eq!(secret, fixed(&case["holepunchSecret"]));
+    }
+
+    #[test]
+    fn boxes_match_the_reference() {
+        let boxes = &load("holepunch-payload.json")["boxes"];
+        let secure = SecurePayload::new(&fixed(&boxes["key"]), [0; 32]);
+        for case in list(&boxes["cases"]) {
+            let payload = HolepunchPayload::from_bytes(&hex(&case["plaintext"])).unwrap();
+            let sealed = hex(&case["box"]);
+            assert_eq!(
+                secure.seal(&payload, &fixed(&boxes["nonce"])),
+                sealed,
+                "{case}"
+            );
+            assert_eq!(secure.open(&sealed), Some(payload), "{case}");
+        }
+    }
+
+    #[test]
+    fn tokens_match_the_reference() {
+        for case in list(&load("holepunch-payload.json")["tokens"]) {
+            let secure = SecurePayload::new(&[0; 32], fixed(&case["localSecret"]));
+            let host = text(&case["host"]).parse().unwrap();
+            assert_eq!(secure.token(host), fixed(&case["token"]), "{case}");
+        }
+    }
+
+    #[test]
+    fn every_damage_is_noticed() {
+        let secure = SecurePayload::new(&[1; 32], [2; 32]);
+        let sealed = secure.seal(&HolepunchPayload::default(), &[3; 24]);
+        assert_eq!(sealed.len(), 44);
+        for len in 0..sealed.len() {
+            assert_eq!(secure.open(&sealed[..len]), None, "{len}");
+        }
+        for index in 0..sealed.len() {
+            let mut damaged = sealed.clone();
+            damaged[index] ^= 0x10;
+            assert_eq!(secure.open(&damaged), None, "{index}");
+        }
+        assert_eq!(SecurePayload::new(&[4; 32], [2; 32]).open(&sealed), None);
+    }
+
+    #[test]
+    fn an_authentic_box_without_a_whole_payload_is_not_opened() {
+        let secure = SecurePayload::new(&[1; 32], [2; 32]);
+        let nonce = [3; 24];
+        for plaintext in [&[][..], &[0x08, 0, 0, 0, 1, 2]] {
+            let sealed = secure
+                .cipher
+                .encrypt(Nonce::from_slice(&nonce), plaintext)
+                .unwrap();
+            assert_eq!(secure.open(&[&nonce[..], &sealed].concat()), None);
+        }
+    }
+}

@@ -1,0 +1,408 @@
+//! A listening server: answers handshakes, each distinct one once, and waits for the client's packets.
+
+use std::net::SocketAddrV4;
+use std::time::{Duration, Instant};
+
+use super::announcer::{Announcer, News};
+use super::entries::{Entries, Entry, Source, State};
+use super::job::{EntryId, Job, Respond, Responded, Unanswered, Work};
+use super::limits::Limits;
+use super::report::Report;
+use super::shared::Core;
+use super::types::{Established, Event, FirewallHook, Listen, Origin, Path, ServerId};
+use crate::dht::{Incoming, Reply};
+use crate::keys::KeyPair;
+use crate::udx::{Admission, StreamId};
+use crate::wire::address::is_private;
+use crate::wire::compact::Encode;
+use crate::wire::handshake::{
+    ERROR_NONE, FIREWALL_OPEN, HandshakeMessage, HolepunchInfo, Mode, NoisePayload,
+};
+use crate::wire::packet::HEADER_LEN;
+use crate::wire::records::Peer;
+
+/// How long a client gets until its first packet, as the reference.
+const WAIT_FOR_CLIENT: Duration = Duration::from_secs(10);
+/// How long an answered message 1 is remembered after that, so that a retransmission gets the same answer, as the reference.
+const REMEMBER: Duration = Duration::from_secs(10);
+/// Message 1 is two keys, one of them sealed, and a sealed payload: what is shorter is not worth a computation.
+const MIN_NOISE: usize = 96;
+/// What a client that waits for us is sent before it has answered: a few empty packets, less than the answer to its handshake.
+const OPENER_CREDIT: usize = 5 * HEADER_LEN;
+/// Between two of these packets.
+const OPENER_INTERVAL: Duration = Duration::from_millis(300);
+/// Copies of one message 1, by other relays or retransmitted, that wait for its answer.
+const MAX_WAITING_ROUTES: usize = 8;
+/// Addresses that a noise payload names at most as reachable ones of ours.
+const MAX_RELAY_ADDRESSES: usize = 3;
+
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) id: ServerId,
+    pub(super) announcer: Announcer,
+    key_pair: KeyPair,
+    firewall: Option<Hook>,
+    entries: Entries,
+    next_entry: u64,
+}
+
+#[derive(Clone)]
+struct Hook(FirewallHook);
+
+impl std::fmt::Debug for Hook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hook")
+    }
+}
+
+/// The way that an answer goes back.
+#[derive(Clone, Debug)]
+pub(super) struct Route {
+    incoming: Incoming,
+    mode: Mode,
+    peer_address: Option<SocketAddrV4>,
+    relay_address: Option<SocketAddrV4>,
+}
+
+impl Server {
+    pub(super) fn new(id: ServerId, listen: Listen) -> Self {
+        Self {
+            id,
+            announcer: Announcer::new(id, listen.key_pair.clone()),
+            key_pair: listen.key_pair,
+            firewall: listen.firewall.map(Hook),
+            entries: Entries::default(),
+            next_entry: 0,
+        }
+    }
+
+    pub(super) fn target(&self) -> [u8; 32] {
+        self.key_pair.public_key().target()
+    }
+
+    /// Returns what our own node answers when it is asked for this server.
+    pub(super) fn record(&self) -> Vec<u8> {
+        Peer {
+            public_key: *self.key_pair.public_key(),
+            relay_addresses: Vec::new(),
+        }
+        .to_bytes()
+    }
+
+    /// Takes a handshake message for this server's key.
+    pub(super) fn handle_handshake(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        limits: &Limits,
+        incoming: Incoming,
+        message: HandshakeMessage,
+    ) {
+        if !matches!(
+            message.mode,
+            Mode::FromClient | Mode::FromRelay | Mode::FromSecondRelay
+        ) {
+            return;
+        }
+        let relayed = message.mode != Mode::FromClient;
+        let client_address = match message.peer_address {
+            Some(address) if relayed => address,
+            None if !relayed => incoming.from,
+            // A client that names somebody else as itself, or a relay that names nobody.
+            _ => return,
+        };
+        if message.noise.len() < MIN_NOISE
+            || !core.may_send_to(client_address)
+            || message
+                .relay_address
+                .is_some_and(|first| !core.may_send_to(first))
+        {
+            return;
+        }
+        let route = Route {
+            mode: message.mode,
+            peer_address: message.peer_address,
+            relay_address: message.relay_address,
+            incoming,
+        };
+        if let Some(entry) = self.entries.with_noise(&message.noise) {
+            match &mut entry.state {
+                State::Computing(routes) if routes.len() < MAX_WAITING_ROUTES => {
+                    routes.push(route);
+                }
+                State::HalfOpen { answer, .. } | State::Settled { answer } => {
+                    route.answer(now, core, answer.clone());
+                }
+                State::Computing(_) | State::Silent => {}
+            }
+            return;
+        }
+        let source = Source::of(route.incoming.from, client_address);
+        while let Some(victim) = self.entries.victim(limits, source) {
+            self.forget(now, core, victim);
+        }
+        let id = EntryId {
+            server: self.id,
+            number: self.next_entry,
+        };
+        self.next_entry += 1;
+        let stream = core.streams.open(Admission::Refuse);
+        let work = Respond {
+            entry: id,
+            key_pair: self.key_pair.clone(),
+            noise: message.noise.clone(),
+            ephemeral_seed: core.random_seed(),
+            firewall: self.firewall.clone().map(|hook| hook.0),
+            client_address,
+            payload: self.payload(core, id, stream),
+        };
+        core.events
+            .push_back(Event::Job(Job(Work::Respond(Box::new(work)))));
+        self.entries.insert(
+            id,
+            now + WAIT_FOR_CLIENT,
+            Entry {
+                noise: message.noise,
+                started: now,
+                source,
+                stream: Some(stream),
+                state: State::Computing(vec![route]),
+            },
+        );
+    }
+
+    /// Takes the outcome of the cryptography: answers, and prepares for the client's packets.
+    pub(super) fn handle_responded(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        id: EntryId,
+        result: Result<Box<Responded>, Unanswered>,
+    ) {
+        let Some(entry) = self.entries.get_mut(id) else {
+            return;
+        };
+        let State::Computing(routes) = std::mem::replace(&mut entry.state, State::Silent) else {
+            return;
+        };
+        let accepted = match result {
+            Ok(responded) => {
+                if responded.error == ERROR_NONE
+                    && let (Some(stream), Some(udx)) = (entry.stream, &responded.client.udx)
+                {
+                    Ok((stream, udx.id, responded))
+                } else {
+                    Err(Some(responded.noise))
+                }
+            }
+            Err(_) => Err(None),
+        };
+        let (stream, remote_id, responded) = match accepted {
+            Ok(accepted) => accepted,
+            Err(answer) => {
+                if let Some(noise) = answer {
+                    for route in &routes {
+                        route.answer(now, core, noise.clone());
+                    }
+                    entry.state = State::Settled { answer: noise };
+                }
+                if let Some(stream) = self.entries.release_stream(id) {
+                    core.streams.destroy(now, stream);
+                }
+                self.entries.set_deadline(id, now + REMEMBER);
+                return;
+            }
+        };
+        let first = routes
+            .first()
+            .expect("an entry begins with the route of the message that made it");
+        let client_address = first.client_address();
+        core.streams.set_remote_id(stream, remote_id);
+        core.streams
+            .expect_prefix(stream, responded.session.keys.remote_prefix().to_vec());
+        // Packets can follow the answer closely, so the stream is ready for them before the answer leaves. Who sends first is not us, so that
+        // nobody can make us send to somebody else: a client that was answered knows where we are. (The reference sends at once.)
+        let relayed = first.peer_address.is_some();
+        if relayed && responded.client.firewall == FIREWALL_OPEN {
+            // This client waits for us. A few empty packets show it the way; everything else waits until it has answered.
+            let socket = core.node.request_socket();
+            core.streams
+                .connect(now, stream, socket, client_address, remote_id);
+            core.streams.set_credit(stream, OPENER_CREDIT);
+            core.streams
+                .set_keep_alive(now, stream, Some(OPENER_INTERVAL));
+            // Only a closed stream refuses.
+            let _ = core.streams.send_message(now, stream, &[]);
+        }
+        // Also then: if we have just found out to be reachable, it may come to the socket that we used before.
+        core.streams.set_admission(stream, Admission::LearnPath);
+        for route in &routes {
+            route.answer(now, core, responded.noise.clone());
+        }
+        let Responded { noise, session, .. } = *responded;
+        entry.state = State::HalfOpen {
+            answer: noise,
+            session: Box::new(session),
+        };
+        self.entries.set_deadline(id, now + WAIT_FOR_CLIENT);
+    }
+
+    /// Takes the news that the client's packets have arrived from `address`.
+    pub(super) fn handle_path(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        stream: StreamId,
+        address: SocketAddrV4,
+    ) {
+        let Some(id) = self.entries.with_stream(stream) else {
+            return;
+        };
+        let path = if is_private(*address.ip()) {
+            Path::Lan
+        } else {
+            Path::Direct
+        };
+        self.establish(now, core, id, address, path);
+    }
+
+    /// Takes the news that a stream which waited for its client is gone.
+    pub(super) fn handle_closed(&mut self, now: Instant, core: &mut Core, stream: StreamId) {
+        if let Some(id) = self.entries.with_stream(stream) {
+            self.forget(now, core, id);
+        }
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant, core: &mut Core) {
+        self.announcer.handle_timeout(now, core);
+        while let Some(id) = self.entries.next_due(now) {
+            self.forget(now, core, id);
+        }
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let forget = self.entries.next_deadline();
+        forget
+            .into_iter()
+            .chain(self.announcer.poll_timeout())
+            .min()
+    }
+
+    /// Stops answering; streams that are open live on.
+    pub(super) fn close(&mut self, now: Instant, core: &mut Core) -> Option<News> {
+        for id in self.entries.ids() {
+            self.forget(now, core, id);
+        }
+        self.announcer.withdraw(now, core)
+    }
+
+    /// Returns how many handshakes wait for their client's first packet.
+    pub(super) fn half_open(&self) -> usize {
+        self.entries.half_open()
+    }
+
+    pub(super) fn owns_stream(&self, stream: StreamId) -> bool {
+        self.entries.with_stream(stream).is_some()
+    }
+
+    fn payload(&self, core: &Core, entry: EntryId, stream: StreamId) -> NoisePayload {
+        let own_address = core.node.remote_address();
+        let relays = self.announcer.relays();
+        let relay_addresses: Vec<SocketAddrV4> = own_address
+            .into_iter()
+            .chain(relays.iter().map(|relay| relay.relay_address))
+            .take(MAX_RELAY_ADDRESSES)
+            .collect();
+        NoisePayload {
+            holepunch: own_address.is_none().then_some(HolepunchInfo {
+                id: entry.number,
+                relays,
+            }),
+            relay_addresses: (!relay_addresses.is_empty()).then_some(relay_addresses),
+            ..core.payload(stream)
+        }
+    }
+
+    fn establish(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        id: EntryId,
+        remote: SocketAddrV4,
+        path: Path,
+    ) {
+        let Some(entry) = self.entries.get_mut(id) else {
+            return;
+        };
+        let started = entry.started;
+        let session = match std::mem::replace(&mut entry.state, State::Silent) {
+            State::HalfOpen { answer, session } => {
+                entry.state = State::Settled { answer };
+                session
+            }
+            other => {
+                entry.state = other;
+                return;
+            }
+        };
+        let Some(stream) = self.entries.release_stream(id) else {
+            return;
+        };
+        self.entries.set_deadline(id, now + REMEMBER);
+        core.events
+            .push_back(Event::Established(Box::new(Established {
+                origin: Origin::Server(self.id),
+                stream,
+                session: *session,
+                path,
+                remote,
+                report: Report {
+                    total: now.saturating_duration_since(started),
+                    ..Report::default()
+                },
+            })));
+    }
+
+    fn forget(&mut self, now: Instant, core: &mut Core, id: EntryId) {
+        if let Some(stream) = self.entries.remove(id).and_then(|entry| entry.stream) {
+            core.streams.destroy(now, stream);
+        }
+    }
+}
+
+impl Route {
+    fn client_address(&self) -> SocketAddrV4 {
+        self.peer_address.unwrap_or(self.incoming.from)
+    }
+
+    /// Sends message 2 back the way that message 1 came.
+    fn answer(&self, now: Instant, core: &mut Core, noise: Vec<u8>) {
+        let message = |mode| HandshakeMessage {
+            mode,
+            noise,
+            peer_address: self.peer_address,
+            relay_address: None,
+        };
+        match self.mode {
+            Mode::FromClient => {
+                let reply = Reply {
+                    value: Some(message(Mode::Reply).to_bytes()),
+                    ..Reply::default()
+                };
+                core.node.reply(now, &self.incoming, reply);
+            }
+            Mode::FromRelay => {
+                let value = message(Mode::FromServer).to_bytes();
+                core.node
+                    .relay(&self.incoming, self.incoming.from, value, None);
+            }
+            Mode::FromSecondRelay => {
+                if let Some(first) = self.relay_address {
+                    let value = message(Mode::FromServer).to_bytes();
+                    core.node.relay(&self.incoming, first, value, None);
+                }
+            }
+            Mode::FromServer | Mode::Reply => {}
+        }
+    }
+}

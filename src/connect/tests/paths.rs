@@ -1,0 +1,293 @@
+//! Which way two peers find to each other.
+
+use std::net::SocketAddrV4;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::world::World;
+use crate::connect::{Dial, Failure, Path};
+use crate::keys::KeyPair;
+use crate::sim::network::Link;
+use crate::wire::transmit::SocketId;
+
+#[test]
+fn an_open_server_is_connected_to_directly() {
+    let mut world = World::new(1, 5, Link::default());
+    let (server, client) = (world.open_peer(), world.peer());
+    let key = KeyPair::from_seed(&[1; 32]);
+    world.listen(server, &key);
+    let (near, far) = world.connect(client, server, key.public_key());
+    exchange(&mut world, client, server, near, far);
+}
+
+#[test]
+fn an_open_client_is_connected_to_by_the_server() {
+    let mut world = World::new(2, 5, Link::default());
+    let (server, client) = (world.peer(), world.open_peer());
+    let key = KeyPair::from_seed(&[1; 32]);
+    world.listen(server, &key);
+    let (near, far) = world.connect(client, server, key.public_key());
+    exchange(&mut world, client, server, near, far);
+}
+
+#[test]
+fn two_firewalled_peers_of_one_host_meet_in_the_local_network() {
+    let mut world = World::new(3, 5, Link::default());
+    let server = world.peer_at(at("10.0.2.1:5000"));
+    let client = world.peer_at(at("10.0.2.1:6500"));
+    let key = KeyPair::from_seed(&[1; 32]);
+    world.listen(server, &key);
+    let (near, far) = world.connect(client, server, key.public_key());
+    let established = &world.network.host(client).established[0];
+    assert_eq!(established.path, Path::Lan);
+    assert_eq!(established.remote, at("10.0.2.1:5000"));
+    exchange(&mut world, client, server, near, far);
+}
+
+#[test]
+fn a_server_on_a_dht_node_is_reached_without_relaying() {
+    let mut world = World::new(4, 5, Link::default());
+    let (server, client) = (world.nodes[2], world.peer());
+    let key = KeyPair::from_seed(&[1; 32]);
+    world.listen(server, &key);
+    let (near, far) = world.connect(client, server, key.public_key());
+    exchange(&mut world, client, server, near, far);
+}
+
+#[test]
+fn a_node_that_is_alone_is_reached_by_those_who_bootstrap_from_it() {
+    let mut world = World::new(5, 1, Link::default());
+    let (server, client) = (world.nodes[0], world.peer());
+    let key = KeyPair::from_seed(&[1; 32]);
+    world.listen(server, &key);
+    world.connect(client, server, key.public_key());
+}
+
+#[test]
+fn connecting_takes_five_round_trips_at_most() {
+    let round_trip = Duration::from_millis(20);
+    let link = Link {
+        delay: round_trip / 2,
+        ..Link::default()
+    };
+    let mut world = World::new(6, 8, link);
+    let (server, client) = (world.open_peer(), world.peer());
+    let key = KeyPair::from_seed(&[1; 32]);
+    world.listen(server, &key);
+    let attempt = world.dial(client, key.public_key());
+    let took = world.wait(client, attempt);
+    assert_eq!(world.failure(client, attempt), None);
+    assert!(took <= round_trip * 5, "{took:?}");
+    // The second time the nodes are known.
+    let attempt = world.dial(client, key.public_key());
+    let took = world.wait(client, attempt);
+    assert!(took <= round_trip * 2, "{took:?}");
+}
+
+#[test]
+fn peers_connect_through_loss() {
+    for seed in 0..20 {
+        let link = Link {
+            delay: Duration::from_millis(10),
+            jitter: Duration::from_millis(10),
+            loss: 0.05,
+            duplication: 0.02,
+        };
+        let mut world = World::new(100 + seed, 20, link);
+        let (server, client) = (world.open_peer(), world.peer());
+        let key = KeyPair::from_seed(&[1; 32]);
+        world.listen(server, &key);
+        let (near, far) = world.connect(client, server, key.public_key());
+        exchange(&mut world, client, server, near, far);
+    }
+}
+
+#[test]
+fn a_key_that_nobody_announced_is_not_found() {
+    let mut world = World::new(7, 5, Link::default());
+    let client = world.peer();
+    let attempt = world.dial(client, KeyPair::from_seed(&[5; 32]).public_key());
+    world.wait(client, attempt);
+    assert_eq!(world.failure(client, attempt), Some(Failure::NotFound));
+}
+
+#[test]
+fn a_server_that_has_stopped_is_not_found() {
+    let mut world = World::new(8, 5, Link::default());
+    let (server, client) = (world.peer(), world.peer());
+    let key = KeyPair::from_seed(&[1; 32]);
+    let id = world.listen(server, &key);
+    world
+        .network
+        .with(server, |peer, now| peer.endpoint.unlisten(now, id));
+    world.network.run_until(Duration::from_secs(10), |network| {
+        network.host(server).unlistened.contains(&id)
+    });
+    let attempt = world.dial(client, key.public_key());
+    world.wait(client, attempt);
+    assert_eq!(world.failure(client, attempt), Some(Failure::NotFound));
+}
+
+#[test]
+fn a_server_that_has_vanished_does_not_answer() {
+    let mut world = World::new(9, 5, Link::default());
+    let (server, client) = (world.peer(), world.peer());
+    let key = KeyPair::from_seed(&[1; 32]);
+    world.listen(server, &key);
+    world.network.set_up(server, false);
+    let attempt = world.dial(client, key.public_key());
+    world.wait(client, attempt);
+    assert_eq!(world.failure(client, attempt), Some(Failure::NoAnswer));
+}
+
+#[test]
+fn a_client_without_network_is_told_so() {
+    let mut world = World::new(10, 3, Link::default());
+    let client = world.peer();
+    for node in world.nodes.clone() {
+        world.network.set_up(node, false);
+    }
+    let attempt = world.dial(client, KeyPair::from_seed(&[5; 32]).public_key());
+    world.wait(client, attempt);
+    assert_eq!(world.failure(client, attempt), Some(Failure::NoNetwork));
+}
+
+#[test]
+fn a_client_that_the_firewall_hook_refuses_hears_nothing() {
+    let mut world = World::new(11, 5, Link::default());
+    let (server, client) = (world.peer(), world.peer());
+    let key = KeyPair::from_seed(&[1; 32]);
+    world.listen_with(server, &key, Some(Arc::new(|_, _| false)));
+    let attempt = world.dial(client, key.public_key());
+    world.wait(client, attempt);
+    assert_eq!(world.failure(client, attempt), Some(Failure::NoAnswer));
+    assert!(world.network.host(server).established.is_empty());
+}
+
+#[test]
+fn a_firewall_hook_that_panics_refuses() {
+    let mut world = World::new(12, 5, Link::default());
+    let (server, client) = (world.peer(), world.peer());
+    let key = KeyPair::from_seed(&[1; 32]);
+    world.listen_with(
+        server,
+        &key,
+        Some(Arc::new(|_, _| panic!("a bug of the user's"))),
+    );
+    let attempt = world.dial(client, key.public_key());
+    world.wait(client, attempt);
+    assert_eq!(world.failure(client, attempt), Some(Failure::NoAnswer));
+}
+
+#[test]
+fn a_lost_relay_is_replaced_and_the_server_found_again() {
+    let mut world = World::new(13, 12, Link::default());
+    let (server, client) = (world.open_peer(), world.peer());
+    let key = KeyPair::from_seed(&[1; 32]);
+    world.listen(server, &key);
+    // Whatever node holds the announcement, half of them are gone now; node 0 is where newcomers start.
+    for node in world.nodes.clone().into_iter().skip(1).step_by(2) {
+        world.network.set_up(node, false);
+    }
+    world.network.run_for(Duration::from_secs(30));
+    world.connect(client, server, key.public_key());
+}
+
+#[test]
+fn a_server_whose_address_has_changed_is_announced_anew() {
+    let mut world = World::new(15, 5, Link::default());
+    let (server, client) = (world.open_peer(), world.peer());
+    let key = KeyPair::from_seed(&[1; 32]);
+    world.listen(server, &key);
+    // What a router does that forgets its mappings: the same socket, seen at another port.
+    let old = world.address(server);
+    let new = SocketAddrV4::new(*old.ip(), 40_000);
+    world.network.close(server, SocketId::SERVER);
+    world.network.bind(server, SocketId::SERVER, new);
+    world.network.run_for(Duration::from_secs(10));
+    world.connect(client, server, key.public_key());
+}
+
+#[test]
+fn a_key_that_listens_again_while_it_is_withdrawn_stays_announced() {
+    let mut world = World::new(16, 5, Link::default());
+    let (server, client) = (world.open_peer(), world.peer());
+    let key = KeyPair::from_seed(&[1; 32]);
+    let old = world.listen(server, &key);
+    world
+        .network
+        .with(server, |peer, now| peer.endpoint.unlisten(now, old));
+    world.listen(server, &key);
+    // A handle of the old server that is dropped late asks once more.
+    world
+        .network
+        .with(server, |peer, now| peer.endpoint.unlisten(now, old));
+    world.network.run_for(Duration::from_secs(5));
+    assert_eq!(world.network.host(server).unlistened, [old]);
+    world.connect(client, server, key.public_key());
+}
+
+#[test]
+fn nodes_that_no_longer_know_the_server_do_not_delay_those_that_do() {
+    let mut world = World::new(17, 8, Link::default());
+    let (server, client) = (world.open_peer(), world.peer());
+    let key = KeyPair::from_seed(&[1; 32]);
+    world.listen(server, &key);
+    let silent = (1..=4).map(|last| SocketAddrV4::new([10, 99, 0, last].into(), 1));
+    let dial = Dial {
+        remote: *key.public_key(),
+        key_pair: KeyPair::from_seed(&[2; 32]),
+        nodes: silent.collect(),
+        timeout: Duration::from_secs(30),
+    };
+    let attempt = world
+        .network
+        .with(client, |peer, now| peer.endpoint.connect(now, dial));
+    let took = world.wait(client, attempt);
+    assert_eq!(world.failure(client, attempt), None);
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+#[test]
+fn an_attempt_that_is_given_up_leaves_nothing_behind() {
+    let mut world = World::new(14, 5, Link::default());
+    let client = world.peer();
+    let attempt = world.dial(client, KeyPair::from_seed(&[5; 32]).public_key());
+    world
+        .network
+        .with(client, |peer, now| peer.endpoint.abort(now, attempt));
+    world.network.run_for(Duration::from_secs(5));
+    let peer = world.network.host(client);
+    assert!(peer.failed.is_empty() && peer.established.is_empty());
+}
+
+/// Sends a few bytes each way. The first 59 are the header frame of the secret stream.
+fn exchange(
+    world: &mut World,
+    client: crate::sim::network::HostId,
+    server: crate::sim::network::HostId,
+    near: crate::udx::StreamId,
+    far: crate::udx::StreamId,
+) {
+    for (from, stream, to, other) in [(client, near, server, far), (server, far, client, near)] {
+        world.network.with(from, |peer, now| {
+            assert_eq!(
+                peer.endpoint
+                    .streams()
+                    .write(now, stream, b"hello")
+                    .unwrap(),
+                5
+            );
+        });
+        let mut received = Vec::new();
+        world.network.run_until(Duration::from_secs(30), |network| {
+            received.extend(network.with(to, |peer, now| peer.read(now, other)));
+            received.len() == 64
+        });
+        assert_eq!(&received[59..], b"hello");
+    }
+}
+
+fn at(text: &str) -> SocketAddrV4 {
+    text.parse().unwrap()
+}

@@ -1,0 +1,311 @@
+//! Endpoints on a virtual network, their handshakes computed inline.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::{Duration, Instant};
+
+use crate::connect::{
+    AttemptId, Config, Dial, Endpoint, Established, Event, Failure, FirewallHook, Limits, Listen,
+    Origin, ServerId,
+};
+use crate::dht;
+use crate::keys::{KeyPair, PublicKey};
+use crate::sim::network::{Host, HostId, Link, Network};
+use crate::udx::{self, StreamId};
+use crate::wire::transmit::{SocketId, Transmit};
+
+/// An endpoint, what it has said, and a rudimentary owner of its streams that writes the prefix of the secret stream.
+pub(super) struct Peer {
+    pub(super) endpoint: Endpoint,
+    pub(super) established: Vec<Established>,
+    pub(super) failed: BTreeMap<AttemptId, Failure>,
+    pub(super) listening: Vec<ServerId>,
+    pub(super) unlistened: Vec<ServerId>,
+    pub(super) stream_events: Vec<(StreamId, udx::Event)>,
+    pub(super) bootstrapped: bool,
+    buffer: Vec<u8>,
+}
+
+impl Peer {
+    fn new(endpoint: Endpoint) -> Self {
+        Self {
+            endpoint,
+            established: Vec::new(),
+            failed: BTreeMap::new(),
+            listening: Vec::new(),
+            unlistened: Vec::new(),
+            stream_events: Vec::new(),
+            bootstrapped: false,
+            buffer: Vec::new(),
+        }
+    }
+
+    fn drain_events(&mut self, now: Instant) {
+        while let Some(event) = self.endpoint.poll_event() {
+            match event {
+                Event::Job(job) => self.endpoint.handle_job(now, job.run()),
+                Event::Established(established) => {
+                    let mut frame = vec![56, 0, 0];
+                    frame.extend_from_slice(&established.session.keys.stream_id());
+                    frame.extend_from_slice(&[0; 24]);
+                    let written = self
+                        .endpoint
+                        .streams()
+                        .write(now, established.stream, &frame);
+                    assert_eq!(written.unwrap(), frame.len());
+                    self.established.push(*established);
+                }
+                Event::Failed {
+                    attempt, failure, ..
+                } => {
+                    self.failed.insert(attempt, failure);
+                }
+                Event::Listening(server) => self.listening.push(server),
+                Event::Unlistened(server) => self.unlistened.push(server),
+                Event::Stream(stream, event) => self.stream_events.push((stream, event)),
+                Event::Dht(dht::Event::Bootstrapped { .. }) => self.bootstrapped = true,
+                Event::Dht(_) | Event::OpenSocket(_) | Event::CloseSocket(_) => {}
+            }
+        }
+    }
+
+    pub(super) fn find(&self, attempt: AttemptId) -> Option<&Established> {
+        self.established
+            .iter()
+            .find(|one| one.origin == Origin::Attempt(attempt))
+    }
+
+    /// Reads everything that a stream holds.
+    pub(super) fn read(&mut self, now: Instant, stream: StreamId) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.endpoint
+            .streams()
+            .read(now, stream, usize::MAX, &mut bytes);
+        bytes
+    }
+}
+
+impl Host for Peer {
+    fn handle_datagram(
+        &mut self,
+        now: Instant,
+        socket: SocketId,
+        from: SocketAddrV4,
+        datagram: &[u8],
+    ) {
+        self.endpoint.handle_datagram(now, socket, from, datagram);
+        self.endpoint.flush(now);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.endpoint.handle_timeout(now);
+    }
+
+    fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
+        self.drain_events(now);
+        self.buffer.clear();
+        let train = self.endpoint.poll_transmit(now, 1, &mut self.buffer)?;
+        Some(Transmit {
+            socket: train.socket,
+            destination: train.destination,
+            ttl: train.ttl,
+            payload: self.buffer.clone(),
+        })
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.endpoint.poll_timeout().map(|(at, _)| at)
+    }
+}
+
+/// DHT nodes on `10.0.0.x`, and peers that join through the first one.
+pub(super) struct World {
+    pub(super) network: Network<Peer>,
+    pub(super) nodes: Vec<HostId>,
+    /// Of the peers that are added from now on.
+    pub(super) limits: Limits,
+    /// Whether the peers added from now on know that the network is a private one.
+    pub(super) private: bool,
+    addresses: BTreeMap<HostId, SocketAddrV4>,
+    peers: u8,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, nodes: u8, link: Link) -> Self {
+        let mut world = Self {
+            network: Network::new(seed, link),
+            nodes: Vec::new(),
+            limits: Limits::default(),
+            private: true,
+            addresses: BTreeMap::new(),
+            peers: 0,
+        };
+        for number in 0..nodes {
+            let config = dht::Config {
+                mode: dht::Mode::Persistent,
+                firewalled: false,
+                public_address: (number == 0).then(|| node_address(0)),
+                ..dht::Config::default()
+            };
+            let id = world.add(node_address(number), number == 0, config);
+            world.nodes.push(id);
+        }
+        world
+    }
+
+    /// Adds a peer of its own home that believes to be behind a firewall.
+    pub(super) fn peer(&mut self) -> HostId {
+        self.peers += 1;
+        let address = SocketAddrV4::new(Ipv4Addr::new(10, 0, 1, self.peers), 49737);
+        self.peer_at(address)
+    }
+
+    pub(super) fn peer_at(&mut self, address: SocketAddrV4) -> HostId {
+        let config = dht::Config {
+            mode: dht::Mode::Ephemeral,
+            quick_firewall_check: false,
+            ..dht::Config::default()
+        };
+        self.add(address, false, config)
+    }
+
+    /// Adds a peer that knows its public address.
+    pub(super) fn open_peer(&mut self) -> HostId {
+        self.peers += 1;
+        let address = SocketAddrV4::new(Ipv4Addr::new(10, 0, 1, self.peers), 49737);
+        let config = dht::Config {
+            mode: dht::Mode::Persistent,
+            firewalled: false,
+            public_address: Some(address),
+            ..dht::Config::default()
+        };
+        self.add(address, false, config)
+    }
+
+    fn add(&mut self, server: SocketAddrV4, first: bool, config: dht::Config) -> HostId {
+        let client = SocketAddrV4::new(*server.ip(), server.port() + 1000);
+        let config = Config {
+            dht: dht::Config {
+                bootstrap: if first {
+                    Vec::new()
+                } else {
+                    vec![node_address(0)]
+                },
+                private_network: self.private,
+                ..config
+            },
+            limits: self.limits,
+            ..Config::default()
+        };
+        let now = self.network.now();
+        let seed = self.network.seed();
+        let mut endpoint = Endpoint::new(now, config, seed);
+        endpoint.handle_sockets(now, server, client);
+        endpoint.bootstrap(now);
+        let sockets = [(SocketId::SERVER, server), (SocketId::CLIENT, client)];
+        let id = self.network.add(Peer::new(endpoint), &sockets);
+        self.addresses.insert(id, server);
+        self.network
+            .run_until(LIMIT, |network| network.host(id).bootstrapped);
+        id
+    }
+
+    /// Starts a server and waits until it is announced.
+    pub(super) fn listen(&mut self, host: HostId, key_pair: &KeyPair) -> ServerId {
+        self.listen_with(host, key_pair, None)
+    }
+
+    pub(super) fn listen_with(
+        &mut self,
+        host: HostId,
+        key_pair: &KeyPair,
+        firewall: Option<FirewallHook>,
+    ) -> ServerId {
+        let id = self.start_listening_with(host, key_pair, firewall);
+        self.network
+            .run_until(LIMIT, |network| network.host(host).listening.contains(&id));
+        id
+    }
+
+    /// Starts a server that nobody may ever hear of.
+    pub(super) fn start_listening(&mut self, host: HostId, key_pair: &KeyPair) -> ServerId {
+        self.start_listening_with(host, key_pair, None)
+    }
+
+    fn start_listening_with(
+        &mut self,
+        host: HostId,
+        key_pair: &KeyPair,
+        firewall: Option<FirewallHook>,
+    ) -> ServerId {
+        let listen = Listen {
+            key_pair: key_pair.clone(),
+            firewall,
+        };
+        self.network
+            .with(host, |peer, now| peer.endpoint.listen(now, listen))
+            .unwrap()
+    }
+
+    pub(super) fn dial(&mut self, host: HostId, remote: &PublicKey) -> AttemptId {
+        self.dial_as(host, remote, &KeyPair::from_seed(&[99; 32]))
+    }
+
+    pub(super) fn dial_as(
+        &mut self,
+        host: HostId,
+        remote: &PublicKey,
+        key_pair: &KeyPair,
+    ) -> AttemptId {
+        let dial = Dial {
+            remote: *remote,
+            key_pair: key_pair.clone(),
+            nodes: Vec::new(),
+            timeout: Duration::from_secs(30),
+        };
+        self.network
+            .with(host, |peer, now| peer.endpoint.connect(now, dial))
+    }
+
+    /// Waits until an attempt has ended, and returns how long that took.
+    pub(super) fn wait(&mut self, host: HostId, attempt: AttemptId) -> Duration {
+        self.network.run_until(LIMIT, |network| {
+            let peer = network.host(host);
+            peer.find(attempt).is_some() || peer.failed.contains_key(&attempt)
+        })
+    }
+
+    /// Connects, waits until both sides have the stream, and returns the two of them.
+    pub(super) fn connect(
+        &mut self,
+        client: HostId,
+        server: HostId,
+        remote: &PublicKey,
+    ) -> (StreamId, StreamId) {
+        let accepted = self.network.host(server).established.len();
+        let attempt = self.dial(client, remote);
+        self.wait(client, attempt);
+        self.network.run_until(LIMIT, |network| {
+            network.host(server).established.len() > accepted
+        });
+        let near = self.network.host(client).find(attempt);
+        let near = near.expect("the attempt succeeded").stream;
+        (near, self.network.host(server).established[accepted].stream)
+    }
+
+    /// Returns where a host's server socket is.
+    pub(super) fn address(&self, host: HostId) -> SocketAddrV4 {
+        self.addresses[&host]
+    }
+
+    pub(super) fn failure(&self, host: HostId, attempt: AttemptId) -> Option<Failure> {
+        self.network.host(host).failed.get(&attempt).copied()
+    }
+}
+
+/// Longer than anything here may take.
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn node_address(number: u8) -> SocketAddrV4 {
+    SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, number + 1), 49737)
+}

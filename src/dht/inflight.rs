@@ -1,0 +1,253 @@
+//! Requests of ours that wait for an answer, and the window that bounds how many are on the way.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::net::SocketAddrV4;
+use std::time::{Duration, Instant};
+
+use rand::Rng;
+use rand::rngs::StdRng;
+
+use super::types::Outgoing;
+use crate::wire::rpc::NodeId;
+
+/// A request that waits.
+pub(super) struct Pending<O> {
+    /// Its place in the order of requests.
+    pub(super) key: u64,
+    /// What the answer is for.
+    pub(super) owner: O,
+    /// What is asked, of whom.
+    pub(super) request: Outgoing,
+    /// The id that the node is known by; it leaves the table if it does not answer.
+    pub(super) id: Option<NodeId>,
+    pub(super) tid: u16,
+    /// The datagram, once it was sent for the first time. A retry repeats it byte for byte.
+    pub(super) datagram: Vec<u8>,
+    /// How often it was sent.
+    pub(super) sent: u32,
+    pub(super) sent_at: Instant,
+    pub(super) timeout: Duration,
+    deadline: Option<Instant>,
+}
+
+/// All requests that wait, by the order in which they were made.
+pub(super) struct Inflight<O> {
+    pending: BTreeMap<u64, Pending<O>>,
+    by_tid: HashMap<(u16, SocketAddrV4), u64>,
+    deadlines: BTreeSet<(Instant, u64)>,
+    /// Requests that wait for the window or for the sockets, in order.
+    queue: VecDeque<u64>,
+    pub(super) window: Window,
+    next: u64,
+}
+
+/// What became of a request whose time was up.
+pub(super) enum Expired<O> {
+    /// It is to be sent again.
+    Retry(u64),
+    /// Nobody answered.
+    Failed(Box<Pending<O>>),
+}
+
+impl<O> Inflight<O> {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            pending: BTreeMap::new(),
+            by_tid: HashMap::new(),
+            deadlines: BTreeSet::new(),
+            queue: VecDeque::new(),
+            window: Window::new(now),
+            next: 0,
+        }
+    }
+
+    /// Takes a key for a request that is never going to wait, because it failed at once.
+    pub(super) const fn skip(&mut self) -> u64 {
+        self.next += 1;
+        self.next - 1
+    }
+
+    /// Adds a request, or returns `None` if too many are waiting. The caller queues or sends it.
+    pub(super) fn add(
+        &mut self,
+        now: Instant,
+        rng: &mut StdRng,
+        owner: O,
+        request: Outgoing,
+        id: Option<NodeId>,
+        timeout: Duration,
+    ) -> Option<u64> {
+        if self.pending.len() >= MAX_PENDING {
+            return None;
+        }
+        // Random, so that only who sees the request can answer it. With fewer requests than tids one is always free.
+        let tid = loop {
+            let tid = rng.r#gen();
+            if !self.by_tid.contains_key(&(tid, request.to)) {
+                break tid;
+            }
+        };
+        let key = self.skip();
+        self.by_tid.insert((tid, request.to), key);
+        let pending = Pending {
+            key,
+            owner,
+            request,
+            id,
+            tid,
+            datagram: Vec::new(),
+            sent: 0,
+            sent_at: now,
+            timeout,
+            deadline: None,
+        };
+        self.pending.insert(key, pending);
+        Some(key)
+    }
+
+    pub(super) fn enqueue(&mut self, key: u64) {
+        self.queue.push_back(key);
+    }
+
+    /// Returns the next queued request that is still waiting.
+    pub(super) fn dequeue(&mut self) -> Option<u64> {
+        while let Some(key) = self.queue.pop_front() {
+            if self.pending.contains_key(&key) {
+                return Some(key);
+            }
+        }
+        None
+    }
+
+    pub(super) fn get_mut(&mut self, key: u64) -> Option<&mut Pending<O>> {
+        self.pending.get_mut(&key)
+    }
+
+    /// Notes that a request left now, which starts its timer.
+    pub(super) fn note_sent(&mut self, now: Instant, key: u64) {
+        let Some(pending) = self.pending.get_mut(&key) else {
+            return;
+        };
+        let deadline = now + pending.timeout;
+        pending.sent += 1;
+        pending.sent_at = now;
+        if let Some(old) = pending.deadline.replace(deadline) {
+            self.deadlines.remove(&(old, key));
+        }
+        self.deadlines.insert((deadline, key));
+        self.window.sent(now);
+    }
+
+    /// Returns which request a response belongs to.
+    pub(super) fn find(&self, tid: u16, from: SocketAddrV4) -> Option<u64> {
+        self.by_tid.get(&(tid, from)).copied()
+    }
+
+    pub(super) fn remove(&mut self, key: u64) -> Option<Pending<O>> {
+        let pending = self.pending.remove(&key)?;
+        self.by_tid.remove(&(pending.tid, pending.request.to));
+        if let Some(deadline) = pending.deadline {
+            self.deadlines.remove(&(deadline, key));
+        }
+        if pending.sent > 0 {
+            self.window.answered();
+        }
+        Some(pending)
+    }
+
+    /// Returns one request whose time is up, if there is any.
+    pub(super) fn expire(&mut self, now: Instant) -> Option<Expired<O>> {
+        let (deadline, key) = *self.deadlines.first()?;
+        if deadline > now {
+            return None;
+        }
+        self.deadlines.remove(&(deadline, key));
+        let pending = self
+            .pending
+            .get_mut(&key)
+            .expect("a deadline goes together with its request");
+        pending.deadline = None;
+        if pending.sent <= pending.request.retries {
+            return Some(Expired::Retry(key));
+        }
+        self.remove(key).map(Box::new).map(Expired::Failed)
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.first().map(|first| first.0)
+    }
+
+    pub(super) fn has_queue(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Removes all requests, oldest first.
+    pub(super) fn drain(&mut self) -> Vec<Pending<O>> {
+        self.by_tid.clear();
+        self.deadlines.clear();
+        self.queue.clear();
+        std::mem::take(&mut self.pending).into_values().collect()
+    }
+}
+
+/// Bounds the requests on the way: what was sent in the last three seconds and is not answered.
+pub(super) struct Window {
+    slots: [u32; SLOTS],
+    current: usize,
+    since: Instant,
+}
+
+impl Window {
+    pub(super) const fn new(now: Instant) -> Self {
+        Self {
+            slots: [0; SLOTS],
+            current: 0,
+            since: now,
+        }
+    }
+
+    /// Returns whether the next request has to wait.
+    pub(super) fn is_full(&mut self, now: Instant) -> bool {
+        self.advance(now);
+        self.slots[self.current] >= MAX_PER_SLOT || self.slots.iter().sum::<u32>() >= MAX_TOTAL
+    }
+
+    /// Returns when the window opens next by itself.
+    pub(super) fn opens(&self) -> Instant {
+        self.since + SLOT
+    }
+
+    fn sent(&mut self, now: Instant) {
+        self.advance(now);
+        self.slots[self.current] += 1;
+    }
+
+    fn answered(&mut self) {
+        // The newest slot with a count, because most answers come soon after the request.
+        let newest = (0..SLOTS).map(|age| (self.current + SLOTS - age) % SLOTS);
+        if let Some(slot) = newest.into_iter().find(|slot| self.slots[*slot] > 0) {
+            self.slots[slot] -= 1;
+        }
+    }
+
+    fn advance(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.since).as_millis() / SLOT.as_millis();
+        let passed = u32::try_from(passed).unwrap_or(u32::MAX);
+        self.since += SLOT * passed;
+        for _ in 0..passed.min(SLOTS as u32) {
+            self.current = (self.current + 1) % SLOTS;
+            self.slots[self.current] = 0;
+        }
+    }
+}
+
+/// Requests of ours that may wait at once, for an answer or for the window.
+pub(super) const MAX_PENDING: usize = 16384;
+const SLOTS: usize = 4;
+const SLOT: Duration = Duration::from_millis(750);
+const MAX_PER_SLOT: u32 = 80;
+const MAX_TOTAL: u32 = 160;

@@ -1,0 +1,270 @@
+//! The walk towards a target: whom to ask next, who is closest, and when it is over.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddrV4;
+
+use super::table::K;
+use super::types::Answer;
+use crate::wire::rpc::NodeId;
+
+/// One walk. It knows addresses and answers, and nothing of requests and timers.
+pub(super) struct Walk {
+    target: [u8; 32],
+    /// Nodes to ask, those that must be asked first in front, then by distance.
+    pending: BTreeMap<(Rank, Distance), SocketAddrV4>,
+    seen: HashMap<SocketAddrV4, Seen>,
+    inflight: BTreeMap<SocketAddrV4, Asked>,
+    closest: Vec<(Distance, Answer)>,
+    /// After how many timeouts a node is not waited for any more.
+    patience: u32,
+    /// How many nodes are asked at most.
+    limit: usize,
+    asked: usize,
+    answered: usize,
+    successes: usize,
+}
+
+/// Whether a node is asked before those that are merely near.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank {
+    /// A bootstrap node: the way in while we know few others.
+    First,
+    /// Any other node.
+    ByDistance,
+}
+
+type Distance = [u8; 32];
+
+enum Seen {
+    /// Not answered yet; these nodes named it.
+    Open(Vec<SocketAddrV4>),
+    Done,
+    Down,
+}
+
+struct Asked {
+    distance: Distance,
+    timeouts: u32,
+    /// Tries of earlier requests that it left unanswered.
+    doubts: u32,
+}
+
+/// That `namer` should hear that `dead` does not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct DownHint {
+    pub(super) namer: SocketAddrV4,
+    pub(super) dead: SocketAddrV4,
+}
+
+impl Walk {
+    pub(super) fn new(target: [u8; 32], patience: u32) -> Self {
+        Self {
+            target,
+            pending: BTreeMap::new(),
+            seen: HashMap::new(),
+            inflight: BTreeMap::new(),
+            closest: Vec::new(),
+            patience,
+            limit: MAX_SEEN,
+            asked: 0,
+            answered: 0,
+            successes: 0,
+        }
+    }
+
+    /// Ends the walk early, once so many nodes were asked.
+    pub(super) const fn limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
+    /// Adds a node to ask, if it is new and could be among the closest.
+    pub(super) fn add(&mut self, node: SocketAddrV4, rank: Rank) {
+        let distance = self.distance(&NodeId::of(node));
+        if self.has_room() && self.is_closer(&distance) && !self.seen.contains_key(&node) {
+            self.seen.insert(node, Seen::Open(Vec::new()));
+            self.pending.insert((rank, distance), node);
+        }
+    }
+
+    /// Returns the next node to ask while fewer than `concurrency` are being asked, those that are late not counted.
+    pub(super) fn next(&mut self, concurrency: usize) -> Option<SocketAddrV4> {
+        let slow = self
+            .inflight
+            .values()
+            .filter(|asked| asked.lateness() > 0)
+            .count();
+        while self.asked < self.limit && self.inflight.len() < concurrency + slow {
+            let ((_, distance), node) = self.pending.pop_first()?;
+            if self.is_closer(&distance) {
+                self.asked += 1;
+                self.inflight.insert(
+                    node,
+                    Asked {
+                        distance,
+                        timeouts: 0,
+                        doubts: 0,
+                    },
+                );
+                return Some(node);
+            }
+        }
+        None
+    }
+
+    /// Takes the answer of a node that was asked, and returns the down hints that it gives rise to. `skip` names the nodes that are not to be asked.
+    pub(super) fn on_answer(
+        &mut self,
+        answer: &Answer,
+        skip: impl Fn(&SocketAddrV4) -> bool,
+    ) -> Vec<DownHint> {
+        let from = answer.from;
+        self.inflight.remove(&from);
+        self.seen.insert(from, Seen::Done);
+        self.answered += 1;
+        if answer.error == 0 {
+            self.successes += 1;
+            self.keep(answer);
+        }
+        let mut hints = Vec::new();
+        for node in answer.closer.iter().take(K) {
+            if node.port() == 0 || skip(node) {
+                continue;
+            }
+            let distance = self.distance(&NodeId::of(*node));
+            if !self.is_closer(&distance) {
+                continue;
+            }
+            let room = self.has_room();
+            match self.seen.get_mut(node) {
+                None if room => {
+                    self.seen.insert(*node, Seen::Open(vec![from]));
+                    self.pending.insert((Rank::ByDistance, distance), *node);
+                }
+                Some(Seen::Open(namers)) if namers.len() < MAX_NAMERS => namers.push(from),
+                Some(Seen::Down) => hints.push(DownHint {
+                    namer: from,
+                    dead: *node,
+                }),
+                _ => {}
+            }
+        }
+        hints
+    }
+
+    /// Takes into account that a node that is asked has left `tries` unanswered lately.
+    pub(super) fn doubt(&mut self, node: SocketAddrV4, tries: u32) {
+        if let Some(asked) = self.inflight.get_mut(&node) {
+            asked.doubts = tries;
+        }
+    }
+
+    /// Waits for all who are asked as if they had never been silent.
+    pub(super) fn trust(&mut self) {
+        for asked in self.inflight.values_mut() {
+            asked.doubts = 0;
+        }
+    }
+
+    /// Notes that a try to reach `node` was not answered in time, and another one follows.
+    pub(super) fn on_timeout(&mut self, node: SocketAddrV4) {
+        if let Some(asked) = self.inflight.get_mut(&node) {
+            asked.timeouts += 1;
+        }
+    }
+
+    /// Notes that `node` is given up, and returns the down hints that this gives rise to.
+    pub(super) fn on_failure(&mut self, node: SocketAddrV4) -> Vec<DownHint> {
+        self.inflight.remove(&node);
+        let Some(Seen::Open(namers)) = self.seen.insert(node, Seen::Down) else {
+            return Vec::new();
+        };
+        let hint = |namer| DownHint { namer, dead: node };
+        namers.into_iter().map(hint).collect()
+    }
+
+    /// Returns whether nothing that may still come is worth waiting for.
+    ///
+    /// That is when nobody is left to ask, and each node that still owes an answer either is too far away to matter or is late
+    /// while others have answered. (The reference waits for late ones too unless it has twenty answers, which in a network of
+    /// fewer nodes costs six seconds per dead one.)
+    pub(super) fn is_over(&self) -> bool {
+        let full = self.closest.len() >= K;
+        let patience = if full { 1 } else { self.patience };
+        let late = |asked: &Asked| self.successes > 0 && asked.lateness() >= patience;
+        let all_asked = self.asked >= self.limit
+            || !self
+                .pending
+                .keys()
+                .any(|(_, distance)| self.is_closer(distance));
+        all_asked
+            && self
+                .inflight
+                .values()
+                .all(|asked| late(asked) || (full && !self.is_closer(&asked.distance)))
+    }
+
+    /// Returns whether no request of this walk is on the way any more.
+    pub(super) fn is_drained(&self) -> bool {
+        self.inflight.is_empty()
+    }
+
+    /// Takes the answers of the closest nodes, nearest first, out of a walk that is over.
+    pub(super) fn take_closest(&mut self) -> Vec<Answer> {
+        let closest = std::mem::take(&mut self.closest);
+        closest.into_iter().map(|(_, answer)| answer).collect()
+    }
+
+    /// Notes that `node` answered when nobody was waiting any more.
+    pub(super) fn forget(&mut self, node: SocketAddrV4) {
+        self.inflight.remove(&node);
+        self.seen.insert(node, Seen::Done);
+    }
+
+    pub(super) const fn asked(&self) -> usize {
+        self.asked
+    }
+
+    pub(super) const fn answered(&self) -> usize {
+        self.answered
+    }
+
+    pub(super) const fn successes(&self) -> usize {
+        self.successes
+    }
+
+    /// Keeps the answer of a node with an id among the closest, if it belongs there.
+    fn keep(&mut self, answer: &Answer) {
+        let Some(id) = &answer.id else {
+            return;
+        };
+        let distance = self.distance(id);
+        let position = self.closest.partition_point(|known| known.0 < distance);
+        if position < K {
+            self.closest.insert(position, (distance, answer.clone()));
+            self.closest.truncate(K);
+        }
+    }
+
+    fn is_closer(&self, distance: &Distance) -> bool {
+        self.closest.len() < K || self.closest.last().is_some_and(|last| *distance < last.0)
+    }
+
+    fn has_room(&self) -> bool {
+        self.seen.len() < MAX_SEEN
+    }
+
+    fn distance(&self, id: &NodeId) -> Distance {
+        std::array::from_fn(|byte| id.0[byte] ^ self.target[byte])
+    }
+}
+
+impl Asked {
+    const fn lateness(&self) -> u32 {
+        self.timeouts + self.doubts
+    }
+}
+
+/// Nodes that one walk looks at: hostile answers could name new ones for ever.
+pub(super) const MAX_SEEN: usize = 1024;
+/// Nodes that are remembered to have named the same one.
+const MAX_NAMERS: usize = 10;

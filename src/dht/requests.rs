@@ -1,0 +1,359 @@
+//! Sending requests, matching responses to them, and learning nodes from what comes in.
+
+use std::net::SocketAddrV4;
+use std::time::{Duration, Instant};
+
+use super::inflight::{Expired, Pending};
+use super::node::Node;
+use super::queries::is_stray;
+use super::table::Entry;
+use super::types::{Answer, Event, Outgoing, RequestError, RequestId};
+use crate::wire::compact::{Decode, Encode, Reader};
+use crate::wire::rpc::{DELAYED_PING, MAX_DATAGRAM, NodeId, PING, Packet, Request, Response};
+use crate::wire::transmit::SocketId;
+
+/// What a request of this node is for.
+#[derive(Debug)]
+pub(super) enum Owner {
+    /// The layer above asked for it.
+    Caller,
+    /// A walk.
+    Query(u64),
+    /// The commit of a query, or an unannouncement during its walk.
+    Commit(u64),
+    /// A ping that finds out whether a table entry is alive, because others call it down if `hinted`.
+    Check { id: NodeId, hinted: bool },
+    /// A ping of the table entry `incumbent`; if it is not alive, the newcomer takes its place.
+    RowCheck {
+        /// The node that is pinged.
+        incumbent: NodeId,
+        /// The node that found no room.
+        newcomer: SocketAddrV4,
+        /// Us as the newcomer sees us, where that counts as a sample.
+        sample: Option<SocketAddrV4>,
+    },
+    /// The first look at our firewall.
+    QuickCheck,
+    /// A probe of our firewall.
+    Probe,
+    /// Nobody: a down hint.
+    Nobody,
+}
+
+impl Node {
+    /// Sends a request as soon as the window and the sockets allow; returns its key.
+    pub(super) fn issue(
+        &mut self,
+        now: Instant,
+        owner: Owner,
+        request: Outgoing,
+        id: Option<NodeId>,
+    ) -> Result<u64, RequestError> {
+        let value = request.value.as_ref().map_or(0, Vec::len);
+        if value > MAX_DATAGRAM - MAX_REQUEST_HEAD {
+            return Err(RequestError::TooLarge);
+        }
+        let timeout = TRY_TIMEOUT + asked_delay(&request);
+        let key = self
+            .inflight
+            .add(now, &mut self.rng, owner, request, id, timeout)
+            .ok_or(RequestError::Overloaded)?;
+        self.stats.requests_sent += 1;
+        self.send_or_queue(now, key);
+        Ok(key)
+    }
+
+    /// Sends a ping.
+    pub(super) fn ping(
+        &mut self,
+        now: Instant,
+        owner: Owner,
+        to: SocketAddrV4,
+        id: Option<NodeId>,
+    ) -> bool {
+        self.issue(now, owner, Outgoing::internal(to, PING), id)
+            .is_ok()
+    }
+
+    /// Sends what has waited for the window or for the sockets, as far as there is room.
+    pub(super) fn flush_queue(&mut self, now: Instant) {
+        while self.inflight.has_queue()
+            && self.sockets.is_some()
+            && !self.inflight.window.is_full(now)
+        {
+            let Some(key) = self.inflight.dequeue() else {
+                return;
+            };
+            self.send(now, key);
+        }
+    }
+
+    /// Sends again, or gives up, each request whose time is up.
+    pub(super) fn expire_requests(&mut self, now: Instant) {
+        while let Some(expired) = self.inflight.expire(now) {
+            match expired {
+                Expired::Retry(key) => {
+                    self.stats.retries_sent += 1;
+                    self.send_or_queue(now, key);
+                    self.on_try_failed(now, key);
+                }
+                Expired::Failed(pending) => {
+                    self.stats.timeouts += 1;
+                    self.silence.note_timeout(now, pending.request.to);
+                    self.upkeep.health.timeouts += 1;
+                    if let Some(id) = pending.id {
+                        self.table.remove(&id);
+                    }
+                    self.deliver(now, *pending, Err(RequestError::TimedOut));
+                }
+            }
+        }
+    }
+
+    /// Fails everything that waits.
+    pub(super) fn fail_all(&mut self, error: RequestError) {
+        for pending in self.inflight.drain() {
+            if matches!(pending.owner, Owner::Caller) {
+                let request = RequestId(pending.key);
+                self.emit(Event::Answered {
+                    request,
+                    result: Err(error),
+                });
+            }
+        }
+        self.end_all_queries();
+    }
+
+    /// Takes a response.
+    pub(super) fn handle_response(
+        &mut self,
+        now: Instant,
+        socket: SocketId,
+        from: SocketAddrV4,
+        datagram: &[u8],
+    ) {
+        // The request is found before anything else is read, so that answers to nothing cost next to nothing.
+        let tid = datagram
+            .get(2..4)
+            .map(|tid| u16::from_le_bytes([tid[0], tid[1]]));
+        let key = tid.and_then(|tid| self.inflight.find(tid, from));
+        let response = match Packet::decode(&mut Reader::new(datagram)) {
+            Ok(Packet::Response(response)) if key.is_some() => response,
+            _ => {
+                self.stats.dropped += 1;
+                return;
+            }
+        };
+        let Some(pending) = key.and_then(|key| self.inflight.remove(key)) else {
+            return;
+        };
+        self.stats.responses_received += 1;
+        self.upkeep.health.answered();
+        if self.silence.note_heard(&from) {
+            // Perhaps it was not that node but us who was cut off, so nobody's silence counts any more.
+            self.silence.clear();
+            self.trust_all();
+        }
+        let id = valid_id(response.id, from);
+        self.learn(now, socket, from, response.to, id);
+        let answer = answer(response, socket, from, id, now - pending.sent_at);
+        self.deliver(now, pending, Ok(answer));
+        self.flush_queue(now);
+    }
+
+    /// Takes what a packet tells about its sender and about us.
+    ///
+    /// This is the only door to the routing table. As at the reference, one packet with an id that belongs to its source address is enough.
+    pub(super) fn learn(
+        &mut self,
+        now: Instant,
+        socket: SocketId,
+        from: SocketAddrV4,
+        to: SocketAddrV4,
+        id: Option<NodeId>,
+    ) {
+        // What others see of a socket that we do not send from says nothing about the address that we are known by.
+        let sample = (socket == self.request_socket()).then_some(to);
+        let Some(id) = id else {
+            self.sample_stranger(from, sample);
+            return;
+        };
+        if (self.persistent && id == *self.table.id()) || is_stray(&from) {
+            return;
+        }
+        let tick = self.upkeep.tick();
+        self.heard += 1;
+        let heard = self.heard;
+        if let Some(known) = self.table.get_mut(&id) {
+            known.pinged = tick;
+            known.heard = heard;
+            if let Some(to) = sample
+                && (known.sampled == 0 || tick - known.sampled >= OLD_NODE)
+            {
+                known.sampled = tick;
+                self.take_sample(to);
+            }
+        } else if self.table.is_full_for(&id) {
+            self.check_row(now, id, from, sample);
+        } else {
+            self.admit(id, from, sample);
+        }
+    }
+
+    /// Puts a node into the table.
+    pub(super) fn admit(
+        &mut self,
+        id: NodeId,
+        address: SocketAddrV4,
+        sample: Option<SocketAddrV4>,
+    ) {
+        let tick = self.upkeep.tick();
+        let added = self.table.insert(Entry {
+            id,
+            address,
+            added: tick,
+            pinged: tick,
+            sampled: sample.map_or(0, |_| tick),
+            down_hints: 0,
+            heard: self.heard,
+        });
+        if let (true, Some(to)) = (added, sample) {
+            self.take_sample(to);
+        }
+    }
+
+    /// Counts a sample from a node without id; only the first few count, as anybody can be one.
+    fn sample_stranger(&mut self, from: SocketAddrV4, sample: Option<SocketAddrV4>) {
+        let most = self.config.bootstrap.len().max(1);
+        if let Some(to) = sample
+            && self.sampled_strangers.len() < most
+            && !self.sampled_strangers.contains(&from)
+        {
+            self.sampled_strangers.push(from);
+            self.take_sample(to);
+        }
+    }
+
+    fn take_sample(&mut self, to: SocketAddrV4) {
+        self.sampler.add(to);
+        self.note_address();
+    }
+
+    fn send_or_queue(&mut self, now: Instant, key: u64) {
+        if self.sockets.is_none() || self.inflight.window.is_full(now) {
+            self.inflight.enqueue(key);
+        } else {
+            self.send(now, key);
+        }
+    }
+
+    fn send(&mut self, now: Instant, key: u64) {
+        let default = self.request_socket();
+        let persistent_id = self.persistent.then(|| *self.table.id());
+        let Some(pending) = self.inflight.get_mut(key) else {
+            return;
+        };
+        let socket = *pending.request.socket.get_or_insert(default);
+        if pending.datagram.is_empty() {
+            pending.datagram = Request {
+                tid: pending.tid,
+                to: pending.request.to,
+                id: persistent_id.filter(|_| socket == SocketId::SERVER),
+                token: pending.request.token,
+                internal: pending.request.internal,
+                command: pending.request.command,
+                target: pending.request.target,
+                value: pending.request.value.clone(),
+            }
+            .to_bytes();
+        }
+        let (to, datagram) = (pending.request.to, pending.datagram.clone());
+        self.transmit(socket, to, datagram);
+        self.inflight.note_sent(now, key);
+    }
+
+    /// Brings the end of a request to whoever waits for it.
+    fn deliver(
+        &mut self,
+        now: Instant,
+        pending: Pending<Owner>,
+        result: Result<Answer, RequestError>,
+    ) {
+        match pending.owner {
+            Owner::Caller => self.emit(Event::Answered {
+                request: RequestId(pending.key),
+                result,
+            }),
+            Owner::Query(query) => self.on_query_answer(now, query, pending.request.to, result),
+            Owner::Commit(query) => self.on_commit_answer(now, query, result),
+            Owner::Check { id, hinted } => self.on_check_answer(&id, hinted, &result),
+            Owner::RowCheck {
+                incumbent,
+                newcomer,
+                sample,
+            } => self.on_row_check_answer(&incumbent, newcomer, sample, &result),
+            Owner::QuickCheck => self.on_quick_answer(now, &result),
+            Owner::Probe => self.on_probe_answer(now, &result),
+            Owner::Nobody => {}
+        }
+    }
+
+    fn on_try_failed(&mut self, now: Instant, key: u64) {
+        let Some(pending) = self.inflight.get_mut(key) else {
+            return;
+        };
+        let node = pending.request.to;
+        let query = match pending.owner {
+            Owner::Query(query) => Some(query),
+            _ => None,
+        };
+        self.silence.note_timeout(now, node);
+        if let Some(query) = query {
+            self.on_query_timeout(now, query, node);
+        }
+    }
+}
+
+/// Returns the id that a packet claims, if it is the one that belongs to the address it came from.
+pub(super) fn valid_id(claimed: Option<NodeId>, from: SocketAddrV4) -> Option<NodeId> {
+    claimed.filter(|id| *id == NodeId::of(from))
+}
+
+fn answer(
+    response: Response,
+    socket: SocketId,
+    from: SocketAddrV4,
+    id: Option<NodeId>,
+    rtt: Duration,
+) -> Answer {
+    Answer {
+        from,
+        to: response.to,
+        socket,
+        id,
+        token: response.token,
+        closer: response.closer,
+        error: response.error,
+        value: response.value,
+        rtt,
+    }
+}
+
+/// Returns by how much a delayed ping asks its answer to be late.
+fn asked_delay(request: &Outgoing) -> Duration {
+    let delay = match (
+        &request.value,
+        request.internal && request.command == DELAYED_PING,
+    ) {
+        (Some(value), true) => Reader::new(value).u32().unwrap_or(0),
+        _ => 0,
+    };
+    Duration::from_millis(u64::from(delay))
+}
+
+/// How long a try may take, as the reference.
+const TRY_TIMEOUT: Duration = Duration::from_secs(1);
+/// Bytes of a request beside its value, at most: header, id, token, command, target and the length of the value.
+const MAX_REQUEST_HEAD: usize = 10 + 32 + 32 + 9 + 32 + 3;
+/// Ticks after which a node is asked again how it sees us: half an hour.
+pub(super) const OLD_NODE: u64 = 360;

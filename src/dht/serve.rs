@@ -1,0 +1,203 @@
+//! Answering requests: what holds for every command, and the two ways out, a reply or a relayed request.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
+use std::time::Instant;
+
+use super::node::Node;
+use super::requests::valid_id;
+use super::types::{Event, Incoming, Reply};
+use crate::wire::compact::{Decode, Encode, Reader};
+use crate::wire::rpc::{
+    self, ERROR_INVALID_TOKEN, ERROR_UNKNOWN_COMMAND, MAX_DATAGRAM, Packet, Request, Response,
+    Token,
+};
+use crate::wire::transmit::SocketId;
+
+impl Node {
+    /// Takes a request.
+    pub(super) fn handle_request(
+        &mut self,
+        now: Instant,
+        socket: SocketId,
+        from: SocketAddrV4,
+        datagram: &[u8],
+    ) {
+        let Ok(Packet::Request(request)) = Packet::decode(&mut Reader::new(datagram)) else {
+            self.stats.dropped += 1;
+            return;
+        };
+        self.stats.requests_received += 1;
+        let (token, internal) = (request.token, request.internal);
+        let incoming = Incoming {
+            socket,
+            from,
+            tid: request.tid,
+            to: request.to,
+            id: valid_id(request.id, from),
+            command: request.command,
+            target: request.target,
+            value: request.value,
+        };
+        if let Some(token) = &token
+            && !self.tokens.accepts(now, *from.ip(), token)
+        {
+            let reply = Reply {
+                token: true,
+                closer: true,
+                error: ERROR_INVALID_TOKEN,
+                ..Reply::default()
+            };
+            self.reply(now, &incoming, reply);
+            return;
+        }
+        self.silence.note_heard(&from);
+        self.learn(now, socket, from, incoming.to, incoming.id);
+        if internal {
+            self.serve_internal(now, &incoming);
+        } else {
+            self.serve_application(now, incoming, token);
+        }
+    }
+
+    /// Answers a request.
+    pub fn reply(&mut self, now: Instant, incoming: &Incoming, reply: Reply) {
+        let socket = reply.socket.unwrap_or(incoming.socket);
+        let to = reply.to.unwrap_or(incoming.from);
+        let closer = incoming.target.filter(|_| reply.closer);
+        let mut response = Response {
+            tid: incoming.tid,
+            to,
+            id: self.told_id(socket),
+            token: reply.token.then(|| self.tokens.issue(now, *to.ip())),
+            closer: closer.map_or_else(Vec::new, |target| self.table.closest(&target)),
+            error: reply.error,
+            value: reply.value,
+        };
+        if response.encoded_len() > MAX_DATAGRAM {
+            // A large value is what was asked for; nodes nearby the asker learns elsewhere.
+            response.closer.clear();
+        }
+        self.stats.replies_sent += 1;
+        self.send_bounded(socket, to, response.to_bytes());
+    }
+
+    /// Passes a request on to another node: the same transaction, target and command with another value.
+    pub fn relay(
+        &mut self,
+        incoming: &Incoming,
+        to: SocketAddrV4,
+        value: Vec<u8>,
+        socket: Option<SocketId>,
+    ) {
+        let socket = socket.unwrap_or(incoming.socket);
+        let request = Request {
+            tid: incoming.tid,
+            to,
+            id: self.told_id(socket),
+            token: None,
+            internal: false,
+            command: incoming.command,
+            target: incoming.target,
+            value: Some(value),
+        };
+        self.stats.relayed += 1;
+        self.send_bounded(socket, to, request.to_bytes());
+    }
+
+    /// Answers with an error code and, if the request has a target, nodes near it.
+    pub(super) fn reply_error(&mut self, now: Instant, incoming: &Incoming, error: u64) {
+        let reply = Reply {
+            closer: true,
+            error,
+            ..Reply::default()
+        };
+        self.reply(now, incoming, reply);
+    }
+
+    /// Answers with a value, if there is one, a token, and nodes near the target.
+    pub(super) fn reply_value(
+        &mut self,
+        now: Instant,
+        incoming: &Incoming,
+        value: Option<Vec<u8>>,
+    ) {
+        let reply = Reply {
+            value,
+            token: true,
+            closer: true,
+            ..Reply::default()
+        };
+        self.reply(now, incoming, reply);
+    }
+
+    /// Answers that what was asked is done.
+    pub(super) fn reply_done(&mut self, now: Instant, incoming: &Incoming) {
+        self.reply(now, incoming, Reply::default());
+    }
+
+    fn serve_application(&mut self, now: Instant, incoming: Incoming, token: Option<Token>) {
+        match incoming.command {
+            rpc::PEER_HANDSHAKE | rpc::PEER_HOLEPUNCH => self.emit(Event::Incoming(incoming)),
+            _ if !self.persistent => self.reply_error(now, &incoming, ERROR_UNKNOWN_COMMAND),
+            rpc::FIND_PEER => self.serve_find_peer(now, &incoming),
+            rpc::LOOKUP => self.serve_lookup(now, &incoming),
+            rpc::ANNOUNCE => self.serve_announce(now, &incoming, token),
+            rpc::UNANNOUNCE => self.serve_unannounce(now, &incoming, token),
+            rpc::MUTABLE_PUT => self.serve_mutable_put(now, &incoming, token),
+            rpc::MUTABLE_GET => self.serve_mutable_get(now, &incoming),
+            rpc::IMMUTABLE_PUT => self.serve_immutable_put(now, &incoming, token),
+            rpc::IMMUTABLE_GET => self.serve_immutable_get(now, &incoming),
+            // A plugin that a node does not have is not an unknown command: the reference stays silent.
+            rpc::PLUGIN => {}
+            _ => self.reply_error(now, &incoming, ERROR_UNKNOWN_COMMAND),
+        }
+    }
+
+    /// Sends, unless others could not receive it whole.
+    fn send_bounded(&mut self, socket: SocketId, to: SocketAddrV4, datagram: Vec<u8>) {
+        if datagram.len() > MAX_DATAGRAM || to.port() == 0 {
+            self.stats.dropped += 1;
+        } else {
+            self.transmit(socket, to, datagram);
+        }
+    }
+
+    /// Answers the delayed pings that are due.
+    pub(super) fn send_delayed(&mut self, now: Instant) {
+        while let Some(incoming) = self.delayed.due(now) {
+            self.reply_done(now, &incoming);
+        }
+    }
+}
+
+/// Pings that asked to be answered later.
+#[derive(Default)]
+pub(super) struct Delayed {
+    waiting: BTreeMap<(Instant, u64), Incoming>,
+    count: u64,
+}
+
+impl Delayed {
+    /// Keeps a ping until `at`; returns whether there was room.
+    pub(super) fn add(&mut self, at: Instant, incoming: Incoming) -> bool {
+        if self.waiting.len() >= MAX_DELAYED {
+            return false;
+        }
+        self.count += 1;
+        self.waiting.insert((at, self.count), incoming);
+        true
+    }
+
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.waiting.first_key_value().map(|first| first.0.0)
+    }
+
+    fn due(&mut self, now: Instant) -> Option<Incoming> {
+        let first = self.waiting.first_entry()?;
+        (first.key().0 <= now).then(|| first.remove())
+    }
+}
+
+/// Delayed pings that may wait at once. Each keeps a datagram's worth of memory at most.
+pub(super) const MAX_DELAYED: usize = 1024;

@@ -1,0 +1,492 @@
+//! What strangers may try: filling what grows, lying, and sending nonsense.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use super::world::{World, address, client_address, server};
+use crate::dht::query::{MAX_SEEN, Rank, Walk};
+use crate::dht::serve::MAX_DELAYED;
+use crate::dht::sign;
+use crate::dht::silence::{MAX_SILENT, Silence};
+use crate::dht::store::{Generations, MAX_ENTRIES_PER_SOURCE, Topics};
+use crate::dht::token::Tokens;
+use crate::dht::upkeep::MAX_HINT_CHECKS;
+use crate::dht::{Config, Event, K, Node, NodeId, Outgoing};
+use crate::keys::{KeyPair, PublicKey};
+use crate::sim::network::Link;
+use crate::wire::compact::{Decode, Encode, Reader};
+use crate::wire::records::{AnnounceKind, Peer};
+use crate::wire::rpc::{self, Packet, Request, Response};
+use crate::wire::transmit::SocketId;
+
+#[test]
+fn refuses_a_token_from_two_rotations_ago() {
+    let start = Instant::now();
+    let mut tokens = Tokens::new(start, &mut StdRng::seed_from_u64(1));
+    let host = Ipv4Addr::new(1, 2, 3, 4);
+    let rotation = Duration::from_millis(7500);
+    let token = tokens.issue(start, host);
+    assert!(tokens.accepts(start, host, &token));
+    assert!(!tokens.accepts(start, Ipv4Addr::new(1, 2, 3, 5), &token));
+    assert!(tokens.accepts(start + rotation, host, &token));
+    assert!(!tokens.accepts(start + rotation * 2, host, &token));
+    assert!(!tokens.accepts(start + rotation * 1000, host, &token));
+    let mut idle = Tokens::new(start, &mut StdRng::seed_from_u64(1));
+    let token = idle.issue(start, host);
+    assert!(
+        !idle.accepts(start + rotation * 2, host, &token),
+        "also if nothing happened meanwhile"
+    );
+}
+
+#[test]
+fn announcements_need_a_token_a_signature_and_the_right_node() {
+    let now = Instant::now();
+    let mut node = persistent(now);
+    let key_pair = KeyPair::from_seed(&[3; 32]);
+    let target = key_pair.public_key().target();
+    let token = node.tokens.issue(now, *address(9).ip());
+    let peer = Peer {
+        public_key: *key_pair.public_key(),
+        relay_addresses: Vec::new(),
+    };
+    let id = node.id();
+    let announce = |kind, node_id: NodeId, key_pair: &KeyPair| {
+        sign::announcement(key_pair, &target, &node_id, &token, &peer, kind).to_bytes()
+    };
+    let request = |token, value| Request {
+        tid: 1,
+        to: address(0),
+        id: None,
+        token,
+        internal: false,
+        command: rpc::ANNOUNCE,
+        target: Some(target),
+        value: Some(value),
+    };
+    let right = announce(AnnounceKind::Announce, id, &key_pair);
+    let refused = [
+        (None, right.clone()),
+        (
+            Some(token),
+            announce(AnnounceKind::Unannounce, id, &key_pair),
+        ),
+        (
+            Some(token),
+            announce(AnnounceKind::Announce, NodeId([0; 32]), &key_pair),
+        ),
+        (
+            Some(token),
+            announce(AnnounceKind::Announce, id, &KeyPair::from_seed(&[4; 32])),
+        ),
+        (Some(token), right[..90].to_vec()),
+    ];
+    for (token, value) in refused {
+        node.handle_datagram(
+            now,
+            SocketId::SERVER,
+            address(9),
+            &request(token, value).to_bytes(),
+        );
+        assert_eq!(node.poll_transmit(), None);
+        assert_eq!(node.forward(&target), None);
+    }
+    // From another host the token is not worth anything, and that much is told.
+    let stolen = request(Some(token), right.clone()).to_bytes();
+    node.handle_datagram(now, SocketId::SERVER, address(8), &stolen);
+    assert_eq!(reply(&mut node).error, rpc::ERROR_INVALID_TOKEN);
+    assert_eq!(node.forward(&target), None);
+    node.handle_datagram(
+        now,
+        SocketId::SERVER,
+        address(9),
+        &request(Some(token), right).to_bytes(),
+    );
+    assert_eq!(reply(&mut node).error, 0);
+    assert_eq!(node.forward(&target), Some(address(9)));
+}
+
+#[test]
+fn a_source_fills_only_its_share_of_the_store() {
+    let source = Ipv4Addr::new(8, 8, 8, 8);
+    let mut topics = Topics::new(10 * MAX_ENTRIES_PER_SOURCE);
+    let mut cache = Generations::new(10 * MAX_ENTRIES_PER_SOURCE, usize::MAX);
+    for number in 0..MAX_ENTRIES_PER_SOURCE {
+        assert!(topics.add(
+            source,
+            numbered(number),
+            PublicKey::from_bytes([1; 32]),
+            vec![0; 33]
+        ));
+        assert!(cache.set(source, numbered(number), vec![0; 33]));
+    }
+    let more = numbered(MAX_ENTRIES_PER_SOURCE);
+    let neighbour = Ipv4Addr::new(8, 8, 8, 9);
+    let elsewhere = Ipv4Addr::new(8, 8, 9, 8);
+    for (from, admitted) in [
+        (source, false),
+        (neighbour, false),
+        (elsewhere, true),
+        (Ipv4Addr::LOCALHOST, true),
+    ] {
+        assert_eq!(
+            topics.add(
+                from,
+                more,
+                PublicKey::from_bytes([from.octets()[2]; 32]),
+                vec![0; 33]
+            ),
+            admitted
+        );
+        assert_eq!(
+            cache.set(
+                from,
+                numbered(MAX_ENTRIES_PER_SOURCE + usize::from(from.octets()[2])),
+                vec![0; 33]
+            ),
+            admitted
+        );
+    }
+    assert!(
+        cache.set(source, numbered(0), vec![1; 33]),
+        "replacing takes no more room"
+    );
+}
+
+#[test]
+fn the_stores_never_hold_more_than_two_generations() {
+    let source = Ipv4Addr::LOCALHOST;
+    let mut topics = Topics::new(100);
+    let mut by_count = Generations::new(100, usize::MAX);
+    let mut by_size = Generations::new(1000, 1000);
+    for number in 0..1000 {
+        topics.add(
+            source,
+            numbered(number % 7),
+            PublicKey::from_bytes(numbered(number)),
+            vec![0; 33],
+        );
+        by_count.set(source, numbered(number), vec![0; 1]);
+        by_size.set(source, numbered(number), vec![0; 100]);
+        assert!(topics.len() <= 200 && by_count.len() <= 200 && by_size.len() <= 20);
+    }
+    assert!(by_count.get(&numbered(999)).is_some());
+    assert!(by_size.get(&numbered(999)).is_some());
+}
+
+#[test]
+fn a_row_takes_no_more_than_its_twenty_nodes_and_a_live_one_keeps_its_place() {
+    let mut world = World::new(21, 60, Link::default());
+    world.network.run_for(Duration::from_secs(300));
+    let id = world.nodes[0];
+    let node = world.node(id);
+    let own = node.id();
+    let mut rows = [0; 256];
+    for number in 1..60 {
+        let other = NodeId::of(address(number));
+        if node.closest_nodes(&other.0).contains(&address(number)) {
+            rows[own.common_prefix(&other.0)] += 1;
+        }
+    }
+    assert!(rows.iter().all(|row| *row <= K), "{rows:?}");
+    assert_eq!(rows[0], K, "{rows:?}");
+}
+
+#[test]
+fn a_walk_looks_at_no_more_nodes_than_the_bound() {
+    let mut walk = Walk::new([0; 32], 1);
+    walk.add(address(0), Rank::First);
+    let mut named = 1;
+    let mut asked = 0;
+    while let Some(node) = walk.next(10) {
+        asked += 1;
+        let closer = (0..20).map(|more| address(named + more)).collect();
+        named += 20;
+        // Answers without id never make anything closer, so only the bound ends this.
+        walk.on_answer(&answer(node, closer), |_| false);
+    }
+    assert_eq!(asked, MAX_SEEN);
+    assert!(walk.is_over());
+}
+
+#[test]
+fn only_so_many_silent_addresses_are_remembered() {
+    let now = Instant::now();
+    let mut silence = Silence::default();
+    for number in 0..2 * MAX_SILENT {
+        silence.note_timeout(now, address(number));
+    }
+    let known = |now| {
+        let tries = |number: &usize| silence.tries(now, &address(*number)) > 0;
+        (0..2 * MAX_SILENT).filter(tries).count()
+    };
+    assert_eq!(known(now), MAX_SILENT);
+    let later = now + Duration::from_secs(60);
+    assert_eq!(known(later), 0);
+    silence.note_timeout(later, address(2 * MAX_SILENT));
+    assert_eq!(
+        silence.tries(later, &address(2 * MAX_SILENT)),
+        1,
+        "the old ones make room"
+    );
+}
+
+#[test]
+fn delayed_pings_are_answered_in_time_and_only_so_many_wait() {
+    let now = Instant::now();
+    let mut node = persistent(now);
+    let mut ping = Request {
+        tid: 0,
+        to: address(0),
+        id: None,
+        token: None,
+        internal: true,
+        command: rpc::DELAYED_PING,
+        target: None,
+        value: Some(2000_u32.to_le_bytes().to_vec()),
+    };
+    for tid in 0..2 * MAX_DELAYED {
+        ping.tid = u16::try_from(tid).expect("few pings");
+        node.handle_datagram(now, SocketId::SERVER, address(9), &ping.to_bytes());
+    }
+    assert_eq!(node.poll_transmit(), None);
+    let (at, why) = node.poll_timeout().expect("answers are due");
+    assert_eq!((at, why), (now + Duration::from_secs(2), "delayed ping"));
+    node.handle_timeout(at);
+    let answers = std::iter::from_fn(|| node.poll_transmit()).count();
+    assert_eq!(answers, MAX_DELAYED);
+}
+
+#[test]
+fn down_hints_make_us_ask_only_so_many_and_only_the_silent_leave() {
+    let mut world = World::new(22, 40, Link::default());
+    let (id, dead) = (world.nodes[0], 7);
+    world.network.run_for(Duration::from_secs(10));
+    let dead_id = world.nodes[dead];
+    world.network.set_up(dead_id, false);
+    let before = world.network.sent();
+    world.network.with(id, |machine, now| {
+        for number in 1..40 {
+            let hint = Request {
+                tid: 1,
+                to: address(0),
+                id: None,
+                token: None,
+                internal: true,
+                command: rpc::DOWN_HINT,
+                target: None,
+                value: Some(address(number).to_bytes()),
+            };
+            machine
+                .node
+                .handle_datagram(now, SocketId::SERVER, address(99), &hint.to_bytes());
+        }
+    });
+    let checks = world.network.sent() - before - 39;
+    assert_eq!(checks, u64::from(MAX_HINT_CHECKS));
+    let known = world.node(id).table_len();
+    world.network.run_for(Duration::from_secs(4));
+    let gone = !world
+        .node(id)
+        .closest_nodes(&NodeId::of(address(dead)).0)
+        .contains(&address(dead));
+    assert_eq!(
+        world.node(id).table_len(),
+        known - usize::from(gone),
+        "who answers stays"
+    );
+}
+
+#[test]
+fn datagrams_that_are_too_long_are_dropped_unread() {
+    let now = Instant::now();
+    let mut node = persistent(now);
+    let mut ping = Request {
+        tid: 1,
+        to: address(0),
+        id: None,
+        token: None,
+        internal: true,
+        command: rpc::PING,
+        target: None,
+        value: Some(Vec::new()),
+    };
+    let rest = rpc::MAX_DATAGRAM - ping.to_bytes().len();
+    // The length of the value takes two bytes more.
+    for (length, answers) in [(rest - 2, 1), (rest - 1, 0)] {
+        ping.value = Some(vec![0; length]);
+        node.handle_datagram(now, SocketId::SERVER, address(9), &ping.to_bytes());
+        let sent = std::iter::from_fn(|| node.poll_transmit()).count();
+        assert_eq!(sent, answers, "{length}");
+    }
+}
+
+#[test]
+fn events_of_strangers_do_not_pile_up() {
+    let now = Instant::now();
+    let mut node = persistent(now);
+    let request = Request {
+        tid: 1,
+        to: address(0),
+        id: None,
+        token: None,
+        internal: false,
+        command: rpc::PEER_HANDSHAKE,
+        target: Some([1; 32]),
+        value: Some(vec![0; 1000]),
+    };
+    let datagram = request.to_bytes();
+    for _ in 0..10_000 {
+        node.handle_datagram(now, SocketId::SERVER, address(9), &datagram);
+    }
+    assert_eq!(std::iter::from_fn(|| node.poll_event()).count(), 4096);
+    let ping = Request {
+        internal: true,
+        command: rpc::PING,
+        ..request
+    };
+    for _ in 0..10_000 {
+        node.handle_datagram(now, SocketId::SERVER, address(9), &ping.to_bytes());
+    }
+    assert_eq!(std::iter::from_fn(|| node.poll_transmit()).count(), 4096);
+}
+
+#[test]
+fn a_public_node_does_not_ask_private_addresses_that_others_name() {
+    let now = Instant::now();
+    let public: SocketAddrV4 = "8.8.4.4:49737".parse().expect("an address");
+    let config = Config {
+        public_address: Some(public),
+        ..server()
+    };
+    let mut node = Node::new(now, config, [1; 32]);
+    node.handle_sockets(
+        now,
+        "0.0.0.0:49737".parse().expect("an address"),
+        client_address(0),
+    );
+    let other: SocketAddrV4 = "9.9.9.9:49737".parse().expect("an address");
+    let seeded = crate::dht::Query {
+        seeds: vec![other],
+        ..crate::dht::Query::application(rpc::LOOKUP, [0; 32])
+    };
+    node.query(now, seeded);
+    let sent = node.poll_transmit().expect("the seed is asked");
+    let Ok(Packet::Request(request)) = Packet::decode(&mut Reader::new(&sent.payload)) else {
+        panic!("not a request");
+    };
+    let named = [
+        "10.0.0.1:1",
+        "127.0.0.1:2",
+        "224.0.0.1:3",
+        "150.136.142.116:9",
+        "8.8.4.4:49737",
+        "7.7.7.7:0",
+        "7.7.7.7:7",
+    ];
+    let response = Response {
+        tid: request.tid,
+        to: public,
+        id: None,
+        token: None,
+        closer: named
+            .iter()
+            .map(|node| node.parse().expect("an address"))
+            .collect(),
+        error: 0,
+        value: None,
+    };
+    node.handle_datagram(now, SocketId::SERVER, other, &response.to_bytes());
+    let asked: Vec<_> = std::iter::from_fn(|| node.poll_transmit())
+        .map(|sent| sent.destination.to_string())
+        .collect();
+    assert_eq!(asked, ["7.7.7.7:7"]);
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_datagrams_never_panic(
+        datagrams in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..300), 1..50),
+        kind in prop::sample::select(vec![0x03_u8, 0x13]),
+    ) {
+        let now = Instant::now();
+        let mut node = persistent(now);
+        node.bootstrap(now);
+        node.find_node(now, [0; 32]);
+        node.request(now, Outgoing::internal(address(9), rpc::PING));
+        for (number, mut datagram) in datagrams.into_iter().enumerate() {
+            if let Some(first) = datagram.first_mut() {
+                *first = kind;
+            }
+            let at = now + Duration::from_millis(700) * u32::try_from(number).expect("few");
+            node.handle_datagram(at, SocketId::SERVER, address(9), &datagram);
+            node.handle_timeout(at);
+        }
+    }
+
+    #[test]
+    fn damaged_requests_never_panic(
+        command in 0_u64..12,
+        internal in any::<bool>(),
+        target in proptest::option::of(any::<[u8; 32]>()),
+        value in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..200)),
+        with_token in any::<bool>(),
+    ) {
+        let now = Instant::now();
+        let mut node = persistent(now);
+        let token = with_token.then(|| node.tokens.issue(now, *address(9).ip()));
+        let id = Some(NodeId::of(address(9)));
+        let to = address(0);
+        let request = Request { tid: 1, to, id, token, internal, command, target, value };
+        let datagram = request.to_bytes();
+        node.handle_datagram(now, SocketId::SERVER, address(9), &datagram);
+        if let Some(Event::Incoming(incoming)) = node.poll_event() {
+            prop_assert!(!internal && command < 2);
+            prop_assert_eq!(incoming.value, request.value);
+        }
+    }
+}
+
+/// Makes a persistent node that knows nobody.
+fn persistent(now: Instant) -> Node {
+    let config = Config {
+        private_network: true,
+        ..server()
+    };
+    let mut node = Node::new(now, config, [1; 32]);
+    node.handle_sockets(now, address(0), client_address(0));
+    while node.poll_event().is_some() {}
+    node
+}
+
+fn reply(node: &mut Node) -> Response {
+    let sent = node.poll_transmit().expect("a reply");
+    match Packet::decode(&mut Reader::new(&sent.payload)) {
+        Ok(Packet::Response(response)) => response,
+        other => panic!("not a response: {other:?}"),
+    }
+}
+
+fn numbered(number: usize) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&number.to_le_bytes());
+    bytes
+}
+
+fn answer(from: SocketAddrV4, closer: Vec<SocketAddrV4>) -> crate::dht::Answer {
+    crate::dht::Answer {
+        from,
+        to: from,
+        socket: SocketId::SERVER,
+        id: None,
+        token: None,
+        closer,
+        error: 0,
+        value: None,
+        rtt: Duration::ZERO,
+    }
+}

@@ -1,0 +1,10 @@
+//! Tests of the node as a whole, and of its parts against the reference.
+
+mod exchanges;
+mod hostile;
+mod life;
+mod network;
+mod requests;
+mod table;
+mod vectors;
+mod world;

@@ -1,0 +1,297 @@
+//! Requests of ours: retries, matching, the window, and answers that are not what they should be.
+
+use std::net::SocketAddrV4;
+use std::time::{Duration, Instant};
+
+use super::world::{World, address, server};
+use crate::dht::inflight::MAX_PENDING;
+use crate::dht::{Config, Event, Node, NodeId, Outgoing, QueryError, RequestError};
+use crate::sim::network::Link;
+use crate::wire::compact::{Decode, Encode, Reader};
+use crate::wire::rpc::{self, MAX_DATAGRAM, Packet, Request, Response};
+use crate::wire::transmit::{SocketId, Transmit};
+
+#[test]
+fn a_request_is_sent_four_times_byte_for_byte_and_then_fails() {
+    let start = Instant::now();
+    let mut node = alone(start);
+    let request = node.request(start, Outgoing::internal(address(9), rpc::PING));
+    let first = sent(&mut node);
+    assert_eq!(first.len(), 1);
+    for second in 1..=3 {
+        let (at, why) = node.poll_timeout().expect("a retry is due");
+        assert_eq!((at, why), (start + Duration::from_secs(second), "request"));
+        node.handle_timeout(at);
+        assert_eq!(sent(&mut node), first);
+    }
+    node.handle_timeout(start + Duration::from_secs(4));
+    assert!(sent(&mut node).is_empty());
+    let failed = Event::Answered {
+        request,
+        result: Err(RequestError::TimedOut),
+    };
+    assert_eq!(node.poll_event(), Some(failed));
+}
+
+#[test]
+fn a_response_from_another_address_is_ignored_although_the_tid_is_right() {
+    let now = Instant::now();
+    let mut node = alone(now);
+    let request = node.request(now, Outgoing::internal(address(9), rpc::PING));
+    let tid = decoded(&sent(&mut node)[0]).tid;
+    let pong = pong(tid).to_bytes();
+    let same_host = SocketAddrV4::new(*address(9).ip(), 1);
+    for spoofer in [address(8), same_host] {
+        node.handle_datagram(now, SocketId::SERVER, spoofer, &pong);
+        assert_eq!(node.poll_event(), None);
+    }
+    // The socket does not matter: answers to PING_NAT arrive on another one than the request left from.
+    node.handle_datagram(now, SocketId::CLIENT, address(9), &pong);
+    let event = node.poll_event();
+    assert!(matches!(event, Some(Event::Answered { request: of, result: Ok(_) }) if of == request));
+    node.handle_datagram(now, SocketId::CLIENT, address(9), &pong);
+    assert_eq!(node.poll_event(), None, "an answer counts once");
+}
+
+#[test]
+fn a_malformed_answer_to_our_own_query_is_survived() {
+    let now = Instant::now();
+    let mut node = alone(now);
+    let query = node.find_peer(
+        now,
+        &crate::keys::PublicKey::from_bytes([1; 32]),
+        vec![address(9)],
+    );
+    let tid = decoded(&sent(&mut node)[0]).tid;
+    let full = Response {
+        id: Some(NodeId::of(address(9))),
+        token: Some([1; 32]),
+        closer: vec![address(1), SocketAddrV4::new(*address(2).ip(), 0)],
+        error: 0,
+        value: Some(vec![1; 10]),
+        ..pong(tid)
+    }
+    .to_bytes();
+    for length in 0..full.len() {
+        node.handle_datagram(now, SocketId::SERVER, address(9), &full[..length]);
+        assert_eq!(node.poll_event(), None, "{length} of {} bytes", full.len());
+    }
+    // A list of a million nodes that are not there.
+    let mut endless = full[..74].to_vec();
+    endless[1] = 0x07;
+    endless.extend([0xfe, 0, 0, 0x10, 0]);
+    node.handle_datagram(now, SocketId::SERVER, address(9), &endless);
+    assert_eq!(node.poll_event(), None);
+    node.handle_datagram(now, SocketId::SERVER, address(9), &full);
+    let event = node.poll_event();
+    assert!(
+        matches!(event, Some(Event::QueryAnswer { query: of, .. }) if of == query),
+        "{event:?}"
+    );
+    let next = sent(&mut node);
+    assert_eq!(next.len(), 1, "the node with port 0 is not asked");
+    assert_eq!(next[0].destination, address(1));
+}
+
+#[test]
+fn an_id_that_is_not_the_senders_is_void_but_the_answer_counts() {
+    let now = Instant::now();
+    let mut node = alone(now);
+    node.request(now, Outgoing::internal(address(9), rpc::PING));
+    let tid = decoded(&sent(&mut node)[0]).tid;
+    let lying = Response {
+        id: Some(NodeId::of(address(8))),
+        ..pong(tid)
+    };
+    node.handle_datagram(now, SocketId::SERVER, address(9), &lying.to_bytes());
+    let Some(Event::Answered {
+        result: Ok(answer), ..
+    }) = node.poll_event()
+    else {
+        panic!("the request is answered");
+    };
+    assert_eq!(answer.id, None);
+    assert_eq!(node.table_len(), 0);
+}
+
+#[test]
+fn at_most_eighty_requests_leave_at_once_and_the_rest_follow() {
+    let mut world = World::new(11, 1, Link::default());
+    let id = world.nodes[0];
+    let before = world.network.sent();
+    world.network.with(id, |machine, now| {
+        for _ in 0..200 {
+            let request = Outgoing {
+                retries: 0,
+                ..Outgoing::internal(address(99), rpc::PING)
+            };
+            machine.node.request(now, request);
+        }
+    });
+    assert_eq!(world.network.sent() - before, 80);
+    let done = |machine: &super::world::Machine| {
+        let failed = |event: &&Event| {
+            matches!(
+                event,
+                Event::Answered {
+                    result: Err(RequestError::TimedOut),
+                    ..
+                }
+            )
+        };
+        machine.events.iter().filter(failed).count()
+    };
+    world.network.run_until(Duration::from_secs(10), |network| {
+        done(network.host(id)) == 200
+    });
+    assert_eq!(world.network.sent() - before, 200);
+}
+
+#[test]
+fn answers_open_the_window_at_once() {
+    let mut world = World::new(12, 2, Link::default());
+    let (id, other) = (world.nodes[0], address(1));
+    let requests: Vec<_> = world.network.with(id, |machine, now| {
+        let ping = |_| {
+            machine
+                .node
+                .request(now, Outgoing::internal(other, rpc::PING))
+        };
+        (0..1000).map(ping).collect()
+    });
+    let last = requests[999];
+    let took = world.network.run_until(Duration::from_secs(1), |network| {
+        network.host(id).answered(last).is_some()
+    });
+    assert!(took < Duration::from_millis(5), "{took:?}");
+}
+
+#[test]
+fn no_more_requests_wait_than_the_bound() {
+    let now = Instant::now();
+    let mut node = alone(now);
+    for _ in 0..MAX_PENDING {
+        node.request(now, Outgoing::internal(address(9), rpc::PING));
+    }
+    assert_eq!(node.poll_event(), None);
+    let request = node.request(now, Outgoing::internal(address(9), rpc::PING));
+    let refused = Event::Answered {
+        request,
+        result: Err(RequestError::Overloaded),
+    };
+    assert_eq!(node.poll_event(), Some(refused));
+    // Queries must come to an end even then.
+    let query = node.lookup(now, [1; 32]);
+    let failed = Event::QueryDone {
+        query,
+        result: Err(QueryError::NoNodes),
+    };
+    assert_eq!(node.poll_event(), Some(failed));
+}
+
+#[test]
+fn refuses_a_request_that_others_could_not_receive() {
+    let now = Instant::now();
+    let mut node = alone(now);
+    let request = Outgoing {
+        value: Some(vec![0; MAX_DATAGRAM]),
+        ..Outgoing::application(address(9), rpc::IMMUTABLE_PUT, [0; 32])
+    };
+    let request = node.request(now, request);
+    let refused = Event::Answered {
+        request,
+        result: Err(RequestError::TooLarge),
+    };
+    assert_eq!(node.poll_event(), Some(refused));
+}
+
+#[test]
+fn a_cancelled_request_is_heard_of_no_more() {
+    let now = Instant::now();
+    let mut node = alone(now);
+    let request = node.request(now, Outgoing::internal(address(9), rpc::PING));
+    node.cancel(now, request);
+    let tid = decoded(&sent(&mut node)[0]).tid;
+    node.handle_datagram(now, SocketId::SERVER, address(9), &pong(tid).to_bytes());
+    for second in 1..10 {
+        node.handle_timeout(now + Duration::from_secs(second));
+    }
+    assert_eq!(node.poll_event(), None);
+}
+
+#[test]
+fn requests_made_before_the_sockets_are_bound_leave_then() {
+    let now = Instant::now();
+    let mut node = Node::new(now, server(), [1; 32]);
+    node.request(now, Outgoing::internal(address(9), rpc::PING));
+    assert!(sent(&mut node).is_empty());
+    assert_eq!(node.poll_timeout(), None);
+    node.handle_sockets(now, address(0), super::world::client_address(0));
+    assert_eq!(sent(&mut node).len(), 1);
+}
+
+#[test]
+fn suspending_ends_everything_and_resuming_asks_again() {
+    let mut world = World::new(13, 4, Link::default());
+    let id = world.nodes[2];
+    let (request, query) = world.network.with(id, |machine, now| {
+        let request = machine
+            .node
+            .request(now, Outgoing::internal(address(99), rpc::PING));
+        let query = machine.node.lookup(now, [1; 32]);
+        machine.node.suspend();
+        (request, query)
+    });
+    let machine = world.network.host(id);
+    assert_eq!(
+        machine.answered(request),
+        Some(&Err(RequestError::TimedOut))
+    );
+    assert_eq!(machine.done(query), Some(&Err(QueryError::NoNodes)));
+    assert_eq!(machine.node.poll_timeout(), None);
+    let sent = world.network.sent();
+    world.network.run_for(Duration::from_secs(3));
+    world.network.with(id, |machine, now| {
+        machine
+            .node
+            .handle_sockets(now, address(2), super::world::client_address(2));
+    });
+    let (_, result, _) = world.query(id, |node, now| node.lookup(now, [1; 32]));
+    assert!(result.is_ok());
+    assert!(world.network.sent() > sent);
+}
+
+/// Makes a node that knows nobody.
+fn alone(now: Instant) -> Node {
+    let config = Config {
+        private_network: true,
+        ..server()
+    };
+    let mut node = Node::new(now, config, [1; 32]);
+    node.handle_sockets(now, address(0), super::world::client_address(0));
+    while node.poll_event().is_some() {}
+    node
+}
+
+fn sent(node: &mut Node) -> Vec<Transmit> {
+    std::iter::from_fn(|| node.poll_transmit()).collect()
+}
+
+fn decoded(transmit: &Transmit) -> Request {
+    match Packet::decode(&mut Reader::new(&transmit.payload)) {
+        Ok(Packet::Request(request)) => request,
+        other => panic!("not a request: {other:?}"),
+    }
+}
+
+fn pong(tid: u16) -> Response {
+    Response {
+        tid,
+        to: address(0),
+        id: None,
+        token: None,
+        closer: Vec::new(),
+        error: 0,
+        value: None,
+    }
+}

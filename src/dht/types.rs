@@ -1,0 +1,299 @@
+//! What passes between a node and the layer above it.
+
+use std::net::SocketAddrV4;
+use std::time::Duration;
+
+use crate::keys::KeyPair;
+use crate::wire::rpc::{NodeId, Token};
+use crate::wire::transmit::SocketId;
+
+/// A request that this node sent, until its [`Event::Answered`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// A query that this node runs, until its [`Event::QueryDone`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct QueryId(pub u64);
+
+/// A single request to one node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The node that is asked.
+    pub to: SocketAddrV4,
+    /// Whether `command` is one of the RPC layer rather than of HyperDHT.
+    pub internal: bool,
+    /// The command number.
+    pub command: u64,
+    /// The key that the request is about.
+    pub target: Option<[u8; 32]>,
+    /// The payload.
+    pub value: Option<Vec<u8>>,
+    /// A token that `to` gave us.
+    pub token: Option<Token>,
+    /// The socket to send from; `None` is the node's choice.
+    pub socket: Option<SocketId>,
+    /// How often the datagram is sent again, one second apart, before the request fails.
+    pub retries: u32,
+}
+
+impl Outgoing {
+    /// How often a plain request is sent again, as the reference.
+    pub const RETRIES: u32 = 3;
+
+    /// Makes a request of the RPC layer without target, value and token, with the usual retries.
+    pub const fn internal(to: SocketAddrV4, command: u64) -> Self {
+        Self {
+            to,
+            internal: true,
+            command,
+            target: None,
+            value: None,
+            token: None,
+            socket: None,
+            retries: Self::RETRIES,
+        }
+    }
+
+    /// Makes a HyperDHT request without value and token, with the usual retries.
+    pub const fn application(to: SocketAddrV4, command: u64, target: [u8; 32]) -> Self {
+        Self {
+            to,
+            internal: false,
+            command,
+            target: Some(target),
+            value: None,
+            token: None,
+            socket: None,
+            retries: Self::RETRIES,
+        }
+    }
+}
+
+/// A request of another node that the layer above answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incoming {
+    /// The socket it arrived on, which is the one to answer from.
+    pub socket: SocketId,
+    /// Who sent it.
+    pub from: SocketAddrV4,
+    /// The transaction id, which the answer repeats.
+    pub tid: u16,
+    /// This node as the sender sees it.
+    pub to: SocketAddrV4,
+    /// The sender's node id, if it told one that belongs to its address.
+    pub id: Option<NodeId>,
+    /// The command number.
+    pub command: u64,
+    /// The key that the request is about.
+    pub target: Option<[u8; 32]>,
+    /// The payload.
+    pub value: Option<Vec<u8>>,
+}
+
+/// What to answer to an [`Incoming`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reply {
+    /// The payload.
+    pub value: Option<Vec<u8>>,
+    /// Whether the answer carries a fresh token.
+    pub token: bool,
+    /// Whether the answer names nodes near the request's target.
+    pub closer: bool,
+    /// The error code; 0 is none.
+    pub error: u64,
+    /// Where the answer goes, if not to the sender of the request.
+    pub to: Option<SocketAddrV4>,
+    /// The socket that the answer leaves from, if not the one that the request arrived on.
+    pub socket: Option<SocketId>,
+}
+
+/// A response to a request of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The node that answered.
+    pub from: SocketAddrV4,
+    /// This node as `from` sees it.
+    pub to: SocketAddrV4,
+    /// The socket that the response arrived on.
+    pub socket: SocketId,
+    /// The answering node's id, if it told one that belongs to its address.
+    pub id: Option<NodeId>,
+    /// A token for a later request to this node.
+    pub token: Option<Token>,
+    /// Nodes near the target, as the answering node named them.
+    pub closer: Vec<SocketAddrV4>,
+    /// The error code; 0 is none.
+    pub error: u64,
+    /// The payload.
+    pub value: Option<Vec<u8>>,
+    /// The time since the datagram that is most likely being answered, the last one sent.
+    pub rtt: Duration,
+}
+
+/// A walk towards a target, as the caller describes it.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// Whether `command` is one of the RPC layer.
+    pub internal: bool,
+    /// The command that every node on the way is sent.
+    pub command: u64,
+    /// The key that the walk leads to.
+    pub target: [u8; 32],
+    /// The payload that every node on the way is sent.
+    pub value: Option<Vec<u8>>,
+    /// Nodes to ask first.
+    pub seeds: Vec<SocketAddrV4>,
+    /// How often each request is sent again.
+    pub retries: u32,
+    /// What the closest nodes are sent once the walk is over.
+    pub commit: Commit,
+}
+
+impl Query {
+    /// How often a request of a query is sent again, as the reference.
+    pub const RETRIES: u32 = 5;
+
+    /// Makes a query of a HyperDHT command without value, seeds and commit.
+    pub const fn application(command: u64, target: [u8; 32]) -> Self {
+        Self {
+            internal: false,
+            command,
+            target,
+            value: None,
+            seeds: Vec::new(),
+            retries: Self::RETRIES,
+            commit: Commit::Nothing,
+        }
+    }
+}
+
+/// What a query does with the up to twenty closest nodes that it found.
+#[derive(Clone, Debug)]
+pub enum Commit {
+    /// Nothing: the walk is the point.
+    Nothing,
+    /// Sends each an announcement, signed for its id and token.
+    Announce {
+        /// The key that is announced, and that signs.
+        key_pair: KeyPair,
+        /// Where the announced peer can be reached; nodes keep the first three.
+        relays: Vec<SocketAddrV4>,
+        /// A time stamp in Unix milliseconds by which lookups notice news; 0 is none.
+        bump: u64,
+    },
+    /// Takes announcements back, from each node on the way that holds one.
+    Unannounce {
+        /// The key whose announcements go, and that signs.
+        key_pair: KeyPair,
+    },
+    /// Sends each the same command and value with the token that it gave.
+    Send {
+        /// The command number.
+        command: u64,
+        /// The payload.
+        value: Option<Vec<u8>>,
+    },
+}
+
+/// How a query ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QueryOutcome {
+    /// The answers of up to twenty nodes with an id, nearest to the target first.
+    pub closest: Vec<Answer>,
+    /// How many nodes were asked.
+    pub asked: usize,
+    /// How many of them answered, errors included.
+    pub answered: usize,
+    /// How many accepted the commit.
+    pub committed: usize,
+}
+
+/// Why a request failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// No try was answered.
+    #[error("the node did not answer")]
+    TimedOut,
+    /// The node already has as many requests waiting as it may.
+    #[error("too many requests are waiting")]
+    Overloaded,
+    /// The request would be longer than a datagram may be.
+    #[error("the request is longer than a datagram may be")]
+    TooLarge,
+}
+
+/// Why a query failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum QueryError {
+    /// No node answered at all, so this is most likely not connected to a network.
+    #[error("no node of the network answered")]
+    NoNodes,
+    /// Nodes answered, but none that could take the commit.
+    #[error("no node near the target could be committed to")]
+    TooFewNodes,
+    /// None of the closest nodes accepted the commit.
+    #[error("none of the closest nodes accepted the commit")]
+    NotCommitted,
+}
+
+/// What a node tells the layer above.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Bootstrapping is over.
+    Bootstrapped {
+        /// How many nodes answered; 0 for a first node, or where the network is out of reach.
+        reached: usize,
+    },
+    /// A handshake or holepunch request came in, whether this node is persistent or not.
+    Incoming(Incoming),
+    /// A request ended.
+    Answered {
+        /// The request.
+        request: RequestId,
+        /// The response, or why there is none. An error code in the response is not an error here.
+        result: Result<Answer, RequestError>,
+    },
+    /// A node on the way of a query answered without error.
+    QueryAnswer {
+        /// The query.
+        query: QueryId,
+        /// The response.
+        answer: Answer,
+    },
+    /// A query ended, its commit included.
+    QueryDone {
+        /// The query.
+        query: QueryId,
+        /// How it ended.
+        result: Result<QueryOutcome, QueryError>,
+    },
+    /// The node turned persistent (`true`) or ephemeral.
+    Persistent(bool),
+    /// Our address or firewall state is not what it was.
+    AddressChanged,
+}
+
+/// Counters since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Requests received.
+    pub requests_received: u64,
+    /// Requests answered with a response.
+    pub replies_sent: u64,
+    /// Requests passed on to another node.
+    pub relayed: u64,
+    /// Responses received that matched a request of ours.
+    pub responses_received: u64,
+    /// Requests of ours, retries not counted.
+    pub requests_sent: u64,
+    /// Requests of ours sent again.
+    pub retries_sent: u64,
+    /// Requests of ours that nobody answered.
+    pub timeouts: u64,
+    /// Datagrams dropped because they were no RPC packet, matched nothing, or a bound was reached.
+    pub dropped: u64,
+    /// Records held for others.
+    pub records: usize,
+    /// Nodes in the routing table.
+    pub nodes: usize,
+}

@@ -1,0 +1,255 @@
+//! Ed25519 key pairs and public keys: make, parse, print, sign, verify.
+
+use std::fmt;
+use std::str::FromStr;
+
+use curve25519_dalek::edwards::CompressedEdwardsY;
+use curve25519_dalek::scalar::Scalar;
+use data_encoding::{Encoding, HEXLOWER, HEXLOWER_PERMISSIVE, Specification};
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use rand::RngCore;
+use zeroize::Zeroizing;
+
+use crate::wire::hash;
+
+/// A peer's public key: 32 bytes that are, for an honest peer, a compressed Edwards point.
+///
+/// Whether the bytes are a usable point is checked where they are used: a handshake or a signature with a bad one fails.
+/// Prints as z-base-32, the form that other tools of the HyperDHT print.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PublicKey([u8; 32]);
+
+impl PublicKey {
+    /// Takes 32 bytes as they are.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Returns the 32 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Returns the key as 64 lower case hexadecimal digits.
+    pub fn to_hex(&self) -> String {
+        HEXLOWER.encode(&self.0)
+    }
+
+    /// Returns the key as 52 characters of z-base-32.
+    pub fn to_z32(&self) -> String {
+        z_base_32().encode(&self.0)
+    }
+
+    /// Returns the first eight hexadecimal digits, for logs and messages.
+    pub fn short(&self) -> String {
+        HEXLOWER.encode(&self.0[..4])
+    }
+
+    /// Returns the DHT target under which a server with this key announces itself.
+    pub fn target(&self) -> [u8; 32] {
+        hash::hash(&[&self.0])
+    }
+
+    /// Verifies a detached signature as libsodium does: small-order and non-canonical keys, small-order R and non-canonical S are refused.
+    pub fn verify(&self, message: &[u8], signature: &[u8; 64]) -> bool {
+        let canonical = CompressedEdwardsY(self.0)
+            .decompress()
+            .is_some_and(|point| point.compress().0 == self.0);
+        canonical
+            && VerifyingKey::from_bytes(&self.0).is_ok_and(|key| {
+                key.verify_strict(message, &Signature::from_bytes(signature))
+                    .is_ok()
+            })
+    }
+}
+
+impl fmt::Display for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_z32())
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PublicKey({}…)", self.short())
+    }
+}
+
+/// Why a text is not a public key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParseKeyError {
+    /// The text has neither 64 nor 52 characters.
+    #[error("a public key has 52 characters (z-base-32) or 64 (hexadecimal), this one has {0}")]
+    Length(usize),
+    /// The text has 64 characters, not all of them hexadecimal digits.
+    #[error("a public key of 64 characters has hexadecimal digits only")]
+    Hex,
+    /// The text has 52 characters, not all of them of the z-base-32 alphabet.
+    #[error(
+        "a public key of 52 characters has letters of z-base-32 only (ybndrfg8ejkmcpqxot1uwisza345h769)"
+    )]
+    ZBase32,
+    /// The last character carries bits that no encoder sets, so the text was damaged or made up.
+    #[error("the last character of the public key is not one that an encoder writes")]
+    NotCanonical,
+}
+
+impl FromStr for PublicKey {
+    type Err = ParseKeyError;
+
+    /// Reads 52 characters of z-base-32 or 64 hexadecimal digits, with or without `pear://` in front.
+    fn from_str(text: &str) -> Result<Self, ParseKeyError> {
+        let text = text.strip_prefix("pear://").unwrap_or(text);
+        let bytes = match text.chars().count() {
+            64 => HEXLOWER_PERMISSIVE
+                .decode(text.as_bytes())
+                .map_err(|_| ParseKeyError::Hex)?,
+            52 => z_base_32().decode(text.as_bytes()).map_err(|error| {
+                if error.kind == data_encoding::DecodeKind::Trailing {
+                    ParseKeyError::NotCanonical
+                } else {
+                    ParseKeyError::ZBase32
+                }
+            })?,
+            length => return Err(ParseKeyError::Length(length)),
+        };
+        bytes
+            .try_into()
+            .map(Self)
+            .map_err(|_| ParseKeyError::Length(text.len()))
+    }
+}
+
+/// An Ed25519 key pair, made from a seed of 32 bytes.
+///
+/// The seed is wiped from memory when the last clone is dropped, and is never printed.
+#[derive(Clone)]
+pub struct KeyPair {
+    signing: SigningKey,
+    public: PublicKey,
+}
+
+impl KeyPair {
+    /// Derives the pair that belongs to a seed.
+    pub fn from_seed(seed: &[u8; 32]) -> Self {
+        let signing = SigningKey::from_bytes(seed);
+        let public = PublicKey(signing.verifying_key().to_bytes());
+        Self { signing, public }
+    }
+
+    /// Makes a new pair from the system's randomness.
+    pub fn generate() -> Self {
+        let mut seed = Zeroizing::new([0; 32]);
+        rand::rngs::OsRng.fill_bytes(&mut *seed);
+        Self::from_seed(&seed)
+    }
+
+    /// Returns this pair under a public key that it does not belong to: all that an impostor has. Its handshakes and signatures fail.
+    #[cfg(any(test, feature = "cli"))]
+    pub(crate) fn claiming(mut self, public: PublicKey) -> Self {
+        self.public = public;
+        self
+    }
+
+    /// Returns the public half.
+    pub const fn public_key(&self) -> &PublicKey {
+        &self.public
+    }
+
+    /// Returns the seed: whoever has it is this peer.
+    pub fn seed(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.signing.to_bytes())
+    }
+
+    /// Returns the scalar of this pair for Diffie-Hellman, reduced modulo the group order.
+    pub(crate) fn dh_scalar(&self) -> Scalar {
+        self.signing.to_scalar()
+    }
+
+    /// Signs a message, detached.
+    pub fn sign(&self, message: &[u8]) -> [u8; 64] {
+        self.signing.sign(message).to_bytes()
+    }
+}
+
+impl fmt::Debug for KeyPair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyPair")
+            .field("public", &self.public)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Returns z-base-32, the human-oriented base 32 of Zooko Wilcox-O'Hearn: most significant bit first, no padding, spare bits zero.
+pub(crate) fn z_base_32() -> &'static Encoding {
+    static ENCODING: std::sync::LazyLock<Encoding> = std::sync::LazyLock::new(|| {
+        let mut specification = Specification::new();
+        specification
+            .symbols
+            .push_str("ybndrfg8ejkmcpqxot1uwisza345h769");
+        specification
+            .encoding()
+            .expect("the alphabet has 32 distinct symbols")
+    });
+    &ENCODING
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_text_forms_read_back() {
+        let key = *KeyPair::from_seed(&[7; 32]).public_key();
+        assert_eq!(key.to_z32().parse(), Ok(key));
+        assert_eq!(key.to_hex().parse(), Ok(key));
+        assert_eq!(key.to_hex().to_uppercase().parse(), Ok(key));
+        assert_eq!(format!("pear://{key}").parse(), Ok(key));
+    }
+
+    #[test]
+    fn refuses_spare_bits_that_no_encoder_sets() {
+        let text = PublicKey::from_bytes([0; 32]).to_z32();
+        let damaged = format!("{}b", &text[..51]);
+        assert_eq!(
+            damaged.parse::<PublicKey>(),
+            Err(ParseKeyError::NotCanonical)
+        );
+    }
+
+    #[test]
+    fn refuses_other_lengths_and_letters() {
+        assert_eq!("abc".parse::<PublicKey>(), Err(ParseKeyError::Length(3)));
+        assert_eq!(
+            "l".repeat(52).parse::<PublicKey>(),
+            Err(ParseKeyError::ZBase32)
+        );
+        assert_eq!("g".repeat(64).parse::<PublicKey>(), Err(ParseKeyError::Hex));
+        assert_eq!(
+            "ü".repeat(52).parse::<PublicKey>(),
+            Err(ParseKeyError::ZBase32)
+        );
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let pair = KeyPair::from_seed(&[9; 32]);
+        let shown = format!("{pair:?}");
+        assert!(!shown.contains(&HEXLOWER.encode(&[9; 32])));
+        assert!(!shown.contains("[9, 9"));
+    }
+
+    #[test]
+    fn signatures_verify_and_others_do_not() {
+        let pair = KeyPair::from_seed(&[1; 32]);
+        let signature = pair.sign(b"hello");
+        assert!(pair.public_key().verify(b"hello", &signature));
+        assert!(!pair.public_key().verify(b"hullo", &signature));
+        // The identity element: a small-order key under which a forged signature would verify.
+        let mut small = [0; 32];
+        small[0] = 1;
+        let mut forged = [0; 64];
+        forged[0] = 1;
+        assert!(!PublicKey::from_bytes(small).verify(b"anything", &forged));
+    }
+}

@@ -1,0 +1,85 @@
+//! HyperDHT in Rust: connect to a computer behind a home router by its public key.
+//!
+//! A wire-compatible implementation of Holepunch's HyperDHT, and a profile service on top of it.
+//!
+//! A server is its key. It can sit anywhere; whoever knows the key connects to it:
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use hyperprofile::{Dht, KeyPair};
+//! use tokio::io::copy;
+//!
+//! let dht = Dht::builder().spawn().await?;
+//! let server = dht.listen(&KeyPair::generate()).await?;
+//! println!("{}", server.public_key());
+//! while let Some(connection) = server.accept().await {
+//!     tokio::spawn(async move {
+//!         let (mut read, mut write) = connection.into_split();
+//!         copy(&mut read, &mut write).await
+//!     });
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! And from another computer, or here over a network of its own in one process:
+//!
+//! ```
+//! use hyperprofile::{KeyPair, Testnet};
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let testnet = Testnet::new(3).await?;
+//! let server = testnet.nodes()[2].listen(&KeyPair::generate()).await?;
+//!
+//! let dht = testnet.builder().spawn().await?;
+//! let mut connection = dht.connect(server.public_key()).await?;
+//! connection.write_all(b"hello").await?;
+//!
+//! let mut accepted = server.accept().await.ok_or("closed")?;
+//! let mut greeting = [0; 5];
+//! accepted.read_exact(&mut greeting).await?;
+//! assert_eq!(&greeting, b"hello");
+//!
+//! // On this side the client's key is proven now, by what it has sent.
+//! let client = accepted.proven().await?;
+//! println!("{} said hello", client.public_key());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Layers
+//!
+//! Each layer depends only on those above it in this table.
+//!
+//! | module | what it does | kind |
+//! |---|---|---|
+//! | [`keys`] | Ed25519 key pairs and public keys: make, parse, print, sign, verify | pure |
+//! | [`wire`] | bytes to types and back, every message of the protocol | pure |
+//! | [`dht`] | a Kademlia node: table, requests, queries, tokens, records | sans-IO |
+//! | [`udx`] | reliable ordered streams over datagrams | sans-IO |
+//! | [`secret_stream`] | encryption and framing of one stream | pure |
+//! | [`connect`] | from two keys to one path: handshake, relaying, announcing | sans-IO |
+//! | `net` | the driver: sockets, clock and system randomness | I/O |
+//! | [`api`] | what users call: [`Dht`], [`Server`], [`Connection`], [`Testnet`] | async |
+//! | [`profile`] | the profile service | async |
+//! | [`cli`] | what the programs share: arguments, key files, output, exit codes | async |
+
+pub mod api;
+#[cfg(feature = "cli")]
+pub mod cli;
+pub mod connect;
+pub mod dht;
+pub mod keys;
+mod net;
+#[cfg(feature = "profile")]
+pub mod profile;
+pub mod secret_stream;
+#[cfg(test)]
+pub(crate) mod sim;
+pub mod udx;
+pub mod wire;
+
+pub use api::{Connection, Dht, Server, Testnet};
+pub use keys::{KeyPair, PublicKey};

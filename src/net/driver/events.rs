@@ -1,0 +1,96 @@
+//! What the endpoint has to tell.
+
+use std::net::SocketAddrV4;
+use std::time::Instant;
+
+use tracing::debug;
+
+use super::start::Driver;
+use crate::connect::{Established, Event, Origin};
+use crate::dht;
+use crate::net::link::{Handle, Link};
+use crate::net::socket::Socket;
+
+impl Driver {
+    pub(super) fn handle_event(&mut self, now: Instant, event: Event) {
+        match event {
+            Event::OpenSocket(id) => {
+                let socket = Socket::bind(SocketAddrV4::new(*self.settings.bind.ip(), 0));
+                let local = socket.as_ref().ok().map(Socket::local);
+                if let Ok(socket) = socket {
+                    self.sockets.insert(id, socket);
+                }
+                self.endpoint.handle_socket(now, id, local);
+            }
+            Event::CloseSocket(id) => {
+                self.sockets.remove(&id);
+            }
+            Event::Job(job) => {
+                // What the endpoint keeps for it expires, as if the client had gone.
+                if !self.jobs.push(job) {
+                    debug!("a handshake was dropped: too many wait");
+                    self.refused += 1;
+                }
+            }
+            Event::Listening(server) => self.servers.announced(server),
+            Event::Unlistened(server) => self.servers.withdrawn(server),
+            Event::Established(established) => self.establish(now, &established),
+            Event::Failed {
+                attempt,
+                failure,
+                report,
+            } => {
+                if let Some((token, answer)) = self.dials.remove(&attempt) {
+                    self.attempts.remove(&token);
+                    // Whoever asked may have left.
+                    let _ = answer.send(Err((failure, report)));
+                }
+            }
+            Event::Stream(stream, event) => {
+                self.table
+                    .handle_event(now, &mut self.endpoint, stream, event);
+            }
+            Event::Dht(dht::Event::Bootstrapped { reached }) => self.bootstrapped(reached),
+            Event::Dht(dht::Event::QueryAnswer { query, answer }) => {
+                self.queries.answered(query, &answer);
+            }
+            Event::Dht(dht::Event::QueryDone { query, result }) => self.queries.done(query, result),
+            Event::Dht(_) => {}
+        }
+    }
+
+    /// Makes a connection of a stream and hands it to whoever waits for it. If nobody does, its handle is dropped, which destroys it.
+    fn establish(&mut self, now: Instant, established: &Established) {
+        let node = match self.handles.upgrade() {
+            Some(node) if self.closing.is_none() => node,
+            _ => {
+                self.endpoint.streams().destroy(now, established.stream);
+                return;
+            }
+        };
+        let (link, header) = Link::new(
+            established,
+            self.bell.clone(),
+            self.settings.message,
+            self.settings.datagrams,
+        );
+        let handle = Handle::new(link.clone(), node);
+        self.table
+            .open(now, &mut self.endpoint, established.stream, link, header);
+        match established.origin {
+            Origin::Attempt(attempt) => {
+                if let Some((token, answer)) = self.dials.remove(&attempt) {
+                    self.attempts.remove(&token);
+                    // Whoever asked may have left.
+                    let _ = answer.send(Ok(handle));
+                }
+            }
+            Origin::Server(server) => {
+                if self.servers.deliver(server, handle).is_err() {
+                    debug!("a connection was refused: the backlog is full");
+                    self.refused += 1;
+                }
+            }
+        }
+    }
+}

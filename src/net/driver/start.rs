@@ -1,0 +1,153 @@
+//! The driver's state and its beginning.
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::poll_fn;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Sleep;
+
+use super::settings::{Settings, Started, Traffic};
+use crate::connect::{AttemptId, Endpoint, JobDone};
+use crate::net::bootstrap::BootstrapState;
+use crate::net::command::{Command, Commands, DialOutcome, Token};
+use crate::net::jobs::Jobs;
+use crate::net::queries::Queries;
+use crate::net::servers::Servers;
+use crate::net::socket::Socket;
+use crate::net::streams::Table;
+use crate::udx::StreamId;
+use crate::wire::transmit::{SocketId, Train};
+
+/// What the driver's own tasks tell it.
+#[derive(Debug)]
+pub(in crate::net) enum News {
+    /// A job has ended, or panicked.
+    Job(Option<Box<JobDone>>),
+    /// The addresses of this host's interfaces.
+    Interfaces(Vec<Ipv4Addr>),
+    /// The addresses of the bootstrap nodes.
+    Bootstrap(Vec<SocketAddrV4>),
+}
+
+/// Binds the sockets of a node and starts its task. Must be called on a tokio runtime.
+pub(crate) fn start(settings: Settings) -> io::Result<Started> {
+    let (mut driver, started) = bind(settings)?;
+    driver.start(Instant::now());
+    tokio::spawn(poll_fn(move |cx| driver.poll(cx)));
+    Ok(started)
+}
+
+/// Binds the sockets of a node and makes its driver, which does nothing yet.
+pub(super) fn bind(settings: Settings) -> io::Result<(Driver, Started)> {
+    let server = Socket::bind_near(settings.bind, settings.other_port)?;
+    let client = Socket::bind(SocketAddrV4::new(*settings.bind.ip(), 0))?;
+    let local = server.local();
+    let now = Instant::now();
+
+    let (commands, receiver) = mpsc::unbounded_channel();
+    let (bell, bells) = mpsc::unbounded_channel();
+    let (outbox, inbox) = mpsc::unbounded_channel();
+    let (joined, bootstrap) = watch::channel(BootstrapState::Joining);
+    let mut endpoint = Endpoint::new(now, settings.endpoint.clone(), settings.seed);
+    endpoint.handle_sockets(now, local, client.local());
+
+    let driver = Driver {
+        endpoint,
+        sockets: BTreeMap::from([(SocketId::SERVER, server), (SocketId::CLIENT, client)]),
+        buffer: Vec::new(),
+        blocked: None,
+        timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
+        armed: None,
+        commands: receiver,
+        handles: commands.downgrade(),
+        bells,
+        bell,
+        inbox,
+        jobs: Jobs::new(settings.jobs.max(1), outbox.clone()),
+        outbox,
+        table: Table::new(settings.unproven, settings.unproven_for),
+        servers: Servers::default(),
+        queries: Queries::default(),
+        dials: HashMap::new(),
+        attempts: HashMap::new(),
+        joined,
+        join_failures: 0,
+        held: Some(Vec::new()),
+        interfaces_at: None,
+        closing: None,
+        traffic: Traffic::default(),
+        refused: 0,
+        settings,
+    };
+    let started = Started {
+        commands,
+        local,
+        bootstrap,
+    };
+    Ok((driver, started))
+}
+
+pub(super) struct Driver {
+    pub(super) settings: Settings,
+    pub(super) endpoint: Endpoint,
+    pub(super) sockets: BTreeMap<SocketId, Socket>,
+    /// The train that is being sent.
+    pub(super) buffer: Vec<u8>,
+    /// A train in `buffer` that the system has not taken whole; nothing overtakes it.
+    pub(super) blocked: Option<Blocked>,
+    pub(super) timer: Pin<Box<Sleep>>,
+    /// What the timer is set to.
+    pub(super) armed: Option<Instant>,
+    pub(super) commands: Commands,
+    /// Makes the senders that connections and servers hold; the driver itself holds none, so that it notices when all are gone.
+    pub(super) handles: mpsc::WeakUnboundedSender<Command>,
+    /// Connections that have something to do.
+    pub(super) bells: mpsc::UnboundedReceiver<StreamId>,
+    pub(super) bell: mpsc::UnboundedSender<StreamId>,
+    pub(super) inbox: mpsc::UnboundedReceiver<News>,
+    pub(super) outbox: mpsc::UnboundedSender<News>,
+    pub(super) jobs: Jobs,
+    pub(super) table: Table,
+    pub(super) servers: Servers,
+    pub(super) queries: Queries,
+    pub(super) dials: HashMap<AttemptId, (Token, oneshot::Sender<DialOutcome>)>,
+    pub(super) attempts: HashMap<Token, AttemptId>,
+    pub(super) joined: watch::Sender<BootstrapState>,
+    pub(super) join_failures: u32,
+    /// Commands that wait for the addresses of the bootstrap nodes.
+    pub(super) held: Option<Vec<Held>>,
+    pub(super) interfaces_at: Option<Instant>,
+    pub(super) closing: Option<Closing>,
+    pub(super) traffic: Traffic,
+    pub(super) refused: u64,
+}
+
+/// A command that waits, and since when.
+pub(super) struct Held {
+    pub(super) command: Command,
+    pub(super) since: Instant,
+}
+
+impl Held {
+    /// Returns when its user wants to know what became of it.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match &self.command {
+            Command::Connect { dial, .. } => Some(self.since + dial.timeout),
+            _ => None,
+        }
+    }
+}
+
+pub(super) struct Blocked {
+    pub(super) train: Train,
+    pub(super) sent: usize,
+}
+
+pub(super) struct Closing {
+    pub(super) answers: Vec<oneshot::Sender<()>>,
+    pub(super) deadline: Instant,
+}

@@ -1,0 +1,156 @@
+//! The side of the driver: it moves encrypted bytes.
+
+use std::collections::VecDeque;
+use std::net::SocketAddrV4;
+use std::sync::atomic::Ordering;
+
+use super::End;
+use super::shared::{Link, Proof, lock, wake};
+use crate::connect::Path;
+
+/// What the driver takes out of a link.
+#[derive(Debug, Default)]
+pub(in crate::net) struct Outbound {
+    pub(in crate::net) frames: VecDeque<Vec<u8>>,
+    pub(in crate::net) finish: bool,
+}
+
+impl Link {
+    /// Must be called before looking at anything else, so that what comes later rings again.
+    pub(in crate::net) fn hush(&self) {
+        // A swap, not a store: it reads the ring of whoever rang before, and with it what they rang for. A store could come to pass after
+        // the loads that follow it, and both sides would believe that the other one knows.
+        self.rung.swap(false, Ordering::AcqRel);
+    }
+
+    pub(in crate::net) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire)
+    }
+
+    /// Takes what is to be sent on the stream, in order.
+    pub(in crate::net) fn take_outgoing(&self) -> Outbound {
+        let mut outgoing = lock(&self.outgoing);
+        let outbound = Outbound {
+            frames: outgoing.ring.take(),
+            finish: outgoing.finish,
+        };
+        if outbound.frames.is_empty() {
+            outgoing.ring.rest();
+        }
+        let writer = outgoing.writer.take();
+        drop(outgoing);
+        wake(writer);
+        outbound
+    }
+
+    /// Takes the datagrams that are to be sent.
+    pub(in crate::net) fn take_datagrams(&self) -> VecDeque<Vec<u8>> {
+        std::mem::take(&mut lock(&self.outgoing).datagrams)
+    }
+
+    /// Gives a chunk back whose bytes are in the stream.
+    pub(in crate::net) fn recycle_outgoing(&self, chunk: Option<Vec<u8>>) {
+        if let Some(chunk) = chunk {
+            lock(&self.outgoing).ring.recycle(chunk);
+        }
+    }
+
+    /// Our direction has ended and the peer knows.
+    pub(in crate::net) fn set_finished(&self) {
+        let mut outgoing = lock(&self.outgoing);
+        outgoing.finished = true;
+        let finisher = outgoing.finisher.take();
+        drop(outgoing);
+        wake(finisher);
+    }
+
+    /// Returns how many received bytes the ring takes, or that it takes `all`, and a chunk to put them in. With no room, the reader rings
+    /// once there is some.
+    pub(in crate::net) fn incoming_room(&self, all: bool) -> (usize, Vec<u8>) {
+        let mut incoming = lock(&self.incoming);
+        let room = incoming.ring.room(match () {
+            () if all => usize::MAX,
+            () if self.is_proven() => INCOMING_LIMIT,
+            () => UNPROVEN_LIMIT,
+        });
+        if room == 0 {
+            incoming.held_back = true;
+            return (0, Vec::new());
+        }
+        (room, incoming.ring.chunk())
+    }
+
+    pub(in crate::net) fn push_incoming(&self, chunk: Vec<u8>) {
+        let mut incoming = lock(&self.incoming);
+        incoming.ring.push(chunk);
+        let reader = incoming.reader.take();
+        drop(incoming);
+        wake(reader);
+        if !self.is_proven() {
+            // Somebody may wait for the first message without reading.
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// All of the peer's direction is in the ring.
+    pub(in crate::net) fn set_incoming_finished(&self) {
+        let mut incoming = lock(&self.incoming);
+        incoming.finished = true;
+        let reader = incoming.reader.take();
+        drop(incoming);
+        wake(reader);
+        self.changed.notify_waiters();
+    }
+
+    pub(in crate::net) fn push_datagram(&self, datagram: Vec<u8>) {
+        let mut incoming = lock(&self.incoming);
+        if incoming.datagrams.len() < self.datagram_limit {
+            incoming.datagrams.push_back(datagram);
+            drop(incoming);
+            self.changed.notify_waiters();
+        }
+    }
+
+    pub(in crate::net) fn set_remote_address(&self, path: Option<Path>, address: SocketAddrV4) {
+        let mut route = lock(&self.route);
+        *route = (path.unwrap_or(route.0), address);
+    }
+
+    /// Tries to decrypt the first message, so that the peer's key is proven without anybody reading.
+    pub(in crate::net) fn try_prove(&self) -> Proof {
+        if self.is_proven() {
+            return Proof::Proven;
+        }
+        // The reader is at work: it proves the key itself.
+        let Ok(opener) = self.opener.try_lock() else {
+            return Proof::Busy;
+        };
+        self.prove_with(opener, MAX_PROOF)
+    }
+
+    /// Sets how the connection ended, once, and wakes everybody who waits.
+    pub(in crate::net) fn set_end(&self, end: End) {
+        if self.end.set(end).is_err() {
+            return;
+        }
+        let mut outgoing = lock(&self.outgoing);
+        let (writer, finisher) = (outgoing.writer.take(), outgoing.finisher.take());
+        outgoing.ring.take();
+        outgoing.ring.rest();
+        drop(outgoing);
+        let reader = lock(&self.incoming).reader.take();
+        wake(writer);
+        wake(finisher);
+        wake(reader);
+        self.changed.notify_waiters();
+    }
+}
+
+/// Received bytes that may wait for the reader; what is beyond stays in the stream and closes its window.
+const INCOMING_LIMIT: usize = 256 * 1024;
+
+/// The same while the peer's key is not proven.
+const UNPROVEN_LIMIT: usize = 72 * 1024;
+
+/// The largest first frame that the driver decrypts itself; a larger one is left to who reads or waits for the proof.
+const MAX_PROOF: usize = 64 * 1024 + 20;

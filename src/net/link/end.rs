@@ -1,0 +1,35 @@
+//! How a connection ends.
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Both sides finished.
+    Orderly,
+    /// The peer destroyed it.
+    Reset,
+    /// The peer has vanished.
+    TimedOut,
+    /// What the peer sent does not decrypt.
+    Corrupt,
+    /// The peer announced a message above our limit.
+    TooLarge {
+        /// Length of the message in bytes.
+        size: usize,
+        /// The limit in bytes.
+        max: usize,
+    },
+    /// The peer did not prove its key in time.
+    Unproven,
+    /// This side ended it.
+    Local,
+}
+
+impl End {
+    /// How the end looks to somebody who wants to send.
+    pub(super) const fn for_writer(self) -> Self {
+        match self {
+            Self::Orderly => Self::Local,
+            end => end,
+        }
+    }
+}

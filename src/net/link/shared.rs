@@ -1,0 +1,231 @@
+//! The state itself.
+
+use std::collections::VecDeque;
+use std::net::SocketAddrV4;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Waker;
+
+use tokio::sync::{Notify, mpsc};
+
+use super::End;
+use crate::connect::{Established, Origin, Path};
+use crate::keys::PublicKey;
+use crate::net::opener::Opener;
+use crate::net::ring::Ring;
+use crate::secret_stream::{Datagrams, Keys, Pull, PullError, Push};
+use crate::udx::StreamId;
+
+/// The shared part of one connection.
+///
+/// The driver never holds a lock here while it calls the system, and no lock that the driver waits for is held across cryptography.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(super) stream: StreamId,
+    pub(super) bell: mpsc::UnboundedSender<StreamId>,
+    /// Whether the driver has been told that there is something to do and has not looked yet.
+    pub(super) rung: AtomicBool,
+    /// Whether the user is done with the connection, or it has failed on our side.
+    pub(super) abandoned: AtomicBool,
+    pub(super) proven: AtomicBool,
+    pub(super) end: OnceLock<End>,
+    pub(super) changed: Notify,
+    pub(super) outgoing: Mutex<Outgoing>,
+    pub(super) incoming: Mutex<Incoming>,
+    pub(super) sealer: Mutex<Push>,
+    pub(super) opener: Mutex<Opener>,
+    pub(super) datagrams: Mutex<Datagrams>,
+    pub(super) route: Mutex<(Path, SocketAddrV4)>,
+    pub(super) remote: PublicKey,
+    pub(super) handshake_hash: [u8; 64],
+    pub(super) datagram_limit: usize,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Outgoing {
+    pub(super) ring: Ring,
+    pub(super) datagrams: VecDeque<Vec<u8>>,
+    pub(super) finish: bool,
+    pub(super) finished: bool,
+    pub(super) writer: Option<Waker>,
+    pub(super) finisher: Option<Waker>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Incoming {
+    pub(super) ring: Ring,
+    pub(super) datagrams: VecDeque<Vec<u8>>,
+    /// The driver left bytes in the stream because the ring was full.
+    pub(super) held_back: bool,
+    pub(super) finished: bool,
+    pub(super) reader: Option<Waker>,
+}
+
+impl Link {
+    /// Makes the shared part of a new connection and returns it with the header frame, which must be sent first.
+    ///
+    /// On the dialling side an empty message follows it, which every peer ignores: it proves our key to the server at once, which drops
+    /// those that do not prove theirs.
+    pub(in crate::net) fn new(
+        established: &Established,
+        bell: mpsc::UnboundedSender<StreamId>,
+        message_limit: usize,
+        datagram_limit: usize,
+    ) -> (Arc<Self>, Vec<u8>) {
+        let keys: &Keys = &established.session.keys;
+        let random = &mut rand::rngs::OsRng;
+        let mut push = Push::new(keys, random);
+        let mut header = push.header().to_vec();
+        if keys.is_initiator() {
+            push.seal(&[], &mut header)
+                .expect("an empty message fits a frame");
+        }
+        let link = Self {
+            stream: established.stream,
+            bell,
+            rung: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
+            proven: AtomicBool::new(matches!(established.origin, Origin::Attempt(_))),
+            end: OnceLock::new(),
+            changed: Notify::new(),
+            outgoing: Mutex::default(),
+            incoming: Mutex::default(),
+            sealer: Mutex::new(push),
+            opener: Mutex::new(Opener::new(Pull::new(keys, message_limit))),
+            datagrams: Mutex::new(Datagrams::new(keys, random)),
+            route: Mutex::new((established.path, established.remote)),
+            remote: established.session.remote_public_key,
+            handshake_hash: *keys.handshake_hash(),
+            datagram_limit,
+        };
+        (Arc::new(link), header)
+    }
+
+    /// Moves the ring's bytes to the opener and tells the driver if it waits for room.
+    pub(super) fn feed(&self, opener: &mut Opener, mut incoming: MutexGuard<'_, Incoming>) {
+        let chunks = incoming.ring.take();
+        let held_back = std::mem::take(&mut incoming.held_back);
+        drop(incoming);
+        if held_back {
+            self.ring();
+        }
+        opener.feed(&chunks);
+        let mut incoming = lock(&self.incoming);
+        for chunk in chunks {
+            incoming.ring.recycle(chunk);
+        }
+        if !held_back {
+            incoming.ring.rest();
+        }
+    }
+
+    pub(super) fn fail(&self, error: PullError) -> End {
+        let end = match error {
+            PullError::TooLong { length, limit } => End::TooLarge {
+                size: length,
+                max: limit,
+            },
+            _ => End::Corrupt,
+        };
+        self.set_end(end);
+        self.abandon();
+        end
+    }
+
+    #[cfg(test)]
+    pub(in crate::net) const fn stream(&self) -> StreamId {
+        self.stream
+    }
+
+    pub(crate) fn is_proven(&self) -> bool {
+        self.proven.load(Ordering::Acquire)
+    }
+
+    /// Returns the peer's key, proven or not.
+    pub(crate) const fn remote(&self) -> &PublicKey {
+        &self.remote
+    }
+
+    pub(crate) const fn handshake_hash(&self) -> &[u8; 64] {
+        &self.handshake_hash
+    }
+
+    pub(crate) fn route(&self) -> (Path, SocketAddrV4) {
+        *lock(&self.route)
+    }
+
+    pub(crate) fn end(&self) -> Option<End> {
+        self.end.get().copied()
+    }
+
+    /// Tries to decrypt the first message, of at most so many bytes; it is kept for the reader.
+    pub(super) fn prove_with(&self, mut opener: MutexGuard<'_, Opener>, limit: usize) -> Proof {
+        loop {
+            // Asked with the opener in hand: what somebody else has just decrypted is not read yet, and the next message would replace it.
+            if self.is_proven() {
+                return Proof::Proven;
+            }
+            match opener.open_next() {
+                Ok(true) => {
+                    self.prove();
+                    return Proof::Proven;
+                }
+                Ok(false) => {}
+                Err(error) => {
+                    self.fail(error);
+                    return Proof::Failed;
+                }
+            }
+            let incoming = lock(&self.incoming);
+            if incoming.ring.is_empty() || opener.pending() + opener.missing() > limit {
+                return Proof::Pending;
+            }
+            self.feed(&mut opener, incoming);
+        }
+    }
+
+    pub(in crate::net) fn prove(&self) {
+        if !self.proven.swap(true, Ordering::AcqRel) {
+            self.changed.notify_waiters();
+            self.ring();
+        }
+    }
+
+    /// Gives the connection up: the driver destroys the stream.
+    pub(super) fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Release);
+        self.ring();
+    }
+
+    /// Tells the driver that there is something to do.
+    pub(in crate::net) fn ring(&self) {
+        if !self.rung.swap(true, Ordering::AcqRel) {
+            // Without a driver the end has been set, or is about to be.
+            let _ = self.bell.send(self.stream);
+        }
+    }
+}
+
+/// Whether the peer's key is proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::net) enum Proof {
+    /// It is.
+    Proven,
+    /// More bytes are needed.
+    Pending,
+    /// The reader holds the decrypting end at the moment.
+    Busy,
+    /// What came does not decrypt.
+    Failed,
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic elsewhere leaves these values consistent: each change is a single step.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(super) fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}

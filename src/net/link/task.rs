@@ -1,0 +1,273 @@
+//! The side of the connection's task: it encrypts and decrypts.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use tokio::io::ReadBuf;
+use tokio::sync::mpsc;
+
+use super::End;
+use super::shared::{Link, Proof, lock};
+use crate::keys::PublicKey;
+use crate::net::command::Command;
+use crate::net::opener::Opener;
+use crate::secret_stream::MAX_MESSAGE;
+
+impl Link {
+    /// Encrypts as much of `data` as one message takes and queues it; pending while the ring is full.
+    pub(crate) fn poll_write(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, End>> {
+        let length = data.len().min(MAX_WRITE);
+        self.poll_write_message(cx, &data[..length])
+            .map_ok(|()| length)
+    }
+
+    /// Encrypts one message and queues it; pending while the ring is full.
+    pub(crate) fn poll_write_message(
+        &self,
+        cx: &mut Context<'_>,
+        message: &[u8],
+    ) -> Poll<Result<(), End>> {
+        if message.len() > MAX_MESSAGE {
+            return Poll::Ready(Err(End::TooLarge {
+                size: message.len(),
+                max: MAX_MESSAGE,
+            }));
+        }
+        // Held until the frame is queued, so that frames leave in the order in which they were sealed.
+        let mut sealer = lock(&self.sealer);
+        let mut frame = {
+            let mut outgoing = lock(&self.outgoing);
+            if outgoing.finish {
+                return Poll::Ready(Err(End::Local));
+            }
+            if let Some(end) = self.end() {
+                return Poll::Ready(Err(end.for_writer()));
+            }
+            if outgoing.ring.room(OUTGOING_LIMIT) == 0 {
+                outgoing.writer = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            outgoing.ring.chunk()
+        };
+        sealer
+            .seal(message, &mut frame)
+            .expect("the length has been checked");
+        lock(&self.outgoing).ring.push(frame);
+        drop(sealer);
+        self.ring();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Queues an encrypted empty message, unless others wait to be sent or the connection has ended.
+    pub(in crate::net) fn keep_alive(&self) {
+        let mut sealer = lock(&self.sealer);
+        {
+            let outgoing = lock(&self.outgoing);
+            if outgoing.finish || !outgoing.ring.is_empty() || self.end().is_some() {
+                return;
+            }
+        }
+        let mut frame = Vec::new();
+        if sealer.seal(&[], &mut frame).is_ok() {
+            lock(&self.outgoing).ring.push(frame);
+        }
+        drop(sealer);
+        self.ring();
+    }
+
+    /// Ends our direction after what is queued; ready once the peer has acknowledged that.
+    pub(crate) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
+        let mut outgoing = lock(&self.outgoing);
+        if outgoing.finished {
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(end) = self.end() {
+            return Poll::Ready(match end {
+                End::Orderly => Ok(()),
+                end => Err(end),
+            });
+        }
+        outgoing.finisher = Some(cx.waker().clone());
+        let first = !std::mem::replace(&mut outgoing.finish, true);
+        drop(outgoing);
+        if first {
+            self.ring();
+        }
+        Poll::Pending
+    }
+
+    /// Reads bytes, message borders ignored; nothing read means that the peer has ended its direction.
+    pub(crate) fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<Result<(), End>> {
+        if buffer.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        let mut opener = lock(&self.opener);
+        self.poll_fill(cx, &mut opener)
+            .map_ok(|_| opener.read_into(buffer))
+    }
+
+    /// Reads one message or the rest of one.
+    pub(crate) fn poll_read_message(
+        &self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, End>> {
+        let mut opener = lock(&self.opener);
+        self.poll_fill(cx, &mut opener)
+            .map_ok(|more| more.then(|| std::mem::take(opener.rest())))
+    }
+
+    /// Sees to it that the opener holds a part of a message; `false` at the end of the peer's direction.
+    fn poll_fill(&self, cx: &mut Context<'_>, opener: &mut Opener) -> Poll<Result<bool, End>> {
+        loop {
+            if !opener.rest().is_empty() {
+                return Poll::Ready(Ok(true));
+            }
+            match opener.open_next() {
+                Ok(true) => {
+                    self.prove();
+                    continue;
+                }
+                Ok(false) => {}
+                Err(error) => return Poll::Ready(Err(self.fail(error))),
+            }
+            let mut incoming = lock(&self.incoming);
+            if incoming.ring.is_empty() {
+                if incoming.finished {
+                    self.changed.notify_waiters();
+                    return Poll::Ready(Ok(false));
+                }
+                if let Some(end) = self.end() {
+                    return Poll::Ready(match end {
+                        End::Orderly => Ok(false),
+                        end => Err(end),
+                    });
+                }
+                incoming.reader = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            self.feed(opener, incoming);
+        }
+    }
+
+    /// Seals a datagram and queues it; it is dropped if many wait.
+    pub(crate) fn send_datagram(&self, datagram: &[u8]) -> Result<(), End> {
+        if datagram.len() > MAX_DATAGRAM {
+            return Err(End::TooLarge {
+                size: datagram.len(),
+                max: MAX_DATAGRAM,
+            });
+        }
+        if let Some(end) = self.end() {
+            return Err(end.for_writer());
+        }
+        let mut sealed = Vec::new();
+        lock(&self.datagrams)
+            .seal(datagram, &mut sealed)
+            .map_err(|_| End::Local)?;
+        let mut outgoing = lock(&self.outgoing);
+        if outgoing.datagrams.len() < MAX_OUTGOING_DATAGRAMS {
+            outgoing.datagrams.push_back(sealed);
+            drop(outgoing);
+            self.ring();
+        }
+        Ok(())
+    }
+
+    /// Waits for a datagram that opens.
+    pub(crate) async fn recv_datagram(&self) -> Result<Bytes, End> {
+        self.wait_for(|| {
+            loop {
+                let Some(sealed) = lock(&self.incoming).datagrams.pop_front() else {
+                    return self.end().map(|end| Err(end.for_writer()));
+                };
+                if let Some(datagram) = lock(&self.datagrams).open(&sealed) {
+                    return Some(Ok(datagram.into()));
+                }
+            }
+        })
+        .await
+    }
+
+    /// Waits until the peer's key is proven, and takes what has arrived for that: at most the largest message that is allowed.
+    pub(crate) async fn proven(&self) -> Result<PublicKey, End> {
+        self.wait_for(|| {
+            if self.is_proven() {
+                return Some(Ok(self.remote));
+            }
+            // Asked before the bytes: those that come later announce themselves.
+            let finished = lock(&self.incoming).finished;
+            let end = self.end();
+            match self.prove_with(lock(&self.opener), usize::MAX) {
+                Proof::Proven => Some(Ok(self.remote)),
+                Proof::Pending | Proof::Busy if end.is_none() && !finished => None,
+                _ => Some(Err(match self.end() {
+                    None | Some(End::Orderly) => End::Unproven,
+                    Some(end) => end,
+                })),
+            }
+        })
+        .await
+    }
+
+    /// Waits for the end.
+    pub(crate) async fn ended(&self) -> End {
+        self.wait_for(|| self.end()).await
+    }
+
+    async fn wait_for<T>(&self, condition: impl Fn() -> Option<T>) -> T {
+        loop {
+            let notified = self.changed.notified();
+            tokio::pin!(notified);
+            // From here on no change is missed.
+            notified.as_mut().enable();
+            if let Some(value) = condition() {
+                return value;
+            }
+            notified.await;
+        }
+    }
+}
+
+/// The user's hold on a connection. Dropping it destroys the stream; until then it keeps the node running.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    link: Arc<Link>,
+    _node: mpsc::UnboundedSender<Command>,
+}
+
+impl Handle {
+    pub(in crate::net) const fn new(link: Arc<Link>, node: mpsc::UnboundedSender<Command>) -> Self {
+        Self { link, _node: node }
+    }
+}
+
+impl std::ops::Deref for Handle {
+    type Target = Link;
+
+    fn deref(&self) -> &Link {
+        &self.link
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.link.abandon();
+    }
+}
+
+/// The largest datagram: what the smallest packet size that the stream uses leaves.
+pub(crate) const MAX_DATAGRAM: usize = 1128;
+
+/// Bulk writes become messages of this size: large enough that framing costs nothing, small enough to start decrypting early.
+const MAX_WRITE: usize = 64 * 1024;
+
+/// Encrypted bytes that may wait for the driver.
+const OUTGOING_LIMIT: usize = 256 * 1024;
+
+/// Datagrams that may wait for the driver; further ones are dropped.
+const MAX_OUTGOING_DATAGRAMS: usize = 64;

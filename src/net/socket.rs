@@ -1,0 +1,307 @@
+//! A UDP socket with segmentation offload.
+
+use std::io::{self, IoSliceMut};
+use std::net::{SocketAddr, SocketAddrV4};
+use std::task::{Context, Poll};
+
+use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
+use socket2::SockRef;
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+use tracing::{debug, trace};
+
+use crate::wire::transmit::Train;
+
+/// A UDP socket.
+#[derive(Debug)]
+pub(super) struct Socket {
+    io: UdpSocket,
+    state: UdpSocketState,
+    local: SocketAddrV4,
+    ttl: u32,
+}
+
+/// What became of a train.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// It is gone, or counts as lost.
+    All {
+        /// Calls to the system.
+        calls: u64,
+        /// Whether the system refused a part.
+        failed: bool,
+    },
+    /// The system's buffer is full; the first so many bytes are gone.
+    Blocked(usize),
+}
+
+impl Socket {
+    /// Binds a socket. Must be called on a tokio runtime.
+    pub(super) fn bind(address: SocketAddrV4) -> io::Result<Self> {
+        let socket = std::net::UdpSocket::bind(address)?;
+        let state = UdpSocketState::new((&socket).into())?;
+        enlarge(&socket, &state);
+        let local = match socket.local_addr()? {
+            SocketAddr::V4(local) => local,
+            SocketAddr::V6(_) => return Err(io::ErrorKind::Unsupported.into()),
+        };
+        let ttl = SockRef::from(&socket).ttl_v4()?;
+        Ok(Self {
+            io: UdpSocket::from_std(socket)?,
+            state,
+            local,
+            ttl,
+        })
+    }
+
+    /// Binds the first free port of the given one and the four that follow, or else any port if `other` allows it.
+    pub(super) fn bind_near(address: SocketAddrV4, other: bool) -> io::Result<Self> {
+        let port = address.port();
+        if port == 0 || !other {
+            return Self::bind(address);
+        }
+        (0..5)
+            .filter_map(|offset| port.checked_add(offset))
+            .find_map(|port| Self::bind(SocketAddrV4::new(*address.ip(), port)).ok())
+            .map_or_else(|| Self::bind(SocketAddrV4::new(*address.ip(), 0)), Ok)
+    }
+
+    pub(super) const fn local(&self) -> SocketAddrV4 {
+        self.local
+    }
+
+    /// Returns how many datagrams one train may have.
+    pub(super) fn max_segments(&self) -> usize {
+        self.state.max_gso_segments().clamp(1, MAX_SEGMENTS)
+    }
+
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.poll_recv_ready(cx)
+    }
+
+    pub(super) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.poll_send_ready(cx)
+    }
+
+    /// Receives a batch; an error of kind `WouldBlock` means that there is nothing.
+    pub(super) fn receive(
+        &self,
+        buffers: &mut [IoSliceMut<'_>],
+        metas: &mut [RecvMeta],
+    ) -> io::Result<usize> {
+        self.io.try_io(Interest::READABLE, || {
+            self.state.recv((&self.io).into(), buffers, metas)
+        })
+    }
+
+    /// Sends a train. A time to live is set, used and restored here, so that no other datagram leaves with it.
+    pub(super) fn send(&self, train: &Train, bytes: &[u8]) -> Sent {
+        if let Some(ttl) = train.ttl {
+            self.set_ttl(ttl.into());
+        }
+        let sent = self.send_segments(train, bytes);
+        if train.ttl.is_some() {
+            self.set_ttl(self.ttl);
+        }
+        sent
+    }
+
+    fn send_segments(&self, train: &Train, bytes: &[u8]) -> Sent {
+        let size = train.segment_size.clamp(1, bytes.len().max(1));
+        let (mut done, mut calls, mut failed) = (0, 0, false);
+        while done < bytes.len() {
+            let segments = (MAX_SEND / size).clamp(1, self.state.max_gso_segments().max(1));
+            let end = bytes.len().min(done + segments * size);
+            let transmit = Transmit {
+                destination: SocketAddr::V4(train.destination),
+                ecn: None,
+                contents: &bytes[done..end],
+                segment_size: (end - done > size).then_some(size),
+                src_ip: None,
+            };
+            calls += 1;
+            let result = self.io.try_io(Interest::WRITABLE, || {
+                self.state.try_send((&self.io).into(), &transmit)
+            });
+            match result {
+                Ok(()) => done = end,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Sent::Blocked(done);
+                }
+                // Offload has just been found not to work here: the same bytes go again, one by one.
+                Err(_) if transmit.segment_size.is_some() && self.state.max_gso_segments() == 1 => {
+                    debug!(local = %self.local, "no segmentation offload");
+                }
+                Err(error) => {
+                    trace!(to = %train.destination, %error, "a datagram was not sent");
+                    failed = true;
+                    done = end;
+                }
+            }
+        }
+        Sent::All { calls, failed }
+    }
+
+    fn set_ttl(&self, ttl: u32) {
+        if let Err(error) = SockRef::from(&self.io).set_ttl_v4(ttl) {
+            debug!(%error, ttl, "the time to live was not set");
+        }
+    }
+}
+
+/// Asks for large system buffers, in steps down. Linux grants what its limit allows without a word.
+fn enlarge(socket: &std::net::UdpSocket, state: &UdpSocketState) {
+    for bytes in BUFFER_SIZES {
+        if state.set_recv_buffer_size(socket.into(), bytes).is_ok() {
+            break;
+        }
+    }
+    for bytes in BUFFER_SIZES {
+        if state.set_send_buffer_size(socket.into(), bytes).is_ok() {
+            break;
+        }
+    }
+}
+
+const BUFFER_SIZES: [usize; 4] = [8 << 20, 4 << 20, 2 << 20, 1 << 20];
+
+/// Datagrams per train: at the usual packet size this is what one call takes.
+const MAX_SEGMENTS: usize = 44;
+
+/// Bytes per call: the longest UDP payload, less a margin for options.
+const MAX_SEND: usize = 65_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::pool::Buffers;
+    use crate::wire::transmit::SocketId;
+
+    #[tokio::test]
+    async fn a_train_arrives_as_the_datagrams_it_was_made_of() {
+        let (from, to) = pair().await;
+        let bytes = pattern(30 * 1200 + 77);
+        let train = train(&to, 1200);
+        assert!(matches!(
+            from.send(&train, &bytes),
+            Sent::All { failed: false, .. }
+        ));
+        let received = receive(&to, 31).await;
+        assert_eq!(received.concat(), bytes);
+        assert!(received[..30].iter().all(|datagram| datagram.len() == 1200));
+        assert_eq!(received[30].len(), 77);
+    }
+
+    #[tokio::test]
+    async fn a_train_longer_than_one_call_takes_is_divided_at_a_border() {
+        let (from, to) = pair().await;
+        let bytes = pattern(70 * 1452);
+        let train = train(&to, 1452);
+        let Sent::All { calls, failed } = from.send(&train, &bytes) else {
+            panic!("blocked");
+        };
+        assert!(calls >= 2 && !failed);
+        let received = receive(&to, 70).await;
+        assert_eq!(received.concat(), bytes);
+        assert!(received.iter().all(|datagram| datagram.len() == 1452));
+    }
+
+    #[tokio::test]
+    async fn offload_that_the_system_refuses_is_given_up_and_the_train_sent_again() {
+        let (from, to) = pair().await;
+        // More segments than the system puts into one call.
+        let bytes = pattern(1500 * 40);
+        let transmit = Transmit {
+            destination: SocketAddr::V4(to.local()),
+            ecn: None,
+            contents: &bytes,
+            segment_size: Some(40),
+            src_ip: None,
+        };
+        let refused = from.state.try_send((&from.io).into(), &transmit);
+        assert!(refused.is_err());
+        assert_eq!(from.max_segments(), 1);
+        let train = train(&to, 1000);
+        let Sent::All { calls, failed } = from.send(&train, &bytes[..10_000]) else {
+            panic!("blocked");
+        };
+        assert_eq!((calls, failed), (10, false));
+        assert_eq!(receive(&to, 10).await.concat(), bytes[..10_000]);
+    }
+
+    #[tokio::test]
+    async fn a_time_to_live_holds_for_one_train_only() {
+        let (from, to) = pair().await;
+        let before = from.io.ttl().expect("a socket has a time to live");
+        let mut train = train(&to, 10);
+        train.ttl = Some(5);
+        from.send(&train, b"x");
+        assert_eq!(from.io.ttl().ok(), Some(before));
+        assert_eq!(receive(&to, 1).await, [b"x".to_vec()]);
+    }
+
+    #[tokio::test]
+    async fn what_the_system_refuses_counts_as_lost() {
+        let (from, to) = pair().await;
+        let train = train(&to, 70_000);
+        let sent = from.send(&train, &vec![0; 70_000]);
+        assert_eq!(
+            sent,
+            Sent::All {
+                calls: 1,
+                failed: true
+            }
+        );
+    }
+
+    #[tokio::test]
+    async fn takes_the_next_port_if_one_is_taken() {
+        let taken = Socket::bind("127.0.0.1:0".parse().expect("valid")).expect("free");
+        let next = Socket::bind_near(taken.local(), true).expect("one of five, or any");
+        assert_ne!(next.local().port(), taken.local().port());
+        let refused = Socket::bind_near(taken.local(), false);
+        assert_eq!(
+            refused.err().map(|error| error.kind()),
+            Some(io::ErrorKind::AddrInUse)
+        );
+    }
+
+    async fn pair() -> (Socket, Socket) {
+        let any = "127.0.0.1:0".parse().expect("valid");
+        let bind = || Socket::bind(any).expect("loopback has free ports");
+        let (from, to) = (bind(), bind());
+        // The runtime learns only by and by that a new socket can be written to.
+        from.io.writable().await.expect("the socket is open");
+        (from, to)
+    }
+
+    fn train(to: &Socket, segment_size: usize) -> Train {
+        Train {
+            socket: SocketId::SERVER,
+            destination: to.local(),
+            ttl: None,
+            segment_size,
+        }
+    }
+
+    fn pattern(length: usize) -> Vec<u8> {
+        (0..length)
+            .map(|index| (index * 7 + index / 251) as u8)
+            .collect()
+    }
+
+    async fn receive(socket: &Socket, count: usize) -> Vec<Vec<u8>> {
+        let mut received = Vec::new();
+        while received.len() < count {
+            socket.io.readable().await.expect("the socket is open");
+            Buffers::with(|buffers| {
+                let filled = buffers.receive(socket).unwrap_or(0);
+                for index in 0..filled {
+                    let (_, datagrams) = buffers.datagrams(index);
+                    received.extend(datagrams.map(<[u8]>::to_vec));
+                }
+            });
+        }
+        received
+    }
+}

@@ -1,0 +1,433 @@
+//! The driver's side of connections: moves bytes between their rings and their streams.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tracing::debug;
+
+use super::link::{End, Link, Proof};
+use crate::connect::Endpoint;
+use crate::udx::{Closed, Event, StreamId, Streams};
+
+/// The connections of a node.
+#[derive(Debug)]
+pub(super) struct Table {
+    entries: HashMap<StreamId, Entry>,
+    /// Accepted streams on which nothing has decrypted, by the time at which that ends.
+    unproven: BTreeSet<(Instant, StreamId)>,
+    max_unproven: usize,
+    unproven_for: Duration,
+    unproven_dropped: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    link: Arc<Link>,
+    /// When the peer must have proven its key.
+    deadline: Option<Instant>,
+    /// Frames taken from the ring that the stream had no room for.
+    frames: VecDeque<Vec<u8>>,
+    /// Bytes of the first of them that the stream has.
+    offset: usize,
+    finishing: bool,
+    remote_finished: bool,
+    keeps_alive: bool,
+}
+
+impl Table {
+    pub(super) fn new(max_unproven: usize, unproven_for: Duration) -> Self {
+        Self {
+            entries: HashMap::new(),
+            unproven: BTreeSet::new(),
+            max_unproven: max_unproven.max(1),
+            unproven_for,
+            unproven_dropped: 0,
+        }
+    }
+
+    /// Adds a connection and sends its header frame.
+    pub(super) fn open(
+        &mut self,
+        now: Instant,
+        endpoint: &mut Endpoint,
+        stream: StreamId,
+        link: Arc<Link>,
+        header: Vec<u8>,
+    ) {
+        endpoint
+            .streams()
+            .set_keep_alive(now, stream, Some(KEEP_ALIVE));
+        let deadline = (!link.is_proven()).then(|| now + self.unproven_for);
+        if let Some(deadline) = deadline {
+            if self.unproven.len() >= self.max_unproven
+                && let Some((_, oldest)) = self.unproven.first().copied()
+            {
+                self.drop_unproven(now, endpoint, oldest);
+            }
+            self.unproven.insert((deadline, stream));
+        }
+        self.entries.insert(
+            stream,
+            Entry {
+                link,
+                deadline,
+                frames: VecDeque::from([header]),
+                offset: 0,
+                finishing: false,
+                // The peer may have sent all it has before the stream was ready.
+                remote_finished: endpoint.streams().is_remote_finished(stream),
+                keeps_alive: false,
+            },
+        );
+        // So may bytes have come.
+        self.service(now, endpoint, stream);
+    }
+
+    /// Does what the connection's task, or its stream, has made possible.
+    pub(super) fn service(&mut self, now: Instant, endpoint: &mut Endpoint, stream: StreamId) {
+        let Some(entry) = self.entries.get_mut(&stream) else {
+            return;
+        };
+        entry.link.hush();
+        if entry.link.is_abandoned() {
+            self.destroy(now, endpoint, stream, End::Local);
+            return;
+        }
+        entry.send(now, endpoint.streams(), stream);
+        entry.receive(now, endpoint.streams(), stream, false);
+        if let Some(deadline) = entry.deadline {
+            match entry.link.try_prove() {
+                Proof::Proven => {
+                    entry.deadline = None;
+                    self.unproven.remove(&(deadline, stream));
+                }
+                Proof::Busy => entry.link.ring(),
+                Proof::Pending | Proof::Failed => {}
+            }
+        }
+    }
+
+    pub(super) fn handle_event(
+        &mut self,
+        now: Instant,
+        endpoint: &mut Endpoint,
+        stream: StreamId,
+        event: Event,
+    ) {
+        let Some(entry) = self.entries.get_mut(&stream) else {
+            return;
+        };
+        match event {
+            Event::Readable | Event::Writable => self.service(now, endpoint, stream),
+            Event::RemoteFinished => {
+                entry.remote_finished = true;
+                self.service(now, endpoint, stream);
+            }
+            Event::Message(datagram) => entry.link.push_datagram(datagram),
+            Event::Finished => entry.link.set_finished(),
+            Event::RemoteChanged => {
+                if let Some((_, address)) = endpoint.streams().path(stream) {
+                    entry.link.set_remote_address(None, address);
+                }
+            }
+            Event::PathLearned { address, .. } => entry.link.set_remote_address(None, address),
+            Event::HeartbeatUnanswered => entry.keep_alive(),
+            Event::Closed(reason) => {
+                // What has arrived before the end is still delivered; the receive window bounds it.
+                entry.receive(now, endpoint.streams(), stream, true);
+                // Where it proves the key, the user learns of that before the end.
+                entry.link.try_prove();
+                let end = match reason {
+                    Closed::Ended => {
+                        entry.link.set_incoming_finished();
+                        entry.link.set_finished();
+                        End::Orderly
+                    }
+                    Closed::TimedOut => End::TimedOut,
+                    _ => End::Reset,
+                };
+                // Frees what the stream still holds.
+                self.destroy(now, endpoint, stream, end);
+            }
+            _ => {}
+        }
+    }
+
+    /// Destroys streams whose peers have not proven their keys in time.
+    pub(super) fn handle_timeout(&mut self, now: Instant, endpoint: &mut Endpoint) {
+        while let Some((deadline, stream)) = self.unproven.first().copied()
+            && deadline <= now
+        {
+            self.drop_unproven(now, endpoint, stream);
+        }
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.unproven.first().map(|(deadline, _)| *deadline)
+    }
+
+    /// Ends all connections.
+    pub(super) fn destroy_all(&mut self, now: Instant, endpoint: &mut Endpoint) {
+        for entry in std::mem::take(&mut self.entries) {
+            endpoint.streams().destroy(now, entry.0);
+            entry.1.link.set_end(End::Local);
+        }
+        self.unproven.clear();
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn unproven(&self) -> usize {
+        self.unproven.len()
+    }
+
+    pub(super) const fn unproven_dropped(&self) -> u64 {
+        self.unproven_dropped
+    }
+
+    fn drop_unproven(&mut self, now: Instant, endpoint: &mut Endpoint, stream: StreamId) {
+        if let Some(entry) = self.entries.get_mut(&stream)
+            && entry.link.is_proven()
+        {
+            // The reader has decrypted something and its bell has not been heard yet.
+            if let Some(deadline) = entry.deadline.take() {
+                self.unproven.remove(&(deadline, stream));
+            }
+            return;
+        }
+        debug!("a peer did not prove its key in time");
+        self.unproven_dropped += 1;
+        self.destroy(now, endpoint, stream, End::Unproven);
+    }
+
+    fn destroy(&mut self, now: Instant, endpoint: &mut Endpoint, stream: StreamId, end: End) {
+        endpoint.streams().destroy(now, stream);
+        self.forget(stream, end);
+    }
+
+    fn forget(&mut self, stream: StreamId, end: End) {
+        if let Some(entry) = self.entries.remove(&stream) {
+            if let Some(deadline) = entry.deadline {
+                self.unproven.remove(&(deadline, stream));
+            }
+            entry.link.set_end(end);
+        }
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        // The runtime may end the driver at any time; nobody must wait for it then.
+        for entry in self.entries.values() {
+            entry.link.set_end(End::Local);
+        }
+    }
+}
+
+impl Entry {
+    /// Moves frames from the ring to the stream as far as there is room.
+    fn send(&mut self, now: Instant, streams: &mut Streams, stream: StreamId) {
+        let mut datagrams = self.link.take_datagrams();
+        loop {
+            while let Some(frame) = self.frames.front() {
+                let Ok(taken) = streams.write(now, stream, &frame[self.offset..]) else {
+                    // The stream is ending; an event tells how.
+                    self.frames.clear();
+                    self.offset = 0;
+                    break;
+                };
+                self.offset += taken;
+                if self.offset < frame.len() {
+                    break;
+                }
+                self.offset = 0;
+                self.link.recycle_outgoing(self.frames.pop_front());
+            }
+            for datagram in datagrams.drain(..) {
+                // Datagrams may be lost, here as well.
+                let _ = streams.send_message(now, stream, &datagram);
+            }
+            if !self.frames.is_empty() || self.finishing {
+                return;
+            }
+            let outbound = self.link.take_outgoing();
+            if outbound.frames.is_empty() {
+                if outbound.finish {
+                    self.finishing = true;
+                    streams.finish(now, stream);
+                }
+                return;
+            }
+            self.frames = outbound.frames;
+        }
+    }
+
+    /// Moves received bytes from the stream to the ring as far as there is room, or all of them.
+    fn receive(&mut self, now: Instant, streams: &mut Streams, stream: StreamId, all: bool) {
+        loop {
+            let readable = streams.readable(stream);
+            if readable == 0 {
+                break;
+            }
+            let (room, mut chunk) = self.link.incoming_room(all);
+            if room == 0 {
+                return;
+            }
+            if streams.read(now, stream, room.min(readable).min(MAX_CHUNK), &mut chunk) == 0 {
+                break;
+            }
+            self.link.push_incoming(chunk);
+        }
+        if std::mem::take(&mut self.remote_finished) {
+            self.link.set_incoming_finished();
+        }
+    }
+
+    /// Starts to send an encrypted empty message now and then, once, for a peer that does not answer heartbeats.
+    fn keep_alive(&mut self) {
+        if std::mem::replace(&mut self.keeps_alive, true) {
+            return;
+        }
+        let link = Arc::downgrade(&self.link);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(KEEP_ALIVE).await;
+                match link.upgrade() {
+                    Some(link) if link.end().is_none() => link.keep_alive(),
+                    _ => return,
+                }
+            }
+        });
+    }
+}
+
+/// How long a stream may be silent, as the reference.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+
+/// Bytes that are moved to the ring at once.
+const MAX_CHUNK: usize = 128 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::connect::noise::Session;
+    use crate::connect::{Config, Established, Origin, Path, Report, ServerId};
+    use crate::keys::KeyPair;
+    use crate::secret_stream::Keys;
+    use crate::udx::Admission;
+    use crate::wire::transmit::SocketId;
+
+    #[test]
+    fn the_oldest_unproven_stream_goes_when_there_are_too_many() {
+        let now = Instant::now();
+        let mut world = World::new(now, 3);
+        let links: Vec<_> = (0..4_u64)
+            .map(|index| world.accept(now + Duration::from_millis(index)))
+            .collect();
+        assert_eq!(links[0].end(), Some(End::Unproven));
+        assert!(links[1..].iter().all(|link| link.end().is_none()));
+        assert_eq!((world.table.len(), world.table.unproven()), (3, 3));
+        assert_eq!(world.table.unproven_dropped(), 1);
+    }
+
+    #[test]
+    fn a_stream_that_stays_unproven_is_dropped_when_its_time_is_over() {
+        let now = Instant::now();
+        let mut world = World::new(now, 3);
+        let link = world.accept(now);
+        let deadline = world.table.poll_timeout().expect("it has a deadline");
+        assert_eq!(deadline, now + Duration::from_secs(15));
+        let early = deadline - Duration::from_millis(1);
+        world.table.handle_timeout(early, &mut world.endpoint);
+        assert_eq!(link.end(), None);
+        world.table.handle_timeout(deadline, &mut world.endpoint);
+        assert_eq!(link.end(), Some(End::Unproven));
+        assert_eq!((world.table.len(), world.table.poll_timeout()), (0, None));
+    }
+
+    #[test]
+    fn a_path_that_is_learned_anew_is_told() {
+        let now = Instant::now();
+        let mut world = World::new(now, 3);
+        let link = world.accept(now);
+        let address = "127.0.0.2:7".parse().expect("valid");
+        let learned = Event::PathLearned {
+            socket: SocketId::SERVER,
+            address,
+        };
+        world
+            .table
+            .handle_event(now, &mut world.endpoint, link.stream(), learned);
+        assert_eq!(link.route(), (Path::Direct, address));
+    }
+
+    #[test]
+    fn a_proof_that_the_driver_has_not_heard_of_counts_all_the_same() {
+        let now = Instant::now();
+        let mut world = World::new(now, 1);
+        let (late, crowded) = (world.accept(now), now + Duration::from_secs(15));
+        late.prove();
+        world.table.handle_timeout(crowded, &mut world.endpoint);
+        assert_eq!((late.end(), world.table.poll_timeout()), (None, None));
+        let oldest = world.accept(now);
+        oldest.prove();
+        world.accept(now);
+        assert_eq!(oldest.end(), None);
+        assert_eq!((world.table.len(), world.table.unproven()), (3, 1));
+        assert_eq!(world.table.unproven_dropped(), 0);
+    }
+
+    #[test]
+    fn everybody_learns_of_the_end_when_the_table_goes() {
+        let now = Instant::now();
+        let mut world = World::new(now, 3);
+        let link = world.accept(now);
+        drop(world);
+        assert_eq!(link.end(), Some(End::Local));
+    }
+
+    struct World {
+        table: Table,
+        endpoint: Endpoint,
+        bell: mpsc::UnboundedSender<StreamId>,
+        _bells: mpsc::UnboundedReceiver<StreamId>,
+    }
+
+    impl World {
+        fn new(now: Instant, max_unproven: usize) -> Self {
+            let (bell, bells) = mpsc::unbounded_channel();
+            Self {
+                table: Table::new(max_unproven, Duration::from_secs(15)),
+                endpoint: Endpoint::new(now, Config::default(), [1; 32]),
+                bell,
+                _bells: bells,
+            }
+        }
+
+        /// Accepts a stream on which nothing ever comes.
+        fn accept(&mut self, now: Instant) -> Arc<Link> {
+            let stream = self.endpoint.streams().open(Admission::Refuse);
+            let established = Established {
+                origin: Origin::Server(ServerId(1)),
+                stream,
+                session: Session {
+                    keys: Keys::new([1; 32], [2; 32], [3; 64], false),
+                    holepunch_secret: [0; 32].into(),
+                    remote_public_key: *KeyPair::from_seed(&[4; 32]).public_key(),
+                },
+                path: Path::Direct,
+                remote: "127.0.0.1:1".parse().expect("valid"),
+                report: Report::default(),
+            };
+            let (link, header) = Link::new(&established, self.bell.clone(), 1000, 10);
+            self.table
+                .open(now, &mut self.endpoint, stream, link.clone(), header);
+            link
+        }
+    }
+}

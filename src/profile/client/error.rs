@@ -1,0 +1,139 @@
+//! Why a client does not get what it asks for.
+
+use std::io;
+
+use super::super::content::{InvalidProfile, escaped};
+use super::super::json::Json;
+
+/// Why no connection could be made: whatever the dialler says.
+pub type DialError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a request of a client failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The server did not do what was asked.
+    #[error("{0}")]
+    Denied(Denied),
+    /// No connection could be made.
+    #[error("{0}")]
+    Dial(DialError),
+    /// The profile breaks a rule.
+    #[error(transparent)]
+    InvalidProfile(#[from] InvalidProfile),
+    /// The connection failed, and failed again.
+    #[error("the connection to the server was lost: {0}")]
+    Lost(io::Error),
+    /// The server does not follow the protocol.
+    #[error("the server does not follow the profile protocol: {0}")]
+    Protocol(&'static str),
+    /// The server did not answer in time.
+    #[error("the server did not answer in time")]
+    TimedOut,
+    /// The highest version seen could not be read or kept.
+    #[error("cannot remember the version of the profile: {0}")]
+    Versions(io::Error),
+    /// All versions are used up.
+    #[error("the last possible version of this profile is signed already")]
+    NoVersionLeft,
+}
+
+/// A server's refusal.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Denied {
+    /// The key has another profile already.
+    #[error(
+        "this identity is registered already, with another profile (version {version}); use update to change it"
+    )]
+    AlreadyRegistered {
+        /// The stored version.
+        version: u64,
+    },
+    /// The server did not accept the signature.
+    #[error("the server says that the record is not signed by this identity")]
+    BadSignature,
+    /// The operator does not allow it.
+    #[error("the operator of the server has closed this to your key")]
+    Closed,
+    /// The server did not accept the profile.
+    #[error("the server refuses the profile: {reason}")]
+    InvalidProfile {
+        /// The server's words, escaped.
+        reason: String,
+    },
+    /// The key has no profile.
+    #[error("this key is not registered at the server")]
+    NotRegistered,
+    /// The server's disk failed it.
+    #[error("the server could not reach its storage")]
+    Storage,
+    /// A limit is reached.
+    #[error("too many requests, the server asks to wait {retry_after} s")]
+    TooMany {
+        /// Seconds until it is worth trying again.
+        retry_after: u64,
+    },
+    /// The server gave a reason that this client does not know.
+    #[error("the server refused (code {code}): {reason}")]
+    Unknown {
+        /// The JSON-RPC code.
+        code: String,
+        /// The server's words, escaped.
+        reason: String,
+    },
+    /// The version does not follow the server's.
+    #[error("the version does not follow the last one known to the server, {version}")]
+    VersionConflict {
+        /// The last version known to the server, 0 if none.
+        version: u64,
+    },
+}
+
+impl Denied {
+    /// Reads the `error` member of an answer.
+    pub(super) fn from_json(error: &Json) -> Option<Self> {
+        let Some(Json::Number(code)) = error.get("code") else {
+            return None;
+        };
+        let data = error.get("data");
+        let number = |name| data.and_then(|data| data.get(name)).and_then(Json::as_u64);
+        let reason = error.get("message").and_then(Json::as_str);
+        let reason = escaped(reason.unwrap_or_default())
+            .chars()
+            .take(MAX_REASON)
+            .collect();
+        let kind = data
+            .and_then(|data| data.get("kind"))
+            .and_then(Json::as_str);
+        Some(match kind.unwrap_or_default() {
+            "already_registered" => Self::AlreadyRegistered {
+                version: number("version")?,
+            },
+            "bad_signature" => Self::BadSignature,
+            "closed" => Self::Closed,
+            "invalid_profile" => Self::InvalidProfile { reason },
+            "not_registered" => Self::NotRegistered,
+            "storage" => Self::Storage,
+            "too_many" => Self::TooMany {
+                retry_after: number("retryAfter")?,
+            },
+            "version_conflict" => Self::VersionConflict {
+                version: number("version")?,
+            },
+            _ => Self::Unknown {
+                code: code.to_string(),
+                reason,
+            },
+        })
+    }
+}
+
+impl From<Denied> for ClientError {
+    fn from(denied: Denied) -> Self {
+        Self::Denied(denied)
+    }
+}
+
+/// Most characters of a server's words that are passed on.
+const MAX_REASON: usize = 300;

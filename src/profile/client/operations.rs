@@ -1,0 +1,361 @@
+//! What a client can ask for.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::super::content::{InvalidProfile, Profile};
+use super::super::json::Json;
+use super::super::message::Request;
+use super::super::record::{MAX_VERSION, Record};
+use super::error::{ClientError, Denied, DialError};
+use super::session::{CallError, Session, verified};
+use super::versions::Versions;
+use crate::{KeyPair, PublicKey};
+
+/// Makes connections to one server under one identity.
+pub trait Dial: Send {
+    /// The connection.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send;
+
+    /// Connects.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the network says; passed on as [`ClientError::Dial`].
+    fn dial(&mut self) -> impl Future<Output = Result<Self::Stream, DialError>> + Send;
+}
+
+/// A client of a profile server, under one identity.
+///
+/// A lost connection is made again, and the request that was under way is repeated: the server answers a repeated request as it answered the
+/// first. No record is believed without its owner's signature.
+#[derive(Debug)]
+pub struct ProfileClient<D: Dial, V> {
+    identity: KeyPair,
+    pub(super) dial: D,
+    versions: V,
+    pub(super) session: Option<Session<D::Stream>>,
+    record: Option<Record>,
+    patience: Duration,
+}
+
+impl<D: Dial, V: Versions> ProfileClient<D, V> {
+    /// Connects and waits for the greeting.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`] if there is no connection or no proper greeting.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: nothing has been asked yet.
+    pub async fn connect(identity: KeyPair, dial: D, versions: V) -> Result<Self, ClientError> {
+        let mut client = Self {
+            identity,
+            dial,
+            versions,
+            session: None,
+            record: None,
+            patience: PATIENCE,
+        };
+        for attempt in 1.. {
+            match client.open().await {
+                Ok(()) => break,
+                Err(CallError::Lost(_)) if attempt < ATTEMPTS => {}
+                Err(CallError::Lost(error) | CallError::Final(error)) => return Err(error),
+            }
+        }
+        Ok(client)
+    }
+
+    /// Returns our own record as the server last showed it; in the first place, in its greeting.
+    pub const fn record(&self) -> Option<&Record> {
+        self.record.as_ref()
+    }
+
+    /// Returns the highest version that this identity has signed or seen at the server. Above the [`record`](Self::record)'s it means that
+    /// the server has forgotten something.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Versions`] if it could not be read.
+    pub fn highest_version(&mut self) -> Result<u64, ClientError> {
+        self.versions.highest().map_err(ClientError::Versions)
+    }
+
+    /// Stores a first profile. The same profile again is no error.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied::AlreadyRegistered`] if there is another profile; otherwise as [`ClientError`] says.
+    ///
+    /// # Cancel safety
+    ///
+    /// The profile may or may not be stored when the future is dropped; asking again is safe.
+    pub async fn register(&mut self, profile: Profile) -> Result<Record, ClientError> {
+        if let Some(record) = &self.record {
+            return same_profile(record, &profile);
+        }
+        // A server that forgets nothing knows the highest version that we know.
+        let mut record = self.sign(0, profile)?;
+        let mut after = None;
+        for attempt in 1.. {
+            let raw = (&record).into();
+            let request = Request::Register { record: raw, after };
+            match self.store(request, &record).await {
+                Err(ClientError::Denied(Denied::AlreadyRegistered { .. })) => {
+                    let stored = self.get().await?;
+                    return same_profile(&stored, record.profile());
+                }
+                Err(ClientError::Denied(Denied::VersionConflict { version }))
+                    if attempt < ATTEMPTS =>
+                {
+                    if record.version() <= version {
+                        record = self.sign(version, record.profile().clone())?;
+                    }
+                    after = (record.version() - 1 != version).then_some(version);
+                }
+                outcome => return outcome,
+            }
+        }
+        unreachable!("the last attempt returns")
+    }
+
+    /// Changes our profile. `edit` gets the stored one, and gets it again if somebody else with our identity was faster.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::InvalidProfile`] if `edit` says so; [`Denied::NotRegistered`] if there is nothing to change; otherwise as
+    /// [`ClientError`] says.
+    ///
+    /// # Cancel safety
+    ///
+    /// The change may or may not be made when the future is dropped.
+    pub async fn update<F>(&mut self, mut edit: F) -> Result<Record, ClientError>
+    where
+        F: FnMut(&Profile) -> Result<Profile, InvalidProfile> + Send,
+    {
+        for attempt in 1.. {
+            let stored = match &self.record {
+                Some(record) => record.clone(),
+                None => self.get().await?,
+            };
+            let profile = edit(stored.profile())?;
+            if profile.text() == stored.profile().text() {
+                return Ok(stored);
+            }
+            let record = self.sign(stored.version(), profile)?;
+            let after = (record.version() - 1 != stored.version()).then_some(stored.version());
+            let raw = (&record).into();
+            match self
+                .store(Request::Update { record: raw, after }, &record)
+                .await
+            {
+                Err(ClientError::Denied(Denied::VersionConflict { .. })) if attempt < ATTEMPTS => {
+                    self.get().await?;
+                }
+                outcome => return outcome,
+            }
+        }
+        unreachable!("the last attempt returns")
+    }
+
+    /// Removes our profile and returns the version that was removed.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied::NotRegistered`] if there is none; otherwise as [`ClientError`] says.
+    ///
+    /// # Cancel safety
+    ///
+    /// The profile may or may not be removed when the future is dropped.
+    pub async fn delete(&mut self) -> Result<u64, ClientError> {
+        for attempt in 1.. {
+            let version = match &self.record {
+                Some(record) => record.version(),
+                None => self.get().await?.version(),
+            };
+            match self.call(Request::Delete { version }).await {
+                Ok(result) if result.get("deleted") == Some(&Json::Bool(true)) => {
+                    self.record = None;
+                    return Ok(version);
+                }
+                Ok(_) => return Err(ClientError::Protocol("a deletion is answered otherwise")),
+                Err(ClientError::Denied(Denied::VersionConflict { .. })) if attempt < ATTEMPTS => {
+                    self.get().await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        unreachable!("the last attempt returns")
+    }
+
+    /// Reads our own record.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied::NotRegistered`] if there is none; otherwise as [`ClientError`] says.
+    ///
+    /// # Cancel safety
+    ///
+    /// The connection is made anew if the future is dropped.
+    pub async fn get(&mut self) -> Result<Record, ClientError> {
+        let own = *self.identity.public_key();
+        match self.call(Request::Get).await {
+            Ok(result) => {
+                let record = record_in(&result, &own)?;
+                self.learn(Some(record.clone()))?;
+                Ok(record)
+            }
+            Err(error) => {
+                if matches!(error, ClientError::Denied(Denied::NotRegistered)) {
+                    self.record = None;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Reads the record of any key.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied::NotRegistered`] if the key has none; otherwise as [`ClientError`] says.
+    ///
+    /// # Cancel safety
+    ///
+    /// The connection is made anew if the future is dropped.
+    pub async fn lookup(&mut self, key: PublicKey) -> Result<Record, ClientError> {
+        let result = self.call(Request::Lookup { key }).await?;
+        record_in(&result, &key)
+    }
+
+    /// Asks for a sign of life, which also keeps the server from ending a silent connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`ClientError`] says.
+    ///
+    /// # Cancel safety
+    ///
+    /// The connection is made anew if the future is dropped.
+    pub async fn ping(&mut self) -> Result<(), ClientError> {
+        self.call(Request::Ping).await.map(|_| ())
+    }
+
+    /// Ends the connection in order.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the connection abruptly.
+    pub async fn close(mut self) {
+        if let Some(session) = &mut self.session {
+            // Nothing is under way: an end that does not arrive costs nobody anything.
+            let _ = tokio::time::timeout(FAREWELL, session.close()).await;
+        }
+    }
+
+    /// Signs a version above the given one and above every version signed or seen before, which is remembered before anybody sees it.
+    fn sign(&mut self, above: u64, profile: Profile) -> Result<Record, ClientError> {
+        let version = self.highest_version()?.max(above) + 1;
+        if version > MAX_VERSION {
+            return Err(ClientError::NoVersionLeft);
+        }
+        self.versions
+            .raise(version)
+            .map_err(ClientError::Versions)?;
+        Ok(Record::sign(&self.identity, version, profile))
+    }
+
+    /// Sends a record and makes sure that it is what the server stored.
+    async fn store(&mut self, request: Request, sent: &Record) -> Result<Record, ClientError> {
+        let result = self.call(request).await?;
+        let stored = record_in(&result, sent.key())?;
+        if !stored.says_the_same_as(sent) {
+            return Err(ClientError::Protocol(
+                "it stored another record than it was sent",
+            ));
+        }
+        self.learn(Some(stored.clone()))?;
+        Ok(stored)
+    }
+
+    async fn call(&mut self, request: Request) -> Result<Json, ClientError> {
+        for attempt in 1.. {
+            // Taken out, so that a dropped call never leaves an answer behind that a later call would take for its own.
+            let session = match self.session.take() {
+                Some(session) => Ok(session),
+                None => self
+                    .open()
+                    .await
+                    .map(|()| self.session.take())
+                    .map(|session| {
+                        session.expect("a connection that was opened is kept until it is taken")
+                    }),
+            };
+            let outcome = match session {
+                Ok(mut session) => {
+                    let outcome = session.call(request.clone()).await;
+                    if !matches!(outcome, Err(CallError::Lost(_))) {
+                        self.session = Some(session);
+                    }
+                    outcome
+                }
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Ok(result) => return Ok(result),
+                Err(CallError::Lost(_)) if attempt < ATTEMPTS => {}
+                Err(CallError::Lost(error) | CallError::Final(error)) => return Err(error),
+            }
+        }
+        unreachable!("the last attempt returns")
+    }
+
+    async fn open(&mut self) -> Result<(), CallError> {
+        let stream = self
+            .dial
+            .dial()
+            .await
+            .map_err(|error| CallError::Final(ClientError::Dial(error)))?;
+        let own = *self.identity.public_key();
+        let (session, record) = Session::open(stream, &own, self.patience).await?;
+        self.session = Some(session);
+        self.learn(record).map_err(CallError::Final)
+    }
+
+    fn learn(&mut self, record: Option<Record>) -> Result<(), ClientError> {
+        if let Some(record) = &record {
+            self.versions
+                .raise(record.version())
+                .map_err(ClientError::Versions)?;
+        }
+        self.record = record;
+        Ok(())
+    }
+}
+
+fn same_profile(stored: &Record, profile: &Profile) -> Result<Record, ClientError> {
+    if stored.profile().parts() == profile.parts() {
+        return Ok(stored.clone());
+    }
+    let version = stored.version();
+    Err(Denied::AlreadyRegistered { version }.into())
+}
+
+fn record_in(result: &Json, owner: &PublicKey) -> Result<Record, ClientError> {
+    let record = result.get("record");
+    verified(
+        record.ok_or(ClientError::Protocol("an answer has no record"))?,
+        owner,
+    )
+}
+
+/// How often a request is made before a lost connection is reported.
+const ATTEMPTS: u32 = 3;
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the end of a connection may take to reach the server.
+const FAREWELL: Duration = Duration::from_secs(2);

@@ -1,0 +1,139 @@
+//! One connection to a server: its greeting, then calls and their answers.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::{Instant, timeout_at};
+
+use super::super::json::Json;
+use super::super::lines::{LineError, Lines};
+use super::super::message::{Call, Id, PROTOCOL, Request};
+use super::super::record::{RawRecord, Record};
+use super::error::{ClientError, Denied};
+use crate::PublicKey;
+
+/// A greeted connection.
+#[derive(Debug)]
+pub(super) struct Session<T> {
+    stream: T,
+    lines: Lines,
+    last_id: u64,
+    patience: Duration,
+}
+
+/// How a call ended.
+#[derive(Debug)]
+pub(super) enum CallError {
+    /// The connection is of no more use, and whether the call was carried out is not known.
+    Lost(ClientError),
+    /// The server answered, with a refusal or with nonsense.
+    Final(ClientError),
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Session<T> {
+    /// Reads the greeting: the record of `own`, if the server has one.
+    pub(super) async fn open(
+        stream: T,
+        own: &PublicKey,
+        patience: Duration,
+    ) -> Result<(Self, Option<Record>), CallError> {
+        let mut session = Self {
+            stream,
+            lines: Lines::default(),
+            last_id: 0,
+            patience,
+        };
+        let hello = session.read(Instant::now() + patience).await?;
+        let parameters = hello.get("params");
+        let member = |name| parameters.and_then(|parameters| parameters.get(name));
+        if hello.get("method").and_then(Json::as_str) != Some("hello") {
+            return Err(protocol("its first line is no greeting"));
+        }
+        if member("protocol").and_then(Json::as_u64) != Some(PROTOCOL) {
+            return Err(protocol("it speaks another version of the protocol"));
+        }
+        let record = match member("record") {
+            None | Some(Json::Null) => None,
+            Some(record) => Some(verified(record, own).map_err(CallError::Final)?),
+        };
+        Ok((session, record))
+    }
+
+    /// Sends a request and waits for its answer.
+    pub(super) async fn call(&mut self, request: Request) -> Result<Json, CallError> {
+        self.last_id += 1;
+        let call = Call {
+            id: Id::from(self.last_id),
+            request,
+        };
+        let deadline = Instant::now() + self.patience;
+        let line = call.to_line();
+        let written = timeout_at(deadline, async {
+            self.stream.write_all(&line).await?;
+            self.stream.flush().await
+        });
+        written
+            .await
+            .map_err(|_| CallError::Lost(ClientError::TimedOut))?
+            .map_err(lost)?;
+        loop {
+            let answer = self.read(deadline).await?;
+            // Notifications that this version does not know have a method; answers have none.
+            if answer.get("method").is_some() {
+                continue;
+            }
+            if let Some(error) = answer.get("error") {
+                let denied = Denied::from_json(error);
+                return Err(denied.map_or_else(
+                    || protocol("an error has no code, or not what its kind needs"),
+                    |denied| CallError::Final(denied.into()),
+                ));
+            }
+            if answer.get("id").and_then(Json::as_u64) != Some(self.last_id) {
+                return Err(protocol("it answered what was not asked"));
+            }
+            return match answer.get("result") {
+                Some(result) => Ok(result.clone()),
+                None => Err(protocol("an answer has neither result nor error")),
+            };
+        }
+    }
+
+    /// Ends the connection in order.
+    pub(super) async fn close(&mut self) -> io::Result<()> {
+        self.stream.shutdown().await
+    }
+
+    async fn read(&mut self, deadline: Instant) -> Result<Json, CallError> {
+        let line = self
+            .lines
+            .next(&mut self.stream, Some(deadline), self.patience);
+        let line = line.await.map_err(|error| match error {
+            LineError::Ended => lost(io::ErrorKind::UnexpectedEof.into()),
+            LineError::Io(error) => lost(error),
+            LineError::Idle | LineError::Slow => CallError::Lost(ClientError::TimedOut),
+            LineError::TooLong => protocol("a line is too long"),
+        })?;
+        Json::parse(&line).map_err(|_| protocol("a line is not JSON as the protocol has it"))
+    }
+}
+
+/// Reads a record that must be the named key's and signed by it.
+pub(super) fn verified(record: &Json, owner: &PublicKey) -> Result<Record, ClientError> {
+    RawRecord::from_json(record)
+        .filter(|record| record.key == *owner)
+        .ok_or(ClientError::Protocol(
+            "a record is malformed or another key's",
+        ))?
+        .verify()
+        .map_err(|_| ClientError::Protocol("a record is not signed by its owner"))
+}
+
+fn protocol(what: &'static str) -> CallError {
+    CallError::Final(ClientError::Protocol(what))
+}
+
+const fn lost(error: io::Error) -> CallError {
+    CallError::Lost(ClientError::Lost(error))
+}

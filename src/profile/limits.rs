@@ -1,0 +1,303 @@
+//! How much a peer may ask for.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::api::ProvenKey;
+use crate::wire::address::is_private;
+
+/// What the operator of a service sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Stored writes a minute and key.
+    pub writes_per_minute: u32,
+    /// Lookups a minute and key.
+    pub lookups_per_minute: u32,
+    /// Refused requests a minute and key; beyond them nothing but `too_many` is answered.
+    pub refusals_per_minute: u32,
+    /// Registrations an hour and public /24; addresses that are no public ones share no limit.
+    pub registrations_per_hour: u32,
+    /// Open connections of one key; one more closes the oldest.
+    pub connections_per_key: usize,
+    /// Open connections of all keys; one more is refused.
+    pub connections: usize,
+    /// How long a line may take from its first byte to its line break.
+    pub line_patience: Duration,
+    /// How long a connection may be without a request.
+    pub idle: Duration,
+    /// How long a peer may leave an answer unread that does not fit its window.
+    pub write_patience: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            writes_per_minute: 10,
+            lookups_per_minute: 60,
+            refusals_per_minute: 60,
+            registrations_per_hour: 20,
+            connections_per_key: 4,
+            connections: 10_000,
+            line_patience: Duration::from_secs(10),
+            idle: Duration::from_secs(60),
+            write_patience: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Counts of what proven keys did lately.
+#[derive(Debug)]
+pub(super) struct Counters {
+    writes: Windows<ProvenKey>,
+    lookups: Windows<ProvenKey>,
+    refusals: Windows<ProvenKey>,
+    registrations: Windows<Network>,
+}
+
+/// A refusal, in whole seconds until it is worth trying again.
+pub(super) type Verdict = Result<(), u64>;
+
+impl Counters {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            writes: Windows::new(limits.writes_per_minute, MINUTE),
+            lookups: Windows::new(limits.lookups_per_minute, MINUTE),
+            refusals: Windows::new(limits.refusals_per_minute, MINUTE),
+            registrations: Windows::new(limits.registrations_per_hour, HOUR),
+        }
+    }
+
+    /// Counts a write, unless the key has had its share.
+    pub(super) fn write(&mut self, now: Instant, key: &ProvenKey) -> Verdict {
+        self.writes.take(now, *key)
+    }
+
+    /// Counts a registration, which is a write too, unless the key or its network has had its share.
+    pub(super) fn registration(
+        &mut self,
+        now: Instant,
+        key: &ProvenKey,
+        source: Option<Ipv4Addr>,
+    ) -> Verdict {
+        let network = Network::of(source);
+        // Both are asked before either counts.
+        self.writes.check(now, key)?;
+        if let Some(network) = network {
+            self.registrations.take(now, network)?;
+        }
+        self.writes.take(now, *key)
+    }
+
+    /// Counts a lookup, unless the key has had its share.
+    pub(super) fn lookup(&mut self, now: Instant, key: &ProvenKey) -> Verdict {
+        self.lookups.take(now, *key)
+    }
+
+    /// Tells whether the key was refused too often to be listened to.
+    pub(super) fn listens_to(&self, now: Instant, key: &ProvenKey) -> Verdict {
+        self.refusals.check(now, key)
+    }
+
+    /// Counts a refused request.
+    pub(super) fn refused(&mut self, now: Instant, key: &ProvenKey) {
+        // Beyond the share the request was not listened to in the first place.
+        let _ = self.refusals.take(now, *key);
+    }
+}
+
+/// The /24 that a public address is in; `None` inside stands for all peers whose address is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Network(Option<[u8; 3]>);
+
+impl Network {
+    /// Returns the network to count for, `None` for loopback and private addresses, which have no limit.
+    fn of(source: Option<Ipv4Addr>) -> Option<Self> {
+        match source {
+            None => Some(Self(None)),
+            Some(address) if is_private(address) => None,
+            Some(address) => {
+                let [a, b, c, _] = address.octets();
+                Some(Self(Some([a, b, c])))
+            }
+        }
+    }
+}
+
+/// Counts per key, each in a window that begins with the key's first use and lasts the same for all.
+#[derive(Debug)]
+struct Windows<K> {
+    share: u32,
+    length: Duration,
+    counts: HashMap<K, Window>,
+    /// The keys of `counts` in the order in which their windows end.
+    order: VecDeque<K>,
+}
+
+#[derive(Debug)]
+struct Window {
+    ends: Instant,
+    used: u32,
+}
+
+impl<K: Copy + Eq + Hash> Windows<K> {
+    fn new(share: u32, length: Duration) -> Self {
+        Self {
+            share,
+            length,
+            counts: HashMap::new(),
+            order: VecDeque::new(),
+        }
+    }
+
+    fn check(&self, now: Instant, key: &K) -> Verdict {
+        match self.counts.get(key) {
+            Some(window) if window.ends > now => {
+                if window.used < self.share {
+                    Ok(())
+                } else {
+                    Err(whole_seconds(window.ends - now))
+                }
+            }
+            _ if self.share == 0 => Err(whole_seconds(self.length)),
+            _ => Ok(()),
+        }
+    }
+
+    fn take(&mut self, now: Instant, key: K) -> Verdict {
+        self.check(now, &key)?;
+        self.forget(now);
+        if let Some(window) = self.counts.get_mut(&key) {
+            window.used += 1;
+            return Ok(());
+        }
+        let ends = now + self.length;
+        self.counts.insert(key, Window { ends, used: 1 });
+        self.order.push_back(key);
+        Ok(())
+    }
+
+    /// Drops the windows that have ended, and the one that ends next if there is no room for another.
+    fn forget(&mut self, now: Instant) {
+        while let Some(first) = self.order.front() {
+            let ended = self
+                .counts
+                .get(first)
+                .is_none_or(|window| window.ends <= now);
+            if !ended && self.order.len() < MAX_WINDOWS {
+                break;
+            }
+            self.counts.remove(first);
+            self.order.pop_front();
+        }
+    }
+}
+
+fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Most keys, or networks, that are counted at once for one limit. Beyond it the oldest count is dropped: keys cost nothing to make, so
+/// the limits keep one key from disturbing others, not one person from making keys.
+pub const MAX_WINDOWS: usize = 20_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PublicKey;
+
+    fn key(n: u64) -> ProvenKey {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&n.to_le_bytes());
+        ProvenKey::new(PublicKey::from_bytes(bytes))
+    }
+
+    fn after(now: Instant, seconds: u64) -> Instant {
+        now + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_key_has_its_share_a_minute_and_another_has_its_own() {
+        let now = Instant::now();
+        let mut counters = Counters::new(&Limits::default());
+        for _ in 0..10 {
+            assert_eq!(counters.write(now, &key(1)), Ok(()));
+        }
+        assert_eq!(counters.write(after(now, 20), &key(1)), Err(40));
+        assert_eq!(counters.write(now, &key(2)), Ok(()));
+        assert_eq!(counters.lookup(now, &key(1)), Ok(()));
+        assert_eq!(counters.write(after(now, 60), &key(1)), Ok(()));
+    }
+
+    #[test]
+    fn a_public_network_has_twenty_registrations_an_hour() {
+        let now = Instant::now();
+        let mut counters = Counters::new(&Limits::default());
+        let mut register = |n: u64, at, source: [u8; 4]| {
+            counters.registration(at, &key(n), Some(Ipv4Addr::from(source)))
+        };
+        for n in 0..20 {
+            assert_eq!(register(n, now, [1, 2, 3, n.to_le_bytes()[0]]), Ok(()));
+        }
+        assert_eq!(register(20, now, [1, 2, 3, 200]), Err(3600));
+        assert_eq!(register(20, now, [1, 2, 4, 200]), Ok(()));
+        assert_eq!(register(21, after(now, 3600), [1, 2, 3, 4]), Ok(()));
+    }
+
+    #[test]
+    fn loopback_and_private_networks_have_no_limit() {
+        let now = Instant::now();
+        let mut counters = Counters::new(&Limits::default());
+        for source in [
+            [127, 0, 0, 1],
+            [10, 0, 0, 1],
+            [192, 168, 1, 1],
+            [172, 16, 0, 1],
+        ] {
+            for n in 0..100 {
+                let verdict = counters.registration(now, &key(n), Some(Ipv4Addr::from(source)));
+                assert_eq!(verdict, Ok(()));
+            }
+        }
+    }
+
+    #[test]
+    fn peers_without_a_known_address_share_one_limit() {
+        let now = Instant::now();
+        let mut counters = Counters::new(&Limits::default());
+        for n in 0..20 {
+            assert_eq!(counters.registration(now, &key(n), None), Ok(()));
+        }
+        assert_eq!(counters.registration(now, &key(20), None), Err(3600));
+    }
+
+    #[test]
+    fn a_share_of_nothing_refuses_everybody() {
+        let limits = Limits {
+            writes_per_minute: 0,
+            ..Limits::default()
+        };
+        let mut counters = Counters::new(&limits);
+        assert_eq!(counters.write(Instant::now(), &key(1)), Err(60));
+    }
+
+    #[test]
+    fn the_maps_are_bounded_and_forget_what_has_ended() {
+        let now = Instant::now();
+        let mut windows = Windows::new(1, MINUTE);
+        for n in 0..MAX_WINDOWS as u64 + 500 {
+            windows.take(now, key(n)).unwrap();
+        }
+        assert_eq!(windows.counts.len(), MAX_WINDOWS);
+        assert_eq!(windows.order.len(), MAX_WINDOWS);
+        assert_eq!(windows.check(now, &key(MAX_WINDOWS as u64)), Err(60));
+        windows.take(after(now, 61), key(1)).unwrap();
+        assert_eq!((windows.counts.len(), windows.order.len()), (1, 1));
+    }
+}

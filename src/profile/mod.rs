@@ -1,0 +1,36 @@
+//! The profile service: each client keeps a small signed profile at a server it reaches by the server's public key.
+//!
+//! A client *is* the key that it proves in the handshake of its connection; no message says who sends it. Everything here works on any
+//! byte stream, so tests run it over pipes in memory.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`content`] | what a profile may hold |
+//! | [`record`] | a profile under its owner's signature |
+//! | [`entry`] | what is kept for a key, and how a request changes it |
+//! | [`json`], [`lines`], [`message`] | what travels |
+//! | [`store`], [`sled_store`] | where records are kept, durable when acknowledged |
+//! | [`service`] | the server's side |
+//! | [`client`] | the client's side |
+
+pub mod client;
+pub mod content;
+pub mod entry;
+mod hello;
+pub mod json;
+mod limits;
+pub mod lines;
+pub mod message;
+mod peers;
+pub mod record;
+pub mod service;
+pub mod sled_store;
+pub mod store;
+
+pub use client::{ClientError, Denied, Dial, DialError, MemoryVersions, ProfileClient, Versions};
+pub use content::{InvalidProfile, Profile, ProfileDraft};
+pub use limits::{Limits, MAX_WINDOWS};
+pub use record::Record;
+pub use service::{Access, Ended, Service, ServiceConfig};
+pub use sled_store::SledStore;
+pub use store::{ApplyError, MemoryStore, Store, StoreError};

@@ -1,0 +1,166 @@
+//! From a request to its answer.
+
+use std::net::Ipv4Addr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::time::Instant;
+use tracing::{error, info};
+
+use super::super::entry::{Change, Decision, Entry};
+use super::super::limits::{Counters, Verdict};
+use super::super::message::{Call, Refusal, Request, Success, answer_line, bad_call_line};
+use super::super::record::{RawRecord, Record};
+use super::super::store::{ApplyError, Store, StoreError};
+use super::{Access, ServiceConfig};
+use crate::api::ProvenKey;
+
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Caller {
+    pub(super) key: ProvenKey,
+    pub(super) source: Option<Ipv4Addr>,
+}
+
+/// Answers the requests of proven keys.
+#[derive(Debug)]
+pub(super) struct Answerer<S> {
+    pub(super) store: S,
+    pub(super) config: ServiceConfig,
+    counters: Mutex<Counters>,
+}
+
+impl<S: Store> Answerer<S> {
+    pub(super) fn new(store: S, config: ServiceConfig) -> Self {
+        Self {
+            store,
+            counters: Mutex::new(Counters::new(&config.limits)),
+            config,
+        }
+    }
+
+    /// Answers a line, or gives `None` for a notification.
+    pub(super) async fn answer(&self, caller: &Caller, line: &[u8]) -> Option<Vec<u8>> {
+        let read = Call::read(line);
+        let id = match &read {
+            Ok(None) => return None,
+            Ok(Some(call)) => Some(&call.id),
+            Err(bad) => bad.id.as_ref(),
+        };
+        let now = Instant::now();
+        if let Err(refusal) = too_many(self.counters().listens_to(now, &caller.key)) {
+            return Some(answer_line(id, &Err(refusal)));
+        }
+        match read {
+            Ok(None) => None,
+            Err(bad) => {
+                self.counters().refused(now, &caller.key);
+                Some(bad_call_line(&bad))
+            }
+            Ok(Some(call)) => {
+                let outcome = self.carry_out(caller, call.request).await;
+                if outcome.is_err() {
+                    self.counters().refused(now, &caller.key);
+                }
+                Some(answer_line(Some(&call.id), &outcome))
+            }
+        }
+    }
+
+    async fn carry_out(&self, caller: &Caller, request: Request) -> Result<Success, Refusal> {
+        let owned = |record: &RawRecord| owned_record(&caller.key, record);
+        match request {
+            Request::Ping => Ok(Success::Empty),
+            Request::Get => record_of(&self.load(caller.key.public_key()).await?),
+            Request::Lookup { key } => {
+                if self.config.lookup == Access::Closed {
+                    return Err(Refusal::Closed);
+                }
+                too_many(self.counters().lookup(Instant::now(), &caller.key))?;
+                record_of(&self.load(&key).await?)
+            }
+            Request::Register { record, after } => {
+                let record = owned(&record)?;
+                self.change(caller, Change::Register { record, after })
+                    .await
+            }
+            Request::Update { record, after } => {
+                let record = owned(&record)?;
+                self.change(caller, Change::Update { record, after }).await
+            }
+            Request::Delete { version } => self.change(caller, Change::Delete { version }).await,
+        }
+    }
+
+    async fn change(&self, caller: &Caller, change: Change) -> Result<Success, Refusal> {
+        // The store decides again when it writes; here it is only learned whether this would be a write, which alone is limited.
+        let entry = self.load(caller.key.public_key()).await?;
+        match entry.decide(&change) {
+            Decision::Refuse(refusal) => return Err(refusal),
+            Decision::Repeated => return Ok(success(&entry)),
+            Decision::Write(_) => self.admit(caller, &change)?,
+        }
+        let what = match &change {
+            Change::Register { .. } => "registered",
+            Change::Update { .. } => "updated",
+            Change::Delete { .. } => "deleted",
+        };
+        let entry = match self.store.apply(&caller.key, change).await {
+            Ok(entry) => entry,
+            Err(ApplyError::Refused(refusal)) => return Err(refusal),
+            Err(ApplyError::Store(error)) => return Err(storage(&error)),
+        };
+        info!(version = entry.version(), "{what}");
+        Ok(success(&entry))
+    }
+
+    fn admit(&self, caller: &Caller, change: &Change) -> Result<(), Refusal> {
+        let now = Instant::now();
+        let registers = matches!(change, Change::Register { .. });
+        if registers && self.config.registration == Access::Closed {
+            return Err(Refusal::Closed);
+        }
+        let mut counters = self.counters();
+        too_many(if registers {
+            counters.registration(now, &caller.key, caller.source)
+        } else {
+            counters.write(now, &caller.key)
+        })
+    }
+
+    async fn load(&self, key: &crate::PublicKey) -> Result<Entry, Refusal> {
+        self.store.load(key).await.map_err(|error| storage(&error))
+    }
+
+    fn counters(&self) -> MutexGuard<'_, Counters> {
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Checks a record that a caller presents as its own.
+fn owned_record(key: &ProvenKey, record: &RawRecord) -> Result<Record, Refusal> {
+    if record.key != *key.public_key() {
+        return Err(Refusal::BadSignature);
+    }
+    Ok(record.verify()?)
+}
+
+fn record_of(entry: &Entry) -> Result<Success, Refusal> {
+    let record = entry.record().ok_or(Refusal::NotRegistered)?;
+    Ok(Success::Record(record.clone()))
+}
+
+fn success(entry: &Entry) -> Success {
+    match entry.record() {
+        Some(record) => Success::Record(record.clone()),
+        None => Success::Deleted,
+    }
+}
+
+fn too_many(verdict: Verdict) -> Result<(), Refusal> {
+    verdict.map_err(|retry_after| Refusal::TooMany { retry_after })
+}
+
+fn storage(error: &StoreError) -> Refusal {
+    error!(%error, "the store failed");
+    Refusal::Storage
+}

@@ -1,0 +1,18 @@
+//! The server's side: greets, answers, keeps peers within their limits.
+//!
+//! A connection is read one request at a time: the next line is taken when the last one is answered and its answer has been handed over.
+//! So answers come in the order of the requests, a peer that does not read its answers is not read from either, and what a stranger can
+//! keep in memory is one line.
+
+mod answer;
+mod config;
+mod serve;
+#[cfg(test)]
+mod spoofing;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use config::{Access, ServiceConfig};
+pub use serve::{Ended, Service};

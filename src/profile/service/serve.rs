@@ -1,0 +1,277 @@
+//! Connections: one greeting, then a request at a time.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument as _, debug, info, info_span};
+
+use super::super::hello::greeting;
+use super::super::lines::{LineError, Lines};
+use super::super::message::{BadCall, CallError, bad_call_line};
+use super::super::peers::{Peers, Place};
+use super::super::store::Store;
+use super::ServiceConfig;
+use super::answer::{Answerer, Caller};
+use crate::api::{ClaimedKey, Path, ProvenKey};
+use crate::{Connection, Server};
+
+/// A profile service over a store. Clones share everything.
+///
+/// A connection passes two doors: [`greet`](Self::greet) takes a claimed key and only ever reads that key's own record;
+/// [`serve_proven`](Self::serve_proven) does everything else and takes a proven one.
+#[derive(Debug)]
+pub struct Service<S> {
+    shared: Arc<Shared<S>>,
+}
+
+#[derive(Debug)]
+struct Shared<S> {
+    answerer: Answerer<S>,
+    peers: Peers,
+    closing: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// How a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Ended {
+    /// The peer ended it.
+    #[error("the peer closed the connection")]
+    ByPeer,
+    /// The service is closing.
+    #[error("the service is closing")]
+    Closing,
+    /// All places for connections are taken.
+    #[error("there are too many connections")]
+    Full,
+    /// The peer asked for nothing for too long.
+    #[error("the peer asked for nothing for too long")]
+    Idle,
+    /// The connection failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The peer sent a line that is too long.
+    #[error("the peer sent a line that is too long")]
+    LongLine,
+    /// A newer connection of the same key took its place.
+    #[error("a newer connection of the same key took its place")]
+    Replaced,
+    /// The peer began a line and did not finish it in time.
+    #[error("the peer did not finish a line in time")]
+    Slow,
+    /// The peer did not read its answers in time.
+    #[error("the peer did not read its answers in time")]
+    Unread,
+}
+
+impl<S: Store> Service<S> {
+    /// Makes a service; it does nothing until it is given connections.
+    pub fn new(store: S, config: ServiceConfig) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                answerer: Answerer::new(store, config),
+                peers: Peers::default(),
+                closing: CancellationToken::new(),
+                tasks: TaskTracker::new(),
+            }),
+        }
+    }
+
+    /// Serves whoever connects to a listening server, until the server is closed or [`Self::close`] is called.
+    ///
+    /// # Cancel safety
+    ///
+    /// Connections that were accepted are served on when the future is dropped.
+    pub async fn run(&self, server: &Server) {
+        loop {
+            let connection = tokio::select! {
+                () = self.shared.closing.cancelled() => return,
+                connection = server.accept() => connection,
+            };
+            let Some(connection) = connection else { return };
+            let service = self.clone();
+            self.shared.tasks.spawn(async move {
+                let ended = service.serve(connection).await;
+                debug!(%ended, "connection ended");
+            });
+        }
+    }
+
+    /// Serves one connection to its end.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the connection; a write under way is finished.
+    pub async fn serve(&self, mut connection: Connection) -> Ended {
+        let claimed = connection.claimed_key();
+        if let Err(ended) = self.greet(&mut connection, claimed).await {
+            return ended;
+        }
+        let proven = tokio::select! {
+            proven = connection.proven() => proven,
+            () = self.shared.closing.cancelled() => return Ended::Closing,
+        };
+        match proven {
+            Err(error) => {
+                // Who only wanted to be greeted has sent nothing that could prove a key, and left in order.
+                let _ = timeout(FAREWELL, connection.shutdown()).await;
+                Ended::Io(error.into())
+            }
+            Ok(key) => {
+                let source = match connection.path() {
+                    Path::Relayed => None,
+                    _ => Some(*connection.remote_addr().ip()),
+                };
+                self.serve_proven(connection, key, source).await
+            }
+        }
+    }
+
+    /// Sends the greeting to whoever claims a key.
+    ///
+    /// # Errors
+    ///
+    /// [`Ended`] if the greeting could not be read or sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// Part of the greeting may have been sent when the future is dropped; the stream is then of no use.
+    pub async fn greet<T: AsyncWrite + Unpin>(
+        &self,
+        stream: &mut T,
+        claimed: ClaimedKey,
+    ) -> Result<(), Ended> {
+        let line = greeting(&self.shared.answerer.store, claimed)
+            .await
+            .map_err(io::Error::other)?;
+        self.write(stream, &line).await
+    }
+
+    /// Answers the requests of a peer that has proven its key, until one side ends the connection.
+    ///
+    /// `source` is the peer's address for the limit on registrations, if it is known.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the connection; a write under way is finished.
+    pub async fn serve_proven<T: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        mut stream: T,
+        key: ProvenKey,
+        source: Option<Ipv4Addr>,
+    ) -> Ended {
+        let limits = &self.shared.answerer.config.limits;
+        let place = self
+            .shared
+            .peers
+            .enter(key, limits.connections_per_key, limits.connections);
+        let Some(place) = place else {
+            return Ended::Full;
+        };
+        let caller = Caller { key, source };
+        let span = info_span!("peer", key = %key.public_key().short());
+        async {
+            info!("connected");
+            let ended = match self.answer_all(&mut stream, &caller, &place).await {
+                Ok(never) => match never {},
+                Err(ended) => ended,
+            };
+            info!(%ended, "disconnected");
+            // Lets what was written arrive; a peer that is gone does not hold the place for long.
+            let _ = timeout(FAREWELL, stream.shutdown()).await;
+            ended
+        }
+        .instrument(span)
+        .await
+    }
+
+    /// Stops accepting, lets each connection finish the request it is at, and waits until all have ended, at most a few seconds.
+    ///
+    /// # Cancel safety
+    ///
+    /// Closing goes on when the future is dropped.
+    pub async fn close(&self) {
+        self.shared.closing.cancel();
+        self.shared.tasks.close();
+        let _ = timeout(FAREWELL * 2, self.shared.tasks.wait()).await;
+    }
+
+    /// Returns the store.
+    pub fn store(&self) -> &S {
+        &self.shared.answerer.store
+    }
+
+    /// Returns how many connections of proven keys are open.
+    pub fn connections(&self) -> usize {
+        self.shared.peers.count()
+    }
+
+    async fn answer_all<T: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: &mut T,
+        caller: &Caller,
+        place: &Place,
+    ) -> Result<std::convert::Infallible, Ended> {
+        let limits = &self.shared.answerer.config.limits;
+        let mut lines = Lines::default();
+        let mut idle_at = Instant::now() + limits.idle;
+        loop {
+            // The next line is taken when this one is answered, so a peer never has more than one request in memory here.
+            let line = tokio::select! {
+                biased;
+                () = self.shared.closing.cancelled() => return Err(Ended::Closing),
+                () = place.replaced() => return Err(Ended::Replaced),
+                line = lines.next(stream, Some(idle_at), limits.line_patience) => line,
+            };
+            let line = match line {
+                Ok(line) => line,
+                Err(LineError::Ended) => return Err(Ended::ByPeer),
+                Err(LineError::Idle) => return Err(Ended::Idle),
+                Err(LineError::Slow) => return Err(Ended::Slow),
+                Err(LineError::Io(error)) => return Err(Ended::Io(error)),
+                Err(LineError::TooLong) => {
+                    let error = CallError::LongLine;
+                    let line = bad_call_line(&BadCall { id: None, error });
+                    self.write(stream, &line).await?;
+                    return Err(Ended::LongLine);
+                }
+            };
+            if let Some(answer) = self.shared.answerer.answer(caller, &line).await {
+                tokio::select! {
+                    biased;
+                    () = place.replaced() => return Err(Ended::Replaced),
+                    written = self.write(stream, &answer) => written?,
+                }
+                idle_at = Instant::now() + limits.idle;
+            }
+        }
+    }
+
+    async fn write<T: AsyncWrite + Unpin>(&self, stream: &mut T, line: &[u8]) -> Result<(), Ended> {
+        let patience = self.shared.answerer.config.limits.write_patience;
+        timeout(patience, async {
+            stream.write_all(line).await?;
+            stream.flush().await
+        })
+        .await
+        .map_err(|_| Ended::Unread)?
+        .map_err(Ended::Io)
+    }
+}
+
+impl<S> Clone for Service<S> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+/// How long the end of a connection may take to reach the peer.
+const FAREWELL: Duration = Duration::from_secs(2);

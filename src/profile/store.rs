@@ -1,0 +1,131 @@
+//! Where records are kept.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::entry::{Change, Decision, Entry};
+use super::message::Refusal;
+use crate::PublicKey;
+use crate::api::ProvenKey;
+
+/// Keeps one [`Entry`] per key.
+///
+/// Writing takes a [`ProvenKey`]: a store cannot be changed in the name of a key that was only claimed.
+pub trait Store: Send + Sync + 'static {
+    /// Returns the entry of a key, as it would be found again after a power failure.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the entry cannot be read.
+    fn load(&self, key: &PublicKey) -> impl Future<Output = Result<Entry, StoreError>> + Send;
+
+    /// Applies a change to the entry of its owner, in one step, and returns the new entry once it is durable.
+    ///
+    /// A change that was made before is answered as when it was made.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplyError::Refused`] if the change does not fit the entry; [`ApplyError::Store`] if it could not be made durable, in which
+    /// case it may or may not be found later.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped call may or may not make the change.
+    fn apply(
+        &self,
+        owner: &ProvenKey,
+        change: Change,
+    ) -> impl Future<Output = Result<Entry, ApplyError>> + Send;
+}
+
+impl<S: Store> Store for Arc<S> {
+    fn load(&self, key: &PublicKey) -> impl Future<Output = Result<Entry, StoreError>> + Send {
+        S::load(self, key)
+    }
+
+    fn apply(
+        &self,
+        owner: &ProvenKey,
+        change: Change,
+    ) -> impl Future<Output = Result<Entry, ApplyError>> + Send {
+        S::apply(self, owner, change)
+    }
+}
+
+/// Why a change was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The change does not fit the entry.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a store cannot be opened or used.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The folder holds `blobs/`, whose content no acknowledgement has made durable.
+    #[error("{} is not empty: values were stored there that may not be on disk", .0.display())]
+    Blobs(PathBuf),
+    /// A stored entry cannot be read back.
+    #[error("the stored profile of {key} is damaged")]
+    Damaged {
+        /// The first digits of the key.
+        key: String,
+    },
+    /// A write failed earlier, so what is on disk is not known until the store is opened again.
+    #[error("an earlier write failed, restart to read what is on disk")]
+    Failed,
+    /// The file system failed.
+    #[error("{what}: {cause}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// The system's answer.
+        cause: Arc<std::io::Error>,
+    },
+    /// The engine failed.
+    #[error("the storage engine failed: {0}")]
+    Engine(String),
+    /// Another process uses the folder.
+    #[error("{} is locked: another server is using it", .0.display())]
+    Locked(PathBuf),
+    /// The folder was written by another version of this program.
+    #[error("the stored profiles have format {found}, this program reads format {expected}")]
+    Schema {
+        /// The format found.
+        found: String,
+        /// The format expected.
+        expected: u32,
+    },
+}
+
+/// A store that forgets everything when it is dropped; for tests and demonstrations.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    entries: Mutex<BTreeMap<PublicKey, Entry>>,
+}
+
+impl Store for MemoryStore {
+    async fn load(&self, key: &PublicKey) -> Result<Entry, StoreError> {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(entries.get(key).cloned().unwrap_or_default())
+    }
+
+    async fn apply(&self, owner: &ProvenKey, change: Change) -> Result<Entry, ApplyError> {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = entries.entry(*owner.public_key()).or_default();
+        match entry.decide(&change) {
+            Decision::Repeated => Ok(entry.clone()),
+            Decision::Write(next) => {
+                *entry = next;
+                Ok(entry.clone())
+            }
+            Decision::Refuse(refusal) => Err(refusal.into()),
+        }
+    }
+}

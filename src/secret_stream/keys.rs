@@ -1,0 +1,162 @@
+//! What a handshake leaves behind: the keys of both directions and the ids of both streams.
+
+use std::fmt;
+use std::sync::LazyLock;
+
+use zeroize::Zeroize;
+
+use super::cipher::MAC_LEN;
+use crate::wire::hash;
+
+/// Length of the first frame of each direction.
+pub const HEADER_FRAME_LEN: usize = STREAM_PREFIX_LEN + HEADER_LEN;
+
+/// Length of what the first frame begins with and its receiver knows in advance.
+pub const STREAM_PREFIX_LEN: usize = LENGTH_LEN + 32;
+
+/// By how much a frame is longer than its message: length, tag and MAC.
+pub const MESSAGE_OVERHEAD: usize = LENGTH_LEN + CONTENT_OVERHEAD;
+
+/// Length of the longest message: what the three bytes of a frame's length leave room for.
+pub const MAX_MESSAGE: usize = (1 << 24) - 1 - CONTENT_OVERHEAD;
+
+/// Length of a frame's length.
+pub(super) const LENGTH_LEN: usize = 3;
+
+/// Length of a cipher's random header.
+pub(super) const HEADER_LEN: usize = 24;
+
+/// The part of [`MESSAGE_OVERHEAD`] that a frame's length counts: tag and MAC.
+pub(super) const CONTENT_OVERHEAD: usize = 1 + MAC_LEN;
+
+static NS_INITIATOR: LazyLock<[u8; 32]> = LazyLock::new(|| namespace(0));
+static NS_RESPONDER: LazyLock<[u8; 32]> = LazyLock::new(|| namespace(1));
+static NS_SEND: LazyLock<[u8; 32]> = LazyLock::new(|| namespace(2));
+
+/// The secrets of one connection, wiped from memory on drop and never printed.
+#[derive(Clone)]
+pub struct Keys {
+    tx: [u8; 32],
+    rx: [u8; 32],
+    handshake_hash: [u8; 64],
+    is_initiator: bool,
+}
+
+impl Keys {
+    /// Takes what a handshake came to: the keys for what we send and for what we receive, the handshake hash, and whether we
+    /// are the side that dialled.
+    pub const fn new(
+        tx: [u8; 32],
+        rx: [u8; 32],
+        handshake_hash: [u8; 64],
+        is_initiator: bool,
+    ) -> Self {
+        Self {
+            tx,
+            rx,
+            handshake_hash,
+            is_initiator,
+        }
+    }
+
+    /// Returns the id that our own stream begins with.
+    pub fn stream_id(&self) -> [u8; 32] {
+        self.derive(&[role(self.is_initiator)])
+    }
+
+    /// Returns the id that the peer's stream must begin with.
+    pub fn remote_stream_id(&self) -> [u8; 32] {
+        self.derive(&[role(!self.is_initiator)])
+    }
+
+    /// Returns the first bytes that the peer must send: the length of the header frame and its stream id.
+    ///
+    /// Nobody who lacks the handshake hash knows them, so they tell the peer's packets from a stranger's.
+    pub fn remote_prefix(&self) -> [u8; STREAM_PREFIX_LEN] {
+        prefix(&self.remote_stream_id())
+    }
+
+    /// Returns the hash over the whole handshake: equal on both sides, different in each session.
+    pub const fn handshake_hash(&self) -> &[u8; 64] {
+        &self.handshake_hash
+    }
+
+    /// Returns whether we are the side that dialled.
+    pub const fn is_initiator(&self) -> bool {
+        self.is_initiator
+    }
+
+    /// Returns the key for what we send and the key for what we receive.
+    #[cfg(test)]
+    pub(crate) const fn directions(&self) -> ([u8; 32], [u8; 32]) {
+        (self.tx, self.rx)
+    }
+
+    pub(super) const fn tx(&self) -> &[u8; 32] {
+        &self.tx
+    }
+
+    pub(super) const fn rx(&self) -> &[u8; 32] {
+        &self.rx
+    }
+
+    pub(super) fn prefix(&self) -> [u8; STREAM_PREFIX_LEN] {
+        prefix(&self.stream_id())
+    }
+
+    /// Returns the key of the datagrams that we send.
+    pub(super) fn datagram_tx(&self) -> [u8; 32] {
+        self.derive(&[role(self.is_initiator), &*NS_SEND])
+    }
+
+    /// Returns the key of the datagrams that we receive.
+    pub(super) fn datagram_rx(&self) -> [u8; 32] {
+        self.derive(&[role(!self.is_initiator), &*NS_SEND])
+    }
+
+    fn derive(&self, parts: &[&[u8]]) -> [u8; 32] {
+        hash::keyed_hash(&self.handshake_hash, parts)
+    }
+}
+
+impl Drop for Keys {
+    fn drop(&mut self) {
+        self.tx.zeroize();
+        self.rx.zeroize();
+        // Ids and datagram keys follow from it.
+        self.handshake_hash.zeroize();
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys")
+            .field("is_initiator", &self.is_initiator)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Returns a frame's length field.
+pub(super) fn length_field(content: usize) -> [u8; LENGTH_LEN] {
+    let [low, middle, high, ..] = content.to_le_bytes();
+    [low, middle, high]
+}
+
+fn role(is_initiator: bool) -> &'static [u8] {
+    if is_initiator {
+        &*NS_INITIATOR
+    } else {
+        &*NS_RESPONDER
+    }
+}
+
+fn prefix(id: &[u8; 32]) -> [u8; STREAM_PREFIX_LEN] {
+    let mut prefix = [0; STREAM_PREFIX_LEN];
+    prefix[..LENGTH_LEN].copy_from_slice(&length_field(id.len() + HEADER_LEN));
+    prefix[LENGTH_LEN..].copy_from_slice(id);
+    prefix
+}
+
+fn namespace(index: u8) -> [u8; 32] {
+    hash::namespace("hyperswarm/secret-stream", index)
+}

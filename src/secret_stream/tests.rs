@@ -1,0 +1,298 @@
+//! Hostile and unusual input, and properties over any input.
+
+use bytes::{Bytes, BytesMut};
+use crypto_secretstream::{Header, Key, PullStream, PushStream, Tag};
+use proptest::prelude::*;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use super::cipher::Cipher;
+use super::*;
+
+#[test]
+fn refuses_a_header_by_its_first_byte() {
+    let mut pull = Pull::new(&keys().0, MAX_MESSAGE);
+    assert_eq!(pull.pull(&mut input(&[0x39])), Err(PullError::HeaderLength));
+}
+
+#[test]
+fn refuses_a_stream_id_by_its_first_wrong_byte() {
+    let (keys, _) = keys();
+    let mut wire = keys.remote_prefix()[..20].to_vec();
+    wire[19] ^= 1;
+    let mut pull = Pull::new(&keys, MAX_MESSAGE);
+    assert_eq!(pull.pull(&mut input(&wire[..19])), Ok(None));
+    assert_eq!(pull.pull(&mut input(&wire)), Err(PullError::StreamId));
+}
+
+#[test]
+fn refuses_a_length_above_the_limit_before_the_bytes_arrive() {
+    let (mut push, mut pull, mut wire) = stream(100);
+    push.seal(&[1; 100], &mut wire).unwrap();
+    push.seal(&[1; 101], &mut wire).unwrap();
+    let mut input = input(&wire[..HEADER_FRAME_LEN + 120 + 3]);
+    assert_eq!(pull.pull(&mut input).unwrap().unwrap(), [1; 100][..]);
+    assert_eq!(
+        pull.pull(&mut input),
+        Err(PullError::TooLong {
+            length: 101,
+            limit: 100
+        })
+    );
+}
+
+#[test]
+fn an_announced_length_takes_no_memory() {
+    let (_, mut pull, mut wire) = stream(MAX_MESSAGE);
+    wire.extend([0xff; 3]);
+    wire.extend([0; 100]);
+    let mut input = input(&wire);
+    let before = input.capacity();
+    assert_eq!(pull.pull(&mut input), Ok(None));
+    assert!(input.capacity() <= before);
+    assert_eq!(pull.missing(&input), 0xff_ffff - 100);
+}
+
+#[test]
+fn a_failed_stream_stays_failed() {
+    let (mut push, mut pull, mut wire) = stream(MAX_MESSAGE);
+    let mut frame = Vec::new();
+    push.seal(b"message", &mut frame).unwrap();
+    wire.extend_from_slice(&frame);
+    *wire.last_mut().unwrap() ^= 1;
+    assert_eq!(pull.pull(&mut input(&wire)), Err(PullError::Forged));
+    assert_eq!(pull.pull(&mut input(&frame)), Err(PullError::Forged));
+    assert_eq!(pull.missing(&[]), 0);
+}
+
+#[test]
+fn a_keep_alive_is_an_empty_message_of_twenty_bytes() {
+    let (mut push, mut pull, mut wire) = stream(0);
+    push.seal(b"", &mut wire).unwrap();
+    assert_eq!(wire.len(), HEADER_FRAME_LEN + 20);
+    assert_eq!(wire[HEADER_FRAME_LEN..][..3], [0x11, 0, 0]);
+    assert_eq!(pull.pull(&mut input(&wire)), Ok(Some(BytesMut::new())));
+}
+
+#[test]
+fn missing_leads_from_frame_to_frame() {
+    let (mut push, mut pull, mut wire) = stream(MAX_MESSAGE);
+    push.seal(b"hello", &mut wire).unwrap();
+    let mut input = BytesMut::new();
+    let mut reads = Vec::new();
+    let mut messages = 0;
+    while !wire.is_empty() {
+        let missing = pull.missing(&input);
+        reads.push(missing);
+        input.extend(wire.drain(..missing));
+        messages += usize::from(pull.pull(&mut input).unwrap().is_some());
+    }
+    assert_eq!(reads, [59, 3, 22]);
+    assert_eq!(messages, 1);
+}
+
+#[test]
+fn a_dropped_message_gives_its_memory_back_to_the_input() {
+    let (mut push, mut pull, wire) = stream(MAX_MESSAGE);
+    let mut input = BytesMut::with_capacity(4096);
+    input.extend_from_slice(&wire);
+    for _ in 0..1000 {
+        let mut frame = Vec::new();
+        push.seal(&[3; 1000], &mut frame).unwrap();
+        input.reserve(frame.len());
+        assert!(input.capacity() <= 8192);
+        input.extend_from_slice(&frame);
+        assert_eq!(pull.pull(&mut input).unwrap().unwrap().len(), 1000);
+    }
+}
+
+#[test]
+fn unknown_tags_pass_and_change_keys_by_their_bit() {
+    for tag in [4, 6, 0x80, 0xff] {
+        let (mut push, mut pull, mut wire) = stream(MAX_MESSAGE);
+        push.seal_with_tag(tag, b"odd", &mut wire).unwrap();
+        push.seal(b"then", &mut wire).unwrap();
+        let mut input = input(&wire);
+        assert_eq!(pull.pull(&mut input).unwrap().unwrap(), &b"odd"[..]);
+        assert_eq!(pull.pull(&mut input).unwrap().unwrap(), &b"then"[..]);
+    }
+}
+
+#[test]
+fn datagrams_open_in_any_order_and_ignore_what_is_not_theirs() {
+    let (initiator, responder) = keys();
+    let mut rng = StdRng::from_seed([5; 32]);
+    let mut sender = Datagrams::new(&initiator, &mut rng);
+    let receiver = Datagrams::new(&responder, &mut rng);
+    let mut first = Vec::new();
+    let mut second = Vec::new();
+    sender.seal(b"first", &mut first).unwrap();
+    sender.seal(b"", &mut second).unwrap();
+    assert_eq!(second.len(), DATAGRAM_OVERHEAD);
+    assert_eq!(receiver.open(&second), Some(vec![]));
+    assert_eq!(receiver.open(&first), Some(b"first".to_vec()));
+    assert_eq!(sender.open(&first), None);
+    for length in 0..first.len() {
+        assert_eq!(receiver.open(&first[..length]), None);
+        let mut damaged = first.clone();
+        damaged[length] ^= 1;
+        assert_eq!(receiver.open(&damaged), None);
+    }
+}
+
+#[test]
+fn datagrams_end_before_a_counter_repeats() {
+    let mut sender = Datagrams::with_counter(&keys().0, 7);
+    sender.skip_to(5);
+    let mut out = Vec::new();
+    assert_eq!(sender.seal(b"the last", &mut out), Ok(()));
+    assert_eq!(out[..8], [6, 0, 0, 0, 0, 0, 0, 0]);
+    let length = out.len();
+    assert_eq!(sender.seal(b"none", &mut out), Err(DatagramsExhausted));
+    assert_eq!(sender.seal(b"none", &mut out), Err(DatagramsExhausted));
+    assert_eq!(out.len(), length);
+}
+
+#[test]
+fn debug_shows_no_secret() {
+    let keys = Keys::new([0x51; 32], [0x52; 32], [0x53; 64], true);
+    let shown = format!(
+        "{keys:?} {:?} {:?} {:?}",
+        Push::with_header(&keys, [0; 24]),
+        Pull::new(&keys, 1),
+        Datagrams::with_counter(&keys, 0)
+    );
+    for secret in ["5151", "5252", "5353", "81, 81", "82, 82", "83, 83"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+}
+
+#[test]
+fn the_verbs_are_free_to_move_between_threads() {
+    fn movable<T: Send + Sync + 'static>() {}
+    movable::<Keys>();
+    movable::<Push>();
+    movable::<Pull>();
+    movable::<Datagrams>();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn any_fragmentation_equals_the_whole(
+        messages in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..700), 0..6),
+        cuts in prop::collection::vec(1_usize..400, 1..40),
+    ) {
+        let (mut push, mut pull, mut wire) = stream(MAX_MESSAGE);
+        for message in &messages {
+            push.seal(message, &mut wire).unwrap();
+        }
+        let mut input = BytesMut::new();
+        let mut delivered = Vec::new();
+        let mut rest = Bytes::from(wire);
+        for cut in cuts.iter().cycle() {
+            if rest.is_empty() {
+                break;
+            }
+            input.extend_from_slice(&rest.split_to((*cut).min(rest.len())));
+            while let Some(message) = pull.pull(&mut input).unwrap() {
+                delivered.push(message.to_vec());
+            }
+        }
+        prop_assert_eq!(delivered, messages);
+        prop_assert!(input.is_empty());
+    }
+
+    #[test]
+    fn a_changed_byte_never_changes_a_message(
+        message in prop::collection::vec(any::<u8>(), 0..600),
+        at in any::<prop::sample::Index>(),
+        change in 1_u8..,
+    ) {
+        let (mut push, mut pull, mut wire) = stream(MAX_MESSAGE);
+        push.seal(&message, &mut wire).unwrap();
+        let at = at.index(wire.len());
+        wire[at] ^= change;
+        let result = pull.pull(&mut input(&wire));
+        // A longer length waits for bytes that never come; all else is an error.
+        prop_assert!(!matches!(result, Ok(Some(_))));
+    }
+
+    #[test]
+    fn garbage_behind_the_header_never_passes(garbage in prop::collection::vec(any::<u8>(), 0..300)) {
+        let (_, mut pull, mut wire) = stream(MAX_MESSAGE);
+        wire.extend(&garbage);
+        let mut input = input(&wire);
+        prop_assert!(!matches!(pull.pull(&mut input), Ok(Some(_))));
+        let mut pull = Pull::new(&keys().0, MAX_MESSAGE);
+        let mut garbage = BytesMut::from(&garbage[..]);
+        prop_assert!(!matches!(pull.pull(&mut garbage), Ok(Some(_))));
+    }
+
+    #[test]
+    fn the_cipher_equals_the_crate_of_its_name(
+        key in any::<[u8; 32]>(),
+        header in any::<[u8; 24]>(),
+        messages in prop::collection::vec((0_u8..3, prop::collection::vec(any::<u8>(), 0..1200)), 1..4),
+    ) {
+        let mut ours = Cipher::new(&key, &header);
+        let their_key = Key::try_from(&key[..]).unwrap();
+        let (their_header, mut theirs) = PushStream::init(Fixed(header), &their_key);
+        prop_assert_eq!(their_header.as_ref(), &header[..]);
+        let mut their_pull = PullStream::init(Header::try_from(&header[..]).unwrap(), &their_key);
+        for (tag, message) in messages {
+            let mut sealed = Vec::new();
+            ours.seal(tag, &message, &mut sealed);
+            let mut expected = message.clone();
+            theirs.push(&mut expected, &[], Tag::try_from(tag).unwrap()).unwrap();
+            prop_assert_eq!(&sealed, &expected);
+            their_pull.pull(&mut sealed, &[]).unwrap();
+            prop_assert_eq!(sealed, message);
+        }
+    }
+}
+
+/// A generator that yields one value over and over.
+struct Fixed([u8; 24]);
+
+impl rand::RngCore for Fixed {
+    fn next_u32(&mut self) -> u32 {
+        unimplemented!("headers are filled as bytes")
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        unimplemented!("headers are filled as bytes")
+    }
+
+    fn fill_bytes(&mut self, dest: &mut [u8]) {
+        dest.copy_from_slice(&self.0);
+    }
+
+    fn try_fill_bytes(&mut self, dest: &mut [u8]) -> Result<(), rand::Error> {
+        self.fill_bytes(dest);
+        Ok(())
+    }
+}
+
+impl rand::CryptoRng for Fixed {}
+
+/// The sending end of a responder, the receiving end of its initiator, and the header on its way.
+fn stream(limit: usize) -> (Push, Pull, Vec<u8>) {
+    let (initiator, responder) = keys();
+    let push = Push::with_header(&responder, [9; 24]);
+    let wire = push.header().to_vec();
+    (push, Pull::new(&initiator, limit), wire)
+}
+
+fn keys() -> (Keys, Keys) {
+    let hash = [7; 64];
+    (
+        Keys::new([1; 32], [2; 32], hash, true),
+        Keys::new([2; 32], [1; 32], hash, false),
+    )
+}
+
+fn input(bytes: &[u8]) -> BytesMut {
+    BytesMut::from(bytes)
+}

@@ -1,0 +1,4 @@
+//! Virtual time, links and worlds of nodes, for tests.
+
+pub(crate) mod link;
+pub(crate) mod network;

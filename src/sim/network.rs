@@ -1,0 +1,314 @@
+//! A network of hosts in virtual time: links with delay and loss, and nothing that reads a clock.
+//!
+//! Everything follows from the seed, so a failing run can be repeated.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::SocketAddrV4;
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use crate::wire::transmit::{SocketId, Transmit};
+
+/// A sans-IO machine behind some sockets.
+pub(crate) trait Host {
+    /// Takes a datagram.
+    fn handle_datagram(
+        &mut self,
+        now: Instant,
+        socket: SocketId,
+        from: SocketAddrV4,
+        datagram: &[u8],
+    );
+    /// Does what is due.
+    fn handle_timeout(&mut self, now: Instant);
+    /// Returns the next datagram to send.
+    fn poll_transmit(&mut self, now: Instant) -> Option<Transmit>;
+    /// Returns when the host wants to be woken.
+    fn poll_timeout(&self) -> Option<Instant>;
+}
+
+/// How datagrams travel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Link {
+    /// The least time that a datagram takes.
+    pub(crate) delay: Duration,
+    /// By how much it may be later, which also puts datagrams out of order.
+    pub(crate) jitter: Duration,
+    /// How likely it is lost, from 0 to 1.
+    pub(crate) loss: f64,
+    /// How likely it arrives twice, from 0 to 1.
+    pub(crate) duplication: f64,
+}
+
+impl Default for Link {
+    /// Loopback: fast and without loss.
+    fn default() -> Self {
+        Self {
+            delay: Duration::from_micros(50),
+            jitter: Duration::ZERO,
+            loss: 0.0,
+            duplication: 0.0,
+        }
+    }
+}
+
+/// A host of a [`Network`], by the order in which hosts were added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct HostId(pub(crate) usize);
+
+/// Hosts and the datagrams between them.
+pub(crate) struct Network<H> {
+    /// How datagrams travel from now on.
+    pub(crate) link: Link,
+    /// Every datagram that is sent, lost ones included, from when this is set.
+    pub(crate) capture: Option<Vec<Datagram>>,
+    started: Instant,
+    now: Instant,
+    rng: StdRng,
+    hosts: Vec<Slot<H>>,
+    addresses: HashMap<SocketAddrV4, (HostId, SocketId)>,
+    travelling: BTreeMap<(Instant, u64), Datagram>,
+    wakes: BTreeSet<(Instant, HostId)>,
+    sent: u64,
+    /// Keeps datagrams that arrive at the same time in the order in which they left.
+    order: u64,
+}
+
+struct Slot<H> {
+    host: H,
+    sockets: BTreeMap<SocketId, SocketAddrV4>,
+    wake: Option<Instant>,
+    /// How often in a row the host wanted to be woken at the very time it was.
+    stuck: u32,
+    /// A host that is down neither sends nor receives.
+    up: bool,
+}
+
+/// A datagram on its way.
+#[derive(Clone, Debug)]
+pub(crate) struct Datagram {
+    pub(crate) from: SocketAddrV4,
+    pub(crate) to: SocketAddrV4,
+    pub(crate) payload: Vec<u8>,
+}
+
+impl<H: Host> Network<H> {
+    pub(crate) fn new(seed: u64, link: Link) -> Self {
+        let now = Instant::now();
+        Self {
+            link,
+            capture: None,
+            started: now,
+            now,
+            rng: StdRng::seed_from_u64(seed),
+            hosts: Vec::new(),
+            addresses: HashMap::new(),
+            travelling: BTreeMap::new(),
+            wakes: BTreeSet::new(),
+            sent: 0,
+            order: 0,
+        }
+    }
+
+    pub(crate) const fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Returns how much time has passed in this world.
+    pub(crate) fn passed(&self) -> Duration {
+        self.now - self.started
+    }
+
+    /// Returns how many datagrams were sent so far, lost ones included.
+    pub(crate) const fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Draws a seed for a host.
+    pub(crate) fn seed(&mut self) -> [u8; 32] {
+        self.rng.r#gen()
+    }
+
+    /// Adds a host behind these sockets.
+    pub(crate) fn add(&mut self, host: H, sockets: &[(SocketId, SocketAddrV4)]) -> HostId {
+        let id = HostId(self.hosts.len());
+        self.hosts.push(Slot {
+            host,
+            sockets: BTreeMap::new(),
+            wake: None,
+            stuck: 0,
+            up: true,
+        });
+        for (socket, address) in sockets {
+            self.bind(id, *socket, *address);
+        }
+        self.drain(id);
+        id
+    }
+
+    /// Opens a socket of a host.
+    pub(crate) fn bind(&mut self, id: HostId, socket: SocketId, address: SocketAddrV4) {
+        let taken = self.addresses.insert(address, (id, socket));
+        assert!(taken.is_none(), "{address} is in use");
+        self.hosts[id.0].sockets.insert(socket, address);
+    }
+
+    /// Closes a socket of a host.
+    pub(crate) fn close(&mut self, id: HostId, socket: SocketId) {
+        if let Some(address) = self.hosts[id.0].sockets.remove(&socket) {
+            self.addresses.remove(&address);
+        }
+    }
+
+    /// Cuts a host off, or connects it again.
+    pub(crate) fn set_up(&mut self, id: HostId, up: bool) {
+        self.hosts[id.0].up = up;
+    }
+
+    /// Looks at a host. To change it, use [`Network::with`].
+    pub(crate) fn host(&self, id: HostId) -> &H {
+        &self.hosts[id.0].host
+    }
+
+    /// Changes a host and sends what it then wants to send.
+    pub(crate) fn with<T>(&mut self, id: HostId, change: impl FnOnce(&mut H, Instant) -> T) -> T {
+        let result = change(&mut self.hosts[id.0].host, self.now);
+        self.drain(id);
+        result
+    }
+
+    /// Puts a datagram on the way as if `from` had sent it, whoever that is.
+    pub(crate) fn inject(&mut self, from: SocketAddrV4, to: SocketAddrV4, payload: Vec<u8>) {
+        self.send(Datagram { from, to, payload });
+    }
+
+    /// Lets the next thing happen, unless that is after `until`; returns whether something did.
+    pub(crate) fn step(&mut self, until: Instant) -> bool {
+        let arrival = self.travelling.first_key_value().map(|first| first.0.0);
+        let wake = self.wakes.first().map(|first| first.0);
+        let Some(next) = arrival
+            .into_iter()
+            .chain(wake)
+            .min()
+            .filter(|next| *next <= until)
+        else {
+            self.now = self.now.max(until);
+            return false;
+        };
+        self.now = self.now.max(next);
+        if arrival.is_some_and(|arrival| arrival <= next)
+            && let Some((_, datagram)) = self.travelling.pop_first()
+        {
+            self.deliver(datagram);
+        } else if let Some((_, id)) = self.wakes.first().copied() {
+            let now = self.now;
+            let slot = &mut self.hosts[id.0];
+            slot.host.handle_timeout(now);
+            self.drain(id);
+            let slot = &mut self.hosts[id.0];
+            let again = slot.wake.is_some_and(|wake| wake <= now);
+            slot.stuck = if again { slot.stuck + 1 } else { 0 };
+            assert!(
+                slot.stuck < MAX_STUCK,
+                "host {} wakes again and again without effect",
+                id.0
+            );
+        }
+        true
+    }
+
+    /// Lets time pass.
+    pub(crate) fn run_for(&mut self, duration: Duration) {
+        let until = self.now + duration;
+        while self.step(until) {}
+    }
+
+    /// Lets time pass until `done`, and returns how long that took.
+    ///
+    /// # Panics
+    ///
+    /// Panics if that is not within `limit`.
+    pub(crate) fn run_until(
+        &mut self,
+        limit: Duration,
+        mut done: impl FnMut(&mut Self) -> bool,
+    ) -> Duration {
+        let start = self.now;
+        let until = start + limit;
+        while !done(self) {
+            assert!(self.step(until), "not done within {limit:?}");
+        }
+        self.now - start
+    }
+
+    fn deliver(&mut self, datagram: Datagram) {
+        let Some((id, socket)) = self.addresses.get(&datagram.to).copied() else {
+            return;
+        };
+        let slot = &mut self.hosts[id.0];
+        if slot.up {
+            slot.host
+                .handle_datagram(self.now, socket, datagram.from, &datagram.payload);
+            self.drain(id);
+        }
+    }
+
+    /// Sends what a host wants to send, and notes when it wants to be woken.
+    fn drain(&mut self, id: HostId) {
+        while let Some(transmit) = self.hosts[id.0].host.poll_transmit(self.now) {
+            let slot = &self.hosts[id.0];
+            if let (true, Some(from)) = (slot.up, slot.sockets.get(&transmit.socket)) {
+                let datagram = Datagram {
+                    from: *from,
+                    to: transmit.destination,
+                    payload: transmit.payload,
+                };
+                self.send(datagram);
+            }
+        }
+        let slot = &mut self.hosts[id.0];
+        let wake = slot.host.poll_timeout();
+        if wake != slot.wake {
+            if let Some(old) = std::mem::replace(&mut slot.wake, wake) {
+                self.wakes.remove(&(old, id));
+            }
+            self.wakes.extend(wake.map(|wake| (wake, id)));
+        }
+    }
+
+    fn send(&mut self, datagram: Datagram) {
+        self.sent += 1;
+        if let Some(capture) = &mut self.capture {
+            capture.push(datagram.clone());
+        }
+        let chance =
+            |rng: &mut StdRng, probability: f64| probability > 0.0 && rng.gen_bool(probability);
+        if chance(&mut self.rng, self.link.loss) {
+            return;
+        }
+        if chance(&mut self.rng, self.link.duplication) {
+            let again = Datagram {
+                payload: datagram.payload.clone(),
+                ..datagram
+            };
+            self.travel(again);
+        }
+        self.travel(datagram);
+    }
+
+    fn travel(&mut self, datagram: Datagram) {
+        let late = if self.link.jitter.is_zero() {
+            Duration::ZERO
+        } else {
+            self.rng.gen_range(Duration::ZERO..self.link.jitter)
+        };
+        self.order += 1;
+        let key = (self.now + self.link.delay + late, self.order);
+        self.travelling.insert(key, datagram);
+    }
+}
+
+/// Wakes in a row after which a host is taken to be stuck.
+const MAX_STUCK: u32 = 100;

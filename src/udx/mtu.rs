@@ -1,0 +1,148 @@
+//! How much a packet may carry.
+//!
+//! A probe is a full packet of new data, padded in front of its payload. The padding is at most 255 bytes, so the search takes
+//! steps of that size upwards and halves the rest after a failure. A lost probe is sent again without its padding and says
+//! nothing about congestion.
+
+/// The search for the largest payload that the path carries.
+#[derive(Debug)]
+pub(super) struct Mtu {
+    current: usize,
+    ceiling: usize,
+    failed: Option<usize>,
+    failures: u32,
+    outstanding: bool,
+    started: bool,
+}
+
+impl Mtu {
+    pub(super) const fn new(ceiling: usize) -> Self {
+        Self {
+            current: BASE_PAYLOAD,
+            ceiling,
+            failed: None,
+            failures: 0,
+            outstanding: false,
+            started: false,
+        }
+    }
+
+    /// Returns the most bytes of payload in a new packet.
+    pub(super) const fn payload(&self) -> usize {
+        self.current
+    }
+
+    /// Allows probes: the peer has acknowledged something.
+    pub(super) const fn start(&mut self) {
+        self.started = true;
+    }
+
+    /// Returns the number of bytes after the header that the next probe is to have, if one is wanted.
+    pub(super) fn wanted(&self) -> Option<usize> {
+        if !self.started || self.outstanding {
+            return None;
+        }
+        let size = self
+            .failed
+            .map_or(self.ceiling, |failed| self.current.midpoint(failed));
+        let size = size.min(self.current + usize::from(u8::MAX));
+        let step = if self.failed.is_some() { MIN_STEP } else { 1 };
+        (size >= self.current + step).then_some(size)
+    }
+
+    pub(super) const fn sent(&mut self) {
+        self.outstanding = true;
+    }
+
+    /// Takes the news that nothing will be learned from the probe.
+    pub(super) const fn abandon(&mut self) {
+        self.outstanding = false;
+    }
+
+    /// Takes the news that a probe with `size` bytes after the header has arrived.
+    pub(super) fn acknowledged(&mut self, size: usize) {
+        self.outstanding = false;
+        self.failures = 0;
+        if self.failed.is_none_or(|failed| size < failed) {
+            self.current = self.current.max(size.min(self.ceiling));
+        }
+    }
+
+    /// Takes the news that a probe with `size` bytes after the header was lost.
+    pub(super) const fn lost(&mut self, size: usize) {
+        self.outstanding = false;
+        self.failures += 1;
+        if self.failures >= MAX_FAILURES {
+            self.failures = 0;
+            self.failed = Some(size);
+        }
+    }
+
+    /// Falls back to the size that every path carries, after time-outs that a shrunken path would explain.
+    pub(super) const fn black_hole(&mut self) {
+        if self.current > BASE_PAYLOAD {
+            self.failed = Some(BASE_PAYLOAD);
+            self.current = BASE_PAYLOAD;
+        }
+    }
+}
+
+/// What fits 1200 bytes of IPv4, with which the reference begins too.
+pub(super) const BASE_PAYLOAD: usize = 1152;
+/// Losses of probes of one size after which the path does not carry it: three, as the reference.
+const MAX_FAILURES: u32 = 3;
+/// The search ends when the sizes known good and bad are this close.
+const MIN_STEP: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_what_the_path_carries_to_within_a_step() {
+        for carries in [1152, 1200, 1300, 1400, 1452, 1800, 2028] {
+            let mut mtu = Mtu::new(2028);
+            mtu.start();
+            let mut probes = 0;
+            while let Some(size) = mtu.wanted() {
+                assert!(size <= mtu.payload() + 255, "padding is one byte long");
+                mtu.sent();
+                assert_eq!(mtu.wanted(), None, "one probe at a time");
+                if size <= carries {
+                    mtu.acknowledged(size)
+                } else {
+                    mtu.lost(size)
+                }
+                probes += 1;
+                assert!(probes < 40, "the search ends");
+            }
+            assert!(
+                mtu.payload() <= carries && mtu.payload() + MIN_STEP >= carries,
+                "{} of {carries}",
+                mtu.payload()
+            );
+        }
+    }
+
+    #[test]
+    fn two_probes_reach_ethernet_on_a_clean_path() {
+        let mut mtu = Mtu::new(1452);
+        assert_eq!(mtu.wanted(), None, "not before the peer has answered");
+        mtu.start();
+        for _ in 0..2 {
+            let size = mtu.wanted().unwrap();
+            mtu.sent();
+            mtu.acknowledged(size);
+        }
+        assert_eq!((mtu.payload(), mtu.wanted()), (1452, None));
+    }
+
+    #[test]
+    fn a_black_hole_ends_the_search_at_the_base() {
+        let mut mtu = Mtu::new(1452);
+        mtu.start();
+        mtu.acknowledged(1407);
+        mtu.black_hole();
+        assert_eq!((mtu.payload(), mtu.wanted()), (BASE_PAYLOAD, None));
+    }
+}

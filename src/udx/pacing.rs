@@ -1,0 +1,88 @@
+//! When the next train may leave.
+//!
+//! Credit grows with time at the pacing rate and every datagram takes its size from it. It is capped, so that a pause is not
+//! followed by a burst, but not under a few milliseconds' worth: timers of operating systems are no finer.
+
+use std::time::{Duration, Instant};
+
+/// The credit of a stream, in bytes.
+#[derive(Debug)]
+pub(super) struct Pacer {
+    credit: f64,
+    refilled: Option<Instant>,
+}
+
+impl Pacer {
+    pub(super) const fn new() -> Self {
+        Self {
+            credit: INITIAL_CREDIT,
+            refilled: None,
+        }
+    }
+
+    /// Adds what has accrued until `now` at `rate` bytes per second, and tells whether anything may be sent.
+    pub(super) fn refill(&mut self, now: Instant, rate: f64) -> bool {
+        let elapsed = self
+            .refilled
+            .map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        self.refilled = Some(now);
+        let cap = (rate * MAX_BURST_SECONDS).clamp(INITIAL_CREDIT, MAX_BURST);
+        self.credit = (self.credit + rate * elapsed.as_secs_f64()).min(cap);
+        self.may_send()
+    }
+
+    pub(super) fn may_send(&self) -> bool {
+        self.credit > 0.0
+    }
+
+    pub(super) fn spend(&mut self, bytes: usize) {
+        self.credit -= bytes as f64;
+    }
+
+    /// Returns when a train is worth sending again, after credit has run out.
+    pub(super) fn ready_at(&self, now: Instant, rate: f64) -> Instant {
+        let train = (rate * TRAIN_SECONDS).clamp(1.0, MAX_TRAIN);
+        let wait = ((train - self.credit) / rate.max(1.0)).clamp(1e-6, 1.0);
+        now + Duration::from_secs_f64(wait)
+    }
+}
+
+/// Enough for the first window.
+const INITIAL_CREDIT: f64 = 16_384.0;
+const MAX_BURST: f64 = 262_144.0;
+const MAX_BURST_SECONDS: f64 = 0.004;
+const MAX_TRAIN: f64 = 65_536.0;
+const TRAIN_SECONDS: f64 = 0.000_25;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_not_followed_by_a_burst() {
+        let start = Instant::now();
+        let mut pacer = Pacer::new();
+        assert!(pacer.refill(start, 1e6));
+        pacer.spend(INITIAL_CREDIT as usize);
+        assert!(!pacer.may_send());
+        let ready = pacer.ready_at(start, 1e6);
+        assert!(pacer.refill(ready, 1e6));
+        assert!(pacer.refill(start + Duration::from_secs(60), 1e6));
+        assert!(pacer.credit <= INITIAL_CREDIT);
+    }
+
+    #[test]
+    fn the_rate_is_kept_over_many_trains() {
+        let start = Instant::now();
+        let (mut now, mut sent, rate) = (start, 0, 10e6);
+        let mut pacer = Pacer::new();
+        while now < start + Duration::from_secs(1) {
+            while pacer.refill(now, rate) {
+                pacer.spend(1472);
+                sent += 1472;
+            }
+            now = pacer.ready_at(now, rate);
+        }
+        assert!((9_900_000..10_100_000).contains(&sent), "{sent}");
+    }
+}

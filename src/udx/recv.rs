@@ -1,0 +1,391 @@
+//! What has come from the peer: bytes for the reader, and packets that wait for a gap to close.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::pool::Pool;
+use super::seq::RangeSet;
+use crate::wire::packet::{DATA, END, MAX_PAYLOAD};
+
+/// What became of a packet with DATA or END.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// It was the next one.
+    Delivered,
+    /// It waits for packets before it.
+    Kept,
+    /// It came before, or after the end; the peer may have missed our acknowledgement.
+    Repeated,
+    /// It is not acknowledged because it does not fit the window.
+    Refused,
+    /// It can't be the peer's.
+    Contradicts,
+}
+
+/// The receiving side of a stream.
+#[derive(Debug)]
+pub(super) struct Receiver {
+    next: u64,
+    /// Packets ahead of `next`, by number: far ahead costs no more than near.
+    ahead: BTreeMap<u64, Kept>,
+    ranges: RangeSet,
+    kept_bytes: usize,
+    ready: VecDeque<u8>,
+    end: Option<u64>,
+    ended: bool,
+    window: usize,
+    /// What the stream must begin with, and how much of it has come.
+    expected: Vec<u8>,
+    matched: usize,
+}
+
+#[derive(Debug)]
+struct Kept {
+    kind: u8,
+    payload: Box<[u8]>,
+}
+
+impl Kept {
+    /// Tiny packets are charged as larger ones, so that the window bounds their number too.
+    fn charge(&self) -> usize {
+        self.payload.len().max(MIN_CHARGE)
+    }
+}
+
+impl Receiver {
+    pub(super) const fn new(start: u64, window: usize) -> Self {
+        Self {
+            next: start,
+            ahead: BTreeMap::new(),
+            ranges: RangeSet::new(),
+            kept_bytes: 0,
+            ready: VecDeque::new(),
+            end: None,
+            ended: false,
+            window,
+            expected: Vec::new(),
+            matched: 0,
+        }
+    }
+
+    /// Sets the bytes that the stream must begin with. Returns false if other ones have come already.
+    pub(super) fn expect(&mut self, expected: Vec<u8>) -> bool {
+        let here = self.ready.len().min(expected.len());
+        let agrees = self
+            .ready
+            .iter()
+            .zip(&expected)
+            .all(|(have, want)| have == want);
+        self.matched = here;
+        self.expected = expected;
+        agrees
+    }
+
+    /// Tells whether the bytes that the stream must begin with have come.
+    pub(super) const fn is_proven(&self) -> bool {
+        self.matched >= self.expected.len()
+    }
+
+    /// Tells whether `payload` may come next.
+    pub(super) fn agrees(&self, payload: &[u8]) -> bool {
+        let rest = &self.expected[self.matched..];
+        let common = rest.len().min(payload.len());
+        rest[..common] == payload[..common]
+    }
+
+    /// Takes a packet with DATA or END whose number is known to be plausible.
+    pub(super) fn receive(
+        &mut self,
+        pool: &mut Pool,
+        seq: u64,
+        kind: u8,
+        payload: &[u8],
+    ) -> Arrival {
+        let payload = if kind & DATA != 0 { payload } else { &[] };
+        if seq < self.next || self.ended || self.end.is_some_and(|end| seq > end) {
+            return Arrival::Repeated;
+        }
+        let distance = (seq - self.next) as usize;
+        if self.ahead.contains_key(&seq) {
+            return Arrival::Repeated;
+        }
+        // Acknowledgements overtake each other, so a sender may overrun the window. What fills a gap is taken beyond it, and the
+        // next packet in any case: it is what all kept ones wait for.
+        let full = self.full_window();
+        let fills_gap = self
+            .ahead
+            .last_key_value()
+            .is_some_and(|(last, _)| seq < *last);
+        let (held, limit) = match distance {
+            0 => (self.ready.len(), full + SLACK),
+            _ if fills_gap => (self.held(), full + full / 4 + SLACK),
+            _ => (self.held(), full + SLACK),
+        };
+        if held + payload.len() > limit || distance >= self.max_ahead() {
+            return Arrival::Refused;
+        }
+        if distance > 0 {
+            let kept = Kept {
+                kind,
+                payload: payload.into(),
+            };
+            self.kept_bytes += kept.charge();
+            self.ahead.insert(seq, kept);
+            self.ranges.insert(seq, seq + 1, |_, _| {});
+            if kind & END != 0 {
+                self.end = Some(seq);
+            }
+            return Arrival::Kept;
+        }
+        if !self.deliver(pool, kind, payload) {
+            return Arrival::Contradicts;
+        }
+        self.drain(pool);
+        Arrival::Delivered
+    }
+
+    /// Delivers the packet numbered `next`.
+    fn deliver(&mut self, pool: &mut Pool, kind: u8, payload: &[u8]) -> bool {
+        if !self.agrees(payload) {
+            return false;
+        }
+        self.matched = self.expected.len().min(self.matched + payload.len());
+        if !payload.is_empty() {
+            pool.lend(&mut self.ready);
+            self.ready.extend(payload);
+        }
+        self.next += 1;
+        if kind & END != 0 {
+            self.end = Some(self.next - 1);
+            self.ended = true;
+        }
+        true
+    }
+
+    fn drain(&mut self, pool: &mut Pool) {
+        while let Some(kept) = self.ahead.remove(&self.next) {
+            self.kept_bytes -= kept.charge();
+            if !self.deliver(pool, kept.kind, &kept.payload) {
+                return self.forget_kept();
+            }
+        }
+        if self.ended {
+            self.forget_kept();
+        }
+        self.ranges.remove_below(self.next);
+    }
+
+    /// Drops all packets that wait for others: their sender was not the peer, or they are beyond the end.
+    pub(super) fn forget_kept(&mut self) {
+        self.ahead.clear();
+        self.ranges.clear();
+        self.kept_bytes = 0;
+        if !self.ended {
+            self.end = None;
+        }
+    }
+
+    /// Moves at most `max` bytes to `out` and returns how many.
+    pub(super) fn read(&mut self, pool: &mut Pool, max: usize, out: &mut Vec<u8>) -> usize {
+        let count = self.ready.len().min(max);
+        let (front, back) = self.ready.as_slices();
+        let split = front.len().min(count);
+        out.extend_from_slice(&front[..split]);
+        out.extend_from_slice(&back[..count - split]);
+        self.ready.drain(..count);
+        pool.reclaim(&mut self.ready);
+        count
+    }
+
+    /// Gives back the memory.
+    pub(super) fn clear(&mut self, pool: &mut Pool) {
+        self.forget_kept();
+        self.ready.clear();
+        pool.reclaim(&mut self.ready);
+    }
+
+    pub(super) fn readable(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Tells whether anything has come since `first` was the next number.
+    pub(super) const fn has_begun(&self, first: u64) -> bool {
+        self.next != first || self.has_gaps()
+    }
+
+    /// Returns the next number expected.
+    pub(super) const fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Tells whether everything up to the peer's end has come.
+    pub(super) const fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Returns the window to advertise.
+    pub(super) fn window(&self) -> usize {
+        self.full_window().saturating_sub(self.held())
+    }
+
+    /// Returns the window of an empty stream. Whoever has not proven to be the peer gets little.
+    fn full_window(&self) -> usize {
+        if self.is_proven() {
+            self.window
+        } else {
+            self.window.min(UNPROVEN_WINDOW)
+        }
+    }
+
+    /// Returns how far ahead of the next number a packet may be: what full windows of full packets need, and as much again.
+    pub(super) fn max_ahead(&self) -> usize {
+        if self.is_proven() {
+            (2 * self.window / MIN_CHARGE).clamp(MIN_AHEAD, MAX_AHEAD)
+        } else {
+            MIN_AHEAD
+        }
+    }
+
+    /// Returns the packets that wait, lowest first.
+    pub(super) fn gaps(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.ranges.iter()
+    }
+
+    pub(super) const fn has_gaps(&self) -> bool {
+        !self.ranges.is_empty()
+    }
+
+    fn held(&self) -> usize {
+        self.ready.len() + self.kept_bytes
+    }
+}
+
+/// What a waiting packet counts at least.
+const MIN_CHARGE: usize = 1024;
+/// By how much the window may be overdrawn: packets of peers that probe a closed window with data.
+const SLACK: usize = 8 * MAX_PAYLOAD;
+/// How far ahead packets are kept at least, and at most before the peer has proven itself.
+const MIN_AHEAD: usize = 128;
+/// The window before the peer has proven itself.
+pub(super) const UNPROVEN_WINDOW: usize = 128 << 10;
+/// The most numbers ahead of the next expected one at which a packet is kept.
+pub(super) const MAX_AHEAD: usize = 65_536;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::udx::seq::START;
+
+    #[test]
+    fn waiting_packets_are_bounded_by_the_window_however_small_they_are() {
+        let mut pool = Pool::default();
+        let mut receiver = Receiver::new(START, 64 << 10);
+        let mut kept = 0;
+        for distance in 1..MAX_AHEAD as u64 {
+            if receiver.receive(&mut pool, START + distance, DATA, b"x") == Arrival::Kept {
+                kept += 1;
+            }
+        }
+        assert!(kept <= ((64 << 10) + SLACK).div_ceil(MIN_CHARGE), "{kept}");
+        assert!(receiver.ahead.len() <= receiver.max_ahead());
+        assert_eq!(receiver.window(), 0);
+    }
+
+    #[test]
+    fn unread_bytes_are_bounded_by_the_window() {
+        let mut pool = Pool::default();
+        let mut receiver = Receiver::new(START, 16 << 10);
+        let mut seq = START;
+        while receiver.receive(&mut pool, seq, DATA, &[7; 1000]) == Arrival::Delivered {
+            seq += 1;
+        }
+        assert!(receiver.readable() <= (16 << 10) + SLACK);
+        assert_eq!(receiver.window(), 0);
+        let mut out = Vec::new();
+        assert_eq!(
+            receiver.read(&mut pool, usize::MAX, &mut out),
+            (seq - START) as usize * 1000
+        );
+        assert_eq!(receiver.window(), 16 << 10);
+        assert_eq!(
+            receiver.ready.capacity(),
+            0,
+            "an empty stream holds no buffer"
+        );
+    }
+
+    #[test]
+    fn the_packet_that_all_wait_for_is_taken_even_if_they_fill_the_window() {
+        let mut pool = Pool::default();
+        let mut receiver = Receiver::new(START, 16 << 10);
+        let mut last = START;
+        while receiver.receive(&mut pool, last + 1, DATA, &[7; 1200]) == Arrival::Kept {
+            last += 1;
+        }
+        assert_eq!(receiver.window(), 0);
+        assert_eq!(
+            receiver.receive(&mut pool, START, DATA, &[7; 1200]),
+            Arrival::Delivered
+        );
+        assert_eq!(receiver.next(), last + 1);
+    }
+
+    #[test]
+    fn a_sender_without_proof_gets_a_small_window() {
+        let mut pool = Pool::default();
+        let mut receiver = Receiver::new(START, 4 << 20);
+        assert!(receiver.expect(b"abcdef".to_vec()));
+        assert_eq!(receiver.window(), UNPROVEN_WINDOW);
+        let mut held = 0;
+        for distance in 1..MAX_AHEAD as u64 {
+            if receiver.receive(&mut pool, START + distance, DATA, &[7; MAX_PAYLOAD])
+                == Arrival::Kept
+            {
+                held += MAX_PAYLOAD;
+            }
+        }
+        assert!(held <= UNPROVEN_WINDOW + SLACK, "{held}");
+        receiver.forget_kept();
+        let far = START + MIN_AHEAD as u64;
+        let arrival = receiver.receive(&mut pool, far, DATA, b"x");
+        assert_eq!(arrival, Arrival::Refused);
+        receiver.receive(&mut pool, START, DATA, b"abcdef");
+        assert_eq!(receiver.window(), (4 << 20) - 6);
+        assert!(receiver.max_ahead() > MIN_AHEAD);
+    }
+
+    #[test]
+    fn a_packet_far_ahead_costs_no_more_than_a_near_one() {
+        let mut pool = Pool::default();
+        let mut receiver = Receiver::new(START, 4 << 20);
+        let far = START + receiver.max_ahead() as u64 - 1;
+        assert_eq!(receiver.receive(&mut pool, far, DATA, b"x"), Arrival::Kept);
+        assert_eq!(receiver.ahead.len(), 1);
+    }
+
+    #[test]
+    fn a_beginning_that_contradicts_is_no_beginning() {
+        let mut pool = Pool::default();
+        let mut receiver = Receiver::new(START, 1 << 20);
+        assert!(receiver.expect(b"abcdef".to_vec()));
+        assert_eq!(
+            receiver.receive(&mut pool, START, DATA, b"abX"),
+            Arrival::Contradicts
+        );
+        assert_eq!(
+            receiver.receive(&mut pool, START, DATA, b"abc"),
+            Arrival::Delivered
+        );
+        assert!(!receiver.is_proven());
+        assert_eq!(
+            receiver.receive(&mut pool, START + 2, DATA, b"more"),
+            Arrival::Kept
+        );
+        assert_eq!(
+            receiver.receive(&mut pool, START + 1, DATA, b"defghi"),
+            Arrival::Delivered
+        );
+        assert!(receiver.is_proven());
+        assert_eq!(receiver.next(), START + 3);
+        assert!(!receiver.has_gaps());
+    }
+}

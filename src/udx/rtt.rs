@@ -1,0 +1,95 @@
+//! How long the path takes.
+
+use std::time::{Duration, Instant};
+
+/// The estimate of a path's round-trip time.
+#[derive(Debug, Default)]
+pub(super) struct Rtt {
+    smoothed: Option<Duration>,
+    variation: Duration,
+    /// The two latest windowed minima: the current window's and the one before it.
+    minima: [Option<Duration>; 2],
+    window_began: Option<Instant>,
+}
+
+impl Rtt {
+    /// Takes a sample from a packet that was sent once.
+    pub(super) fn update(&mut self, now: Instant, sample: Duration) {
+        let sample = sample.clamp(Duration::from_micros(1), MAX_RTT);
+        match self.smoothed {
+            None => {
+                self.smoothed = Some(sample);
+                self.variation = sample / 2;
+            }
+            Some(smoothed) => {
+                self.variation = (self.variation * 3 + smoothed.abs_diff(sample)) / 4;
+                self.smoothed = Some((smoothed * 7 + sample) / 8);
+            }
+        }
+        let began = *self.window_began.get_or_insert(now);
+        if now.saturating_duration_since(began) > MINIMUM_WINDOW {
+            self.minima = [None, self.minima[0]];
+            self.window_began = Some(now);
+        }
+        self.minima[0] = Some(self.minima[0].map_or(sample, |minimum| minimum.min(sample)));
+    }
+
+    /// Returns the smoothed round-trip time, or `None` before the first sample.
+    pub(super) const fn smoothed(&self) -> Option<Duration> {
+        self.smoothed
+    }
+
+    /// Returns the shortest round-trip time of the last minutes.
+    pub(super) fn minimum(&self) -> Option<Duration> {
+        self.minima.iter().flatten().min().copied()
+    }
+
+    /// Returns the time after which a packet without answer is taken for lost.
+    pub(super) fn timeout(&self) -> Duration {
+        self.smoothed.map_or(INITIAL_TIMEOUT, |smoothed| {
+            (smoothed + self.variation * 4).clamp(MIN_TIMEOUT, MAX_TIMEOUT)
+        })
+    }
+}
+
+/// 1 s before the first sample, as the reference.
+const INITIAL_TIMEOUT: Duration = Duration::from_secs(1);
+/// A third of the reference's second: acknowledgements are held back by milliseconds, not by delayed-ack timers.
+const MIN_TIMEOUT: Duration = Duration::from_millis(300);
+/// Short enough for several attempts before a stream gives up.
+pub(super) const MAX_TIMEOUT: Duration = Duration::from_secs(5);
+const MAX_RTT: Duration = Duration::from_secs(30);
+/// Half of the reference's 300 s, since two windows are looked at.
+const MINIMUM_WINDOW: Duration = Duration::from_secs(150);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_sample_sets_the_estimate_and_the_timeout_has_a_floor() {
+        let now = Instant::now();
+        let mut rtt = Rtt::default();
+        assert_eq!(rtt.timeout(), INITIAL_TIMEOUT);
+        rtt.update(now, Duration::from_millis(40));
+        assert_eq!(rtt.smoothed(), Some(Duration::from_millis(40)));
+        assert_eq!(rtt.timeout(), MIN_TIMEOUT);
+        rtt.update(now, Duration::from_secs(100));
+        assert_eq!(rtt.timeout(), MAX_TIMEOUT);
+        assert_eq!(rtt.minimum(), Some(Duration::from_millis(40)));
+    }
+
+    #[test]
+    fn an_old_minimum_is_forgotten() {
+        let start = Instant::now();
+        let mut rtt = Rtt::default();
+        rtt.update(start, Duration::from_millis(1));
+        for minutes in [3, 6] {
+            rtt.update(
+                start + Duration::from_secs(minutes * 60),
+                Duration::from_millis(50),
+            );
+        }
+        assert_eq!(rtt.minimum(), Some(Duration::from_millis(50)));
+    }
+}

@@ -1,0 +1,11 @@
+//! Scenarios in virtual time.
+
+mod conformance;
+mod credit;
+mod ending;
+mod helpers;
+mod hostile;
+mod liveness;
+mod paths;
+mod transfer;
+mod window;

@@ -1,0 +1,188 @@
+//! Bulk transfers over links of all kinds.
+
+use std::time::Duration;
+
+use crate::sim::link::{Direction, Link, Side};
+use crate::udx::{Closed, Config, Event};
+
+#[test]
+fn a_transfer_survives_loss_disorder_and_duplicates_in_both_directions_at_once() {
+    survive(0..25);
+}
+
+// In two halves, so that they run side by side.
+#[test]
+fn a_transfer_survives_loss_disorder_and_duplicates_with_other_seeds() {
+    survive(25..50);
+}
+
+#[test]
+fn a_clean_path_is_filled_and_little_is_sent_twice() {
+    let direction = Direction {
+        rate: Some((12.5e6, 400_000)),
+        ..Direction::clean(Duration::from_millis(10))
+    };
+    let mut link = Link::new(1, Config::default(), direction);
+    let bytes = 16 << 20;
+    let took = exchange(&mut link, bytes);
+    let rate = bytes as f64 / took.as_secs_f64();
+    assert!(rate > 0.8 * 12.5e6, "{rate} bytes per second");
+    for end in &link.ends {
+        assert!(
+            end.sent_bytes < bytes * 115 / 100,
+            "{} for {bytes}",
+            end.sent_bytes
+        );
+    }
+}
+
+#[test]
+fn a_chat_does_not_slow_down_what_follows() {
+    let direction = Direction {
+        rate: Some((12.5e6, 400_000)),
+        ..Direction::clean(Duration::from_millis(10))
+    };
+    let mut fresh = Link::new(1, Config::default(), direction);
+    let expected = exchange(&mut fresh, 8 << 20);
+    let mut link = Link::new(1, Config::default(), direction);
+    for _ in 0..200 {
+        for side in Side::BOTH {
+            super::helpers::written(&mut link, side, b"a few words");
+            link.run_for(Duration::from_millis(15));
+            super::helpers::read(&mut link, Side::A, usize::MAX);
+            super::helpers::read(&mut link, Side::B, usize::MAX);
+        }
+    }
+    let began = link.now;
+    exchange(&mut link, 8 << 20);
+    let took = link.now - began;
+    // Three times as long where the chat wears the measurements out.
+    assert!(took < expected * 2, "{took:?} of {expected:?}");
+}
+
+#[test]
+fn packets_grow_to_what_the_path_carries() {
+    for (mtu, longest) in [(1472, 1472), (1400, 1400), (1172, 1172), (9000, 2048)] {
+        let direction = Direction {
+            mtu,
+            ..Direction::clean(Duration::from_millis(5))
+        };
+        let config = Config {
+            max_payload: 60_000,
+            ..Config::default()
+        };
+        let mut link = Link::new(1, config, direction);
+        exchange(&mut link, 2 << 20);
+        let packets = (2 << 20) / (longest - 20);
+        assert!(link.ends[0].longest <= 2048);
+        // Little more than the fewest packets possible, and as many acknowledgements.
+        let sent = link.ends[0].sent;
+        assert!(
+            sent < packets * 21 / 10 + 200,
+            "{sent} packets of {packets} at {mtu}"
+        );
+    }
+}
+
+#[test]
+fn sequence_numbers_wrap() {
+    let direction = Direction {
+        loss: 0.02,
+        jitter: Duration::from_millis(1),
+        ..Direction::clean(Duration::from_millis(5))
+    };
+    let mut link = Link::unconnected(3, Config::default(), direction);
+    for side in Side::BOTH {
+        let (own, remote) = if side == Side::A {
+            (u32::MAX - 40, u32::MAX)
+        } else {
+            (u32::MAX, u32::MAX - 40)
+        };
+        let end = link.end(side);
+        end.streams.set_sequence(end.id, own, remote);
+        link.connect(side);
+    }
+    exchange(&mut link, 1 << 20);
+}
+
+fn survive(seeds: std::ops::Range<u64>) {
+    for seed in seeds {
+        let direction = Direction {
+            jitter: Duration::from_millis(4),
+            loss: 0.05,
+            duplicate: 0.02,
+            ..Direction::clean(Duration::from_millis(10))
+        };
+        let mut link = Link::new(seed, Config::default(), direction);
+        let took = exchange(&mut link, 16 << 20);
+        assert!(took < Duration::from_secs(6), "seed {seed} took {took:?}");
+    }
+}
+
+/// Sends `bytes` bytes each way at once, ends both directions, and returns how long that took.
+pub(super) fn exchange(link: &mut Link, bytes: usize) -> Duration {
+    let (mut written, mut read) = ([0; 2], [0; 2]);
+    let mut finished = [None; 2];
+    let mut out = Vec::new();
+    let text = text();
+    loop {
+        let now = link.now;
+        for side in Side::BOTH {
+            let (at, end) = (side as usize, link.end(side));
+            if finished[at].is_some() {
+                continue;
+            }
+            while written[at] < bytes {
+                let chunk = (bytes - written[at]).min(PERIOD);
+                let chunk = &text[written[at] % PERIOD..][..chunk];
+                let taken = end.streams.write(now, end.id, chunk);
+                let taken = taken.unwrap_or_else(|e| panic!("{e} {read:?} {side:?} {now:?}"));
+                written[at] += taken;
+                if written[at] == bytes {
+                    end.streams.finish(now, end.id);
+                }
+                if taken < chunk.len() {
+                    break;
+                }
+            }
+            out.clear();
+            end.streams.read(now, end.id, usize::MAX, &mut out);
+            for part in out.chunks(PERIOD) {
+                let expected = &text[read[at] % PERIOD..][..part.len()];
+                assert!(part == expected, "wrong bytes after {}", read[at]);
+                read[at] += part.len();
+            }
+        }
+        link.send();
+        for side in Side::BOTH {
+            if let Some(Event::Closed(closed)) = link.end(side).events.last() {
+                assert_eq!(closed, &Closed::Ended);
+                finished[side as usize].get_or_insert(now);
+            }
+        }
+        if finished.iter().all(Option::is_some) {
+            assert_eq!(read, [bytes; 2]);
+            return link.now - link.began;
+        }
+        assert!(
+            link.step(),
+            "the transfer stands still at {read:?} of {bytes}"
+        );
+        assert!(
+            link.now - link.began < Duration::from_secs(3600),
+            "the transfer crawls: {read:?} of {bytes}"
+        );
+    }
+}
+
+pub(super) fn pattern(at: usize) -> u8 {
+    (at * 31 + (at >> 8) * 7 + 11) as u8
+}
+
+/// Returns the pattern, twice its period long.
+pub(super) fn text() -> Vec<u8> {
+    (0..2 * PERIOD).map(pattern).collect()
+}
+
+/// After so many bytes the pattern repeats.
+pub(super) const PERIOD: usize = 1 << 16;

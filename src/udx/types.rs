@@ -1,0 +1,122 @@
+//! What callers and streams tell each other.
+
+use std::fmt;
+use std::net::SocketAddrV4;
+
+use crate::wire::packet::{HEADER_LEN, MAX_PAYLOAD};
+use crate::wire::transmit::SocketId;
+
+/// The id that this node gave a stream, unique among its live streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamId(pub u32);
+
+impl fmt::Display for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", self.0)
+    }
+}
+
+/// What to do with packets for a stream that do not come over its connected path.
+///
+/// Once the path is settled (see [`Streams::expect_prefix`](super::Streams::expect_prefix)) only [`Admission::Only`] still admits any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// They are swallowed without effect.
+    Refuse,
+    /// Their data is kept; the acknowledgement is owed until the stream is connected.
+    HoldAndAccept,
+    /// The stream is connected to where the first acceptable one came from.
+    LearnPath,
+    /// Those from one place are taken, without moving the path there.
+    Only(SocketId, SocketAddrV4),
+}
+
+/// What happened to a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Bytes have come. Not repeated before the next call of `read`.
+    Readable,
+    /// A write that was cut short can go on.
+    Writable,
+    /// An unordered message has come.
+    Message(Vec<u8>),
+    /// The path was learned from the peer's packets, or learned anew before it was settled.
+    PathLearned {
+        /// The socket that the packets came to.
+        socket: SocketId,
+        /// Where they came from.
+        address: SocketAddrV4,
+    },
+    /// Everything sent before the change of path is acknowledged.
+    RemoteChanged,
+    /// The expected first bytes have come: the path is the peer's.
+    Settled,
+    /// A heartbeat got no answer in time, and the peer never answered one: it may be too old to know them.
+    HeartbeatUnanswered,
+    /// The peer has ended its direction; everything before the end has come. Some of it may still be unread.
+    RemoteFinished,
+    /// Our end, and everything before it, is acknowledged.
+    Finished,
+    /// The stream is over: its last event. Unread bytes can be read until `destroy` or until many more streams have closed.
+    Closed(Closed),
+}
+
+/// How a stream came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// Both directions ended in order and everything was read.
+    Ended,
+    /// The peer destroyed it.
+    Reset,
+    /// The peer did not answer any more.
+    TimedOut,
+}
+
+/// Why nothing can be written or sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WriteError {
+    /// The stream has no path yet.
+    #[error("the stream is not connected")]
+    NotConnected,
+    /// The stream was finished, destroyed or closed, or never existed.
+    #[error("the stream takes no more data")]
+    Closed,
+    /// The message is longer than a packet of this path.
+    #[error("the message does not fit a packet")]
+    TooLarge,
+    /// The queue of outgoing messages is full; messages are unreliable, dropping this one is an answer.
+    #[error("too many messages wait to be sent")]
+    Full,
+}
+
+/// How streams behave. The defaults fit peers on the Internet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The most bytes per stream that wait here for the reader, which is also the window at its widest.
+    pub receive_window: u32,
+    /// How many written bytes per stream may wait here to be sent for the first time.
+    pub send_buffer: usize,
+    /// The most bytes of payload in a packet, reached by probing the path. Never above [`MAX_PAYLOAD`].
+    pub max_payload: usize,
+}
+
+impl Config {
+    /// The largest payload by default: what fills 1500 bytes of IPv4, 1452.
+    pub const ETHERNET_PAYLOAD: usize = 1500 - 20 - 8 - HEADER_LEN;
+
+    /// Returns the most bytes of payload that packets may reach.
+    pub(super) fn max_payload(&self) -> usize {
+        self.max_payload.min(MAX_PAYLOAD)
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            // 4 MiB, as the reference.
+            receive_window: 4 << 20,
+            send_buffer: 1 << 20,
+            max_payload: Self::ETHERNET_PAYLOAD.min(MAX_PAYLOAD),
+        }
+    }
+}

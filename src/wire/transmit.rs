@@ -1,0 +1,42 @@
+//! How a core names a socket and a datagram that it wants sent.
+
+use std::net::SocketAddrV4;
+
+/// A UDP socket of a node, as the cores name it; the driver knows the real one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SocketId(pub u32);
+
+impl SocketId {
+    /// The socket whose public address makes the node id; requests leave from it when the node is not firewalled.
+    pub const SERVER: Self = Self(0);
+    /// The socket that requests leave from while the node is firewalled.
+    pub const CLIENT: Self = Self(1);
+}
+
+/// One datagram to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// The socket it leaves from.
+    pub socket: SocketId,
+    /// Where it goes.
+    pub destination: SocketAddrV4,
+    /// The IP time to live for this datagram alone; `None` is the socket's own.
+    pub ttl: Option<u8>,
+    /// The datagram.
+    pub payload: Vec<u8>,
+}
+
+/// Where a train of datagrams goes. The bytes are in the buffer that was passed to the poll.
+///
+/// The buffer holds datagrams of `segment_size` bytes each, the last one possibly shorter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Train {
+    /// The socket the datagrams leave from.
+    pub socket: SocketId,
+    /// Where they go.
+    pub destination: SocketAddrV4,
+    /// The IP time to live for these datagrams alone; `None` is the socket's own.
+    pub ttl: Option<u8>,
+    /// Length of each datagram but the last.
+    pub segment_size: usize,
+}

@@ -1,0 +1,7 @@
+//! The promises of the public interface, kept over loopback as a user would call it.
+
+#![allow(clippy::unwrap_used)]
+
+mod connections;
+mod nodes;
+mod world;

@@ -1,0 +1,143 @@
+//! Starts our programs and reads what they say.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::time::timeout;
+
+/// How long anything may take before a test gives up.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+pub(crate) const CLIENT: &str = env!("CARGO_BIN_EXE_profile-client");
+pub(crate) const SERVER: &str = env!("CARGO_BIN_EXE_profile-server");
+pub(crate) const NODE: &str = env!("CARGO_BIN_EXE_dht-node");
+
+/// How a program ended.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Outcome {
+    /// Returns the one object on standard output.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
+    }
+
+    /// Fails unless the program ended with a code; returns itself.
+    pub(crate) fn ended(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{self:#?}");
+        self
+    }
+
+    /// Fails unless the program ended with a code and, on standard output, an error of a kind.
+    pub(crate) fn failed(self, code: i32, kind: &str) {
+        let outcome = self.ended(code);
+        assert_eq!(outcome.json()["error"]["kind"], kind, "{outcome:#?}");
+    }
+}
+
+/// Runs a program to its end.
+pub(crate) async fn run(program: &str, arguments: &[&str]) -> Outcome {
+    Running::start(program, arguments).end().await
+}
+
+/// A program that runs; killed when dropped.
+pub(crate) struct Running {
+    pub(crate) child: Child,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Running {
+    pub(crate) fn start(program: &str, arguments: &[&str]) -> Self {
+        let mut child = Command::new(program)
+            .args(arguments)
+            .env_remove("HYPERDHT_BOOTSTRAP")
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        Self { child, stdout }
+    }
+
+    /// Waits for the next line on standard output.
+    pub(crate) async fn line(&mut self) -> String {
+        let mut line = String::new();
+        let read = timeout(DEADLINE, self.stdout.read_line(&mut line)).await;
+        read.expect("a line in time").unwrap();
+        assert!(line.ends_with('\n'), "no line: {line:?}");
+        line.trim_end().to_owned()
+    }
+
+    /// Sends a signal, as a shell does.
+    pub(crate) async fn signal(&self, name: &str) {
+        let pid = self.child.id().expect("the program runs").to_string();
+        let sent = Command::new("kill").args([name, &pid]).status().await;
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits until the program ends.
+    pub(crate) async fn end(mut self) -> Outcome {
+        let mut stderr = self.child.stderr.take().unwrap();
+        let (mut out, mut err) = (String::new(), String::new());
+        let all = async {
+            tokio::try_join!(
+                self.stdout.read_to_string(&mut out),
+                stderr.read_to_string(&mut err)
+            )
+            .unwrap();
+            self.child.wait().await.unwrap()
+        };
+        let status = timeout(DEADLINE, all).await.expect("an end in time");
+        Outcome {
+            code: status.code().unwrap_or(-1),
+            stdout: out,
+            stderr: err,
+        }
+    }
+}
+
+/// Somebody with an identity file.
+pub(crate) struct Person {
+    folder: TempDir,
+}
+
+impl Person {
+    pub(crate) fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Runs the client with this identity and `--json`; `words` is split at spaces.
+    pub(crate) async fn run(&self, words: &str) -> Outcome {
+        let identity = self.path("identity");
+        let mut arguments = vec!["--json", "--identity", text(&identity)];
+        arguments.extend(words.split(' ').filter(|word| !word.is_empty()));
+        run(CLIENT, &arguments).await
+    }
+
+    pub(crate) async fn key(&self) -> String {
+        let key = &self.run("whoami").await.ended(0).json()["public_key"];
+        key.as_str().unwrap().to_owned()
+    }
+}
+
+pub(crate) fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}

@@ -1,0 +1,8 @@
+//! The three programs as a person uses them: what they print, how they end, what they leave.
+
+#![allow(clippy::unwrap_used)]
+
+mod durability;
+mod harness;
+mod network;
+mod offline;

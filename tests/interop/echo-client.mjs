@@ -1,0 +1,175 @@
+// echo-client.mjs BOOTSTRAP KEY MODE N
+//
+// Talks to a server that echoes. Modes:
+//   bytes N        sends N bytes while reading, ends its side when all are back, expects the server to end too
+//   half-close N   ends its side right after the last byte is written; all N must still come back, then the end
+//   abrupt N       destroys the connection when half of N bytes are back; then another connection must echo one byte
+//   first-byte N   N times: connect, send one byte the moment it is open, print the milliseconds until it is back
+//   parallel N     N connections at once, each with its own key; each must echo one byte, then all echo another
+//   reconnect N    N times the same key: connect, echo, end
+// Prints `opened MS` for the first connection, one line per result, and `done` last; else `failed REASON` and exits 1.
+
+import { createCipheriv, createHash } from 'node:crypto'
+import { DHT, guest, say, untilTold } from './lib.mjs'
+
+const [bootstrap, key, mode, count] = process.argv.slice(2)
+const server = Buffer.from(key, 'hex')
+const n = Number(count)
+const modes = { bytes, 'half-close': halfClose, abrupt, 'first-byte': firstByte, parallel, reconnect }
+
+const node = await guest(bootstrap)
+untilTold(() => node.destroy())
+try {
+  await node.fullyBootstrapped()
+  await modes[mode]()
+  await node.destroy()
+  say('done')
+  process.exit(0)
+} catch (error) {
+  say('failed', error.code || '', error.message)
+  process.exit(1)
+}
+
+async function bytes () {
+  const socket = await open()
+  await exchange(socket, n, { endEarly: false })
+}
+
+async function halfClose () {
+  const socket = await open()
+  await exchange(socket, n, { endEarly: true })
+}
+
+async function abrupt () {
+  const socket = await open()
+  const stream = pseudoRandom()
+  let back = 0
+  const half = new Promise((resolve, reject) => {
+    socket.on('error', reject)
+    socket.on('data', (data) => {
+      back += data.byteLength
+      if (back >= n / 2) resolve()
+    })
+  })
+  write(socket, stream, n)
+  await half
+  socket.removeAllListeners('error').on('error', () => {})
+  socket.destroy()
+  say('destroyed', back)
+  await exchange(await open(), 1, { endEarly: false })
+}
+
+async function firstByte () {
+  for (let i = 0; i < n; i++) {
+    const socket = await open(DHT.keyPair())
+    const start = performance.now()
+    await echoOne(socket, i)
+    say('first-byte', (performance.now() - start).toFixed(2))
+    await finish(socket)
+  }
+}
+
+async function parallel () {
+  const sockets = await Promise.all(Array.from({ length: n }, async (_, i) => {
+    const socket = await open(DHT.keyPair())
+    await echoOne(socket, i)
+    return socket
+  }))
+  say('alive', sockets.length)
+  await Promise.all(sockets.map((socket, i) => echoOne(socket, i + 1)))
+  say('still-alive', sockets.length)
+  await Promise.all(sockets.map(finish))
+}
+
+async function reconnect () {
+  const keyPair = DHT.keyPair()
+  for (let i = 0; i < n; i++) {
+    const socket = await open(keyPair)
+    await echoOne(socket, i)
+    await finish(socket)
+    say('round', i + 1)
+  }
+}
+
+/** Connects and waits until the stream is open. */
+function open (keyPair) {
+  const start = performance.now()
+  const socket = node.connect(server, keyPair ? { keyPair } : {})
+  return new Promise((resolve, reject) => {
+    socket.once('error', reject)
+    socket.once('close', () => reject(new Error('closed before it opened')))
+    socket.once('open', () => {
+      socket.removeAllListeners('error').removeAllListeners('close')
+      if (!open.said) say('opened', (performance.now() - start).toFixed(2))
+      open.said = true
+      resolve(socket)
+    })
+  })
+}
+
+/** Sends pseudo-random bytes and compares the hash of what comes back; then both sides end. */
+async function exchange (socket, length, { endEarly }) {
+  const sent = createHash('sha256')
+  const received = createHash('sha256')
+  let back = 0
+  const ended = new Promise((resolve, reject) => {
+    socket.on('error', reject)
+    socket.on('data', (data) => {
+      received.update(data)
+      back += data.byteLength
+      if (back === length && !endEarly) socket.end()
+    })
+    socket.on('end', resolve)
+  })
+  const closed = new Promise((resolve) => socket.on('close', resolve))
+  await Promise.race([ended, write(socket, pseudoRandom(), length, sent)])
+  if (endEarly) socket.end()
+  await ended
+  await closed
+  if (back !== length) throw new Error(`${back} of ${length} bytes came back`)
+  const hash = sent.digest('hex')
+  if (received.digest('hex') !== hash) throw new Error('other bytes came back')
+  say('echoed', length, hash)
+}
+
+async function write (socket, stream, length, hash) {
+  for (let left = length; left > 0;) {
+    const chunk = stream(Math.min(left, 65536))
+    hash?.update(chunk)
+    left -= chunk.byteLength
+    if (!socket.write(chunk)) {
+      await new Promise((resolve) => {
+        const go = () => resolve(socket.off('drain', go).off('close', go))
+        socket.on('drain', go).on('close', go)
+      })
+    }
+    if (socket.destroyed) return
+  }
+}
+
+function echoOne (socket, value) {
+  return new Promise((resolve, reject) => {
+    const failed = (error) => reject(error || new Error('closed before the echo'))
+    socket.once('error', failed).once('close', failed)
+    socket.once('data', (data) => {
+      socket.off('error', failed).off('close', failed)
+      if (data.byteLength === 1 && data[0] === (value & 255)) resolve()
+      else reject(new Error('another byte came back'))
+    })
+    socket.write(Buffer.from([value]))
+  })
+}
+
+/** Ends our side and waits until the connection is closed. */
+function finish (socket) {
+  return new Promise((resolve, reject) => {
+    socket.once('error', reject).once('close', resolve)
+    socket.resume().end()
+  })
+}
+
+/** Returns a source of bytes that are the same in each run. */
+function pseudoRandom () {
+  const cipher = createCipheriv('aes-128-ctr', Buffer.alloc(16, 7), Buffer.alloc(16))
+  return (length) => cipher.update(Buffer.alloc(length))
+}

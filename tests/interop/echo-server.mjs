@@ -1,0 +1,29 @@
+// echo-server.mjs BOOTSTRAP [SEED]
+//
+// Sends back what it receives, and ends its side when the peer has ended its own. SEED is 64 hexadecimal digits.
+// Prints `key HEX` when it is announced, then for each connection `open PEER` and `close PEER BYTES [ERROR]`.
+
+import { DHT, guest, say, untilTold } from './lib.mjs'
+
+const [bootstrap, seed] = process.argv.slice(2)
+const keyPair = DHT.keyPair(seed && Buffer.from(seed, 'hex'))
+const node = await guest(bootstrap)
+
+const server = node.createServer((socket) => {
+  const peer = socket.remotePublicKey.toString('hex')
+  let bytes = 0
+  let failure = ''
+  say('open', peer)
+  socket.on('data', (data) => {
+    bytes += data.byteLength
+    if (!socket.write(data)) socket.pause()
+  })
+  socket.on('drain', () => socket.resume())
+  socket.on('end', () => socket.end())
+  socket.on('error', (error) => { failure = error.code || error.message })
+  socket.on('close', () => say('close', peer, bytes, failure))
+})
+
+untilTold(() => node.destroy())
+await server.listen(keyPair)
+say('key', keyPair.publicKey.toString('hex'))
