@@ -23,8 +23,8 @@ pub struct SledStore {
     /// `None` only while the store is being dropped.
     jobs: Option<mpsc::Sender<Job>>,
     writer: Option<JoinHandle<()>>,
-    /// Dropped last: until then nobody else opens the folder.
-    _lock: File,
+    /// Released last: until then nobody else opens the folder.
+    pub(super) lock: File,
 }
 
 impl SledStore {
@@ -80,7 +80,7 @@ impl SledStore {
             shared,
             jobs: Some(jobs),
             writer: Some(writer),
-            _lock: lock,
+            lock,
         })
     }
 
@@ -114,13 +114,17 @@ impl Store for SledStore {
 }
 
 impl Drop for SledStore {
-    /// Waits until accepted changes are on disk.
+    /// Waits until accepted changes are on disk, then lets others open the folder.
     fn drop(&mut self) {
         self.jobs = None;
         if let Some(writer) = self.writer.take()
             && writer.join().is_err()
         {
             debug!("the writing thread of the store panicked");
+        }
+        // Closing the file is not enough: a child that this process is just starting holds a copy of it until it runs its own program.
+        if let Err(error) = self.lock.unlock() {
+            debug!(%error, "cannot unlock the folder of the store");
         }
     }
 }

@@ -88,6 +88,16 @@ async fn a_second_opener_is_told_that_the_folder_is_locked() {
 }
 
 #[tokio::test]
+async fn a_copy_of_the_lock_in_a_starting_child_does_not_keep_the_folder_locked() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SledStore::open(folder.path()).unwrap();
+    // What a child has between fork and exec.
+    let _copy = store.lock.try_clone().unwrap();
+    drop(store);
+    drop(SledStore::open(folder.path()).unwrap());
+}
+
+#[tokio::test]
 async fn a_folder_with_blobs_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     drop(SledStore::open(folder.path()).unwrap());
