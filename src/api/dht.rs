@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{BootstrapError, Connect, DhtBuilder, Listen, QueryError, SpawnError, Stats};
-use crate::net::{self, BootstrapState, Command, Query, QueryFailure, Started, Token};
+use super::{BootstrapError, Connect, DhtBuilder, Listen, SpawnError, Stats};
+use crate::net::{self, BootstrapState, Command, Started, Token};
 use crate::{KeyPair, PublicKey};
 
 /// A node of the HyperDHT: connects to servers by their public key and lets others connect.
@@ -31,18 +31,6 @@ struct Inner {
 pub struct Bootstrapped {
     /// Nodes that answered. 0 only in the first node of a network of its own.
     pub nodes: usize,
-}
-
-/// A record that a node of the DHT holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Found {
-    /// The node that answered.
-    pub from: SocketAddrV4,
-    /// Key of the peer that announced itself.
-    pub public_key: PublicKey,
-    /// Nodes through which the peer said that it can be reached.
-    pub relay_addresses: Vec<SocketAddrV4>,
 }
 
 impl Dht {
@@ -98,74 +86,6 @@ impl Dht {
         Listen::new(self.clone(), key_pair.clone())
     }
 
-    /// Asks the DHT for a server's records. Empty if no node knows it.
-    ///
-    /// # Errors
-    ///
-    /// [`QueryError`] if no node answered or the node has been closed.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe: dropping the future ends the query.
-    pub async fn find_peer(&self, server: &PublicKey) -> Result<Vec<Found>, QueryError> {
-        let found = self.query(Query::FindPeer(*server)).await?;
-        Ok(Found::list(found))
-    }
-
-    /// Asks the DHT who has announced a topic.
-    ///
-    /// # Errors
-    ///
-    /// [`QueryError`] if no node answered or the node has been closed.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe: dropping the future ends the query.
-    pub async fn lookup(&self, topic: [u8; 32]) -> Result<Vec<Found>, QueryError> {
-        let found = self.query(Query::Lookup(topic)).await?;
-        Ok(Found::list(found))
-    }
-
-    /// Announces a key under a topic on the nodes closest to it and returns how many took it. Lasts about 20 minutes.
-    ///
-    /// # Errors
-    ///
-    /// [`QueryError`] if no node answered or took the record, or the node has been closed.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future ends the query; some nodes may have the record.
-    pub async fn announce(
-        &self,
-        topic: [u8; 32],
-        key_pair: &KeyPair,
-        relay_addresses: &[SocketAddrV4],
-    ) -> Result<usize, QueryError> {
-        let query = Query::Announce {
-            target: topic,
-            key_pair: key_pair.clone(),
-            relays: relay_addresses.to_vec(),
-        };
-        Ok(self.query(query).await?.committed)
-    }
-
-    /// Withdraws what [`Self::announce`] did.
-    ///
-    /// # Errors
-    ///
-    /// [`QueryError`] if no node answered or the node has been closed.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future ends the query; some nodes may still have the record.
-    pub async fn unannounce(&self, topic: [u8; 32], key_pair: &KeyPair) -> Result<(), QueryError> {
-        let query = Query::Unannounce {
-            target: topic,
-            key_pair: key_pair.clone(),
-        };
-        self.query(query).await.map(drop)
-    }
-
     /// Returns the local address of the server socket.
     pub fn local_addr(&self) -> SocketAddrV4 {
         self.inner.node.local
@@ -219,37 +139,6 @@ impl Dht {
         let answer = answered.await.ok();
         guard.token = None;
         answer
-    }
-
-    async fn query(&self, query: Query) -> Result<net::Found, QueryError> {
-        let query = Box::new(query);
-        let answer = self
-            .ask(|token, answer| Command::Query {
-                token,
-                query,
-                answer,
-            })
-            .await;
-        answer
-            .ok_or(QueryError::Closed)?
-            .map_err(|failure| match failure {
-                QueryFailure::NoNetwork => QueryError::NoNetwork,
-                QueryFailure::NotStored => QueryError::NotStored,
-                QueryFailure::TooMany => QueryError::TooMany,
-            })
-    }
-}
-
-impl Found {
-    fn list(found: net::Found) -> Vec<Self> {
-        let records = found.records.into_iter();
-        records
-            .map(|(from, peer)| Self {
-                from,
-                public_key: peer.public_key,
-                relay_addresses: peer.relay_addresses,
-            })
-            .collect()
     }
 }
 

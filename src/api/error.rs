@@ -4,6 +4,7 @@ use std::io;
 
 use crate::PublicKey;
 use crate::connect::{Failure, Report, Stage};
+use crate::dht::ValueError;
 use crate::net::End;
 
 /// Why a node could not be started.
@@ -224,6 +225,44 @@ pub enum QueryError {
     /// The node has been closed.
     #[error("the node has been closed")]
     Closed,
+}
+
+/// Why a value was not put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PutError {
+    /// Nodes would store the value, and nobody could read it back: the answer would be longer than a datagram may be.
+    #[error("a value of {size} bytes is too large, at most {max} bytes can be read back")]
+    TooLarge {
+        /// Size of the value in bytes.
+        size: usize,
+        /// What is allowed, in bytes.
+        max: usize,
+    },
+    /// The sequence number is above 2^53 - 1, the largest that the wire carries.
+    #[error("a sequence number is at most 9007199254740991")]
+    SeqTooLarge,
+    /// There is a value with a higher sequence number.
+    #[error("there is a value with a higher sequence number")]
+    SeqTooLow {
+        /// That number, if a node showed the value.
+        stored: Option<u64>,
+    },
+    /// There is another value with the same sequence number.
+    #[error("there is another value with the same sequence number")]
+    SeqReused,
+    /// The query gave nothing.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+}
+
+impl From<ValueError> for PutError {
+    fn from(error: ValueError) -> Self {
+        match error {
+            ValueError::TooLarge { size, max } => Self::TooLarge { size, max },
+            ValueError::SeqTooLarge => Self::SeqTooLarge,
+        }
+    }
 }
 
 /// Why a connection ended or an operation on it failed.

@@ -6,6 +6,7 @@ mod connection;
 mod dht;
 mod error;
 mod identity;
+mod records;
 mod server;
 mod stats;
 mod testnet;
@@ -14,9 +15,12 @@ pub use crate::connect::{Path, Report, Stage};
 pub use config::{DEFAULT_BOOTSTRAP, DhtBuilder, Limits, Mode};
 pub use connect::Connect;
 pub use connection::{Connection, ReadHalf, WriteHalf};
-pub use dht::{Bootstrapped, Dht, Found};
-pub use error::{BootstrapError, ConnectError, ListenError, QueryError, SpawnError, StreamError};
+pub use dht::{Bootstrapped, Dht};
+pub use error::{
+    BootstrapError, ConnectError, ListenError, PutError, QueryError, SpawnError, StreamError,
+};
 pub use identity::{ClaimedKey, ProvenKey};
+pub use records::{Announce, Found, MutableGet, MutableValue, Stored};
 pub use server::{Listen, Server};
 pub use stats::Stats;
 pub use testnet::{Testnet, TestnetError};

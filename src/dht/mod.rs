@@ -9,6 +9,7 @@
 //! | `node` | the node and its verbs |
 //! | `requests` | sending requests, matching responses, learning nodes from both |
 //! | `serve`, `commands` | answering requests, one file per family of commands |
+//! | `asking` | what the layer above can ask the network for |
 //! | `queries` | running walks: asking, committing, ending |
 //! | `bootstrap` | entering the network, and finding out whether we can be reached |
 //! | `upkeep` | what happens every five seconds |
@@ -16,6 +17,7 @@
 //! | `inflight`, `query`, `table`, `nat`, `silence`, `token`, `store` | the parts, none of which knows of the node |
 //! | `sign` | signatures of announcements |
 
+mod asking;
 mod bootstrap;
 mod commands;
 mod config;
@@ -37,6 +39,7 @@ mod token;
 mod types;
 mod upkeep;
 
+pub use asking::{MAX_IMMUTABLE, ValueError, immutable_value, max_mutable, mutable_value};
 pub use config::{Config, Mode};
 pub use health::Health;
 pub use node::Node;

@@ -11,7 +11,7 @@ use super::table::K;
 use super::types::{
     Answer, Commit, Event, Outgoing, Query, QueryError, QueryId, QueryOutcome, RequestError,
 };
-use crate::keys::{KeyPair, PublicKey};
+use crate::keys::KeyPair;
 use crate::wire::address::is_bogon;
 use crate::wire::compact::{Decode, Encode};
 use crate::wire::records::{AnnounceKind, LookupReply, Peer};
@@ -51,59 +51,6 @@ enum Phase {
 }
 
 impl Node {
-    /// Looks for the server with this key. Each node that knows it shows in an [`Event::QueryAnswer`] with a value. `seeds` are asked first.
-    pub fn find_peer(
-        &mut self,
-        now: Instant,
-        key: &PublicKey,
-        seeds: Vec<SocketAddrV4>,
-    ) -> QueryId {
-        let query = Query {
-            seeds,
-            retries: Outgoing::RETRIES,
-            ..Query::application(rpc::FIND_PEER, key.target())
-        };
-        self.query(now, query)
-    }
-
-    /// Looks for the nodes nearest to `target`.
-    pub fn find_node(&mut self, now: Instant, target: Target) -> QueryId {
-        self.query(now, find_node(target))
-    }
-
-    /// Looks for those who announced themselves to `target`.
-    pub fn lookup(&mut self, now: Instant, target: Target) -> QueryId {
-        self.query(now, Query::application(rpc::LOOKUP, target))
-    }
-
-    /// Announces the key of `key_pair` to `target` at the nodes nearest to it.
-    pub fn announce(
-        &mut self,
-        now: Instant,
-        target: Target,
-        key_pair: &KeyPair,
-        relays: Vec<SocketAddrV4>,
-        bump: u64,
-    ) -> QueryId {
-        let commit = Commit::Announce {
-            key_pair: key_pair.clone(),
-            relays,
-            bump,
-        };
-        let query = Query::application(rpc::LOOKUP, target);
-        self.query(now, Query { commit, ..query })
-    }
-
-    /// Takes back the announcements of `key_pair` to `target`, at every node on the way that holds one.
-    pub fn unannounce(&mut self, now: Instant, target: Target, key_pair: &KeyPair) -> QueryId {
-        self.forget_announcement(&target, &bare_peer(key_pair));
-        let commit = Commit::Unannounce {
-            key_pair: key_pair.clone(),
-        };
-        let query = Query::application(rpc::LOOKUP, target);
-        self.query(now, Query { commit, ..query })
-    }
-
     /// Starts a query. Its [`Event::QueryAnswer`]s and [`Event::QueryDone`] follow.
     pub fn query(&mut self, now: Instant, query: Query) -> QueryId {
         QueryId(self.start_query(now, query, Purpose::Caller))
@@ -216,8 +163,10 @@ impl Node {
             return;
         };
         running.outstanding -= 1;
-        if result.is_ok_and(|answer| answer.error == 0) {
-            running.outcome.committed += 1;
+        match result {
+            Ok(Answer { error: 0, .. }) => running.outcome.committed += 1,
+            Ok(Answer { error, .. }) => running.outcome.refused.push(error),
+            Err(_) => {}
         }
         if running.phase == Phase::Committing && running.outstanding == 0 {
             self.finish_query(now, key);
@@ -375,7 +324,13 @@ impl Node {
                     outcome if commits && outcome.closest.is_empty() => {
                         Err(QueryError::TooFewNodes)
                     }
-                    QueryOutcome { committed: 0, .. } if commits => Err(QueryError::NotCommitted),
+                    QueryOutcome {
+                        committed: 0,
+                        refused,
+                        ..
+                    } if commits => Err(QueryError::NotCommitted {
+                        error: most_frequent(&refused),
+                    }),
                     outcome => Ok(outcome),
                 };
                 self.emit(Event::QueryDone {
@@ -458,11 +413,17 @@ fn unannouncement(key_pair: &KeyPair, target: &Target, answer: &Answer) -> Optio
     })
 }
 
-fn bare_peer(key_pair: &KeyPair) -> Peer {
+pub(super) fn bare_peer(key_pair: &KeyPair) -> Peer {
     Peer {
         public_key: *key_pair.public_key(),
         relay_addresses: Vec::new(),
     }
+}
+
+/// Returns the error code that most nodes gave, if any gave one. No single node decides.
+fn most_frequent(codes: &[u64]) -> Option<u64> {
+    let count = |code| codes.iter().filter(|other| *other == code).count();
+    codes.iter().max_by_key(|code| count(*code)).copied()
 }
 
 /// Returns whether a node is one of those on the public network that answer and yet belong to another one; the reference avoids the same.

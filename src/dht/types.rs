@@ -206,6 +206,8 @@ pub struct QueryOutcome {
     pub answered: usize,
     /// How many accepted the commit.
     pub committed: usize,
+    /// The error codes of those that refused it.
+    pub refused: Vec<u64>,
 }
 
 /// Why a request failed.
@@ -233,7 +235,10 @@ pub enum QueryError {
     TooFewNodes,
     /// None of the closest nodes accepted the commit.
     #[error("none of the closest nodes accepted the commit")]
-    NotCommitted,
+    NotCommitted {
+        /// The error code that most of those that answered gave, if any answered.
+        error: Option<u64>,
+    },
 }
 
 /// What a node tells the layer above.

@@ -7,7 +7,9 @@ use tokio::sync::{mpsc, oneshot};
 use super::link::Handle;
 use super::servers::Listening;
 use crate::connect::{Dial, Failure, Listen, ListenError, Report, ServerId};
+use crate::dht::ValueError;
 use crate::keys::{KeyPair, PublicKey};
+use crate::wire::records::Peer;
 
 /// Names a command whose answer somebody waits for, so that it can be given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,20 +72,56 @@ pub(crate) enum Query {
         target: [u8; 32],
         key_pair: KeyPair,
         relays: Vec<SocketAddrV4>,
+        bump: u64,
     },
     Unannounce {
         target: [u8; 32],
         key_pair: KeyPair,
+    },
+    ImmutablePut(Vec<u8>),
+    ImmutableGet([u8; 32]),
+    MutablePut {
+        key_pair: KeyPair,
+        seq: u64,
+        value: Vec<u8>,
+    },
+    MutableGet {
+        key: PublicKey,
+        /// The lowest sequence number that counts.
+        least: u64,
+        /// Whether to go on to the end for the highest one.
+        latest: bool,
     },
 }
 
 /// What a query found.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Found {
-    /// Records with the node that gave them.
-    pub(crate) records: Vec<(SocketAddrV4, crate::wire::records::Peer)>,
-    /// Nodes that took an announcement.
+    /// Peers.
+    pub(crate) peers: Vec<FoundPeer>,
+    /// A value, with its sequence number if it is a mutable one.
+    pub(crate) value: Option<FoundValue>,
+    /// Nodes that took an announcement or a value.
     pub(crate) committed: usize,
+    /// Nodes that refused it.
+    pub(crate) refused: usize,
+}
+
+/// A peer that a node named.
+#[derive(Clone, Debug)]
+pub(crate) struct FoundPeer {
+    pub(crate) from: SocketAddrV4,
+    pub(crate) peer: Peer,
+    /// The latest time stamp of the topic, as that node knows it.
+    pub(crate) bump: u64,
+}
+
+/// A value that a node held and that is what it should be.
+#[derive(Clone, Debug)]
+pub(crate) struct FoundValue {
+    pub(crate) from: SocketAddrV4,
+    pub(crate) seq: u64,
+    pub(crate) value: Vec<u8>,
 }
 
 /// Why a query gave nothing.
@@ -92,6 +130,11 @@ pub(crate) enum QueryFailure {
     NoNetwork,
     NotStored,
     TooMany,
+    Value(ValueError),
+    /// Another value has the same sequence number.
+    SeqReused,
+    /// There is a value with a higher sequence number, this one if a node showed it.
+    SeqTooLow(Option<u64>),
 }
 
 /// Why a server does not listen.

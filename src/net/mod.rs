@@ -19,7 +19,7 @@ mod socket;
 mod streams;
 
 pub(crate) use bootstrap::{BootstrapState, Entry};
-pub(crate) use command::{Command, Found, Query, QueryFailure, Token};
+pub(crate) use command::{Command, Found, FoundValue, Query, QueryFailure, Token};
 pub(crate) use driver::{Settings, Snapshot, Started, start};
 pub(crate) use link::{End, Handle, MAX_DATAGRAM};
 pub(crate) use servers::Listening;

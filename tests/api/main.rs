@@ -4,4 +4,5 @@
 
 mod connections;
 mod nodes;
+mod records;
 mod world;

@@ -149,7 +149,7 @@ async fn what_was_announced_is_found_and_gone_after_unannounce() {
     let world = World::new().await;
     let (topic, key) = ([7; 32], KeyPair::generate());
     let relays = [world.testnet.nodes()[0].local_addr()];
-    let took = within(world.client.announce(topic, &key, &relays))
+    let took = within(world.client.announce(topic, &key, &relays).into_future())
         .await
         .unwrap();
     assert!(took > 0);

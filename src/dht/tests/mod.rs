@@ -6,5 +6,6 @@ mod life;
 mod network;
 mod requests;
 mod table;
+mod values;
 mod vectors;
 mod world;

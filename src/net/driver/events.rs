@@ -52,7 +52,7 @@ impl Driver {
             }
             Event::Dht(dht::Event::Bootstrapped { reached }) => self.bootstrapped(reached),
             Event::Dht(dht::Event::QueryAnswer { query, answer }) => {
-                self.queries.answered(query, &answer);
+                self.queries.answered(&mut self.endpoint, query, &answer);
             }
             Event::Dht(dht::Event::QueryDone { query, result }) => self.queries.done(query, result),
             Event::Dht(_) => {}

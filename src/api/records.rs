@@ -1,0 +1,338 @@
+//! What nodes of the DHT keep for others: announcements and values.
+
+use std::future::{Future, IntoFuture};
+use std::net::SocketAddrV4;
+use std::pin::Pin;
+
+use super::{Dht, PutError, QueryError};
+use crate::net::{self, Command, FoundValue, Query, QueryFailure};
+use crate::wire::hash;
+use crate::{KeyPair, PublicKey};
+
+/// A record that a node of the DHT holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Found {
+    /// The node that answered.
+    pub from: SocketAddrV4,
+    /// Key of the peer that announced itself.
+    pub public_key: PublicKey,
+    /// Nodes through which the peer said that it can be reached.
+    pub relay_addresses: Vec<SocketAddrV4>,
+    /// The latest time stamp that anybody announced to the topic with, as this node knows it, in Unix milliseconds; 0 if there is none. Nothing proves it.
+    pub bump: u64,
+}
+
+/// A signed value that a node of the DHT holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MutableValue {
+    /// The node that answered.
+    pub from: SocketAddrV4,
+    /// Version of the value; a higher one replaces a lower.
+    pub seq: u64,
+    /// The value.
+    pub value: Vec<u8>,
+}
+
+/// What became of a value that was put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stored {
+    /// What to get it by: the hash of the value, or that of the key it was signed with.
+    pub target: [u8; 32],
+    /// Nodes that took it, 20 at most.
+    pub nodes: usize,
+    /// Nodes that refused it. They may hold a newer value, or lie.
+    pub refused: usize,
+}
+
+/// Announces a key under a topic once awaited. Dropping it, or the future made from it, ends the query; some nodes may have the record then.
+#[derive(Debug)]
+#[must_use = "nothing happens until this is awaited"]
+pub struct Announce {
+    dht: Dht,
+    query: Query,
+}
+
+/// Gets a signed value once awaited. Dropping it, or the future made from it, ends the query.
+#[derive(Debug)]
+#[must_use = "nothing happens until this is awaited"]
+pub struct MutableGet {
+    dht: Dht,
+    key: PublicKey,
+    least: u64,
+    latest: bool,
+}
+
+impl Dht {
+    /// Asks the DHT for a server's records. Empty if no node knows it.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError`] if no node answered or the node has been closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropping the future ends the query.
+    pub async fn find_peer(&self, server: &PublicKey) -> Result<Vec<Found>, QueryError> {
+        let found = self.query(Query::FindPeer(*server)).await?;
+        Ok(Found::list(found))
+    }
+
+    /// Asks the DHT who has announced a topic. Several nodes may name the same peer, and each names 20 at most.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError`] if no node answered or the node has been closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropping the future ends the query.
+    pub async fn lookup(&self, topic: [u8; 32]) -> Result<Vec<Found>, QueryError> {
+        let found = self.query(Query::Lookup(topic)).await?;
+        Ok(Found::list(found))
+    }
+
+    /// Announces a key under a topic on the nodes closest to it; await how many took it. Lasts about 20 minutes.
+    ///
+    /// Nodes keep the first three `relay_addresses`. A node that already has the record keeps the old addresses for some 13 minutes; to have new ones
+    /// take effect at once, [`Self::unannounce`] first.
+    pub fn announce(
+        &self,
+        topic: [u8; 32],
+        key_pair: &KeyPair,
+        relay_addresses: &[SocketAddrV4],
+    ) -> Announce {
+        Announce {
+            dht: self.clone(),
+            query: Query::Announce {
+                target: topic,
+                key_pair: key_pair.clone(),
+                relays: relay_addresses.iter().copied().take(MAX_RELAYS).collect(),
+                bump: 0,
+            },
+        }
+    }
+
+    /// Withdraws what [`Self::announce`] did.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError`] if no node answered or the node has been closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the query; some nodes may still have the record.
+    pub async fn unannounce(&self, topic: [u8; 32], key_pair: &KeyPair) -> Result<(), QueryError> {
+        let query = Query::Unannounce {
+            target: topic,
+            key_pair: key_pair.clone(),
+        };
+        Ok(self.query(query).await.map(drop)?)
+    }
+
+    /// Stores a value under its hash on the nodes closest to that. Lasts at least 32 hours, longer while it is asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`PutError::TooLarge`] beyond 1850 bytes, [`PutError::Query`] if no node answered or took the value, or the node has been closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the query; some nodes may have the value.
+    pub async fn immutable_put(&self, value: &[u8]) -> Result<Stored, PutError> {
+        let found = self.query(Query::ImmutablePut(value.to_vec())).await?;
+        Ok(Stored::new(hash::hash(&[value]), &found))
+    }
+
+    /// Gets the value with this hash from whichever node answers first with it. `None` if no node has it.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError`] if no node answered or the node has been closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropping the future ends the query.
+    pub async fn immutable_get(&self, target: [u8; 32]) -> Result<Option<Vec<u8>>, QueryError> {
+        let found = self.query(Query::ImmutableGet(target)).await?;
+        Ok(found.value.map(|found| found.value))
+    }
+
+    /// Stores a value under a key, signed with it, on the nodes closest to the key's hash. Lasts at least 32 hours, longer while it is asked for.
+    ///
+    /// A value with a higher sequence number replaces one with a lower. The same value with the same number may be put again, by anyone who holds the key.
+    ///
+    /// # Errors
+    ///
+    /// [`PutError::TooLarge`] beyond 1782 bytes (a few less with a sequence number above 252), [`PutError::SeqTooLow`] and [`PutError::SeqReused`]
+    /// if a node shows a signed value that bars this one, or none takes this one for that reason, and [`PutError::Query`] if no node answered or
+    /// took the value, or the node has been closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the query; some nodes may have the value.
+    pub async fn mutable_put(
+        &self,
+        key_pair: &KeyPair,
+        seq: u64,
+        value: &[u8],
+    ) -> Result<Stored, PutError> {
+        let query = Query::MutablePut {
+            key_pair: key_pair.clone(),
+            seq,
+            value: value.to_vec(),
+        };
+        let found = self.query(query).await?;
+        Ok(Stored::new(key_pair.public_key().target(), &found))
+    }
+
+    /// Gets the value that was put with a key; await it. `None` if no node has one that the key signed.
+    pub fn mutable_get(&self, key: &PublicKey) -> MutableGet {
+        MutableGet {
+            dht: self.clone(),
+            key: *key,
+            least: 0,
+            latest: true,
+        }
+    }
+
+    async fn query(&self, query: Query) -> Result<net::Found, Failure> {
+        let query = Box::new(query);
+        let answer = self
+            .ask(|token, answer| Command::Query {
+                token,
+                query,
+                answer,
+            })
+            .await;
+        answer
+            .ok_or(Failure(None))?
+            .map_err(|failure| Failure(Some(failure)))
+    }
+}
+
+impl Announce {
+    /// Adds a time stamp in Unix milliseconds, by which lookups notice news of a topic. Nodes ignore one below the latest that they know or more than a minute ahead of their clocks.
+    pub fn bump(mut self, unix_milliseconds: u64) -> Self {
+        if let Query::Announce { bump, .. } = &mut self.query {
+            // The wire has no larger number, and no node would take one.
+            *bump = unix_milliseconds.min((1 << 53) - 1);
+        }
+        self
+    }
+}
+
+impl IntoFuture for Announce {
+    type Output = Result<usize, QueryError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { Ok(self.dht.query(self.query).await?.committed) })
+    }
+}
+
+impl MutableGet {
+    /// Ignores values with a lower sequence number. The default is 0.
+    pub const fn least_seq(mut self, seq: u64) -> Self {
+        self.least = seq;
+        self
+    }
+
+    /// Chooses whether to ask to the end for the highest sequence number, or to take the first value that the key signed. The default is `true`.
+    pub const fn latest(mut self, latest: bool) -> Self {
+        self.latest = latest;
+        self
+    }
+}
+
+impl IntoFuture for MutableGet {
+    type Output = Result<Option<MutableValue>, QueryError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let Self {
+            dht,
+            key,
+            least,
+            latest,
+        } = self;
+        Box::pin(async move {
+            if least >= 1 << 53 {
+                // No value can have such a number.
+                return Ok(None);
+            }
+            let query = Query::MutableGet { key, least, latest };
+            Ok(dht.query(query).await?.value.map(MutableValue::from))
+        })
+    }
+}
+
+impl Found {
+    fn list(found: net::Found) -> Vec<Self> {
+        let peers = found.peers.into_iter();
+        peers
+            .map(|found| Self {
+                from: found.from,
+                public_key: found.peer.public_key,
+                relay_addresses: found.peer.relay_addresses,
+                bump: found.bump,
+            })
+            .collect()
+    }
+}
+
+impl Stored {
+    const fn new(target: [u8; 32], found: &net::Found) -> Self {
+        Self {
+            target,
+            nodes: found.committed,
+            refused: found.refused,
+        }
+    }
+}
+
+impl From<FoundValue> for MutableValue {
+    fn from(found: FoundValue) -> Self {
+        Self {
+            from: found.from,
+            seq: found.seq,
+            value: found.value,
+        }
+    }
+}
+
+/// Why the driver gave nothing; `None` if it has ended.
+struct Failure(Option<QueryFailure>);
+
+impl From<Failure> for QueryError {
+    fn from(failure: Failure) -> Self {
+        match failure.0 {
+            None => Self::Closed,
+            Some(QueryFailure::NoNetwork) => Self::NoNetwork,
+            Some(QueryFailure::TooMany) => Self::TooMany,
+            // The last three come of putting a value only.
+            Some(
+                QueryFailure::NotStored
+                | QueryFailure::Value(_)
+                | QueryFailure::SeqReused
+                | QueryFailure::SeqTooLow(_),
+            ) => Self::NotStored,
+        }
+    }
+}
+
+impl From<Failure> for PutError {
+    fn from(failure: Failure) -> Self {
+        match failure.0 {
+            Some(QueryFailure::Value(error)) => error.into(),
+            Some(QueryFailure::SeqReused) => Self::SeqReused,
+            Some(QueryFailure::SeqTooLow(stored)) => Self::SeqTooLow { stored },
+            _ => Self::Query(failure.into()),
+        }
+    }
+}
+
+/// Relay addresses that nodes keep of an announcement.
+const MAX_RELAYS: usize = 3;
