@@ -103,6 +103,19 @@ impl Dht {
         stats.await.map(Stats::from).unwrap_or_default()
     }
 
+    /// Returns the nodes of the routing table, the one heard of last first. Given to [`DhtBuilder::known_nodes`] of a later run they
+    /// lead back into the network. Empty after the node has been closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn known_nodes(&self) -> Vec<SocketAddrV4> {
+        let (answer, nodes) = oneshot::channel();
+        // A closed node drops the sender of the answer.
+        let _ = self.commands().send(Command::Nodes(answer));
+        nodes.await.unwrap_or_default()
+    }
+
     /// Ends the node: withdraws the announcements of its servers, ends its connections, closes its sockets. Takes at most a few seconds.
     ///
     /// # Cancel safety

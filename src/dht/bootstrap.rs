@@ -78,6 +78,10 @@ impl Node {
             return;
         };
         let reached = reached.max(answered);
+        if reached > 0 {
+            // Those of them that are still there are in the table now.
+            self.config.known.clear();
+        }
         let promising = self.quick == Quick::Answered || self.config.mode == Mode::Persistent;
         if !again && promising && !self.persistent {
             self.bootstrap = Bootstrap::Checking { reached };
@@ -212,7 +216,8 @@ impl Node {
     }
 
     fn start_bootstrap_walk(&mut self, now: Instant, again: bool, reached: usize) {
-        if self.config.bootstrap.is_empty() && self.table.len() == 0 {
+        let known = &self.config.known;
+        if self.config.bootstrap.is_empty() && known.is_empty() && self.table.len() == 0 {
             return self.finish_bootstrap(now, reached);
         }
         self.bootstrap = Bootstrap::Walking { again, reached };

@@ -20,6 +20,8 @@ pub enum Mode {
 pub struct Config {
     /// The nodes that queries start from while the table is small. Without any, the node is the first of its network.
     pub bootstrap: Vec<SocketAddrV4>,
+    /// Nodes of an earlier run, asked beside the bootstrap nodes at the start; they make up for those that have gone.
+    pub known: Vec<SocketAddrV4>,
     /// Whether and when the node turns persistent.
     pub mode: Mode,
     /// Whether the node assumes at the start that unsolicited datagrams do not reach its server socket.
@@ -43,6 +45,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             bootstrap: Vec::new(),
+            known: Vec::new(),
             mode: Mode::Adaptive,
             firewalled: true,
             public_address: None,

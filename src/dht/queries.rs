@@ -94,6 +94,12 @@ impl Node {
                 }
             }
         }
+        if purpose == Purpose::Bootstrap {
+            // Dead ones do not hold anything up: they are not waited for.
+            for node in self.config.known.iter().take(MAX_KNOWN) {
+                walk.add(*node, Rank::ByDistance);
+            }
+        }
         let running = Running {
             query,
             purpose,
@@ -440,6 +446,8 @@ pub(super) fn is_stray(node: &SocketAddrV4) -> bool {
 const CONCURRENCY: usize = 10;
 /// Requests of a refresh at once while other requests are on the way.
 const BACKGROUND: usize = 2;
+/// Nodes of an earlier run that are asked.
+const MAX_KNOWN: usize = 200;
 /// Nodes asked to fill a row: one or two to learn of others, and those.
 const FILL: usize = 8;
 /// Requests on the way below which a refresh takes its full share.

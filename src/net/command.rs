@@ -47,6 +47,8 @@ pub(crate) enum Command {
     GiveUp(Token),
     /// Tell the present state.
     Stats(oneshot::Sender<super::driver::Snapshot>),
+    /// Name the nodes of the routing table, the one heard of last first.
+    Nodes(oneshot::Sender<Vec<SocketAddrV4>>),
     /// End the node in order.
     Close(oneshot::Sender<()>),
 }
@@ -58,7 +60,11 @@ impl Command {
             Self::Connect { token, .. }
             | Self::Listen { token, .. }
             | Self::Query { token, .. } => Some(*token),
-            Self::Unlisten { .. } | Self::GiveUp(_) | Self::Stats(_) | Self::Close(_) => None,
+            Self::Unlisten { .. }
+            | Self::GiveUp(_)
+            | Self::Stats(_)
+            | Self::Nodes(_)
+            | Self::Close(_) => None,
         }
     }
 }

@@ -273,5 +273,24 @@ async fn a_node_that_closes_tells_every_peer() {
     drop(connections);
 }
 
+#[tokio::test]
+async fn a_node_finds_back_by_what_it_knew_though_the_bootstrap_node_has_gone() {
+    let world = World::new().await;
+    let known = within(world.client.known_nodes()).await;
+    assert!(known.len() >= 3);
+    let bootstrap = world.testnet.bootstrap();
+    within(world.testnet.nodes()[0].close()).await;
+    let node = Dht::builder()
+        .bootstrap(bootstrap)
+        .bind("127.0.0.1:0")
+        .known_nodes(known);
+    let node = node.spawn().await.unwrap();
+    assert!(within(node.bootstrapped()).await.is_ok());
+    let found = within(node.find_peer(&world.key)).await.unwrap();
+    assert!(!found.is_empty());
+    within(node.close()).await;
+    assert_eq!(within(node.known_nodes()).await, []);
+}
+
 /// More than a node tells about in one go.
 const PEERS: usize = 80;

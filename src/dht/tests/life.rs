@@ -360,3 +360,29 @@ fn a_node_that_was_cut_off_itself_finds_everybody_when_it_is_back() {
     assert!(result.is_ok());
     assert_eq!(answers.len(), 9);
 }
+
+#[test]
+fn nodes_of_an_earlier_run_lead_into_a_network_whose_bootstrap_nodes_have_gone() {
+    let mut world = World::new(21, 30, Link::default());
+    let first = world.nodes[0];
+    world.network.set_up(first, false);
+    let second = world.nodes[1];
+    let known = world.node(second).recent_nodes(1000);
+    assert!(known.len() > 15);
+    // Most of what was known has gone meanwhile.
+    for node in (2..20)
+        .map(|number| world.nodes[number])
+        .collect::<Vec<_>>()
+    {
+        world.network.set_up(node, false);
+    }
+    let config = Config { known, ..server() };
+    let start = world.network.now();
+    let late = world.join(config);
+    let took = world.network.now() - start;
+    assert!(took < Duration::from_secs(4), "{took:?}");
+    assert!(world.network.host(late).bootstrapped() >= Some(8));
+    assert!(world.node(late).table_len() >= 8);
+    let lost = world.join(server());
+    assert_eq!(world.network.host(lost).bootstrapped(), Some(0));
+}

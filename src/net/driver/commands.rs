@@ -71,6 +71,10 @@ impl Driver {
                 // Whoever asked may have left.
                 let _ = answer.send(self.snapshot());
             }
+            Command::Nodes(answer) => {
+                // Whoever asked may have left.
+                let _ = answer.send(self.endpoint.node().recent_nodes(usize::MAX));
+            }
             Command::Close(answer) => self.close(now, Some(answer)),
         }
     }
