@@ -258,6 +258,21 @@ impl Announcer {
         }
     }
 
+    /// Returns whether the server has been announced.
+    pub(super) const fn is_announced(&self) -> bool {
+        self.announced
+    }
+
+    /// Returns whether this node has an announcement of ours, of this update or of the ones before.
+    pub(super) fn is_relay(&self, node: SocketAddrV4) -> bool {
+        let fresh: &[Relay] = match &self.state {
+            State::Announcing { fresh, .. } => fresh,
+            _ => &[],
+        };
+        let mut all = self.relays.iter().flatten().chain(fresh);
+        all.any(|relay| relay.address == node)
+    }
+
     /// Returns where the server is announced, for the noise payload.
     pub(super) fn relays(&self) -> Vec<RelayInfo> {
         let mut relays: Vec<Relay> = match &self.state {

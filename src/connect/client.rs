@@ -64,7 +64,7 @@ pub(super) struct Attempt {
     replies: VecDeque<Reply>,
     /// What the stream had to say before it was established, for its later owner.
     events: Vec<udx::Event>,
-    report: Report,
+    pub(super) report: Report,
 }
 
 #[derive(Debug)]
@@ -162,10 +162,16 @@ impl Attempt {
 
     /// Returns the report as of now.
     pub(super) fn report(&self, now: Instant) -> Report {
-        Report {
+        let mut report = Report {
             total: now.saturating_duration_since(self.started),
             ..self.report.clone()
+        };
+        if let Phase::Choosing(choosing) = &self.phase
+            && let Some(punch) = &choosing.punch
+        {
+            punch.tell(&mut report);
         }
+        report
     }
 
     pub(super) fn handle_initiated(
@@ -242,19 +248,7 @@ impl Attempt {
             }
             return self.go_on(now, core);
         }
-        if let Phase::Choosing(choosing) = &mut self.phase
-            && choosing.lan == Some(request)
-        {
-            choosing.lan = None;
-            return match (result.is_ok(), choosing.lan_address) {
-                (true, Some(address)) => {
-                    self.connect_to(now, core, SocketId::SERVER, address, Path::Lan)
-                }
-                // Nobody at that address: the only other way left here is the server reaching us.
-                _ => Outcome::Failed(Failure::NoPath),
-            };
-        }
-        Outcome::Pending
+        self.handle_path_answer(now, core, request, result)
     }
 
     pub(super) fn handle_finished(
@@ -303,22 +297,17 @@ impl Attempt {
         Outcome::Pending
     }
 
-    pub(super) fn handle_timeout(&mut self, now: Instant) -> Outcome {
+    pub(super) fn handle_timeout(&mut self, now: Instant, core: &mut Core) -> Outcome {
         if self.started + self.dial.timeout <= now {
             return Outcome::Failed(Failure::TimedOut(self.stage()));
         }
-        match &self.phase {
-            Phase::Choosing(choosing) if choosing.deadline <= now => {
-                Outcome::Failed(Failure::NoPath)
-            }
-            _ => Outcome::Pending,
-        }
+        self.handle_path_timeout(now, core)
     }
 
     pub(super) fn poll_timeout(&self) -> Instant {
         let end = self.started + self.dial.timeout;
         match &self.phase {
-            Phase::Choosing(choosing) => choosing.deadline.min(end),
+            Phase::Choosing(choosing) => choosing.poll_timeout().map_or(end, |at| at.min(end)),
             _ => end,
         }
     }
@@ -331,10 +320,8 @@ impl Attempt {
         for request in std::mem::take(&mut self.handshakes).into_keys() {
             core.cancel_request(now, request);
         }
-        if let Phase::Choosing(choosing) = std::mem::replace(&mut self.phase, Phase::Over)
-            && let Some(request) = choosing.lan
-        {
-            core.cancel_request(now, request);
+        if let Phase::Choosing(mut choosing) = std::mem::replace(&mut self.phase, Phase::Over) {
+            choosing.stop(now, core);
         }
     }
 

@@ -1,5 +1,6 @@
 //! What the node and the streams have to say becomes steps of attempts and servers.
 
+use std::net::SocketAddrV4;
 use std::time::Instant;
 
 use super::Endpoint;
@@ -15,6 +16,7 @@ use crate::udx::{self, StreamId};
 use crate::wire::compact::{Decode, Encode};
 use crate::wire::handshake::{HandshakeMessage, HolepunchMessage, Mode};
 use crate::wire::rpc::{PEER_HANDSHAKE, PEER_HOLEPUNCH};
+use crate::wire::transmit::SocketId;
 
 impl Endpoint {
     /// Turns what the node and the streams have to say into steps of attempts and servers, until they have nothing more to say.
@@ -24,9 +26,68 @@ impl Endpoint {
                 self.handle_dht_event(now, event);
             } else if let Some((stream, event)) = self.core.streams.poll_event() {
                 self.handle_stream_event(now, stream, event);
+            } else if self.core.puncher.take_news() {
+                self.handle_puncher_news(now);
             } else {
+                self.prepare_puncher(now);
                 return;
             }
+        }
+    }
+
+    /// Opens the socket for punching before the first client needs it.
+    fn prepare_puncher(&mut self, now: Instant) {
+        let firewalled = self.core.puncher.is_closed() && self.core.node.remote_address().is_none();
+        if firewalled
+            && self
+                .servers
+                .values()
+                .any(|one| one.announcer.is_announced())
+        {
+            self.core.want_puncher(now);
+        }
+    }
+
+    fn handle_puncher_news(&mut self, now: Instant) {
+        let attempts: Vec<_> = self.attempts.keys().copied().collect();
+        for id in attempts {
+            self.with_attempt(now, id, |attempt, core| {
+                attempt.handle_puncher_news(now, core)
+            });
+        }
+        for server in self.servers.values_mut() {
+            server.handle_puncher_news(now, &mut self.core);
+        }
+    }
+
+    /// Takes a datagram of 0 or 1 byte. It tells an attempt of ours the way, and a client that we know gets it back.
+    pub(super) fn handle_probe(&mut self, now: Instant, socket: SocketId, from: SocketAddrV4) {
+        if self.core.sockets.purpose(socket).is_none() {
+            return;
+        }
+        let core = &self.core;
+        let takes = |attempt: &Attempt| {
+            let punch = attempt.punch();
+            punch.is_some_and(|punch| punch.takes_probe(core, socket, from))
+        };
+        let mut takers = self.attempts.iter().filter(|(_, attempt)| takes(attempt));
+        let expects = |attempt: &Attempt| attempt.punch().is_some_and(|punch| punch.expects(from));
+        let first = takers.next();
+        let taker = match first {
+            Some((_, attempt)) if !expects(attempt) => {
+                // Several servers may share a host; the one that named this very address comes first.
+                takers.find(|(_, other)| expects(other)).or(first)
+            }
+            _ => first,
+        };
+        if let Some((id, _)) = taker {
+            let id = *id;
+            self.with_attempt(now, id, |attempt, core| {
+                attempt.handle_probe(now, core, socket, from)
+            });
+        }
+        if self.core.echoes.take(now, *from.ip()) {
+            self.core.probe(now, socket, from, false, true);
         }
     }
 
@@ -40,6 +101,8 @@ impl Endpoint {
                 Some(Owner::Server(id)) => self.with_server(id, |server, core| {
                     server.announcer.handle_answer(now, core, request, result)
                 }),
+                Some(Owner::Puncher) => self.core.handle_sample(now, request, result),
+                Some(Owner::Nobody) => {}
                 None => self.pass_on(dht::Event::Answered { request, result }),
             },
             dht::Event::QueryAnswer { query, answer } => {
@@ -47,7 +110,7 @@ impl Endpoint {
                     Some(Owner::Attempt(id)) => self.with_attempt(now, id, |attempt, core| {
                         attempt.handle_query_answer(now, core, &answer)
                     }),
-                    Some(Owner::Server(_)) => {}
+                    Some(Owner::Server(_) | Owner::Puncher | Owner::Nobody) => {}
                     None => self.pass_on(dht::Event::QueryAnswer { query, answer }),
                 }
             }
@@ -60,6 +123,7 @@ impl Endpoint {
                         .announcer
                         .handle_query_done(now, core, query, result.ok())
                 }),
+                Some(Owner::Puncher | Owner::Nobody) => {}
                 None => self.pass_on(dht::Event::QueryDone { query, result }),
             },
             other => self.pass_on(other),
@@ -131,8 +195,11 @@ impl Endpoint {
                 let Ok(message) = HolepunchMessage::from_bytes(value) else {
                     return;
                 };
-                // A server of ours takes part in no holepunch, and silence is the protocol's word for that.
-                if own.is_some() && message.mode == Mode::FromRelay {
+                // A message from a client is passed on even if the server is ours: it names a node in between.
+                if let Some(server) = own.and_then(|id| self.servers.get_mut(&id))
+                    && message.mode == Mode::FromRelay
+                {
+                    server.handle_holepunch(now, &mut self.core, incoming, message);
                     return;
                 }
                 let forward = router::holepunch(&message, incoming.from, entry, self.core.private);

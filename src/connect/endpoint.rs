@@ -8,6 +8,8 @@ use super::announcer::News;
 use super::client::Attempt;
 use super::job::{Done, JobDone};
 use super::limits::Limits;
+use super::nat::Firewall;
+use super::punch::Purpose;
 use super::report::Failure;
 use super::routes::Routes;
 use super::server::Server;
@@ -38,12 +40,11 @@ pub struct Endpoint {
 impl Endpoint {
     /// Makes an endpoint that has no sockets yet. Equal seeds and inputs give equal behaviour.
     pub fn new(now: Instant, config: Config, seed: [u8; 32]) -> Self {
-        let private = config.dht.private_network;
         let part = |name: &[u8]| hash::keyed_hash(&seed, &[name]);
-        let node = dht::Node::new(now, config.dht, part(b"dht"));
-        let streams = udx::Streams::new(config.udx, part(b"udx"));
+        let node = dht::Node::new(now, config.dht.clone(), part(b"dht"));
+        let streams = udx::Streams::new(config.udx.clone(), part(b"udx"));
         Self {
-            core: Core::new(node, streams, config.lan, private, part(b"connect")),
+            core: Core::new(node, streams, &config, part(b"connect")),
             limits: config.limits,
             attempts: BTreeMap::new(),
             attempt_streams: BTreeMap::new(),
@@ -68,12 +69,22 @@ impl Endpoint {
     }
 
     /// Tells the local address of a socket asked for with [`Event::OpenSocket`], or `None` if it can't be had.
-    pub fn handle_socket(
-        &mut self,
-        _now: Instant,
-        _socket: SocketId,
-        _local: Option<SocketAddrV4>,
-    ) {
+    pub fn handle_socket(&mut self, now: Instant, socket: SocketId, local: Option<SocketAddrV4>) {
+        let opened = local.is_some();
+        match self.core.sockets.purpose(socket) {
+            Some(Purpose::Shared) => self.core.handle_puncher_socket(now, opened),
+            Some(Purpose::Attempt(id)) => self.with_attempt(now, id, |attempt, core| {
+                attempt.handle_socket(now, core, socket, opened)
+            }),
+            Some(Purpose::Entry(id)) => {
+                if let Some(server) = self.servers.get_mut(&id.server) {
+                    server.handle_socket(now, &mut self.core, id, socket, opened);
+                }
+            }
+            // Nobody wants it any more; its closing has been asked for.
+            None => {}
+        }
+        self.settle(now);
     }
 
     /// Takes a datagram. Call [`Self::flush`] after the last one of a batch.
@@ -84,11 +95,13 @@ impl Endpoint {
         from: SocketAddrV4,
         datagram: &[u8],
     ) {
-        // A port of 0 can't be answered; datagrams of 0 or 1 byte only open NATs.
-        if from.port() == 0 || datagram.len() < 2 {
+        // A port of 0 can't be answered.
+        if from.port() == 0 {
             return;
         }
-        if datagram[0] == STREAM_MAGIC {
+        if datagram.len() < 2 {
+            self.handle_probe(now, socket, from);
+        } else if datagram[0] == STREAM_MAGIC {
             self.core
                 .streams
                 .handle_datagram(now, socket, from, datagram);
@@ -111,11 +124,16 @@ impl Endpoint {
         while let Some((at, id)) = self.attempt_deadlines.first().copied()
             && at <= now
         {
-            self.with_attempt(now, id, |attempt, _| attempt.handle_timeout(now));
+            self.with_attempt(now, id, |attempt, core| attempt.handle_timeout(now, core));
         }
         for server in self.servers.values_mut() {
             server.handle_timeout(now, &mut self.core);
         }
+        let in_use = !self.by_target.is_empty() && self.core.node.remote_address().is_none();
+        self.core.keep_puncher(now, in_use);
+        let core = &mut self.core;
+        core.sockets
+            .handle_timeout(now, &core.streams, &mut core.events);
         self.settle(now);
     }
 
@@ -148,7 +166,8 @@ impl Endpoint {
         max_segments: usize,
         buffer: &mut Vec<u8>,
     ) -> Option<Train> {
-        if let Some(transmit) = self.core.node.poll_transmit() {
+        let probe = self.core.probes.pop_front();
+        if let Some(transmit) = probe.or_else(|| self.core.node.poll_transmit()) {
             buffer.extend_from_slice(&transmit.payload);
             return Some(Train {
                 socket: transmit.socket,
@@ -174,6 +193,8 @@ impl Endpoint {
             .chain(self.core.streams.poll_timeout())
             .chain(attempt)
             .chain(server.map(|at| (at, "server")))
+            .chain(self.core.puncher.poll_timeout().map(|at| (at, "puncher")))
+            .chain(self.core.sockets.poll_timeout().map(|at| (at, "sockets")))
             .min_by_key(|(at, _)| *at)
     }
 
@@ -263,6 +284,11 @@ impl Endpoint {
             self.take_news(id, news);
         }
         self.settle(now);
+    }
+
+    /// Returns what NAT the node's socket for punching is behind, as far as that was examined.
+    pub const fn firewall(&self) -> Firewall {
+        self.core.puncher.firewall()
     }
 
     /// Returns the streams, to write, read, finish and destroy established ones.

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::job::EntryId;
 use super::limits::Limits;
 use super::noise::Session;
+use super::punch::Guest;
 use super::server::Route;
 use crate::udx::StreamId;
 use crate::wire::address::is_private;
@@ -21,6 +22,12 @@ pub(super) struct Entry {
     /// The stream that waits for the client's first packet.
     pub(super) stream: Option<StreamId>,
     pub(super) state: State,
+    /// The client as it punches, if it can.
+    pub(super) guest: Option<Box<Guest>>,
+    /// Whether the answer leaves from the socket that we punch with, so that the client learns where that is.
+    pub(super) from_puncher: bool,
+    /// When the guest has something to do, as filed with the server.
+    pub(super) guest_due: Option<Instant>,
 }
 
 #[derive(Debug)]

@@ -1,5 +1,7 @@
 //! What strangers can make an endpoint hold.
 
+use std::time::Duration;
+
 /// Bounds of one endpoint, each with a default that suits a server on the public network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -16,6 +18,10 @@ pub struct Limits {
     pub max_servers: usize,
     /// Servers whose last good nodes are remembered, as the reference.
     pub max_routes: usize,
+    /// Punches through a random NAT under way at once, on either side: each takes hundreds of a router's ports.
+    pub random_punches: usize,
+    /// The least time from the end of one to the next, as the reference.
+    pub random_punch_interval: Duration,
 }
 
 impl Default for Limits {
@@ -27,6 +33,8 @@ impl Default for Limits {
             max_attempts: 4096,
             max_servers: 1024,
             max_routes: 512,
+            random_punches: 1,
+            random_punch_interval: Duration::from_secs(20),
         }
     }
 }

@@ -7,13 +7,14 @@
 mod announcer;
 mod client;
 mod dispatch;
-
 mod endpoint;
 mod entries;
 mod job;
 mod limits;
+mod nat;
 pub mod noise;
 mod path;
+mod punch;
 mod report;
 mod router;
 mod routes;
@@ -27,7 +28,9 @@ mod types;
 pub use endpoint::Endpoint;
 pub use job::{Job, JobDone};
 pub use limits::Limits;
-pub use report::{Failure, Report, Stage};
+pub use nat::Firewall;
+pub use punch::Strategy;
+pub use report::{Failure, Lost, Report, Stage};
 pub use types::{
     AttemptId, Config, Dial, Established, Event, FirewallHook, Listen, ListenError, Origin, Path,
     ServerId,

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use super::client::{Attempt, Outcome, Phase, Reply};
 use super::noise::Session;
+use super::punch::{Peer, Punch, Verdict};
 use super::report::Failure;
 use super::shared::{Core, Owner};
 use super::types::{Established, Event, Origin, Path};
-use crate::dht::{Outgoing, RequestId};
+use crate::dht::{Answer, Outgoing, RequestError, RequestId};
 use crate::udx::Admission;
 use crate::wire::address::{best_match, is_bogon, is_reserved};
 use crate::wire::handshake::{FIREWALL_OPEN, NoisePayload};
@@ -20,9 +21,28 @@ pub(super) struct Choosing {
     pub(super) session: Session,
     pub(super) remote_id: u32,
     pub(super) routes: Vec<SocketAddrV4>,
-    pub(super) lan: Option<RequestId>,
-    pub(super) lan_address: Option<SocketAddrV4>,
-    pub(super) deadline: Instant,
+    /// A ping to an address in our own network, which is tried beside everything else.
+    lan: Option<(RequestId, SocketAddrV4)>,
+    pub(super) punch: Option<Box<Punch>>,
+    /// How long we wait for a server that comes to us.
+    deadline: Option<Instant>,
+}
+
+impl Choosing {
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let punch = self.punch.as_ref().and_then(|punch| punch.poll_timeout());
+        self.deadline.into_iter().chain(punch).min()
+    }
+
+    /// Ends everything that looks for a path.
+    pub(super) fn stop(&mut self, now: Instant, core: &mut Core) {
+        if let Some((request, _)) = self.lan.take() {
+            core.cancel_request(now, request);
+        }
+        if let Some(mut punch) = self.punch.take() {
+            punch.stop(now, core);
+        }
+    }
 }
 
 impl Attempt {
@@ -37,6 +57,7 @@ impl Attempt {
         session: Session,
     ) -> Outcome {
         self.cancel(now, core);
+        let target = self.remote().target();
         core.streams
             .expect_prefix(self.stream, session.keys.remote_prefix().to_vec());
         core.streams.set_remote_id(self.stream, remote_id);
@@ -51,8 +72,8 @@ impl Attempt {
             remote_id,
             routes,
             lan: None,
-            lan_address: None,
-            deadline: now + WAIT_FOR_SERVER,
+            punch: None,
+            deadline: None,
         }));
         // Packets that came before the handshake's answer already show the way.
         if let Some((socket, address)) = core.streams.held_path(self.stream) {
@@ -78,7 +99,11 @@ impl Attempt {
         // From here on the server, or a packet of its, may reach us first.
         core.streams
             .set_admission(self.stream, Admission::LearnPath);
+        let Phase::Choosing(choosing) = &mut self.phase else {
+            return Outcome::Pending;
+        };
         if self.told_open {
+            choosing.deadline = Some(now + WAIT_FOR_SERVER);
             return Outcome::Pending;
         }
         let usable: Vec<SocketAddrV4> = payload
@@ -93,13 +118,135 @@ impl Attempt {
             let address = best_match(&own, &usable).unwrap_or(usable[0]);
             let outgoing = Outgoing::internal(address, PING);
             let request = core.request(now, Owner::Attempt(self.id), outgoing);
-            if let Phase::Choosing(choosing) = &mut self.phase {
-                choosing.lan = Some(request);
-                choosing.lan_address = Some(address);
-            }
-            return Outcome::Pending;
+            choosing.lan = Some((request, address));
         }
-        Outcome::Failed(Failure::NoPath)
+        if let Some(info) = &payload.holepunch {
+            let peer = Peer {
+                attempt: self.id,
+                target,
+                asked: reply.asked,
+                server,
+            };
+            let secret = &choosing.session.holepunch_secret;
+            choosing.punch = Punch::start(now, core, peer, info, secret).map(Box::new);
+        }
+        self.unless_hopeless()
+    }
+
+    /// Takes the answer to a question that looks for a path.
+    pub(super) fn handle_path_answer(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        request: RequestId,
+        result: Result<Answer, RequestError>,
+    ) -> Outcome {
+        let Phase::Choosing(choosing) = &mut self.phase else {
+            return Outcome::Pending;
+        };
+        if let Some((_, address)) = choosing.lan.take_if(|(own, _)| *own == request) {
+            if result.is_ok() {
+                return self.connect_to(now, core, SocketId::SERVER, address, Path::Lan);
+            }
+            return self.unless_hopeless();
+        }
+        match &mut choosing.punch {
+            Some(punch) if punch.owns(request) => {
+                let verdict = punch.handle_answer(now, core, result);
+                self.conclude(now, core, verdict)
+            }
+            _ => Outcome::Pending,
+        }
+    }
+
+    pub(super) fn handle_path_timeout(&mut self, now: Instant, core: &mut Core) -> Outcome {
+        let Phase::Choosing(choosing) = &mut self.phase else {
+            return Outcome::Pending;
+        };
+        if choosing.deadline.is_some_and(|deadline| deadline <= now) {
+            choosing.deadline = None;
+            return self.unless_hopeless();
+        }
+        match &mut choosing.punch {
+            Some(punch) => {
+                let verdict = punch.handle_timeout(now, core);
+                self.conclude(now, core, verdict)
+            }
+            None => Outcome::Pending,
+        }
+    }
+
+    /// Takes the news that our socket for punching is open or its NAT better known.
+    pub(super) fn handle_puncher_news(&mut self, now: Instant, core: &mut Core) -> Outcome {
+        match &mut self.phase {
+            Phase::Choosing(choosing) if choosing.punch.is_some() => {
+                let punch = choosing.punch.as_mut();
+                let verdict = punch.map_or(Verdict::Pending, |punch| punch.handle_news(now, core));
+                self.conclude(now, core, verdict)
+            }
+            _ => Outcome::Pending,
+        }
+    }
+
+    /// Tells whether a socket of the attempt's own could be opened.
+    pub(super) fn handle_socket(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        socket: SocketId,
+        opened: bool,
+    ) -> Outcome {
+        if let Phase::Choosing(choosing) = &mut self.phase
+            && let Some(punch) = &mut choosing.punch
+        {
+            punch.handle_socket(now, core, socket, opened);
+        }
+        Outcome::Pending
+    }
+
+    /// Returns the punch that waits for probes.
+    pub(super) fn punch(&self) -> Option<&Punch> {
+        match &self.phase {
+            Phase::Choosing(choosing) => choosing.punch.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Takes a probe: the way that it came is the way for stream packets.
+    pub(super) fn handle_probe(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        socket: SocketId,
+        from: SocketAddrV4,
+    ) -> Outcome {
+        self.connect_to(now, core, socket, from, Path::Direct)
+    }
+
+    fn conclude(&mut self, now: Instant, core: &mut Core, verdict: Verdict) -> Outcome {
+        let (Verdict::GaveUp(lost), Phase::Choosing(choosing)) = (verdict, &mut self.phase) else {
+            return Outcome::Pending;
+        };
+        if let Some(mut punch) = choosing.punch.take() {
+            punch.stop(now, core);
+            punch.tell(&mut self.report);
+        }
+        self.report.punch_lost = Some(lost);
+        self.unless_hopeless()
+    }
+
+    /// Fails if nothing is left that could lead to a path.
+    fn unless_hopeless(&self) -> Outcome {
+        match &self.phase {
+            Phase::Choosing(choosing)
+                if choosing.lan.is_none()
+                    && choosing.punch.is_none()
+                    && choosing.deadline.is_none() =>
+            {
+                Outcome::Failed(Failure::NoPath)
+            }
+            _ => Outcome::Pending,
+        }
     }
 
     pub(super) fn connect_to(
@@ -126,12 +273,13 @@ impl Attempt {
         path: Path,
     ) -> Outcome {
         let report = self.report(now);
-        let Phase::Choosing(choosing) = std::mem::replace(&mut self.phase, Phase::Over) else {
+        let Phase::Choosing(mut choosing) = std::mem::replace(&mut self.phase, Phase::Over) else {
             return Outcome::Pending;
         };
-        if let Some(request) = choosing.lan {
-            core.cancel_request(now, request);
+        if let Some((socket, _)) = core.streams.path(self.stream) {
+            core.sockets.hold(now, socket, self.stream);
         }
+        choosing.stop(now, core);
         core.events
             .push_back(Event::Established(Box::new(Established {
                 origin: Origin::Attempt(self.id),

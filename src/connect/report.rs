@@ -3,6 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::nat::Firewall;
+use super::punch::Strategy;
+
 /// A step on the way to a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
@@ -63,6 +66,39 @@ pub enum Failure {
     TooMany,
 }
 
+/// Why punching through two NATs led to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Lost {
+    /// The server gave up.
+    #[error("the server gave up punching")]
+    Aborted,
+    /// Both NATs give out another port for each destination.
+    #[error("both sides are behind NATs that give out random ports")]
+    BothRandom,
+    /// A NAT could not be judged: too few nodes answered, or they did not agree.
+    #[error("one side could not find out what NAT it is behind")]
+    NatUnknown,
+    /// No node brought our messages through.
+    #[error("no node passed messages on to the server and back")]
+    NoAnswer,
+    /// All probes were sent and none arrived.
+    #[error("no probe came through")]
+    NoProbe,
+    /// No socket could be opened.
+    #[error("no socket could be opened to punch with")]
+    NoSocket,
+    /// The peer has named addresses, but none has been proven to be its own, as punching through a random NAT needs.
+    #[error("no address of the server is proven to be its own")]
+    NotVerified,
+    /// Too many punches through random NATs were made a moment ago.
+    #[error("too many punches through random NATs were made a moment ago")]
+    Throttled,
+    /// The same, on the server's side.
+    #[error("the server punches through its random NAT for somebody else")]
+    TryLater,
+}
+
 /// What was tried and seen during one attempt, with how long each stage took.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
@@ -80,4 +116,14 @@ pub struct Report {
     pub records_found: usize,
     /// Handshakes that were started, through different nodes.
     pub handshakes_tried: usize,
+    /// What NAT is in front of us, if there was a punch.
+    pub own_nat: Option<Firewall>,
+    /// What NAT the peer says is in front of it, if there was a punch.
+    pub remote_nat: Option<Firewall>,
+    /// How the NATs were punched through, if it came to that.
+    pub strategy: Option<Strategy>,
+    /// Probes that have left.
+    pub probes_sent: u32,
+    /// Why punching led to nothing, if it did.
+    pub punch_lost: Option<Lost>,
 }

@@ -2,7 +2,7 @@
 //!
 //! Every node forwards, ephemeral ones too. Nothing is remembered: the final answer finds its way by the addresses in the message.
 
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use crate::wire::address::is_bogon;
 use crate::wire::handshake::{HandshakeMessage, HolepunchMessage, Mode};
@@ -112,7 +112,12 @@ pub(super) fn holepunch(
 
 /// Returns whether an address that a stranger named may be sent to.
 pub(super) fn may_follow(address: &SocketAddrV4, private: bool) -> bool {
-    address.port() != 0 && (private || !is_bogon(*address.ip()))
+    address.port() != 0 && may_follow_host(*address.ip(), private)
+}
+
+/// Returns whether a host that a stranger named may be sent to.
+pub(super) const fn may_follow_host(host: Ipv4Addr, private: bool) -> bool {
+    private || !is_bogon(host)
 }
 
 #[cfg(test)]

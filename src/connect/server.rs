@@ -1,5 +1,6 @@
 //! A listening server: answers handshakes, each distinct one once, and waits for the client's packets.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
@@ -7,19 +8,22 @@ use super::announcer::{Announcer, News};
 use super::entries::{Entries, Entry, Source, State};
 use super::job::{EntryId, Job, Respond, Responded, Unanswered, Work};
 use super::limits::Limits;
+use super::punch::{self, Guest, Handled};
 use super::report::Report;
 use super::shared::Core;
 use super::types::{Established, Event, FirewallHook, Listen, Origin, Path, ServerId};
 use crate::dht::{Incoming, Reply};
 use crate::keys::KeyPair;
 use crate::udx::{Admission, StreamId};
-use crate::wire::address::is_private;
+use crate::wire::address::{best_match, is_private};
 use crate::wire::compact::Encode;
 use crate::wire::handshake::{
-    ERROR_NONE, FIREWALL_OPEN, HandshakeMessage, HolepunchInfo, Mode, NoisePayload,
+    ERROR_NONE, FIREWALL_OPEN, HandshakeMessage, HolepunchInfo, HolepunchMessage, Mode,
+    NoisePayload,
 };
 use crate::wire::packet::HEADER_LEN;
 use crate::wire::records::Peer;
+use crate::wire::transmit::SocketId;
 
 /// How long a client gets until its first packet, as the reference.
 const WAIT_FOR_CLIENT: Duration = Duration::from_secs(10);
@@ -44,6 +48,9 @@ pub(super) struct Server {
     firewall: Option<Hook>,
     entries: Entries,
     next_entry: u64,
+    /// Clients that are punched to, by when they have something to do; and those whose message waits for our NAT to be known.
+    guests: BTreeSet<(Instant, EntryId)>,
+    waiting: BTreeSet<EntryId>,
 }
 
 #[derive(Clone)]
@@ -73,6 +80,8 @@ impl Server {
             firewall: listen.firewall.map(Hook),
             entries: Entries::default(),
             next_entry: 0,
+            guests: BTreeSet::new(),
+            waiting: BTreeSet::new(),
         }
     }
 
@@ -131,7 +140,7 @@ impl Server {
                     routes.push(route);
                 }
                 State::HalfOpen { answer, .. } | State::Settled { answer } => {
-                    route.answer(now, core, answer.clone());
+                    route.answer(now, core, answer.clone(), entry.from_puncher);
                 }
                 State::Computing(_) | State::Silent => {}
             }
@@ -167,6 +176,9 @@ impl Server {
                 source,
                 stream: Some(stream),
                 state: State::Computing(vec![route]),
+                guest: None,
+                from_puncher: false,
+                guest_due: None,
             },
         );
     }
@@ -202,7 +214,7 @@ impl Server {
             Err(answer) => {
                 if let Some(noise) = answer {
                     for route in &routes {
-                        route.answer(now, core, noise.clone());
+                        route.answer(now, core, noise.clone(), false);
                     }
                     entry.state = State::Settled { answer: noise };
                 }
@@ -236,8 +248,17 @@ impl Server {
         }
         // Also then: if we have just found out to be reachable, it may come to the socket that we used before.
         core.streams.set_admission(stream, Admission::LearnPath);
+        if relayed && core.node.remote_address().is_none() {
+            let secret = &responded.session.holepunch_secret;
+            let guest = Guest::new(secret, core.random_seed());
+            entry.guest = Some(Box::new(guest));
+            // In a local network the client has to see the address of our main socket.
+            entry.from_puncher = responded.client.firewall != FIREWALL_OPEN
+                && !is_neighbour(core, first, &responded.client);
+            core.want_puncher(now);
+        }
         for route in &routes {
-            route.answer(now, core, responded.noise.clone());
+            route.answer(now, core, responded.noise.clone(), entry.from_puncher);
         }
         let Responded { noise, session, .. } = *responded;
         entry.state = State::HalfOpen {
@@ -245,6 +266,104 @@ impl Server {
             session: Box::new(session),
         };
         self.entries.set_deadline(id, now + WAIT_FOR_CLIENT);
+    }
+
+    /// Takes a holepunch message that a node has passed on to this server.
+    pub(super) fn handle_holepunch(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        incoming: Incoming,
+        message: HolepunchMessage,
+    ) {
+        let id = EntryId {
+            server: self.id,
+            number: message.id,
+        };
+        let announced = self.announcer.is_relay(incoming.from);
+        self.take_message(now, core, id, incoming, message, announced);
+    }
+
+    /// Takes the news that our socket for punching is open or its NAT better known.
+    pub(super) fn handle_puncher_news(&mut self, now: Instant, core: &mut Core) {
+        if !core.puncher.is_settled() {
+            return;
+        }
+        for id in std::mem::take(&mut self.waiting) {
+            let entry = self.entries.get_mut(id);
+            let guest = entry.and_then(|entry| entry.guest.as_mut());
+            if let Some((incoming, message, announced)) =
+                guest.and_then(|guest| guest.take_waiting())
+            {
+                self.take_message(now, core, id, incoming, message, announced);
+            }
+        }
+    }
+
+    /// Tells whether a socket for one client could be opened.
+    pub(super) fn handle_socket(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        id: EntryId,
+        socket: SocketId,
+        opened: bool,
+    ) {
+        if let Some(entry) = self.entries.get_mut(id)
+            && let Some(guest) = &mut entry.guest
+        {
+            guest.handle_socket(now, core, socket, opened);
+            self.file_guest(id);
+        }
+    }
+
+    fn take_message(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        id: EntryId,
+        incoming: Incoming,
+        message: HolepunchMessage,
+        announced: bool,
+    ) {
+        let Some(entry) = self.entries.get_mut(id) else {
+            return;
+        };
+        let (State::HalfOpen { .. }, Some(guest)) = (&entry.state, &mut entry.guest) else {
+            return;
+        };
+        let handled = guest.handle_message(now, core, id, incoming, message, announced);
+        if guest.is_waiting() {
+            self.waiting.insert(id);
+        }
+        if handled == Handled::Punching {
+            self.entries.set_deadline(id, now + punch::LONGEST);
+        }
+        self.file_guest(id);
+    }
+
+    /// Files a guest under the time at which it has something to do.
+    fn file_guest(&mut self, id: EntryId) {
+        let Some(entry) = self.entries.get_mut(id) else {
+            return;
+        };
+        let due = entry.guest.as_ref().and_then(|guest| guest.poll_timeout());
+        if let Some(old) = std::mem::replace(&mut entry.guest_due, due) {
+            self.guests.remove(&(old, id));
+        }
+        self.guests.extend(due.map(|due| (due, id)));
+    }
+
+    /// Ends a guest's punch.
+    fn dismiss(&mut self, now: Instant, core: &mut Core, id: EntryId) -> Option<Box<Guest>> {
+        self.waiting.remove(&id);
+        let entry = self.entries.get_mut(id)?;
+        if let Some(due) = entry.guest_due.take() {
+            self.guests.remove(&(due, id));
+        }
+        let mut guest = entry.guest.take()?;
+        guest.stop(now, core);
+        Some(guest)
     }
 
     /// Takes the news that the client's packets have arrived from `address`.
@@ -275,6 +394,18 @@ impl Server {
 
     pub(super) fn handle_timeout(&mut self, now: Instant, core: &mut Core) {
         self.announcer.handle_timeout(now, core);
+        while let Some((at, id)) = self.guests.first().copied()
+            && at <= now
+        {
+            self.guests.pop_first();
+            if let Some(entry) = self.entries.get_mut(id) {
+                entry.guest_due = None;
+                if let Some(guest) = &mut entry.guest {
+                    guest.handle_timeout(now, core);
+                }
+            }
+            self.file_guest(id);
+        }
         while let Some(id) = self.entries.next_due(now) {
             self.forget(now, core, id);
         }
@@ -285,6 +416,7 @@ impl Server {
         forget
             .into_iter()
             .chain(self.announcer.poll_timeout())
+            .chain(self.guests.first().map(|(at, _)| *at))
             .min()
     }
 
@@ -348,6 +480,17 @@ impl Server {
         let Some(stream) = self.entries.release_stream(id) else {
             return;
         };
+        if let Some((socket, _)) = core.streams.path(stream) {
+            core.sockets.hold(now, socket, stream);
+        }
+        let mut report = Report {
+            total: now.saturating_duration_since(started),
+            ..Report::default()
+        };
+        if let Some(guest) = self.entries.get_mut(id).and_then(|one| one.guest.as_ref()) {
+            guest.tell(core, &mut report);
+        }
+        self.dismiss(now, core, id);
         self.entries.set_deadline(id, now + REMEMBER);
         core.events
             .push_back(Event::Established(Box::new(Established {
@@ -356,18 +499,30 @@ impl Server {
                 session: *session,
                 path,
                 remote,
-                report: Report {
-                    total: now.saturating_duration_since(started),
-                    ..Report::default()
-                },
+                report,
             })));
     }
 
     fn forget(&mut self, now: Instant, core: &mut Core, id: EntryId) {
+        self.dismiss(now, core, id);
         if let Some(stream) = self.entries.remove(id).and_then(|entry| entry.stream) {
             core.streams.destroy(now, stream);
         }
     }
+}
+
+/// Returns whether a client seems to sit in our own network: nobody has to punch then, it only needs to see where we are.
+fn is_neighbour(core: &Core, route: &Route, client: &NoisePayload) -> bool {
+    let private: Vec<SocketAddrV4> = client
+        .addresses4
+        .iter()
+        .filter(|address| is_private(*address.ip()))
+        .copied()
+        .collect();
+    let own: Vec<_> = core.local_addresses().iter().map(|a| *a.ip()).collect();
+    core.lan
+        && route.client_address().ip() == route.incoming.to.ip()
+        && best_match(&own, &private).is_some()
 }
 
 impl Route {
@@ -376,7 +531,8 @@ impl Route {
     }
 
     /// Sends message 2 back the way that message 1 came.
-    fn answer(&self, now: Instant, core: &mut Core, noise: Vec<u8>) {
+    fn answer(&self, now: Instant, core: &mut Core, noise: Vec<u8>, from_puncher: bool) {
+        let socket = core.puncher.socket().filter(|_| from_puncher);
         let message = |mode| HandshakeMessage {
             mode,
             noise,
@@ -394,12 +550,12 @@ impl Route {
             Mode::FromRelay => {
                 let value = message(Mode::FromServer).to_bytes();
                 core.node
-                    .relay(&self.incoming, self.incoming.from, value, None);
+                    .relay(&self.incoming, self.incoming.from, value, socket);
             }
             Mode::FromSecondRelay => {
                 if let Some(first) = self.relay_address {
                     let value = message(Mode::FromServer).to_bytes();
-                    core.node.relay(&self.incoming, first, value, None);
+                    core.node.relay(&self.incoming, first, value, socket);
                 }
             }
             Mode::FromServer | Mode::Reply => {}

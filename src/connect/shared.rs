@@ -7,18 +7,24 @@ use std::time::Instant;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use super::punch::{Budget, Puncher, Sockets, Throttle};
 use super::router;
-use super::types::{AttemptId, Event, ServerId};
+use super::types::{AttemptId, Config, Event, ServerId};
 use crate::dht::{Node, Outgoing, QueryId, RequestId};
 use crate::keys::PublicKey;
 use crate::udx::{StreamId, Streams};
 use crate::wire::handshake::{FIREWALL_OPEN, FIREWALL_UNKNOWN, NoisePayload, UdxInfo, VERSION};
+use crate::wire::transmit::Transmit;
 
 /// Who an answer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Owner {
     Attempt(AttemptId),
     Server(ServerId),
+    /// The examination of our NAT.
+    Puncher,
+    /// Nobody: it was only to be said.
+    Nobody,
 }
 
 #[derive(Debug)]
@@ -32,27 +38,39 @@ pub(super) struct Core {
     pub(super) lan: bool,
     /// Whether the whole network is one of private addresses.
     pub(super) private: bool,
-    rng: StdRng,
+    /// Whether the first message of a punch comes with a probe.
+    pub(super) fast_open: bool,
+    pub(super) sockets: Sockets,
+    pub(super) puncher: Puncher,
+    pub(super) throttle: Throttle,
+    /// Probes to hosts that have proven nothing.
+    pub(super) unverified: Budget,
+    /// Answers to probes.
+    pub(super) echoes: Budget,
+    /// Probes that are to leave.
+    pub(super) probes: VecDeque<Transmit>,
+    pub(super) rng: StdRng,
     bound: Option<SocketAddrV4>,
     interfaces: Vec<Ipv4Addr>,
 }
 
 impl Core {
-    pub(super) fn new(
-        node: Node,
-        streams: Streams,
-        lan: bool,
-        private: bool,
-        seed: [u8; 32],
-    ) -> Self {
+    pub(super) fn new(node: Node, streams: Streams, config: &Config, seed: [u8; 32]) -> Self {
         Self {
             node,
             streams,
             events: VecDeque::new(),
             requests: BTreeMap::new(),
             queries: BTreeMap::new(),
-            lan,
-            private,
+            lan: config.lan,
+            private: config.dht.private_network,
+            fast_open: config.fast_open,
+            sockets: Sockets::default(),
+            puncher: Puncher::default(),
+            throttle: Throttle::new(&config.limits),
+            unverified: Budget::default(),
+            echoes: Budget::default(),
+            probes: VecDeque::new(),
             rng: StdRng::from_seed(seed),
             bound: None,
             interfaces: Vec::new(),
@@ -76,6 +94,10 @@ impl Core {
         self.rng.r#gen()
     }
 
+    pub(super) fn random_nonce(&mut self) -> [u8; 24] {
+        self.rng.r#gen()
+    }
+
     pub(super) fn request(&mut self, now: Instant, owner: Owner, outgoing: Outgoing) -> RequestId {
         let request = self.node.request(now, outgoing);
         self.requests.insert(request, owner);
@@ -85,6 +107,11 @@ impl Core {
     pub(super) fn cancel_request(&mut self, now: Instant, request: RequestId) {
         self.requests.remove(&request);
         self.node.cancel(now, request);
+    }
+
+    /// Lets a request run its course; nobody waits for the answer.
+    pub(super) fn let_go(&mut self, request: RequestId) {
+        self.requests.insert(request, Owner::Nobody);
     }
 
     pub(super) fn find_peer(

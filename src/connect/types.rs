@@ -45,6 +45,8 @@ pub struct Config {
     pub udx: udx::Config,
     /// Whether peers are told our addresses in the local network and theirs are tried.
     pub lan: bool,
+    /// Whether a punch begins with a probe, so that the server's answer to it can be the way already.
+    pub fast_open: bool,
     /// What strangers can make us hold.
     pub limits: Limits,
 }
@@ -55,6 +57,7 @@ impl Default for Config {
             dht: dht::Config::default(),
             udx: udx::Config::default(),
             lan: true,
+            fast_open: true,
             limits: Limits::default(),
         }
     }

@@ -3,12 +3,13 @@
 //! Everything follows from the seed, so a failing run can be repeated.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use super::nat::{Nat, NatId, Router};
 use crate::wire::transmit::{SocketId, Transmit};
 
 /// A sans-IO machine behind some sockets.
@@ -27,6 +28,19 @@ pub(crate) trait Host {
     fn poll_transmit(&mut self, now: Instant) -> Option<Transmit>;
     /// Returns when the host wants to be woken.
     fn poll_timeout(&self) -> Option<Instant>;
+    /// Returns the next socket that the host wants opened or closed.
+    fn poll_socket(&mut self) -> Option<SocketOrder> {
+        None
+    }
+    /// Tells where a socket is that the host wanted.
+    fn handle_socket(&mut self, _now: Instant, _socket: SocketId, _local: Option<SocketAddrV4>) {}
+}
+
+/// What a host wants done with a socket of its own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum SocketOrder {
+    Open(SocketId),
+    Close(SocketId),
 }
 
 /// How datagrams travel.
@@ -68,16 +82,23 @@ pub(crate) struct Network<H> {
     now: Instant,
     rng: StdRng,
     hosts: Vec<Slot<H>>,
-    addresses: HashMap<SocketAddrV4, (HostId, SocketId)>,
-    travelling: BTreeMap<(Instant, u64), Datagram>,
+    addresses: HashMap<(Realm, SocketAddrV4), (HostId, SocketId)>,
+    nats: Vec<Nat>,
+    nat_addresses: HashMap<(Realm, Ipv4Addr), NatId>,
+    travelling: BTreeMap<(Instant, u64), Travelling>,
     wakes: BTreeSet<(Instant, HostId)>,
     sent: u64,
     /// Keeps datagrams that arrive at the same time in the order in which they left.
     order: u64,
 }
 
+/// A network in which addresses are unique: behind a router, or the one that everybody reaches.
+type Realm = Option<NatId>;
+
 struct Slot<H> {
     host: H,
+    realm: Realm,
+    next_port: u16,
     sockets: BTreeMap<SocketId, SocketAddrV4>,
     wake: Option<Instant>,
     /// How often in a row the host wanted to be woken at the very time it was.
@@ -91,7 +112,14 @@ struct Slot<H> {
 pub(crate) struct Datagram {
     pub(crate) from: SocketAddrV4,
     pub(crate) to: SocketAddrV4,
+    pub(crate) ttl: Option<u8>,
     pub(crate) payload: Vec<u8>,
+}
+
+/// A datagram and the realm that it travels through.
+struct Travelling {
+    realm: Realm,
+    datagram: Datagram,
 }
 
 impl<H: Host> Network<H> {
@@ -105,6 +133,8 @@ impl<H: Host> Network<H> {
             rng: StdRng::seed_from_u64(seed),
             hosts: Vec::new(),
             addresses: HashMap::new(),
+            nats: Vec::new(),
+            nat_addresses: HashMap::new(),
             travelling: BTreeMap::new(),
             wakes: BTreeSet::new(),
             sent: 0,
@@ -133,9 +163,21 @@ impl<H: Host> Network<H> {
 
     /// Adds a host behind these sockets.
     pub(crate) fn add(&mut self, host: H, sockets: &[(SocketId, SocketAddrV4)]) -> HostId {
+        self.add_behind(None, host, sockets)
+    }
+
+    /// Adds a host behind these sockets and a router.
+    pub(crate) fn add_behind(
+        &mut self,
+        realm: Option<NatId>,
+        host: H,
+        sockets: &[(SocketId, SocketAddrV4)],
+    ) -> HostId {
         let id = HostId(self.hosts.len());
         self.hosts.push(Slot {
             host,
+            realm,
+            next_port: 30_000,
             sockets: BTreeMap::new(),
             wake: None,
             stuck: 0,
@@ -150,16 +192,37 @@ impl<H: Host> Network<H> {
 
     /// Opens a socket of a host.
     pub(crate) fn bind(&mut self, id: HostId, socket: SocketId, address: SocketAddrV4) {
-        let taken = self.addresses.insert(address, (id, socket));
+        let realm = self.hosts[id.0].realm;
+        let taken = self.addresses.insert((realm, address), (id, socket));
         assert!(taken.is_none(), "{address} is in use");
         self.hosts[id.0].sockets.insert(socket, address);
     }
 
     /// Closes a socket of a host.
     pub(crate) fn close(&mut self, id: HostId, socket: SocketId) {
-        if let Some(address) = self.hosts[id.0].sockets.remove(&socket) {
-            self.addresses.remove(&address);
+        let slot = &mut self.hosts[id.0];
+        if let Some(address) = slot.sockets.remove(&socket) {
+            self.addresses.remove(&(slot.realm, address));
         }
+    }
+
+    /// Adds a router with this outside address, behind another one or none.
+    pub(crate) fn add_nat(
+        &mut self,
+        router: Router,
+        public: Ipv4Addr,
+        outside: Option<NatId>,
+    ) -> NatId {
+        let id = NatId(self.nats.len());
+        let taken = self.nat_addresses.insert((outside, public), id);
+        assert!(taken.is_none(), "{public} is in use");
+        self.nats.push(Nat::new(router, public, outside));
+        id
+    }
+
+    /// Lets a router forget its mappings.
+    pub(crate) fn restart_nat(&mut self, id: NatId) {
+        self.nats[id.0].restart();
     }
 
     /// Cuts a host off, or connects it again.
@@ -181,7 +244,13 @@ impl<H: Host> Network<H> {
 
     /// Puts a datagram on the way as if `from` had sent it, whoever that is.
     pub(crate) fn inject(&mut self, from: SocketAddrV4, to: SocketAddrV4, payload: Vec<u8>) {
-        self.send(Datagram { from, to, payload });
+        let datagram = Datagram {
+            from,
+            to,
+            ttl: None,
+            payload,
+        };
+        self.send(None, datagram);
     }
 
     /// Lets the next thing happen, unless that is after `until`; returns whether something did.
@@ -243,8 +312,24 @@ impl<H: Host> Network<H> {
         self.now - start
     }
 
-    fn deliver(&mut self, datagram: Datagram) {
-        let Some((id, socket)) = self.addresses.get(&datagram.to).copied() else {
+    fn deliver(&mut self, travelling: Travelling) {
+        let Travelling {
+            mut realm,
+            mut datagram,
+        } = travelling;
+        // The internet is longer than such a datagram lives.
+        if datagram.ttl.is_some() && realm.is_none() {
+            return;
+        }
+        while let Some(nat) = self.nat_addresses.get(&(realm, *datagram.to.ip())).copied() {
+            let (from, port) = (datagram.from, datagram.to.port());
+            let Some(inside) = self.nats[nat.0].enter(self.now, from, port) else {
+                return;
+            };
+            datagram.to = inside;
+            realm = Some(nat);
+        }
+        let Some((id, socket)) = self.addresses.get(&(realm, datagram.to)).copied() else {
             return;
         };
         let slot = &mut self.hosts[id.0];
@@ -257,15 +342,23 @@ impl<H: Host> Network<H> {
 
     /// Sends what a host wants to send, and notes when it wants to be woken.
     fn drain(&mut self, id: HostId) {
-        while let Some(transmit) = self.hosts[id.0].host.poll_transmit(self.now) {
-            let slot = &self.hosts[id.0];
-            if let (true, Some(from)) = (slot.up, slot.sockets.get(&transmit.socket)) {
-                let datagram = Datagram {
-                    from: *from,
-                    to: transmit.destination,
-                    payload: transmit.payload,
-                };
-                self.send(datagram);
+        loop {
+            while let Some(transmit) = self.hosts[id.0].host.poll_transmit(self.now) {
+                let slot = &self.hosts[id.0];
+                if let (true, Some(from)) = (slot.up, slot.sockets.get(&transmit.socket)) {
+                    let datagram = Datagram {
+                        from: *from,
+                        to: transmit.destination,
+                        ttl: transmit.ttl,
+                        payload: transmit.payload,
+                    };
+                    self.send(slot.realm, datagram);
+                }
+            }
+            match self.hosts[id.0].host.poll_socket() {
+                Some(SocketOrder::Open(socket)) => self.open(id, socket),
+                Some(SocketOrder::Close(socket)) => self.close(id, socket),
+                None => break,
             }
         }
         let slot = &mut self.hosts[id.0];
@@ -278,7 +371,25 @@ impl<H: Host> Network<H> {
         }
     }
 
-    fn send(&mut self, datagram: Datagram) {
+    /// Opens a socket that a host wants, on its next free port.
+    fn open(&mut self, id: HostId, socket: SocketId) {
+        let slot = &mut self.hosts[id.0];
+        let first = slot.sockets.values().next();
+        let ip = *first.expect("a host has its main sockets").ip();
+        let (realm, mut address) = (slot.realm, SocketAddrV4::new(ip, slot.next_port));
+        // Another host may have the same address: several nodes on one computer.
+        while self.addresses.contains_key(&(realm, address)) {
+            address.set_port(address.port() + 1);
+        }
+        slot.next_port = address.port() + 1;
+        self.bind(id, socket, address);
+        let now = self.now;
+        let host = &mut self.hosts[id.0].host;
+        host.handle_socket(now, socket, Some(address));
+    }
+
+    /// Sends a datagram out of the realms in which its destination is not.
+    fn send(&mut self, realm: Realm, datagram: Datagram) {
         self.sent += 1;
         if let Some(capture) = &mut self.capture {
             capture.push(datagram.clone());
@@ -293,12 +404,24 @@ impl<H: Host> Network<H> {
                 payload: datagram.payload.clone(),
                 ..datagram
             };
-            self.travel(again);
+            self.travel(realm, again);
         }
-        self.travel(datagram);
+        self.travel(realm, datagram);
     }
 
-    fn travel(&mut self, datagram: Datagram) {
+    fn travel(&mut self, mut realm: Realm, mut datagram: Datagram) {
+        let to = datagram.to;
+        while let Some(nat) = realm
+            && !self.addresses.contains_key(&(realm, to))
+            && !self.nat_addresses.contains_key(&(realm, *to.ip()))
+        {
+            let nat = &mut self.nats[nat.0];
+            datagram.from = nat.leave(self.now, datagram.from, to, &mut self.rng);
+            realm = nat.outside;
+            if nat.public == *to.ip() && !nat.router.hairpin {
+                return;
+            }
+        }
         let late = if self.link.jitter.is_zero() {
             Duration::ZERO
         } else {
@@ -306,7 +429,7 @@ impl<H: Host> Network<H> {
         };
         self.order += 1;
         let key = (self.now + self.link.delay + late, self.order);
-        self.travelling.insert(key, datagram);
+        self.travelling.insert(key, Travelling { realm, datagram });
     }
 }
 

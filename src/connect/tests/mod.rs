@@ -2,5 +2,6 @@
 
 mod hostile;
 mod paths;
+mod punching;
 mod traces;
 mod world;

@@ -262,7 +262,7 @@ fn an_attempt_that_is_given_up_leaves_nothing_behind() {
 }
 
 /// Sends a few bytes each way. The first 59 are the header frame of the secret stream.
-fn exchange(
+pub(super) fn exchange(
     world: &mut World,
     client: crate::sim::network::HostId,
     server: crate::sim::network::HostId,

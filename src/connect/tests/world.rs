@@ -1,16 +1,17 @@
 //! Endpoints on a virtual network, their handshakes computed inline.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
 use crate::connect::{
     AttemptId, Config, Dial, Endpoint, Established, Event, Failure, FirewallHook, Limits, Listen,
-    Origin, ServerId,
+    Origin, Report, ServerId,
 };
 use crate::dht;
 use crate::keys::{KeyPair, PublicKey};
-use crate::sim::network::{Host, HostId, Link, Network};
+use crate::sim::nat::NatId;
+use crate::sim::network::{Host, HostId, Link, Network, SocketOrder};
 use crate::udx::{self, StreamId};
 use crate::wire::transmit::{SocketId, Transmit};
 
@@ -19,6 +20,8 @@ pub(super) struct Peer {
     pub(super) endpoint: Endpoint,
     pub(super) established: Vec<Established>,
     pub(super) failed: BTreeMap<AttemptId, Failure>,
+    pub(super) reports: BTreeMap<AttemptId, Report>,
+    orders: VecDeque<SocketOrder>,
     pub(super) listening: Vec<ServerId>,
     pub(super) unlistened: Vec<ServerId>,
     pub(super) stream_events: Vec<(StreamId, udx::Event)>,
@@ -32,6 +35,8 @@ impl Peer {
             endpoint,
             established: Vec::new(),
             failed: BTreeMap::new(),
+            reports: BTreeMap::new(),
+            orders: VecDeque::new(),
             listening: Vec::new(),
             unlistened: Vec::new(),
             stream_events: Vec::new(),
@@ -56,15 +61,20 @@ impl Peer {
                     self.established.push(*established);
                 }
                 Event::Failed {
-                    attempt, failure, ..
+                    attempt,
+                    failure,
+                    report,
                 } => {
                     self.failed.insert(attempt, failure);
+                    self.reports.insert(attempt, *report);
                 }
                 Event::Listening(server) => self.listening.push(server),
                 Event::Unlistened(server) => self.unlistened.push(server),
                 Event::Stream(stream, event) => self.stream_events.push((stream, event)),
                 Event::Dht(dht::Event::Bootstrapped { .. }) => self.bootstrapped = true,
-                Event::Dht(_) | Event::OpenSocket(_) | Event::CloseSocket(_) => {}
+                Event::OpenSocket(id) => self.orders.push_back(SocketOrder::Open(id)),
+                Event::CloseSocket(id) => self.orders.push_back(SocketOrder::Close(id)),
+                Event::Dht(_) => {}
             }
         }
     }
@@ -116,6 +126,14 @@ impl Host for Peer {
     fn poll_timeout(&self) -> Option<Instant> {
         self.endpoint.poll_timeout().map(|(at, _)| at)
     }
+
+    fn poll_socket(&mut self) -> Option<SocketOrder> {
+        self.orders.pop_front()
+    }
+
+    fn handle_socket(&mut self, now: Instant, socket: SocketId, local: Option<SocketAddrV4>) {
+        self.endpoint.handle_socket(now, socket, local);
+    }
 }
 
 /// DHT nodes on `10.0.0.x`, and peers that join through the first one.
@@ -126,6 +144,9 @@ pub(super) struct World {
     pub(super) limits: Limits,
     /// Whether the peers added from now on know that the network is a private one.
     pub(super) private: bool,
+    /// Whether they tell and try local addresses, and whether they send a probe with their first holepunch message.
+    pub(super) lan: bool,
+    pub(super) fast_open: bool,
     addresses: BTreeMap<HostId, SocketAddrV4>,
     peers: u8,
 }
@@ -137,6 +158,8 @@ impl World {
             nodes: Vec::new(),
             limits: Limits::default(),
             private: true,
+            lan: true,
+            fast_open: true,
             addresses: BTreeMap::new(),
             peers: 0,
         };
@@ -147,7 +170,7 @@ impl World {
                 public_address: (number == 0).then(|| node_address(0)),
                 ..dht::Config::default()
             };
-            let id = world.add(node_address(number), number == 0, config);
+            let id = world.add(None, node_address(number), number == 0, config);
             world.nodes.push(id);
         }
         world
@@ -161,12 +184,17 @@ impl World {
     }
 
     pub(super) fn peer_at(&mut self, address: SocketAddrV4) -> HostId {
+        self.peer_behind(None, address)
+    }
+
+    /// Adds a peer at an address inside of a router's network.
+    pub(super) fn peer_behind(&mut self, nat: Option<NatId>, address: SocketAddrV4) -> HostId {
         let config = dht::Config {
             mode: dht::Mode::Ephemeral,
             quick_firewall_check: false,
             ..dht::Config::default()
         };
-        self.add(address, false, config)
+        self.add(nat, address, false, config)
     }
 
     /// Adds a peer that knows its public address.
@@ -179,10 +207,16 @@ impl World {
             public_address: Some(address),
             ..dht::Config::default()
         };
-        self.add(address, false, config)
+        self.add(None, address, false, config)
     }
 
-    fn add(&mut self, server: SocketAddrV4, first: bool, config: dht::Config) -> HostId {
+    fn add(
+        &mut self,
+        nat: Option<NatId>,
+        server: SocketAddrV4,
+        first: bool,
+        config: dht::Config,
+    ) -> HostId {
         let client = SocketAddrV4::new(*server.ip(), server.port() + 1000);
         let config = Config {
             dht: dht::Config {
@@ -195,6 +229,8 @@ impl World {
                 ..config
             },
             limits: self.limits,
+            lan: self.lan,
+            fast_open: self.fast_open,
             ..Config::default()
         };
         let now = self.network.now();
@@ -203,7 +239,7 @@ impl World {
         endpoint.handle_sockets(now, server, client);
         endpoint.bootstrap(now);
         let sockets = [(SocketId::SERVER, server), (SocketId::CLIENT, client)];
-        let id = self.network.add(Peer::new(endpoint), &sockets);
+        let id = self.network.add_behind(nat, Peer::new(endpoint), &sockets);
         self.addresses.insert(id, server);
         self.network
             .run_until(LIMIT, |network| network.host(id).bootstrapped);

@@ -19,11 +19,13 @@ impl Driver {
                 let local = socket.as_ref().ok().map(Socket::local);
                 if let Ok(socket) = socket {
                     self.sockets.insert(id, socket);
+                    self.ready.add(id);
                 }
                 self.endpoint.handle_socket(now, id, local);
             }
             Event::CloseSocket(id) => {
                 self.sockets.remove(&id);
+                self.ready.remove(id);
             }
             Event::Job(job) => {
                 // What the endpoint keeps for it expires, as if the client had gone.

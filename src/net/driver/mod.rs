@@ -3,6 +3,7 @@
 mod commands;
 mod events;
 mod join;
+mod ready;
 mod settings;
 mod start;
 mod turn;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Sleep;
 
+use super::ready::Ready;
 use super::settings::{Settings, Started, Traffic};
 use crate::connect::{AttemptId, Endpoint, JobDone};
 use crate::net::bootstrap::BootstrapState;
@@ -58,6 +59,7 @@ pub(super) fn bind(settings: Settings) -> io::Result<(Driver, Started)> {
     let driver = Driver {
         endpoint,
         sockets: BTreeMap::from([(SocketId::SERVER, server), (SocketId::CLIENT, client)]),
+        ready: Ready::default(),
         buffer: Vec::new(),
         blocked: None,
         timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
@@ -95,6 +97,8 @@ pub(super) struct Driver {
     pub(super) settings: Settings,
     pub(super) endpoint: Endpoint,
     pub(super) sockets: BTreeMap<SocketId, Socket>,
+    /// Those beside the main ones that have something to read.
+    pub(super) ready: Ready,
     /// The train that is being sent.
     pub(super) buffer: Vec<u8>,
     /// A train in `buffer` that the system has not taken whole; nothing overtakes it.

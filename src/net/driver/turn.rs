@@ -44,37 +44,59 @@ impl Driver {
     /// Hands datagrams to the endpoint; returns whether there may be more.
     fn receive(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         let (mut more, mut any) = (false, false);
-        for (id, socket) in &self.sockets {
-            let mut datagrams = 0;
-            while let Poll::Ready(Ok(())) = socket.poll_readable(cx) {
-                if datagrams >= MAX_DATAGRAMS {
-                    more = true;
-                    break;
-                }
-                // An error may stand for a datagram of ours that was refused somewhere.
-                datagrams += 1;
-                Buffers::with(|buffers| {
-                    let filled = buffers.receive(socket).unwrap_or(0);
-                    for index in 0..filled {
-                        let (meta, received) = buffers.datagrams(index);
-                        let SocketAddr::V4(from) = meta.addr else {
-                            continue;
-                        };
-                        self.traffic.bytes_received += meta.len as u64;
-                        for datagram in received {
-                            datagrams += 1;
-                            self.traffic.datagrams_received += 1;
-                            self.endpoint.handle_datagram(now, *id, from, datagram);
-                        }
-                    }
-                    any |= filled > 0;
-                });
+        for id in [SocketId::SERVER, SocketId::CLIENT] {
+            more |= self.receive_from(cx, now, id, &mut any);
+        }
+        for (id, waker) in self.ready.take(cx.waker()) {
+            if self.receive_from(&mut Context::from_waker(&waker), now, id, &mut any) {
+                waker.wake();
             }
         }
         if any {
             self.endpoint.flush(now);
         }
         more
+    }
+
+    /// Takes what a socket has, up to a bound; returns whether there may be more.
+    fn receive_from(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Instant,
+        id: SocketId,
+        any: &mut bool,
+    ) -> bool {
+        let Some(socket) = self.sockets.get(&id) else {
+            return false;
+        };
+        let mut datagrams = 0;
+        while let Poll::Ready(Ok(())) = socket.poll_readable(cx) {
+            if datagrams >= MAX_DATAGRAMS {
+                return true;
+            }
+            // An error may stand for a datagram of ours that was refused somewhere.
+            datagrams += 1;
+            Buffers::with(|buffers| {
+                let filled = buffers.receive(socket).unwrap_or(0);
+                for index in 0..filled {
+                    let (meta, received) = buffers.datagrams(index);
+                    let SocketAddr::V4(from) = meta.addr else {
+                        continue;
+                    };
+                    self.traffic.bytes_received += meta.len as u64;
+                    if meta.len == 0 {
+                        self.endpoint.handle_datagram(now, id, from, &[]);
+                    }
+                    for datagram in received {
+                        datagrams += 1;
+                        self.traffic.datagrams_received += 1;
+                        self.endpoint.handle_datagram(now, id, from, datagram);
+                    }
+                }
+                *any |= filled > 0;
+            });
+        }
+        false
     }
 
     fn take_news(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {

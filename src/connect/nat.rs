@@ -1,0 +1,235 @@
+//! What a NAT makes of one socket, judged by how DHT nodes see it.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use crate::wire::handshake::{
+    FIREWALL_CONSISTENT, FIREWALL_OPEN, FIREWALL_RANDOM, FIREWALL_UNKNOWN,
+};
+
+/// What stands between a socket and the internet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Firewall {
+    /// Not known yet, or the samples contradict each other.
+    #[default]
+    Unknown,
+    /// Nothing: anybody can send to the socket's own address.
+    Open,
+    /// A NAT that gives the socket the same port towards everybody.
+    Consistent,
+    /// A NAT that gives it another port towards each destination.
+    Random,
+}
+
+impl Firewall {
+    pub(super) const fn from_wire(number: u64) -> Self {
+        match number {
+            FIREWALL_UNKNOWN => Self::Unknown,
+            FIREWALL_OPEN => Self::Open,
+            FIREWALL_CONSISTENT => Self::Consistent,
+            // The reference takes all that is larger for random, too.
+            _ => Self::Random,
+        }
+    }
+
+    pub(super) const fn to_wire(self) -> u64 {
+        match self {
+            Self::Unknown => FIREWALL_UNKNOWN,
+            Self::Open => FIREWALL_OPEN,
+            Self::Consistent => FIREWALL_CONSISTENT,
+            Self::Random => FIREWALL_RANDOM,
+        }
+    }
+
+    /// Returns whether everybody sees the same address.
+    pub(super) const fn is_consistent(self) -> bool {
+        matches!(self, Self::Open | Self::Consistent)
+    }
+}
+
+impl fmt::Display for Firewall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unknown => "unknown",
+            Self::Open => "open",
+            Self::Consistent => "consistent",
+            Self::Random => "random",
+        })
+    }
+}
+
+/// Judges the NAT in front of one socket. Every node counts once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Nat {
+    firewall: Firewall,
+    addresses: Option<Vec<SocketAddrV4>>,
+    /// Who has told, and what.
+    samples: Vec<(SocketAddrV4, SocketAddrV4)>,
+    /// Most hits first, among equals the one that was there first.
+    hosts: Vec<(Ipv4Addr, u32)>,
+    full: Vec<(SocketAddrV4, u32)>,
+}
+
+impl Nat {
+    /// Counts how `from` sees us. Without a firewall that is all there is to know.
+    pub(super) fn add(&mut self, seen_as: SocketAddrV4, from: SocketAddrV4, firewalled: bool) {
+        if self.samples.len() >= MAX_SAMPLES || self.sample_of(from).is_some() {
+            return;
+        }
+        self.samples.push((from, seen_as));
+        hit(&mut self.hosts, *seen_as.ip());
+        hit(&mut self.full, seen_as);
+        if firewalled && self.firewall == Firewall::Open {
+            self.firewall = Firewall::Unknown;
+        }
+        self.firewall = self.judge(firewalled);
+        self.addresses = match self.firewall {
+            Firewall::Unknown => None,
+            // Open peers are found by the address that they tell when they shake hands.
+            Firewall::Open => self.addresses.take(),
+            Firewall::Random => Some(vec![SocketAddrV4::new(self.hosts[0].0, 0)]),
+            Firewall::Consistent => Some(self.consistent_addresses()),
+        };
+    }
+
+    pub(super) const fn firewall(&self) -> Firewall {
+        self.firewall
+    }
+
+    /// Returns where we can be reached: without a port if it is another one for everybody.
+    pub(super) fn addresses(&self) -> Option<&[SocketAddrV4]> {
+        self.addresses.as_deref()
+    }
+
+    /// Returns whether more samples are not waited for.
+    pub(super) const fn is_settled(&self) -> bool {
+        self.firewall.is_consistent() || self.samples.len() >= WANTED_SAMPLES
+    }
+
+    /// Returns how `from` has seen us, if it has told.
+    pub(super) fn sample_of(&self, from: SocketAddrV4) -> Option<SocketAddrV4> {
+        let mut samples = self.samples.iter();
+        samples.find(|(node, _)| *node == from).map(|(_, to)| *to)
+    }
+
+    pub(super) const fn samples(&self) -> usize {
+        self.samples.len()
+    }
+
+    fn judge(&self, firewalled: bool) -> Firewall {
+        if !firewalled {
+            return Firewall::Open;
+        }
+        let count = self.samples.len();
+        if count < 3 {
+            return self.firewall;
+        }
+        let best = self.full[0].1;
+        let second = self.full.get(1).map_or(0, |(_, hits)| *hits);
+        match best {
+            3.. => Firewall::Consistent,
+            1 => Firewall::Random,
+            _ if self.hosts.len() == 1 && count > 3 => Firewall::Random,
+            _ if self.hosts.len() > 1 && second > 1 => Firewall::Consistent,
+            _ if count > 4 => Firewall::Random,
+            _ => self.firewall,
+        }
+    }
+
+    fn consistent_addresses(&self) -> Vec<SocketAddrV4> {
+        let mut addresses = Vec::new();
+        for (address, hits) in &self.full {
+            if *hits >= 2 || addresses.len() < 2 {
+                addresses.push(*address);
+            }
+        }
+        addresses
+    }
+}
+
+/// Counts a value in a list sorted by hits.
+fn hit<T: Copy + PartialEq>(counts: &mut Vec<(T, u32)>, value: T) {
+    let Some(mut index) = counts.iter().position(|(known, _)| *known == value) else {
+        counts.push((value, 1));
+        return;
+    };
+    counts[index].1 += 1;
+    while index > 0 && counts[index - 1].1 < counts[index].1 {
+        counts.swap(index - 1, index);
+        index -= 1;
+    }
+}
+
+/// Samples that are asked for, as the reference.
+pub(super) const WANTED_SAMPLES: usize = 4;
+/// Samples that are kept; more would change nothing.
+const MAX_SAMPLES: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::vectors::{list, load, number, text};
+
+    #[test]
+    fn judges_like_the_reference() {
+        for case in list(&load("nat.json")["classification"]) {
+            let firewalled = case["localFirewalled"].as_bool().unwrap();
+            let mut nat = Nat::default();
+            let mut frozen = None;
+            for step in list(&case["steps"]) {
+                if step.get("frozen").is_some() {
+                    frozen = Some((nat.firewall(), nat.addresses().map(<[_]>::to_vec)));
+                    continue;
+                }
+                let from = SocketAddrV4::new([9, 9, 9, 9].into(), number(&step["from"]) as u16);
+                nat.add(text(&step["sample"]).parse().unwrap(), from, firewalled);
+                assert_eq!(nat.samples() as u64, number(&step["sampled"]), "{case}");
+                let (firewall, addresses) = frozen
+                    .clone()
+                    .unwrap_or_else(|| (nat.firewall(), nat.addresses().map(<[_]>::to_vec)));
+                let named = text(&step["firewall"]);
+                assert_eq!(firewall.to_string().to_uppercase(), named, "{step}");
+                let expected = step["addresses"].as_array().map(|all| {
+                    let parse = |address| text(address).parse().unwrap();
+                    all.iter().map(parse).collect::<Vec<SocketAddrV4>>()
+                });
+                assert_eq!(addresses, expected, "{step}");
+                assert_eq!(
+                    nat.is_settled(),
+                    step["analysisDone"].as_bool().unwrap(),
+                    "{step}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn firewall_numbers_survive_the_wire() {
+        for number in 0..4 {
+            assert_eq!(Firewall::from_wire(number).to_wire(), number);
+        }
+        assert_eq!(Firewall::from_wire(77), Firewall::Random);
+    }
+
+    #[test]
+    fn samples_are_bounded() {
+        let mut nat = Nat::default();
+        for port in 1..1000 {
+            let from = SocketAddrV4::new([9, 9, 9, 9].into(), port);
+            nat.add(SocketAddrV4::new([1, 1, 1, 1].into(), port), from, true);
+        }
+        assert_eq!((nat.samples(), nat.full.len()), (MAX_SAMPLES, MAX_SAMPLES));
+    }
+
+    #[test]
+    fn who_was_open_and_is_not_any_more_is_judged_anew() {
+        let mut nat = Nat::default();
+        let at = |port| SocketAddrV4::new([9, 9, 9, 9].into(), port);
+        nat.add(at(1), at(100), false);
+        assert_eq!(nat.firewall(), Firewall::Open);
+        nat.add(at(1), at(101), true);
+        assert_eq!(nat.firewall(), Firewall::Unknown);
+        nat.add(at(1), at(102), true);
+        assert_eq!(nat.firewall(), Firewall::Consistent);
+    }
+}

@@ -1,0 +1,160 @@
+//! What keeps a node from being aimed at others with probes, and a router from running out of ports.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use crate::connect::limits::Limits;
+
+/// Counts something per host, in windows of time.
+#[derive(Debug, Default)]
+pub(in crate::connect) struct Budget {
+    hosts: BTreeMap<Ipv4Addr, (Instant, u32)>,
+}
+
+impl Budget {
+    /// Takes one probe to a host that has not proven to want any; returns whether it may leave.
+    pub(in crate::connect) fn spend(&mut self, now: Instant, host: Ipv4Addr) -> bool {
+        if let Some((until, left)) = self.hosts.get_mut(&host)
+            && now < *until
+        {
+            let granted = *left > 0;
+            *left = left.saturating_sub(1);
+            return granted;
+        }
+        if self.has_room(now, host) {
+            let left = MAX_UNVERIFIED_PROBES - 1;
+            self.hosts.insert(host, (now + WINDOW, left));
+            return true;
+        }
+        false
+    }
+
+    /// Allows `count` more answers to probes from a host for a while.
+    pub(in crate::connect) fn grant(&mut self, now: Instant, host: Ipv4Addr, count: u32) {
+        if self.has_room(now, host) {
+            let entry = self.hosts.entry(host).or_insert((now, 0));
+            if entry.0 < now {
+                entry.1 = 0;
+            }
+            *entry = (now + GRANT, entry.1.saturating_add(count).min(MAX_ECHOES));
+        }
+    }
+
+    /// Takes one answer to a probe; returns whether one is left.
+    pub(in crate::connect) fn take(&mut self, now: Instant, host: Ipv4Addr) -> bool {
+        let Some((until, left)) = self.hosts.get_mut(&host) else {
+            return false;
+        };
+        let granted = now < *until && *left > 0;
+        *left = left.saturating_sub(1);
+        granted
+    }
+
+    fn has_room(&mut self, now: Instant, host: Ipv4Addr) -> bool {
+        if self.hosts.len() >= MAX_HOSTS && !self.hosts.contains_key(&host) {
+            self.hosts.retain(|_, (until, _)| now < *until);
+        }
+        self.hosts.len() < MAX_HOSTS || self.hosts.contains_key(&host)
+    }
+}
+
+/// Keeps punches through random NATs apart: each takes hundreds of a router's ports.
+#[derive(Debug)]
+pub(in crate::connect) struct Throttle {
+    most: usize,
+    interval: Duration,
+    running: usize,
+    ended: Option<Instant>,
+}
+
+impl Throttle {
+    pub(in crate::connect) const fn new(limits: &Limits) -> Self {
+        Self {
+            most: limits.random_punches,
+            interval: limits.random_punch_interval,
+            running: 0,
+            ended: None,
+        }
+    }
+
+    /// Returns from when on another one may begin; `None` while that depends on one under way.
+    pub(in crate::connect) fn free_at(&self, now: Instant) -> Option<Instant> {
+        if self.running >= self.most {
+            return None;
+        }
+        let free = self.ended.map(|ended| ended + self.interval);
+        Some(free.map_or(now, |free| free.max(now)))
+    }
+
+    pub(super) const fn begin(&mut self) {
+        self.running += 1;
+    }
+
+    pub(super) const fn end(&mut self, now: Instant) {
+        self.running = self.running.saturating_sub(1);
+        self.ended = Some(now);
+    }
+}
+
+/// Hosts that are counted at once.
+const MAX_HOSTS: usize = 4096;
+/// Probes to one host that has proven nothing, per window, whoever names it: a few peers behind one address still find each other.
+pub(in crate::connect) const MAX_UNVERIFIED_PROBES: u32 = 64;
+const WINDOW: Duration = Duration::from_secs(10);
+/// Answers to probes from one host that can be pending, and how long they stay allowed.
+const MAX_ECHOES: u32 = 1024;
+const GRANT: Duration = Duration::from_secs(40);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_gets_a_few_probes_per_window() {
+        let (mut budget, now) = (Budget::default(), Instant::now());
+        let host = Ipv4Addr::new(8, 8, 8, 8);
+        let spent = |budget: &mut Budget, now| (0..200).filter(|_| budget.spend(now, host)).count();
+        assert_eq!(spent(&mut budget, now), MAX_UNVERIFIED_PROBES as usize);
+        assert_eq!(
+            spent(&mut budget, now + WINDOW),
+            MAX_UNVERIFIED_PROBES as usize
+        );
+    }
+
+    #[test]
+    fn hosts_are_bounded_and_the_old_make_room() {
+        let (mut budget, now) = (Budget::default(), Instant::now());
+        let host = |index: usize| Ipv4Addr::from(0x0800_0000 + index as u32);
+        let granted = (0..2 * MAX_HOSTS).filter(|index| budget.spend(now, host(*index)));
+        assert_eq!(granted.count(), MAX_HOSTS);
+        assert!(budget.spend(now + WINDOW, host(3 * MAX_HOSTS)));
+        assert_eq!(budget.hosts.len(), 1);
+    }
+
+    #[test]
+    fn answers_are_only_as_many_as_were_granted() {
+        let (mut budget, now) = (Budget::default(), Instant::now());
+        let host = Ipv4Addr::new(8, 8, 8, 8);
+        assert!(!budget.take(now, host));
+        budget.grant(now, host, 3);
+        let taken = (0..10).filter(|_| budget.take(now, host)).count();
+        assert_eq!(taken, 3);
+        budget.grant(now, host, 3);
+        assert!(!budget.take(now + GRANT, host));
+    }
+
+    #[test]
+    fn random_punches_follow_each_other_slowly() {
+        let limits = Limits::default();
+        let (mut throttle, now) = (Throttle::new(&limits), Instant::now());
+        assert_eq!(throttle.free_at(now), Some(now));
+        throttle.begin();
+        assert_eq!(throttle.free_at(now), None);
+        throttle.end(now);
+        let free = now + limits.random_punch_interval;
+        assert_eq!(throttle.free_at(now), Some(free));
+        let late = free + Duration::from_secs(9);
+        assert_eq!(throttle.free_at(late), Some(late));
+    }
+}

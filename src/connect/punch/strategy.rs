@@ -1,0 +1,500 @@
+//! Which probes open the way between two kinds of NAT, and when they leave.
+//!
+//! | own | remote | what is sent |
+//! |---|---|---|
+//! | consistent | consistent | a probe a second to each address |
+//! | consistent | random | probes to random ports of the remote host: one of them is the port that its NAT has given one of its sockets |
+//! | random | consistent | a probe from each of many sockets, so that the NAT gives out many ports for the remote to find |
+//!
+//! Probes that only open our own NAT have a low time to live: they must not reach the other one, which might block us for them.
+
+use std::collections::VecDeque;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::{Duration, Instant};
+
+use rand::Rng;
+use rand::rngs::StdRng;
+
+use crate::connect::nat::Firewall;
+
+/// How two NATs are opened towards each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Strategy {
+    /// Both keep their port: probes to the addresses that each side knows of itself.
+    Consistent,
+    /// The remote NAT has a port for each destination: probes to random ports.
+    RandomPorts,
+    /// Our NAT has a port for each destination: many sockets, each with a port of its own.
+    ManySockets,
+}
+
+/// A remote address, and whether its host is proven to be the peer's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::connect) struct Target {
+    pub(in crate::connect) address: SocketAddrV4,
+    pub(in crate::connect) verified: bool,
+}
+
+/// What a [`Plan`] wants done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Open another socket, which gets the next number.
+    Open,
+    /// Send a probe from the socket with this number; number 0 is there from the beginning.
+    Probe {
+        socket: usize,
+        to: SocketAddrV4,
+        low_ttl: bool,
+    },
+}
+
+/// When probes to random ports leave: `burst` of them, `interval` apart, at the beginning of each `window`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    burst: u32,
+    interval: Duration,
+    window: Duration,
+}
+
+impl Pace {
+    /// As fast as a verified host may be probed, and that early in each second: half of all punches succeed within the first 200.
+    pub(super) const FAST: Self = Self {
+        burst: MAX_PROBES_PER_SECOND,
+        interval: Duration::from_millis(2),
+        window: Duration::from_secs(1),
+    };
+
+    fn at(&self, probe: u32) -> Duration {
+        self.window * (probe / self.burst) + self.interval * (probe % self.burst)
+    }
+}
+
+/// A strategy under way. It ends by itself; success is noticed elsewhere.
+#[derive(Debug)]
+pub(super) struct Plan {
+    kind: Kind,
+    started: Instant,
+    end: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Consistent {
+        delay: Duration,
+        round: u32,
+    },
+    RandomPorts {
+        host: Ipv4Addr,
+        pace: Pace,
+        sent: u32,
+    },
+    ManySockets {
+        target: SocketAddrV4,
+        /// Numbers that were given out; those that could not be opened stay unused.
+        asked: usize,
+        outstanding: usize,
+        open: Vec<usize>,
+        fresh: VecDeque<usize>,
+        laps_from: Option<Instant>,
+        sent: u32,
+    },
+}
+
+impl Plan {
+    /// Begins, if these two NATs can be opened towards each other with what is known and proven of the remote.
+    pub(super) fn new(
+        now: Instant,
+        is_client: bool,
+        own: Firewall,
+        remote: Firewall,
+        targets: &[Target],
+        pace: Pace,
+    ) -> Option<Self> {
+        let verified = || targets.iter().find(|target| target.verified);
+        let kind = match (own.is_consistent(), remote.is_consistent()) {
+            (true, true) if !targets.is_empty() => Kind::Consistent {
+                // The server has often sent a probe a moment before.
+                delay: if is_client { Duration::ZERO } else { ROUND },
+                round: 0,
+            },
+            (true, false) if remote == Firewall::Random => Kind::RandomPorts {
+                host: *verified()?.address.ip(),
+                pace,
+                sent: 0,
+            },
+            (false, true) if own == Firewall::Random => Kind::ManySockets {
+                target: verified()?.address,
+                asked: 1,
+                outstanding: 0,
+                open: vec![0],
+                fresh: VecDeque::new(),
+                laps_from: None,
+                sent: 0,
+            },
+            _ => return None,
+        };
+        Some(Self {
+            kind,
+            started: now,
+            end: None,
+        })
+    }
+
+    pub(super) const fn strategy(&self) -> Strategy {
+        match self.kind {
+            Kind::Consistent { .. } => Strategy::Consistent,
+            Kind::RandomPorts { .. } => Strategy::RandomPorts,
+            Kind::ManySockets { .. } => Strategy::ManySockets,
+        }
+    }
+
+    /// Adds the steps that are due.
+    pub(super) fn advance(
+        &mut self,
+        now: Instant,
+        targets: &[Target],
+        rng: &mut StdRng,
+        steps: &mut Vec<Step>,
+    ) {
+        while let Some(at) = self.next_deadline()
+            && at <= now
+            && self.end.is_none()
+        {
+            match &mut self.kind {
+                Kind::Consistent { round, .. } => {
+                    if *round == ROUNDS {
+                        self.end = Some(at);
+                        return;
+                    }
+                    *round += 1;
+                    let every_fourth = round.is_multiple_of(4);
+                    let due = targets.iter().filter(|one| one.verified || every_fourth);
+                    steps.extend(due.map(|one| Step::Probe {
+                        socket: 0,
+                        to: one.address,
+                        low_ttl: false,
+                    }));
+                }
+                Kind::RandomPorts { host, sent, .. } => {
+                    if *sent == PROBES {
+                        self.end = Some(at);
+                        return;
+                    }
+                    *sent += 1;
+                    let port = rng.gen_range(FIRST_RANDOM_PORT..=u16::MAX);
+                    steps.push(Step::Probe {
+                        socket: 0,
+                        to: SocketAddrV4::new(*host, port),
+                        low_ttl: false,
+                    });
+                }
+                Kind::ManySockets {
+                    target,
+                    asked,
+                    outstanding,
+                    open,
+                    fresh,
+                    laps_from,
+                    sent,
+                } => {
+                    while *asked < MAX_SOCKETS {
+                        *asked += 1;
+                        *outstanding += 1;
+                        steps.push(Step::Open);
+                    }
+                    while let Some(socket) = fresh.pop_front() {
+                        steps.push(Step::Probe {
+                            socket,
+                            to: *target,
+                            low_ttl: true,
+                        });
+                    }
+                    if *outstanding > 0 {
+                        return;
+                    }
+                    let Some(laps_from) = laps_from else {
+                        // A burst may be too much for a small router, so it gets a moment.
+                        *laps_from = Some(now + PAUSE_AFTER_OPENING);
+                        continue;
+                    };
+                    if now < *laps_from {
+                        return;
+                    }
+                    if *sent == PROBES {
+                        self.end = Some(at);
+                        return;
+                    }
+                    let (lap, index) = (*sent as usize / open.len(), *sent as usize % open.len());
+                    *sent += 1;
+                    steps.push(Step::Probe {
+                        socket: open[index],
+                        to: *target,
+                        low_ttl: lap == 0,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Tells that the socket with this number is open, or can't be had.
+    pub(super) fn handle_socket(&mut self, number: usize, opened: bool) {
+        if let Kind::ManySockets {
+            outstanding,
+            open,
+            fresh,
+            ..
+        } = &mut self.kind
+        {
+            *outstanding = outstanding.saturating_sub(1);
+            if opened {
+                open.push(number);
+                fresh.push_back(number);
+            }
+        }
+    }
+
+    /// Returns when [`Self::advance`] has something to do.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        if self.end.is_some() {
+            return None;
+        }
+        match &self.kind {
+            Kind::Consistent { delay, round } => Some(self.started + *delay + ROUND * *round),
+            Kind::RandomPorts { pace, sent, .. } => Some(self.started + pace.at(*sent)),
+            Kind::ManySockets {
+                asked,
+                outstanding,
+                fresh,
+                laps_from,
+                sent,
+                ..
+            } => {
+                let burst = *asked < MAX_SOCKETS || !fresh.is_empty();
+                match laps_from {
+                    _ if burst => Some(self.started),
+                    Some(from) => Some(*from + LAP_INTERVAL * *sent),
+                    None => (*outstanding == 0).then_some(self.started),
+                }
+            }
+        }
+    }
+
+    /// Returns whether all that can be tried was.
+    pub(super) const fn is_over(&self) -> bool {
+        self.end.is_some()
+    }
+}
+
+/// Sockets of one side with a NAT that gives out random ports, as the reference.
+pub(super) const MAX_SOCKETS: usize = 256;
+/// The most probes that a verified host gets in a second. The reference sends 50.
+pub(super) const MAX_PROBES_PER_SECOND: u32 = 200;
+/// Rounds of probes between two consistent NATs, and the time between them, as the reference.
+const ROUNDS: u32 = 10;
+const ROUND: Duration = Duration::from_secs(1);
+/// Probes to random ports, and between many sockets and one address, as the reference.
+const PROBES: u32 = 1750;
+const PAUSE_AFTER_OPENING: Duration = Duration::from_millis(100);
+const LAP_INTERVAL: Duration = Duration::from_millis(20);
+/// NATs hardly give out lower ports, as the reference.
+const FIRST_RANDOM_PORT: u16 = 1000;
+
+/// The longest that any plan lasts: one with many sockets.
+pub(in crate::connect) const LONGEST: Duration = Duration::from_millis(100 + 1750 * 20 + 1000);
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::wire::vectors::{list, load, number, text};
+
+    const REFERENCE: Pace = Pace {
+        burst: 1,
+        interval: Duration::ZERO,
+        window: Duration::from_millis(20),
+    };
+
+    #[test]
+    fn probes_when_and_where_the_reference_does() {
+        for case in list(&load("nat.json")["schedules"]) {
+            let run = Run::of(case, REFERENCE);
+            let name = text(&case["name"]);
+            assert_eq!(
+                run.began,
+                case["punchReturned"].as_bool().unwrap(),
+                "{name}"
+            );
+            assert_eq!(run.probes.len() as u64, number(&case["probes"]), "{name}");
+            let low = run.probes.iter().filter(|probe| probe.low_ttl).count();
+            let expected = case["lowTTLProbes"].as_u64().unwrap();
+            assert_eq!(low as u64, expected, "{name}");
+            let last = run.probes.last().map(|probe| probe.at);
+            assert_eq!(last, case["lastProbeAt"].as_u64(), "{name}");
+            assert_eq!(run.ended, case["abortedAt"].as_u64(), "{name}");
+            let sockets: std::collections::BTreeSet<_> =
+                run.probes.iter().map(|probe| probe.socket).collect();
+            assert_eq!(
+                sockets.len() as u64,
+                case["socketsUsed"].as_u64().unwrap(),
+                "{name}"
+            );
+            for (ours, theirs) in run
+                .probes
+                .iter()
+                .zip(case["firstProbes"].as_array().unwrap())
+            {
+                assert_eq!(ours.at, number(&theirs["at"]), "{name}");
+                assert_eq!(ours.socket as u64, theirs["socket"].as_u64().unwrap());
+                let to = text(&theirs["to"]);
+                match to.strip_suffix(":<random>") {
+                    Some(host) => assert_eq!(ours.to.ip().to_string(), host, "{name}"),
+                    None => assert_eq!(ours.to.to_string(), to, "{name}"),
+                }
+                let ttl = if ours.low_ttl { 5 } else { 64 };
+                assert_eq!(ttl, number(&theirs["ttl"]), "{name}");
+            }
+            if let Some(lines) = case["byTime"].as_array() {
+                let ours: Vec<_> = run.probes.iter().map(Sent::to_string).collect();
+                let theirs: Vec<_> = lines.iter().map(text).collect();
+                assert_eq!(ours, theirs, "{name}");
+            }
+            if let Some(histogram) = case["byTime"]["intervalHistogramMs"].as_object() {
+                let mut ours = std::collections::BTreeMap::new();
+                for pair in run.probes.windows(2) {
+                    *ours.entry(pair[1].at - pair[0].at).or_insert(0_u64) += 1;
+                }
+                for (interval, count) in histogram {
+                    let interval: u64 = interval.parse().unwrap();
+                    assert_eq!(ours.remove(&interval), count.as_u64(), "{name}");
+                }
+                assert!(ours.is_empty(), "{name}: {ours:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_host_gets_more_probes_than_a_second_allows() {
+        let cases = load("nat.json");
+        let case = list(&cases["schedules"])
+            .iter()
+            .find(|case| text(&case["name"]) == "consistent to random")
+            .unwrap();
+        let run = Run::of(case, Pace::FAST);
+        assert_eq!(run.probes.len(), PROBES as usize);
+        for (index, first) in run.probes.iter().enumerate() {
+            let within = run.probes[index..].iter();
+            let within = within.take_while(|probe| probe.at < first.at + 1000);
+            assert!(within.count() <= MAX_PROBES_PER_SECOND as usize);
+        }
+    }
+
+    #[test]
+    fn sockets_that_cannot_be_had_are_done_without() {
+        let targets = [target("1.1.1.1:1", true)];
+        let now = Instant::now();
+        let (own, remote) = (Firewall::Random, Firewall::Consistent);
+        let mut plan = Plan::new(now, true, own, remote, &targets, Pace::FAST).unwrap();
+        let (mut rng, mut steps) = (StdRng::seed_from_u64(1), Vec::new());
+        plan.advance(now, &targets, &mut rng, &mut steps);
+        assert_eq!(steps.len(), MAX_SOCKETS - 1);
+        for number in 1..MAX_SOCKETS {
+            plan.handle_socket(number, number == 7);
+        }
+        steps.clear();
+        let late = now + Duration::from_secs(3600);
+        plan.advance(now, &targets, &mut rng, &mut steps);
+        plan.advance(late, &targets, &mut rng, &mut steps);
+        let used = steps.iter().filter_map(|step| match step {
+            Step::Probe { socket, .. } => Some(*socket),
+            Step::Open => None,
+        });
+        let used: std::collections::BTreeSet<_> = used.collect();
+        assert_eq!(used.into_iter().collect::<Vec<_>>(), [0, 7]);
+        assert!(plan.is_over() && plan.next_deadline().is_none());
+    }
+
+    struct Run {
+        began: bool,
+        probes: Vec<Sent>,
+        ended: Option<u64>,
+    }
+
+    struct Sent {
+        at: u64,
+        socket: usize,
+        to: SocketAddrV4,
+        low_ttl: bool,
+    }
+
+    impl std::fmt::Display for Sent {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            let ttl = if self.low_ttl { 5 } else { 64 };
+            write!(f, "{} ms -> {} ttl {ttl}", self.at, self.to)
+        }
+    }
+
+    impl Run {
+        /// Runs a schedule of the vectors to its end.
+        fn of(case: &Value, pace: Pace) -> Self {
+            let kind = |key: &str| match text(&case[key]) {
+                "UNKNOWN" => Firewall::Unknown,
+                "OPEN" => Firewall::Open,
+                "CONSISTENT" => Firewall::Consistent,
+                _ => Firewall::Random,
+            };
+            let verified = case["firstAddressVerified"].as_bool().unwrap();
+            let targets = [
+                target("1.1.1.1:1111", verified),
+                target("2.2.2.2:2222", false),
+            ];
+            let start = Instant::now();
+            let is_client = case["isInitiator"].as_bool().unwrap();
+            let mut run = Self {
+                began: false,
+                probes: Vec::new(),
+                ended: None,
+            };
+            let (own, remote) = (kind("local"), kind("remote"));
+            let Some(mut plan) = Plan::new(start, is_client, own, remote, &targets, pace) else {
+                return run;
+            };
+            run.began = true;
+            let (mut rng, mut now, mut opened) = (StdRng::seed_from_u64(1), start, 1);
+            while let Some(next) = plan.next_deadline() {
+                now = now.max(next);
+                let mut steps = Vec::new();
+                plan.advance(now, &targets, &mut rng, &mut steps);
+                for step in steps {
+                    match step {
+                        Step::Open => {
+                            plan.handle_socket(opened, true);
+                            opened += 1;
+                        }
+                        Step::Probe {
+                            socket,
+                            to,
+                            low_ttl,
+                        } => run.probes.push(Sent {
+                            at: (now - start).as_millis() as u64,
+                            socket,
+                            to,
+                            low_ttl,
+                        }),
+                    }
+                }
+            }
+            run.ended = plan.is_over().then(|| (now - start).as_millis() as u64);
+            run
+        }
+    }
+
+    fn target(address: &str, verified: bool) -> Target {
+        Target {
+            address: address.parse().unwrap(),
+            verified,
+        }
+    }
+}

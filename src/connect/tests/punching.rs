@@ -1,0 +1,156 @@
+//! Peers behind routers of every kind.
+
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
+
+use super::world::World;
+use crate::keys::KeyPair;
+use crate::sim::nat::{NatId, Router};
+use crate::sim::network::{HostId, Link};
+
+/// What a peer sits behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Home {
+    /// Publicly reachable, and knows it.
+    Open,
+    /// Publicly reachable, and does not know it.
+    Plain,
+    Cone,
+    HostRestricted,
+    Restricted,
+    Random,
+    /// A restricted router behind the restricted one of a provider.
+    Double,
+}
+
+/// Every pair, server by client: how they connect, after how long and with how many datagrams of both peers. Reviewed like code.
+const OUTCOMES: &str = "
+Open/Open: Direct by None, 0 probes, 60 ms
+Open/Plain: Direct by None, 0 probes, 60 ms
+Open/Cone: Direct by None, 0 probes, 60 ms
+Open/HostRestricted: Direct by None, 0 probes, 60 ms
+Open/Restricted: Direct by None, 0 probes, 60 ms
+Open/Random: Direct by None, 0 probes, 60 ms
+Open/Double: Direct by None, 0 probes, 60 ms
+Plain/Open: Direct by None, 0 probes, 60 ms
+Plain/Plain: Direct by None, 1 probes, 90 ms
+Plain/Cone: Direct by None, 1 probes, 90 ms
+Plain/HostRestricted: Direct by None, 1 probes, 90 ms
+Plain/Restricted: Direct by None, 1 probes, 90 ms
+Plain/Random: Direct by Some(ManySockets), 256 probes, 192 ms
+Plain/Double: Direct by None, 1 probes, 90 ms
+Cone/Open: Direct by None, 0 probes, 60 ms
+Cone/Plain: Direct by None, 1 probes, 90 ms
+Cone/Cone: Direct by None, 1 probes, 90 ms
+Cone/HostRestricted: Direct by None, 1 probes, 90 ms
+Cone/Restricted: Direct by None, 1 probes, 90 ms
+Cone/Random: Direct by Some(ManySockets), 256 probes, 192 ms
+Cone/Double: Direct by None, 1 probes, 90 ms
+HostRestricted/Open: Direct by None, 0 probes, 60 ms
+HostRestricted/Plain: Direct by None, 1 probes, 90 ms
+HostRestricted/Cone: Direct by None, 1 probes, 90 ms
+HostRestricted/HostRestricted: Direct by None, 1 probes, 90 ms
+HostRestricted/Restricted: Direct by None, 1 probes, 90 ms
+HostRestricted/Random: Direct by Some(ManySockets), 256 probes, 192 ms
+HostRestricted/Double: Direct by None, 1 probes, 90 ms
+Restricted/Open: Direct by None, 0 probes, 60 ms
+Restricted/Plain: Direct by None, 1 probes, 90 ms
+Restricted/Cone: Direct by None, 1 probes, 90 ms
+Restricted/HostRestricted: Direct by None, 1 probes, 90 ms
+Restricted/Restricted: Direct by None, 1 probes, 90 ms
+Restricted/Random: Direct by Some(ManySockets), 256 probes, 192 ms
+Restricted/Double: Direct by None, 1 probes, 90 ms
+Random/Open: Direct by None, 0 probes, 60 ms
+Random/Plain: Direct by Some(RandomPorts), 1106 probes, 5350 ms
+Random/Cone: Direct by Some(RandomPorts), 1106 probes, 5350 ms
+Random/HostRestricted: Direct by Some(RandomPorts), 1106 probes, 5350 ms
+Random/Restricted: Direct by Some(RandomPorts), 1142 probes, 5422 ms
+Random/Random: NoPath, Some(BothRandom) after 100 ms
+Random/Double: Direct by Some(RandomPorts), 1142 probes, 5422 ms
+Double/Open: Direct by None, 0 probes, 60 ms
+Double/Plain: Direct by None, 1 probes, 90 ms
+Double/Cone: Direct by None, 1 probes, 90 ms
+Double/HostRestricted: Direct by None, 1 probes, 90 ms
+Double/Restricted: Direct by None, 1 probes, 90 ms
+Double/Random: Direct by Some(ManySockets), 256 probes, 192 ms
+Double/Double: Direct by None, 1 probes, 90 ms
+";
+
+#[test]
+fn every_pair_of_routers_has_its_outcome() {
+    let mut table = String::new();
+    for server in Home::ALL {
+        for client in Home::ALL {
+            let outcome = outcome(1, server, client);
+            writeln!(table, "{server:?}/{client:?}: {outcome}").unwrap();
+        }
+    }
+    assert_eq!(table.trim(), OUTCOMES.trim(), "\n{table}");
+}
+
+/// Connects, exchanges a few bytes, and tells how that went.
+fn outcome(seed: u64, server: Home, client: Home) -> String {
+    let link = Link {
+        delay: Duration::from_millis(10),
+        ..Link::default()
+    };
+    let mut world = World::new(seed, 8, link);
+    let key = KeyPair::from_seed(&[1; 32]);
+    let server = server.build(&mut world, 1);
+    world.listen(server, &key);
+    // The server has found out what it is behind by the time that clients come.
+    world.network.run_for(Duration::from_secs(1));
+    let client = client.build(&mut world, 2);
+    let attempt = world.dial(client, key.public_key());
+    let took = world.wait(client, attempt).as_millis();
+    if let Some(failure) = world.failure(client, attempt) {
+        let lost = world.network.host(client).reports[&attempt].punch_lost;
+        return format!("{failure:?}, {lost:?} after {took} ms");
+    }
+    let established = world.network.host(client).find(attempt).unwrap();
+    let (path, near) = (established.path, established.stream);
+    let (strategy, probes) = (established.report.strategy, established.report.probes_sent);
+    world.network.run_until(Duration::from_secs(5), |network| {
+        !network.host(server).established.is_empty()
+    });
+    let far = world.network.host(server).established[0].stream;
+    super::paths::exchange(&mut world, client, server, near, far);
+    format!("{path:?} by {strategy:?}, {probes} probes, {took} ms")
+}
+
+impl Home {
+    const ALL: [Self; 7] = [
+        Self::Open,
+        Self::Plain,
+        Self::Cone,
+        Self::HostRestricted,
+        Self::Restricted,
+        Self::Random,
+        Self::Double,
+    ];
+
+    fn build(self, world: &mut World, number: u8) -> HostId {
+        let router = match self {
+            Self::Open => return world.open_peer(),
+            Self::Plain => return world.peer(),
+            Self::Cone => Router::CONE,
+            Self::HostRestricted => Router::HOST_RESTRICTED,
+            Self::Restricted | Self::Double => Router::RESTRICTED,
+            Self::Random => Router::RANDOM,
+        };
+        let public = Ipv4Addr::new(10, 9, number, 1);
+        let mut nat = world.network.add_nat(router, public, None);
+        if self == Self::Double {
+            let inside = Ipv4Addr::new(100, 64, number, 1);
+            nat = world.network.add_nat(router, inside, Some(nat));
+        }
+        inside(world, nat, number)
+    }
+}
+
+/// Adds a peer inside of a router's network.
+fn inside(world: &mut World, nat: NatId, last: u8) -> HostId {
+    let address = SocketAddrV4::new(Ipv4Addr::new(192, 168, last, 2), 5000);
+    world.peer_behind(Some(nat), address)
+}
