@@ -74,7 +74,8 @@ impl Process {
         Self::start(format!("{name} {}", arguments.join(" ")), command)
     }
 
-    fn start(name: String, mut command: Command) -> Self {
+    /// Starts a command; `name` is for failures.
+    pub(crate) fn start(name: String, mut command: Command) -> Self {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -248,6 +249,7 @@ fn forward(
     });
 }
 
-fn interop() -> PathBuf {
+/// Returns the folder of the scripts.
+pub(crate) fn interop() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop")
 }

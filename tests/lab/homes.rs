@@ -1,0 +1,264 @@
+//! An internet of namespaces with a DHT on it, and homes to put programs into.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tempfile::TempDir;
+
+use super::support::{Process, interop};
+
+pub(crate) const CLIENT: &str = env!("CARGO_BIN_EXE_profile-client");
+pub(crate) const SERVER: &str = env!("CARGO_BIN_EXE_profile-server");
+pub(crate) const NODE: &str = env!("CARGO_BIN_EXE_dht-node");
+
+const NATLAB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/natlab");
+
+/// Public hosts, each with two nodes of the DHT: a NAT is classified by what several of them see.
+const HOSTS: u32 = 4;
+
+/// What a peer's packets go through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// No NAT.
+    Open,
+    /// One port for all destinations; anyone may send to it.
+    Cone,
+    /// One port for all destinations; only who was sent to may send to it.
+    Restricted,
+    /// A random port for each destination.
+    Random,
+    /// The other peer's home.
+    Same,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Open,
+        Self::Cone,
+        Self::Restricted,
+        Self::Random,
+        Self::Same,
+    ];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Cone => "cone",
+            Self::Restricted => "restricted",
+            Self::Random => "random",
+            Self::Same => "same",
+        }
+    }
+}
+
+/// An internet with a DHT. Everything in it ends when this is dropped, or when this process ends in any other way.
+pub(crate) struct Lab {
+    prefix: String,
+    guard: Child,
+    nodes: Vec<Process>,
+    /// Identities and stores.
+    pub(crate) folder: TempDir,
+    /// Where to join the DHT.
+    pub(crate) bootstrap: String,
+}
+
+impl Lab {
+    /// Makes the internet and starts the DHT. Without the means a test is skipped aloud, but on CI it fails.
+    pub(crate) async fn start() -> Option<Self> {
+        if let Some(missing) = missing() {
+            assert!(std::env::var_os("CI").is_none(), "{missing}");
+            eprintln!("SKIPPED: {missing}");
+            return None;
+        }
+        static LABS: AtomicU32 = AtomicU32::new(0);
+        let letter = char::from_u32('a' as u32 + LABS.fetch_add(1, Ordering::Relaxed)).unwrap();
+        let prefix = format!("hp{}{letter}", std::process::id());
+        let mut guard = Command::new(NATLAB)
+            .args(["guard", &prefix])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut ready = String::new();
+        BufReader::new(guard.stdout.take().unwrap())
+            .read_line(&mut ready)
+            .unwrap();
+        assert_eq!(ready, "ready\n");
+        let mut lab = Self {
+            prefix,
+            guard,
+            nodes: Vec::new(),
+            folder: tempfile::tempdir().unwrap(),
+            bootstrap: "25.0.1.1:49737".into(),
+        };
+        lab.natlab("wan", &[&HOSTS.to_string()]);
+        for number in 1..=HOSTS {
+            let ip = format!("25.0.{number}.1");
+            let mut arguments = vec![
+                "--bind", &ip, "--port", "49737", "--public", &ip, "--nodes", "2",
+            ];
+            match number {
+                1 => arguments.push("--new-network"),
+                _ => arguments.extend(["--bootstrap", &lab.bootstrap]),
+            }
+            let mut node = lab.program(&format!("d{number}"), NODE, &arguments);
+            node.first_line().await;
+            lab.nodes.push(node);
+        }
+        Some(lab)
+    }
+
+    /// Gives the host `name` a home. Numbers from 1 to 250, each once.
+    pub(crate) fn home(&self, name: &str, kind: &str, number: u32) {
+        self.natlab("home", &[name, kind, &number.to_string()]);
+    }
+
+    /// Puts the host `name` into the home of `other`, which has the number.
+    pub(crate) fn mate(&self, name: &str, other: &str, number: u32) {
+        self.natlab("mate", &[name, other, &number.to_string()]);
+    }
+
+    /// Makes homes of two kinds for `server` and `client`.
+    pub(crate) fn pair(&self, server: Kind, client: Kind) {
+        // One home is a router's, and which kind it is makes no difference inside.
+        let kind = |kind| match kind {
+            Kind::Same => "restricted",
+            other => other.name(),
+        };
+        match (server, client) {
+            (Kind::Same, other) if other != Kind::Same => {
+                self.home("client", kind(other), 2);
+                self.mate_of("server", "client", other, 2);
+            }
+            (other, Kind::Same) => {
+                self.home("server", kind(other), 1);
+                self.mate_of("client", "server", other, 1);
+            }
+            (server, client) => {
+                self.home("server", kind(server), 1);
+                self.home("client", kind(client), 2);
+            }
+        }
+    }
+
+    /// Removes the homes of a pair.
+    pub(crate) fn part(&self) {
+        for name in ["server", "client"] {
+            self.natlab("away", &[name]);
+        }
+    }
+
+    /// Loses a share of the packets of a home, in both directions.
+    pub(crate) fn lose(&self, name: &str, percent: u32) {
+        self.natlab("drop", &[name, &percent.to_string()]);
+    }
+
+    /// Starts one of our programs on a host.
+    pub(crate) fn program(&self, host: &str, path: &str, arguments: &[&str]) -> Process {
+        let mut command = self.command(host, path);
+        command.args(arguments).env_remove("HYPERDHT_BOOTSTRAP");
+        let name = path.rsplit('/').next().unwrap();
+        Process::start(format!("{host}: {name} {}", arguments.join(" ")), command)
+    }
+
+    /// Starts a script of `tests/interop` on a host.
+    pub(crate) fn script(&self, host: &str, script: &str, arguments: &[&str]) -> Process {
+        let mut command = self.command(host, "node");
+        command.arg(interop().join(script)).args(arguments);
+        Process::start(format!("{host}: {script} {}", arguments.join(" ")), command)
+    }
+
+    /// Starts a profile server on a host, with a new identity for each `run`; returns it with its key once it is announced.
+    pub(crate) async fn server(&self, host: &str, run: &str, extra: &[&str]) -> (Process, String) {
+        let folder = self.folder.path().join(run);
+        let mut arguments = vec!["--data-dir", folder.to_str().unwrap(), "--quiet"];
+        arguments.extend(["--bootstrap", &self.bootstrap]);
+        arguments.extend(extra);
+        let mut server = self.program(host, SERVER, &arguments);
+        let key = server.first_line().await;
+        (server, key)
+    }
+
+    /// Runs a profile client on a host to its end; returns its exit code and what it printed.
+    pub(crate) async fn client(&self, host: &str, key: &str, words: &[&str]) -> (i32, String) {
+        let identity = self.folder.path().join(format!("identity-{host}"));
+        let mut arguments = vec!["--json", "--server", key, "--bootstrap", &self.bootstrap];
+        arguments.extend(["--identity", identity.to_str().unwrap(), "--timeout", "10s"]);
+        arguments.extend(words);
+        self.program(host, CLIENT, &arguments).end().await
+    }
+
+    /// Runs the reference's profile client on a host to its end; returns its exit code and what it printed.
+    pub(crate) async fn javascript_client(
+        &self,
+        host: &str,
+        key: &str,
+        words: &[&str],
+    ) -> (i32, String) {
+        let identity = self.folder.path().join(format!("identity-{host}"));
+        let mut arguments = vec!["--server", key, "--bootstrap", &self.bootstrap];
+        arguments.extend(["--identity", identity.to_str().unwrap()]);
+        arguments.extend(words);
+        self.script(host, "profile-client.mjs", &arguments)
+            .end()
+            .await
+    }
+
+    fn mate_of(&self, name: &str, other: &str, kind: Kind, number: u32) {
+        match kind {
+            // Without a router the home is the provider's network.
+            Kind::Open => self.home(name, "open", number + 2),
+            _ => self.mate(name, other, number),
+        }
+    }
+
+    /// Makes a command that replaces itself with a program on a host.
+    fn command(&self, host: &str, program: &str) -> tokio::process::Command {
+        let mut command = tokio::process::Command::new("ip");
+        let namespace = format!("{}-{host}", self.prefix);
+        command.args(["netns", "exec", &namespace, program]);
+        command
+    }
+
+    fn natlab(&self, what: &str, arguments: &[&str]) {
+        let output = Command::new(NATLAB)
+            .args([what, &self.prefix])
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{what} {arguments:?}: {output:?}");
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        drop(self.guard.stdin.take());
+        // Whatever is left is swept by the next run.
+        let _ = self.guard.wait();
+    }
+}
+
+/// Returns how often each pair is tried.
+pub(crate) fn runs() -> usize {
+    let runs = std::env::var("HYPERPROFILE_RUNS").ok();
+    runs.map_or(1, |runs| runs.parse().unwrap())
+}
+
+/// Returns what a lab needs and is not here.
+fn missing() -> Option<&'static str> {
+    let works = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    if !works("nft", &["--version"]) {
+        return Some("the lab needs nftables");
+    }
+    let name = format!("hp{}try-", std::process::id());
+    let made = works("ip", &["netns", "add", &name]);
+    if !made {
+        return Some("the lab needs root, iproute2 and network namespaces");
+    }
+    works("ip", &["netns", "del", &name]);
+    None
+}
