@@ -19,6 +19,7 @@ pub struct Connect {
     server: PublicKey,
     key_pair: Option<KeyPair>,
     addresses: Vec<SocketAddrV4>,
+    only_addresses: bool,
     timeout: Duration,
 }
 
@@ -29,6 +30,7 @@ impl Connect {
             server,
             key_pair: None,
             addresses: Vec::new(),
+            only_addresses: false,
             timeout: Duration::from_secs(30),
         }
     }
@@ -42,6 +44,13 @@ impl Connect {
     /// Names DHT nodes that probably know the server, as a connect address does; they are tried beside the lookup.
     pub fn addresses(mut self, nodes: impl IntoIterator<Item = SocketAddrV4>) -> Self {
         self.addresses.extend(nodes);
+        self
+    }
+
+    /// Asks the nodes given to [`Self::addresses`] and nobody else: the DHT plays no part. One of them is the server itself, or
+    /// knows it. The server still proves its key.
+    pub fn only_addresses(mut self) -> Self {
+        self.only_addresses = true;
         self
     }
 
@@ -59,6 +68,7 @@ impl Connect {
             remote: self.server,
             key_pair,
             nodes: self.addresses,
+            only_nodes: self.only_addresses,
             timeout: self.timeout,
         });
         let outcome = self

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{ClaimedKey, Path, ProvenKey, StreamError};
+use super::{ClaimedKey, Path, ProvenKey, Report, StreamError};
 use crate::PublicKey;
 use crate::net::{End, Handle, MAX_DATAGRAM};
 
@@ -86,6 +86,11 @@ impl Connection {
     /// Returns the address that packets go to now.
     pub fn remote_addr(&self) -> SocketAddrV4 {
         self.handle().route().1
+    }
+
+    /// Returns what was tried and seen until the connection had come about, with how long each stage took.
+    pub fn report(&self) -> &Report {
+        self.handle().report()
     }
 
     /// Reads one message, or the rest of one that was read in part. `None` after the peer has ended its direction.

@@ -115,6 +115,8 @@ pub struct Failure {
     pub error: anyhow::Error,
     /// What to do about it.
     pub hint: Option<String>,
+    /// How the connection came about or failed, for `--json`.
+    pub report: Option<serde_json::Value>,
 }
 
 impl Failure {
@@ -130,6 +132,7 @@ impl Failure {
             kind: exit.kind(),
             error: error.into(),
             hint: None,
+            report: None,
         }
     }
 

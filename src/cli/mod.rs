@@ -6,7 +6,7 @@
 //! | [`server`] | `profile-server`: a store, a node and a service |
 //! | [`node`] | `dht-node`: nodes for a network of one's own |
 //! | [`network`] | which DHT to join, from where |
-//! | [`keyfile`], [`versions`] | what a program remembers beside the store |
+//! | [`keyfile`], [`versions`], [`routes`] | what a program remembers beside the store |
 //! | [`output`], [`exit`] | what it says and how it ends |
 
 pub mod client;
@@ -16,6 +16,7 @@ pub mod keyfile;
 pub mod network;
 pub mod node;
 pub mod output;
+pub mod routes;
 mod runtime;
 pub mod server;
 pub mod versions;

@@ -63,7 +63,11 @@ impl Output {
     pub fn failure(&self, failure: &Failure) {
         let message = escaped(&failure.error.to_string());
         if self.json {
-            self.json(&json!({"error": {"kind": failure.kind, "message": message}}));
+            let mut value = json!({"error": {"kind": failure.kind, "message": message}});
+            if let Some(report) = &failure.report {
+                value["report"] = report.clone();
+            }
+            self.json(&value);
             return;
         }
         let mut lines = vec![format!("error: {message}")];

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddrV4;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::job::{Initiate, Job, Work};
 use super::noise::{Initiator, NoiseError, Session};
 use super::path::Choosing;
-use super::report::{Failure, Report, Stage};
+use super::report::{Exchange, Failure, Report, Stage};
 use super::shared::{Core, Owner};
 use super::types::{AttemptId, Dial, Event, Path};
 use crate::dht::{Answer, Outgoing, QueryError, QueryId, QueryOutcome, RequestError, RequestId};
@@ -51,6 +51,8 @@ pub(super) struct Attempt {
     pub(super) phase: Phase,
     query: Option<QueryId>,
     query_failed: bool,
+    /// Whether the lookup may run again from our own table, because it began with nodes that were named and led nowhere.
+    may_look_again: bool,
     /// Nodes named beforehand, tried one at a time: what was true last time may not be now.
     known: VecDeque<SocketAddrV4>,
     known_under_way: Option<RequestId>,
@@ -116,6 +118,7 @@ impl Attempt {
             phase: Phase::Initiating,
             query: None,
             query_failed: false,
+            may_look_again: !dial.nodes.is_empty() && !dial.only_nodes,
             known: VecDeque::new(),
             known_under_way: None,
             candidates: VecDeque::new(),
@@ -124,19 +127,27 @@ impl Attempt {
             tried: Vec::new(),
             replies: VecDeque::new(),
             events: Vec::new(),
-            report: Report::default(),
+            report: Report {
+                joined: core.node.is_bootstrapped().then_some(Duration::ZERO),
+                ..Report::default()
+            },
             dial,
         };
         let seeds = attempt.dial.nodes.clone();
         // A persistent node may hold the server's announcement itself.
-        let own_entry = core.node.forward(&attempt.dial.remote.target());
+        let own_entry = core
+            .node
+            .forward(&attempt.dial.remote.target())
+            .filter(|_| !attempt.dial.only_nodes);
         for node in own_entry.into_iter().chain(seeds.iter().copied()) {
             if attempt.is_new(node) {
                 attempt.known.push_back(node);
             }
         }
-        let query = core.find_peer(now, Owner::Attempt(id), &attempt.dial.remote, seeds);
-        attempt.query = Some(query);
+        if !attempt.dial.only_nodes {
+            let query = core.find_peer(now, Owner::Attempt(id), &attempt.dial.remote, seeds);
+            attempt.query = Some(query);
+        }
         attempt
     }
 
@@ -164,6 +175,7 @@ impl Attempt {
     pub(super) fn report(&self, now: Instant) -> Report {
         let mut report = Report {
             total: now.saturating_duration_since(self.started),
+            stage: self.stage(),
             ..self.report.clone()
         };
         if let Phase::Choosing(choosing) = &self.phase
@@ -172,6 +184,12 @@ impl Attempt {
             punch.tell(&mut report);
         }
         report
+    }
+
+    /// Takes the news that the node has joined the network.
+    pub(super) fn handle_joined(&mut self, now: Instant) {
+        let elapsed = now.saturating_duration_since(self.started);
+        self.report.joined.get_or_insert(elapsed);
     }
 
     pub(super) fn handle_initiated(
@@ -244,6 +262,11 @@ impl Attempt {
             if let Some(reply) = result.ok().and_then(|answer| accept_reply(answer, asked))
                 && self.replies.len() < MAX_REPLIES
             {
+                let elapsed = now.saturating_duration_since(self.started);
+                let mut exchanges = self.report.exchanges.iter_mut();
+                if let Some(exchange) = exchanges.find(|exchange| exchange.node == asked) {
+                    exchange.answered = Some(elapsed);
+                }
                 self.replies.push_back(reply);
             }
             return self.go_on(now, core);
@@ -275,6 +298,8 @@ impl Attempt {
         let (payload, session) = *read;
         let elapsed = now.saturating_duration_since(self.started);
         self.report.handshake = Some(elapsed);
+        self.report.own_address = Some(reply.client_address);
+        self.report.server_address = reply.peer_address.or(Some(reply.asked));
         if let Some(failure) = refusal(&payload) {
             return Outcome::Failed(failure);
         }
@@ -329,7 +354,8 @@ impl Attempt {
         match &self.phase {
             Phase::Choosing(_) | Phase::Over => Stage::Path,
             _ if self.report.records_found > 0 || !self.tried.is_empty() => Stage::Handshake,
-            _ => Stage::Lookup,
+            _ if self.report.joined.is_some() || self.report.nodes_answered > 0 => Stage::Lookup,
+            _ => Stage::Bootstrap,
         }
     }
 
@@ -394,13 +420,23 @@ impl Attempt {
             self.known_under_way = next_known.map(|_| request).or(self.known_under_way);
             self.handshakes.insert(request, node);
             self.tried.push(node);
-            self.report.handshakes_tried += 1;
+            self.report.exchanges.push(Exchange {
+                node,
+                started: now.saturating_duration_since(self.started),
+                answered: None,
+            });
         }
         let waiting = self.query.is_some() || !self.handshakes.is_empty() || reading.is_some();
         if waiting {
             return Outcome::Pending;
         }
-        Outcome::Failed(if self.report.records_found > 0 {
+        if std::mem::take(&mut self.may_look_again) {
+            self.query_failed = false;
+            let query = core.find_peer(now, Owner::Attempt(self.id), &self.dial.remote, Vec::new());
+            self.query = Some(query);
+            return Outcome::Pending;
+        }
+        Outcome::Failed(if self.report.records_found > 0 || self.dial.only_nodes {
             Failure::NoAnswer
         } else if self.query_failed || self.report.nodes_answered == 0 {
             Failure::NoNetwork

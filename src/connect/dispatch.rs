@@ -126,6 +126,14 @@ impl Endpoint {
                 Some(Owner::Puncher | Owner::Nobody) => {}
                 None => self.pass_on(dht::Event::QueryDone { query, result }),
             },
+            dht::Event::Bootstrapped { reached } => {
+                if reached > 0 {
+                    for attempt in self.attempts.values_mut() {
+                        attempt.handle_joined(now);
+                    }
+                }
+                self.pass_on(dht::Event::Bootstrapped { reached });
+            }
             other => self.pass_on(other),
         }
     }

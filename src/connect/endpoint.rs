@@ -212,7 +212,8 @@ impl Endpoint {
     /// Starts to connect; [`Event::Established`] or [`Event::Failed`] follows.
     pub fn connect(&mut self, now: Instant, mut dial: Dial) -> AttemptId {
         let id = AttemptId(self.take_id());
-        for node in self.routes.get(&dial.remote) {
+        let known = self.routes.get(&dial.remote);
+        for node in known.into_iter().filter(|_| !dial.only_nodes) {
             if !dial.nodes.contains(&node) {
                 dial.nodes.push(node);
             }

@@ -30,7 +30,7 @@ pub use job::{Job, JobDone};
 pub use limits::Limits;
 pub use nat::Firewall;
 pub use punch::Strategy;
-pub use report::{Failure, Lost, Report, Stage};
+pub use report::{Exchange, Failure, Lost, Report, Stage};
 pub use types::{
     AttemptId, Config, Dial, Established, Event, FirewallHook, Listen, ListenError, Origin, Path,
     ServerId,

@@ -272,7 +272,8 @@ impl Attempt {
         remote: SocketAddrV4,
         path: Path,
     ) -> Outcome {
-        let report = self.report(now);
+        let mut report = self.report(now);
+        report.path = Some((path, remote));
         let Phase::Choosing(mut choosing) = std::mem::replace(&mut self.phase, Phase::Over) else {
             return Outcome::Pending;
         };
@@ -280,6 +281,7 @@ impl Attempt {
             core.sockets.hold(now, socket, self.stream);
         }
         choosing.stop(now, core);
+        report.routes.clone_from(&choosing.routes);
         core.events
             .push_back(Event::Established(Box::new(Established {
                 origin: Origin::Attempt(self.id),

@@ -1,14 +1,19 @@
 //! What happened during one attempt to connect.
 
 use std::fmt;
+use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use super::nat::Firewall;
 use super::punch::Strategy;
+use super::types::Path;
 
 /// A step on the way to a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
+    /// Joining the DHT.
+    #[default]
+    Bootstrap,
     /// Asking the DHT which nodes know the server.
     Lookup,
     /// Exchanging Noise messages with the server through those nodes.
@@ -20,6 +25,7 @@ pub enum Stage {
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Bootstrap => "joining the DHT",
             Self::Lookup => "looking the server up in the DHT",
             Self::Handshake => "shaking hands with the server",
             Self::Path => "finding a path to the server",
@@ -99,11 +105,38 @@ pub enum Lost {
     TryLater,
 }
 
+impl Stage {
+    /// Returns the name in one word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bootstrap => "bootstrap",
+            Self::Lookup => "lookup",
+            Self::Handshake => "handshake",
+            Self::Path => "path",
+        }
+    }
+}
+
+/// One handshake that was started: message 1, sent to a node that passes it on or to the server itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    /// The node that was asked.
+    pub node: SocketAddrV4,
+    /// When, from the start of the attempt.
+    pub started: Duration,
+    /// When its answer came, if one did.
+    pub answered: Option<Duration>,
+}
+
 /// What was tried and seen during one attempt, with how long each stage took.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// From the start of the attempt to its end.
     pub total: Duration,
+    /// How far the attempt came.
+    pub stage: Stage,
+    /// Until the node had joined the network; zero if it had before.
+    pub joined: Option<Duration>,
     /// Until the first node that knows the server answered, if one did.
     pub lookup: Option<Duration>,
     /// Until the server's Noise message was read, if it was.
@@ -114,8 +147,12 @@ pub struct Report {
     pub nodes_answered: usize,
     /// Nodes that know the server.
     pub records_found: usize,
-    /// Handshakes that were started, through different nodes.
-    pub handshakes_tried: usize,
+    /// Handshakes that were started, through different nodes, in that order.
+    pub exchanges: Vec<Exchange>,
+    /// Our own address as the node saw it through which the server answered.
+    pub own_address: Option<SocketAddrV4>,
+    /// The server's address as that node saw it, or the node's own if it is the server.
+    pub server_address: Option<SocketAddrV4>,
     /// What NAT is in front of us, if there was a punch.
     pub own_nat: Option<Firewall>,
     /// What NAT the peer says is in front of it, if there was a punch.
@@ -126,4 +163,8 @@ pub struct Report {
     pub probes_sent: u32,
     /// Why punching led to nothing, if it did.
     pub punch_lost: Option<Lost>,
+    /// Nodes to ask for the server next time, best first.
+    pub routes: Vec<SocketAddrV4>,
+    /// How stream packets travel and to where, if a path was found.
+    pub path: Option<(Path, SocketAddrV4)>,
 }

@@ -9,7 +9,7 @@ use super::entries::{Entries, Entry, Source, State};
 use super::job::{EntryId, Job, Respond, Responded, Unanswered, Work};
 use super::limits::Limits;
 use super::punch::{self, Guest, Handled};
-use super::report::Report;
+use super::report::{Report, Stage};
 use super::shared::Core;
 use super::types::{Established, Event, FirewallHook, Listen, Origin, Path, ServerId};
 use crate::dht::{Incoming, Reply};
@@ -485,6 +485,8 @@ impl Server {
         }
         let mut report = Report {
             total: now.saturating_duration_since(started),
+            stage: Stage::Path,
+            path: Some((path, remote)),
             ..Report::default()
         };
         if let Some(guest) = self.entries.get_mut(id).and_then(|one| one.guest.as_ref()) {

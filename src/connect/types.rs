@@ -72,6 +72,8 @@ pub struct Dial {
     pub key_pair: KeyPair,
     /// Nodes that probably know the server, tried beside the lookup.
     pub nodes: Vec<SocketAddrV4>,
+    /// Whether only these nodes are asked and the DHT is not: the server's own address is among them.
+    pub only_nodes: bool,
     /// How long the whole attempt may take.
     pub timeout: Duration,
 }

@@ -54,6 +54,11 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Whether there is somebody to ask even while the bootstrap nodes are not known.
+    pub(super) fn knows_nodes(&self) -> bool {
+        matches!(self, Self::Connect { dial, .. } if !dial.nodes.is_empty())
+    }
+
     /// Returns the token of a command that can be given up.
     pub(super) const fn token(&self) -> Option<Token> {
         match self {

@@ -57,8 +57,14 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(program: &str, arguments: &[&str]) -> Self {
+        Self::start_with(program, arguments, env!("CARGO_TARGET_TMPDIR"))
+    }
+
+    /// Starts a program with a cache folder of its own.
+    fn start_with(program: &str, arguments: &[&str], cache: &str) -> Self {
         let mut child = Command::new(program)
             .args(arguments)
+            .env("XDG_CACHE_HOME", cache)
             .env_remove("HYPERDHT_BOOTSTRAP")
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())
@@ -129,7 +135,10 @@ impl Person {
         let identity = self.path("identity");
         let mut arguments = vec!["--json", "--identity", text(&identity)];
         arguments.extend(words.split(' ').filter(|word| !word.is_empty()));
-        run(CLIENT, &arguments).await
+        let cache = self.path("cache");
+        Running::start_with(CLIENT, &arguments, text(&cache))
+            .end()
+            .await
     }
 
     pub(crate) async fn key(&self) -> String {

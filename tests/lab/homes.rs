@@ -157,7 +157,10 @@ impl Lab {
     /// Starts one of our programs on a host.
     pub(crate) fn program(&self, host: &str, path: &str, arguments: &[&str]) -> Process {
         let mut command = self.command(host, path);
-        command.args(arguments).env_remove("HYPERDHT_BOOTSTRAP");
+        command
+            .args(arguments)
+            .env_remove("HYPERDHT_BOOTSTRAP")
+            .env("XDG_CACHE_HOME", self.folder.path().join(host));
         let name = path.rsplit('/').next().unwrap();
         Process::start(format!("{host}: {name} {}", arguments.join(" ")), command)
     }
@@ -183,7 +186,14 @@ impl Lab {
     /// Runs a profile client on a host to its end; returns its exit code and what it printed.
     pub(crate) async fn client(&self, host: &str, key: &str, words: &[&str]) -> (i32, String) {
         let identity = self.folder.path().join(format!("identity-{host}"));
-        let mut arguments = vec!["--json", "--server", key, "--bootstrap", &self.bootstrap];
+        let mut arguments = vec![
+            "--json",
+            "--explain",
+            "--server",
+            key,
+            "--bootstrap",
+            &self.bootstrap,
+        ];
         arguments.extend(["--identity", identity.to_str().unwrap(), "--timeout", "10s"]);
         arguments.extend(words);
         self.program(host, CLIENT, &arguments).end().await

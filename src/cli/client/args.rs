@@ -32,6 +32,10 @@ pub(super) struct Arguments {
     #[command(flatten)]
     pub(super) network: NetworkArgs,
 
+    /// Connect to the server at this address, or through the node there, without asking the DHT
+    #[arg(long, value_name = "IP:PORT", conflicts_with_all = ["bootstrap", "local"], global = true)]
+    pub(super) server_addr: Option<SocketAddrV4>,
+
     /// Address of the socket [default: any; 127.0.0.1 in a network on this computer]
     #[arg(long, value_name = "IP[:PORT]", value_parser = bind_address, global = true)]
     pub(super) bind: Option<String>,
@@ -43,6 +47,10 @@ pub(super) struct Arguments {
     /// Print one JSON object
     #[arg(long, global = true)]
     pub(super) json: bool,
+
+    /// Tell step by step how the connection came about, or why not
+    #[arg(long, global = true)]
+    pub(super) explain: bool,
 
     /// Never ask for anything
     #[arg(long, global = true)]

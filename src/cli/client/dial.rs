@@ -1,8 +1,12 @@
-//! Connections to the server through the DHT.
+//! Connections to the server, through the DHT or at a given address.
 
+use std::net::SocketAddrV4;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::super::routes::RoutesFile;
 use super::args::ServerAddress;
+use crate::api::{ConnectError, Report};
 use crate::profile::{Dial, DialError};
 use crate::{Connection, Dht, KeyPair};
 
@@ -11,8 +15,27 @@ use crate::{Connection, Dht, KeyPair};
 pub(super) struct DhtDial {
     pub(super) dht: Dht,
     pub(super) server: ServerAddress,
+    /// Where the server is, if the DHT is not to be asked.
+    pub(super) at: Option<SocketAddrV4>,
     pub(super) identity: KeyPair,
     pub(super) timeout: Duration,
+    pub(super) routes: Option<RoutesFile>,
+    pub(super) last: LastReport,
+}
+
+/// What the last attempt to connect has left.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LastReport(Arc<Mutex<Option<Report>>>);
+
+impl LastReport {
+    pub(super) fn take(&self) -> Option<Report> {
+        // The value is replaced as a whole, so a panic elsewhere leaves nothing half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn set(&self, report: Option<&Report>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = report.cloned();
+    }
 }
 
 impl Dial for DhtDial {
@@ -23,8 +46,38 @@ impl Dial for DhtDial {
             .dht
             .connect(&self.server.key)
             .key_pair(&self.identity)
-            .addresses(self.server.nodes.iter().copied())
             .timeout(self.timeout);
-        Ok(connect.await?)
+        let connect = match self.at {
+            Some(address) => connect.addresses([address]).only_addresses(),
+            None => {
+                let remembered = self.routes.as_ref().map(|file| file.get(&self.server.key));
+                connect
+                    .addresses(self.server.nodes.iter().copied())
+                    .addresses(remembered.unwrap_or_default())
+            }
+        };
+        let outcome = connect.await;
+        match &outcome {
+            Ok(connection) => {
+                self.last.set(Some(connection.report()));
+                self.remember(&connection.report().routes);
+            }
+            Err(error) => {
+                self.last.set(error.report());
+                // What was remembered was of no use; a network that is down says nothing about it.
+                if let ConnectError::NotFound { .. } | ConnectError::NoAnswer { .. } = error {
+                    self.remember(&[]);
+                }
+            }
+        }
+        Ok(outcome?)
+    }
+}
+
+impl DhtDial {
+    fn remember(&self, nodes: &[SocketAddrV4]) {
+        if let (Some(file), None) = (&self.routes, self.at) {
+            file.set(&self.server.key, nodes);
+        }
     }
 }

@@ -3,6 +3,7 @@
 mod args;
 mod dial;
 mod edit;
+mod explain;
 mod prompt;
 mod run;
 mod show;

@@ -4,20 +4,23 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
-use serde_json::json;
+use serde_json::{Value, json};
 use tracing_subscriber::filter::LevelFilter;
 
 use super::super::exit::Failure;
 use super::super::keyfile::{self, Loaded};
+use super::super::network::Network;
 use super::super::output::Output;
+use super::super::routes::RoutesFile;
 use super::super::server::default_folder;
 use super::super::versions::VersionsFile;
 use super::super::{demo, runtime};
 use super::args::{Arguments, Command, ServerAddress};
-use super::dial::DhtDial;
+use super::dial::{DhtDial, LastReport};
 use super::edit::{Edit, first_profile};
-use super::{prompt, show};
-use crate::profile::{Profile, ProfileClient};
+use super::{explain, prompt, show};
+use crate::api::DhtBuilder;
+use crate::profile::{Profile, ProfileClient, Record};
 use crate::{Dht, KeyPair};
 
 /// Runs the program.
@@ -62,7 +65,7 @@ async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
         Some(Command::Show) => {
             let visit = Visit::start(arguments, output, server).await?;
             let record = visit.client.record().cloned().ok_or_else(not_registered)?;
-            visit.end(|output| show::profile(output, &record)).await
+            visit.end_with(&record).await
         }
         Some(Command::Register { profile }) => {
             let given = first_profile(profile)?;
@@ -84,7 +87,7 @@ async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
             }
             let mut visit = Visit::start(arguments, output, server).await?;
             let record = visit.client.update(|profile| edit.apply(profile)).await?;
-            visit.end(|output| show::profile(output, &record)).await
+            visit.end_with(&record).await
         }
         Some(Command::Delete { yes }) => {
             let sure = *yes
@@ -98,16 +101,15 @@ async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
             let mut visit = Visit::start(arguments, output, server).await?;
             let version = visit.client.delete().await?;
             let key = visit.key.clone();
-            let report = |output: &Output| {
-                output.line("your profile is deleted");
-                output.json(&json!({"public_key": key, "version": version, "deleted": true}));
-            };
-            visit.end(report).await
+            visit.output.line("your profile is deleted");
+            visit
+                .end(json!({"public_key": key, "version": version, "deleted": true}))
+                .await
         }
         Some(Command::Lookup { key }) => {
             let mut visit = Visit::start(arguments, output, server).await?;
             let record = visit.client.lookup(*key).await?;
-            visit.end(|output| show::profile(output, &record)).await
+            visit.end_with(&record).await
         }
         Some(Command::Whoami | Command::Demo) => Ok(()),
     }
@@ -120,7 +122,7 @@ async fn greet(visit: Visit<'_>, arguments: &Arguments, ask: bool) -> Result<(),
         visit
             .output
             .note(&format!("the server knows you: welcome back, {name}"));
-        return visit.end(|output| show::profile(output, &record)).await;
+        return visit.end_with(&record).await;
     }
     if !ask {
         return Err(not_registered().hint(REGISTER));
@@ -144,7 +146,7 @@ async fn register(mut visit: Visit<'_>, profile: Profile) -> Result<(), Failure>
         "registered"
     };
     visit.output.note(what);
-    visit.end(|output| show::profile(output, &record)).await
+    visit.end_with(&record).await
 }
 
 /// A connection to the server and what belongs to it.
@@ -155,6 +157,8 @@ struct Visit<'a> {
     client: Client,
     /// Our own key.
     key: String,
+    /// How the connection came about, if it is to be told.
+    report: Option<Value>,
 }
 
 impl<'a> Visit<'a> {
@@ -164,19 +168,35 @@ impl<'a> Visit<'a> {
         server: &'a ServerAddress,
     ) -> Result<Self, Failure> {
         let (path, key_pair) = identity(arguments, output)?;
-        let network = arguments.network.network();
-        let dht = network.node(arguments.bind.as_deref()).spawn().await?;
+        let dht = node(arguments).spawn().await?;
         let spinner = output.spinner(&format!("connecting to {}", server.key.short()));
+        let last = LastReport::default();
         let dial = DhtDial {
             dht: dht.clone(),
             server: server.clone(),
+            at: arguments.server_addr,
             identity: key_pair.clone(),
             timeout: arguments.timeout,
+            routes: RoutesFile::of_user(),
+            last: last.clone(),
         };
         let versions = VersionsFile::beside(&path, server.key);
         let key = key_pair.public_key().to_z32();
-        let mut client = ProfileClient::connect(key_pair, dial, versions).await?;
+        let outcome = ProfileClient::connect(key_pair, dial, versions).await;
         drop(spinner);
+        let report = last.take().filter(|_| arguments.explain);
+        for line in report.iter().flat_map(explain::timeline) {
+            output.note(&line);
+        }
+        let report = report.as_ref().map(explain::as_json);
+        let mut client = match outcome {
+            Ok(client) => client,
+            Err(error) => {
+                let mut failure = Failure::from(error);
+                failure.report = report;
+                return Err(failure);
+            }
+        };
         let highest = client.highest_version()?;
         if let Some(record) = client.record().filter(|record| record.version() < highest) {
             output.note(&format!(
@@ -190,12 +210,22 @@ impl<'a> Visit<'a> {
             dht,
             client,
             key,
+            report,
         })
     }
 
-    /// Prints the outcome, then ends the connection in order.
-    async fn end(self, report: impl FnOnce(&Output)) -> Result<(), Failure> {
-        report(self.output);
+    /// Prints a profile, then ends the connection in order.
+    async fn end_with(self, record: &Record) -> Result<(), Failure> {
+        show::profile(self.output, record);
+        self.end(show::as_json(record)).await
+    }
+
+    /// Prints the outcome as JSON, then ends the connection in order.
+    async fn end(self, mut outcome: Value) -> Result<(), Failure> {
+        if let Some(report) = &self.report {
+            outcome["report"] = report.clone();
+        }
+        self.output.json(&outcome);
         self.leave().await;
         Ok(())
     }
@@ -204,6 +234,23 @@ impl<'a> Visit<'a> {
         self.client.close().await;
         self.dht.close().await;
     }
+}
+
+/// Sets up a node: of the network that was named, or of none if the server's address was.
+fn node(arguments: &Arguments) -> DhtBuilder {
+    let bind = arguments.bind.as_deref();
+    let Some(server) = arguments.server_addr else {
+        return arguments.network.network().node(bind);
+    };
+    let alone = Network {
+        bootstrap: Vec::new(),
+    };
+    let ours = if server.ip().is_loopback() {
+        "127.0.0.1:0"
+    } else {
+        "0.0.0.0:0"
+    };
+    alone.node(Some(bind.unwrap_or(ours)))
 }
 
 fn whoami(arguments: &Arguments, output: &Output) -> Result<(), Failure> {

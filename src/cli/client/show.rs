@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::output::Output;
 use crate::profile::Record;
 
-/// Prints a profile: for people, or as one JSON object.
+/// Prints a profile for people.
 pub(super) fn profile(output: &Output, record: &Record) {
     let parts = record.profile().parts();
     output.labelled("name", &parts.name);
@@ -20,7 +20,6 @@ pub(super) fn profile(output: &Output, record: &Record) {
     }
     output.labelled("key", &record.key().to_z32());
     output.labelled("version", &record.version().to_string());
-    output.json(&as_json(record));
 }
 
 /// Returns the object that `--json` prints.

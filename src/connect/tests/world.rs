@@ -297,6 +297,7 @@ impl World {
             remote: *remote,
             key_pair: key_pair.clone(),
             nodes: Vec::new(),
+            only_nodes: false,
             timeout: Duration::from_secs(30),
         };
         self.network

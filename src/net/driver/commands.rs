@@ -14,7 +14,9 @@ impl Driver {
             if self.closing.is_some() {
                 return;
             }
-            if let Some(held) = &mut self.held {
+            if !command.knows_nodes()
+                && let Some(held) = &mut self.held
+            {
                 held.push(Held {
                     command,
                     since: now,

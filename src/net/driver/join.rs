@@ -53,7 +53,7 @@ impl Driver {
                     ..Report::default()
                 };
                 // Whoever asked may have left.
-                let _ = answer.send(Err((Failure::TimedOut(Stage::Lookup), Box::new(report))));
+                let _ = answer.send(Err((Failure::TimedOut(Stage::Bootstrap), Box::new(report))));
             }
         }
     }
@@ -141,6 +141,7 @@ mod tests {
                     remote: *KeyPair::from_seed(&[1; 32]).public_key(),
                     key_pair: KeyPair::from_seed(&[2; 32]),
                     nodes: Vec::new(),
+                    only_nodes: false,
                     timeout: Duration::from_secs(5),
                 }),
                 answer,
@@ -151,7 +152,7 @@ mod tests {
         driver.expire_held(now + Duration::from_secs(5));
         let outcome = answered.try_recv().expect("the time is over");
         let (failure, report) = outcome.expect_err("nobody was asked");
-        assert_eq!(failure, Failure::TimedOut(Stage::Lookup));
+        assert_eq!(failure, Failure::TimedOut(Stage::Bootstrap));
         assert_eq!(report.total, Duration::from_secs(5));
     }
 

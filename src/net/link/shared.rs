@@ -9,7 +9,7 @@ use std::task::Waker;
 use tokio::sync::{Notify, mpsc};
 
 use super::End;
-use crate::connect::{Established, Origin, Path};
+use crate::connect::{Established, Origin, Path, Report};
 use crate::keys::PublicKey;
 use crate::net::opener::Opener;
 use crate::net::ring::Ring;
@@ -39,6 +39,7 @@ pub(crate) struct Link {
     pub(super) remote: PublicKey,
     pub(super) handshake_hash: [u8; 64],
     pub(super) datagram_limit: usize,
+    pub(super) report: Box<Report>,
 }
 
 #[derive(Debug, Default)]
@@ -97,6 +98,7 @@ impl Link {
             remote: established.session.remote_public_key,
             handshake_hash: *keys.handshake_hash(),
             datagram_limit,
+            report: Box::new(established.report.clone()),
         };
         (Arc::new(link), header)
     }
@@ -152,6 +154,11 @@ impl Link {
 
     pub(crate) fn route(&self) -> (Path, SocketAddrV4) {
         *lock(&self.route)
+    }
+
+    /// Returns what it took to come about.
+    pub(crate) const fn report(&self) -> &Report {
+        &self.report
     }
 
     pub(crate) fn end(&self) -> Option<End> {

@@ -1,0 +1,161 @@
+//! What happened on the way to the server: for people line by line, and as data.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::api::{Path, Report};
+
+/// Returns the course of an attempt, one line for each step. `reached` tells whether a path was found.
+pub(super) fn timeline(report: &Report) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = |at: Option<Duration>, text: String| {
+        let at = at.map_or_else(|| "-".into(), milliseconds);
+        lines.push(format!("{at:>9}  {text}"));
+    };
+    match report.joined {
+        Some(Duration::ZERO) => line(Some(Duration::ZERO), "in the DHT already".into()),
+        Some(at) => line(Some(at), "joined the DHT".into()),
+        None => line(None, "not in the DHT".into()),
+    }
+    if report.nodes_asked > 0 || report.nodes_answered > 0 {
+        let text = format!(
+            "lookup: {} of {} nodes answered, {} know the server",
+            report.nodes_answered,
+            report.nodes_asked.max(report.nodes_answered),
+            report.records_found
+        );
+        line(report.lookup, text);
+    }
+    for exchange in &report.exchanges {
+        let outcome = match exchange.answered {
+            Some(at) => format!(
+                "answered after {}",
+                milliseconds(at.saturating_sub(exchange.started))
+            ),
+            None => "no answer".into(),
+        };
+        let text = format!("handshake through {}: {outcome}", exchange.node);
+        line(Some(exchange.started), text);
+    }
+    if let Some(at) = report.handshake {
+        line(Some(at), "the server has proven its key".into());
+    }
+    if let (Some(own), Some(server)) = (report.own_address, report.server_address) {
+        line(
+            None,
+            format!("seen from there: we are {own}, the server is {server}"),
+        );
+    }
+    match report.path {
+        Some((path, address)) => {
+            line(
+                Some(report.total),
+                format!("connected: {} to {address}", words(path)),
+            );
+        }
+        None => line(
+            Some(report.total),
+            format!("gave up while {}", report.stage),
+        ),
+    }
+    lines
+}
+
+/// Returns the course of an attempt as data; times are milliseconds from its start.
+pub(super) fn as_json(report: &Report) -> Value {
+    let time = |at: Option<Duration>| at.map(|at| at.as_secs_f64() * 1e3);
+    let exchanges = report.exchanges.iter().map(|exchange| {
+        json!({
+            "node": exchange.node.to_string(),
+            "started": time(Some(exchange.started)),
+            "answered": time(exchange.answered),
+        })
+    });
+    json!({
+        "stage": report.stage.name(),
+        "total": time(Some(report.total)),
+        "joined": time(report.joined),
+        "lookup": {
+            "found": time(report.lookup),
+            "nodes_asked": report.nodes_asked,
+            "nodes_answered": report.nodes_answered,
+            "records_found": report.records_found,
+        },
+        "handshake": {
+            "proven": time(report.handshake),
+            "through": exchanges.collect::<Vec<_>>(),
+            "own_address": report.own_address.map(|address| address.to_string()),
+            "server_address": report.server_address.map(|address| address.to_string()),
+        },
+        "path": report.path.map(|(path, address)| {
+            json!({"kind": word(path), "address": address.to_string()})
+        }),
+    })
+}
+
+const fn word(path: Path) -> &'static str {
+    match path {
+        Path::Direct => "direct",
+        Path::Lan => "lan",
+        Path::Relayed => "relayed",
+    }
+}
+
+const fn words(path: Path) -> &'static str {
+    match path {
+        Path::Direct => "directly",
+        Path::Lan => "over the local network",
+        Path::Relayed => "through a relay",
+    }
+}
+
+fn milliseconds(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1e3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{Exchange, Stage};
+
+    #[test]
+    fn a_timeline_tells_each_step_and_how_it_ended() {
+        let node = "25.0.1.1:49737".parse().unwrap();
+        let mut report = Report {
+            total: Duration::from_millis(4200),
+            stage: Stage::Handshake,
+            joined: Some(Duration::ZERO),
+            lookup: Some(Duration::from_millis(3)),
+            nodes_asked: 8,
+            nodes_answered: 7,
+            records_found: 1,
+            exchanges: vec![Exchange {
+                node,
+                started: Duration::from_millis(3),
+                answered: None,
+            }],
+            ..Report::default()
+        };
+        let lines = timeline(&report);
+        assert_eq!(lines.len(), 4);
+        assert!(
+            lines[1].contains("7 of 8 nodes answered, 1 know"),
+            "{lines:?}"
+        );
+        assert!(
+            lines[2].contains("3.0 ms  handshake through 25.0.1.1:49737: no answer"),
+            "{lines:?}"
+        );
+        assert!(
+            lines[3].ends_with("gave up while shaking hands with the server"),
+            "{lines:?}"
+        );
+        assert_eq!(as_json(&report)["stage"], "handshake");
+        assert_eq!(as_json(&report)["path"], Value::Null);
+
+        report.path = Some((Path::Lan, node));
+        assert!(timeline(&report)[3].contains("over the local network to 25.0.1.1"));
+        assert_eq!(as_json(&report)["path"]["kind"], "lan");
+    }
+}

@@ -1,0 +1,192 @@
+//! The file that remembers through which nodes servers were reached, so that the next connection need not search.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::net::SocketAddrV4;
+use std::path::{Path, PathBuf};
+
+use crate::PublicKey;
+
+/// Servers remembered; the one reached longest ago makes room.
+const MAX_SERVERS: usize = 64;
+/// Nodes remembered for each.
+const MAX_NODES: usize = 4;
+/// A file of this size or more is none of ours.
+const MAX_BYTES: u64 = 64 * 1024;
+
+/// The last good nodes per server. Only hints: whatever is wrong with the file, it counts as empty, and what can't be written is not.
+///
+/// A line is the server's key and its nodes, separated by spaces; the server reached last comes first.
+#[derive(Debug)]
+pub struct RoutesFile {
+    path: PathBuf,
+}
+
+impl RoutesFile {
+    /// Remembers in a file, which need not exist.
+    pub const fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// Returns the file in this user's cache folder, if there is such a folder.
+    pub fn of_user() -> Option<Self> {
+        use etcetera::BaseStrategy as _;
+        let strategy = etcetera::choose_base_strategy().ok()?;
+        Some(Self::new(
+            strategy.cache_dir().join("profile-client/routes"),
+        ))
+    }
+
+    /// Returns the nodes through which a server was reached.
+    pub fn get(&self, server: &PublicKey) -> Vec<SocketAddrV4> {
+        let mut entries = self.read().into_iter();
+        let entry = entries.find(|(key, _)| key == server);
+        entry.map(|(_, nodes)| nodes).unwrap_or_default()
+    }
+
+    /// Remembers the nodes through which a server was reached; none at all forgets it.
+    pub fn set(&self, server: &PublicKey, nodes: &[SocketAddrV4]) {
+        let before = self.read();
+        let mut entries = before.clone();
+        entries.retain(|(key, _)| key != server);
+        let nodes: Vec<_> = nodes.iter().take(MAX_NODES).copied().collect();
+        if !nodes.is_empty() {
+            entries.insert(0, (*server, nodes));
+        }
+        entries.truncate(MAX_SERVERS);
+        if entries != before
+            && let Err(error) = self.replace(&entries)
+        {
+            tracing::debug!(path = %self.path.display(), %error, "the routes were not written");
+        }
+    }
+
+    fn read(&self) -> Vec<(PublicKey, Vec<SocketAddrV4>)> {
+        let small =
+            fs::metadata(&self.path).is_ok_and(|data| data.is_file() && data.len() < MAX_BYTES);
+        let text = if small {
+            fs::read_to_string(&self.path)
+        } else {
+            Ok(String::new())
+        };
+        let entries: Option<Vec<_>> = text.unwrap_or_default().lines().map(entry).collect();
+        let mut entries = entries.unwrap_or_default();
+        entries.truncate(MAX_SERVERS);
+        entries
+    }
+
+    /// Writes another file and puts it in the place of this one, so that a reader finds either.
+    fn replace(&self, entries: &[(PublicKey, Vec<SocketAddrV4>)]) -> io::Result<()> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder)?;
+        let mut text = String::new();
+        for (key, nodes) in entries {
+            text.push_str(&key.to_z32());
+            for node in nodes {
+                text.push_str(&format!(" {node}"));
+            }
+            text.push('\n');
+        }
+        let mut name = self.path.as_os_str().to_owned();
+        name.push(format!(".{}", std::process::id()));
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        // Which servers somebody visits is nobody else's business.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let written = options
+            .open(&name)
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .and_then(|()| fs::rename(&name, &self.path));
+        if written.is_err() {
+            // It may not even exist.
+            let _ = fs::remove_file(&name);
+        }
+        written
+    }
+}
+
+fn entry(line: &str) -> Option<(PublicKey, Vec<SocketAddrV4>)> {
+    let mut words = line.split(' ');
+    let key = words.next()?.parse().ok()?;
+    let nodes: Option<Vec<SocketAddrV4>> = words.map(|word| word.parse().ok()).collect();
+    let nodes = nodes?;
+    let usable = !nodes.is_empty() && nodes.len() <= MAX_NODES;
+    (usable && nodes.iter().all(|node| node.port() != 0)).then_some((key, nodes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remembers_the_last_nodes_of_each_server() {
+        let (folder, routes) = file();
+        assert_eq!(routes.get(&key(1)), []);
+        routes.set(&key(1), &nodes(1..3));
+        routes.set(&key(2), &nodes(5..20));
+        routes.set(&key(1), &nodes(2..4));
+        assert_eq!(routes.get(&key(1)), nodes(2..4));
+        assert_eq!(routes.get(&key(2)), nodes(5..9));
+        routes.set(&key(1), &[]);
+        assert_eq!(routes.get(&key(1)), []);
+        let files = fs::read_dir(folder.path().join("deep")).unwrap().count();
+        assert_eq!(files, 1, "nothing but the file is left");
+    }
+
+    #[test]
+    fn the_server_reached_longest_ago_makes_room() {
+        let (_folder, routes) = file();
+        for n in 0..=MAX_SERVERS as u8 {
+            routes.set(&key(n), &nodes(1..2));
+        }
+        assert_eq!(routes.read().len(), MAX_SERVERS);
+        assert_eq!(routes.get(&key(0)), []);
+        assert_eq!(routes.get(&key(1)), nodes(1..2));
+    }
+
+    #[test]
+    fn a_damaged_file_is_an_empty_one_and_is_replaced() {
+        let (_folder, routes) = file();
+        routes.set(&key(1), &nodes(1..3));
+        let good = fs::read(&routes.path).unwrap();
+        let huge = good.repeat(MAX_BYTES as usize / good.len() + 1);
+        for bad in [
+            &good[..good.len() - 4],
+            b"nonsense",
+            b"\xff\xfe",
+            b"\n",
+            &huge,
+        ] {
+            fs::write(&routes.path, bad).unwrap();
+            assert_eq!(routes.get(&key(1)), [], "{bad:?}");
+            routes.set(&key(2), &nodes(7..8));
+            assert_eq!(routes.read(), [(key(2), nodes(7..8))]);
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nobody_else_reads_it() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let (_folder, routes) = file();
+        routes.set(&key(1), &nodes(1..3));
+        let mode = fs::metadata(&routes.path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    fn file() -> (tempfile::TempDir, RoutesFile) {
+        let folder = tempfile::tempdir().unwrap();
+        let routes = RoutesFile::new(folder.path().join("deep/routes"));
+        (folder, routes)
+    }
+
+    fn key(n: u8) -> PublicKey {
+        PublicKey::from_bytes([n; 32])
+    }
+
+    fn nodes(ports: std::ops::Range<u16>) -> Vec<SocketAddrV4> {
+        let ip = [25, 0, 1, 1].into();
+        ports.map(|port| SocketAddrV4::new(ip, port)).collect()
+    }
+}

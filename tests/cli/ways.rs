@@ -1,0 +1,167 @@
+//! How a client finds its server, and what it tells about that.
+
+use std::net::UdpSocket;
+
+use hyperprofile::{KeyPair, Testnet};
+
+use crate::harness::{CLIENT, Person, Running, SERVER, run, text};
+
+#[tokio::test]
+async fn the_way_to_the_server_is_explained() {
+    let world = World::start(&[]).await;
+    let ada = Person::new();
+    let line = format!(
+        "--explain --server {} --bootstrap {} register --name Ada",
+        world.key, world.bootstrap
+    );
+    let report = ada.run(&line).await.ended(0).json()["report"].clone();
+    assert_eq!(report["path"]["kind"], "direct", "{report:#}");
+    assert_eq!(report["stage"], "path");
+    assert!(report["lookup"]["records_found"].as_u64().unwrap() > 0);
+    let through = report["handshake"]["through"].as_array().unwrap();
+    assert!(through.iter().any(|node| node["answered"].is_number()));
+
+    let identity = ada.path("identity");
+    let arguments = [
+        "--identity",
+        text(&identity),
+        "--explain",
+        "--server",
+        &world.key,
+    ];
+    let told = run(
+        CLIENT,
+        &[&arguments[..], &["--bootstrap", &world.bootstrap]].concat(),
+    )
+    .await;
+    let told = told.ended(0);
+    for words in [
+        "lookup: ",
+        "handshake through 127.0.0.1:",
+        "connected: directly to 127.0.0.1:",
+    ] {
+        assert!(told.stderr.contains(words), "{words}: {told:?}");
+    }
+    assert!(
+        !told.stdout.contains("handshake"),
+        "standard output is for the profile"
+    );
+}
+
+#[tokio::test]
+async fn a_failure_is_explained_by_the_stage_that_it_came_to() {
+    let network = Testnet::new(5).await.unwrap();
+    let bootstrap = network.bootstrap().remove(0);
+    let (ada, nobody) = (Person::new(), KeyPair::from_seed(&[9; 32]));
+    let key = nobody.public_key();
+    let line = format!("--explain --server {key} --bootstrap {bootstrap} show");
+    let outcome = ada.run(&line).await.ended(3).json();
+    assert_eq!(outcome["report"]["stage"], "lookup");
+    assert_eq!(outcome["report"]["path"], serde_json::Value::Null);
+
+    let line = format!(
+        "--explain --server {key} --bootstrap 127.0.0.1:{} show",
+        free_port()
+    );
+    let outcome = ada.run(&line).await.ended(12).json();
+    assert_eq!(outcome["report"]["stage"], "bootstrap");
+}
+
+#[tokio::test]
+async fn a_server_at_a_known_address_needs_no_dht() {
+    let address = format!("127.0.0.1:{}", free_port());
+    let world = World::start(&["--bind", &address]).await;
+    world.network.close().await;
+    let ada = Person::new();
+    let line = format!(
+        "--server {} --server-addr {address} register --name Ada",
+        world.key
+    );
+    ada.run(&line).await.ended(0);
+
+    // Whoever is there has to prove the key.
+    let other = KeyPair::from_seed(&[9; 32]);
+    let line = format!(
+        "--server {} --server-addr {address} show",
+        other.public_key()
+    );
+    ada.run(&line).await.failed(3, "server_not_found");
+    let line = format!(
+        "--server {} --server-addr {address} --local show",
+        world.key
+    );
+    ada.run(&line).await.ended(2);
+}
+
+#[tokio::test]
+async fn a_server_that_was_reached_is_found_again_without_its_bootstrap_nodes() {
+    let world = World::start(&[]).await;
+    let (ada, eve) = (Person::new(), Person::new());
+    let line = format!("--server {} --bootstrap {}", world.key, world.bootstrap);
+    ada.run(&format!("{line} register --name Ada"))
+        .await
+        .ended(0);
+
+    let nobody = format!("127.0.0.1:{}", free_port());
+    let line = format!("--server {} --bootstrap {nobody}", world.key);
+    ada.run(&format!("{line} show")).await.ended(0);
+    eve.run(&format!("{line} show"))
+        .await
+        .failed(12, "no_network");
+
+    // A damaged memory is no memory.
+    std::fs::write(ada.path("cache/profile-client/routes"), "nonsense").unwrap();
+    ada.run(&format!("{line} show"))
+        .await
+        .failed(12, "no_network");
+}
+
+#[tokio::test]
+async fn remembered_nodes_that_are_gone_do_no_harm() {
+    let world = World::start(&[]).await;
+    let ada = Person::new();
+    let file = ada.path("cache/profile-client/routes");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    let memory = format!("{} 127.0.0.1:{}\n", world.key, free_port());
+    std::fs::write(&file, &memory).unwrap();
+    let line = format!("--server {} --bootstrap {}", world.key, world.bootstrap);
+    ada.run(&format!("{line} register --name Ada"))
+        .await
+        .ended(0);
+    let now = std::fs::read_to_string(&file).unwrap();
+    assert!(now.starts_with(&world.key) && now != memory, "{now}");
+}
+
+/// A network in this process, and a server in one of its own.
+struct World {
+    network: Testnet,
+    bootstrap: String,
+    key: String,
+    _server: Running,
+    _folder: tempfile::TempDir,
+}
+
+impl World {
+    async fn start(extra: &[&str]) -> Self {
+        let network = Testnet::new(5).await.unwrap();
+        let bootstrap = network.bootstrap().remove(0);
+        let folder = tempfile::tempdir().unwrap();
+        let mut arguments = vec!["--data-dir", text(folder.path()), "--bootstrap", &bootstrap];
+        arguments.extend(extra);
+        let mut server = Running::start(SERVER, &arguments);
+        let key = server.line().await;
+        Self {
+            network,
+            bootstrap,
+            key,
+            _server: server,
+            _folder: folder,
+        }
+    }
+}
+
+/// Returns a port that nobody uses at the moment.
+fn free_port() -> u16 {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.local_addr().unwrap().port()
+}
