@@ -11,7 +11,7 @@ mod server;
 mod stats;
 mod testnet;
 
-pub use crate::connect::{Exchange, Path, Report, Stage};
+pub use crate::connect::{Exchange, Firewall, Lost, Path, Report, Stage, Strategy};
 pub use config::{DEFAULT_BOOTSTRAP, DhtBuilder, Limits, Mode};
 pub use connect::Connect;
 pub use connection::{Connection, ReadHalf, WriteHalf};

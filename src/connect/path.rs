@@ -11,7 +11,7 @@ use super::shared::{Core, Owner};
 use super::types::{Established, Event, Origin, Path};
 use crate::dht::{Answer, Outgoing, RequestError, RequestId};
 use crate::udx::Admission;
-use crate::wire::address::{best_match, is_bogon, is_reserved};
+use crate::wire::address::{best_match, is_bogon, is_private, is_reserved};
 use crate::wire::handshake::{FIREWALL_OPEN, NoisePayload};
 use crate::wire::rpc::PING;
 use crate::wire::transmit::SocketId;
@@ -26,12 +26,16 @@ pub(super) struct Choosing {
     pub(super) punch: Option<Box<Punch>>,
     /// How long we wait for a server that comes to us.
     deadline: Option<Instant>,
+    /// Where to go, and when at the latest, if the local network is only tried first.
+    otherwise: Option<(Instant, SocketId, SocketAddrV4)>,
 }
 
 impl Choosing {
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let punch = self.punch.as_ref().and_then(|punch| punch.poll_timeout());
-        self.deadline.into_iter().chain(punch).min()
+        let otherwise = self.otherwise.map(|(at, ..)| at);
+        let deadline = self.deadline.into_iter();
+        deadline.chain(otherwise).chain(punch).min()
     }
 
     /// Ends everything that looks for a path.
@@ -74,6 +78,7 @@ impl Attempt {
             lan: None,
             punch: None,
             deadline: None,
+            otherwise: None,
         }));
         // Packets that came before the handshake's answer already show the way.
         if let Some((socket, address)) = core.streams.held_path(self.stream) {
@@ -94,6 +99,21 @@ impl Attempt {
                 .find(|address| !is_bogon(*address.ip()) && address.port() != 0);
             let address = public.copied().unwrap_or(server);
             let socket = core.node.request_socket();
+            // Behind one router, the public address often leads nowhere from inside.
+            let neighbours: Vec<SocketAddrV4> = payload
+                .addresses4
+                .iter()
+                .filter(|address| is_private(*address.ip()) && address.port() != 0)
+                .copied()
+                .collect();
+            let one_router = reply.client_address.ip() == server.ip() && !is_bogon(*server.ip());
+            if core.lan && one_router && !neighbours.is_empty() {
+                self.try_neighbours(now, core, &neighbours);
+                if let Phase::Choosing(choosing) = &mut self.phase {
+                    choosing.otherwise = Some((now + NEIGHBOUR_FIRST, socket, address));
+                }
+                return Outcome::Pending;
+            }
             return self.connect_to(now, core, socket, address, Path::Direct);
         }
         // From here on the server, or a packet of its, may reach us first.
@@ -114,12 +134,11 @@ impl Attempt {
             .collect();
         let one_host = reply.client_address.ip() == server.ip();
         if core.lan && one_host && !behind_itself && !usable.is_empty() {
-            let own: Vec<_> = core.local_addresses().iter().map(|a| *a.ip()).collect();
-            let address = best_match(&own, &usable).unwrap_or(usable[0]);
-            let outgoing = Outgoing::internal(address, PING);
-            let request = core.request(now, Owner::Attempt(self.id), outgoing);
-            choosing.lan = Some((request, address));
+            self.try_neighbours(now, core, &usable);
         }
+        let Phase::Choosing(choosing) = &mut self.phase else {
+            return Outcome::Pending;
+        };
         if let Some(info) = &payload.holepunch {
             let peer = Peer {
                 attempt: self.id,
@@ -131,6 +150,17 @@ impl Attempt {
             choosing.punch = Punch::start(now, core, peer, info, secret).map(Box::new);
         }
         self.unless_hopeless()
+    }
+
+    /// Pings the server at that of its addresses which looks most like ours.
+    fn try_neighbours(&mut self, now: Instant, core: &mut Core, addresses: &[SocketAddrV4]) {
+        let own: Vec<_> = core.local_addresses().iter().map(|a| *a.ip()).collect();
+        let address = best_match(&own, addresses).or(addresses.first().copied());
+        if let (Some(address), Phase::Choosing(choosing)) = (address, &mut self.phase) {
+            let outgoing = Outgoing::internal(address, PING);
+            let request = core.request(now, Owner::Attempt(self.id), outgoing);
+            choosing.lan = Some((request, address));
+        }
     }
 
     /// Takes the answer to a question that looks for a path.
@@ -147,6 +177,9 @@ impl Attempt {
         if let Some((_, address)) = choosing.lan.take_if(|(own, _)| *own == request) {
             if result.is_ok() {
                 return self.connect_to(now, core, SocketId::SERVER, address, Path::Lan);
+            }
+            if let Some((_, socket, address)) = choosing.otherwise.take() {
+                return self.connect_to(now, core, socket, address, Path::Direct);
             }
             return self.unless_hopeless();
         }
@@ -166,6 +199,9 @@ impl Attempt {
         if choosing.deadline.is_some_and(|deadline| deadline <= now) {
             choosing.deadline = None;
             return self.unless_hopeless();
+        }
+        if let Some((_, socket, address)) = choosing.otherwise.take_if(|(at, ..)| *at <= now) {
+            return self.connect_to(now, core, socket, address, Path::Direct);
         }
         match &mut choosing.punch {
             Some(punch) => {
@@ -296,6 +332,9 @@ impl Attempt {
         }
     }
 }
+
+/// How long the local network is tried alone.
+const NEIGHBOUR_FIRST: Duration = Duration::from_millis(500);
 
 /// How long a server that has to reach us gets for it, as the reference.
 const WAIT_FOR_SERVER: Duration = Duration::from_secs(10);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::api::{Path, Report};
+use crate::api::{Path, Report, Strategy};
 
 /// Returns the course of an attempt, one line for each step. `reached` tells whether a path was found.
 pub(super) fn timeline(report: &Report) -> Vec<String> {
@@ -47,6 +47,20 @@ pub(super) fn timeline(report: &Report) -> Vec<String> {
             format!("seen from there: we are {own}, the server is {server}"),
         );
     }
+    if let (Some(own), Some(server)) = (report.own_nat, report.remote_nat) {
+        let strategy = report
+            .strategy
+            .map(|strategy| format!("; {}", plan(strategy)));
+        let text = format!(
+            "our NAT: {own}, the server's: {server}{}; {} probes sent",
+            strategy.unwrap_or_default(),
+            report.probes_sent
+        );
+        line(None, text);
+    }
+    if let Some(lost) = report.punch_lost {
+        line(None, format!("punching failed: {lost}"));
+    }
     match report.path {
         Some((path, address)) => {
             line(
@@ -88,6 +102,15 @@ pub(super) fn as_json(report: &Report) -> Value {
             "own_address": report.own_address.map(|address| address.to_string()),
             "server_address": report.server_address.map(|address| address.to_string()),
         },
+        "punch": report.own_nat.map(|own| {
+            json!({
+                "own_nat": own.to_string(),
+                "server_nat": report.remote_nat.map(|nat| nat.to_string()),
+                "strategy": report.strategy.map(plan),
+                "probes_sent": report.probes_sent,
+                "lost": report.punch_lost.map(|lost| lost.to_string()),
+            })
+        }),
         "path": report.path.map(|(path, address)| {
             json!({"kind": word(path), "address": address.to_string()})
         }),
@@ -110,6 +133,14 @@ const fn words(path: Path) -> &'static str {
     }
 }
 
+const fn plan(strategy: Strategy) -> &'static str {
+    match strategy {
+        Strategy::Consistent => "probes to each known address",
+        Strategy::ManySockets => "many sockets to one address",
+        Strategy::RandomPorts => "one socket to many ports",
+    }
+}
+
 fn milliseconds(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1e3)
 }
@@ -117,7 +148,7 @@ fn milliseconds(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{Exchange, Stage};
+    use crate::api::{Exchange, Firewall, Lost, Stage};
 
     #[test]
     fn a_timeline_tells_each_step_and_how_it_ended() {
@@ -153,9 +184,22 @@ mod tests {
         );
         assert_eq!(as_json(&report)["stage"], "handshake");
         assert_eq!(as_json(&report)["path"], Value::Null);
+        assert_eq!(as_json(&report)["punch"], Value::Null);
+
+        report.own_nat = Some(Firewall::Consistent);
+        report.remote_nat = Some(Firewall::Random);
+        report.strategy = Some(Strategy::RandomPorts);
+        report.punch_lost = Some(Lost::NoProbe);
+        let lines = timeline(&report);
+        assert!(
+            lines[3].contains("consistent, the server's: random; one socket"),
+            "{lines:?}"
+        );
+        assert!(lines[4].ends_with("no probe came through"), "{lines:?}");
+        assert_eq!(as_json(&report)["punch"]["server_nat"], "random");
 
         report.path = Some((Path::Lan, node));
-        assert!(timeline(&report)[3].contains("over the local network to 25.0.1.1"));
+        assert!(timeline(&report)[5].contains("over the local network to 25.0.1.1"));
         assert_eq!(as_json(&report)["path"]["kind"], "lan");
     }
 }

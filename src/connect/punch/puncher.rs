@@ -112,8 +112,9 @@ impl Core {
         from: SocketAddrV4,
     ) {
         if self.puncher.socket() == Some(socket) && seen_as.port() != 0 {
-            let firewalled = self.node.remote_address().is_none();
-            self.puncher.nat.add(seen_as, from, firewalled);
+            // Whoever gets to punch has been told of no address where we are open, and one that we find out meanwhile is not this socket's:
+            // the reference does not punch to peers that call themselves open.
+            self.puncher.nat.add(seen_as, from, true);
             self.puncher.news = true;
         }
     }
