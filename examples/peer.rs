@@ -69,6 +69,7 @@ async fn serve(mut connection: Connection, mode: &str) -> Result<()> {
                 connection.write_all(&buffer).await?;
                 buffer.clear();
             }
+            connection.shutdown().await?;
         }
         "sink" => {
             let mut buffer = vec![0; 256 * 1024];
@@ -179,9 +180,10 @@ async fn rate(dht: &Dht, key: PublicKey, count: usize, keep: bool) -> Result<Vec
 }
 
 async fn node(bootstrap: &str) -> Result<Dht> {
+    let local = bootstrap.starts_with("127.");
     let dht = Dht::builder()
         .bootstrap([bootstrap])
-        .bind("127.0.0.1:0")
+        .bind(if local { "127.0.0.1:0" } else { "0.0.0.0:0" })
         .mode(Mode::Ephemeral)
         .spawn()
         .await?;

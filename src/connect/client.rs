@@ -346,7 +346,7 @@ impl Attempt {
             core.cancel_request(now, request);
         }
         if let Phase::Choosing(mut choosing) = std::mem::replace(&mut self.phase, Phase::Over) {
-            choosing.stop(now, core);
+            choosing.stop(now, core, false);
         }
     }
 

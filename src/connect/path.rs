@@ -39,12 +39,12 @@ impl Choosing {
     }
 
     /// Ends everything that looks for a path.
-    pub(super) fn stop(&mut self, now: Instant, core: &mut Core) {
+    pub(super) fn stop(&mut self, now: Instant, core: &mut Core, won: bool) {
         if let Some((request, _)) = self.lan.take() {
             core.cancel_request(now, request);
         }
         if let Some(mut punch) = self.punch.take() {
-            punch.stop(now, core);
+            punch.stop(now, core, won);
         }
     }
 }
@@ -264,7 +264,7 @@ impl Attempt {
             return Outcome::Pending;
         };
         if let Some(mut punch) = choosing.punch.take() {
-            punch.stop(now, core);
+            punch.stop(now, core, false);
             punch.tell(&mut self.report);
         }
         self.report.punch_lost = Some(lost);
@@ -316,7 +316,7 @@ impl Attempt {
         if let Some((socket, _)) = core.streams.path(self.stream) {
             core.sockets.hold(now, socket, self.stream);
         }
-        choosing.stop(now, core);
+        choosing.stop(now, core, true);
         report.routes.clone_from(&choosing.routes);
         core.events
             .push_back(Event::Established(Box::new(Established {

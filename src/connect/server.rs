@@ -27,6 +27,8 @@ use crate::wire::transmit::SocketId;
 
 /// How long a client gets until its first packet, as the reference.
 const WAIT_FOR_CLIENT: Duration = Duration::from_secs(10);
+/// How long a client may wait for its turn at a punch through a random NAT.
+const WAIT_FOR_TURN: Duration = Duration::from_secs(25);
 /// How long an answered message 1 is remembered after that, so that a retransmission gets the same answer, as the reference.
 const REMEMBER: Duration = Duration::from_secs(10);
 /// Message 1 is two keys, one of them sealed, and a sealed payload: what is shorter is not worth a computation.
@@ -336,8 +338,10 @@ impl Server {
         if guest.is_waiting() {
             self.waiting.insert(id);
         }
-        if handled == Handled::Punching {
-            self.entries.set_deadline(id, now + punch::LONGEST);
+        match handled {
+            Handled::Punching => self.entries.set_deadline(id, now + punch::LONGEST),
+            Handled::Later => self.entries.set_deadline(id, now + WAIT_FOR_TURN),
+            Handled::Answered => {}
         }
         self.file_guest(id);
     }
@@ -355,15 +359,17 @@ impl Server {
     }
 
     /// Ends a guest's punch.
-    fn dismiss(&mut self, now: Instant, core: &mut Core, id: EntryId) -> Option<Box<Guest>> {
+    fn dismiss(&mut self, now: Instant, core: &mut Core, id: EntryId, won: bool) {
         self.waiting.remove(&id);
-        let entry = self.entries.get_mut(id)?;
+        let Some(entry) = self.entries.get_mut(id) else {
+            return;
+        };
         if let Some(due) = entry.guest_due.take() {
             self.guests.remove(&(due, id));
         }
-        let mut guest = entry.guest.take()?;
-        guest.stop(now, core);
-        Some(guest)
+        if let Some(mut guest) = entry.guest.take() {
+            guest.stop(now, core, won);
+        }
     }
 
     /// Takes the news that the client's packets have arrived from `address`.
@@ -492,7 +498,7 @@ impl Server {
         if let Some(guest) = self.entries.get_mut(id).and_then(|one| one.guest.as_ref()) {
             guest.tell(core, &mut report);
         }
-        self.dismiss(now, core, id);
+        self.dismiss(now, core, id, true);
         self.entries.set_deadline(id, now + REMEMBER);
         core.events
             .push_back(Event::Established(Box::new(Established {
@@ -506,7 +512,7 @@ impl Server {
     }
 
     fn forget(&mut self, now: Instant, core: &mut Core, id: EntryId) {
-        self.dismiss(now, core, id);
+        self.dismiss(now, core, id, false);
         if let Some(stream) = self.entries.remove(id).and_then(|entry| entry.stream) {
             core.streams.destroy(now, stream);
         }

@@ -65,7 +65,7 @@ pub(in crate::connect) struct Throttle {
     most: usize,
     interval: Duration,
     running: usize,
-    ended: Option<Instant>,
+    free: Option<Instant>,
 }
 
 impl Throttle {
@@ -74,7 +74,7 @@ impl Throttle {
             most: limits.random_punches,
             interval: limits.random_punch_interval,
             running: 0,
-            ended: None,
+            free: None,
         }
     }
 
@@ -83,17 +83,22 @@ impl Throttle {
         if self.running >= self.most {
             return None;
         }
-        let free = self.ended.map(|ended| ended + self.interval);
-        Some(free.map_or(now, |free| free.max(now)))
+        Some(self.free.map_or(now, |free| free.max(now)))
     }
 
     pub(super) const fn begin(&mut self) {
         self.running += 1;
     }
 
-    pub(super) const fn end(&mut self, now: Instant) {
+    /// One has ended. A success has cost the router far less than a failure.
+    pub(super) fn end(&mut self, now: Instant, won: bool) {
         self.running = self.running.saturating_sub(1);
-        self.ended = Some(now);
+        let interval = if won {
+            self.interval / 4
+        } else {
+            self.interval
+        };
+        self.free = self.free.max(Some(now + interval));
     }
 }
 
@@ -151,7 +156,10 @@ mod tests {
         assert_eq!(throttle.free_at(now), Some(now));
         throttle.begin();
         assert_eq!(throttle.free_at(now), None);
-        throttle.end(now);
+        throttle.end(now, true);
+        assert_eq!(throttle.free_at(now), Some(now + Duration::from_secs(5)));
+        throttle.begin();
+        throttle.end(now, false);
         let free = now + limits.random_punch_interval;
         assert_eq!(throttle.free_at(now), Some(free));
         let late = free + Duration::from_secs(9);

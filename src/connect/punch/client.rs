@@ -56,6 +56,7 @@ pub(in crate::connect) struct Punch {
     state: State,
     may_repeat: bool,
     examinations: u32,
+    turns: u32,
     own: Firewall,
     remote: Remote,
     /// What proves to the server that we are where it sees us.
@@ -118,6 +119,7 @@ impl Punch {
             state: State::Opening,
             may_repeat: true,
             examinations: 0,
+            turns: 0,
             own: Firewall::Unknown,
             remote: Remote::default(),
             token: None,
@@ -175,6 +177,11 @@ impl Punch {
         };
         match payload.error {
             ERROR_NONE => {}
+            ERROR_TRY_LATER if !asking && self.turns < MAX_TURNS => {
+                self.turns += 1;
+                self.state = State::Throttled(now + TURN);
+                return Verdict::Pending;
+            }
             ERROR_TRY_LATER => return self.give_up(Lost::TryLater),
             _ => return self.give_up(Lost::Aborted),
         }
@@ -274,13 +281,13 @@ impl Punch {
     }
 
     /// Stops. Sockets that carry no stream close.
-    pub(in crate::connect) fn stop(&mut self, now: Instant, core: &mut Core) {
+    pub(in crate::connect) fn stop(&mut self, now: Instant, core: &mut Core, won: bool) {
         if let State::Asking(request) | State::Announcing(request, _) = self.state {
             core.cancel_request(now, request);
         }
         self.state = State::Over;
         if let Some(running) = self.running.take() {
-            core.stop_punching(now, &running);
+            core.stop_punching(now, &running, won);
             self.opened += running.probes();
         }
     }
@@ -467,5 +474,8 @@ const MAX_RELAYS: usize = 3;
 const PAUSE: Duration = Duration::from_secs(1);
 /// How often nodes are asked anew how they see us when they have not agreed, as the reference.
 const MAX_EXAMINATIONS: u32 = 3;
+/// How often a server that punches through its random NAT for somebody else is asked again, and when.
+const MAX_TURNS: u32 = 10;
+const TURN: Duration = Duration::from_secs(2);
 /// How long we wait for our turn at punching through a random NAT: the server keeps its side ready for 10 s.
 const PATIENCE: Duration = Duration::from_secs(8);

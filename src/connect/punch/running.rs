@@ -132,10 +132,10 @@ impl Core {
         self.go_on_punching(now, running, targets);
     }
 
-    /// Ends a plan. Its sockets close, but for those that carry a stream.
-    pub(in crate::connect) fn stop_punching(&mut self, now: Instant, running: &Running) {
+    /// Ends a plan that has `won` or not. Its sockets close, but for those that carry a stream.
+    pub(in crate::connect) fn stop_punching(&mut self, now: Instant, running: &Running, won: bool) {
         if running.is_random() {
-            self.throttle.end(now);
+            self.throttle.end(now, won);
         }
         for socket in running.sockets.iter().skip(1).flatten() {
             self.sockets.release(&mut self.events, *socket);

@@ -36,9 +36,11 @@ pub(in crate::connect) struct Guest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::connect) enum Handled {
     /// Answered, or kept, or not worth an answer.
-    Waiting,
+    Answered,
     /// Punching has begun.
     Punching,
+    /// Told to ask again later.
+    Later,
 }
 
 impl Guest {
@@ -65,18 +67,18 @@ impl Guest {
         announced: bool,
     ) -> Handled {
         let Some(client) = message.peer_address.filter(|at| core.may_send_to(*at)) else {
-            return Handled::Waiting;
+            return Handled::Answered;
         };
         // What can't be read gets no answer, nor what comes when all is over.
         let Some(payload) = self.secure.open(&message.payload).filter(|_| !self.is_over) else {
-            return Handled::Waiting;
+            return Handled::Answered;
         };
         let reply = Reply {
             client,
             incoming: &incoming,
         };
         if payload.error != ERROR_NONE {
-            return self.abort(now, core, &reply, ERROR_ABORTED);
+            return self.abort(now, core, &reply);
         }
         let token = self.secure.token(*client.ip());
         let proven = announced && payload.remote_token == Some(token);
@@ -94,14 +96,14 @@ impl Guest {
         if !core.puncher.is_settled() {
             // A later message replaces an earlier one, as its sender has given that up.
             self.waiting = Some((incoming, message, announced));
-            return Handled::Waiting;
+            return Handled::Answered;
         }
         let (own, remote) = (core.puncher.firewall(), self.remote.firewall());
         let hopeless = own == Firewall::Unknown
             || (own == Firewall::Random && remote == Firewall::Random)
             || core.puncher.socket().is_none();
         if hopeless {
-            return self.abort(now, core, &reply, ERROR_ABORTED);
+            return self.abort(now, core, &reply);
         }
         self.send_fast_probe(now, core, &payload, client);
         let mut error = ERROR_NONE;
@@ -109,16 +111,14 @@ impl Guest {
             let random = own == Firewall::Random || remote == Firewall::Random;
             let free = core.throttle.free_at(now);
             if random && free.is_none_or(|free| free > now) {
+                // The reference ends such a punch unless there is a relay. Its clients give up at any error, others may ask again.
                 error = ERROR_TRY_LATER;
             } else {
                 self.running = core.punch(now, Purpose::Entry(id), own, &self.remote);
                 if self.running.is_none() {
-                    return self.abort(now, core, &reply, ERROR_ABORTED);
+                    return self.abort(now, core, &reply);
                 }
             }
-        }
-        if error == ERROR_TRY_LATER {
-            return self.abort(now, core, &reply, error);
         }
         let answer = HolepunchPayload {
             error,
@@ -132,10 +132,10 @@ impl Guest {
         };
         let socket = core.puncher.socket();
         self.answer(core, &reply, &answer, socket);
-        if self.running.is_some() {
-            Handled::Punching
-        } else {
-            Handled::Waiting
+        match (&self.running, error) {
+            (Some(_), _) => Handled::Punching,
+            (None, ERROR_TRY_LATER) => Handled::Later,
+            (None, _) => Handled::Answered,
         }
     }
 
@@ -155,7 +155,7 @@ impl Guest {
         if let Some(running) = &mut self.running {
             core.go_on_punching(now, running, self.remote.targets());
             if running.is_over() {
-                self.stop(now, core);
+                self.stop(now, core, false);
             }
         }
     }
@@ -178,11 +178,11 @@ impl Guest {
     }
 
     /// Stops punching. Sockets that carry no stream close.
-    pub(in crate::connect) fn stop(&mut self, now: Instant, core: &mut Core) {
+    pub(in crate::connect) fn stop(&mut self, now: Instant, core: &mut Core, won: bool) {
         self.is_over = true;
         self.waiting = None;
         if let Some(running) = self.running.take() {
-            core.stop_punching(now, &running);
+            core.stop_punching(now, &running, won);
         }
     }
 
@@ -238,16 +238,16 @@ impl Guest {
         }
     }
 
-    fn abort(&mut self, now: Instant, core: &mut Core, reply: &Reply<'_>, error: u64) -> Handled {
-        self.stop(now, core);
+    fn abort(&mut self, now: Instant, core: &mut Core, reply: &Reply<'_>) -> Handled {
+        self.stop(now, core, false);
         let answer = HolepunchPayload {
-            error,
+            error: ERROR_ABORTED,
             round: self.round.min(HolepunchPayload::MAX_ROUND),
             ..HolepunchPayload::default()
         };
         let socket = core.node.request_socket();
         self.answer(core, reply, &answer, Some(socket));
-        Handled::Waiting
+        Handled::Answered
     }
 
     fn answer(

@@ -3,5 +3,6 @@
 mod hostile;
 mod paths;
 mod punching;
+mod punching_hostile;
 mod traces;
 mod world;

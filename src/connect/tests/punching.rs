@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use super::world::World;
+use crate::connect::Path;
 use crate::keys::KeyPair;
 use crate::sim::nat::{NatId, Router};
 use crate::sim::network::{HostId, Link};
@@ -87,6 +88,108 @@ fn every_pair_of_routers_has_its_outcome() {
         }
     }
     assert_eq!(table.trim(), OUTCOMES.trim(), "\n{table}");
+}
+
+#[test]
+fn two_peers_of_one_home_meet_inside_it() {
+    for hairpin in [false, true] {
+        let mut world = World::new(2, 8, Link::default());
+        let nat = world.network.add_nat(
+            Router {
+                hairpin,
+                ..Router::RESTRICTED
+            },
+            Ipv4Addr::new(10, 9, 1, 1),
+            None,
+        );
+        let (server, key) = (inside(&mut world, nat, 2), KeyPair::from_seed(&[1; 32]));
+        world.listen(server, &key);
+        let client = inside(&mut world, nat, 3);
+        let (near, far) = world.connect(client, server, key.public_key());
+        assert_eq!(world.network.host(client).established[0].path, Path::Lan);
+        super::paths::exchange(&mut world, client, server, near, far);
+    }
+}
+
+#[test]
+fn a_dead_local_address_does_not_end_an_attempt_that_can_punch() {
+    let mut world = World::new(3, 8, Link::default());
+    // Both are behind one provider, whose router lets them reach each other, each in a home of its own with the same local addresses.
+    let provider = Router {
+        hairpin: true,
+        ..Router::RESTRICTED
+    };
+    let outer = world
+        .network
+        .add_nat(provider, Ipv4Addr::new(10, 9, 1, 1), None);
+    let home = |world: &mut World, number: u8| {
+        let outside = Ipv4Addr::new(100, 64, 0, number);
+        let nat = world
+            .network
+            .add_nat(Router::RESTRICTED, outside, Some(outer));
+        inside(world, nat, 7 + number)
+    };
+    let (server, key) = (home(&mut world, 1), KeyPair::from_seed(&[1; 32]));
+    world.listen(server, &key);
+    let client = home(&mut world, 2);
+    let (near, far) = world.connect(client, server, key.public_key());
+    assert_eq!(world.network.host(client).established[0].path, Path::Direct);
+    super::paths::exchange(&mut world, client, server, near, far);
+}
+
+#[test]
+fn a_server_whose_router_forgets_it_is_reachable_again_in_ten_seconds() {
+    let mut world = World::new(4, 8, Link::default());
+    let nat = world
+        .network
+        .add_nat(Router::RESTRICTED, Ipv4Addr::new(10, 9, 1, 1), None);
+    let (server, key) = (inside(&mut world, nat, 1), KeyPair::from_seed(&[1; 32]));
+    world.listen(server, &key);
+    world.network.run_for(Duration::from_secs(30));
+    world.network.restart_nat(nat);
+    world.network.run_for(Duration::from_secs(10));
+    let client = Home::Restricted.build(&mut world, 2);
+    let (near, far) = world.connect(client, server, key.public_key());
+    super::paths::exchange(&mut world, client, server, near, far);
+}
+
+#[test]
+fn clients_with_random_routers_take_turns_at_a_server() {
+    let mut world = World::new(5, 8, Link::default());
+    let (server, key) = (
+        Home::Restricted.build(&mut world, 1),
+        KeyPair::from_seed(&[1; 32]),
+    );
+    world.listen(server, &key);
+    for number in 2..5 {
+        let client = Home::Random.build(&mut world, number);
+        let (near, far) = world.connect(client, server, key.public_key());
+        super::paths::exchange(&mut world, client, server, near, far);
+    }
+}
+
+#[test]
+fn sockets_are_closed_when_nobody_needs_them() {
+    let mut world = World::new(6, 8, Link::default());
+    let (server, key) = (
+        Home::Random.build(&mut world, 1),
+        KeyPair::from_seed(&[1; 32]),
+    );
+    let id = world.listen(server, &key);
+    let client = Home::Restricted.build(&mut world, 2);
+    let (near, far) = world.connect(client, server, key.public_key());
+    let open = |world: &World, host| world.network.host(host).endpoint.core.sockets.len();
+    // One that new clients find, one that the stream is on.
+    assert_eq!((open(&world, server), open(&world, client)), (2, 1));
+    world.network.with(client, |peer, now| {
+        peer.endpoint.streams().destroy(now, near)
+    });
+    world.network.with(server, |peer, now| {
+        peer.endpoint.streams().destroy(now, far);
+        peer.endpoint.unlisten(now, id);
+    });
+    world.network.run_for(Duration::from_secs(120));
+    assert_eq!((open(&world, server), open(&world, client)), (0, 0));
 }
 
 /// Connects, exchanges a few bytes, and tells how that went.

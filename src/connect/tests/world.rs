@@ -149,15 +149,27 @@ pub(super) struct World {
     pub(super) fast_open: bool,
     addresses: BTreeMap<HostId, SocketAddrV4>,
     peers: u8,
+    /// The first number of all addresses.
+    first: u8,
 }
 
 impl World {
     pub(super) fn new(seed: u64, nodes: u8, link: Link) -> Self {
+        Self::on(true, seed, nodes, link)
+    }
+
+    /// Makes a world on addresses that look public.
+    pub(super) fn public(seed: u64, nodes: u8, link: Link) -> Self {
+        Self::on(false, seed, nodes, link)
+    }
+
+    fn on(private: bool, seed: u64, nodes: u8, link: Link) -> Self {
         let mut world = Self {
             network: Network::new(seed, link),
             nodes: Vec::new(),
             limits: Limits::default(),
-            private: true,
+            private,
+            first: if private { 10 } else { 88 },
             lan: true,
             fast_open: true,
             addresses: BTreeMap::new(),
@@ -167,10 +179,10 @@ impl World {
             let config = dht::Config {
                 mode: dht::Mode::Persistent,
                 firewalled: false,
-                public_address: (number == 0).then(|| node_address(0)),
+                public_address: (number == 0).then(|| world.node_address(0)),
                 ..dht::Config::default()
             };
-            let id = world.add(None, node_address(number), number == 0, config);
+            let id = world.add(None, world.node_address(number), number == 0, config);
             world.nodes.push(id);
         }
         world
@@ -179,7 +191,7 @@ impl World {
     /// Adds a peer of its own home that believes to be behind a firewall.
     pub(super) fn peer(&mut self) -> HostId {
         self.peers += 1;
-        let address = SocketAddrV4::new(Ipv4Addr::new(10, 0, 1, self.peers), 49737);
+        let address = SocketAddrV4::new(Ipv4Addr::new(self.first, 0, 1, self.peers), 49737);
         self.peer_at(address)
     }
 
@@ -200,7 +212,7 @@ impl World {
     /// Adds a peer that knows its public address.
     pub(super) fn open_peer(&mut self) -> HostId {
         self.peers += 1;
-        let address = SocketAddrV4::new(Ipv4Addr::new(10, 0, 1, self.peers), 49737);
+        let address = SocketAddrV4::new(Ipv4Addr::new(self.first, 0, 1, self.peers), 49737);
         let config = dht::Config {
             mode: dht::Mode::Persistent,
             firewalled: false,
@@ -223,7 +235,7 @@ impl World {
                 bootstrap: if first {
                     Vec::new()
                 } else {
-                    vec![node_address(0)]
+                    vec![self.node_address(0)]
                 },
                 private_network: self.private,
                 ..config
@@ -330,6 +342,10 @@ impl World {
         (near, self.network.host(server).established[accepted].stream)
     }
 
+    const fn node_address(&self, number: u8) -> SocketAddrV4 {
+        SocketAddrV4::new(Ipv4Addr::new(self.first, 0, 0, number + 1), 49737)
+    }
+
     /// Returns where a host's server socket is.
     pub(super) fn address(&self, host: HostId) -> SocketAddrV4 {
         self.addresses[&host]
@@ -342,7 +358,3 @@ impl World {
 
 /// Longer than anything here may take.
 const LIMIT: Duration = Duration::from_secs(60);
-
-fn node_address(number: u8) -> SocketAddrV4 {
-    SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, number + 1), 49737)
-}
