@@ -77,7 +77,7 @@ impl RoutesFile {
 
     /// Writes another file and puts it in the place of this one, so that a reader finds either.
     fn replace(&self, entries: &[(PublicKey, Vec<SocketAddrV4>)]) -> io::Result<()> {
-        let folder = self.path.parent().unwrap_or(Path::new("."));
+        let folder = self.path.parent().unwrap_or_else(|| Path::new("."));
         fs::create_dir_all(folder)?;
         let mut text = String::new();
         for (key, nodes) in entries {

@@ -155,7 +155,7 @@ impl Attempt {
     /// Pings the server at that of its addresses which looks most like ours.
     fn try_neighbours(&mut self, now: Instant, core: &mut Core, addresses: &[SocketAddrV4]) {
         let own: Vec<_> = core.local_addresses().iter().map(|a| *a.ip()).collect();
-        let address = best_match(&own, addresses).or(addresses.first().copied());
+        let address = best_match(&own, addresses).or_else(|| addresses.first().copied());
         if let (Some(address), Phase::Choosing(choosing)) = (address, &mut self.phase) {
             let outgoing = Outgoing::internal(address, PING);
             let request = core.request(now, Owner::Attempt(self.id), outgoing);
