@@ -221,7 +221,7 @@ impl Endpoint {
         let node = &mut self.core.node;
         match forward {
             Forward::Relay { to, message } => {
-                node.relay(incoming, to, message.to_bytes(), None);
+                node.relay(now, incoming, to, message.to_bytes(), None);
             }
             Forward::Reply { to, message } => {
                 let reply = dht::Reply {

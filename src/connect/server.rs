@@ -558,12 +558,12 @@ impl Route {
             Mode::FromRelay => {
                 let value = message(Mode::FromServer).to_bytes();
                 core.node
-                    .relay(&self.incoming, self.incoming.from, value, socket);
+                    .relay(now, &self.incoming, self.incoming.from, value, socket);
             }
             Mode::FromSecondRelay => {
                 if let Some(first) = self.relay_address {
                     let value = message(Mode::FromServer).to_bytes();
-                    core.node.relay(&self.incoming, first, value, socket);
+                    core.node.relay(now, &self.incoming, first, value, socket);
                 }
             }
             Mode::FromServer | Mode::Reply => {}

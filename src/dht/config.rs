@@ -57,3 +57,18 @@ impl Default for Config {
         }
     }
 }
+
+impl Config {
+    /// Returns how many nodes of one network of 256 addresses count, in a row of the table and in a walk. A private network may have a single one.
+    pub(super) const fn per_network(&self) -> usize {
+        if self.private_network {
+            usize::MAX
+        } else {
+            PER_NETWORK
+        }
+    }
+}
+
+/// Nodes of one network of 256 addresses in a row of the table, and asked in a walk. Whoever has a few addresses has all their ports, and so any number of ids near
+/// any target; with this bound a few addresses are not enough to surround it.
+pub(super) const PER_NETWORK: usize = 2;

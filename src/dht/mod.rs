@@ -14,11 +14,12 @@
 //! | `bootstrap` | entering the network, and finding out whether we can be reached |
 //! | `upkeep` | what happens every five seconds |
 //! | `health` | whether the network answers at all |
-//! | `inflight`, `query`, `table`, `nat`, `silence`, `token`, `store` | the parts, none of which knows of the node |
+//! | `inflight`, `query`, `table`, `nat`, `silence`, `token`, `store`, `budget` | the parts, none of which knows of the node |
 //! | `sign` | signatures of announcements |
 
 mod asking;
 mod bootstrap;
+mod budget;
 mod commands;
 mod config;
 mod health;
@@ -45,8 +46,8 @@ pub use health::Health;
 pub use node::Node;
 pub use table::K;
 pub use types::{
-    Answer, Commit, Event, Incoming, Outgoing, Query, QueryError, QueryId, QueryOutcome, Reply,
-    RequestError, RequestId, Stats,
+    Answer, Commit, Drops, Event, Incoming, Outgoing, Query, QueryError, QueryId, QueryOutcome,
+    Reply, RequestError, RequestId, Stats,
 };
 
 pub use crate::wire::rpc::{NodeId, Target, Token};

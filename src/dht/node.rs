@@ -1,6 +1,6 @@
 //! The node and its verbs.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddrV4;
 use std::time::Instant;
 
@@ -8,6 +8,7 @@ use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
 
 use super::bootstrap::{Bootstrap, NetworkCheck, Quick};
+use super::budget::{Budget, RELAY_BURST, RELAY_RATE, UNPROVEN_BURST, UNPROVEN_RATE};
 use super::config::{Config, Mode};
 use super::inflight::Inflight;
 use super::nat::Sampler;
@@ -52,6 +53,12 @@ pub struct Node {
     pub(super) check: Option<NetworkCheck>,
     pub(super) upkeep: Upkeep,
     pub(super) delayed: Delayed,
+    /// Networks of the nodes that are pinged because they could enter the table.
+    pub(super) greetings: BTreeSet<[u8; 3]>,
+    /// What requests without token may get back.
+    pub(super) unproven: Budget,
+    /// What strangers may send on through us.
+    pub(super) relays: Budget,
     /// Created when the node first turns persistent, kept when it is ephemeral for a while.
     pub(super) store: Option<Store>,
     /// The records of our own servers, by target.
@@ -72,7 +79,7 @@ impl Node {
             started: now,
             sockets: None,
             suspended: false,
-            table: Table::new(id),
+            table: Table::new(id, config.per_network()),
             heard: 0,
             persistent: false,
             sampler: Sampler::default(),
@@ -88,6 +95,9 @@ impl Node {
             check: None,
             upkeep: Upkeep::new(now, config.down_hints_per_tick, &mut rng),
             delayed: Delayed::default(),
+            greetings: BTreeSet::new(),
+            unproven: Budget::new(UNPROVEN_BURST, UNPROVEN_RATE),
+            relays: Budget::new(RELAY_BURST, RELAY_RATE),
             store: None,
             servers: BTreeMap::new(),
             stats: Stats::default(),
@@ -135,13 +145,13 @@ impl Node {
         datagram: &[u8],
     ) {
         if from.port() == 0 || datagram.len() > MAX_DATAGRAM || self.sockets.is_none() {
-            self.stats.dropped += 1;
+            self.stats.drops.oversized += 1;
             return;
         }
         match datagram.first() {
             Some(0x03) => self.handle_request(now, socket, from, datagram),
             Some(0x13) => self.handle_response(now, socket, from, datagram),
-            _ => self.stats.dropped += 1,
+            _ => self.stats.drops.malformed += 1,
         }
     }
 
@@ -304,7 +314,7 @@ impl Node {
     pub(super) fn emit(&mut self, event: Event) {
         // Only requests of strangers can pile up while nobody drains, so only they are dropped.
         if self.events.len() >= MAX_EVENTS && matches!(event, Event::Incoming(_)) {
-            self.stats.dropped += 1;
+            self.stats.drops.full += 1;
             return;
         }
         self.events.push_back(event);
@@ -318,7 +328,7 @@ impl Node {
         payload: Vec<u8>,
     ) {
         if self.transmits.len() >= MAX_TRANSMITS {
-            self.stats.dropped += 1;
+            self.stats.drops.full += 1;
             return;
         }
         self.transmits.push_back(Transmit {

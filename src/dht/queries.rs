@@ -67,7 +67,7 @@ impl Node {
         self.upkeep.postpone_refresh();
         // The layer above wants to know what is there; the others only who is.
         let patience = if purpose == Purpose::Caller { 2 } else { 1 };
-        let mut walk = Walk::new(query.target, patience);
+        let mut walk = Walk::new(query.target, patience, self.config.per_network());
         if purpose == Purpose::Fill {
             walk.limit(FILL);
         }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddrV4;
 
+use super::budget::network;
 use super::table::K;
 use super::types::Answer;
 use crate::wire::rpc::NodeId;
@@ -19,6 +20,10 @@ pub(super) struct Walk {
     patience: u32,
     /// How many nodes are asked at most.
     limit: usize,
+    /// How many nodes of one network of 256 addresses are asked at most.
+    per_network: usize,
+    /// Nodes asked that have not failed, by network.
+    networks: HashMap<[u8; 3], usize>,
     asked: usize,
     answered: usize,
     successes: usize,
@@ -57,7 +62,7 @@ pub(super) struct DownHint {
 }
 
 impl Walk {
-    pub(super) fn new(target: [u8; 32], patience: u32) -> Self {
+    pub(super) fn new(target: [u8; 32], patience: u32, per_network: usize) -> Self {
         Self {
             target,
             pending: BTreeMap::new(),
@@ -66,6 +71,8 @@ impl Walk {
             closest: Vec::new(),
             patience,
             limit: MAX_SEEN,
+            per_network,
+            networks: HashMap::new(),
             asked: 0,
             answered: 0,
             successes: 0,
@@ -94,8 +101,8 @@ impl Walk {
             .filter(|asked| asked.lateness() > 0)
             .count();
         while self.asked < self.limit && self.inflight.len() < concurrency + slow {
-            let ((_, distance), node) = self.pending.pop_first()?;
-            if self.is_closer(&distance) {
+            let ((rank, distance), node) = self.pending.pop_first()?;
+            if self.is_closer(&distance) && self.enter_network(rank, &node) {
                 self.asked += 1;
                 self.inflight.insert(
                     node,
@@ -175,6 +182,9 @@ impl Walk {
     /// Notes that `node` is given up, and returns the down hints that this gives rise to.
     pub(super) fn on_failure(&mut self, node: SocketAddrV4) -> Vec<DownHint> {
         self.inflight.remove(&node);
+        if let Some(asked) = self.networks.get_mut(&network(*node.ip())) {
+            *asked = asked.saturating_sub(1);
+        }
         let Some(Seen::Open(namers)) = self.seen.insert(node, Seen::Down) else {
             return Vec::new();
         };
@@ -243,6 +253,17 @@ impl Walk {
             self.closest.insert(position, (distance, answer.clone()));
             self.closest.truncate(K);
         }
+    }
+
+    /// Counts a node that is about to be asked, unless its network has enough of them. Those that the caller named are asked all the same.
+    fn enter_network(&mut self, rank: Rank, node: &SocketAddrV4) -> bool {
+        if self.per_network == usize::MAX {
+            return true;
+        }
+        let asked = self.networks.entry(network(*node.ip())).or_default();
+        let enters = rank == Rank::First || *asked < self.per_network;
+        *asked += usize::from(enters);
+        enters
     }
 
     fn is_closer(&self, distance: &Distance) -> bool {

@@ -3,11 +3,13 @@
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
+use super::budget::network;
 use super::inflight::{Expired, Pending};
 use super::node::Node;
 use super::queries::is_stray;
 use super::table::Entry;
 use super::types::{Answer, Event, Outgoing, RequestError, RequestId};
+use crate::wire::address::is_bogon;
 use crate::wire::compact::{Decode, Encode, Reader};
 use crate::wire::rpc::{DELAYED_PING, MAX_DATAGRAM, NodeId, PING, Packet, Request, Response};
 use crate::wire::transmit::SocketId;
@@ -32,6 +34,8 @@ pub(super) enum Owner {
         /// Us as the newcomer sees us, where that counts as a sample.
         sample: Option<SocketAddrV4>,
     },
+    /// A ping of a node that sent us a request and could enter the table.
+    Greeting,
     /// The first look at our firewall.
     QuickCheck,
     /// A probe of our firewall.
@@ -121,6 +125,8 @@ impl Node {
                 });
             }
         }
+        self.greetings.clear();
+        self.upkeep.forget_checks();
         self.end_all_queries();
     }
 
@@ -137,14 +143,15 @@ impl Node {
             .get(2..4)
             .map(|tid| u16::from_le_bytes([tid[0], tid[1]]));
         let key = tid.and_then(|tid| self.inflight.find(tid, from));
-        let response = match Packet::decode(&mut Reader::new(datagram)) {
-            Ok(Packet::Response(response)) if key.is_some() => response,
-            _ => {
-                self.stats.dropped += 1;
-                return;
-            }
+        let Some(key) = key else {
+            self.stats.drops.unmatched += 1;
+            return;
         };
-        let Some(pending) = key.and_then(|key| self.inflight.remove(key)) else {
+        let Ok(Packet::Response(response)) = Packet::decode(&mut Reader::new(datagram)) else {
+            self.stats.drops.malformed += 1;
+            return;
+        };
+        let Some(pending) = self.inflight.remove(key) else {
             return;
         };
         self.stats.responses_received += 1;
@@ -161,9 +168,49 @@ impl Node {
         self.flush_queue(now);
     }
 
+    /// Takes what a request tells about its sender and about us.
+    ///
+    /// On the public network anybody can write a source address on a request, so a sender that is not known yet is pinged, and its answer
+    /// counts. (To the reference the request is enough.)
+    pub(super) fn hear(
+        &mut self,
+        now: Instant,
+        socket: SocketId,
+        from: SocketAddrV4,
+        to: SocketAddrV4,
+        id: Option<NodeId>,
+    ) {
+        match id {
+            Some(id) if !self.config.private_network && self.table.get_mut(&id).is_none() => {
+                self.greet(now, &id, from);
+            }
+            _ => self.learn(now, socket, from, to, id),
+        }
+    }
+
+    /// Pings a node that could enter the table.
+    fn greet(&mut self, now: Instant, id: &NodeId, node: SocketAddrV4) {
+        let network = network(*node.ip());
+        if is_bogon(*node.ip())
+            || is_stray(&node)
+            || self.greetings.len() >= MAX_GREETINGS
+            || self.greetings.contains(&network)
+            || !self.has_place(id, &node)
+        {
+            return;
+        }
+        let request = Outgoing {
+            retries: GREETING_RETRIES,
+            ..Outgoing::internal(node, PING)
+        };
+        if self.issue(now, Owner::Greeting, request, None).is_ok() {
+            self.greetings.insert(network);
+        }
+    }
+
     /// Takes what a packet tells about its sender and about us.
     ///
-    /// This is the only door to the routing table. As at the reference, one packet with an id that belongs to its source address is enough.
+    /// This is the only door to the routing table.
     pub(super) fn learn(
         &mut self,
         now: Instant,
@@ -292,6 +339,9 @@ impl Node {
                 newcomer,
                 sample,
             } => self.on_row_check_answer(&incumbent, newcomer, sample, &result),
+            Owner::Greeting => {
+                self.greetings.remove(&network(*pending.request.to.ip()));
+            }
             Owner::QuickCheck => self.on_quick_answer(now, &result),
             Owner::Probe => self.on_probe_answer(now, &result),
             Owner::Nobody => {}
@@ -355,5 +405,9 @@ fn asked_delay(request: &Outgoing) -> Duration {
 const TRY_TIMEOUT: Duration = Duration::from_secs(1);
 /// Bytes of a request beside its value, at most: header, id, token, command, target and the length of the value.
 const MAX_REQUEST_HEAD: usize = 10 + 32 + 32 + 9 + 32 + 3;
+/// Nodes that are pinged at once because they could enter the table. Each is of another network.
+pub(super) const MAX_GREETINGS: usize = 32;
+/// How often such a ping is sent again.
+const GREETING_RETRIES: u32 = 1;
 /// Ticks after which a node is asked again how it sees us: half an hour.
 pub(super) const OLD_NODE: u64 = 360;

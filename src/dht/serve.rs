@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 use std::time::Instant;
 
+use super::budget::AMPLIFICATION;
 use super::node::Node;
 use super::requests::valid_id;
 use super::types::{Event, Incoming, Reply};
@@ -24,12 +25,12 @@ impl Node {
         datagram: &[u8],
     ) {
         let Ok(Packet::Request(request)) = Packet::decode(&mut Reader::new(datagram)) else {
-            self.stats.dropped += 1;
+            self.stats.drops.malformed += 1;
             return;
         };
         self.stats.requests_received += 1;
         let (token, internal) = (request.token, request.internal);
-        let incoming = Incoming {
+        let mut incoming = Incoming {
             socket,
             from,
             tid: request.tid,
@@ -38,7 +39,10 @@ impl Node {
             command: request.command,
             target: request.target,
             value: request.value,
+            length: datagram.len(),
+            proven: false,
         };
+        self.count(internal, incoming.command);
         if let Some(token) = &token
             && !self.tokens.accepts(now, *from.ip(), token)
         {
@@ -51,8 +55,9 @@ impl Node {
             self.reply(now, &incoming, reply);
             return;
         }
+        incoming.proven = token.is_some();
         self.silence.note_heard(&from);
-        self.learn(now, socket, from, incoming.to, incoming.id);
+        self.hear(now, socket, from, incoming.to, incoming.id);
         if internal {
             self.serve_internal(now, &incoming);
         } else {
@@ -78,6 +83,10 @@ impl Node {
             // A large value is what was asked for; nodes nearby the asker learns elsewhere.
             response.closer.clear();
         }
+        if !self.may_answer(now, incoming, to, &mut response) {
+            self.stats.drops.budget += 1;
+            return;
+        }
         self.stats.replies_sent += 1;
         self.send_bounded(socket, to, response.to_bytes());
     }
@@ -85,6 +94,7 @@ impl Node {
     /// Passes a request on to another node: the same transaction, target and command with another value.
     pub fn relay(
         &mut self,
+        now: Instant,
         incoming: &Incoming,
         to: SocketAddrV4,
         value: Vec<u8>,
@@ -101,8 +111,54 @@ impl Node {
             target: incoming.target,
             value: Some(value),
         };
+        // What goes back to the sender reaches nobody else.
+        if to != incoming.from && !self.relays.spend(now, *incoming.from.ip(), 1) {
+            self.stats.drops.budget += 1;
+            return;
+        }
         self.stats.relayed += 1;
         self.send_bounded(socket, to, request.to_bytes());
+    }
+
+    /// Cuts a response to what its receiver may get, and returns whether that is anything at all.
+    ///
+    /// A request without token proves nothing about its source address, so somebody else may get the answer.
+    fn may_answer(
+        &mut self,
+        now: Instant,
+        incoming: &Incoming,
+        to: SocketAddrV4,
+        response: &mut Response,
+    ) -> bool {
+        let source = *incoming.from.ip();
+        if *to.ip() != source {
+            self.stats.relayed += 1;
+            return self.relays.spend(now, source, 1);
+        }
+        let most = AMPLIFICATION * incoming.length;
+        let excess = response.encoded_len().saturating_sub(most);
+        if excess == 0 || incoming.proven || self.unproven.spend(now, source, excess) {
+            return true;
+        }
+        self.stats.trimmed += 1;
+        let nodes = response.closer.len();
+        let left = nodes.saturating_sub(excess.div_ceil(ADDRESS_LENGTH));
+        response.closer.truncate(left);
+        if response.encoded_len() > most {
+            response.value = None;
+        }
+        response.encoded_len() <= most
+    }
+
+    fn count(&mut self, internal: bool, command: u64) {
+        let counters: &mut [u64] = if internal {
+            &mut self.stats.internal_received
+        } else {
+            &mut self.stats.application_received
+        };
+        let command = usize::try_from(command).unwrap_or(usize::MAX);
+        let command = command.min(counters.len() - 1);
+        counters[command] += 1;
     }
 
     /// Answers with an error code and, if the request has a target, nodes near it.
@@ -157,7 +213,7 @@ impl Node {
     /// Sends, unless others could not receive it whole.
     fn send_bounded(&mut self, socket: SocketId, to: SocketAddrV4, datagram: Vec<u8>) {
         if datagram.len() > MAX_DATAGRAM || to.port() == 0 {
-            self.stats.dropped += 1;
+            self.stats.drops.oversized += 1;
         } else {
             self.transmit(socket, to, datagram);
         }
@@ -199,5 +255,7 @@ impl Delayed {
     }
 }
 
+/// Bytes of a node in the list of closer nodes.
+const ADDRESS_LENGTH: usize = 6;
 /// Delayed pings that may wait at once. Each keeps a datagram's worth of memory at most.
 pub(super) const MAX_DELAYED: usize = 1024;

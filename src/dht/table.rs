@@ -6,6 +6,7 @@ use std::net::SocketAddrV4;
 use rand::Rng;
 use rand::rngs::StdRng;
 
+use super::budget::network;
 use crate::wire::rpc::NodeId;
 
 /// How many nodes a row of the table, a list of closer nodes and the outcome of a query have at most.
@@ -37,12 +38,15 @@ pub(super) struct Table {
     /// No row from here on was ever used.
     depth: usize,
     len: usize,
+    /// How many nodes of one network of 256 addresses a row takes.
+    per_network: usize,
 }
 
 impl Table {
-    pub(super) fn new(id: NodeId) -> Self {
+    pub(super) fn new(id: NodeId, per_network: usize) -> Self {
         Self {
             id,
+            per_network,
             rows: (0..ROWS).map(|_| Vec::new()).collect(),
             depth: 0,
             len: 0,
@@ -55,7 +59,8 @@ impl Table {
             return false;
         };
         let row = &mut self.rows[number];
-        if row.len() >= K || row.iter().any(|known| known.id == entry.id) {
+        let known = row.iter().any(|known| known.id == entry.id);
+        if known || row.len() >= K || !has_few_of(row, &entry.address, self.per_network) {
             return false;
         }
         row.push(entry);
@@ -79,7 +84,7 @@ impl Table {
 
     /// Gives the table another base and puts every node in the row where it now belongs, as far as there is room.
     pub(super) fn set_id(&mut self, id: NodeId) {
-        let old = std::mem::replace(self, Self::new(id));
+        let old = std::mem::replace(self, Self::new(id, self.per_network));
         for entry in old.rows.into_iter().flatten() {
             self.insert(entry);
         }
@@ -130,6 +135,12 @@ impl Table {
             .iter()
             .filter(|entry| entry.pinged < tick)
             .min_by_key(|entry| (entry.pinged, entry.added))
+    }
+
+    /// Returns whether the row of `id` may take another node of the network that `address` belongs to.
+    pub(super) fn allows(&self, id: &NodeId, address: &SocketAddrV4) -> bool {
+        self.row_of(id)
+            .is_some_and(|row| has_few_of(&self.rows[row], address, self.per_network))
     }
 
     /// Returns whether the row of `id` has no room.
@@ -188,6 +199,12 @@ impl Table {
         let zeros = (self.id.0[byte] ^ id.0[byte]).leading_zeros();
         Some(byte * 8 + zeros as usize)
     }
+}
+
+fn has_few_of(row: &[Entry], address: &SocketAddrV4, most: usize) -> bool {
+    let ours = network(*address.ip());
+    let same = row.iter().map(|entry| network(*entry.address.ip()));
+    same.filter(|theirs| *theirs == ours).count() < most
 }
 
 /// Compares two ids by their distance to `target`.

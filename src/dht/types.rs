@@ -4,7 +4,7 @@ use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use crate::keys::KeyPair;
-use crate::wire::rpc::{NodeId, Token};
+use crate::wire::rpc::{self, NodeId, Token};
 use crate::wire::transmit::SocketId;
 
 /// A request that this node sent, until its [`Event::Answered`].
@@ -88,6 +88,10 @@ pub struct Incoming {
     pub target: Option<[u8; 32]>,
     /// The payload.
     pub value: Option<Vec<u8>>,
+    /// The length of the datagram.
+    pub length: usize,
+    /// Whether the sender has shown a token, which proves that it receives at its address.
+    pub proven: bool,
 }
 
 /// What to answer to an [`Incoming`].
@@ -278,14 +282,35 @@ pub enum Event {
     AddressChanged,
 }
 
+/// Datagrams dropped since the start, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drops {
+    /// Received ones that are no RPC packet, or none that decodes.
+    pub malformed: u64,
+    /// Received responses to no request of ours.
+    pub unmatched: u64,
+    /// Received or own ones that are longer than a datagram may be, or have no port to go to.
+    pub oversized: u64,
+    /// Those that found a queue full.
+    pub full: u64,
+    /// Those that a network of strangers had no budget for.
+    pub budget: u64,
+}
+
 /// Counters since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Requests received.
     pub requests_received: u64,
+    /// Those of the RPC layer by command number, then those with any other number.
+    pub internal_received: [u64; rpc::DELAYED_PING as usize + 2],
+    /// Those of HyperDHT by command number, then those with any other number.
+    pub application_received: [u64; rpc::PLUGIN as usize + 2],
     /// Requests answered with a response.
     pub replies_sent: u64,
-    /// Requests passed on to another node.
+    /// Replies that were cut to three times the request, because the sender's network had spent its budget and the sender showed no token.
+    pub trimmed: u64,
+    /// Requests passed on to another node, and their answers.
     pub relayed: u64,
     /// Responses received that matched a request of ours.
     pub responses_received: u64,
@@ -295,9 +320,9 @@ pub struct Stats {
     pub retries_sent: u64,
     /// Requests of ours that nobody answered.
     pub timeouts: u64,
-    /// Datagrams dropped because they were no RPC packet, matched nothing, or a bound was reached.
-    pub dropped: u64,
-    /// Records held for others.
+    /// Datagrams dropped, by reason.
+    pub drops: Drops,
+    /// Records held for others: announcements, servers and values.
     pub records: usize,
     /// Nodes in the routing table.
     pub nodes: usize,

@@ -66,6 +66,12 @@ impl Upkeep {
         self.refresh_in = REFRESH;
     }
 
+    /// Forgets the checks under way, whose answers are never going to be told.
+    pub(super) const fn forget_checks(&mut self) {
+        self.row_checks = 0;
+        self.hint_checks = 0;
+    }
+
     /// Takes one of the down hints that this tick allows, if there is one left.
     pub(super) const fn may_hint(&mut self) -> bool {
         let left = self.hints_left > 0;
@@ -174,17 +180,10 @@ impl Node {
         newcomer: SocketAddrV4,
         sample: Option<SocketAddrV4>,
     ) {
-        if self.bootstrap != Bootstrap::Done || self.upkeep.row_checks >= MAX_ROW_CHECKS {
-            return;
-        }
-        let tick = self.upkeep.tick;
-        let Some(weakest) = self.table.weakest(&id, tick) else {
+        let Some((incumbent, address)) = self.replaceable(&id, &newcomer) else {
             return;
         };
-        if tick - weakest.pinged < RECENT_NODE && tick - weakest.added > OLD_NODE {
-            return;
-        }
-        let (incumbent, address) = (weakest.id, weakest.address);
+        let tick = self.upkeep.tick;
         if let Some(entry) = self.table.get_mut(&incumbent) {
             entry.pinged = tick;
         }
@@ -196,6 +195,29 @@ impl Node {
         if self.ping(now, owner, address, None) {
             self.upkeep.row_checks += 1;
         }
+    }
+
+    /// Returns whether the table has room for a node, or would look for some.
+    pub(super) fn has_place(&self, id: &NodeId, address: &SocketAddrV4) -> bool {
+        if self.table.is_full_for(id) {
+            self.replaceable(id, address).is_some()
+        } else {
+            self.table.allows(id, address)
+        }
+    }
+
+    /// Returns the node that is to be examined before a newcomer gets its place.
+    fn replaceable(&self, id: &NodeId, newcomer: &SocketAddrV4) -> Option<(NodeId, SocketAddrV4)> {
+        if self.bootstrap != Bootstrap::Done
+            || self.upkeep.row_checks >= MAX_ROW_CHECKS
+            || !self.table.allows(id, newcomer)
+        {
+            return None;
+        }
+        let tick = self.upkeep.tick;
+        let weakest = self.table.weakest(id, tick)?;
+        let proven = tick - weakest.pinged < RECENT_NODE && tick - weakest.added > OLD_NODE;
+        (!proven).then_some((weakest.id, weakest.address))
     }
 
     pub(super) fn on_row_check_answer(

@@ -131,7 +131,7 @@ impl Guest {
             ..HolepunchPayload::default()
         };
         let socket = core.puncher.socket();
-        self.answer(core, &reply, &answer, socket);
+        self.answer(now, core, &reply, &answer, socket);
         match (&self.running, error) {
             (Some(_), _) => Handled::Punching,
             (None, ERROR_TRY_LATER) => Handled::Later,
@@ -246,12 +246,13 @@ impl Guest {
             ..HolepunchPayload::default()
         };
         let socket = core.node.request_socket();
-        self.answer(core, reply, &answer, Some(socket));
+        self.answer(now, core, reply, &answer, Some(socket));
         Handled::Answered
     }
 
     fn answer(
         &self,
+        now: Instant,
         core: &mut Core,
         reply: &Reply<'_>,
         payload: &HolepunchPayload,
@@ -265,7 +266,7 @@ impl Guest {
         };
         let to = reply.incoming.from;
         core.node
-            .relay(reply.incoming, to, message.to_bytes(), socket);
+            .relay(now, reply.incoming, to, message.to_bytes(), socket);
     }
 }
 

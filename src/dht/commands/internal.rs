@@ -61,7 +61,7 @@ impl Node {
             ..incoming.clone()
         };
         if !self.delayed.add(now + delay, waiting) {
-            self.stats.dropped += 1;
+            self.stats.drops.full += 1;
         }
     }
 }

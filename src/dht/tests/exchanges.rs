@@ -93,7 +93,7 @@ fn answer_for_the_layer_above(
     match Packet::decode(&mut Reader::new(&hex(&out["hex"]))).expect("a recorded packet") {
         Packet::Request(request) => {
             let value = request.value.expect("a relayed value");
-            node.relay(incoming, request.to, value, None);
+            node.relay(now, incoming, request.to, value, None);
         }
         Packet::Response(response) => {
             let reply = Reply {

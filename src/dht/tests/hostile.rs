@@ -198,7 +198,7 @@ fn a_row_takes_no_more_than_its_twenty_nodes_and_a_live_one_keeps_its_place() {
 
 #[test]
 fn a_walk_looks_at_no_more_nodes_than_the_bound() {
-    let mut walk = Walk::new([0; 32], 1);
+    let mut walk = Walk::new([0; 32], 1, usize::MAX);
     walk.add(address(0), Rank::First);
     let mut named = 1;
     let mut asked = 0;

@@ -1,5 +1,6 @@
 //! Tests of the node as a whole, and of its parts against the reference.
 
+mod bounds;
 mod exchanges;
 mod hostile;
 mod life;

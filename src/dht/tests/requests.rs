@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::world::{World, address, server};
 use crate::dht::inflight::MAX_PENDING;
+use crate::dht::upkeep::MAX_HINT_CHECKS;
 use crate::dht::{Config, Event, Node, NodeId, Outgoing, QueryError, RequestError};
 use crate::sim::network::Link;
 use crate::wire::compact::{Decode, Encode, Reader};
@@ -259,6 +260,27 @@ fn suspending_ends_everything_and_resuming_asks_again() {
     let (_, result, _) = world.query(id, |node, now| node.lookup(now, [1; 32]));
     assert!(result.is_ok());
     assert!(world.network.sent() > sent);
+}
+
+#[test]
+fn checks_that_a_suspension_cut_short_leave_room_for_others() {
+    let mut world = World::new(9, 12, Link::default());
+    let id = world.nodes[0];
+    let others: Vec<_> = (1..12).map(address).collect();
+    let hinted = |node: &mut Node, now, dead: SocketAddrV4| {
+        node.on_down_hint(now, &NodeId::of(dead));
+        sent(node).len()
+    };
+    world.network.run_for(Duration::from_secs(6));
+    world.network.with(id, |machine, now| {
+        let node = &mut machine.node;
+        let asked: usize = others.iter().map(|dead| hinted(node, now, *dead)).sum();
+        assert_eq!(asked, MAX_HINT_CHECKS as usize);
+        node.suspend();
+        node.handle_sockets(now, address(0), super::world::client_address(0));
+        sent(node);
+        assert_eq!(hinted(node, now, others[0]), 1);
+    });
 }
 
 /// Makes a node that knows nobody.

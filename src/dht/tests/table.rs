@@ -19,7 +19,7 @@ proptest! {
         shared in 0_usize..256,
         target in any::<[u8; 32]>(),
     ) {
-        let mut table = Table::new(NodeId(own));
+        let mut table = Table::new(NodeId(own), usize::MAX);
         let mut known = Vec::new();
         for (number, (prefix, id)) in ids.into_iter().enumerate() {
             let id = NodeId(with_prefix(&own, prefix, id));
@@ -38,14 +38,14 @@ proptest! {
 
     #[test]
     fn a_random_id_belongs_in_its_row(own in any::<[u8; 32]>(), row in 0_usize..256, seed in any::<u64>()) {
-        let table = Table::new(NodeId(own));
+        let table = Table::new(NodeId(own), usize::MAX);
         let id = table.random_id(row, &mut StdRng::seed_from_u64(seed));
         prop_assert_eq!(id.common_prefix(&own), row);
     }
 
     #[test]
     fn a_new_base_keeps_the_nodes_that_have_room(ids in proptest::collection::vec(any::<[u8; 32]>(), 0..100), own in any::<[u8; 32]>()) {
-        let mut table = Table::new(NodeId([0; 32]));
+        let mut table = Table::new(NodeId([0; 32]), usize::MAX);
         for (number, id) in ids.into_iter().enumerate() {
             table.insert(entry(NodeId(id), address(number)));
         }

@@ -71,7 +71,7 @@ fn the_sampler_agrees_with_the_reference_at_every_step() {
 #[test]
 fn the_table_takes_the_nodes_that_the_reference_takes_and_finds_the_nearest() {
     let vectors = &load("rpc.json")["routingTable"];
-    let mut table = Table::new(NodeId(fixed(&vectors["id"])));
+    let mut table = Table::new(NodeId(fixed(&vectors["id"])), usize::MAX);
     let mut known = Vec::new();
     for node in list(&vectors["nodes"]) {
         let address = addr4(node);
@@ -93,14 +93,14 @@ fn walks_find_the_true_closest_with_no_more_requests_than_the_reference() {
         let addresses: Vec<_> = (0..number(&case["nodes"])).map(simulated).collect();
         let mut tables: HashMap<_, _> = HashMap::new();
         for address in &addresses {
-            let mut table = Table::new(NodeId::of(*address));
+            let mut table = Table::new(NodeId::of(*address), usize::MAX);
             for other in &addresses {
                 table.insert(entry(*other));
             }
             tables.insert(*address, table);
         }
         let target = fixed(&case["target"]);
-        let mut walk = Walk::new(target, 1);
+        let mut walk = Walk::new(target, 1, usize::MAX);
         let named = |list: &str| -> Vec<SocketAddrV4> {
             let all = case[list].as_array().expect("a list");
             all.iter()
