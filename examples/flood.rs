@@ -1,0 +1,305 @@
+//! A load generator for DHT nodes, and the bare UDP echo to compare them with.
+//!
+//! ```text
+//! flood IP:PORT [--command find-node|lookup|raw] [--sockets 64] [--window 8] [--seconds 5] [--neighbours 400] [--pid PID]
+//! flood echo IP:PORT BYTES        answers whatever comes with so many bytes; prints its address
+//! ```
+//!
+//! Before the load it introduces itself as so many neighbours, so that the node's table is full. Each socket then keeps a window of requests under way; every
+//! answer is checked and makes room for the next. With `--pid` it prints the processor time that the node has taken per request, from `/proc`.
+
+#![allow(clippy::print_stdout, clippy::unwrap_used)]
+
+use std::io::{ErrorKind, IoSliceMut};
+use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
+use std::time::{Duration, Instant};
+
+use hyperprofile::dht::{K, NodeId};
+use hyperprofile::wire::compact::{Decode, Encode, Reader};
+use hyperprofile::wire::rpc::{FIND_NODE, LOOKUP, PING, Packet, Request};
+use quinn_udp::{RecvMeta, UdpSocketState};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+fn main() -> Result<()> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if words.first().map(String::as_str) == Some("echo") {
+        let [_, address, bytes] = words.as_slice() else {
+            return Err("usage: flood echo IP:PORT BYTES".into());
+        };
+        return echo(address.parse()?, bytes.parse()?);
+    }
+    Flood::parse(&words)?.run()
+}
+
+/// Answers one datagram after the other, as plainly as the system allows.
+fn echo(address: SocketAddrV4, bytes: usize) -> Result<()> {
+    let socket = UdpSocket::bind(address)?;
+    println!("{}", socket.local_addr()?);
+    let mut buffer = [0; 2048];
+    loop {
+        let (_, from) = socket.recv_from(&mut buffer)?;
+        // A full buffer on the other side is not our problem.
+        let _ = socket.send_to(&buffer[..bytes], from);
+    }
+}
+
+/// What to do to whom.
+struct Flood {
+    node: SocketAddrV4,
+    command: String,
+    sockets: usize,
+    window: usize,
+    seconds: f64,
+    neighbours: usize,
+    pid: Option<u32>,
+}
+
+/// One source of requests.
+struct Source {
+    socket: UdpSocket,
+    state: UdpSocketState,
+    under_way: usize,
+    next: usize,
+    heard: Instant,
+}
+
+/// What came back.
+#[derive(Default)]
+struct Count {
+    answers: u64,
+    bytes: u64,
+    closer: u64,
+    lost: u64,
+}
+
+impl Flood {
+    fn parse(words: &[String]) -> Result<Self> {
+        let (first, options) = words
+            .split_first()
+            .ok_or("usage: flood IP:PORT [options]")?;
+        let mut flood = Self {
+            node: first.parse()?,
+            command: "find-node".into(),
+            sockets: 64,
+            window: 8,
+            seconds: 5.0,
+            neighbours: 400,
+            pid: None,
+        };
+        for option in options.chunks(2) {
+            let [name, value] = option else {
+                return Err(format!("{} needs a value", option[0]).into());
+            };
+            match name.as_str() {
+                "--command" => flood.command.clone_from(value),
+                "--sockets" => flood.sockets = value.parse()?,
+                "--window" => flood.window = value.parse()?,
+                "--seconds" => flood.seconds = value.parse()?,
+                "--neighbours" => flood.neighbours = value.parse()?,
+                "--pid" => flood.pid = Some(value.parse()?),
+                other => return Err(format!("unknown option {other}").into()),
+            }
+        }
+        Ok(flood)
+    }
+
+    fn run(&self) -> Result<()> {
+        let requests = self.requests()?;
+        let _neighbours = self.introduce()?;
+        let mut sources = (0..self.sockets)
+            .map(|number| self.source(number * 61))
+            .collect::<Result<Vec<_>>>()?;
+        // Warm up, then measure.
+        let warm = Duration::from_secs_f64(self.seconds.min(1.0));
+        self.load(&mut sources, &requests, warm)?;
+        let before = self.pid.and_then(processor_time);
+        let start = Instant::now();
+        let count = self.load(
+            &mut sources,
+            &requests,
+            Duration::from_secs_f64(self.seconds),
+        )?;
+        let took = start.elapsed().as_secs_f64();
+        let after = self.pid.and_then(processor_time);
+        let rate = count.answers as f64 / took;
+        let answers = count.answers.max(1) as f64;
+        print!(
+            "{} {rate:.0} requests/s, {} to {:.0} bytes, {:.1} closer nodes, {} lost",
+            self.command,
+            requests[0].len(),
+            count.bytes as f64 / answers,
+            count.closer as f64 / answers,
+            count.lost,
+        );
+        if let (Some(before), Some(after)) = (before, after) {
+            let time = (after - before) / answers * 1e6;
+            print!(", {time:.2} µs of processor time each");
+        }
+        println!();
+        Ok(())
+    }
+
+    /// Makes requests for targets all over the place.
+    fn requests(&self) -> Result<Vec<Vec<u8>>> {
+        let mut rng = StdRng::seed_from_u64(1);
+        let (internal, command) = match self.command.as_str() {
+            "find-node" | "raw" => (true, FIND_NODE),
+            "lookup" => (false, LOOKUP),
+            other => return Err(format!("unknown command {other}").into()),
+        };
+        let request = |tid| Request {
+            tid,
+            to: self.node,
+            id: None,
+            token: None,
+            internal,
+            command,
+            target: Some(rng.r#gen()),
+            value: None,
+        };
+        Ok((0..4096)
+            .map(request)
+            .map(|request| request.to_bytes())
+            .collect())
+    }
+
+    /// Pings the node under the ids of as many neighbours; their sockets stay open.
+    fn introduce(&self) -> Result<Vec<UdpSocket>> {
+        let mut neighbours = Vec::new();
+        if self.command == "raw" {
+            return Ok(neighbours);
+        }
+        for tid in 0..self.neighbours {
+            let socket = UdpSocket::bind((*self.node.ip(), 0))?;
+            let SocketAddr::V4(own) = socket.local_addr()? else {
+                return Err("not an IPv4 address".into());
+            };
+            let ping = Request {
+                tid: tid as u16,
+                to: self.node,
+                id: Some(NodeId::of(own)),
+                token: None,
+                internal: true,
+                command: PING,
+                target: None,
+                value: None,
+            };
+            socket.send_to(&ping.to_bytes(), self.node)?;
+            socket.set_read_timeout(Some(Duration::from_secs(2)))?;
+            let mut buffer = [0; 2048];
+            socket.recv_from(&mut buffer)?;
+            neighbours.push(socket);
+        }
+        Ok(neighbours)
+    }
+
+    fn source(&self, next: usize) -> Result<Source> {
+        let socket = UdpSocket::bind((*self.node.ip(), 0))?;
+        let state = UdpSocketState::new((&socket).into())?;
+        socket.set_nonblocking(true)?;
+        socket.connect(self.node)?;
+        Ok(Source {
+            socket,
+            state,
+            under_way: 0,
+            next,
+            heard: Instant::now(),
+        })
+    }
+
+    fn load(&self, sources: &mut [Source], requests: &[Vec<u8>], time: Duration) -> Result<Count> {
+        let start = Instant::now();
+        let mut count = Count::default();
+        let mut bytes = vec![0; BATCH * SIZE];
+        let mut metas = [RecvMeta::default(); BATCH];
+        loop {
+            let now = Instant::now();
+            if now - start >= time {
+                return Ok(count);
+            }
+            for source in &mut *sources {
+                source.receive(&mut bytes, &mut metas, &mut count, self.command == "raw")?;
+                if source.under_way > 0 && now.saturating_duration_since(source.heard) > PATIENCE {
+                    count.lost += source.under_way as u64;
+                    source.under_way = 0;
+                }
+                while source.under_way < self.window {
+                    let request = &requests[source.next % requests.len()];
+                    match source.socket.send(request) {
+                        Ok(_) => {}
+                        Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                        Err(error) => return Err(error.into()),
+                    }
+                    if source.under_way == 0 {
+                        source.heard = now;
+                    }
+                    source.next += 1;
+                    source.under_way += 1;
+                }
+            }
+        }
+    }
+}
+
+impl Source {
+    fn receive(
+        &mut self,
+        bytes: &mut [u8],
+        metas: &mut [RecvMeta; BATCH],
+        count: &mut Count,
+        raw: bool,
+    ) -> Result<()> {
+        let mut rest = bytes;
+        let mut slices: [IoSliceMut<'_>; BATCH] = std::array::from_fn(|_| {
+            let (buffer, others) = std::mem::take(&mut rest).split_at_mut(SIZE);
+            rest = others;
+            IoSliceMut::new(buffer)
+        });
+        let filled = match self.state.recv((&self.socket).into(), &mut slices, metas) {
+            Ok(filled) => filled,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        self.heard = Instant::now();
+        for (slice, meta) in slices.iter().zip(&metas[..filled]) {
+            for datagram in slice[..meta.len].chunks(meta.stride.max(1)) {
+                self.under_way = self.under_way.saturating_sub(1);
+                count.answers += 1;
+                count.bytes += datagram.len() as u64;
+                // Every answer costs the generator time that the node could use, so that only some are read.
+                if !raw && count.answers.is_multiple_of(64) {
+                    let packet = Packet::decode(&mut Reader::new(datagram))?;
+                    let Packet::Response(response) = packet else {
+                        return Err("not a response".into());
+                    };
+                    if response.error != 0 || response.closer.len() > K {
+                        return Err(format!("a wrong answer: {response}").into());
+                    }
+                    count.closer += 64 * response.closer.len() as u64;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns the seconds of processor time that a process has taken, in user and in system mode.
+fn processor_time(pid: u32) -> Option<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).ok()?;
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    let mut nanoseconds = 0_u64;
+    for thread in threads.flatten() {
+        let stat = std::fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
+        nanoseconds += stat.split(' ').next()?.parse::<u64>().unwrap_or(0);
+    }
+    (!stat.is_empty()).then_some(nanoseconds as f64 / 1e9)
+}
+
+/// Datagrams per call.
+const BATCH: usize = 16;
+/// Bytes of one.
+const SIZE: usize = 2048;
+/// Silence after which what is under way counts as lost.
+const PATIENCE: Duration = Duration::from_millis(200);
