@@ -36,6 +36,8 @@ pub struct Stats {
     pub refused: u64,
     /// Streams destroyed because their peer did not prove its key in time.
     pub unproven_dropped: u64,
+    /// What the node does for the DHT.
+    pub dht: crate::dht::Stats,
 }
 
 impl From<Snapshot> for Stats {
@@ -57,6 +59,7 @@ impl From<Snapshot> for Stats {
             bytes_received: traffic.bytes_received,
             refused: snapshot.refused,
             unproven_dropped: snapshot.unproven_dropped,
+            dht: snapshot.dht,
         }
     }
 }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`client`] | `profile-client`: the commands of a person with an identity |
 //! | [`server`] | `profile-server`: a store, a node and a service |
-//! | [`node`] | `dht-node`: nodes for a network of one's own |
+//! | [`node`] | `dht-node`: nodes for a network of one's own, or for the public one |
 //! | [`network`] | which DHT to join, from where |
 //! | [`keyfile`], [`versions`], [`routes`] | what a program remembers beside the store |
 //! | [`output`], [`exit`] | what it says and how it ends |
@@ -13,6 +13,8 @@ pub mod client;
 mod demo;
 pub mod exit;
 pub mod keyfile;
+mod known_nodes;
+mod metrics;
 pub mod network;
 pub mod node;
 pub mod output;

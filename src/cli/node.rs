@@ -1,20 +1,26 @@
 //! `dht-node`: nodes for a network of one's own, or for an existing one.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use serde_json::json;
+use tracing::warn;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::exit::{EXIT_CODES, Exit, Failure};
+use super::known_nodes::KnownNodes;
+use super::metrics::Metrics;
 use super::network::{Network, NetworkArgs, bind_address, no_network};
 use super::output::Output;
 use super::runtime;
 use crate::Dht;
 use crate::api::Mode;
 
-/// Run nodes of a HyperDHT: the first ones of a new network, or more for an existing one
+/// Run nodes of a HyperDHT: for the public one, for another existing one, or the first ones of a new network
 #[derive(Debug, Parser)]
 #[command(name = "dht-node", version, after_help = EXIT_CODES)]
 struct Arguments {
@@ -40,6 +46,14 @@ struct Arguments {
     /// Start a network of one's own: the first node knows nobody, the others join through it
     #[arg(long, conflicts_with_all = ["bootstrap", "local"])]
     new_network: bool,
+
+    /// Keep here what the first node knows, so that it finds back into the network by itself
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+
+    /// Serve numbers for Prometheus at http://IP:PORT/metrics
+    #[arg(long, value_name = "IP:PORT")]
+    metrics: Option<SocketAddrV4>,
 
     /// Print JSON
     #[arg(long)]
@@ -67,25 +81,70 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
+    let known = arguments.data_dir.as_deref().map(KnownNodes::in_directory);
+    let known = known.transpose().map_err(cannot_keep)?;
+    let earlier = known.as_ref().map(KnownNodes::load).transpose();
+    let earlier = earlier.map_err(cannot_keep)?.unwrap_or_default();
+    // One for the whole run: a signal that comes while nobody listens is lost.
+    let mut stop = pin!(runtime::stop_signal());
     let started = tokio::select! {
         biased;
-        () = runtime::stop_signal() => return Ok(()),
-        started = start(&arguments) => started?,
+        () = &mut stop => return Ok(()),
+        started = start(&arguments, earlier) => started?,
     };
+    let metrics = match arguments.metrics {
+        Some(address) => Some(Metrics::serve(address, started.clone()).await?),
+        None => None,
+    };
+    if let Some(metrics) = &metrics {
+        let url = format!("http://{}/metrics", metrics.local());
+        output.note(&format!("metrics at {url}"));
+        output.json(&json!({"event": "metrics", "url": url}));
+    }
     for node in &started {
         let address = seen_from_outside(&arguments, node.local_addr());
         output.line(&address.to_string());
         output.json(&json!({"event": "listening", "address": address.to_string()}));
     }
     output.note("press Ctrl-C to end");
-    runtime::stop_signal().await;
+    let keep = known.as_ref().zip(started.first());
+    tokio::select! {
+        () = &mut stop => {}
+        () = keep_saving(keep) => {}
+    }
+    if let Some((known, first)) = keep {
+        known
+            .save(&first.known_nodes().await)
+            .map_err(cannot_keep)?;
+    }
     for node in started.iter().rev() {
         node.close().await;
     }
     Ok(())
 }
 
-async fn start(arguments: &Arguments) -> Result<Vec<Dht>, Failure> {
+/// Saves from time to time what a node knows, for the case that the end comes without warning. Never returns.
+async fn keep_saving(keep: Option<(&KnownNodes, &Dht)>) {
+    let Some((known, node)) = keep else {
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::time::sleep(SAVE_PERIOD).await;
+        if let Err(error) = known.save(&node.known_nodes().await) {
+            warn!(%error, "what the node knows was not saved");
+        }
+    }
+}
+
+fn cannot_keep(error: std::io::Error) -> Failure {
+    let error = anyhow::Error::new(error);
+    Failure::from_error(
+        Exit::Storage,
+        error.context("cannot use the data directory"),
+    )
+}
+
+async fn start(arguments: &Arguments, earlier: Vec<SocketAddrV4>) -> Result<Vec<Dht>, Failure> {
     let mut network = if arguments.new_network {
         Network {
             bootstrap: Vec::new(),
@@ -105,6 +164,7 @@ async fn start(arguments: &Arguments) -> Result<Vec<Dht>, Failure> {
         let mut builder = Dht::builder()
             .bootstrap(network.bootstrap.iter().cloned())
             .bind(bind)
+            .known_nodes(earlier.iter().copied())
             .mode(Mode::Persistent)
             .firewalled(!open);
         if number == 0 && !first.ends_with(":0") {
@@ -157,6 +217,9 @@ fn seen_from_outside(arguments: &Arguments, local: SocketAddrV4) -> SocketAddrV4
     let ip = arguments.public.unwrap_or_else(|| *local.ip());
     SocketAddrV4::new(ip, local.port())
 }
+
+/// How often what a node knows is saved.
+const SAVE_PERIOD: Duration = Duration::from_secs(300);
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,7 @@
 //! `profile-server`: a store, a node and a service.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -130,9 +131,11 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     let store = SledStore::open(&folder.join("profiles"))?;
     let key_pair = identity(&folder, &output)?;
     let service = Service::new(store, config(&arguments));
+    // One for the whole run: a signal that comes while nobody listens is lost.
+    let mut stop = pin!(runtime::stop_signal());
     let started = tokio::select! {
         biased;
-        () = runtime::stop_signal() => return Ok(()),
+        () = &mut stop => return Ok(()),
         started = start(&arguments, &key_pair, &output) => started?,
     };
     let Started {
@@ -150,7 +153,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     );
     tokio::select! {
         () = service.run(&server) => {}
-        () = runtime::stop_signal() => {}
+        () = &mut stop => {}
     }
     output.note("ending: finishing requests");
     output.json(&json!({"event": "closing"}));

@@ -36,6 +36,24 @@ pub struct Outgoing {
     pub retries: u32,
 }
 
+impl Stats {
+    /// Returns the requests received by layer, name of the command and count; `other` stands for all unknown ones.
+    pub fn requests_by_command(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+        let counts = |internal, counts: &[u64]| {
+            let layer = if internal { "internal" } else { "application" };
+            let named = counts.iter().enumerate();
+            let named = named.map(move |(command, count)| {
+                let name = rpc::command_name(internal, command as u64);
+                (layer, name.unwrap_or("other"), *count)
+            });
+            named.collect::<Vec<_>>()
+        };
+        let internal = counts(true, &self.internal_received);
+        let application = counts(false, &self.application_received);
+        internal.into_iter().chain(application)
+    }
+}
+
 impl Outgoing {
     /// How often a plain request is sent again, as the reference.
     pub const RETRIES: u32 = 3;

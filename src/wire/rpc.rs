@@ -200,7 +200,7 @@ impl Encode for Request {
 
 impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = command_name(self.internal, self.command);
+        let name = command_name(self.internal, self.command).unwrap_or("unknown command");
         write!(f, "request {:04x} to {} {name}", self.tid, self.to)?;
         if let Some(target) = &self.target {
             write!(f, " {}", short(target))?;
@@ -363,7 +363,8 @@ pub(crate) fn short(bytes: &[u8; 32]) -> String {
     data_encoding::HEXLOWER.encode(&bytes[..4])
 }
 
-fn command_name(internal: bool, command: u64) -> &'static str {
+/// Returns the name of a command.
+pub(crate) fn command_name(internal: bool, command: u64) -> Option<&'static str> {
     const INTERNAL: [&str; 5] = ["ping", "ping-nat", "find-node", "down-hint", "delayed-ping"];
     const APPLICATION: [&str; 11] = [
         "peer-handshake",
@@ -382,5 +383,4 @@ fn command_name(internal: bool, command: u64) -> &'static str {
     usize::try_from(command)
         .ok()
         .and_then(|command| names.get(command).copied())
-        .unwrap_or("unknown command")
 }

@@ -3,7 +3,7 @@
 use std::net::UdpSocket;
 
 use hyperprofile::{Dht, KeyPair, Testnet};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::harness::{CLIENT, NODE, Outcome, Person, Running, SERVER, run, text};
 
@@ -351,4 +351,71 @@ async fn the_demonstration_succeeds_and_leaves_nothing() {
     }
     assert_eq!(text.matches('?').count(), 3, "the three questions: {text}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_node_tells_its_numbers() {
+    let line = "--new-network --bind 127.0.0.1:0 --nodes 3 --json --metrics 127.0.0.1:0";
+    let arguments: Vec<_> = line.split(' ').collect();
+    let mut nodes = Running::start(NODE, &arguments);
+    let metrics: serde_json::Value = serde_json::from_str(&nodes.line().await).unwrap();
+    assert_eq!(metrics["event"], "metrics");
+    let address = metrics["url"].as_str().unwrap();
+    let address = address.strip_prefix("http://").unwrap();
+    let address = address.strip_suffix("/metrics").unwrap().to_owned();
+    let get = async |path: &str| {
+        let mut stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.unwrap();
+        response
+    };
+    for _ in 0..3 {
+        let listening: serde_json::Value = serde_json::from_str(&nodes.line().await).unwrap();
+        assert_eq!(listening["event"], "listening");
+        let node = listening["address"].as_str().unwrap();
+        let response = get("/metrics").await;
+        assert!(response.starts_with("HTTP/1.1 200 OK\r\n"), "{response}");
+        let persistent = format!("hyperdht_persistent{{node=\"{node}\"}} 1\n");
+        assert!(response.contains(&persistent), "{response}");
+    }
+    let response = get("/metrics").await;
+    let sum = |name: &str| -> u64 {
+        let lines = response.lines().filter(|line| line.starts_with(name));
+        lines
+            .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
+            .sum()
+    };
+    assert!(sum("hyperdht_requests_received_total") > 0);
+    assert!(sum("process_resident_memory_bytes") > 1 << 20);
+    assert!(get("/").await.starts_with("HTTP/1.1 404"));
+    nodes.signal("-TERM").await;
+    nodes.end().await.ended(0);
+}
+
+#[tokio::test]
+async fn a_node_finds_back_by_its_data_directory_after_the_bootstrap_node_has_gone() {
+    let network = Testnet::new(5).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let bootstrap = network.bootstrap().remove(0);
+    let arguments = ["--bootstrap", &bootstrap, "--data-dir", text(folder.path())];
+    let mut node = Running::start(NODE, &arguments);
+    node.line().await;
+    node.signal("-TERM").await;
+    node.end().await.ended(0);
+    network.nodes()[0].close().await;
+    let lost = run(NODE, &["--bootstrap", &bootstrap]).await;
+    lost.ended(12);
+    let mut node = Running::start(NODE, &arguments);
+    node.line().await;
+    node.signal("-TERM").await;
+    node.end().await.ended(0);
+}
+
+#[tokio::test]
+async fn a_data_directory_that_cannot_be_used_is_told() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let arguments = ["--new-network", "--data-dir", text(file.path()), "--json"];
+    run(NODE, &arguments).await.failed(10, "storage");
 }

@@ -106,6 +106,7 @@ impl Driver {
             firewalled: node.is_firewalled(),
             remote_address: node.remote_address(),
             traffic: self.traffic,
+            dht: node.stats(),
         }
     }
 

@@ -46,6 +46,7 @@ pub(crate) struct Snapshot {
     pub(crate) firewalled: bool,
     pub(crate) remote_address: Option<SocketAddrV4>,
     pub(crate) traffic: Traffic,
+    pub(crate) dht: crate::dht::Stats,
 }
 
 /// What has gone through the sockets.

@@ -1,0 +1,325 @@
+//! `--metrics`: what nodes do, as text that Prometheus reads, over plain HTTP.
+
+use std::fmt::Write as _;
+use std::net::SocketAddrV4;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::exit::{Exit, Failure};
+use crate::Dht;
+use crate::api::Stats;
+
+/// Serves metrics until it is dropped.
+pub(super) struct Metrics {
+    local: SocketAddrV4,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Metrics {
+    /// Starts to answer at `address`.
+    pub(super) async fn serve(address: SocketAddrV4, nodes: Vec<Dht>) -> Result<Self, Failure> {
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.map_err(|error| {
+            let error = anyhow::Error::new(error);
+            Failure::from_error(
+                Exit::Internal,
+                error.context(format!("cannot serve metrics at {address}")),
+            )
+        })?;
+        let local = match listener.local_addr() {
+            Ok(std::net::SocketAddr::V4(local)) => local,
+            _ => address,
+        };
+        let task = tokio::spawn(accept(listener, nodes.into()));
+        Ok(Self { local, task })
+    }
+
+    /// Returns where the metrics are.
+    pub(super) const fn local(&self) -> SocketAddrV4 {
+        self.local
+    }
+}
+
+impl Drop for Metrics {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, nodes: Arc<[Dht]>) {
+    let places = Arc::new(Semaphore::new(MAX_CLIENTS));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let nodes = Arc::clone(&nodes);
+                tokio::spawn(async move {
+                    // Whoever is slow or gone has no metrics, and that is all.
+                    let _ = timeout(PATIENCE, answer(stream, &nodes)).await;
+                    drop(place);
+                });
+            }
+            // Without a free descriptor every try fails at once.
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
+    }
+}
+
+async fn answer(mut stream: TcpStream, nodes: &[Dht]) -> std::io::Result<()> {
+    let mut request = Vec::new();
+    while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+        let mut chunk = [0; 1024];
+        let read = stream.read(&mut chunk).await?;
+        if read == 0 || request.len() > MAX_REQUEST {
+            return Ok(());
+        }
+        request.extend_from_slice(&chunk[..read]);
+    }
+    let (status, body) = if is_for_metrics(&request) {
+        let mut stats = Vec::new();
+        for node in nodes {
+            stats.push((node.local_addr(), node.stats().await));
+        }
+        ("200 OK", render(&stats, resident_memory()))
+    } else {
+        ("404 Not Found", "the metrics are at /metrics\n".to_owned())
+    };
+    let length = body.len();
+    let response = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    );
+    stream.write_all(response.as_bytes()).await?;
+    stream.shutdown().await
+}
+
+fn is_for_metrics(request: &[u8]) -> bool {
+    let line = request.split(|byte| *byte == b'\r').next();
+    let mut words = line.unwrap_or_default().split(|byte| *byte == b' ');
+    let path = (words.next() == Some(b"GET"))
+        .then(|| words.next())
+        .flatten();
+    path.is_some_and(|path| path.split(|byte| *byte == b'?').next() == Some(b"/metrics"))
+}
+
+/// Writes the exposition format: each metric with its help, then one line per node.
+fn render(nodes: &[(SocketAddrV4, Stats)], memory: Option<u64>) -> String {
+    let mut text = String::new();
+    for metric in METRICS {
+        head(&mut text, metric.name, metric.kind, metric.help);
+        for (node, stats) in nodes {
+            line(&mut text, metric.name, node, "", (metric.value)(stats));
+        }
+    }
+    let name = "hyperdht_requests_received_total";
+    head(&mut text, name, "counter", "Requests received, by command.");
+    for (node, stats) in nodes {
+        for (layer, command, count) in stats.dht.requests_by_command() {
+            let labels = format!(",layer=\"{layer}\",command=\"{command}\"");
+            line(&mut text, name, node, &labels, count);
+        }
+    }
+    let name = "hyperdht_datagrams_dropped_total";
+    head(&mut text, name, "counter", "Datagrams dropped, by reason.");
+    for (node, stats) in nodes {
+        let drops = &stats.dht.drops;
+        let reasons = [
+            ("malformed", drops.malformed),
+            ("unmatched", drops.unmatched),
+            ("oversized", drops.oversized),
+            ("full", drops.full),
+            ("budget", drops.budget),
+        ];
+        for (reason, count) in reasons {
+            line(
+                &mut text,
+                name,
+                node,
+                &format!(",reason=\"{reason}\""),
+                count,
+            );
+        }
+    }
+    if let Some(memory) = memory {
+        let name = "process_resident_memory_bytes";
+        head(&mut text, name, "gauge", "Memory of the process.");
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "{name} {memory}");
+    }
+    text
+}
+
+fn head(text: &mut String, name: &str, kind: &str, help: &str) {
+    // Writing to a string does not fail.
+    let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+}
+
+fn line(text: &mut String, name: &str, node: &SocketAddrV4, labels: &str, value: u64) {
+    // Writing to a string does not fail.
+    let _ = writeln!(text, "{name}{{node=\"{node}\"{labels}}} {value}");
+}
+
+/// Returns the bytes of memory that the process has, where the system tells.
+fn resident_memory() -> Option<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
+    // Linux tells the page size only through a system call; it is this on every platform that Rust programs of this kind run on, but for a few with 16 or 64 KiB.
+    Some(pages * 4096)
+}
+
+struct Metric {
+    name: &'static str,
+    kind: &'static str,
+    help: &'static str,
+    value: fn(&Stats) -> u64,
+}
+
+const METRICS: &[Metric] = &[
+    Metric {
+        name: "hyperdht_table_nodes",
+        kind: "gauge",
+        help: "Nodes in the routing table.",
+        value: |stats| stats.nodes as u64,
+    },
+    Metric {
+        name: "hyperdht_records",
+        kind: "gauge",
+        help: "Records kept for others: announcements, servers and values.",
+        value: |stats| stats.dht.records as u64,
+    },
+    Metric {
+        name: "hyperdht_persistent",
+        kind: "gauge",
+        help: "Whether the node serves others under an id of its own.",
+        value: |stats| stats.persistent.into(),
+    },
+    Metric {
+        name: "hyperdht_firewalled",
+        kind: "gauge",
+        help: "Whether the node seems to sit behind a firewall.",
+        value: |stats| stats.firewalled.into(),
+    },
+    Metric {
+        name: "hyperdht_replies_sent_total",
+        kind: "counter",
+        help: "Requests answered.",
+        value: |stats| stats.dht.replies_sent,
+    },
+    Metric {
+        name: "hyperdht_replies_trimmed_total",
+        kind: "counter",
+        help: "Answers cut because the asking network had spent its budget.",
+        value: |stats| stats.dht.trimmed,
+    },
+    Metric {
+        name: "hyperdht_relayed_total",
+        kind: "counter",
+        help: "Handshake and holepunch messages passed on.",
+        value: |stats| stats.dht.relayed,
+    },
+    Metric {
+        name: "hyperdht_requests_sent_total",
+        kind: "counter",
+        help: "Requests of our own.",
+        value: |stats| stats.dht.requests_sent,
+    },
+    Metric {
+        name: "hyperdht_retries_sent_total",
+        kind: "counter",
+        help: "Requests of our own that were sent again.",
+        value: |stats| stats.dht.retries_sent,
+    },
+    Metric {
+        name: "hyperdht_responses_received_total",
+        kind: "counter",
+        help: "Answers to requests of our own.",
+        value: |stats| stats.dht.responses_received,
+    },
+    Metric {
+        name: "hyperdht_timeouts_total",
+        kind: "counter",
+        help: "Requests of our own that nobody answered.",
+        value: |stats| stats.dht.timeouts,
+    },
+    Metric {
+        name: "hyperdht_datagrams_received_total",
+        kind: "counter",
+        help: "Datagrams received, streams included.",
+        value: |stats| stats.datagrams_received,
+    },
+    Metric {
+        name: "hyperdht_datagrams_sent_total",
+        kind: "counter",
+        help: "Datagrams sent, streams included.",
+        value: |stats| stats.datagrams_sent,
+    },
+    Metric {
+        name: "hyperdht_received_bytes_total",
+        kind: "counter",
+        help: "Bytes of the datagrams received.",
+        value: |stats| stats.bytes_received,
+    },
+    Metric {
+        name: "hyperdht_sent_bytes_total",
+        kind: "counter",
+        help: "Bytes of the datagrams sent.",
+        value: |stats| stats.bytes_sent,
+    },
+];
+
+/// Clients answered at once.
+const MAX_CLIENTS: usize = 8;
+/// Bytes of a request.
+const MAX_REQUEST: usize = 8 * 1024;
+/// How long one client may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait after the system refused a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_get_of_the_metrics_is_answered() {
+        for request in [
+            "GET /metrics HTTP/1.1\r\n\r\n",
+            "GET /metrics?a=b HTTP/1.0\r\nHost: x\r\n\r\n",
+        ] {
+            assert!(is_for_metrics(request.as_bytes()), "{request}");
+        }
+        for request in [
+            "GET / HTTP/1.1\r\n\r\n",
+            "POST /metrics HTTP/1.1\r\n\r\n",
+            "\r\n\r\n",
+            "GET",
+        ] {
+            assert!(!is_for_metrics(request.as_bytes()), "{request}");
+        }
+    }
+
+    #[test]
+    fn every_line_is_a_comment_or_a_name_with_labels_and_a_number() {
+        let node = "10.0.0.1:49737".parse().expect("an address");
+        let text = render(&[(node, Stats::default())], Some(5));
+        for line in text.lines().filter(|line| !line.starts_with("# ")) {
+            let (name, value) = line.rsplit_once(' ').expect("two words");
+            assert!(value.parse::<u64>().is_ok(), "{line}");
+            assert!(
+                name.ends_with('}') || name.starts_with("process_"),
+                "{line}"
+            );
+        }
+        assert!(text.contains("hyperdht_table_nodes{node=\"10.0.0.1:49737\"} 0\n"));
+        assert!(text.contains(",layer=\"internal\",command=\"find-node\"} 0\n"));
+        assert!(text.contains(",layer=\"application\",command=\"other\"} 0\n"));
+        assert!(text.contains(",reason=\"budget\"} 0\n"));
+        assert!(text.ends_with("process_resident_memory_bytes 5\n"));
+    }
+}
