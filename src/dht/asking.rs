@@ -29,7 +29,7 @@ pub enum ValueError {
 }
 
 impl Node {
-    /// Looks for the server with this key. Each node that knows it shows in an [`Event::QueryAnswer`] with a value. `seeds` are asked first.
+    /// Looks for the server with this key. Each node that knows it shows in an [`Event::QueryAnswer`](super::Event::QueryAnswer) with a value. `seeds` are asked first.
     pub fn find_peer(
         &mut self,
         now: Instant,
