@@ -116,6 +116,32 @@ impl Dht {
         nodes.await.unwrap_or_default()
     }
 
+    /// Stops using the network until [`Self::resume`], as a program does that goes to the background: lookups under way fail, later ones
+    /// wait, servers can't be reached. Connections that are open stay, as far as their peers' patience goes.
+    ///
+    /// # Cancel safety
+    ///
+    /// The node stops though the future is dropped.
+    pub async fn suspend(&self) {
+        let (answer, suspended) = oneshot::channel();
+        // A closed node drops the sender of the answer.
+        let _ = self.commands().send(Command::Suspend(answer));
+        let _ = suspended.await;
+    }
+
+    /// Goes on after [`Self::suspend`], or after the host was asleep: servers are announced anew at once. Changes of the host's
+    /// addresses are noticed without it.
+    ///
+    /// # Cancel safety
+    ///
+    /// The node goes on though the future is dropped.
+    pub async fn resume(&self) {
+        let (answer, resumed) = oneshot::channel();
+        // A closed node drops the sender of the answer.
+        let _ = self.commands().send(Command::Resume(answer));
+        let _ = resumed.await;
+    }
+
     /// Ends the node: withdraws the announcements of its servers, ends its connections, closes its sockets. Takes at most a few seconds.
     ///
     /// # Cancel safety

@@ -121,6 +121,12 @@ impl Announcer {
         self.state = State::Finding(query);
     }
 
+    /// Starts over at once: the network is another one, so that earlier failures mean nothing.
+    pub(super) fn restart(&mut self, now: Instant, core: &mut Core) {
+        self.retry = RETRY_FIRST;
+        self.update(now, core);
+    }
+
     /// Takes all announcements back; [`News::Withdrawn`] follows, at once if there are none.
     pub(super) fn withdraw(&mut self, now: Instant, core: &mut Core) -> Option<News> {
         let mut all: Vec<Relay> = self.relays[..2].concat();
@@ -223,6 +229,10 @@ impl Announcer {
                 if waiting.is_empty() {
                     let lost = *answered < self.relays[0].len().min(RELAYS);
                     let next = *round + 1;
+                    if *moved {
+                        // What was found out about our NAT is as old.
+                        core.examine(now);
+                    }
                     if lost || *moved || next >= ROUNDS {
                         self.update(now, core);
                     } else {

@@ -56,10 +56,26 @@ impl Endpoint {
         }
     }
 
-    /// Tells the local addresses of the two main sockets. Requests made before wait for this.
+    /// Tells the local addresses of the two main sockets. Requests made before, or while suspended, wait for this.
     pub fn handle_sockets(&mut self, now: Instant, server: SocketAddrV4, client: SocketAddrV4) {
         self.core.set_bound(server);
         self.core.node.handle_sockets(now, server, client);
+        self.settle(now);
+    }
+
+    /// Stops: what is under way in the DHT fails, and nothing is answered or announced until [`Self::handle_sockets`]. Streams stay.
+    pub fn suspend(&mut self, now: Instant) {
+        self.core.close_puncher(now);
+        self.core.node.suspend();
+        self.settle(now);
+    }
+
+    /// Tells that the host is in another network than before, or was asleep: servers are announced anew, NATs examined anew.
+    pub fn handle_network_change(&mut self, now: Instant) {
+        self.core.examine(now);
+        for server in self.servers.values_mut() {
+            server.announcer.restart(now, &mut self.core);
+        }
         self.settle(now);
     }
 

@@ -20,7 +20,7 @@ pub struct Limits {
     pub max_routes: usize,
     /// Punches through a random NAT under way at once, on either side: each takes hundreds of a router's ports.
     pub random_punches: usize,
-    /// The least time from the end of a failed one to the next, as the reference; a quarter of it after one that succeeded.
+    /// The least time from the end of a failed one to the next, as the reference; an eighth of it after one that succeeded.
     pub random_punch_interval: Duration,
 }
 

@@ -292,13 +292,16 @@ impl Server {
             return;
         }
         for id in std::mem::take(&mut self.waiting) {
-            let entry = self.entries.get_mut(id);
-            let guest = entry.and_then(|entry| entry.guest.as_mut());
-            if let Some((incoming, message, announced)) =
-                guest.and_then(|guest| guest.take_waiting())
-            {
-                self.take_message(now, core, id, incoming, message, announced);
-            }
+            self.take_up(now, core, id);
+        }
+    }
+
+    /// Takes up the message of a client that has waited.
+    fn take_up(&mut self, now: Instant, core: &mut Core, id: EntryId) {
+        let entry = self.entries.get_mut(id);
+        let guest = entry.and_then(|entry| entry.guest.as_mut());
+        if let Some((incoming, message, announced)) = guest.and_then(|guest| guest.take_waiting()) {
+            self.take_message(now, core, id, incoming, message, announced);
         }
     }
 
@@ -335,7 +338,7 @@ impl Server {
             return;
         };
         let handled = guest.handle_message(now, core, id, incoming, message, announced);
-        if guest.is_waiting() {
+        if guest.awaits_nat() {
             self.waiting.insert(id);
         }
         match handled {
@@ -408,6 +411,9 @@ impl Server {
                 entry.guest_due = None;
                 if let Some(guest) = &mut entry.guest {
                     guest.handle_timeout(now, core);
+                    if guest.is_due(now) {
+                        self.take_up(now, core, id);
+                    }
                 }
             }
             self.file_guest(id);

@@ -45,6 +45,10 @@ pub(crate) enum Command {
     },
     /// Nobody waits for the answer any more.
     GiveUp(Token),
+    /// Stop until resumed, and answer when that is done.
+    Suspend(oneshot::Sender<()>),
+    /// Go on.
+    Resume(oneshot::Sender<()>),
     /// Tell the present state.
     Stats(oneshot::Sender<super::driver::Snapshot>),
     /// Name the nodes of the routing table, the one heard of last first.
@@ -67,6 +71,8 @@ impl Command {
             | Self::Query { token, .. } => Some(*token),
             Self::Unlisten { .. }
             | Self::GiveUp(_)
+            | Self::Suspend(_)
+            | Self::Resume(_)
             | Self::Stats(_)
             | Self::Nodes(_)
             | Self::Close(_) => None,

@@ -94,7 +94,7 @@ impl Throttle {
     pub(super) fn end(&mut self, now: Instant, won: bool) {
         self.running = self.running.saturating_sub(1);
         let interval = if won {
-            self.interval / 4
+            self.interval / 8
         } else {
             self.interval
         };
@@ -157,7 +157,10 @@ mod tests {
         throttle.begin();
         assert_eq!(throttle.free_at(now), None);
         throttle.end(now, true);
-        assert_eq!(throttle.free_at(now), Some(now + Duration::from_secs(5)));
+        assert_eq!(
+            throttle.free_at(now),
+            Some(now + limits.random_punch_interval / 8)
+        );
         throttle.begin();
         throttle.end(now, false);
         let free = now + limits.random_punch_interval;

@@ -403,6 +403,10 @@ impl Punch {
 
     /// The node in use does not bring our messages through. Each gets one go.
     fn try_next_relay(&mut self, now: Instant, core: &mut Core, asking: bool) -> Verdict {
+        if self.turns > 0 {
+            // The reference says that it is not our turn and forgets us.
+            return self.give_up(Lost::TryLater);
+        }
         if asking && self.relays.len() > 1 {
             self.relays.pop_front();
             self.ask(now, core);
@@ -444,7 +448,8 @@ impl Punch {
         let outgoing = Outgoing {
             value: Some(message.to_bytes()),
             socket: core.puncher.socket(),
-            retries: if self.relays.len() > 1 {
+            // Where there is another node to try, not for long; but an answer may be late if it is not our turn yet.
+            retries: if self.relays.len() > 1 && self.turns == 0 {
                 1
             } else {
                 Outgoing::RETRIES

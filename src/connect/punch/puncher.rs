@@ -95,6 +95,9 @@ impl Core {
 
     /// Forgets what is known of our NAT and asks again.
     pub(in crate::connect) fn examine(&mut self, now: Instant) {
+        if !self.puncher.is_open {
+            return;
+        }
         for request in std::mem::take(&mut self.puncher.waiting) {
             self.cancel_request(now, request);
         }

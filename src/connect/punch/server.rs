@@ -1,7 +1,7 @@
 //! The server's part: it answers each message of its client, and punches when told to.
 
 use std::net::SocketAddrV4;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::remote::Remote;
 use super::running::Running;
@@ -26,8 +26,9 @@ pub(in crate::connect) struct Guest {
     round: u64,
     remote: Remote,
     running: Option<Running>,
-    /// A message that waits until our NAT is known.
+    /// A message that waits until our NAT is known, or until its time.
     waiting: Option<(Incoming, HolepunchMessage, bool)>,
+    waits_until: Option<Instant>,
     fast_probes: u32,
     is_over: bool,
 }
@@ -51,6 +52,7 @@ impl Guest {
             remote: Remote::default(),
             running: None,
             waiting: None,
+            waits_until: None,
             fast_probes: 0,
             is_over: false,
         }
@@ -110,6 +112,12 @@ impl Guest {
         if self.remote.is_punching() && self.running.is_none() {
             let random = own == Firewall::Random || remote == Firewall::Random;
             let free = core.throttle.free_at(now);
+            if random && free.is_some_and(|free| now < free && free <= now + HELD_BACK) {
+                // The client still waits for the answer by then.
+                self.waits_until = free;
+                self.waiting = Some((incoming, message, announced));
+                return Handled::Answered;
+            }
             if random && free.is_none_or(|free| free > now) {
                 // The reference ends such a punch unless there is a relay. Its clients give up at any error, others may ask again.
                 error = ERROR_TRY_LATER;
@@ -143,11 +151,18 @@ impl Guest {
     pub(in crate::connect) fn take_waiting(
         &mut self,
     ) -> Option<(Incoming, HolepunchMessage, bool)> {
+        self.waits_until = None;
         self.waiting.take()
     }
 
-    pub(in crate::connect) const fn is_waiting(&self) -> bool {
-        self.waiting.is_some()
+    /// Returns whether a message waits for our NAT to be known.
+    pub(in crate::connect) const fn awaits_nat(&self) -> bool {
+        self.waiting.is_some() && self.waits_until.is_none()
+    }
+
+    /// Returns whether a message has waited for its time, which has come.
+    pub(in crate::connect) fn is_due(&self, now: Instant) -> bool {
+        self.waits_until.is_some_and(|until| until <= now)
     }
 
     /// Sends the probes that are due.
@@ -161,7 +176,8 @@ impl Guest {
     }
 
     pub(in crate::connect) fn poll_timeout(&self) -> Option<Instant> {
-        self.running.as_ref().and_then(Running::poll_timeout)
+        let running = self.running.as_ref().and_then(Running::poll_timeout);
+        running.into_iter().chain(self.waits_until).min()
     }
 
     /// Tells whether a socket of ours could be opened.
@@ -181,6 +197,7 @@ impl Guest {
     pub(in crate::connect) fn stop(&mut self, now: Instant, core: &mut Core, won: bool) {
         self.is_over = true;
         self.waiting = None;
+        self.waits_until = None;
         if let Some(running) = self.running.take() {
             core.stop_punching(now, &running, won);
         }
@@ -278,6 +295,8 @@ struct Reply<'a> {
 
 /// Probes that one client's messages draw at once, whatever it says.
 const MAX_FAST_PROBES: u32 = 4;
+/// How long the answer to a client may be late that wants to punch through a random NAT a little too soon.
+const HELD_BACK: Duration = Duration::from_secs(3);
 /// Answers to probes per message, from a host that is named and from one that has proven to be the client's.
 const ECHOES: u32 = 16;
 const ECHOES_VERIFIED: u32 = 256;

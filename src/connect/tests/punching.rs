@@ -161,10 +161,16 @@ fn clients_with_random_routers_take_turns_at_a_server() {
         KeyPair::from_seed(&[1; 32]),
     );
     world.listen(server, &key);
-    for number in 2..5 {
-        let client = Home::Random.build(&mut world, number);
-        let (near, far) = world.connect(client, server, key.public_key());
-        super::paths::exchange(&mut world, client, server, near, far);
+    let attempts: Vec<_> = (2..6)
+        .map(|number| {
+            let client = Home::Random.build(&mut world, number);
+            (client, world.dial(client, key.public_key()))
+        })
+        .collect();
+    for (client, attempt) in attempts {
+        world.wait(client, attempt);
+        let report = world.network.host(client).reports.get(&attempt);
+        assert_eq!(report, None);
     }
 }
 
@@ -190,6 +196,34 @@ fn sockets_are_closed_when_nobody_needs_them() {
     });
     world.network.run_for(Duration::from_secs(120));
     assert_eq!((open(&world, server), open(&world, client)), (0, 0));
+}
+
+#[test]
+fn a_server_that_was_suspended_is_reachable_again_when_resumed() {
+    let mut world = World::new(7, 8, Link::default());
+    let nat = world
+        .network
+        .add_nat(Router::RESTRICTED, Ipv4Addr::new(10, 9, 1, 1), None);
+    let (server, key) = (inside(&mut world, nat, 1), KeyPair::from_seed(&[1; 32]));
+    world.listen(server, &key);
+    world
+        .network
+        .with(server, |peer, now| peer.endpoint.suspend(now));
+    // Long enough for all ways in to be gone.
+    world.network.run_for(Duration::from_secs(300));
+    let client = Home::Restricted.build(&mut world, 2);
+    let attempt = world.dial(client, key.public_key());
+    world.wait(client, attempt);
+    assert!(world.failure(client, attempt).is_some());
+    let address = world.address(server);
+    let other = SocketAddrV4::new(*address.ip(), address.port() + 1000);
+    world.network.with(server, |peer, now| {
+        peer.endpoint.handle_sockets(now, address, other);
+        peer.endpoint.handle_network_change(now);
+    });
+    world.network.run_for(Duration::from_secs(5));
+    let (near, far) = world.connect(client, server, key.public_key());
+    super::paths::exchange(&mut world, client, server, near, far);
 }
 
 /// Connects, exchanges a few bytes, and tells how that went.

@@ -7,6 +7,8 @@ use tokio::sync::oneshot;
 use super::settings::Snapshot;
 use super::start::{Closing, Driver, Held};
 use crate::net::command::{Command, Token};
+use crate::net::socket::Socket;
+use crate::wire::transmit::SocketId;
 
 impl Driver {
     pub(super) fn handle_command(&mut self, now: Instant, command: Command) {
@@ -49,6 +51,7 @@ impl Driver {
                     Ok(server) => {
                         let backlog = self.settings.backlog;
                         self.servers.open(server, key, backlog, node, token, answer);
+                        self.plan_watch(now);
                     }
                     Err(error) => {
                         // Whoever asked may have left.
@@ -69,6 +72,22 @@ impl Driver {
                 .queries
                 .start(now, &mut self.endpoint, token, query, answer),
             Command::GiveUp(token) => self.give_up(now, token),
+            Command::Suspend(answer) => {
+                self.endpoint.suspend(now);
+                // Whoever asked may have left.
+                let _ = answer.send(());
+            }
+            Command::Resume(answer) => {
+                let local = |id| self.sockets.get(&id).map(Socket::local);
+                if let (Some(server), Some(client)) =
+                    (local(SocketId::SERVER), local(SocketId::CLIENT))
+                {
+                    self.endpoint.handle_sockets(now, server, client);
+                    self.endpoint.handle_network_change(now);
+                }
+                // Whoever asked may have left.
+                let _ = answer.send(());
+            }
             Command::Stats(answer) => {
                 // Whoever asked may have left.
                 let _ = answer.send(self.snapshot());

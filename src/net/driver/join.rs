@@ -1,5 +1,6 @@
 //! Joining the network, and the addresses of this host.
 
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use tracing::debug;
@@ -89,6 +90,35 @@ impl Driver {
         });
     }
 
+    /// Looks now and then whether this host has other addresses than before, while a server depends on them.
+    pub(super) fn watch_interfaces(&mut self, now: Instant) {
+        if self.watch_at.is_none_or(|at| now < at) {
+            return;
+        }
+        self.watch_at = None;
+        self.note_interfaces(now, interfaces::listed());
+        self.plan_watch(now);
+    }
+
+    /// Plans the next look, if there is a server and the system may choose the address.
+    pub(super) fn plan_watch(&mut self, now: Instant) {
+        let needed = self.settings.bind.ip().is_unspecified() && self.servers.len() > 0;
+        if needed && self.watch_at.is_none() {
+            self.watch_at = Some(now + WATCH);
+        }
+    }
+
+    /// Compares the addresses of this host with those of the last look.
+    pub(super) fn note_interfaces(&mut self, now: Instant, listed: Vec<Ipv4Addr>) {
+        let before = self.listed.replace(listed.clone());
+        if before.is_some_and(|before| before != listed) {
+            debug!("the addresses of this host have changed");
+            self.interfaces_at = None;
+            self.refresh_interfaces(now);
+            self.endpoint.handle_network_change(now);
+        }
+    }
+
     /// Lists this host's addresses, beside the driver, unless that was done a moment ago.
     pub(super) fn refresh_interfaces(&mut self, now: Instant) {
         let ip = *self.settings.bind.ip();
@@ -110,6 +140,9 @@ impl Driver {
 
 /// The pause after the first failure to join; it doubles with each, up to 32 times.
 const JOIN_PAUSE: Duration = Duration::from_secs(1);
+
+/// How often is looked whether this host's addresses have changed.
+const WATCH: Duration = Duration::from_secs(5);
 
 /// How long a list of this host's addresses is good for.
 const INTERFACES_LAST: Duration = Duration::from_secs(30);

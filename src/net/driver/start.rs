@@ -80,6 +80,8 @@ pub(super) fn bind(settings: Settings) -> io::Result<(Driver, Started)> {
         join_failures: 0,
         held: Some(Vec::new()),
         interfaces_at: None,
+        listed: None,
+        watch_at: None,
         closing: None,
         traffic: Traffic::default(),
         refused: 0,
@@ -125,6 +127,9 @@ pub(super) struct Driver {
     /// Commands that wait for the addresses of the bootstrap nodes.
     pub(super) held: Option<Vec<Held>>,
     pub(super) interfaces_at: Option<Instant>,
+    /// The addresses of this host at the last look, and when the next one is due.
+    pub(super) listed: Option<Vec<Ipv4Addr>>,
+    pub(super) watch_at: Option<Instant>,
     pub(super) closing: Option<Closing>,
     pub(super) traffic: Traffic,
     pub(super) refused: u64,

@@ -29,6 +29,7 @@ impl Driver {
         }
         self.table.handle_timeout(now, &mut self.endpoint);
         self.expire_held(now);
+        self.watch_interfaces(now);
         let unsent = self.drain(cx, now);
         more |= unsent;
         if self.is_over(now, unsent || self.blocked.is_some()) {
@@ -216,6 +217,7 @@ impl Driver {
         let deadline = [
             self.endpoint.poll_timeout().map(|(at, _)| at),
             self.table.poll_timeout(),
+            self.watch_at,
             self.held.iter().flatten().filter_map(Held::deadline).min(),
             self.closing.as_ref().map(|closing| closing.deadline),
         ]
