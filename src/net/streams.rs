@@ -232,15 +232,23 @@ impl Entry {
     fn send(&mut self, now: Instant, streams: &mut Streams, stream: StreamId) {
         let mut datagrams = self.link.take_datagrams();
         loop {
-            while let Some(frame) = self.frames.front() {
-                let Ok(taken) = streams.write(now, stream, &frame[self.offset..]) else {
+            while let Some(frame) = self.frames.front_mut() {
+                let taken = if frame.len() <= MAX_CHUNK {
+                    streams.write_chunk(now, stream, frame)
+                } else {
+                    let taken = streams.write(now, stream, &frame[self.offset..]);
+                    taken.map(|taken| {
+                        self.offset += taken;
+                        self.offset == frame.len()
+                    })
+                };
+                let Ok(whole) = taken else {
                     // The stream is ending; an event tells how.
                     self.frames.clear();
                     self.offset = 0;
                     break;
                 };
-                self.offset += taken;
-                if self.offset < frame.len() {
+                if !whole {
                     break;
                 }
                 self.offset = 0;
@@ -307,7 +315,7 @@ impl Entry {
 /// How long a stream may be silent, as the reference.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
-/// Bytes that are moved to the ring at once.
+/// Bytes that are moved to the ring at once, and the longest frame that is moved to the stream in one piece.
 const MAX_CHUNK: usize = 128 * 1024;
 
 #[cfg(test)]

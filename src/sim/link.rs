@@ -10,6 +10,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::udx::{Config, Event, StreamId, Streams};
+use crate::wire::packet::{DATA, END, PacketHeader};
 use crate::wire::transmit::SocketId;
 
 /// How one direction of a link treats datagrams.
@@ -56,6 +57,9 @@ pub(crate) struct End {
     pub(crate) sent: usize,
     pub(crate) sent_bytes: usize,
     pub(crate) longest: usize,
+    /// Datagrams sent that took a number, repetitions included, and the highest of their numbers.
+    pub(crate) numbered: usize,
+    pub(crate) highest: u32,
     /// When the link has passed on what waits.
     busy_until: Instant,
 }
@@ -122,6 +126,8 @@ impl Link {
                 sent: 0,
                 sent_bytes: 0,
                 longest: 0,
+                numbered: 0,
+                highest: 0,
                 busy_until: now,
             }
         });
@@ -280,6 +286,12 @@ impl Link {
         end.sent += 1;
         end.sent_bytes += datagram.len();
         end.longest = end.longest.max(datagram.len());
+        if let Some((header, _)) = PacketHeader::split(datagram)
+            && header.has(DATA | END)
+        {
+            end.numbered += 1;
+            end.highest = end.highest.max(header.seq);
+        }
         lost |= datagram.len() > direction.mtu || self.rng.gen_bool(direction.loss);
         lost |= self.filter.is_some_and(|filter| filter(from, datagram));
         let mut leaves = now;

@@ -116,7 +116,7 @@ impl Stream {
         if self.remote_id.is_none() {
             return false;
         }
-        self.path = Some(place);
+        self.set_path(shared.config, place);
         let (socket, address) = place;
         shared
             .events

@@ -7,6 +7,7 @@
 //! | module | what it knows |
 //! |---|---|
 //! | `stream`, `incoming`, `output` | one stream: what its owner asks, what a packet does, what it sends and when |
+//! | `chunks`, `pool` | queues of bytes, and memory for them that no idle stream holds |
 //! | `send`, `recv` | the two byte queues, and the packets that are out or came too early |
 //! | `loss`, `rtt` | which packets are lost: RACK, tail-loss probes, time-outs |
 //! | `congestion`, `rate`, `pacing` | how much may be out and how fast it leaves: BBR |
@@ -19,6 +20,7 @@
 //! data carries acknowledgements; the window counts what waits for the reader, and its opening is announced; heartbeats without
 //! answers end a stream; packets from anywhere but the stream's path, or with impossible numbers, have no effect.
 
+mod chunks;
 mod congestion;
 mod credit;
 mod events;

@@ -27,6 +27,12 @@ impl Mtu {
         }
     }
 
+    /// Sets how far the search goes, for a path that is known only now.
+    pub(super) fn set_ceiling(&mut self, ceiling: usize) {
+        self.ceiling = ceiling;
+        self.current = self.current.min(ceiling.max(BASE_PAYLOAD));
+    }
+
     /// Returns the most bytes of payload in a new packet.
     pub(super) const fn payload(&self) -> usize {
         self.current
@@ -135,6 +141,17 @@ mod tests {
             mtu.acknowledged(size);
         }
         assert_eq!((mtu.payload(), mtu.wanted()), (1452, None));
+    }
+
+    #[test]
+    fn a_path_that_turns_out_smaller_takes_what_was_found_back() {
+        let mut mtu = Mtu::new(2028);
+        mtu.start();
+        mtu.acknowledged(1662);
+        mtu.set_ceiling(1452);
+        assert_eq!((mtu.payload(), mtu.wanted()), (1452, None));
+        mtu.set_ceiling(1000);
+        assert_eq!(mtu.payload(), BASE_PAYLOAD, "every path carries that");
     }
 
     #[test]

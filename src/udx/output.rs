@@ -8,7 +8,7 @@ use super::send::MAX_OUTSTANDING;
 use super::stream::{Place, Shared, Stream};
 use super::types::{Closed, Event};
 use crate::wire::packet::{
-    DESTROY, HEADER_LEN, HEARTBEAT, MAX_SACK_RANGES, MESSAGE, PacketHeader, SACK, encode_range,
+    DESTROY, HEADER_LEN, HEARTBEAT, MESSAGE, PacketHeader, SACK, encode_range,
 };
 use crate::wire::transmit::Train;
 
@@ -55,12 +55,16 @@ impl Stream {
         }
         self.pacer.refill(now, self.congestion.pacing_rate());
         // Data carries the acknowledgement as well, unless there are gaps to report.
-        let next = self.next();
+        let gathers = self.is_gathering();
+        let next = if gathers { Next::None } else { self.next() };
         let carried = !self.receiver.has_gaps() && matches!(next, Next::Again(_) | Next::New(..));
         if self.may_acknowledge() && !carried {
             self.put_acknowledgement(out, remote_id);
             self.credit.spend(out.len() - start);
             return Some(train(path, out.len() - start));
+        }
+        if gathers {
+            return None;
         }
         let segment = self.put_train(now, max_segments, out, remote_id);
         self.note_limits(now);
@@ -140,7 +144,7 @@ impl Stream {
     }
 
     fn may_acknowledge(&self) -> bool {
-        let ranges = self.receiver.gaps().take(MAX_SACK_RANGES).count();
+        let ranges = self.receiver.gaps().count();
         self.ack_due && self.credit.affords(HEADER_LEN + RANGE_LEN * ranges)
     }
 
@@ -231,7 +235,7 @@ impl Stream {
         let (kind, padding) = (packet.kind, packet.padding);
         self.put_header(out, remote_id, kind, padding, seq);
         out.resize(out.len() + usize::from(padding), 0);
-        self.sender.copy_payload(self.sender.get(seq), out);
+        self.sender.copy_payload(seq, out);
         if !self.receiver.has_gaps() {
             self.acknowledged();
         }
@@ -240,7 +244,7 @@ impl Stream {
     fn put_acknowledgement(&mut self, out: &mut Vec<u8>, remote_id: u32) {
         let kind = if self.receiver.has_gaps() { SACK } else { 0 };
         self.put_header(out, remote_id, kind, 0, self.sender.next());
-        for (from, to) in self.receiver.gaps().take(MAX_SACK_RANGES) {
+        for (from, to) in self.receiver.gaps() {
             encode_range(from as u32, to as u32, out);
         }
         self.acknowledged();
@@ -302,7 +306,19 @@ impl Stream {
             || (self.liveness.heartbeat_due && self.credit.affords(HEADER_LEN))
             || self.may_acknowledge()
             || ((self.probe_due || self.pacing_due.is_none_or(|at| at <= now))
+                && !self.is_gathering()
                 && self.next() != Next::None)
+    }
+
+    /// Tells whether new data waits until the window has opened a good part: many short trains cost more than a long one.
+    fn is_gathering(&mut self) -> bool {
+        let (in_flight, window) = (self.sender.in_flight_bytes(), self.congestion.window());
+        let room = window.saturating_sub(in_flight);
+        room < (window / GATHERED_SHARE).min(MAX_GATHERED)
+            && in_flight > 0
+            && self.sender.unsent_bytes() as u64 > room
+            && !self.probe_due
+            && self.sender.next_lost().is_none()
     }
 
     /// Brings the timers in line with the state.
@@ -406,6 +422,9 @@ const fn train(path: Place, segment_size: usize) -> Train {
 
 /// The length of a range of numbers in an acknowledgement.
 const RANGE_LEN: usize = 8;
+/// How much of the window, and how many bytes at most, are gathered for a train.
+const GATHERED_SHARE: u64 = 8;
+const MAX_GATHERED: u64 = 16 << 10;
 /// What segmentation offload takes in one piece.
 const MAX_TRAIN: usize = 65_000;
 /// Numbers beyond twice the window that may be out: small windows still allow for lost packets.

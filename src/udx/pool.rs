@@ -1,34 +1,29 @@
-//! Byte queues that idle streams lend to busy ones.
+//! Chunks of memory that idle streams lend to busy ones.
 
-use std::collections::VecDeque;
-
-/// Spare byte queues. A stream takes one when bytes come and gives it back when it has none, so that idle streams hold none.
+/// Spare chunks. A stream takes one when bytes come and gives it back when they are gone, so that idle streams hold none.
 #[derive(Debug, Default)]
-pub(super) struct Pool(Vec<VecDeque<u8>>);
+pub(super) struct Pool(Vec<Vec<u8>>);
 
 impl Pool {
-    /// Makes `queue` ready to be filled.
-    pub(super) fn lend(&mut self, queue: &mut VecDeque<u8>) {
-        if queue.capacity() == 0
-            && let Some(spare) = self.0.pop()
-        {
-            *queue = spare;
-        }
+    /// Returns an empty chunk, a used one if there is any.
+    pub(super) fn lend(&mut self) -> Vec<u8> {
+        self.0.pop().unwrap_or_default()
     }
 
-    /// Takes the memory of `queue` if it is empty.
-    pub(super) fn reclaim(&mut self, queue: &mut VecDeque<u8>) {
-        if queue.is_empty() && queue.capacity() > 0 {
-            let spare = std::mem::take(queue);
-            if self.0.len() < MAX_SPARES && spare.capacity() <= MAX_SPARE_BYTES {
-                self.0.push(spare);
-            }
+    /// Takes a chunk whose bytes are gone.
+    pub(super) fn reclaim(&mut self, mut chunk: Vec<u8>) {
+        let size = chunk.capacity();
+        if self.0.len() < MAX_SPARES && (MIN_SPARE_BYTES..=MAX_SPARE_BYTES).contains(&size) {
+            chunk.clear();
+            self.0.push(chunk);
         }
     }
 }
 
-const MAX_SPARES: usize = 8;
-const MAX_SPARE_BYTES: usize = 2 << 20;
+const MAX_SPARES: usize = 32;
+/// Smaller chunks are cheaper to allocate than to keep.
+const MIN_SPARE_BYTES: usize = 16 << 10;
+const MAX_SPARE_BYTES: usize = 128 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -38,12 +33,14 @@ mod tests {
     fn keeps_no_more_than_its_bounds() {
         let mut pool = Pool::default();
         for _ in 0..2 * MAX_SPARES {
-            pool.reclaim(&mut VecDeque::with_capacity(100));
+            pool.reclaim(vec![1; MIN_SPARE_BYTES]);
         }
-        pool.reclaim(&mut VecDeque::with_capacity(2 * MAX_SPARE_BYTES));
+        pool.reclaim(Vec::with_capacity(2 * MAX_SPARE_BYTES));
         assert_eq!(pool.0.len(), MAX_SPARES);
-        let mut queue = VecDeque::new();
-        pool.lend(&mut queue);
-        assert!(queue.capacity() >= 100);
+        let chunk = pool.lend();
+        assert!(chunk.is_empty() && chunk.capacity() == MIN_SPARE_BYTES);
+        let mut pool = Pool::default();
+        pool.reclaim(vec![1; 100]);
+        assert_eq!(pool.0.len(), 0);
     }
 }

@@ -1,10 +1,11 @@
 //! What has come from the peer: bytes for the reader, and packets that wait for a gap to close.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
+use super::chunks::Chunks;
 use super::pool::Pool;
 use super::seq::RangeSet;
-use crate::wire::packet::{DATA, END, MAX_PAYLOAD};
+use crate::wire::packet::{DATA, END, MAX_PAYLOAD, MAX_SACK_RANGES};
 
 /// What became of a packet with DATA or END.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +30,7 @@ pub(super) struct Receiver {
     ahead: BTreeMap<u64, Kept>,
     ranges: RangeSet,
     kept_bytes: usize,
-    ready: VecDeque<u8>,
+    ready: Chunks,
     end: Option<u64>,
     ended: bool,
     window: usize,
@@ -52,13 +53,13 @@ impl Kept {
 }
 
 impl Receiver {
-    pub(super) const fn new(start: u64, window: usize) -> Self {
+    pub(super) fn new(start: u64, window: usize) -> Self {
         Self {
             next: start,
             ahead: BTreeMap::new(),
             ranges: RangeSet::new(),
             kept_bytes: 0,
-            ready: VecDeque::new(),
+            ready: Chunks::default(),
             end: None,
             ended: false,
             window,
@@ -70,11 +71,7 @@ impl Receiver {
     /// Sets the bytes that the stream must begin with. Returns false if other ones have come already.
     pub(super) fn expect(&mut self, expected: Vec<u8>) -> bool {
         let here = self.ready.len().min(expected.len());
-        let agrees = self
-            .ready
-            .iter()
-            .zip(&expected)
-            .all(|(have, want)| have == want);
+        let agrees = self.ready.agrees(&expected);
         self.matched = here;
         self.expected = expected;
         agrees
@@ -149,10 +146,7 @@ impl Receiver {
             return false;
         }
         self.matched = self.expected.len().min(self.matched + payload.len());
-        if !payload.is_empty() {
-            pool.lend(&mut self.ready);
-            self.ready.extend(payload);
-        }
+        self.ready.extend(pool, payload);
         self.next += 1;
         if kind & END != 0 {
             self.end = Some(self.next - 1);
@@ -184,26 +178,18 @@ impl Receiver {
         }
     }
 
-    /// Moves at most `max` bytes to `out` and returns how many.
+    /// Moves at most `max` bytes to `out`, without a copy where that goes, and returns how many.
     pub(super) fn read(&mut self, pool: &mut Pool, max: usize, out: &mut Vec<u8>) -> usize {
-        let count = self.ready.len().min(max);
-        let (front, back) = self.ready.as_slices();
-        let split = front.len().min(count);
-        out.extend_from_slice(&front[..split]);
-        out.extend_from_slice(&back[..count - split]);
-        self.ready.drain(..count);
-        pool.reclaim(&mut self.ready);
-        count
+        self.ready.read(pool, max, out)
     }
 
     /// Gives back the memory.
     pub(super) fn clear(&mut self, pool: &mut Pool) {
         self.forget_kept();
-        self.ready.clear();
-        pool.reclaim(&mut self.ready);
+        self.ready.clear(pool);
     }
 
-    pub(super) fn readable(&self) -> usize {
+    pub(super) const fn readable(&self) -> usize {
         self.ready.len()
     }
 
@@ -227,8 +213,13 @@ impl Receiver {
         self.full_window().saturating_sub(self.held())
     }
 
+    /// Doubles the window, up to `most`.
+    pub(super) fn grow(&mut self, most: usize) {
+        self.window = self.window.max(most.min(2 * self.window));
+    }
+
     /// Returns the window of an empty stream. Whoever has not proven to be the peer gets little.
-    fn full_window(&self) -> usize {
+    pub(super) fn full_window(&self) -> usize {
         if self.is_proven() {
             self.window
         } else {
@@ -245,9 +236,10 @@ impl Receiver {
         }
     }
 
-    /// Returns the packets that wait, lowest first.
+    /// Returns the packets that wait, lowest first, as far as an acknowledgement tells of them: with very many gaps, those in the middle
+    /// were told of when they were the highest.
     pub(super) fn gaps(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.ranges.iter()
+        self.ranges.edges(MAX_SACK_RANGES)
     }
 
     pub(super) const fn has_gaps(&self) -> bool {
@@ -262,7 +254,7 @@ impl Receiver {
 /// What a waiting packet counts at least.
 const MIN_CHARGE: usize = 1024;
 /// By how much the window may be overdrawn: packets of peers that probe a closed window with data.
-const SLACK: usize = 8 * MAX_PAYLOAD;
+pub(super) const SLACK: usize = 8 * MAX_PAYLOAD;
 /// How far ahead packets are kept at least, and at most before the peer has proven itself.
 const MIN_AHEAD: usize = 128;
 /// The window before the peer has proven itself.

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::chunks::Chunks;
 use super::mtu::Mtu;
 use super::pool::Pool;
 use super::rate::{Delivery, Snapshot};
@@ -82,7 +83,7 @@ pub(super) struct Batch {
 pub(super) struct Sender {
     oldest: u64,
     packets: VecDeque<Packet>,
-    buffer: VecDeque<u8>,
+    buffer: Chunks,
     /// Stream offset of the first byte in `buffer`.
     base: u64,
     /// Stream offset of the first byte that no packet has taken.
@@ -103,7 +104,7 @@ impl Sender {
         Self {
             oldest: start,
             packets: VecDeque::new(),
-            buffer: VecDeque::new(),
+            buffer: Chunks::default(),
             base: 0,
             unsent: 0,
             end_queued: false,
@@ -120,15 +121,29 @@ impl Sender {
 
     /// Takes what fits of `bytes`: at most `waiting` bytes wait for their first transmission.
     pub(super) fn write(&mut self, pool: &mut Pool, bytes: &[u8], waiting: usize) -> usize {
-        let room = waiting
-            .saturating_sub(self.unsent_bytes())
-            .min(MAX_SEND_BUFFER.saturating_sub(self.buffer.len()));
-        let taken = bytes.len().min(room);
-        if taken > 0 {
-            pool.lend(&mut self.buffer);
-            self.buffer.extend(&bytes[..taken]);
-        }
+        let taken = bytes.len().min(self.room(waiting));
+        self.buffer.extend(pool, &bytes[..taken]);
         taken
+    }
+
+    /// Takes `chunk` whole, and leaves an empty one in its place, if [`Self::write`] would take any of it.
+    pub(super) fn write_chunk(
+        &mut self,
+        pool: &mut Pool,
+        chunk: &mut Vec<u8>,
+        waiting: usize,
+    ) -> bool {
+        let fits = self.room(waiting) > 0;
+        if fits {
+            self.buffer.push(pool, chunk);
+        }
+        fits
+    }
+
+    fn room(&self, waiting: usize) -> usize {
+        waiting
+            .saturating_sub(self.unsent_bytes())
+            .min(MAX_SEND_BUFFER.saturating_sub(self.buffer.len()))
     }
 
     pub(super) const fn queue_end(&mut self) {
@@ -158,7 +173,7 @@ impl Sender {
             .packets
             .front()
             .map_or(self.unsent, |packet| packet.offset);
-        self.buffer.drain(..(freed - self.base) as usize);
+        self.buffer.remove((freed - self.base) as usize);
         self.base = freed;
     }
 
@@ -403,19 +418,15 @@ impl Sender {
     }
 
     /// Appends the payload of a packet.
-    pub(super) fn copy_payload(&self, packet: &Packet, out: &mut Vec<u8>) {
+    pub(super) fn copy_payload(&mut self, seq: u64, out: &mut Vec<u8>) {
+        let packet = &self.packets[(seq - self.oldest) as usize];
         let start = (packet.offset - self.base) as usize;
-        let end = start + usize::from(packet.length);
-        let (front, back) = self.buffer.as_slices();
-        out.extend_from_slice(&front[start.min(front.len())..end.min(front.len())]);
-        out.extend_from_slice(
-            &back[start.saturating_sub(front.len())..end.saturating_sub(front.len())],
-        );
+        self.buffer.copy(start, packet.length.into(), out);
     }
 
     /// Gives back memory that an idle stream does not need.
     pub(super) fn reclaim(&mut self, pool: &mut Pool) {
-        pool.reclaim(&mut self.buffer);
+        self.buffer.reclaim(pool);
         if self.packets.is_empty() && self.buffer.is_empty() && self.packets.capacity() > SMALL {
             self.packets = VecDeque::new();
             self.order = VecDeque::new();
@@ -425,7 +436,7 @@ impl Sender {
 
     /// Gives back all memory.
     pub(super) fn clear(&mut self, pool: &mut Pool) {
-        self.buffer.clear();
+        self.buffer.clear(pool);
         self.packets.clear();
         self.in_flight = 0;
         self.in_flight_bytes = 0;

@@ -62,6 +62,16 @@ impl RangeSet {
         self.0.iter().copied()
     }
 
+    /// Returns at most `count` ranges: all, or the lowest half and the highest half.
+    pub(super) fn edges(&self, count: usize) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let (low, high) = if self.0.len() <= count {
+            (self.0.len(), self.0.len())
+        } else {
+            (count / 2, self.0.len() - count / 2)
+        };
+        self.0[..low].iter().chain(&self.0[high..]).copied()
+    }
+
     pub(super) const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -81,6 +91,23 @@ mod tests {
         assert_eq!(expand(0, near), 7 << 32);
         assert_eq!(expand(u32::MAX - 1, near), near - 1);
         assert_eq!(expand(u32::MAX, near), near);
+    }
+
+    #[test]
+    fn of_many_ranges_the_lowest_and_the_highest_are_told() {
+        let mut ranges = RangeSet::new();
+        for at in 0..9 {
+            ranges.insert(10 * at, 10 * at + 1, |_, _| {});
+        }
+        let told = |count| {
+            ranges
+                .edges(count)
+                .map(|(from, _)| from / 10)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(told(4), [0, 1, 7, 8]);
+        assert_eq!(told(9), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(told(100).len(), 9);
     }
 
     proptest! {

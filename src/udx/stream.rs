@@ -9,7 +9,7 @@ use super::credit::Credit;
 use super::events::Events;
 use super::liveness::Liveness;
 use super::loss::Loss;
-use super::mtu::Mtu;
+use super::mtu::{BASE_PAYLOAD, Mtu};
 use super::pacing::Pacer;
 use super::pool::Pool;
 use super::recv::Receiver;
@@ -62,6 +62,9 @@ pub(super) struct Stream {
     pub(super) window_ack: u64,
     /// The window that the peer heard of last.
     pub(super) advertised: usize,
+    /// What the reader has taken, and since when.
+    taken: usize,
+    taken_since: Option<Instant>,
     pub(super) ack_owed: bool,
     /// An acknowledgement leaves with the next poll.
     pub(super) ack_due: bool,
@@ -99,7 +102,7 @@ impl Stream {
             loss: Loss::default(),
             congestion: Bbr::new(0),
             pacer: Pacer::new(),
-            mtu: Mtu::new(config.max_payload()),
+            mtu: Mtu::new(BASE_PAYLOAD),
             liveness: Liveness::default(),
             credit: Credit::default(),
             batch: Batch::default(),
@@ -107,6 +110,8 @@ impl Stream {
             window_seq: START,
             window_ack: START,
             advertised: config.receive_window as usize,
+            taken: 0,
+            taken_since: None,
             ack_owed: false,
             ack_due: false,
             messages: VecDeque::new(),
@@ -162,13 +167,13 @@ impl Stream {
     }
 
     /// Sets the path. What is owed to the peer leaves at once.
-    pub(super) fn connect(&mut self, now: Instant, place: Place) {
+    pub(super) fn connect(&mut self, now: Instant, shared: &mut Shared<'_>, place: Place) {
         if let Some(old) = self.path
             && old != place
         {
             self.alternate = Some(old);
         }
-        self.path = Some(place);
+        self.set_path(shared.config, place);
         if self.held == Some(place) {
             self.credit.lift();
         }
@@ -179,11 +184,17 @@ impl Stream {
         }
     }
 
+    /// Sets the path, and with it how large packets may become.
+    pub(super) fn set_path(&mut self, config: &Config, place: Place) {
+        self.path = Some(place);
+        self.mtu.set_ceiling(config.max_payload(place.1));
+    }
+
     /// Moves to another path, of which nothing is known.
     pub(super) fn change_remote(&mut self, now: Instant, shared: &mut Shared<'_>, place: Place) {
-        self.connect(now, place);
+        self.connect(now, shared, place);
         self.sender.abandon_probes();
-        self.mtu = Mtu::new(shared.config.max_payload());
+        self.mtu = Mtu::new(shared.config.max_payload(place.1));
         self.rtt = Rtt::default();
         self.loss.reset(now);
         self.congestion = Bbr::new(self.sender.in_flight_bytes());
@@ -210,14 +221,35 @@ impl Stream {
         Ok(taken)
     }
 
-    pub(super) fn read(&mut self, shared: &mut Shared<'_>, max: usize, out: &mut Vec<u8>) -> usize {
+    pub(super) fn write_chunk(
+        &mut self,
+        now: Instant,
+        shared: &mut Shared<'_>,
+        chunk: &mut Vec<u8>,
+    ) -> Result<bool, WriteError> {
+        if self.closed.is_some() || self.sender.end_queued() {
+            return Err(WriteError::Closed);
+        }
+        let taken = self
+            .sender
+            .write_chunk(shared.pool, chunk, shared.config.send_buffer);
+        self.write_blocked = !taken;
+        self.probe_window(now);
+        Ok(taken)
+    }
+
+    pub(super) fn read(
+        &mut self,
+        now: Instant,
+        shared: &mut Shared<'_>,
+        max: usize,
+        out: &mut Vec<u8>,
+    ) -> usize {
         self.readable_told = false;
         let count = self.receiver.read(shared.pool, max, out);
+        self.tune_window(now, shared.config, count);
         // Only a window that was nearly shut can hold the peer up, and only one that has opened a good part is worth a packet.
-        let (full, window) = (
-            shared.config.receive_window as usize,
-            self.receiver.window(),
-        );
+        let (full, window) = (self.receiver.full_window(), self.receiver.window());
         if self.advertised <= full / 2
             && window >= self.advertised + full / 4
             && self.closed.is_none()
@@ -227,6 +259,25 @@ impl Stream {
         }
         self.report(shared);
         count
+    }
+
+    /// Widens the window if the reader takes more than half of it in a round trip: then it is the window that holds the peer up.
+    fn tune_window(&mut self, now: Instant, config: &Config, count: usize) {
+        let since = *self.taken_since.get_or_insert(now);
+        self.taken += count;
+        let Some(rtt) = self.rtt.minimum() else {
+            return;
+        };
+        let elapsed = now.saturating_duration_since(since);
+        if elapsed < rtt {
+            return;
+        }
+        let trips = elapsed.as_secs_f64() / rtt.as_secs_f64();
+        if self.taken as f64 > trips * self.receiver.full_window() as f64 / 2.0 {
+            self.receiver.grow(config.max_receive_window as usize);
+        }
+        self.taken = 0;
+        self.taken_since = Some(now);
     }
 
     pub(super) fn finish(&mut self, now: Instant) {

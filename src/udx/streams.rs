@@ -120,9 +120,9 @@ impl Streams {
         address: SocketAddrV4,
         remote_id: u32,
     ) {
-        self.with(Some(now), id, |stream, _| {
+        self.with(Some(now), id, |stream, shared| {
             stream.remote_id = Some(remote_id);
-            stream.connect(now, (socket, address));
+            stream.connect(now, shared, (socket, address));
         });
     }
 
@@ -312,10 +312,31 @@ impl Streams {
         .unwrap_or(Err(WriteError::Closed))
     }
 
-    /// Moves at most `max` received bytes to `out` and returns how many. What is taken opens the window again.
+    /// Takes a chunk as it is, without a copy if it is a long one, and leaves an empty one in its place. Returns false, with the
+    /// chunk untouched, if there is no room for any of it; [`Event::Writable`] follows then.
+    ///
+    /// The chunk may exceed the room, so what waits here is bounded only as far as chunks are.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::Closed`] if the stream was finished, is closed, or never was.
+    pub fn write_chunk(
+        &mut self,
+        now: Instant,
+        id: StreamId,
+        chunk: &mut Vec<u8>,
+    ) -> Result<bool, WriteError> {
+        self.with(Some(now), id, |stream, shared| {
+            stream.write_chunk(now, shared, chunk)
+        })
+        .unwrap_or(Err(WriteError::Closed))
+    }
+
+    /// Moves at most `max` received bytes to `out` and returns how many, without a copy where `out` is empty and a whole chunk fits.
+    /// What is taken opens the window again.
     pub fn read(&mut self, now: Instant, id: StreamId, max: usize, out: &mut Vec<u8>) -> usize {
         self.with(Some(now), id, |stream, shared| {
-            stream.read(shared, max, out)
+            stream.read(now, shared, max, out)
         })
         .unwrap_or(0)
     }

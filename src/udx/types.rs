@@ -92,21 +92,31 @@ pub enum WriteError {
 /// How streams behave. The defaults fit peers on the Internet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The most bytes per stream that wait here for the reader, which is also the window at its widest.
+    /// The most bytes per stream that wait here for the reader, which is also the window at its widest, until a reader has shown that
+    /// it takes so many in a round trip.
     pub receive_window: u32,
+    /// The same for readers that have shown it.
+    pub max_receive_window: u32,
     /// How many written bytes per stream may wait here to be sent for the first time.
     pub send_buffer: usize,
     /// The most bytes of payload in a packet, reached by probing the path. Never above [`MAX_PAYLOAD`].
     pub max_payload: usize,
+    /// The same on paths that stay on this host, whose packets may be larger.
+    pub max_loopback_payload: usize,
 }
 
 impl Config {
     /// The largest payload by default: what fills 1500 bytes of IPv4, 1452.
     pub const ETHERNET_PAYLOAD: usize = 1500 - 20 - 8 - HEADER_LEN;
 
-    /// Returns the most bytes of payload that packets may reach.
-    pub(super) fn max_payload(&self) -> usize {
-        self.max_payload.min(MAX_PAYLOAD)
+    /// Returns the most bytes of payload that packets to `address` may reach.
+    pub(super) fn max_payload(&self, address: SocketAddrV4) -> usize {
+        let most = if address.ip().is_loopback() {
+            self.max_loopback_payload
+        } else {
+            self.max_payload
+        };
+        most.min(MAX_PAYLOAD)
     }
 }
 
@@ -115,8 +125,11 @@ impl Default for Config {
         Self {
             // 4 MiB, as the reference.
             receive_window: 4 << 20,
+            // What a gigabit needs at 130 ms.
+            max_receive_window: 16 << 20,
             send_buffer: 1 << 20,
-            max_payload: Self::ETHERNET_PAYLOAD.min(MAX_PAYLOAD),
+            max_payload: Self::ETHERNET_PAYLOAD,
+            max_loopback_payload: MAX_PAYLOAD,
         }
     }
 }

@@ -7,5 +7,6 @@ mod helpers;
 mod hostile;
 mod liveness;
 mod paths;
+mod tables;
 mod transfer;
 mod window;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::sim::link::{Direction, Link, Side};
 use crate::udx::{Closed, Config, Event};
+use crate::wire::packet::MAX_PAYLOAD;
 
 #[test]
 fn a_transfer_survives_loss_disorder_and_duplicates_in_both_directions_at_once() {
@@ -58,6 +59,23 @@ fn a_chat_does_not_slow_down_what_follows() {
     let took = link.now - began;
     // Three times as long where the chat wears the measurements out.
     assert!(took < expected * 2, "{took:?} of {expected:?}");
+}
+
+#[test]
+fn packets_grow_further_on_a_path_that_stays_on_this_host() {
+    let config = Config::default();
+    let payload = |address: &str| config.max_payload(address.parse().expect("valid"));
+    assert_eq!(payload("127.0.0.1:9"), MAX_PAYLOAD);
+    assert_eq!(payload("198.51.100.1:9"), Config::ETHERNET_PAYLOAD);
+    let excessive = Config {
+        max_payload: 60_000,
+        max_loopback_payload: 60_000,
+        ..config
+    };
+    for address in ["127.0.0.1:9", "198.51.100.1:9"] {
+        let address = address.parse().expect("valid");
+        assert_eq!(excessive.max_payload(address), MAX_PAYLOAD);
+    }
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! Flow control, and what memory a peer can make us hold.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::helpers::{read, written};
 use super::transfer::text;
 use crate::sim::link::{Direction, Link, Side};
+use crate::udx::recv::SLACK;
 use crate::udx::stream::MAX_OUTGOING_MESSAGES;
-use crate::udx::{Config, Event, WriteError};
+use crate::udx::{Admission, Config, Event, Streams, WriteError};
+use crate::wire::packet::PacketHeader;
+use crate::wire::transmit::SocketId;
 
 #[test]
 fn a_stopped_reader_holds_the_writer_at_the_window_and_lets_go_at_once() {
@@ -34,6 +37,70 @@ fn a_stopped_reader_holds_the_writer_at_the_window_and_lets_go_at_once() {
     assert!(link.end(Side::A).sent > before + 10);
     assert!(link.end(Side::A).events.contains(&Event::Writable));
     assert!(link.now - now < Duration::from_millis(50));
+}
+
+#[test]
+fn the_window_widens_for_a_reader_that_keeps_up_and_only_for_one() {
+    let config = Config {
+        receive_window: 100_000,
+        max_receive_window: 400_000,
+        ..Config::default()
+    };
+    for (pause, widest) in [
+        (Duration::ZERO, 400_000),
+        (Duration::from_millis(200), 100_000),
+    ] {
+        let mut link = link(config.clone());
+        // As every connection does, the receiver says something first.
+        written(&mut link, Side::B, b"header");
+        link.run_for(Duration::from_millis(100));
+        let bytes = text();
+        let end_at = link.now + Duration::from_secs(5);
+        while link.now < end_at {
+            let (now, end) = (link.now, link.end(Side::A));
+            end.streams.write(now, end.id, &bytes).unwrap();
+            link.run_for(pause);
+            read(&mut link, Side::B, usize::MAX);
+            link.step();
+        }
+        let end = link.end(Side::B);
+        let window = end.streams.stream(end.id).unwrap().receiver.full_window();
+        assert_eq!(window, widest);
+        // What a reader that stops costs is the window that it had.
+        fill(&mut link, Duration::from_secs(10));
+        let end = link.end(Side::B);
+        assert!(end.streams.readable(end.id) <= window + SLACK);
+    }
+}
+
+#[test]
+fn a_small_write_waits_for_one_train_of_every_other_stream_and_no_more() {
+    let (now, bulk) = (Instant::now(), 10);
+    let mut streams = Streams::new(Config::default(), [1; 32]);
+    let mut open = || {
+        let id = streams.open(Admission::Refuse);
+        let address = Side::B.address();
+        streams.connect(now, id, SocketId::SERVER, address, id.0);
+        id
+    };
+    let busy: Vec<_> = (0..bulk).map(|_| open()).collect();
+    let small = open();
+    for id in busy {
+        assert_eq!(streams.write(now, id, &[1; 100_000]), Ok(100_000));
+    }
+    let mut train = Vec::new();
+    let mut next = |streams: &mut Streams| {
+        train.clear();
+        streams.poll_transmit(now, 2, &mut train)?;
+        let header = PacketHeader::split(&train).expect("a packet").0;
+        Some(header.stream_id)
+    };
+    for _ in 0..bulk / 2 {
+        next(&mut streams).expect("the first window may leave at once");
+    }
+    assert_eq!(streams.write(now, small, b"hello"), Ok(5));
+    let before = (0..).take_while(|_| next(&mut streams).expect("it waits") != small.0);
+    assert!(before.count() <= bulk);
 }
 
 #[test]
