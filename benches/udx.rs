@@ -21,6 +21,18 @@ fn transfer(criterion: &mut Criterion) {
         let mut pair = Pair::new(lose);
         group.bench_function(name, |bencher| bencher.iter(|| pair.transfer(BYTES)));
     }
+    for (side, name) in ["send path", "receive path"].into_iter().enumerate() {
+        let mut pair = Pair::new(0);
+        group.bench_function(name, |bencher| {
+            bencher.iter_custom(|runs| {
+                pair.spent = [Duration::ZERO; 2];
+                for _ in 0..runs {
+                    pair.transfer(BYTES);
+                }
+                pair.spent[side]
+            });
+        });
+    }
     group.finish();
 }
 
@@ -32,6 +44,8 @@ struct Pair {
     /// Every so many datagrams one is lost; none if zero.
     lose: usize,
     count: usize,
+    /// Real time that each side has worked.
+    spent: [Duration; 2],
     read: Vec<u8>,
     chunk: Vec<u8>,
     train: Vec<u8>,
@@ -52,6 +66,7 @@ impl Pair {
             ids,
             lose,
             count: 0,
+            spent: [Duration::ZERO; 2],
             read: Vec::new(),
             chunk: vec![7; 64 << 10],
             train: Vec::new(),
@@ -61,6 +76,7 @@ impl Pair {
     fn transfer(&mut self, bytes: usize) {
         let (mut written, mut read) = (0, 0);
         while read < bytes {
+            let start = Instant::now();
             while written < bytes {
                 let chunk = &self.chunk[..self.chunk.len().min(bytes - written)];
                 let taken = self.ends[0]
@@ -71,9 +87,12 @@ impl Pair {
                     break;
                 }
             }
+            self.spent[0] += start.elapsed();
             let moved = self.exchange(0) | self.exchange(1);
+            let start = Instant::now();
             self.read.clear();
             read += self.ends[1].read(self.now, self.ids[1], usize::MAX, &mut self.read);
+            self.spent[1] += start.elapsed();
             for end in &mut self.ends {
                 while end.poll_event().is_some() {}
             }
@@ -88,10 +107,14 @@ impl Pair {
         let mut moved = false;
         for _ in 0..4 {
             self.train.clear();
-            let Some(train) = sender.poll_transmit(self.now, 64, &mut self.train) else {
+            let start = Instant::now();
+            let train = sender.poll_transmit(self.now, 64, &mut self.train);
+            self.spent[from] += start.elapsed();
+            let Some(train) = train else {
                 break;
             };
             moved = true;
+            let start = Instant::now();
             for datagram in self.train.chunks(train.segment_size) {
                 self.count += 1;
                 if self.lose == 0 || !self.count.is_multiple_of(self.lose) {
@@ -103,8 +126,11 @@ impl Pair {
                     );
                 }
             }
+            self.spent[1 - from] += start.elapsed();
         }
+        let start = Instant::now();
         receiver.flush(self.now + DELAY);
+        self.spent[1 - from] += start.elapsed();
         moved
     }
 

@@ -2,24 +2,36 @@
 //!
 //! ```text
 //! peer testnet N                                     prints its bootstrap address, stays up
-//! peer server BOOTSTRAP echo|sink|idle [SEEDBYTE]    prints its key; SIGUSR2 prints connections, memory, processor time
+//! peer server BOOTSTRAP MODE [SEEDBYTE]              prints its key; SIGUSR2 prints connections, memory, processor time
 //! peer client BOOTSTRAP KEY connect N                median time to open, and of the first echo
 //! peer client BOOTSTRAP KEY rate N                   connections per second, 32 at once
 //! peer client BOOTSTRAP KEY stream N                 N megabytes one way on one connection
 //! peer client BOOTSTRAP KEY idle N                   N connections held open
+//! peer client BOOTSTRAP KEY streams N                N megabytes on 100 connections at once
+//! peer client BOOTSTRAP KEY ping N                   round trips of 64 bytes on one connection
+//! peer client BOOTSTRAP KEY beside N                 the same while another connection sends at full speed
+//! peer bound                                         what encryption costs by itself
 //! ```
+//!
+//! A server's MODE is `echo`, `sink`, `idle`, or `mixed`: echo or sink as the first byte of each connection says, `e` or `s`.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
+
+#[path = "support/mod.rs"]
+mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
+
 use hyperprofile::api::Mode;
+use hyperprofile::secret_stream::{Keys, MAX_MESSAGE, Pull, Push};
 use hyperprofile::{Connection, Dht, KeyPair, PublicKey, Testnet};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+use support::{Result, median, microseconds, processor_time, resident};
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -32,7 +44,8 @@ async fn main() -> Result<()> {
         ["client", bootstrap, key, what, count] => {
             client(bootstrap, key.parse()?, what, count.parse()?).await
         }
-        _ => Err("usage: peer testnet N | server BOOTSTRAP echo|sink|idle [SEEDBYTE] | client BOOTSTRAP KEY connect|rate|stream|idle N".into()),
+        ["bound"] => bound(),
+        _ => Err("usage: peer testnet N | server BOOTSTRAP echo|sink|idle|mixed [SEEDBYTE] | client BOOTSTRAP KEY connect|rate|stream|streams|ping|beside|idle N | bound".into()),
     }
 }
 
@@ -62,6 +75,11 @@ async fn server(bootstrap: &str, mode: &str, seed: u8) -> Result<()> {
 }
 
 async fn serve(mut connection: Connection, mode: &str) -> Result<()> {
+    let mode = match mode {
+        "mixed" if connection.read_u8().await? == b'e' => "echo",
+        "mixed" => "sink",
+        mode => mode,
+    };
     match mode {
         "echo" => {
             let mut buffer = Vec::with_capacity(64 * 1024);
@@ -98,6 +116,12 @@ async fn client(bootstrap: &str, key: PublicKey, what: &str, count: usize) -> Re
     match what {
         "connect" => connect(&dht, key, count).await?,
         "stream" => stream(&dht, key, count).await?,
+        "streams" => streams(&dht, key, count).await?,
+        "ping" => {
+            let mut connection = dht.connect(&key).await?;
+            println!("ping {}", ping(&mut connection, count).await?);
+        }
+        "beside" => beside(&dht, key, count).await?,
         "rate" => rate(&dht, key, count, false).await.map(drop)?,
         "idle" => {
             let _connections = rate(&dht, key, count, true).await?;
@@ -134,6 +158,7 @@ async fn connect(dht: &Dht, key: PublicKey, count: usize) -> Result<()> {
 
 async fn stream(dht: &Dht, key: PublicKey, megabytes: usize) -> Result<()> {
     let mut connection = dht.connect(&key).await?;
+    let before = processor_time();
     let chunk = vec![1; 64 * 1024];
     let mut left = megabytes * 1_000_000;
     let start = Instant::now();
@@ -144,8 +169,113 @@ async fn stream(dht: &Dht, key: PublicKey, megabytes: usize) -> Result<()> {
     connection.shutdown().await?;
     connection.closed().await?;
     let rate = megabytes as f64 / start.elapsed().as_secs_f64();
-    let cpu = processor_time().as_secs_f64();
+    let cpu = (processor_time() - before).as_secs_f64();
     println!("stream {megabytes} MB {rate:.1} MB/s; client cpu {cpu:.2} s");
+    Ok(())
+}
+
+async fn streams(dht: &Dht, key: PublicKey, megabytes: usize) -> Result<()> {
+    let mut connections = Vec::new();
+    for _ in 0..100 {
+        connections.push(dht.connect(&key).key_pair(&KeyPair::generate()).await?);
+    }
+    let before = processor_time();
+    let start = Instant::now();
+    let each = megabytes * 1_000_000 / connections.len();
+    let tasks: Vec<_> = connections
+        .into_iter()
+        .map(|mut connection| {
+            tokio::spawn(async move {
+                let chunk = vec![1; 64 * 1024];
+                let mut left = each;
+                while left > 0 {
+                    connection
+                        .write_all(&chunk[..chunk.len().min(left)])
+                        .await?;
+                    left = left.saturating_sub(chunk.len());
+                }
+                connection.shutdown().await?;
+                connection.closed().await?;
+                Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await??;
+    }
+    let rate = megabytes as f64 / start.elapsed().as_secs_f64();
+    let cpu = (processor_time() - before).as_secs_f64();
+    println!("streams {megabytes} MB {rate:.1} MB/s; client cpu {cpu:.2} s");
+    Ok(())
+}
+
+async fn ping(connection: &mut Connection, count: usize) -> Result<String> {
+    let (mut times, mut buffer) = (Vec::new(), [1; 64]);
+    for _ in 0..count {
+        let start = Instant::now();
+        connection.write_all(&buffer).await?;
+        connection.read_exact(&mut buffer).await?;
+        times.push(start.elapsed());
+    }
+    Ok(microseconds(times))
+}
+
+/// Round trips on one connection of a `mixed` server beside a bulk transfer on another.
+async fn beside(dht: &Dht, key: PublicKey, count: usize) -> Result<()> {
+    let mut small = dht.connect(&key).key_pair(&KeyPair::generate()).await?;
+    let mut bulk = dht.connect(&key).key_pair(&KeyPair::generate()).await?;
+    small.write_all(b"e").await?;
+    let sent = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&sent);
+    let sender = tokio::spawn(async move {
+        bulk.write_all(b"s").await?;
+        let chunk = vec![1; 64 * 1024];
+        loop {
+            bulk.write_all(&chunk).await?;
+            counter.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        }
+        #[allow(unreachable_code, reason = "it names the type of the error")]
+        Ok::<(), std::io::Error>(())
+    });
+    ping(&mut small, 20).await?;
+    let (start, before) = (Instant::now(), sent.load(Ordering::Relaxed));
+    let times = ping(&mut small, count).await?;
+    let bytes = sent.load(Ordering::Relaxed) - before;
+    let rate = bytes as f64 / start.elapsed().as_secs_f64() / 1e6;
+    sender.abort();
+    println!("ping {times}, beside {rate:.1} MB/s");
+    Ok(())
+}
+
+/// Seals and opens messages of 64 KiB, as bulk writes make them.
+fn bound() -> Result<()> {
+    let initiator = Keys::new([1; 32], [2; 32], [3; 64], true);
+    let responder = Keys::new([2; 32], [1; 32], [3; 64], false);
+    let (mut push, mut pull) = (
+        Push::with_header(&initiator, [4; 24]),
+        Pull::new(&responder, MAX_MESSAGE),
+    );
+    let message = vec![1; 64 * 1024];
+    let (mut sealing, mut opening) = (Duration::ZERO, Duration::ZERO);
+    let mut frames = push.header().to_vec();
+    for _ in 0..200 {
+        let start = Instant::now();
+        for _ in 0..8 {
+            push.seal(&message, &mut frames)?;
+        }
+        sealing += start.elapsed();
+        let mut input = BytesMut::from(frames.as_slice());
+        let start = Instant::now();
+        while pull.pull(&mut input)?.is_some() {}
+        opening += start.elapsed();
+        frames.clear();
+    }
+    let rate = |time: Duration| 1600.0 * message.len() as f64 / time.as_secs_f64() / 1e6;
+    println!(
+        "push {:.0} MB/s, pull {:.0} MB/s",
+        rate(sealing),
+        rate(opening)
+    );
     Ok(())
 }
 
@@ -191,13 +321,6 @@ async fn node(bootstrap: &str) -> Result<Dht> {
     Ok(dht)
 }
 
-fn median(mut times: Vec<Duration>) -> f64 {
-    times.sort_unstable();
-    times
-        .get(times.len() / 2)
-        .map_or(0.0, |time| time.as_secs_f64() * 1e3)
-}
-
 #[cfg(unix)]
 async fn report_on_signal(connections: Arc<AtomicU64>) {
     use tokio::signal::unix::{SignalKind, signal};
@@ -216,25 +339,3 @@ async fn report_on_signal(connections: Arc<AtomicU64>) {
 
 #[cfg(not(unix))]
 async fn report_on_signal(_connections: Arc<AtomicU64>) {}
-
-/// Returns the bytes of memory in use, as Linux tells them.
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages = status
-        .split(' ')
-        .nth(1)
-        .and_then(|pages| pages.parse().ok());
-    pages.unwrap_or(0_u64) * 4096
-}
-
-/// Returns the processor time used so far, as Linux tells it in hundredths of a second.
-fn processor_time() -> Duration {
-    let status = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = status.rsplit(')').next().unwrap_or_default().split(' ');
-    let ticks: u64 = fields
-        .skip(12)
-        .take(2)
-        .filter_map(|ticks| ticks.parse::<u64>().ok())
-        .sum();
-    Duration::from_millis(ticks * 10)
-}

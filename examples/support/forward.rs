@@ -1,0 +1,98 @@
+//! A path with delay and loss, as a process between two peers.
+
+use std::collections::VecDeque;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::{Duration, Instant};
+
+use rand::Rng;
+
+use super::Result;
+use super::node::Offload;
+
+/// One direction of the path.
+struct Lane {
+    to: Option<SocketAddrV4>,
+    waiting: VecDeque<(Instant, Vec<u8>)>,
+    bytes: usize,
+}
+
+/// Passes datagrams on between `port` and whoever sends to the port that it prints.
+pub(crate) async fn forward(port: u16, delay: u64, loss: f64) -> Result<()> {
+    let (mut near, mut far) = (Offload::bind()?, Offload::bind()?);
+    println!("port {}", near.port()?);
+    let server = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
+    let (mut there, mut back) = (Lane::to(Some(server)), Lane::to(None));
+    let delay = Duration::from_millis(delay);
+    loop {
+        let due = [&there, &back]
+            .into_iter()
+            .filter_map(|lane| lane.waiting.front().map(|(at, _)| *at))
+            .min();
+        let timer = async {
+            match due {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            readable = near.readable() => readable?,
+            readable = far.readable() => readable?,
+            () = timer => {}
+        }
+        let arrives = Instant::now() + delay;
+        while near.receive(|from, datagram| {
+            back.to = Some(from);
+            there.take(arrives, loss, datagram);
+        }) {}
+        while far.receive(|_, datagram| back.take(arrives, loss, datagram)) {}
+        there.send(&far).await?;
+        back.send(&near).await?;
+    }
+}
+
+impl Lane {
+    const fn to(to: Option<SocketAddrV4>) -> Self {
+        Self {
+            to,
+            waiting: VecDeque::new(),
+            bytes: 0,
+        }
+    }
+
+    fn take(&mut self, arrives: Instant, loss: f64, datagram: &[u8]) {
+        let lost = rand::thread_rng().gen_bool(loss / 100.0);
+        if !lost && self.bytes + datagram.len() <= MAX_WAITING {
+            self.bytes += datagram.len();
+            self.waiting.push_back((arrives, datagram.to_vec()));
+        }
+    }
+
+    /// Sends what has waited long enough, datagrams of one size together.
+    async fn send(&mut self, socket: &Offload) -> Result<()> {
+        let now = Instant::now();
+        let Some(to) = self.to else {
+            return Ok(());
+        };
+        let mut train = Vec::new();
+        while let Some((_, datagram)) = self.waiting.pop_front_if(|(at, _)| *at <= now) {
+            let size = datagram.len();
+            self.bytes -= size;
+            train.clear();
+            train.extend_from_slice(&datagram);
+            let fits = |next: &(Instant, Vec<u8>), length: usize| {
+                next.0 <= now && next.1.len() == size && length + size <= MAX_TRAIN
+            };
+            while let Some((_, next)) = self.waiting.pop_front_if(|next| fits(next, train.len())) {
+                self.bytes -= size;
+                train.extend_from_slice(&next);
+            }
+            socket.send(to, size, &train).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Bytes under way in one direction; more are lost.
+const MAX_WAITING: usize = 64 << 20;
+/// Bytes per call to the system.
+const MAX_TRAIN: usize = 60_000;
