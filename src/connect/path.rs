@@ -248,7 +248,7 @@ impl Attempt {
         }
     }
 
-    /// Takes a probe: the way that it came is the way for stream packets.
+    /// Takes a probe: the way that it came may be the way for stream packets.
     pub(super) fn handle_probe(
         &mut self,
         now: Instant,
@@ -256,12 +256,28 @@ impl Attempt {
         socket: SocketId,
         from: SocketAddrV4,
     ) -> Outcome {
-        self.connect_to(now, core, socket, from, Path::Direct)
+        match &mut self.phase {
+            Phase::Choosing(choosing) if choosing.punch.is_some() => {
+                let punch = choosing.punch.as_mut();
+                let verdict = punch.map_or(Verdict::Pending, |punch| {
+                    punch.handle_probe(now, socket, from)
+                });
+                self.conclude(now, core, verdict)
+            }
+            _ => Outcome::Pending,
+        }
     }
 
     fn conclude(&mut self, now: Instant, core: &mut Core, verdict: Verdict) -> Outcome {
-        let (Verdict::GaveUp(lost), Phase::Choosing(choosing)) = (verdict, &mut self.phase) else {
+        let Phase::Choosing(choosing) = &mut self.phase else {
             return Outcome::Pending;
+        };
+        let lost = match verdict {
+            Verdict::Pending => return Outcome::Pending,
+            Verdict::Take(socket, from) => {
+                return self.connect_to(now, core, socket, from, Path::Direct);
+            }
+            Verdict::GaveUp(lost) => lost,
         };
         if let Some(mut punch) = choosing.punch.take() {
             punch.stop(now, core, false);

@@ -27,6 +27,8 @@ use crate::wire::transmit::SocketId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::connect) enum Verdict {
     Pending,
+    /// This is the way.
+    Take(SocketId, SocketAddrV4),
     /// No probe will come any more.
     GaveUp(Lost),
 }
@@ -64,6 +66,8 @@ pub(in crate::connect) struct Punch {
     running: Option<Running>,
     strategy: Option<Strategy>,
     opened: u32,
+    /// A probe from a port of the server's host that it did not name, and until when a better one may come.
+    odd: Option<(Instant, SocketId, SocketAddrV4)>,
 }
 
 #[derive(Debug)]
@@ -126,6 +130,7 @@ impl Punch {
             running: None,
             strategy: None,
             opened: 0,
+            odd: None,
         };
         if core.puncher.socket().is_some() {
             punch.ask(now, core);
@@ -212,6 +217,9 @@ impl Punch {
     }
 
     pub(in crate::connect) fn handle_timeout(&mut self, now: Instant, core: &mut Core) -> Verdict {
+        if let Some((_, socket, from)) = self.odd.filter(|(until, ..)| *until <= now) {
+            return Verdict::Take(socket, from);
+        }
         match self.state {
             State::Pausing(until) if until <= now => {
                 self.state = State::Examining;
@@ -233,11 +241,12 @@ impl Punch {
     }
 
     pub(in crate::connect) fn poll_timeout(&self) -> Option<Instant> {
-        match self.state {
+        let step = match self.state {
             State::Pausing(until) | State::Throttled(until) => Some(until),
             State::Punching => self.running.as_ref().and_then(Running::poll_timeout),
             _ => None,
-        }
+        };
+        step.into_iter().chain(self.odd.map(|(at, ..)| at)).min()
     }
 
     /// Tells whether a socket of ours could be opened.
@@ -264,6 +273,21 @@ impl Punch {
             || self.running.as_ref().is_some_and(|own| own.uses(socket));
         let named = from.ip() == self.peer.server.ip() || self.remote.names(*from.ip());
         ours && named && !matches!(self.state, State::Over)
+    }
+
+    /// Takes a probe of the server's. Where the server has named the address, or its NAT gives out ports that it can't know, it is the way at
+    /// once; another port of the same host may be another peer's, so that it is the way only if nothing better comes.
+    pub(in crate::connect) fn handle_probe(
+        &mut self,
+        now: Instant,
+        socket: SocketId,
+        from: SocketAddrV4,
+    ) -> Verdict {
+        if self.expects(from) || self.remote.firewall() == Firewall::Random {
+            return Verdict::Take(socket, from);
+        }
+        self.odd.get_or_insert((now + BETTER, socket, from));
+        Verdict::Pending
     }
 
     /// Returns whether this is the very address that the server has named.
@@ -475,6 +499,8 @@ impl Punch {
 
 /// Nodes that the server's word makes us try, one after the other.
 const MAX_RELAYS: usize = 3;
+/// How long a probe from the right host and an unknown port waits for a better one.
+const BETTER: Duration = Duration::from_millis(500);
 /// How long a server that does not know its NAT gets, as the reference.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How often nodes are asked anew how they see us when they have not agreed, as the reference.

@@ -46,6 +46,36 @@ fn a_probe_of_somebody_else_does_not_divert_a_client() {
 }
 
 #[test]
+fn a_probe_from_another_port_of_the_servers_host_waits_for_a_better_one() {
+    let link = Link {
+        delay: Duration::from_millis(10),
+        ..Link::default()
+    };
+    let mut world = World::new(8, 8, link);
+    let (server, key) = (world.peer(), KeyPair::from_seed(&[1; 32]));
+    world.listen(server, &key);
+    world.network.run_for(Duration::from_secs(1));
+    let client = world.peer();
+    let attempt = world.dial(client, key.public_key());
+    let socket = SocketAddrV4::new(*world.address(client).ip(), 30_000);
+    let neighbour = SocketAddrV4::new(*world.address(server).ip(), 4444);
+    world.network.run_until(Duration::from_secs(1), |network| {
+        network
+            .host(client)
+            .endpoint
+            .core
+            .puncher
+            .socket()
+            .is_some()
+    });
+    world.network.inject(neighbour, socket, vec![0]);
+    world.wait(client, attempt);
+    let established = world.network.host(client).find(attempt).unwrap();
+    assert_eq!(established.remote.ip(), neighbour.ip());
+    assert_ne!(established.remote, neighbour);
+}
+
+#[test]
 fn probes_of_strangers_get_no_answer() {
     let mut world = World::new(2, 8, Link::default());
     let (server, key) = (world.peer(), KeyPair::from_seed(&[1; 32]));

@@ -343,7 +343,13 @@ impl World {
     }
 
     const fn node_address(&self, number: u8) -> SocketAddrV4 {
-        SocketAddrV4::new(Ipv4Addr::new(self.first, 0, 0, number + 1), 49737)
+        // On public addresses, only a few nodes of each network are believed.
+        let ip = if self.private {
+            Ipv4Addr::new(self.first, 0, 0, number + 1)
+        } else {
+            Ipv4Addr::new(self.first, number + 1, 0, 1)
+        };
+        SocketAddrV4::new(ip, 49737)
     }
 
     /// Returns where a host's server socket is.
