@@ -7,7 +7,7 @@ use rand::RngCore;
 
 use super::{Dht, SpawnError};
 use crate::net::{Entry, Settings};
-use crate::{connect, dht};
+use crate::{KeyPair, connect, dht};
 
 /// Bootstrap nodes of the public HyperDHT, as the reference ships them.
 pub const DEFAULT_BOOTSTRAP: [&str; 3] = [
@@ -227,6 +227,7 @@ impl DhtBuilder {
             other_port: self.other_port,
             endpoint,
             seed,
+            key_pair: KeyPair::generate(),
             backlog: self.limits.backlog,
             unproven: self.limits.unproven,
             unproven_for: self.limits.unproven_for.min(MAX_DURATION),

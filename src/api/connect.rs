@@ -20,6 +20,7 @@ pub struct Connect {
     key_pair: Option<KeyPair>,
     addresses: Vec<SocketAddrV4>,
     only_addresses: bool,
+    relay_through: Option<PublicKey>,
     timeout: Duration,
 }
 
@@ -31,6 +32,7 @@ impl Connect {
             key_pair: None,
             addresses: Vec::new(),
             only_addresses: false,
+            relay_through: None,
             timeout: Duration::from_secs(30),
         }
     }
@@ -54,6 +56,13 @@ impl Connect {
         self
     }
 
+    /// Names a blind relay through which packets may travel if no direct path is found soon; it can't read them. One that the server names
+    /// goes first.
+    pub fn relay_through(mut self, relay: &PublicKey) -> Self {
+        self.relay_through = Some(*relay);
+        self
+    }
+
     /// Limits how long the whole attempt may take, to a day at most. The default is 30 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout.min(MAX_DURATION);
@@ -69,6 +78,7 @@ impl Connect {
             key_pair,
             nodes: self.addresses,
             only_nodes: self.only_addresses,
+            relay_through: self.relay_through,
             timeout: self.timeout,
         });
         let outcome = self

@@ -166,6 +166,11 @@ impl Connection {
         (self.read, self.write)
     }
 
+    /// Returns the stream that carries the connection.
+    pub(super) fn stream(&self) -> crate::udx::StreamId {
+        self.handle().stream()
+    }
+
     fn handle(&self) -> &Handle {
         &self.read.handle
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{BootstrapError, Connect, DhtBuilder, Listen, SpawnError, Stats};
+use super::{BootstrapError, Connect, DhtBuilder, Listen, ServeRelay, SpawnError, Stats};
 use crate::net::{self, BootstrapState, Command, Started, Token};
 use crate::{KeyPair, PublicKey};
 
@@ -45,11 +45,12 @@ impl Dht {
             return Err(SpawnError::NoRuntime);
         }
         let address = settings.bind;
+        let key_pair = settings.key_pair.clone();
         let node = net::start(settings).map_err(|source| SpawnError::Bind { address, source })?;
         Ok(Self {
             inner: Arc::new(Inner {
                 node,
-                key_pair: KeyPair::generate(),
+                key_pair,
                 next_token: AtomicU64::new(0),
             }),
         })
@@ -79,6 +80,11 @@ impl Dht {
     /// Starts to connect to a server; await the result.
     pub fn connect(&self, server: &PublicKey) -> Connect {
         Connect::new(self.clone(), *server)
+    }
+
+    /// Starts to serve as a blind relay with a key pair; await the result.
+    pub fn relay(&self, key_pair: &KeyPair) -> ServeRelay {
+        ServeRelay::new(self.clone(), key_pair.clone())
     }
 
     /// Starts to listen with a key pair; await the result.

@@ -7,10 +7,12 @@ mod dht;
 mod error;
 mod identity;
 mod records;
+mod relay;
 mod server;
 mod stats;
 mod testnet;
 
+pub use crate::connect::relay::RelayLimits;
 pub use crate::connect::{Exchange, Firewall, Lost, Path, Report, Stage, Strategy};
 pub use config::{DEFAULT_BOOTSTRAP, DhtBuilder, Limits, Mode};
 pub use connect::Connect;
@@ -21,6 +23,7 @@ pub use error::{
 };
 pub use identity::{ClaimedKey, ProvenKey};
 pub use records::{Announce, Found, MutableGet, MutableValue, Stored};
+pub use relay::{Relay, RelayStats, ServeRelay};
 pub use server::{Listen, Server};
 pub use stats::Stats;
 pub use testnet::{Testnet, TestnetError};

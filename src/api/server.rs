@@ -18,6 +18,7 @@ pub struct Listen {
     dht: Dht,
     key_pair: KeyPair,
     firewall: Option<FirewallHook>,
+    relay_through: Option<PublicKey>,
 }
 
 impl std::fmt::Debug for Listen {
@@ -34,6 +35,7 @@ impl Listen {
             dht,
             key_pair,
             firewall: None,
+            relay_through: None,
         }
     }
 
@@ -48,10 +50,17 @@ impl Listen {
         self
     }
 
+    /// Names a blind relay through which clients may reach the server if no direct path is found soon; it can't read what travels.
+    pub fn relay_through(mut self, relay: &PublicKey) -> Self {
+        self.relay_through = Some(*relay);
+        self
+    }
+
     async fn run(self) -> Result<Server, ListenError> {
         let listen = Box::new(connect::Listen {
             key_pair: self.key_pair,
             firewall: self.firewall,
+            relay_through: self.relay_through,
         });
         let outcome = self
             .dht

@@ -14,11 +14,13 @@ use tracing_subscriber::filter::LevelFilter;
 use super::exit::{EXIT_CODES, Exit, Failure};
 use super::known_nodes::KnownNodes;
 use super::metrics::Metrics;
+use super::keyfile::{self, Loaded};
 use super::network::{Network, NetworkArgs, bind_address, no_network};
 use super::output::Output;
 use super::runtime;
+use super::server::default_folder;
 use crate::Dht;
-use crate::api::Mode;
+use crate::api::{Mode, Relay, RelayLimits};
 
 /// Run nodes of a HyperDHT: for the public one, for another existing one, or the first ones of a new network
 #[derive(Debug, Parser)]
@@ -54,6 +56,18 @@ struct Arguments {
     /// Serve numbers for Prometheus at http://IP:PORT/metrics
     #[arg(long, value_name = "IP:PORT")]
     metrics: Option<SocketAddrV4>,
+
+    /// Serve as a blind relay as well: print its key, and carry packets for peers that have no path between them
+    #[arg(long)]
+    relay: bool,
+
+    /// File that holds the relay's identity [default: $XDG_DATA_HOME/dht-node/relay]
+    #[arg(long, value_name = "FILE", requires = "relay")]
+    relay_key: Option<PathBuf>,
+
+    /// Pairs that the relay serves at once
+    #[arg(long, value_name = "N", default_value_t = 1024, requires = "relay")]
+    relay_pairs: usize,
 
     /// Print JSON
     #[arg(long)]
@@ -106,6 +120,10 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         output.line(&address.to_string());
         output.json(&json!({"event": "listening", "address": address.to_string()}));
     }
+    let relay = match (arguments.relay, started.first()) {
+        (true, Some(node)) => Some(serve_relay(&arguments, node, output).await?),
+        _ => None,
+    };
     output.note("press Ctrl-C to end");
     let keep = known.as_ref().zip(started.first());
     tokio::select! {
@@ -117,6 +135,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
             .save(&first.known_nodes().await)
             .map_err(cannot_keep)?;
     }
+    drop(relay);
     for node in started.iter().rev() {
         node.close().await;
     }
@@ -142,6 +161,30 @@ fn cannot_keep(error: std::io::Error) -> Failure {
         Exit::Storage,
         error.context("cannot use the data directory"),
     )
+}
+
+async fn serve_relay(arguments: &Arguments, node: &Dht, output: Output) -> Result<Relay, Failure> {
+    let path = match &arguments.relay_key {
+        Some(path) => path.clone(),
+        None => default_folder("dht-node")?.join("relay"),
+    };
+    let Loaded { key_pair, created } = keyfile::load_or_create(&path)?;
+    if created {
+        output.note(&format!(
+            "made a new identity for this relay in {}",
+            path.display()
+        ));
+    }
+    let limits = RelayLimits {
+        links: arguments.relay_pairs,
+        ..RelayLimits::default()
+    };
+    let relay = node.relay(&key_pair).limits(limits).await?;
+    let key = relay.public_key().to_z32();
+    output.line(&format!("relay {key}"));
+    output.json(&json!({"event": "relay", "public_key": key}));
+    output.note("name the relay to either side: --relay KEY of profile-server or profile-client");
+    Ok(relay)
 }
 
 async fn start(arguments: &Arguments, earlier: Vec<SocketAddrV4>) -> Result<Vec<Dht>, Failure> {

@@ -17,7 +17,7 @@ use super::output::Output;
 use super::runtime;
 use crate::api::{BootstrapError, SpawnError, TestnetError};
 use crate::profile::{Access, Limits, Service, ServiceConfig, SledStore};
-use crate::{Dht, KeyPair, Server, Testnet};
+use crate::{Dht, KeyPair, PublicKey, Server, Testnet};
 
 /// Keep profiles for clients that reach this server by its public key, from anywhere
 ///
@@ -35,6 +35,10 @@ struct Arguments {
     /// Address of the socket [default: any address and port; 127.0.0.1 in a network on this computer]
     #[arg(long, value_name = "IP[:PORT]", value_parser = bind_address)]
     bind: Option<String>,
+
+    /// Blind relay at which clients may meet this server if no direct path is found soon
+    #[arg(long, value_name = "KEY")]
+    relay: Option<PublicKey>,
 
     /// Whether new clients may register
     #[arg(long, value_enum, default_value_t = Door::Open)]
@@ -189,7 +193,12 @@ async fn start(
     join(&dht, &network, arguments, output).await?;
     drop(joined);
     let announced = output.spinner("announcing the server");
-    let server = dht.listen(key_pair).await?;
+    let listen = dht.listen(key_pair);
+    let listen = match &arguments.relay {
+        Some(relay) => listen.relay_through(relay),
+        None => listen,
+    };
+    let server = listen.await?;
     drop(announced);
     Ok(Started {
         dht,

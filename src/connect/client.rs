@@ -15,7 +15,7 @@ use crate::udx::{self, Admission, StreamId};
 use crate::wire::compact::{Decode, Encode};
 use crate::wire::handshake::{
     ERROR_NONE, ERROR_VERSION_MISMATCH, FIREWALL_OPEN, HandshakeMessage, Mode, NoisePayload,
-    VERSION,
+    RelayThrough, VERSION,
 };
 use crate::wire::records::Peer;
 use crate::wire::rpc::PEER_HANDSHAKE;
@@ -62,6 +62,8 @@ pub(super) struct Attempt {
     handshakes: BTreeMap<RequestId, SocketAddrV4>,
     /// Whether message 1 says that we are reachable: then the server comes to us. What we learn later it does not know.
     pub(super) told_open: bool,
+    /// The relay that message 1 offers.
+    pub(super) own_relay: Option<RelayThrough>,
     pub(super) tried: Vec<SocketAddrV4>,
     replies: VecDeque<Reply>,
     /// What the stream had to say before it was established, for its later owner.
@@ -99,7 +101,11 @@ pub(super) struct Reply {
 impl Attempt {
     pub(super) fn start(now: Instant, core: &mut Core, id: AttemptId, dial: Dial) -> Self {
         let stream = core.streams.open(Admission::HoldAndAccept);
-        let payload = core.payload(stream);
+        let own_relay = dial.relay_through.map(|key| core.relay_through(key));
+        let payload = NoisePayload {
+            relay_through: own_relay.clone(),
+            ..core.payload(stream)
+        };
         let told_open = payload.firewall == FIREWALL_OPEN;
         let work = Initiate {
             attempt: id,
@@ -114,6 +120,7 @@ impl Attempt {
             id,
             stream,
             told_open,
+            own_relay,
             started: now,
             phase: Phase::Initiating,
             query: None,
@@ -184,6 +191,10 @@ impl Attempt {
             punch.tell(&mut report);
         }
         report
+    }
+
+    pub(super) fn elapsed(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.started)
     }
 
     /// Takes the news that the node has joined the network.

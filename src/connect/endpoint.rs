@@ -10,13 +10,14 @@ use super::job::{Done, JobDone};
 use super::limits::Limits;
 use super::nat::Firewall;
 use super::punch::Purpose;
+use super::relay::Forwarded;
 use super::report::Failure;
 use super::routes::Routes;
 use super::server::Server;
 use super::shared::Core;
 use super::types::{AttemptId, Config, Dial, Event, Listen, ListenError, ServerId};
 use crate::dht;
-use crate::udx::{self, StreamId};
+use crate::udx::{self, Admission, StreamId};
 use crate::wire::hash;
 use crate::wire::transmit::{SocketId, Train};
 
@@ -118,9 +119,14 @@ impl Endpoint {
         if datagram.len() < 2 {
             self.handle_probe(now, socket, from);
         } else if datagram[0] == STREAM_MAGIC {
-            self.core
-                .streams
-                .handle_datagram(now, socket, from, datagram);
+            let core = &mut self.core;
+            match core.forwards.handle_packet(now, (socket, from), datagram) {
+                Forwarded::NotOurs => {
+                    core.streams.handle_datagram(now, socket, from, datagram);
+                }
+                Forwarded::Taken => {}
+                Forwarded::Last(ids) => self.end_link(now, ids),
+            }
         } else {
             self.core.node.handle_datagram(now, socket, from, datagram);
         }
@@ -182,8 +188,10 @@ impl Endpoint {
         max_segments: usize,
         buffer: &mut Vec<u8>,
     ) -> Option<Train> {
-        let probe = self.core.probes.pop_front();
-        if let Some(transmit) = probe.or_else(|| self.core.node.poll_transmit()) {
+        let core = &mut self.core;
+        let first = core.probes.pop_front();
+        let first = first.or_else(|| core.forwards.poll_transmit());
+        if let Some(transmit) = first.or_else(|| self.core.node.poll_transmit()) {
             buffer.extend_from_slice(&transmit.payload);
             return Some(Train {
                 socket: transmit.socket,
@@ -301,6 +309,65 @@ impl Endpoint {
             self.take_news(id, news);
         }
         self.settle(now);
+    }
+
+    /// Tells what became of [`Event::DialRelay`]: the stream of the connection to the relay, and the id under which the relay takes our packets;
+    /// or nothing.
+    pub fn handle_relay(
+        &mut self,
+        now: Instant,
+        stream: StreamId,
+        paired: Option<(StreamId, u32)>,
+    ) {
+        let place = paired.and_then(|(connection, id)| {
+            let (socket, address) = self.core.streams.path(connection)?;
+            Some((socket, address, id))
+        });
+        if let Some(id) = self.attempt_streams.get(&stream).copied() {
+            self.with_attempt(now, id, |attempt, core| {
+                attempt.handle_relay(now, core, place)
+            });
+        } else {
+            let mut servers = self.servers.values_mut();
+            if let Some(server) = servers.find(|server| server.owns_stream(stream)) {
+                server.handle_relay(now, &mut self.core, stream, place);
+            }
+        }
+        self.settle(now);
+    }
+
+    /// Links two clients of a relay of ours: the stream of each one's connection, and the id under which it takes packets. Returns the ids
+    /// under which their packets are taken, or nothing if a connection is gone.
+    ///
+    /// [`Event::Unlinked`] follows when one of them ends its stream or `bytes` are used up or `until` has passed.
+    pub fn link(
+        &mut self,
+        sides: [(StreamId, u32); 2],
+        bytes: u64,
+        until: Instant,
+    ) -> Option<[u32; 2]> {
+        let [a, b] = sides.map(|(connection, id)| Some((self.core.streams.path(connection)?, id)));
+        let (a, b) = (a?, b?);
+        // They reserve the ids.
+        let ids = [(); 2].map(|()| self.core.streams.open(Admission::Refuse).0);
+        let sides = [(ids[0], a.0, a.1), (ids[1], b.0, b.1)];
+        self.core.forwards.link(sides, bytes, until);
+        Some(ids)
+    }
+
+    /// Ends a link, named by either of its ids.
+    pub fn unlink(&mut self, now: Instant, id: u32) {
+        if let Some(ids) = self.core.forwards.unlink(id) {
+            self.end_link(now, ids);
+        }
+        self.settle(now);
+    }
+
+    fn end_link(&mut self, now: Instant, ids: [u32; 2]) {
+        for id in ids {
+            self.core.streams.destroy(now, StreamId(id));
+        }
+        self.core.events.push_back(Event::Unlinked(ids));
     }
 
     /// Returns what NAT the node's socket for punching is behind, as far as that was examined.

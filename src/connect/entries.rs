@@ -11,6 +11,7 @@ use super::punch::Guest;
 use super::server::Route;
 use crate::udx::StreamId;
 use crate::wire::address::is_private;
+use crate::wire::handshake::RelayThrough;
 
 /// One message 1 and what became of it.
 #[derive(Debug)]
@@ -22,6 +23,12 @@ pub(super) struct Entry {
     /// The stream that waits for the client's first packet.
     pub(super) stream: Option<StreamId>,
     pub(super) state: State,
+    /// The id that the client gave its stream.
+    pub(super) client_id: u32,
+    /// The relay that our answer offers.
+    pub(super) offer: Option<RelayThrough>,
+    /// The relay's address, once it has paired us.
+    pub(super) relayed: Option<SocketAddrV4>,
     /// The client as it punches, if it can.
     pub(super) guest: Option<Box<Guest>>,
     /// Whether the answer leaves from the socket that we punch with, so that the client learns where that is.

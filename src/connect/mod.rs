@@ -15,6 +15,7 @@ mod nat;
 pub mod noise;
 mod path;
 mod punch;
+pub mod relay;
 mod report;
 mod router;
 mod routes;
@@ -33,5 +34,5 @@ pub use punch::Strategy;
 pub use report::{Exchange, Failure, Lost, Report, Stage};
 pub use types::{
     AttemptId, Config, Dial, Established, Event, FirewallHook, Listen, ListenError, Origin, Path,
-    ServerId,
+    RelayDial, ServerId,
 };

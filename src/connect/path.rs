@@ -8,7 +8,7 @@ use super::noise::Session;
 use super::punch::{Peer, Punch, Verdict};
 use super::report::Failure;
 use super::shared::{Core, Owner};
-use super::types::{Established, Event, Origin, Path};
+use super::types::{Established, Event, Origin, Path, RelayDial};
 use crate::dht::{Answer, Outgoing, RequestError, RequestId};
 use crate::udx::Admission;
 use crate::wire::address::{best_match, is_bogon, is_private, is_reserved};
@@ -28,13 +28,25 @@ pub(super) struct Choosing {
     deadline: Option<Instant>,
     /// Where to go, and when at the latest, if the local network is only tried first.
     otherwise: Option<(Instant, SocketId, SocketAddrV4)>,
+    relay: Option<Relaying>,
+    /// Until then a direct path may still come about.
+    relay_from: Instant,
+}
+
+/// How far we are at a relay.
+#[derive(Clone, Copy, Debug)]
+enum Relaying {
+    Dialled,
+    /// The server can be reached through this place, under this id.
+    Paired(SocketId, SocketAddrV4, u32),
 }
 
 impl Choosing {
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let punch = self.punch.as_ref().and_then(|punch| punch.poll_timeout());
         let otherwise = self.otherwise.map(|(at, ..)| at);
-        let deadline = self.deadline.into_iter();
+        let relay = matches!(self.relay, Some(Relaying::Paired(..))).then_some(self.relay_from);
+        let deadline = self.deadline.into_iter().chain(relay);
         deadline.chain(otherwise).chain(punch).min()
     }
 
@@ -50,8 +62,39 @@ impl Choosing {
 }
 
 impl Attempt {
-    /// Chooses how stream packets travel, by the first row of the reference's table that fits.
+    /// Chooses how stream packets travel. If that is not clear at once and either side has named a relay, we meet there at the same time.
     pub(super) fn settle(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        reply: &Reply,
+        payload: &NoisePayload,
+        remote_id: u32,
+        session: Session,
+    ) -> Outcome {
+        let outcome = self.choose(now, core, reply, payload, remote_id, session);
+        let open = matches!(outcome, Outcome::Pending | Outcome::Failed(Failure::NoPath));
+        let theirs = payload.relay_through.clone().map(|offer| (offer, false));
+        let named = theirs.or_else(|| self.own_relay.clone().map(|offer| (offer, true)));
+        if let (true, Some((through, is_initiator)), Phase::Choosing(choosing)) =
+            (open, named, &mut self.phase)
+        {
+            choosing.relay = Some(Relaying::Dialled);
+            choosing.relay_from = now + HEAD_START;
+            self.report.relay = Some(through.public_key);
+            core.events.push_back(Event::DialRelay(RelayDial {
+                stream: self.stream,
+                relay: through.public_key,
+                token: through.token,
+                is_initiator,
+            }));
+            return Outcome::Pending;
+        }
+        outcome
+    }
+
+    /// Takes the first row of the reference's table that fits.
+    fn choose(
         &mut self,
         now: Instant,
         core: &mut Core,
@@ -79,6 +122,8 @@ impl Attempt {
             punch: None,
             deadline: None,
             otherwise: None,
+            relay: None,
+            relay_from: now,
         }));
         // Packets that came before the handshake's answer already show the way.
         if let Some((socket, address)) = core.streams.held_path(self.stream) {
@@ -149,7 +194,7 @@ impl Attempt {
             let secret = &choosing.session.holepunch_secret;
             choosing.punch = Punch::start(now, core, peer, info, secret).map(Box::new);
         }
-        self.unless_hopeless()
+        self.unless_hopeless(now, core)
     }
 
     /// Pings the server at that of its addresses which looks most like ours.
@@ -181,7 +226,7 @@ impl Attempt {
             if let Some((_, socket, address)) = choosing.otherwise.take() {
                 return self.connect_to(now, core, socket, address, Path::Direct);
             }
-            return self.unless_hopeless();
+            return self.unless_hopeless(now, core);
         }
         match &mut choosing.punch {
             Some(punch) if punch.owns(request) => {
@@ -192,13 +237,34 @@ impl Attempt {
         }
     }
 
+    /// Takes what became of meeting at the relay: the place and the id through which the server can be reached, or nothing.
+    pub(super) fn handle_relay(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        paired: Option<(SocketId, SocketAddrV4, u32)>,
+    ) -> Outcome {
+        let elapsed = self.elapsed(now);
+        let Phase::Choosing(choosing) = &mut self.phase else {
+            return Outcome::Pending;
+        };
+        choosing.relay = paired.map(|(socket, address, id)| Relaying::Paired(socket, address, id));
+        if paired.is_some() {
+            self.report.relay_paired = Some(elapsed);
+        }
+        self.unless_hopeless(now, core)
+    }
+
     pub(super) fn handle_path_timeout(&mut self, now: Instant, core: &mut Core) -> Outcome {
         let Phase::Choosing(choosing) = &mut self.phase else {
             return Outcome::Pending;
         };
         if choosing.deadline.is_some_and(|deadline| deadline <= now) {
             choosing.deadline = None;
-            return self.unless_hopeless();
+            return self.unless_hopeless(now, core);
+        }
+        if choosing.relay_from <= now && matches!(choosing.relay, Some(Relaying::Paired(..))) {
+            return self.connect_through_relay(now, core);
         }
         if let Some((_, socket, address)) = choosing.otherwise.take_if(|(at, ..)| *at <= now) {
             return self.connect_to(now, core, socket, address, Path::Direct);
@@ -284,21 +350,37 @@ impl Attempt {
             punch.tell(&mut self.report);
         }
         self.report.punch_lost = Some(lost);
-        self.unless_hopeless()
+        self.unless_hopeless(now, core)
     }
 
-    /// Fails if nothing is left that could lead to a path.
-    fn unless_hopeless(&self) -> Outcome {
-        match &self.phase {
-            Phase::Choosing(choosing)
-                if choosing.lan.is_none()
-                    && choosing.punch.is_none()
-                    && choosing.deadline.is_none() =>
-            {
-                Outcome::Failed(Failure::NoPath)
+    /// Takes the relay if nothing is left that could lead to a direct path, and fails if there is none.
+    fn unless_hopeless(&mut self, now: Instant, core: &mut Core) -> Outcome {
+        let Phase::Choosing(choosing) = &self.phase else {
+            return Outcome::Pending;
+        };
+        let hopeless = choosing.lan.is_none()
+            && choosing.punch.is_none()
+            && choosing.deadline.is_none()
+            && choosing.otherwise.is_none();
+        match choosing.relay {
+            None if hopeless => Outcome::Failed(Failure::NoPath),
+            Some(Relaying::Paired(..)) if hopeless || choosing.relay_from <= now => {
+                self.connect_through_relay(now, core)
             }
             _ => Outcome::Pending,
         }
+    }
+
+    fn connect_through_relay(&mut self, now: Instant, core: &mut Core) -> Outcome {
+        let Phase::Choosing(choosing) = &mut self.phase else {
+            return Outcome::Pending;
+        };
+        let Some(Relaying::Paired(socket, address, id)) = choosing.relay else {
+            return Outcome::Pending;
+        };
+        choosing.remote_id = id;
+        core.streams.set_admission(self.stream, Admission::Refuse);
+        self.connect_to(now, core, socket, address, Path::Relayed)
     }
 
     pub(super) fn connect_to(
@@ -348,6 +430,9 @@ impl Attempt {
         }
     }
 }
+
+/// How long a relay that is ready waits for a direct path: streams stay on the path that they begin with.
+const HEAD_START: Duration = Duration::from_millis(1500);
 
 /// How long the local network is tried alone.
 const NEIGHBOUR_FIRST: Duration = Duration::from_millis(500);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::nat::Firewall;
 use super::punch::Strategy;
 use super::types::Path;
+use crate::keys::PublicKey;
 
 /// A step on the way to a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -163,6 +164,10 @@ pub struct Report {
     pub probes_sent: u32,
     /// Why punching led to nothing, if it did.
     pub punch_lost: Option<Lost>,
+    /// The blind relay that one side named, if one did.
+    pub relay: Option<PublicKey>,
+    /// Until that relay had paired us, if it has.
+    pub relay_paired: Option<Duration>,
     /// Nodes to ask for the server next time, best first.
     pub routes: Vec<SocketAddrV4>,
     /// How stream packets travel and to where, if a path was found.

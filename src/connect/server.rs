@@ -11,9 +11,9 @@ use super::limits::Limits;
 use super::punch::{self, Guest, Handled};
 use super::report::{Report, Stage};
 use super::shared::Core;
-use super::types::{Established, Event, FirewallHook, Listen, Origin, Path, ServerId};
+use super::types::{Established, Event, FirewallHook, Listen, Origin, Path, RelayDial, ServerId};
 use crate::dht::{Incoming, Reply};
-use crate::keys::KeyPair;
+use crate::keys::{KeyPair, PublicKey};
 use crate::udx::{Admission, StreamId};
 use crate::wire::address::{best_match, is_private};
 use crate::wire::compact::Encode;
@@ -29,6 +29,8 @@ use crate::wire::transmit::SocketId;
 const WAIT_FOR_CLIENT: Duration = Duration::from_secs(10);
 /// How long a client may wait for its turn at a punch through a random NAT.
 const WAIT_FOR_TURN: Duration = Duration::from_secs(25);
+/// The same for one that we meet at a relay, as the reference.
+const WAIT_FOR_RELAY: Duration = Duration::from_secs(15);
 /// How long an answered message 1 is remembered after that, so that a retransmission gets the same answer, as the reference.
 const REMEMBER: Duration = Duration::from_secs(10);
 /// Message 1 is two keys, one of them sealed, and a sealed payload: what is shorter is not worth a computation.
@@ -48,6 +50,7 @@ pub(super) struct Server {
     pub(super) announcer: Announcer,
     key_pair: KeyPair,
     firewall: Option<Hook>,
+    relay_through: Option<PublicKey>,
     entries: Entries,
     next_entry: u64,
     /// Clients that are punched to, by when they have something to do; and those whose message waits for our NAT to be known.
@@ -80,6 +83,7 @@ impl Server {
             announcer: Announcer::new(id, listen.key_pair.clone()),
             key_pair: listen.key_pair,
             firewall: listen.firewall.map(Hook),
+            relay_through: listen.relay_through,
             entries: Entries::default(),
             next_entry: 0,
             guests: BTreeSet::new(),
@@ -158,6 +162,7 @@ impl Server {
         };
         self.next_entry += 1;
         let stream = core.streams.open(Admission::Refuse);
+        let offer = self.relay_through.map(|key| core.relay_through(key));
         let work = Respond {
             entry: id,
             key_pair: self.key_pair.clone(),
@@ -165,7 +170,10 @@ impl Server {
             ephemeral_seed: core.random_seed(),
             firewall: self.firewall.clone().map(|hook| hook.0),
             client_address,
-            payload: self.payload(core, id, stream),
+            payload: NoisePayload {
+                relay_through: offer.clone(),
+                ..self.payload(core, id, stream)
+            },
         };
         core.events
             .push_back(Event::Job(Job(Work::Respond(Box::new(work)))));
@@ -178,6 +186,9 @@ impl Server {
                 source,
                 stream: Some(stream),
                 state: State::Computing(vec![route]),
+                client_id: 0,
+                offer,
+                relayed: None,
                 guest: None,
                 from_puncher: false,
                 guest_due: None,
@@ -262,12 +273,56 @@ impl Server {
         for route in &routes {
             route.answer(now, core, responded.noise.clone(), entry.from_puncher);
         }
+        entry.client_id = remote_id;
+        let mut patience = WAIT_FOR_CLIENT;
+        let own = entry.offer.clone().map(|offer| (offer, true));
+        let theirs = responded.client.relay_through.clone();
+        let named = own.or_else(|| theirs.map(|offer| (offer, false)));
+        if relayed
+            && responded.client.firewall != FIREWALL_OPEN
+            && let Some((through, is_initiator)) = named
+        {
+            patience = WAIT_FOR_RELAY;
+            core.events.push_back(Event::DialRelay(RelayDial {
+                stream,
+                relay: through.public_key,
+                token: through.token,
+                is_initiator,
+            }));
+        }
         let Responded { noise, session, .. } = *responded;
         entry.state = State::HalfOpen {
             answer: noise,
             session: Box::new(session),
         };
-        self.entries.set_deadline(id, now + WAIT_FOR_CLIENT);
+        self.entries.set_deadline(id, now + patience);
+    }
+
+    /// Takes what became of meeting a client at a relay.
+    pub(super) fn handle_relay(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        stream: StreamId,
+        paired: Option<(SocketId, SocketAddrV4, u32)>,
+    ) {
+        let Some((socket, address, relay_id)) = paired else {
+            return;
+        };
+        let entry = self.entries.with_stream(stream);
+        let Some(entry) = entry.and_then(|id| self.entries.get_mut(id)) else {
+            return;
+        };
+        if !matches!(entry.state, State::HalfOpen { .. }) || core.streams.path(stream).is_some() {
+            return;
+        }
+        entry.relayed = Some(address);
+        core.streams.connect(now, stream, socket, address, relay_id);
+        // A relay of the reference learns from the first packet where we are. Should the client come directly after all, that is its path.
+        core.streams
+            .set_keep_alive(now, stream, Some(OPENER_INTERVAL));
+        // Only a closed stream refuses.
+        let _ = core.streams.send_message(now, stream, &[]);
     }
 
     /// Takes a holepunch message that a node has passed on to this server.
@@ -386,11 +441,19 @@ impl Server {
         let Some(id) = self.entries.with_stream(stream) else {
             return;
         };
-        let path = if is_private(*address.ip()) {
+        let Some(entry) = self.entries.get_mut(id) else {
+            return;
+        };
+        let path = if entry.relayed == Some(address) {
+            Path::Relayed
+        } else if is_private(*address.ip()) {
             Path::Lan
         } else {
             Path::Direct
         };
+        if path != Path::Relayed {
+            core.streams.set_remote_id(stream, entry.client_id);
+        }
         self.establish(now, core, id, address, path);
     }
 

@@ -8,12 +8,15 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::punch::{Budget, Puncher, Sockets, Throttle};
+use super::relay::Forwards;
 use super::router;
 use super::types::{AttemptId, Config, Event, ServerId};
 use crate::dht::{Node, Outgoing, QueryId, RequestId};
 use crate::keys::PublicKey;
 use crate::udx::{StreamId, Streams};
-use crate::wire::handshake::{FIREWALL_OPEN, FIREWALL_UNKNOWN, NoisePayload, UdxInfo, VERSION};
+use crate::wire::handshake::{
+    FIREWALL_OPEN, FIREWALL_UNKNOWN, NoisePayload, RelayThrough, UdxInfo, VERSION,
+};
 use crate::wire::transmit::Transmit;
 
 /// Who an answer is for.
@@ -47,6 +50,8 @@ pub(super) struct Core {
     pub(super) unverified: Budget,
     /// Answers to probes.
     pub(super) echoes: Budget,
+    /// The links of a relay of ours.
+    pub(super) forwards: Forwards,
     /// Probes that are to leave.
     pub(super) probes: VecDeque<Transmit>,
     pub(super) rng: StdRng,
@@ -70,6 +75,7 @@ impl Core {
             throttle: Throttle::new(&config.limits),
             unverified: Budget::default(),
             echoes: Budget::default(),
+            forwards: Forwards::default(),
             probes: VecDeque::new(),
             rng: StdRng::from_seed(seed),
             bound: None,
@@ -165,6 +171,15 @@ impl Core {
             }),
             secret_stream: Some(1),
             ..NoisePayload::default()
+        }
+    }
+
+    /// Returns the offer to meet at a relay, with a token of its own.
+    pub(super) fn relay_through(&mut self, key: PublicKey) -> RelayThrough {
+        RelayThrough {
+            version: VERSION,
+            public_key: key,
+            token: self.random_seed(),
         }
     }
 

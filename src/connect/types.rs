@@ -11,6 +11,7 @@ use super::report::{Failure, Report};
 use crate::dht;
 use crate::keys::{KeyPair, PublicKey};
 use crate::udx::{self, StreamId};
+use crate::wire::rpc::Token;
 use crate::wire::transmit::SocketId;
 
 /// An attempt to connect.
@@ -74,6 +75,8 @@ pub struct Dial {
     pub nodes: Vec<SocketAddrV4>,
     /// Whether only these nodes are asked and the DHT is not: the server's own address is among them.
     pub only_nodes: bool,
+    /// The blind relay that we offer the server in case no path carries packets.
+    pub relay_through: Option<PublicKey>,
     /// How long the whole attempt may take.
     pub timeout: Duration,
 }
@@ -85,6 +88,8 @@ pub struct Listen {
     pub key_pair: KeyPair,
     /// Asked for each handshake; `None` lets everybody in.
     pub firewall: Option<FirewallHook>,
+    /// The blind relay that clients are offered in case no path carries packets.
+    pub relay_through: Option<PublicKey>,
 }
 
 /// Why an endpoint can't listen.
@@ -126,9 +131,27 @@ pub struct Established {
     pub report: Report,
 }
 
+/// A wish to meet the peer of a stream at a blind relay.
+#[derive(Clone, Debug)]
+pub struct RelayDial {
+    /// Our stream.
+    pub stream: StreamId,
+    /// The relay's key.
+    pub relay: PublicKey,
+    /// What both sides show there.
+    pub token: Token,
+    /// Which of the two sides we are.
+    pub is_initiator: bool,
+}
+
 /// What an endpoint tells its driver.
 #[derive(Debug)]
 pub enum Event {
+    /// Connect to this relay under the node's own key, ask it to pair the stream, and tell [`super::Endpoint::handle_relay`]. The connection
+    /// is of use for as long as the stream exists.
+    DialRelay(RelayDial),
+    /// A relay's link is over; both of its ids.
+    Unlinked([u32; 2]),
     /// Bind another socket and report it with [`super::Endpoint::handle_socket`].
     OpenSocket(SocketId),
     /// Close a socket.

@@ -1,6 +1,7 @@
 //! What the user's handles ask of the driver.
 
 use std::net::SocketAddrV4;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -9,6 +10,7 @@ use super::servers::Listening;
 use crate::connect::{Dial, Failure, Listen, ListenError, Report, ServerId};
 use crate::dht::ValueError;
 use crate::keys::{KeyPair, PublicKey};
+use crate::udx::StreamId;
 use crate::wire::records::Peer;
 
 /// Names a command whose answer somebody waits for, so that it can be given up.
@@ -43,6 +45,17 @@ pub(crate) enum Command {
         query: Box<Query>,
         answer: oneshot::Sender<Result<Found, QueryFailure>>,
     },
+    /// Carry packets between two clients of a relay: the stream of each one's connection, and the id under which it takes packets. The answer
+    /// is the ids under which theirs are taken; `ended` is dropped when the link is over.
+    Link {
+        sides: [(StreamId, u32); 2],
+        bytes: u64,
+        lifetime: Duration,
+        answer: oneshot::Sender<Option<[u32; 2]>>,
+        ended: oneshot::Sender<()>,
+    },
+    /// Stop that, for the link with this id.
+    Unlink(u32),
     /// Nobody waits for the answer any more.
     GiveUp(Token),
     /// Stop until resumed, and answer when that is done.
@@ -69,7 +82,9 @@ impl Command {
             Self::Connect { token, .. }
             | Self::Listen { token, .. }
             | Self::Query { token, .. } => Some(*token),
-            Self::Unlisten { .. }
+            Self::Link { .. }
+            | Self::Unlink(_)
+            | Self::Unlisten { .. }
             | Self::GiveUp(_)
             | Self::Suspend(_)
             | Self::Resume(_)

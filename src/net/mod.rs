@@ -13,6 +13,7 @@ mod link;
 mod opener;
 mod pool;
 mod queries;
+mod relays;
 mod ring;
 mod servers;
 mod socket;

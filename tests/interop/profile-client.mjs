@@ -1,4 +1,4 @@
-// profile-client.mjs --server KEY [--bootstrap HOST:PORT] [--identity FILE] [COMMAND]
+// profile-client.mjs --server KEY [--bootstrap HOST:PORT] [--relay KEY] [--identity FILE] [COMMAND]
 //
 // A client of a profile server in plain JavaScript. Commands:
 //   (none)                   print what the server greets us with
@@ -30,9 +30,9 @@ class ProfileClient {
   #greeted
 
   /** Connects; `seen` remembers the highest version that we signed or saw for each server. */
-  static async open (node, server, keyPair, seen) {
+  static async open (node, server, keyPair, seen, relayThrough) {
     const client = new ProfileClient()
-    const socket = node.connect(server, { keyPair })
+    const socket = node.connect(server, { keyPair, relayThrough })
     const lines = new Lines()
     client.#socket = socket
     client.#keyPair = keyPair
@@ -232,6 +232,7 @@ try {
     options: {
       server: { type: 'string' },
       bootstrap: { type: 'string' },
+      relay: { type: 'string' },
       identity: { type: 'string' },
       timeout: { type: 'string', default: '30' },
       name: { type: 'string' },
@@ -246,7 +247,7 @@ try {
   setTimeout(() => fail(new ProfileError('timed_out', 'no answer in time')), options.timeout * 1000).unref()
 
   node = await guest(options.bootstrap)
-  const client = await ProfileClient.open(node, server, keyPair, seen)
+  const client = await ProfileClient.open(node, server, keyPair, seen, options.relay && parseKey(options.relay))
   const record = await run(client, command, argument, options)
   console.log(printable(record
     ? { public_key: z32.encode(Buffer.from(record.key, 'hex')), version: record.version, profile: record.parsed }

@@ -1,6 +1,6 @@
-// profile-server.mjs BOOTSTRAP [SEED]
+// profile-server.mjs BOOTSTRAP [SEED [RELAY]]
 //
-// A small profile server that keeps its records in memory. SEED is 64 hexadecimal digits.
+// A small profile server that keeps its records in memory. SEED is 64 hexadecimal digits or -, RELAY a key of so many.
 // Prints `key HEX` when it is announced, then `stored KEY VERSION` and `deleted KEY VERSION`.
 
 import { DHT, guest, say, untilTold } from './lib.mjs'
@@ -180,10 +180,10 @@ function enter (key, socket) {
   oldest.destroy()
 }
 
-const [bootstrap, seed] = process.argv.slice(2)
-const keyPair = DHT.keyPair(seed && Buffer.from(seed, 'hex'))
+const [bootstrap, seed, relay] = process.argv.slice(2)
+const keyPair = DHT.keyPair(seed && seed !== '-' ? Buffer.from(seed, 'hex') : undefined)
 const node = await guest(bootstrap)
-const server = node.createServer(serve)
+const server = node.createServer({ relayThrough: relay && Buffer.from(relay, 'hex') }, serve)
 untilTold(() => node.destroy())
 await server.listen(keyPair)
 say('key', keyPair.publicKey.toString('hex'))

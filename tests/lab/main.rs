@@ -12,3 +12,4 @@ mod support;
 
 mod homes;
 mod pairs;
+mod relays;

@@ -94,6 +94,11 @@ impl Process {
         }
     }
 
+    /// Returns the process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
     /// Waits for a line that begins with a word and returns the rest of it.
     ///
     /// Panics with everything the process printed if it ends before or says `failed`.

@@ -36,6 +36,10 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "IP:PORT", conflicts_with_all = ["bootstrap", "local"], global = true)]
     pub(super) server_addr: Option<SocketAddrV4>,
 
+    /// Blind relay to meet the server at if no direct path is found soon
+    #[arg(long, value_name = "KEY", global = true)]
+    pub(super) relay: Option<PublicKey>,
+
     /// Address of the socket [default: any; 127.0.0.1 in a network on this computer]
     #[arg(long, value_name = "IP[:PORT]", value_parser = bind_address, global = true)]
     pub(super) bind: Option<String>,

@@ -8,7 +8,7 @@ use super::super::routes::RoutesFile;
 use super::args::ServerAddress;
 use crate::api::{ConnectError, Report};
 use crate::profile::{Dial, DialError};
-use crate::{Connection, Dht, KeyPair};
+use crate::{Connection, Dht, KeyPair, PublicKey};
 
 /// Dials one server under one identity.
 #[derive(Debug)]
@@ -17,6 +17,7 @@ pub(super) struct DhtDial {
     pub(super) server: ServerAddress,
     /// Where the server is, if the DHT is not to be asked.
     pub(super) at: Option<SocketAddrV4>,
+    pub(super) relay: Option<PublicKey>,
     pub(super) identity: KeyPair,
     pub(super) timeout: Duration,
     pub(super) routes: Option<RoutesFile>,
@@ -47,6 +48,10 @@ impl Dial for DhtDial {
             .connect(&self.server.key)
             .key_pair(&self.identity)
             .timeout(self.timeout);
+        let connect = match &self.relay {
+            Some(relay) => connect.relay_through(relay),
+            None => connect,
+        };
         let connect = match self.at {
             Some(address) => connect.addresses([address]).only_addresses(),
             None => {

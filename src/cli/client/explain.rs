@@ -61,6 +61,16 @@ pub(super) fn timeline(report: &Report) -> Vec<String> {
     if let Some(lost) = report.punch_lost {
         line(None, format!("punching failed: {lost}"));
     }
+    if let Some(relay) = &report.relay {
+        let paired = match report.relay_paired {
+            Some(_) => "the server is there",
+            None => "not paired",
+        };
+        line(
+            report.relay_paired,
+            format!("relay {}: {paired}", relay.short()),
+        );
+    }
     match report.path {
         Some((path, address)) => {
             line(
@@ -110,6 +120,9 @@ pub(super) fn as_json(report: &Report) -> Value {
                 "probes_sent": report.probes_sent,
                 "lost": report.punch_lost.map(|lost| lost.to_string()),
             })
+        }),
+        "relay": report.relay.map(|relay| {
+            json!({"public_key": relay.to_z32(), "paired": time(report.relay_paired)})
         }),
         "path": report.path.map(|(path, address)| {
             json!({"kind": word(path), "address": address.to_string()})

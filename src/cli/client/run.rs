@@ -175,6 +175,7 @@ impl<'a> Visit<'a> {
             dht: dht.clone(),
             server: server.clone(),
             at: arguments.server_addr,
+            relay: arguments.relay,
             identity: key_pair.clone(),
             timeout: arguments.timeout,
             routes: RoutesFile::of_user(),

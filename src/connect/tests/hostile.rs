@@ -279,6 +279,7 @@ fn a_dialler_survives_nodes_that_answer_with_nonsense() {
             "10.0.0.2:0".parse().unwrap(),
         ],
         only_nodes: false,
+        relay_through: None,
         timeout: Duration::from_secs(30),
     };
     let attempt = world

@@ -4,5 +4,6 @@ mod hostile;
 mod paths;
 mod punching;
 mod punching_hostile;
+mod relaying;
 mod traces;
 mod world;

@@ -239,6 +239,7 @@ fn nodes_that_no_longer_know_the_server_do_not_delay_those_that_do() {
         key_pair: KeyPair::from_seed(&[2; 32]),
         nodes: silent.collect(),
         only_nodes: false,
+        relay_through: None,
         timeout: Duration::from_secs(30),
     };
     let attempt = world

@@ -358,7 +358,7 @@ impl Home {
 }
 
 /// Adds a peer inside of a router's network.
-fn inside(world: &mut World, nat: NatId, last: u8) -> HostId {
+pub(super) fn inside(world: &mut World, nat: NatId, last: u8) -> HostId {
     let address = SocketAddrV4::new(Ipv4Addr::new(192, 168, last, 2), 5000);
     world.peer_behind(Some(nat), address)
 }

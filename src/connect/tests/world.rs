@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::connect::{
     AttemptId, Config, Dial, Endpoint, Established, Event, Failure, FirewallHook, Limits, Listen,
-    Origin, Report, ServerId,
+    Origin, RelayDial, Report, ServerId,
 };
 use crate::dht;
 use crate::keys::{KeyPair, PublicKey};
@@ -26,6 +26,8 @@ pub(super) struct Peer {
     pub(super) unlistened: Vec<ServerId>,
     pub(super) stream_events: Vec<(StreamId, udx::Event)>,
     pub(super) bootstrapped: bool,
+    pub(super) relay_dials: Vec<RelayDial>,
+    pub(super) unlinked: Vec<[u32; 2]>,
     buffer: Vec<u8>,
 }
 
@@ -41,6 +43,8 @@ impl Peer {
             unlistened: Vec::new(),
             stream_events: Vec::new(),
             bootstrapped: false,
+            relay_dials: Vec::new(),
+            unlinked: Vec::new(),
             buffer: Vec::new(),
         }
     }
@@ -74,6 +78,8 @@ impl Peer {
                 Event::Dht(dht::Event::Bootstrapped { .. }) => self.bootstrapped = true,
                 Event::OpenSocket(id) => self.orders.push_back(SocketOrder::Open(id)),
                 Event::CloseSocket(id) => self.orders.push_back(SocketOrder::Close(id)),
+                Event::DialRelay(dial) => self.relay_dials.push(dial),
+                Event::Unlinked(ids) => self.unlinked.push(ids),
                 Event::Dht(_) => {}
             }
         }
@@ -289,6 +295,7 @@ impl World {
         let listen = Listen {
             key_pair: key_pair.clone(),
             firewall,
+            relay_through: None,
         };
         self.network
             .with(host, |peer, now| peer.endpoint.listen(now, listen))
@@ -310,6 +317,7 @@ impl World {
             key_pair: key_pair.clone(),
             nodes: Vec::new(),
             only_nodes: false,
+            relay_through: None,
             timeout: Duration::from_secs(30),
         };
         self.network

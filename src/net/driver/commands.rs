@@ -1,5 +1,6 @@
 //! What the user's handles ask for, and the end.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -88,6 +89,22 @@ impl Driver {
                 // Whoever asked may have left.
                 let _ = answer.send(());
             }
+            Command::Link {
+                sides,
+                bytes,
+                lifetime,
+                answer,
+                ended,
+            } => {
+                let ids = self.endpoint.link(sides, bytes, now + lifetime);
+                let ended = Arc::new(ended);
+                for id in ids.into_iter().flatten() {
+                    self.links.insert(id, Arc::clone(&ended));
+                }
+                // Whoever asked may have left.
+                let _ = answer.send(ids);
+            }
+            Command::Unlink(id) => self.endpoint.unlink(now, id),
             Command::Stats(answer) => {
                 // Whoever asked may have left.
                 let _ = answer.send(self.snapshot());
@@ -100,7 +117,7 @@ impl Driver {
         }
     }
 
-    fn give_up(&mut self, now: Instant, token: Token) {
+    pub(super) fn give_up(&mut self, now: Instant, token: Token) {
         if let Some(held) = &mut self.held {
             held.retain(|held| held.command.token() != Some(token));
         }

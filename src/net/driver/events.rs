@@ -3,12 +3,15 @@
 use std::net::SocketAddrV4;
 use std::time::Instant;
 
+use tokio::sync::oneshot;
 use tracing::debug;
 
 use super::start::Driver;
-use crate::connect::{Established, Event, Origin};
+use crate::connect::{Dial, Established, Event, Origin, RelayDial};
 use crate::dht;
+use crate::net::command::Token;
 use crate::net::link::{Handle, Link};
+use crate::net::relays::PATIENCE;
 use crate::net::socket::Socket;
 
 impl Driver {
@@ -32,6 +35,12 @@ impl Driver {
                 if !self.jobs.push(job) {
                     debug!("a handshake was dropped: too many wait");
                     self.refused += 1;
+                }
+            }
+            Event::DialRelay(dial) => self.dial_relay(now, dial),
+            Event::Unlinked(ids) => {
+                for id in ids {
+                    self.links.remove(&id);
                 }
             }
             Event::Listening(server) => self.servers.announced(server),
@@ -59,6 +68,31 @@ impl Driver {
             Event::Dht(dht::Event::QueryDone { query, result }) => self.queries.done(query, result),
             Event::Dht(_) => {}
         }
+    }
+
+    /// Connects to a relay, under the node's own key, and lets a task meet the peer there.
+    fn dial_relay(&mut self, now: Instant, dial: RelayDial) {
+        let own = &self.settings.key_pair;
+        let (answer, connected) = oneshot::channel();
+        let attempt = self.endpoint.connect(
+            now,
+            Dial {
+                remote: dial.relay,
+                key_pair: own.clone(),
+                nodes: Vec::new(),
+                only_nodes: false,
+                relay_through: None,
+                timeout: PATIENCE,
+            },
+        );
+        // Users' tokens count up from zero.
+        let token = Token(u64::MAX - self.relay_dials);
+        self.relay_dials += 1;
+        self.dials.insert(attempt, (token, answer));
+        self.attempts.insert(token, attempt);
+        let outbox = self.outbox.clone();
+        self.relays
+            .start(token, *own.public_key(), dial, connected, outbox);
     }
 
     /// Makes a connection of a stream and hands it to whoever waits for it. If nobody does, its handle is dropped, which destroys it.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use crate::connect::Config;
+use crate::keys::KeyPair;
 use crate::net::bootstrap::{BootstrapState, Entry};
 use crate::net::command::Command;
 
@@ -17,6 +18,8 @@ pub(crate) struct Settings {
     pub(crate) other_port: bool,
     pub(crate) endpoint: Config,
     pub(crate) seed: [u8; 32],
+    /// Who the node is towards relays.
+    pub(crate) key_pair: KeyPair,
     pub(crate) backlog: usize,
     pub(crate) unproven: usize,
     pub(crate) unproven_for: Duration,

@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -17,6 +18,7 @@ use crate::net::bootstrap::BootstrapState;
 use crate::net::command::{Command, Commands, DialOutcome, Token};
 use crate::net::jobs::Jobs;
 use crate::net::queries::Queries;
+use crate::net::relays::Relays;
 use crate::net::servers::Servers;
 use crate::net::socket::Socket;
 use crate::net::streams::Table;
@@ -30,6 +32,8 @@ pub(in crate::net) enum News {
     Job(Option<Box<JobDone>>),
     /// The addresses of this host's interfaces.
     Interfaces(Vec<Ipv4Addr>),
+    /// What became of meeting the peer of a stream at a relay: the stream of the connection to the relay, and the id that it gave us.
+    Relay(StreamId, Option<(StreamId, u32)>),
     /// The addresses of the bootstrap nodes.
     Bootstrap(Vec<SocketAddrV4>),
 }
@@ -74,6 +78,9 @@ pub(super) fn bind(settings: Settings) -> io::Result<(Driver, Started)> {
         table: Table::new(settings.unproven, settings.unproven_for),
         servers: Servers::default(),
         queries: Queries::default(),
+        relays: Relays::default(),
+        links: HashMap::new(),
+        relay_dials: 0,
         dials: HashMap::new(),
         attempts: HashMap::new(),
         joined,
@@ -120,6 +127,10 @@ pub(super) struct Driver {
     pub(super) table: Table,
     pub(super) servers: Servers,
     pub(super) queries: Queries,
+    pub(super) relays: Relays,
+    /// The links of a relay of ours, by either id, with who wants to know their end.
+    pub(super) links: HashMap<u32, Arc<oneshot::Sender<()>>>,
+    pub(super) relay_dials: u64,
     pub(super) dials: HashMap<AttemptId, (Token, oneshot::Sender<DialOutcome>)>,
     pub(super) attempts: HashMap<Token, AttemptId>,
     pub(super) joined: watch::Sender<BootstrapState>,

@@ -30,6 +30,9 @@ impl Driver {
         self.table.handle_timeout(now, &mut self.endpoint);
         self.expire_held(now);
         self.watch_interfaces(now);
+        for token in self.relays.sweep(&mut self.endpoint) {
+            self.give_up(now, token);
+        }
         let unsent = self.drain(cx, now);
         more |= unsent;
         if self.is_over(now, unsent || self.blocked.is_some()) {
@@ -111,6 +114,9 @@ impl Driver {
                 }
                 Poll::Ready(Some(News::Interfaces(addresses))) => {
                     self.endpoint.handle_interfaces(now, &addresses);
+                }
+                Poll::Ready(Some(News::Relay(stream, paired))) => {
+                    self.endpoint.handle_relay(now, stream, paired);
                 }
                 Poll::Ready(Some(News::Bootstrap(addresses))) => {
                     self.endpoint.node().set_bootstrap(addresses);

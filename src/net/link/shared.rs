@@ -134,8 +134,8 @@ impl Link {
         end
     }
 
-    #[cfg(test)]
-    pub(in crate::net) const fn stream(&self) -> StreamId {
+    /// Returns the stream that carries the connection.
+    pub(crate) const fn stream(&self) -> StreamId {
         self.stream
     }
 

@@ -1,0 +1,299 @@
+//! A blind relay: passes packets on between peers that have no path, and can read none of them.
+
+use std::collections::{HashMap, VecDeque};
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinHandle, JoinSet};
+use tracing::debug;
+
+use super::{Connection, Dht, ListenError, Server};
+use crate::connect::relay::{RelayAction, RelayLimits, RelayService, SessionId};
+use crate::net::Command;
+use crate::udx::StreamId;
+use crate::wire::rpc::Token;
+use crate::{KeyPair, PublicKey};
+
+/// Serves as a blind relay once awaited: when it returns, the relay is announced and reachable.
+#[derive(Debug)]
+#[must_use = "nothing happens until this is awaited"]
+pub struct ServeRelay {
+    dht: Dht,
+    key_pair: KeyPair,
+    limits: RelayLimits,
+}
+
+impl ServeRelay {
+    pub(crate) fn new(dht: Dht, key_pair: KeyPair) -> Self {
+        Self {
+            dht,
+            key_pair,
+            limits: RelayLimits::default(),
+        }
+    }
+
+    /// Sets the bounds on what strangers can make the relay hold and carry.
+    pub fn limits(mut self, limits: RelayLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    async fn run(self) -> Result<Relay, ListenError> {
+        let server = self.dht.listen(&self.key_pair).await?;
+        let public_key = *server.public_key();
+        let state = Arc::new(State {
+            dht: self.dht,
+            limits: self.limits,
+            shared: Mutex::new(Shared {
+                service: RelayService::new(self.limits),
+                sessions: HashMap::new(),
+                links: HashMap::new(),
+            }),
+        });
+        let task = tokio::spawn(accept(server, Arc::clone(&state)));
+        Ok(Relay {
+            public_key,
+            state,
+            task,
+        })
+    }
+}
+
+impl IntoFuture for ServeRelay {
+    type Output = Result<Relay, ListenError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+/// A blind relay that serves. Dropping it ends that, and with it the streams that go through it.
+#[derive(Debug)]
+pub struct Relay {
+    public_key: PublicKey,
+    state: Arc<State>,
+    task: JoinHandle<()>,
+}
+
+/// What a relay is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RelayStats {
+    /// Clients that are connected.
+    pub sessions: usize,
+    /// Pairings that wait for their other side.
+    pub pending: usize,
+    /// Pairs that are served.
+    pub links: usize,
+}
+
+impl Relay {
+    /// Returns the key by which peers name the relay.
+    pub const fn public_key(&self) -> &PublicKey {
+        &self.public_key
+    }
+
+    /// Returns what the relay is doing now.
+    pub fn stats(&self) -> RelayStats {
+        let shared = self.state.lock();
+        RelayStats {
+            sessions: shared.sessions.len(),
+            pending: shared.service.pending(),
+            links: shared.service.links(),
+        }
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.task.abort();
+        for id in std::mem::take(&mut self.state.lock().links).into_values() {
+            // Without a driver there is no link either.
+            let _ = self.state.dht.commands().send(Command::Unlink(id));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct State {
+    dht: Dht,
+    limits: RelayLimits,
+    shared: Mutex<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    service: RelayService,
+    sessions: HashMap<SessionId, Client>,
+    /// An id of the link of each pair.
+    links: HashMap<Token, u32>,
+}
+
+#[derive(Debug)]
+struct Client {
+    stream: StreamId,
+    outbox: mpsc::Sender<Vec<u8>>,
+}
+
+impl State {
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        // A panic elsewhere leaves these values consistent: each change is a single step.
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does what the service asks for.
+    async fn carry_out(self: &Arc<Self>, actions: Vec<RelayAction>) {
+        let mut actions = VecDeque::from(actions);
+        while let Some(action) = actions.pop_front() {
+            match action {
+                RelayAction::Send(to, message) => {
+                    if let Some(client) = self.lock().sessions.get(&to) {
+                        // A client that takes nothing gets nothing more.
+                        let _ = client.outbox.try_send(message);
+                    }
+                }
+                RelayAction::Link { token, sides } => actions.extend(self.link(token, sides).await),
+                RelayAction::Unlink { token } => {
+                    let id = self.lock().links.remove(&token);
+                    if let Some(id) = id {
+                        // Without a driver there is no link either.
+                        let _ = self.dht.commands().send(Command::Unlink(id));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn link(
+        self: &Arc<Self>,
+        token: Token,
+        sides: [(SessionId, u32); 2],
+    ) -> Vec<RelayAction> {
+        let streams = sides.map(|(session, id)| {
+            let stream = self.lock().sessions.get(&session)?.stream;
+            Some((stream, id))
+        });
+        let ids = match streams {
+            [Some(a), Some(b)] => self.ask_for_link(token, [a, b]).await,
+            _ => None,
+        };
+        let mut shared = self.lock();
+        match ids {
+            Some(ids) => {
+                shared.links.insert(token, ids[0]);
+                shared.service.linked(&token, ids)
+            }
+            None => {
+                shared.service.unlinked(&token);
+                Vec::new()
+            }
+        }
+    }
+
+    async fn ask_for_link(
+        self: &Arc<Self>,
+        token: Token,
+        sides: [(StreamId, u32); 2],
+    ) -> Option<[u32; 2]> {
+        let (answer, ids) = oneshot::channel();
+        let (ended, end) = oneshot::channel();
+        let command = Command::Link {
+            sides,
+            bytes: self.limits.bytes,
+            lifetime: self.limits.lifetime,
+            answer,
+            ended,
+        };
+        self.dht.commands().send(command).ok()?;
+        let ids = ids.await.ok()??;
+        let state = Arc::downgrade(self);
+        tokio::spawn(async move {
+            // Dropped, without a word, when the link is over.
+            let _ = end.await;
+            if let Some(state) = state.upgrade() {
+                let mut shared = state.lock();
+                if shared.links.get(&token) == Some(&ids[0]) {
+                    shared.links.remove(&token);
+                    shared.service.unlinked(&token);
+                }
+            }
+        });
+        Some(ids)
+    }
+}
+
+async fn accept(server: Server, state: Arc<State>) {
+    let mut clients = JoinSet::new();
+    let mut next = 0;
+    while let Some(connection) = server.accept().await {
+        while clients.try_join_next().is_some() {}
+        // Those that have not proven their key yet count as well.
+        if clients.len() >= state.limits.sessions {
+            debug!("a client of the relay was refused: there are too many");
+            continue;
+        }
+        next += 1;
+        clients.spawn(serve(SessionId(next), connection, Arc::clone(&state)));
+    }
+}
+
+/// Talks with one client until its connection ends.
+async fn serve(id: SessionId, mut connection: Connection, state: Arc<State>) {
+    let Ok(key) = connection.proven().await else {
+        return;
+    };
+    let (outbox, inbox) = mpsc::channel(MAX_OUTGOING);
+    let opening = {
+        let mut shared = state.lock();
+        let opening = shared.service.connect(id, *key.public_key());
+        let stream = connection.stream();
+        shared.sessions.insert(id, Client { stream, outbox });
+        opening
+    };
+    if let Some(opening) = opening
+        && connection.write_message(&opening).await.is_ok()
+    {
+        talk(id, &mut connection, inbox, &state).await;
+    }
+    let actions = {
+        let mut shared = state.lock();
+        shared.sessions.remove(&id);
+        shared.service.disconnect(id)
+    };
+    state.carry_out(actions).await;
+}
+
+async fn talk(
+    id: SessionId,
+    connection: &mut Connection,
+    mut inbox: mpsc::Receiver<Vec<u8>>,
+    state: &Arc<State>,
+) {
+    loop {
+        let message: Option<Bytes> = tokio::select! {
+            Some(message) = inbox.recv() => {
+                if connection.write_message(&message).await.is_err() {
+                    return;
+                }
+                continue;
+            }
+            message = connection.read_message() => message.ok().flatten(),
+        };
+        let Some(message) = message else { return };
+        let actions = state.lock().service.handle_message(id, &message);
+        match actions {
+            Ok(actions) => state.carry_out(actions).await,
+            Err(error) => {
+                debug!(%error, "a client of the relay breaks its protocol");
+                return;
+            }
+        }
+    }
+}
+
+/// Messages that may wait for a client; all of them are short.
+const MAX_OUTGOING: usize = 64;

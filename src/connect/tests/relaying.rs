@@ -1,0 +1,262 @@
+//! Peers without a path between them, and a relay that both reach.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use super::paths::exchange;
+use super::punching::inside;
+use super::world::{Peer, World};
+use crate::connect::{AttemptId, Dial, Failure, Listen, Origin, Path};
+use crate::keys::KeyPair;
+use crate::sim::nat::Router;
+use crate::sim::network::{HostId, Link, Network};
+use crate::udx::StreamId;
+
+#[test]
+fn peers_behind_random_nats_meet_at_the_relay_that_either_names() {
+    for server_names in [false, true] {
+        let mut scene = Scene::new(server_names, !server_names);
+        let attempt = scene.dial();
+        scene.pair();
+        scene.world.wait(scene.client, attempt);
+        let (client, server) = (scene.client, scene.server);
+        let established = scene.world.network.host(client).find(attempt).unwrap();
+        assert_eq!(established.path, Path::Relayed);
+        assert!(established.report.relay_paired.is_some());
+        assert!(established.report.total < Duration::from_secs(2));
+        let near = established.stream;
+        let accepted = |network: &Network<Peer>| {
+            let mut established = network.host(server).established.iter();
+            let one = established.find(|one| matches!(one.origin, Origin::Server(_)))?;
+            Some((one.path, one.stream))
+        };
+        let network = &mut scene.world.network;
+        network.run_until(LIMIT, |network| accepted(network).is_some());
+        let (path, far) = accepted(network).unwrap();
+        assert_eq!(path, Path::Relayed);
+        exchange(&mut scene.world, client, server, near, far);
+
+        // The end of the stream is the end of the link.
+        scene.world.network.with(client, |peer, now| {
+            peer.endpoint.streams().destroy(now, near);
+        });
+        let relay = scene.relay;
+        scene
+            .world
+            .network
+            .run_until(LIMIT, |network| network.host(relay).unlinked.len() == 1);
+    }
+}
+
+#[test]
+fn the_servers_relay_goes_first_and_both_agree_on_the_token() {
+    let mut scene = Scene::new(true, true);
+    scene.dial();
+    let (client, server) = (scene.client, scene.server);
+    scene.world.network.run_until(LIMIT, |network| {
+        !network.host(client).relay_dials.is_empty()
+    });
+    let ours = scene.world.network.host(client).relay_dials[0].clone();
+    let theirs = scene.world.network.host(server).relay_dials[0].clone();
+    assert_eq!(ours.token, theirs.token);
+    assert_eq!((ours.is_initiator, theirs.is_initiator), (false, true));
+    let mut scene = Scene::new(false, true);
+    scene.dial();
+    let (client, server) = (scene.client, scene.server);
+    scene.world.network.run_until(LIMIT, |network| {
+        !network.host(client).relay_dials.is_empty()
+    });
+    let ours = scene.world.network.host(client).relay_dials[0].clone();
+    let theirs = scene.world.network.host(server).relay_dials[0].clone();
+    assert_eq!(ours.token, theirs.token);
+    assert_eq!((ours.is_initiator, theirs.is_initiator), (true, false));
+}
+
+#[test]
+fn a_relay_that_never_answers_ends_with_no_path() {
+    let mut scene = Scene::new(false, true);
+    let attempt = scene.dial();
+    let client = scene.client;
+    scene.world.network.run_until(LIMIT, |network| {
+        !network.host(client).relay_dials.is_empty()
+    });
+    let stream = scene.world.network.host(client).relay_dials[0].stream;
+    scene.world.network.run_for(Duration::from_secs(3));
+    assert_eq!(
+        scene.world.failure(client, attempt),
+        None,
+        "the relay may come yet"
+    );
+    scene.world.network.with(client, |peer, now| {
+        peer.endpoint.handle_relay(now, stream, None);
+    });
+    assert_eq!(scene.world.failure(client, attempt), Some(Failure::NoPath));
+}
+
+#[test]
+fn a_relay_that_brings_somebody_else_gains_nothing() {
+    let mut scene = Scene::new(false, true);
+    let attempt = scene.dial();
+    // In the place of the server comes the relay's accomplice, whose stream knows the ids but not the keys.
+    let accomplice = scene.world.open_peer();
+    let other = KeyPair::from_seed(&[66; 32]);
+    let (_, foreign) = scene.at_relay(accomplice, &other);
+    let stream = scene.world.network.with(accomplice, |peer, _| {
+        peer.endpoint
+            .streams()
+            .open(crate::udx::Admission::LearnPath)
+    });
+    let ids = scene.link_client_with(foreign, stream);
+    scene.world.wait(scene.client, attempt);
+    let near = scene
+        .world
+        .network
+        .host(scene.client)
+        .find(attempt)
+        .unwrap();
+    let near = near.stream;
+    let relay = scene.world.address(scene.relay);
+    scene.world.network.with(accomplice, |peer, now| {
+        let streams = peer.endpoint.streams();
+        streams.connect(
+            now,
+            stream,
+            crate::wire::transmit::SocketId::SERVER,
+            relay,
+            ids[1],
+        );
+        let mut lie = vec![56, 0, 0];
+        lie.extend_from_slice(&[7; 56]);
+        lie.extend_from_slice(b"I am the server");
+        streams.write(now, stream, &lie).unwrap();
+    });
+    scene.world.network.run_for(Duration::from_secs(5));
+    let client = scene.client;
+    let read = scene
+        .world
+        .network
+        .with(client, |peer, now| peer.read(now, near));
+    assert_eq!(
+        read, b"",
+        "what does not begin as the server's stream is not taken"
+    );
+    let heard = scene
+        .world
+        .network
+        .with(accomplice, |peer, now| peer.read(now, stream));
+    assert!(!heard.is_empty(), "while the packets did travel");
+}
+
+struct Scene {
+    world: World,
+    relay: HostId,
+    server: HostId,
+    client: HostId,
+    client_names: bool,
+    key: KeyPair,
+}
+
+impl Scene {
+    fn new(server_names: bool, client_names: bool) -> Self {
+        let link = Link {
+            delay: Duration::from_millis(10),
+            ..Link::default()
+        };
+        let mut world = World::new(5, 8, link);
+        let relay = world.open_peer();
+        world.listen(relay, &relay_key());
+        let mut home = |number: u8| {
+            let public = Ipv4Addr::new(10, 9, number, 1);
+            let nat = world.network.add_nat(Router::RANDOM, public, None);
+            inside(&mut world, nat, number)
+        };
+        let (server, client) = (home(1), home(2));
+        let key = KeyPair::from_seed(&[1; 32]);
+        let listen = Listen {
+            key_pair: key.clone(),
+            firewall: None,
+            relay_through: server_names.then(|| *relay_key().public_key()),
+        };
+        let id = world
+            .network
+            .with(server, |peer, now| peer.endpoint.listen(now, listen))
+            .unwrap();
+        world.network.run_until(LIMIT, |network| {
+            network.host(server).listening.contains(&id)
+        });
+        Self {
+            world,
+            relay,
+            server,
+            client,
+            client_names,
+            key,
+        }
+    }
+
+    fn dial(&mut self) -> AttemptId {
+        let dial = Dial {
+            remote: *self.key.public_key(),
+            key_pair: KeyPair::from_seed(&[99; 32]),
+            nodes: Vec::new(),
+            only_nodes: false,
+            relay_through: self.client_names.then(|| *relay_key().public_key()),
+            timeout: Duration::from_secs(30),
+        };
+        self.world
+            .network
+            .with(self.client, |peer, now| peer.endpoint.connect(now, dial))
+    }
+
+    /// Does what the driver does for both: connects them to the relay and tells what it has answered.
+    fn pair(&mut self) {
+        let server = self.server;
+        let (near, far) = self.at_relay(server, &KeyPair::from_seed(&[41; 32]));
+        let stream = self.world.network.host(server).relay_dials[0].stream;
+        let ids = self.link_client_with(far, stream);
+        self.world.network.with(server, |peer, now| {
+            peer.endpoint
+                .handle_relay(now, stream, Some((near, ids[1])));
+        });
+    }
+
+    /// Links the client with the stream of somebody whose connection to the relay is `far`; tells the client.
+    fn link_client_with(&mut self, far: StreamId, stream: StreamId) -> [u32; 2] {
+        let client = self.client;
+        let (near, own) = self.at_relay(client, &KeyPair::from_seed(&[42; 32]));
+        let wished = self.world.network.host(client).relay_dials[0].stream;
+        let ids = self.world.network.with(self.relay, |peer, now| {
+            let until = now + Duration::from_secs(3600);
+            let sides = [(own, wished.0), (far, stream.0)];
+            peer.endpoint.link(sides, 1 << 20, until).unwrap()
+        });
+        self.world.network.with(client, |peer, now| {
+            peer.endpoint
+                .handle_relay(now, wished, Some((near, ids[0])));
+        });
+        ids
+    }
+
+    /// Connects somebody to the relay; returns both ends of the stream, the relay's last.
+    fn at_relay(&mut self, host: HostId, key_pair: &KeyPair) -> (StreamId, StreamId) {
+        let key = relay_key();
+        let accepted = self.world.network.host(self.relay).established.len();
+        let attempt = self.world.dial_as(host, key.public_key(), key_pair);
+        self.world.wait(host, attempt);
+        let relay = self.relay;
+        self.world.network.run_until(LIMIT, |network| {
+            network.host(relay).established.len() > accepted
+        });
+        let near = self.world.network.host(host).find(attempt).unwrap().stream;
+        (
+            near,
+            self.world.network.host(relay).established[accepted].stream,
+        )
+    }
+}
+
+fn relay_key() -> KeyPair {
+    KeyPair::from_seed(&[77; 32])
+}
+
+const LIMIT: Duration = Duration::from_secs(30);
