@@ -68,7 +68,9 @@ async fn every_pair_that_connects_does_so_with_the_reference() {
         };
         let mut times = Vec::new();
         for (server, client, way) in table() {
-            if way != NoPath {
+            // Inside of a cone's home the reference's client goes to the public address, which leads nowhere.
+            let lost = peers == Peers::TheirClient && (server, client) == (Kind::Cone, Kind::Same);
+            if way != NoPath && !lost {
                 let taken = tries(&lab, peers, (server, client), way, 0).await;
                 times.push(((server, client), way, taken));
             }
