@@ -77,10 +77,11 @@ impl Lane {
         while let Some((_, datagram)) = self.waiting.pop_front_if(|(at, _)| *at <= now) {
             let size = datagram.len();
             self.bytes -= size;
+            let most = MAX_TRAIN.min(size * socket.max_segments());
             train.clear();
             train.extend_from_slice(&datagram);
             let fits = |next: &(Instant, Vec<u8>), length: usize| {
-                next.0 <= now && next.1.len() == size && length + size <= MAX_TRAIN
+                next.0 <= now && next.1.len() == size && length + size <= most
             };
             while let Some((_, next)) = self.waiting.pop_front_if(|next| fits(next, train.len())) {
                 self.bytes -= size;

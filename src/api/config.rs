@@ -202,6 +202,8 @@ impl DhtBuilder {
         };
         endpoint.limits.max_half_open = self.limits.half_open;
         endpoint.limits.max_servers = self.limits.servers;
+        // Half a millisecond and what a timer is late by stay under the 2 ms that peers allow for.
+        endpoint.udx.ack_delay = Duration::from_micros(500);
         endpoint.dht = dht::Config {
             bootstrap: bootstrap.iter().filter_map(Entry::address).collect(),
             known: self.known,

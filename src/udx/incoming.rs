@@ -38,6 +38,7 @@ impl Stream {
         if header.has(HEARTBEAT) {
             // The reference looks at nothing else in such a packet.
             self.ack_owed = true;
+            self.ack_due = true;
             return;
         }
         let Some(payload) = header.payload(rest) else {
@@ -130,7 +131,10 @@ impl Stream {
         let readable = self.receiver.readable();
         match self.receiver.receive(shared.pool, seq, kind, payload) {
             Arrival::Contradicts => return,
-            Arrival::Delivered if !had_gaps && kind & END == 0 => self.ack_owed = true,
+            Arrival::Delivered if !had_gaps && kind & END == 0 => {
+                self.ack_owed = true;
+                self.unacknowledged += 1;
+            }
             Arrival::Delivered | Arrival::Kept | Arrival::Repeated | Arrival::Refused => {
                 self.ack_owed = true;
                 self.ack_due = true;

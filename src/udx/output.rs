@@ -253,6 +253,8 @@ impl Stream {
     const fn acknowledged(&mut self) {
         self.ack_owed = false;
         self.ack_due = false;
+        self.unacknowledged = 0;
+        self.ack_at = None;
     }
 
     fn put_header(
@@ -345,7 +347,8 @@ impl Stream {
             .map(|(at, due)| (at, due.reason()));
         let liveness = self.liveness.due().map(|(at, duty)| (at, duty.reason()));
         let pacing = self.pacing_due.map(|at| (at, "pacing"));
-        [loss, liveness, pacing]
+        let ack = self.ack_at.map(|at| (at, "acknowledgement"));
+        [loss, liveness, pacing, ack]
             .into_iter()
             .flatten()
             .min_by_key(|(at, _)| *at)
@@ -358,6 +361,10 @@ impl Stream {
         }
         if self.pacing_due.is_some_and(|at| at <= now) {
             self.pacing_due = None;
+        }
+        if self.ack_at.is_some_and(|at| at <= now) {
+            self.ack_at = None;
+            self.ack_due = true;
         }
         if let Some((at, due)) = self.loss.due(&self.sender, &self.rtt)
             && at <= now

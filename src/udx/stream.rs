@@ -68,6 +68,9 @@ pub(super) struct Stream {
     pub(super) ack_owed: bool,
     /// An acknowledgement leaves with the next poll.
     pub(super) ack_due: bool,
+    /// Packets received since the last acknowledgement, and when one that waits for data to carry it leaves at the latest.
+    pub(super) unacknowledged: u32,
+    pub(super) ack_at: Option<Instant>,
     pub(super) messages: VecDeque<Vec<u8>>,
     /// The tail is to be probed with the next poll, whatever the windows say.
     pub(super) probe_due: bool,
@@ -114,6 +117,8 @@ impl Stream {
             taken_since: None,
             ack_owed: false,
             ack_due: false,
+            unacknowledged: 0,
+            ack_at: None,
             messages: VecDeque::new(),
             probe_due: false,
             pacing_due: None,
@@ -310,7 +315,14 @@ impl Stream {
 
     /// Ends a batch of received datagrams: learns from what it acknowledged, and lets the acknowledgement for it leave.
     pub(super) fn flush(&mut self, now: Instant, shared: &mut Shared<'_>) {
-        self.ack_due |= self.ack_owed;
+        if self.ack_owed && !self.ack_due {
+            if self.may_hold_back(shared.config) {
+                let latest = now + shared.config.ack_delay;
+                self.ack_at.get_or_insert(latest);
+            } else {
+                self.ack_due = true;
+            }
+        }
         if self.batch.bytes > 0 || self.batch.advanced {
             let batch = std::mem::take(&mut self.batch);
             if let Some(measured) = &batch.measured {
@@ -331,6 +343,13 @@ impl Stream {
             self.probe_window(now);
         }
         self.report(shared);
+    }
+
+    /// Tells whether the acknowledgement may wait for data. Not for a peer that has just begun: it measures the path by the answers.
+    fn may_hold_back(&self, config: &Config) -> bool {
+        !config.ack_delay.is_zero()
+            && self.unacknowledged < 2
+            && self.receiver.next() >= self.first + PROMPTLY_ANSWERED
     }
 
     /// Tells the congestion controller.
@@ -422,5 +441,7 @@ impl Stream {
 
 /// What a peer is taken to accept before its first packet: the window that the reference always advertises.
 const INITIAL_PEER_WINDOW: u32 = 4 << 20;
+/// Packets at the beginning that are acknowledged without delay.
+const PROMPTLY_ANSWERED: u64 = 16;
 /// Messages of one stream that wait to be sent.
 pub(super) const MAX_OUTGOING_MESSAGES: usize = 64;

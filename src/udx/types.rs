@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddrV4;
+use std::time::Duration;
 
 use crate::wire::packet::{HEADER_LEN, MAX_PAYLOAD};
 use crate::wire::transmit::SocketId;
@@ -97,6 +98,8 @@ pub struct Config {
     pub receive_window: u32,
     /// The same for readers that have shown it.
     pub max_receive_window: u32,
+    /// How long the acknowledgement of a single packet may wait for data that carries it, 2 ms at most; zero acknowledges each batch at once.
+    pub ack_delay: Duration,
     /// How many written bytes per stream may wait here to be sent for the first time.
     pub send_buffer: usize,
     /// The most bytes of payload in a packet, reached by probing the path. Never above [`MAX_PAYLOAD`].
@@ -127,6 +130,7 @@ impl Default for Config {
             receive_window: 4 << 20,
             // What a gigabit needs at 130 ms.
             max_receive_window: 16 << 20,
+            ack_delay: Duration::ZERO,
             send_buffer: 1 << 20,
             max_payload: Self::ETHERNET_PAYLOAD,
             max_loopback_payload: MAX_PAYLOAD,

@@ -256,4 +256,4 @@ const MAX_DATAGRAMS: usize = 256;
 const MAX_MESSAGES: usize = 128;
 
 /// Trains sent per turn.
-const MAX_TRAINS: usize = 64;
+const MAX_TRAINS: usize = 16;

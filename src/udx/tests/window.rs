@@ -217,6 +217,53 @@ fn a_batch_of_packets_is_acknowledged_once() {
     assert_eq!(link.end(Side::B).sent, 1);
 }
 
+#[test]
+fn an_answer_carries_the_acknowledgement_and_one_without_an_answer_leaves_in_time() {
+    let delay = Duration::from_millis(1);
+    let mut link = link(Config {
+        ack_delay: delay,
+        ..Config::default()
+    });
+    let sent = |link: &Link| link.ends.each_ref().map(|end| end.sent);
+    let mut answered = sent(&link);
+    for round in 0..50 {
+        for side in Side::BOTH {
+            written(&mut link, side, b"hello");
+            link.send();
+            link.run_for(Duration::from_millis(10));
+        }
+        if round == 20 {
+            answered = sent(&link);
+        }
+    }
+    assert_eq!(
+        sent(&link),
+        answered.map(|before| before + 29),
+        "one datagram each way"
+    );
+
+    let alone = sent(&link);
+    written(&mut link, Side::A, b"hello");
+    link.run_for(Duration::from_millis(10) + delay / 2);
+    assert_eq!(sent(&link), [alone[0] + 1, alone[1]]);
+    link.run_for(delay);
+    assert_eq!(sent(&link), [alone[0] + 1, alone[1] + 1]);
+
+    // Two packets have told the peer's pace: the second is not held back.
+    written(&mut link, Side::A, &[7; 2000]);
+    link.run_for(Duration::from_millis(10));
+    assert_eq!(sent(&link), [alone[0] + 3, alone[1] + 2]);
+
+    let (now, end) = (link.now, link.end(Side::A));
+    end.streams.finish(now, end.id);
+    link.run_for(Duration::from_millis(10));
+    assert_eq!(
+        sent(&link)[1],
+        alone[1] + 3,
+        "an end is acknowledged at once"
+    );
+}
+
 fn link(config: Config) -> Link {
     Link::new(5, config, Direction::clean(Duration::from_millis(10)))
 }
