@@ -12,9 +12,9 @@ use tracing::warn;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::exit::{EXIT_CODES, Exit, Failure};
+use super::keyfile::{self, Loaded};
 use super::known_nodes::KnownNodes;
 use super::metrics::Metrics;
-use super::keyfile::{self, Loaded};
 use super::network::{Network, NetworkArgs, bind_address, no_network};
 use super::output::Output;
 use super::runtime;
