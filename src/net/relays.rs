@@ -44,14 +44,11 @@ impl Relays {
         let stream = dial.stream;
         let task = tokio::spawn(async move {
             let paired = tokio::time::timeout(PATIENCE, pair(own, &dial, connected)).await;
-            let (relay, id) = match paired.ok().flatten() {
-                Some((relay, id)) => (relay, id),
-                None => {
-                    debug!(relay = %dial.relay.short(), "the relay is of no use");
-                    // Without a driver nobody wants to know.
-                    let _ = outbox.send(News::Relay(stream, None));
-                    return;
-                }
+            let Some((relay, id)) = paired.ok().flatten() else {
+                debug!(relay = %dial.relay.short(), "the relay is of no use");
+                // Without a driver nobody wants to know.
+                let _ = outbox.send(News::Relay(stream, None));
+                return;
             };
             let _ = outbox.send(News::Relay(stream, Some((relay.stream(), id))));
             // Nothing more is said, but the relay serves the pair only while its clients are connected.
