@@ -6,8 +6,6 @@
 // The lint knows test functions, not the helpers below them; skipping aloud is the one thing printed.
 #![allow(clippy::print_stderr, clippy::unwrap_used, dead_code)]
 
-// Each program of tests uses a part of it.
-#[allow(dead_code)]
 mod support;
 
 use std::future::{Future, IntoFuture};
