@@ -3,10 +3,13 @@
 use std::net::SocketAddrV4;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{BootstrapError, Connect, DhtBuilder, Listen, ServeRelay, SpawnError, Stats};
+use super::{
+    BootstrapError, Connect, DhtBuilder, Listen, QueryError, ServeRelay, SpawnError, Stats,
+};
 use crate::net::{self, BootstrapState, Command, Started, Token};
 use crate::{KeyPair, PublicKey};
 
@@ -31,6 +34,16 @@ struct Inner {
 pub struct Bootstrapped {
     /// Nodes that answered. 0 only in the first node of a network of its own.
     pub nodes: usize,
+}
+
+/// The answer of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Pong {
+    /// Our address as the node sees it.
+    pub seen_as: SocketAddrV4,
+    /// How long the answer took.
+    pub round_trip: Duration,
 }
 
 impl Dht {
@@ -120,6 +133,27 @@ impl Dht {
         // A closed node drops the sender of the answer.
         let _ = self.commands().send(Command::Nodes(answer));
         nodes.await.unwrap_or_default()
+    }
+
+    /// Asks a node whether it is there, and how it sees us.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError::NoNetwork`] if it does not answer, [`QueryError::Closed`] if our node has been closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn ping(&self, node: SocketAddrV4) -> Result<Pong, QueryError> {
+        let (answer, pong) = oneshot::channel();
+        // A closed node drops the sender of the answer.
+        let _ = self.commands().send(Command::Ping { node, answer });
+        let pong = pong.await.map_err(|_| QueryError::Closed)?;
+        let (seen_as, round_trip) = pong.ok_or(QueryError::NoNetwork)?;
+        Ok(Pong {
+            seen_as,
+            round_trip,
+        })
     }
 
     /// Stops using the network until [`Self::resume`], as a program does that goes to the background: lookups under way fail, later ones

@@ -17,7 +17,7 @@ pub use crate::connect::{Exchange, Firewall, Lost, Path, Report, Stage, Strategy
 pub use config::{DEFAULT_BOOTSTRAP, DhtBuilder, Limits, Mode};
 pub use connect::Connect;
 pub use connection::{Connection, ReadHalf, WriteHalf};
-pub use dht::{Bootstrapped, Dht};
+pub use dht::{Bootstrapped, Dht, Pong};
 pub use error::{
     BootstrapError, ConnectError, ListenError, PutError, QueryError, SpawnError, StreamError,
 };

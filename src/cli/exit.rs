@@ -117,6 +117,8 @@ pub struct Failure {
     pub hint: Option<String>,
     /// How the connection came about or failed, for `--json`.
     pub report: Option<serde_json::Value>,
+    /// Whether everything has been said already.
+    pub is_told: bool,
 }
 
 impl Failure {
@@ -133,12 +135,19 @@ impl Failure {
             error: error.into(),
             hint: None,
             report: None,
+            is_told: false,
         }
     }
 
     /// Adds what to do about it.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Says that only the exit code is left to give.
+    pub const fn told(mut self) -> Self {
+        self.is_told = true;
         self
     }
 

@@ -56,6 +56,11 @@ pub(crate) enum Command {
     },
     /// Stop that, for the link with this id.
     Unlink(u32),
+    /// Ask a node whether it is there; the answer is how it sees us, and nothing if it is not.
+    Ping {
+        node: SocketAddrV4,
+        answer: oneshot::Sender<Option<(SocketAddrV4, Duration)>>,
+    },
     /// Nobody waits for the answer any more.
     GiveUp(Token),
     /// Stop until resumed, and answer when that is done.
@@ -84,6 +89,7 @@ impl Command {
             | Self::Query { token, .. } => Some(*token),
             Self::Link { .. }
             | Self::Unlink(_)
+            | Self::Ping { .. }
             | Self::Unlisten { .. }
             | Self::GiveUp(_)
             | Self::Suspend(_)

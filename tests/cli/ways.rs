@@ -132,6 +132,58 @@ async fn remembered_nodes_that_are_gone_do_no_harm() {
     assert!(now.starts_with(&world.key) && now != memory, "{now}");
 }
 
+#[tokio::test]
+async fn the_doctor_finds_nothing_wrong_in_a_healthy_network() {
+    let world = World::start(&[]).await;
+    let ada = Person::new();
+    let line = format!(
+        "--bootstrap {} --server {} doctor",
+        world.bootstrap, world.key
+    );
+    let told = ada.run(&line).await.ended(0).json();
+    let checks = told["checks"].as_array().unwrap();
+    let names: Vec<_> = checks
+        .iter()
+        .map(|check| check["check"].as_str().unwrap())
+        .collect();
+    let expected = [
+        "udp",
+        "bootstrap",
+        "address",
+        "nat",
+        "lan",
+        "reachable",
+        "lookup",
+        "handshake",
+        "path",
+    ];
+    assert_eq!(names, expected, "{told:#}");
+    assert!(checks.iter().all(|check| check["ok"] == true), "{told:#}");
+    assert!(checks[3]["data"]["samples"].as_array().unwrap().len() >= 3);
+    let told = run(CLIENT, &["--bootstrap", &world.bootstrap, "doctor"])
+        .await
+        .ended(0);
+    assert_eq!(told.stdout.matches("ok   ").count(), 6, "{told:?}");
+}
+
+#[tokio::test]
+async fn the_doctor_ends_with_the_code_of_the_first_thing_that_is_wrong() {
+    let network = Testnet::new(5).await.unwrap();
+    let (ada, nobody) = (Person::new(), KeyPair::from_seed(&[9; 32]));
+    let line = format!("--bootstrap 127.0.0.1:{} doctor", free_port());
+    let told = ada.run(&line).await.ended(12).json();
+    assert_eq!(told["failed"], "udp");
+    assert!(told["checks"][0]["advice"].is_string());
+
+    let bootstrap = network.bootstrap().remove(0);
+    let line = format!(
+        "--bootstrap {bootstrap} --server {} doctor",
+        nobody.public_key()
+    );
+    let told = ada.run(&line).await.ended(3).json();
+    assert_eq!(told["failed"], "lookup");
+}
+
 /// A network in this process, and a server in one of its own.
 struct World {
     network: Testnet,

@@ -155,6 +155,11 @@ impl Lab {
         self.natlab("drop", &[name, &percent.to_string()]);
     }
 
+    /// Lets nothing into a host from its local network.
+    pub(crate) fn wall(&self, name: &str) {
+        self.natlab("wall", &[name]);
+    }
+
     /// Starts one of our programs on a host.
     pub(crate) fn program(&self, host: &str, path: &str, arguments: &[&str]) -> Process {
         let mut command = self.command(host, path);

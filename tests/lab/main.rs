@@ -10,6 +10,7 @@
 #[allow(dead_code)]
 mod support;
 
+mod broken;
 mod homes;
 mod pairs;
 mod relays;

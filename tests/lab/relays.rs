@@ -110,13 +110,13 @@ async fn a_relay_never_sees_what_it_carries() {
     let (code, output) = lab.client("client", &key, &words).await;
     assert_relayed(code, &output);
     assert!(
-        holds(server.id(), secret.as_bytes()),
+        holds(server.child.id().unwrap(), secret.as_bytes()),
         "the server has read it"
     );
-    assert!(!holds(relay_process.id(), secret.as_bytes()));
+    assert!(!holds(relay_process.child.id().unwrap(), secret.as_bytes()));
     // What the relay does know is found.
     let own: hyperprofile::PublicKey = relay.parse().unwrap();
-    assert!(holds(relay_process.id(), own.as_bytes()));
+    assert!(holds(relay_process.child.id().unwrap(), own.as_bytes()));
 }
 
 /// Starts a relay on a public host and returns its key in z-base-32.

@@ -50,7 +50,7 @@ pub(crate) fn reference_installed() -> bool {
 /// A running process whose lines are read. It is killed when this is dropped, and ends by itself when we are gone.
 pub(crate) struct Process {
     name: String,
-    child: Child,
+    pub(crate) child: Child,
     lines: mpsc::UnboundedReceiver<String>,
     seen: Vec<String>,
 }
@@ -92,11 +92,6 @@ impl Process {
             lines,
             seen: Vec::new(),
         }
-    }
-
-    /// Returns the process id.
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id().unwrap()
     }
 
     /// Waits for a line that begins with a word and returns the rest of it.

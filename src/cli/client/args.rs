@@ -99,6 +99,8 @@ pub(super) enum Command {
         #[arg(value_name = "KEY")]
         key: PublicKey,
     },
+    /// Look at what works between this computer, the network and, with --server, the server, and say what to do about what does not
+    Doctor,
     /// Print my public key and where it is kept; needs no network
     #[command(alias = "identity")]
     Whoami,

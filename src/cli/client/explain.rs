@@ -1,5 +1,6 @@
 //! What happened on the way to the server: for people line by line, and as data.
 
+use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -72,12 +73,7 @@ pub(super) fn timeline(report: &Report) -> Vec<String> {
         );
     }
     match report.path {
-        Some((path, address)) => {
-            line(
-                Some(report.total),
-                format!("connected: {} to {address}", words(path)),
-            );
-        }
+        Some(found) => line(Some(report.total), format!("connected: {}", path(found))),
         None => line(
             Some(report.total),
             format!("gave up while {}", report.stage),
@@ -128,6 +124,11 @@ pub(super) fn as_json(report: &Report) -> Value {
             json!({"kind": word(path), "address": address.to_string()})
         }),
     })
+}
+
+/// Returns how packets travel and to where, in words.
+pub(super) fn path((path, address): (Path, SocketAddrV4)) -> String {
+    format!("{} to {address}", words(path))
 }
 
 const fn word(path: Path) -> &'static str {

@@ -2,6 +2,7 @@
 
 mod args;
 mod dial;
+mod doctor;
 mod edit;
 mod explain;
 mod prompt;

@@ -18,7 +18,7 @@ use super::super::{demo, runtime};
 use super::args::{Arguments, Command, ServerAddress};
 use super::dial::{DhtDial, LastReport};
 use super::edit::{Edit, first_profile};
-use super::{explain, prompt, show};
+use super::{doctor, explain, prompt, show};
 use crate::api::DhtBuilder;
 use crate::profile::{Profile, ProfileClient, Record};
 use crate::{Dht, KeyPair};
@@ -52,6 +52,10 @@ pub fn main() -> ExitCode {
 type Client = ProfileClient<DhtDial, VersionsFile>;
 
 async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
+    if matches!(arguments.command, Some(Command::Doctor)) {
+        let dht = node(arguments).spawn().await?;
+        return doctor::run(arguments, output, dht).await;
+    }
     let Some(server) = &arguments.server else {
         usage("a server is needed: --server KEY, the key that profile-server prints");
     };
@@ -111,7 +115,7 @@ async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
             let record = visit.client.lookup(*key).await?;
             visit.end_with(&record).await
         }
-        Some(Command::Whoami | Command::Demo) => Ok(()),
+        Some(Command::Whoami | Command::Demo | Command::Doctor) => Ok(()),
     }
 }
 

@@ -7,8 +7,10 @@ use tokio::sync::oneshot;
 
 use super::settings::Snapshot;
 use super::start::{Closing, Driver, Held};
+use crate::dht::Outgoing;
 use crate::net::command::{Command, Token};
 use crate::net::socket::Socket;
+use crate::wire::rpc::PING;
 use crate::wire::transmit::SocketId;
 
 impl Driver {
@@ -103,6 +105,11 @@ impl Driver {
                 }
                 // Whoever asked may have left.
                 let _ = answer.send(ids);
+            }
+            Command::Ping { node, answer } => {
+                let outgoing = Outgoing::internal(node, PING);
+                let request = self.endpoint.node().request(now, outgoing);
+                self.pings.insert(request, (now, answer));
             }
             Command::Unlink(id) => self.endpoint.unlink(now, id),
             Command::Stats(answer) => {

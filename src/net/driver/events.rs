@@ -66,6 +66,13 @@ impl Driver {
                 self.queries.answered(&mut self.endpoint, query, &answer);
             }
             Event::Dht(dht::Event::QueryDone { query, result }) => self.queries.done(query, result),
+            Event::Dht(dht::Event::Answered { request, result }) => {
+                if let Some((asked, answer)) = self.pings.remove(&request) {
+                    let pong = result.ok().map(|pong| (pong.to, now - asked));
+                    // Whoever asked may have left.
+                    let _ = answer.send(pong);
+                }
+            }
             Event::Dht(_) => {}
         }
     }

@@ -14,6 +14,7 @@ use tokio::time::Sleep;
 use super::ready::Ready;
 use super::settings::{Settings, Started, Traffic};
 use crate::connect::{AttemptId, Endpoint, JobDone};
+use crate::dht::RequestId;
 use crate::net::bootstrap::BootstrapState;
 use crate::net::command::{Command, Commands, DialOutcome, Token};
 use crate::net::jobs::Jobs;
@@ -79,6 +80,7 @@ pub(super) fn bind(settings: Settings) -> io::Result<(Driver, Started)> {
         servers: Servers::default(),
         queries: Queries::default(),
         relays: Relays::default(),
+        pings: HashMap::new(),
         links: HashMap::new(),
         relay_dials: 0,
         dials: HashMap::new(),
@@ -128,6 +130,9 @@ pub(super) struct Driver {
     pub(super) servers: Servers,
     pub(super) queries: Queries,
     pub(super) relays: Relays,
+    /// Nodes that were asked whether they are there, since when and for whom.
+    pub(super) pings:
+        HashMap<RequestId, (Instant, oneshot::Sender<Option<(SocketAddrV4, Duration)>>)>,
     /// The links of a relay of ours, by either id, with who wants to know their end.
     pub(super) links: HashMap<u32, Arc<oneshot::Sender<()>>>,
     pub(super) relay_dials: u64,

@@ -1,0 +1,122 @@
+//! Networks that are broken in one way each: the client says with its exit code and in its report where it ended.
+
+use serde_json::Value;
+
+use super::homes::{CLIENT, Kind, Lab};
+
+/// How a client ends: its exit code, the kind of the failure, and how far the report says that it came.
+type Ending = (i32, &'static str, &'static str);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn networks_broken_on_the_way_to_the_dht_end_with_12() {
+    let Some(lab) = Lab::start().await else {
+        return;
+    };
+    let key = "y".repeat(52);
+    lab.home("open", "open", 1);
+    lab.home("blocked", "blocked", 2);
+    let ending = (12, "no_network", "bootstrap");
+    // Nobody is at that address; nobody resolves that name; no UDP leaves that home.
+    ends(
+        &lab,
+        "open",
+        &key,
+        &["--bootstrap", "25.0.99.1:49737"],
+        ending,
+    )
+    .await;
+    ends(
+        &lab,
+        "open",
+        &key,
+        &["--bootstrap", "no-such-name.invalid:49737"],
+        ending,
+    )
+    .await;
+    ends(
+        &lab,
+        "blocked",
+        &key,
+        &["--bootstrap", &lab.bootstrap],
+        ending,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_are_not_there_end_with_3_and_those_that_do_not_want_us_with_6() {
+    let Some(lab) = Lab::start().await else {
+        return;
+    };
+    lab.pair(Kind::Restricted, Kind::Open);
+    let network = ["--bootstrap", lab.bootstrap.as_str()];
+    let nobody = hyperprofile::KeyPair::from_seed(&[9; 32]);
+    let key = nobody.public_key().to_z32();
+    ends(
+        &lab,
+        "client",
+        &key,
+        &network,
+        (3, "server_not_found", "lookup"),
+    )
+    .await;
+
+    // It is killed, so it takes its announcement back no more.
+    let (server, key) = lab.server("server", "killed", &[]).await;
+    drop(server);
+    ends(
+        &lab,
+        "client",
+        &key,
+        &network,
+        (3, "server_not_found", "handshake"),
+    )
+    .await;
+
+    let (_server, key) = lab
+        .server("server", "closed", &["--registration", "closed"])
+        .await;
+    ends(&lab, "client", &key, &network, (6, "closed", "path")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn homes_that_let_nothing_through_end_with_4_or_5() {
+    let Some(lab) = Lab::start().await else {
+        return;
+    };
+    let network = ["--bootstrap", lab.bootstrap.as_str()];
+    lab.pair(Kind::Random, Kind::Random);
+    let (_server, key) = lab.server("server", "random", &[]).await;
+    let report = ends(&lab, "client", &key, &network, (4, "no_path", "path")).await;
+    assert_eq!(report["punch"]["own_nat"], "random");
+    assert_eq!(report["punch"]["server_nat"], "random");
+    lab.part();
+
+    // In one home, behind the server's own firewall.
+    lab.pair(Kind::Restricted, Kind::Same);
+    lab.wall("server");
+    let (_server, key) = lab.server("server", "wall", &[]).await;
+    ends(&lab, "client", &key, &network, (4, "no_path", "path")).await;
+    lab.part();
+
+    lab.pair(Kind::Open, Kind::Restricted);
+    let (_server, key) = lab.server("server", "slow", &[]).await;
+    lab.lose("client", 100);
+    let slow = ["--timeout", "2s", "--bootstrap", lab.bootstrap.as_str()];
+    ends(&lab, "client", &key, &slow, (5, "timed_out", "bootstrap")).await;
+}
+
+/// Runs the client and returns its report.
+async fn ends(lab: &Lab, host: &str, key: &str, words: &[&str], ending: Ending) -> Value {
+    let identity = lab.folder.path().join("identity-broken");
+    let mut arguments = vec!["--json", "--explain", "--server", key, "--identity"];
+    arguments.push(identity.to_str().unwrap());
+    arguments.extend(words);
+    arguments.extend(["register", "--name", "Ada"]);
+    let (code, output) = lab.program(host, CLIENT, &arguments).end().await;
+    let told: Value = serde_json::from_str(&output).unwrap();
+    let kind = told["error"]["kind"].as_str().unwrap_or_default();
+    let stage = told["report"]["stage"].as_str().unwrap_or_default();
+    assert_eq!((code, kind, stage), ending, "{told:#}");
+    told["report"].clone()
+}
