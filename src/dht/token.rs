@@ -15,6 +15,8 @@ pub(super) struct Tokens {
     /// The previous secret and the current one.
     secrets: [[u8; 32]; 2],
     rotated: Instant,
+    /// Tokens of the current secret, in the place that the host's address gives them: who asks once asks again, and shows what it was given.
+    recent: Vec<Option<(Ipv4Addr, Token)>>,
 }
 
 impl Tokens {
@@ -26,30 +28,42 @@ impl Tokens {
         Self {
             secrets,
             rotated: now,
+            recent: vec![None; RECENT],
         }
     }
 
     #[cfg(test)]
-    pub(super) const fn with_secrets(now: Instant, secrets: [[u8; 32]; 2]) -> Self {
+    pub(super) fn with_secrets(now: Instant, secrets: [[u8; 32]; 2]) -> Self {
         Self {
             secrets,
             rotated: now,
+            recent: vec![None; RECENT],
         }
     }
 
     /// Returns the token for requests from `host`, whichever port they come from.
     pub(super) fn issue(&mut self, now: Instant, host: Ipv4Addr) -> Token {
         self.rotate(now);
-        token(&self.secrets[1], host)
+        self.current(host)
     }
 
     /// Returns whether this node gave `shown` to `host` lately.
     pub(super) fn accepts(&mut self, now: Instant, host: Ipv4Addr, shown: &Token) -> bool {
         self.rotate(now);
-        let newest_first = [&self.secrets[1], &self.secrets[0]];
-        newest_first
-            .into_iter()
-            .any(|secret| equal(&token(secret, host), shown))
+        equal(&self.current(host), shown) || equal(&token(&self.secrets[0], host), shown)
+    }
+
+    fn current(&mut self, host: Ipv4Addr) -> Token {
+        let place =
+            &mut self.recent[(u32::from(host).wrapping_mul(SPREAD) >> 24) as usize % RECENT];
+        match place {
+            Some((known, token)) if *known == host => *token,
+            _ => {
+                let token = token(&self.secrets[1], host);
+                *place = Some((host, token));
+                token
+            }
+        }
     }
 
     /// Catches up with the rotations that are due, so that nobody needs a timer for them.
@@ -58,6 +72,7 @@ impl Tokens {
         if due == 0 {
             return;
         }
+        self.recent.fill(None);
         // After two rotations no old token is valid any more, so further ones would change nothing that anyone can see.
         for _ in 0..due.min(4) {
             let oldest = self.secrets[0];
@@ -101,5 +116,9 @@ impl std::fmt::Write for Dotted {
     }
 }
 
+/// Tokens that are remembered.
+const RECENT: usize = 64;
+/// An odd number that spreads neighbouring addresses.
+const SPREAD: u32 = 0x9e37_79b1;
 /// As the reference: ten drains of its congestion window.
 const ROTATION: Duration = Duration::from_millis(7500);
