@@ -15,6 +15,16 @@ pub enum Mode {
     Persistent,
 }
 
+/// How a node walks towards a target and keeps its table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Algorithm {
+    /// Ours: asks the nearest first, asks others when an answer is later than most, and does not wait for who was silent before.
+    #[default]
+    Nearest,
+    /// The reference's, with its constants; here to be compared with.
+    Reference,
+}
+
 /// The settings of a [`Node`](crate::dht::Node).
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -35,6 +45,8 @@ pub struct Config {
     pub private_network: bool,
     /// The Unix time at the instant passed to [`Node::new`](crate::dht::Node::new). Announcements may carry a time stamp, and one too far in the future is ignored.
     pub unix_time: Duration,
+    /// How the node walks and keeps its table.
+    pub algorithm: Algorithm,
     /// How many down hints may be sent per tick of five seconds; 0 switches them off.
     pub down_hints_per_tick: u32,
     /// The longest delay that a delayed ping may ask for.
@@ -52,6 +64,7 @@ impl Default for Config {
             quick_firewall_check: true,
             private_network: false,
             unix_time: Duration::ZERO,
+            algorithm: Algorithm::Nearest,
             down_hints_per_tick: 50,
             max_ping_delay: Duration::from_secs(10),
         }
@@ -59,9 +72,13 @@ impl Default for Config {
 }
 
 impl Config {
+    pub(super) const fn is_reference(&self) -> bool {
+        matches!(self.algorithm, Algorithm::Reference)
+    }
+
     /// Returns how many nodes of one network of 256 addresses count, in a row of the table and in a walk. A private network may have a single one.
     pub(super) const fn per_network(&self) -> usize {
-        if self.private_network {
+        if self.private_network || self.is_reference() {
             usize::MAX
         } else {
             PER_NETWORK

@@ -27,6 +27,8 @@ pub(super) struct Pending<O> {
     pub(super) sent: u32,
     pub(super) sent_at: Instant,
     pub(super) timeout: Duration,
+    /// When the owner wants to hear that the answer to the first try is late.
+    late: Option<Duration>,
     deadline: Option<Instant>,
 }
 
@@ -43,6 +45,8 @@ pub(super) struct Inflight<O> {
 
 /// What became of a request whose time was up.
 pub(super) enum Expired<O> {
+    /// The answer to the first try is late.
+    Late(u64),
     /// It is to be sent again.
     Retry(u64),
     /// Nobody answered.
@@ -99,10 +103,21 @@ impl<O> Inflight<O> {
             sent: 0,
             sent_at: now,
             timeout,
+            late: None,
             deadline: None,
         };
         self.pending.insert(key, pending);
         Some(key)
+    }
+
+    /// Asks for word if the first try is not answered within `late`.
+    pub(super) fn expect_within(&mut self, key: u64, late: Duration) {
+        if let Some(pending) = self.pending.get_mut(&key) {
+            pending.late = Some(late).filter(|late| *late < pending.timeout);
+            if pending.deadline.is_some() {
+                self.set_deadline(key);
+            }
+        }
     }
 
     pub(super) fn enqueue(&mut self, key: u64) {
@@ -128,14 +143,21 @@ impl<O> Inflight<O> {
         let Some(pending) = self.pending.get_mut(&key) else {
             return;
         };
-        let deadline = now + pending.timeout;
         pending.sent += 1;
         pending.sent_at = now;
+        self.set_deadline(key);
+        self.window.sent(now);
+    }
+
+    fn set_deadline(&mut self, key: u64) {
+        let Some(pending) = self.pending.get_mut(&key) else {
+            return;
+        };
+        let deadline = pending.sent_at + pending.late.unwrap_or(pending.timeout);
         if let Some(old) = pending.deadline.replace(deadline) {
             self.deadlines.remove(&(old, key));
         }
         self.deadlines.insert((deadline, key));
-        self.window.sent(now);
     }
 
     /// Returns which request a response belongs to.
@@ -167,6 +189,10 @@ impl<O> Inflight<O> {
             .get_mut(&key)
             .expect("a deadline goes together with its request");
         pending.deadline = None;
+        if pending.late.take().is_some() {
+            self.set_deadline(key);
+            return Some(Expired::Late(key));
+        }
         if pending.sent <= pending.request.retries {
             return Some(Expired::Retry(key));
         }

@@ -14,7 +14,7 @@
 //! | `bootstrap` | entering the network, and finding out whether we can be reached |
 //! | `upkeep` | what happens every five seconds |
 //! | `health` | whether the network answers at all |
-//! | `inflight`, `query`, `table`, `nat`, `silence`, `token`, `store`, `budget` | the parts, none of which knows of the node |
+//! | `inflight`, `query`, `table`, `nat`, `silence`, `token`, `store`, `budget`, `patience` | the parts, none of which knows of the node |
 //! | `sign` | signatures of announcements |
 
 mod asking;
@@ -26,6 +26,7 @@ mod health;
 mod inflight;
 mod nat;
 mod node;
+mod patience;
 mod queries;
 mod query;
 mod requests;
@@ -41,7 +42,7 @@ mod types;
 mod upkeep;
 
 pub use asking::{MAX_IMMUTABLE, ValueError, immutable_value, max_mutable, mutable_value};
-pub use config::{Config, Mode};
+pub use config::{Algorithm, Config, Mode};
 pub use health::Health;
 pub use node::Node;
 pub use table::K;

@@ -12,6 +12,7 @@ use super::budget::{Budget, RELAY_BURST, RELAY_RATE, UNPROVEN_BURST, UNPROVEN_RA
 use super::config::{Config, Mode};
 use super::inflight::Inflight;
 use super::nat::Sampler;
+use super::patience::Patience;
 use super::queries::Running;
 use super::requests::Owner;
 use super::serve::Delayed;
@@ -46,6 +47,8 @@ pub struct Node {
     pub(super) tokens: Tokens,
     pub(super) inflight: Inflight<Owner>,
     pub(super) silence: Silence,
+    /// How long answers to walks take.
+    pub(super) patience: Patience,
     pub(super) queries: BTreeMap<u64, Running>,
     pub(super) next_query: u64,
     pub(super) bootstrap: Bootstrap,
@@ -88,6 +91,7 @@ impl Node {
             tokens: Tokens::new(now, &mut rng),
             inflight: Inflight::new(now),
             silence: Silence::default(),
+            patience: Patience::default(),
             queries: BTreeMap::new(),
             next_query: 0,
             bootstrap: Bootstrap::Idle,
@@ -298,7 +302,16 @@ impl Node {
 
     /// Returns the nodes of the table that are nearest to `target`, nearest first.
     pub fn closest_nodes(&self, target: &[u8; 32]) -> Vec<SocketAddrV4> {
-        self.table.closest(target)
+        self.closest(target)
+    }
+
+    /// Returns what to name to others, or to start a walk from.
+    pub(super) fn closest(&self, target: &[u8; 32]) -> Vec<SocketAddrV4> {
+        if self.config.is_reference() {
+            self.table.closest_by_row(target)
+        } else {
+            self.table.closest(target)
+        }
     }
 
     /// Returns the counters.

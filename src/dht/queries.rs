@@ -30,6 +30,8 @@ pub(super) struct Running {
     outcome: QueryOutcome,
     /// Commits that wait for an answer.
     outstanding: usize,
+    /// Datagrams of the walk, those sent again included.
+    sent: usize,
 }
 
 /// Who wants a query.
@@ -67,7 +69,9 @@ impl Node {
         self.upkeep.postpone_refresh();
         // The layer above wants to know what is there; the others only who is.
         let patience = if purpose == Purpose::Caller { 2 } else { 1 };
+        let reference = self.config.is_reference();
         let mut walk = Walk::new(query.target, patience, self.config.per_network());
+        walk.follow(self.config.algorithm);
         if purpose == Purpose::Fill {
             walk.limit(FILL);
         }
@@ -81,13 +85,13 @@ impl Node {
         }
         let table_used = started < K;
         if table_used {
-            let known = self.table.closest(&query.target);
+            let known = self.closest(&query.target);
             for node in known.into_iter().take(K - started) {
                 walk.add(node, Rank::ByDistance);
                 started += 1;
             }
         }
-        if started < K || self.table.lacks(&query.target) {
+        if started < K || (!reference && self.table.lacks(&query.target)) {
             for node in &self.config.bootstrap {
                 if !self.is_self(node) {
                     walk.add(*node, Rank::First);
@@ -106,12 +110,14 @@ impl Node {
             phase: Phase::Walking,
             walk,
             concurrency: match purpose {
+                Purpose::Bootstrap if reference => BACKGROUND,
                 Purpose::Caller | Purpose::Bootstrap => CONCURRENCY,
                 Purpose::Refresh | Purpose::Fill => BACKGROUND,
             },
             table_used,
             outcome: QueryOutcome::default(),
             outstanding: 0,
+            sent: 0,
         };
         self.queries.insert(key, running);
         self.step_query(now, key);
@@ -156,6 +162,28 @@ impl Node {
             running.walk.on_timeout(node);
             self.step_query(now, key);
         }
+    }
+
+    /// Notes that an answer takes longer than most, and asks another node meanwhile.
+    pub(super) fn on_query_late(&mut self, now: Instant, key: u64, node: SocketAddrV4) {
+        if let Some(running) = self.queries.get_mut(&key) {
+            running.walk.on_late(node);
+            self.step_query(now, key);
+        }
+    }
+
+    /// Counts a datagram of a walk.
+    pub(super) fn note_walk_sent(&mut self, key: u64) {
+        if let Some(running) = self.queries.get_mut(&key) {
+            running.sent += 1;
+            self.stats.walk_datagrams += u64::from(running.purpose == Purpose::Caller);
+        }
+    }
+
+    /// Returns whether a query has been reported.
+    pub(super) fn is_query_over(&self, key: u64) -> bool {
+        let running = self.queries.get(&key);
+        running.is_none_or(|running| running.phase == Phase::Over)
     }
 
     /// Takes the end of a commit.
@@ -223,7 +251,9 @@ impl Node {
             let Some(node) = running.walk.next(running.concurrency) else {
                 break;
             };
-            running.walk.doubt(node, self.silence.tries(now, &node));
+            if !self.config.is_reference() {
+                running.walk.doubt(node, self.silence.tries(now, &node));
+            }
             let query = &running.query;
             let request = Outgoing {
                 to: node,
@@ -236,18 +266,20 @@ impl Node {
                 retries: query.retries,
             };
             let id = NodeId::of(node);
-            if self
-                .issue(now, Owner::Query(key), request, Some(id))
-                .is_err()
-                && let Some(running) = self.queries.get_mut(&key)
-            {
-                running.walk.on_failure(node);
+            match self.issue(now, Owner::Query(key), request, Some(id)) {
+                Ok(_) if self.config.is_reference() => {}
+                Ok(request) => self.inflight.expect_within(request, self.patience.limit()),
+                Err(_) => {
+                    if let Some(running) = self.queries.get_mut(&key) {
+                        running.walk.on_failure(node);
+                    }
+                }
             }
         }
         if self
             .queries
             .get(&key)
-            .is_some_and(|running| running.walk.is_over())
+            .is_some_and(|running| running.walk.is_over(running.is_hurried()))
         {
             self.end_walk(now, key);
         }
@@ -282,12 +314,18 @@ impl Node {
         };
         if !running.table_used && running.walk.successes() < FEW_SUCCESSES {
             running.table_used = true;
-            for node in self.table.closest(&running.query.target) {
+            let target = running.query.target;
+            for node in self.closest(&target) {
+                let Some(running) = self.queries.get_mut(&key) else {
+                    return;
+                };
                 running.walk.add(node, Rank::ByDistance);
             }
             return self.step_query(now, key);
         }
         running.phase = Phase::Committing;
+        running.outcome.sent = running.sent;
+        running.outcome.hops = running.walk.hops();
         running.outcome.asked = running.walk.asked();
         running.outcome.answered = running.walk.answered();
         running.outcome.closest = running.walk.take_closest();
@@ -360,6 +398,13 @@ impl Node {
             // A hint that finds no room is no loss.
             let _ = self.issue(now, Owner::Nobody, request, None);
         }
+    }
+}
+
+impl Running {
+    /// Returns whether the walk need not wait for late answers: whoever commits wants the very closest.
+    const fn is_hurried(&self) -> bool {
+        matches!(self.query.commit, Commit::Nothing) && matches!(self.purpose, Purpose::Caller)
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddrV4;
 
 use super::budget::network;
+use super::config::Algorithm;
 use super::table::K;
 use super::types::Answer;
 use crate::wire::rpc::NodeId;
@@ -12,10 +13,10 @@ use crate::wire::rpc::NodeId;
 pub(super) struct Walk {
     target: [u8; 32],
     /// Nodes to ask, those that must be asked first in front, then by distance.
-    pending: BTreeMap<(Rank, Distance), SocketAddrV4>,
+    pending: BTreeMap<(Rank, Distance), Candidate>,
     seen: HashMap<SocketAddrV4, Seen>,
     inflight: BTreeMap<SocketAddrV4, Asked>,
-    closest: Vec<(Distance, Answer)>,
+    closest: Vec<(Distance, Answer, u32)>,
     /// After how many timeouts a node is not waited for any more.
     patience: u32,
     /// How many nodes are asked at most.
@@ -27,6 +28,17 @@ pub(super) struct Walk {
     asked: usize,
     answered: usize,
     successes: usize,
+    algorithm: Algorithm,
+    /// Nodes added, for the reference's order: the last one first.
+    added: u64,
+}
+
+/// A node to ask.
+struct Candidate {
+    node: SocketAddrV4,
+    distance: Distance,
+    /// How many nodes led to it, itself included.
+    hops: u32,
 }
 
 /// Whether a node is asked before those that are merely near.
@@ -52,6 +64,9 @@ struct Asked {
     timeouts: u32,
     /// Tries of earlier requests that it left unanswered.
     doubts: u32,
+    /// Whether its answer takes longer than most.
+    late: bool,
+    hops: u32,
 }
 
 /// That `namer` should hear that `dead` does not answer.
@@ -76,7 +91,14 @@ impl Walk {
             asked: 0,
             answered: 0,
             successes: 0,
+            algorithm: Algorithm::Nearest,
+            added: 0,
         }
+    }
+
+    /// Walks as this says.
+    pub(super) const fn follow(&mut self, algorithm: Algorithm) {
+        self.algorithm = algorithm;
     }
 
     /// Ends the walk early, once so many nodes were asked.
@@ -89,8 +111,26 @@ impl Walk {
         let distance = self.distance(&NodeId::of(node));
         if self.has_room() && self.is_closer(&distance) && !self.seen.contains_key(&node) {
             self.seen.insert(node, Seen::Open(Vec::new()));
-            self.pending.insert((rank, distance), node);
+            self.push(rank, node, distance, 1);
         }
+    }
+
+    fn push(&mut self, rank: Rank, node: SocketAddrV4, distance: Distance, hops: u32) {
+        let key = match self.algorithm {
+            Algorithm::Nearest => (rank, distance),
+            Algorithm::Reference => {
+                self.added += 1;
+                let mut order = [0; 32];
+                order[..8].copy_from_slice(&(u64::MAX - self.added).to_be_bytes());
+                (Rank::First, order)
+            }
+        };
+        let candidate = Candidate {
+            node,
+            distance,
+            hops,
+        };
+        self.pending.insert(key, candidate);
     }
 
     /// Returns the next node to ask while fewer than `concurrency` are being asked, those that are late not counted.
@@ -98,10 +138,15 @@ impl Walk {
         let slow = self
             .inflight
             .values()
-            .filter(|asked| asked.lateness() > 0)
+            .filter(|asked| asked.late || asked.lateness() > 0)
             .count();
         while self.asked < self.limit && self.inflight.len() < concurrency + slow {
-            let ((rank, distance), node) = self.pending.pop_first()?;
+            let ((rank, _), candidate) = self.pending.pop_first()?;
+            let Candidate {
+                node,
+                distance,
+                hops,
+            } = candidate;
             if self.is_closer(&distance) && self.enter_network(rank, &node) {
                 self.asked += 1;
                 self.inflight.insert(
@@ -110,6 +155,8 @@ impl Walk {
                         distance,
                         timeouts: 0,
                         doubts: 0,
+                        late: false,
+                        hops,
                     },
                 );
                 return Some(node);
@@ -125,12 +172,13 @@ impl Walk {
         skip: impl Fn(&SocketAddrV4) -> bool,
     ) -> Vec<DownHint> {
         let from = answer.from;
-        self.inflight.remove(&from);
+        let asked = self.inflight.remove(&from);
+        let hops = asked.map_or(1, |asked| asked.hops);
         self.seen.insert(from, Seen::Done);
         self.answered += 1;
         if answer.error == 0 {
             self.successes += 1;
-            self.keep(answer);
+            self.keep(answer, hops);
         }
         let mut hints = Vec::new();
         for node in answer.closer.iter().take(K) {
@@ -139,13 +187,16 @@ impl Walk {
             }
             let distance = self.distance(&NodeId::of(*node));
             if !self.is_closer(&distance) {
-                continue;
+                match self.algorithm {
+                    Algorithm::Nearest => continue,
+                    Algorithm::Reference => break,
+                }
             }
             let room = self.has_room();
             match self.seen.get_mut(node) {
                 None if room => {
                     self.seen.insert(*node, Seen::Open(vec![from]));
-                    self.pending.insert((Rank::ByDistance, distance), *node);
+                    self.push(Rank::ByDistance, *node, distance, hops + 1);
                 }
                 Some(Seen::Open(namers)) if namers.len() < MAX_NAMERS => namers.push(from),
                 Some(Seen::Down) => hints.push(DownHint {
@@ -169,6 +220,13 @@ impl Walk {
     pub(super) fn trust(&mut self) {
         for asked in self.inflight.values_mut() {
             asked.doubts = 0;
+        }
+    }
+
+    /// Notes that the answer of `node` takes longer than most.
+    pub(super) fn on_late(&mut self, node: SocketAddrV4) {
+        if let Some(asked) = self.inflight.get_mut(&node) {
+            asked.late = true;
         }
     }
 
@@ -196,16 +254,22 @@ impl Walk {
     ///
     /// That is when nobody is left to ask, and each node that still owes an answer either is too far away to matter or is late
     /// while others have answered. (The reference waits for late ones too unless it has twenty answers, which in a network of
-    /// fewer nodes costs six seconds per dead one.)
-    pub(super) fn is_over(&self) -> bool {
+    /// fewer nodes costs six seconds per dead one.) Who is `hurried` does not wait either for answers that take longer than most, once twenty have come.
+    pub(super) fn is_over(&self, hurried: bool) -> bool {
         let full = self.closest.len() >= K;
+        if self.algorithm == Algorithm::Reference {
+            let mut waiting = self.inflight.values();
+            return self.pending.is_empty() && waiting.all(|asked| full && asked.timeouts > 0);
+        }
         let patience = if full { 1 } else { self.patience };
-        let late = |asked: &Asked| self.successes > 0 && asked.lateness() >= patience;
+        let late = |asked: &Asked| {
+            (hurried && full && asked.late) || (self.successes > 0 && asked.lateness() >= patience)
+        };
         let all_asked = self.asked >= self.limit
             || !self
                 .pending
-                .keys()
-                .any(|(_, distance)| self.is_closer(distance));
+                .values()
+                .any(|candidate| self.is_closer(&candidate.distance));
         all_asked
             && self
                 .inflight
@@ -218,10 +282,15 @@ impl Walk {
         self.inflight.is_empty()
     }
 
+    /// Returns how many nodes led to the nearest one, itself included.
+    pub(super) fn hops(&self) -> u32 {
+        self.closest.first().map_or(0, |nearest| nearest.2)
+    }
+
     /// Takes the answers of the closest nodes, nearest first, out of a walk that is over.
     pub(super) fn take_closest(&mut self) -> Vec<Answer> {
         let closest = std::mem::take(&mut self.closest);
-        closest.into_iter().map(|(_, answer)| answer).collect()
+        closest.into_iter().map(|(_, answer, _)| answer).collect()
     }
 
     /// Notes that `node` answered when nobody was waiting any more.
@@ -243,14 +312,15 @@ impl Walk {
     }
 
     /// Keeps the answer of a node with an id among the closest, if it belongs there.
-    fn keep(&mut self, answer: &Answer) {
+    fn keep(&mut self, answer: &Answer, hops: u32) {
         let Some(id) = &answer.id else {
             return;
         };
         let distance = self.distance(id);
         let position = self.closest.partition_point(|known| known.0 < distance);
         if position < K {
-            self.closest.insert(position, (distance, answer.clone()));
+            self.closest
+                .insert(position, (distance, answer.clone(), hops));
             self.closest.truncate(K);
         }
     }

@@ -96,21 +96,54 @@ impl Node {
     pub(super) fn expire_requests(&mut self, now: Instant) {
         while let Some(expired) = self.inflight.expire(now) {
             match expired {
+                Expired::Late(key) => self.on_late(now, key),
+                Expired::Retry(key) if self.is_pointless(key) => {
+                    if let Some(pending) = self.inflight.remove(key) {
+                        self.give_up(now, pending);
+                    }
+                }
                 Expired::Retry(key) => {
                     self.stats.retries_sent += 1;
                     self.send_or_queue(now, key);
                     self.on_try_failed(now, key);
                 }
-                Expired::Failed(pending) => {
-                    self.stats.timeouts += 1;
-                    self.silence.note_timeout(now, pending.request.to);
-                    self.upkeep.health.timeouts += 1;
-                    if let Some(id) = pending.id {
-                        self.table.remove(&id);
-                    }
-                    self.deliver(now, *pending, Err(RequestError::TimedOut));
-                }
+                Expired::Failed(pending) => self.give_up(now, *pending),
             }
+        }
+    }
+
+    /// Ends a request that nobody answered.
+    fn give_up(&mut self, now: Instant, pending: Pending<Owner>) {
+        self.stats.timeouts += 1;
+        self.silence.note_timeout(now, pending.request.to);
+        self.upkeep.health.timeouts += 1;
+        if let Some(id) = pending.id {
+            self.table.remove(&id);
+        }
+        self.deliver(now, pending, Err(RequestError::TimedOut));
+    }
+
+    /// Returns whether a request is not worth another try: its walk is over, and it has had three.
+    fn is_pointless(&mut self, key: u64) -> bool {
+        let Some(pending) = self.inflight.get_mut(key) else {
+            return true;
+        };
+        match pending.owner {
+            Owner::Query(query) if pending.sent >= TRIES_AFTER_THE_END => {
+                !self.config.is_reference() && self.is_query_over(query)
+            }
+            _ => false,
+        }
+    }
+
+    fn on_late(&mut self, now: Instant, key: u64) {
+        let pending = self.inflight.get_mut(key);
+        let late = pending.and_then(|pending| match pending.owner {
+            Owner::Query(query) => Some((query, pending.request.to)),
+            _ => None,
+        });
+        if let Some((query, node)) = late {
+            self.on_query_late(now, query, node);
         }
     }
 
@@ -164,6 +197,9 @@ impl Node {
         let id = valid_id(response.id, from);
         self.learn(now, socket, from, response.to, id);
         let answer = answer(response, socket, from, id, now - pending.sent_at);
+        if pending.sent == 1 && matches!(pending.owner, Owner::Query(_)) {
+            self.patience.note(answer.rtt);
+        }
         self.deliver(now, pending, Ok(answer));
         self.flush_queue(now);
     }
@@ -181,11 +217,16 @@ impl Node {
         id: Option<NodeId>,
     ) {
         match id {
-            Some(id) if !self.config.private_network && self.table.get_mut(&id).is_none() => {
+            Some(id) if self.is_wary() && self.table.get_mut(&id).is_none() => {
                 self.greet(now, &id, from);
             }
             _ => self.learn(now, socket, from, to, id),
         }
+    }
+
+    /// Returns whether a request alone does not let its sender into the table.
+    const fn is_wary(&self) -> bool {
+        !self.config.private_network && !self.config.is_reference()
     }
 
     /// Pings a node that could enter the table.
@@ -315,8 +356,15 @@ impl Node {
             .to_bytes();
         }
         let (to, datagram) = (pending.request.to, pending.datagram.clone());
+        let query = match pending.owner {
+            Owner::Query(query) => Some(query),
+            _ => None,
+        };
         self.transmit(socket, to, datagram);
         self.inflight.note_sent(now, key);
+        if let Some(query) = query {
+            self.note_walk_sent(query);
+        }
     }
 
     /// Brings the end of a request to whoever waits for it.
@@ -409,5 +457,7 @@ const MAX_REQUEST_HEAD: usize = 10 + 32 + 32 + 9 + 32 + 3;
 pub(super) const MAX_GREETINGS: usize = 32;
 /// How often such a ping is sent again.
 const GREETING_RETRIES: u32 = 1;
+/// How often a node is tried for a walk that goes on without it.
+const TRIES_AFTER_THE_END: u32 = 3;
 /// Ticks after which a node is asked again how it sees us: half an hour.
 pub(super) const OLD_NODE: u64 = 360;

@@ -75,7 +75,7 @@ impl Node {
             to,
             id: self.told_id(socket),
             token: reply.token.then(|| self.tokens.issue(now, *to.ip())),
-            closer: closer.map_or_else(Vec::new, |target| self.table.closest(&target)),
+            closer: closer.map_or_else(Vec::new, |target| self.closest(&target)),
             error: reply.error,
             value: reply.value,
         };

@@ -103,7 +103,12 @@ impl Table {
     /// Seen from the target the rows are already in order: its own row shares the most with it, the longer rows follow or
     /// precede each other by one bit of the difference between target and own id, then come the shorter ones downwards.
     pub(super) fn closest(&self, target: &[u8; 32]) -> Vec<SocketAddrV4> {
-        let mut found = Vec::with_capacity(self.len.min(K));
+        // Ids differ in their first bytes nearly always, so a number decides nearly every comparison.
+        let head = |id: &[u8; 32]| {
+            let bytes = std::array::from_fn(|byte| id[byte] ^ target[byte]);
+            u64::from_be_bytes(bytes)
+        };
+        let mut found: Vec<(u64, &Entry)> = Vec::with_capacity(2 * K);
         let own = self.row_of(&NodeId(*target)).unwrap_or(ROWS);
         let bit = |row: usize| (target[row / 8] ^ self.id.0[row / 8]) & (0x80 >> (row % 8)) != 0;
         let longer = own + 1..self.depth;
@@ -118,14 +123,34 @@ impl Table {
                 continue;
             }
             let start = found.len();
-            found.extend(row.iter());
-            found[start..].sort_unstable_by(|a: &&Entry, b| nearer(target, &a.id.0, &b.id.0));
+            found.extend(row.iter().map(|entry| (head(&entry.id.0), entry)));
+            found[start..].sort_unstable_by(|a, b| {
+                a.0.cmp(&b.0)
+                    .then_with(|| nearer(target, &a.1.id.0, &b.1.id.0))
+            });
             if found.len() >= K {
                 found.truncate(K);
                 break;
             }
         }
-        found.into_iter().map(|entry| entry.address).collect()
+        found.iter().map(|(_, entry)| entry.address).collect()
+    }
+
+    /// Returns the nodes that the reference names: those in the target's row, then those in the shorter rows, then those in the longer
+    /// ones, each row in the order of ids.
+    pub(super) fn closest_by_row(&self, target: &[u8; 32]) -> Vec<SocketAddrV4> {
+        let own = self.row_of(&NodeId(*target)).unwrap_or(ROWS - 1);
+        let mut found = Vec::with_capacity(K);
+        for row in (0..=own).rev().chain(own + 1..ROWS) {
+            let mut row: Vec<_> = self.rows[row].iter().collect();
+            row.sort_unstable_by_key(|entry| entry.id);
+            found.extend(row.into_iter().map(|entry| entry.address));
+            if found.len() >= K {
+                found.truncate(K);
+                break;
+            }
+        }
+        found
     }
 
     /// Returns the node that should make room for `id` if it does not answer: the one not pinged for longest, among equals the

@@ -226,6 +226,10 @@ pub struct QueryOutcome {
     pub asked: usize,
     /// How many of them answered, errors included.
     pub answered: usize,
+    /// How many datagrams that took, those sent again included.
+    pub sent: usize,
+    /// How many nodes led to the nearest one, itself included.
+    pub hops: u32,
     /// How many accepted the commit.
     pub committed: usize,
     /// The error codes of those that refused it.
@@ -334,6 +338,8 @@ pub struct Stats {
     pub responses_received: u64,
     /// Requests of ours, retries not counted.
     pub requests_sent: u64,
+    /// Datagrams of the walks that the layer above asked for, commits left out.
+    pub walk_datagrams: u64,
     /// Requests of ours sent again.
     pub retries_sent: u64,
     /// Requests of ours that nobody answered.

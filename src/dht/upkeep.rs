@@ -135,7 +135,11 @@ impl Node {
 
     /// Walks towards a part of the network where we know few, or else a random known node, which keeps the table filled.
     pub(super) fn refresh(&mut self, now: Instant) {
-        let thin = self.table.thin_rows();
+        let thin = if self.config.is_reference() {
+            Vec::new()
+        } else {
+            self.table.thin_rows()
+        };
         let target = if let Some(row) = thin.choose(&mut self.rng) {
             self.table.random_id(*row, &mut self.rng).0
         } else {
@@ -150,6 +154,9 @@ impl Node {
     /// The walk towards our own id meets only nodes near us. Nodes that know nobody far away leave others stuck there, so one that serves takes care
     /// of it at once. (The reference leaves it to chance.)
     pub(super) fn fill(&mut self, now: Instant) {
+        if self.config.is_reference() {
+            return;
+        }
         for row in self.table.thin_rows() {
             let target = self.table.random_id(row, &mut self.rng).0;
             self.start_query(now, find_node(target), Purpose::Fill);

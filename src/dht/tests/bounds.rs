@@ -205,7 +205,7 @@ fn a_few_addresses_cannot_surround_a_target() {
     }
     let asked_hostile = asked.iter().filter(|node| hostile.contains(node)).count();
     assert_eq!(asked_hostile, 2 * PER_NETWORK);
-    assert!(walk.is_over());
+    assert!(walk.is_over(false));
     let closest = walk.take_closest();
     assert_eq!(closest.len(), K);
     let found = closest

@@ -210,7 +210,7 @@ fn a_walk_looks_at_no_more_nodes_than_the_bound() {
         walk.on_answer(&answer(node, closer), |_| false);
     }
     assert_eq!(asked, MAX_SEEN);
-    assert!(walk.is_over());
+    assert!(walk.is_over(false));
 }
 
 #[test]

@@ -199,3 +199,45 @@ fn walks_through_hundreds_of_nodes_end_at_the_true_closest() {
         );
     }
 }
+
+#[test]
+fn a_late_answer_holds_a_lookup_up_less_than_a_second() {
+    let link = Link {
+        delay: Duration::from_millis(20),
+        ..Link::default()
+    };
+    let mut world = World::new(31, 60, link);
+    let client = world.join(Config::default());
+    // What is usual here is learnt from answers.
+    for target in 0..20 {
+        let (_, result, _) = world.query(client, |node, now| node.lookup(now, [target; 32]));
+        assert!(result.is_ok());
+    }
+    let target = [77; 32];
+    // The nearest one has just died, and everybody still names it.
+    let nearest = (0..60).min_by_key(|number| NodeId::of(address(*number)).distance(&target));
+    let dead = world.nodes[nearest.expect("sixty nodes")];
+    world.network.set_up(dead, false);
+    let (_, result, took) = world.query(client, |node, now| node.lookup(now, target));
+    assert!(took < Duration::from_millis(500), "{took:?}");
+    let outcome = result.expect("the others answer");
+    assert_eq!(outcome.closest.len(), K);
+    assert!(outcome.hops >= 1);
+    // Who announces waits, because it wants the nearest.
+    let mut other = world.join(Config::default());
+    let key = KeyPair::from_seed(&[1; 32]);
+    let (_, result, took) = world.query(other, |node, now| {
+        node.announce(now, target, &key, Vec::new(), 0)
+    });
+    assert!(result.is_ok());
+    assert!(took > Duration::from_millis(900), "{took:?}");
+    // A node that stays silent is tried three times, then the walk leaves it alone.
+    other = world.join(Config::default());
+    let before = world.node(other).stats();
+    let (_, result, _) = world.query(other, |node, now| node.lookup(now, target));
+    assert!(result.is_ok());
+    world.network.run_for(Duration::from_secs(10));
+    let after = world.node(other).stats();
+    assert_eq!(after.retries_sent - before.retries_sent, 2);
+    assert_eq!(after.timeouts - before.timeouts, 1);
+}

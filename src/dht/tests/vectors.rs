@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use crate::dht::Algorithm;
 use crate::dht::nat::{Sampled, Sampler};
 use crate::dht::query::{Rank, Walk};
 use crate::dht::sign;
@@ -83,7 +84,7 @@ fn the_table_takes_the_nodes_that_the_reference_takes_and_finds_the_nearest() {
     for case in list(&vectors["closest"]) {
         let target = fixed(&case["target"]);
         assert_eq!(table.closest(&target), nearest(&known, &target));
-        assert_eq!(table.closest(&target).len(), addrs4(&case["result"]).len());
+        assert_eq!(table.closest_by_row(&target), addrs4(&case["result"]));
     }
 }
 
@@ -119,7 +120,7 @@ fn walks_find_the_true_closest_with_no_more_requests_than_the_reference() {
             walk.add(addr4(&case["bootstrap"]), Rank::First);
         }
         let mut asked = VecDeque::new();
-        while !walk.is_over() {
+        while !walk.is_over(false) {
             while let Some(node) = walk.next(10) {
                 asked.push_back(node);
             }
@@ -141,6 +142,52 @@ fn walks_find_the_true_closest_with_no_more_requests_than_the_reference() {
             .map(|answer| answer.from)
             .collect();
         assert_eq!(closest, named("trueClosest"), "{}", case["name"]);
+    }
+}
+
+#[test]
+fn the_walk_that_follows_the_reference_asks_in_its_order() {
+    for case in &list(&load("rpc.json")["querySimulations"])[..2] {
+        let addresses: Vec<_> = (0..number(&case["nodes"])).map(simulated).collect();
+        let table_of = |id: NodeId, nodes: &[SocketAddrV4]| {
+            let mut table = Table::new(id, usize::MAX);
+            for node in nodes {
+                table.insert(entry(*node));
+            }
+            table
+        };
+        let named = |list: &str| -> Vec<SocketAddrV4> {
+            let all = case[list].as_array().expect("a list");
+            all.iter()
+                .map(|node| text(node).parse().expect("an address"))
+                .collect()
+        };
+        let target = fixed(&case["target"]);
+        let mut walk = Walk::new(target, 1, usize::MAX);
+        walk.follow(Algorithm::Reference);
+        if case["tableKept"] == true {
+            let id = NodeId(fixed(&case["clientTableId"]));
+            let table = table_of(id, &named("bootstrapOrder"));
+            for node in table.closest_by_row(&target) {
+                walk.add(node, Rank::ByDistance);
+            }
+        } else {
+            walk.add(addr4(&case["bootstrap"]), Rank::First);
+        }
+        let mut order = Vec::new();
+        let mut asked = VecDeque::new();
+        while !walk.is_over(false) {
+            while let Some(node) = walk.next(10) {
+                order.push(node);
+                asked.push_back(node);
+            }
+            let Some(node) = asked.pop_front() else {
+                break;
+            };
+            let closer = table_of(NodeId::of(node), &addresses).closest_by_row(&target);
+            walk.on_answer(&answer(node, closer), |_| false);
+        }
+        assert_eq!(order, named("order"), "{}", case["name"]);
     }
 }
 
