@@ -76,8 +76,8 @@ mod net;
 #[cfg(feature = "profile")]
 pub mod profile;
 pub mod secret_stream;
-#[cfg(test)]
-pub(crate) mod sim;
+#[doc(hidden)]
+pub mod sim;
 pub mod udx;
 pub mod wire;
 

@@ -1,5 +1,6 @@
-//! Virtual time, links and worlds of nodes, for tests.
+//! Virtual time, links and worlds of nodes, for tests and for the simulator in `examples`. No part of the library's interface.
 
+#[cfg(test)]
 pub(crate) mod link;
-pub(crate) mod nat;
-pub(crate) mod network;
+pub mod nat;
+pub mod network;

@@ -9,11 +9,11 @@ use rand::rngs::StdRng;
 
 /// A router of a [`Network`](super::network::Network), by the order in which they were added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct NatId(pub(crate) usize);
+pub struct NatId(pub usize);
 
 /// Which port a socket inside gets outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mapping {
+pub enum Mapping {
     /// The same towards everybody.
     Consistent,
     /// Another one towards each destination, drawn at random.
@@ -22,7 +22,7 @@ pub(crate) enum Mapping {
 
 /// Who may send to a port that was given out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Filter {
+pub enum Filter {
     Anybody,
     /// Hosts that were sent to.
     Host,
@@ -32,22 +32,22 @@ pub(crate) enum Filter {
 
 /// How a router behaves.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Router {
-    pub(crate) mapping: Mapping,
-    pub(crate) filter: Filter,
+pub struct Router {
+    pub mapping: Mapping,
+    pub filter: Filter,
     /// Whether those inside reach each other by the outside address.
-    pub(crate) hairpin: bool,
+    pub hairpin: bool,
     /// Whether a socket keeps its port where that is free.
-    pub(crate) keeps_ports: bool,
+    pub keeps_ports: bool,
     /// How long a silent mapping lives.
-    pub(crate) lifetime: Duration,
+    pub lifetime: Duration,
 }
 
 impl Router {
-    pub(crate) const CONE: Self = Self::new(Mapping::Consistent, Filter::Anybody);
-    pub(crate) const HOST_RESTRICTED: Self = Self::new(Mapping::Consistent, Filter::Host);
-    pub(crate) const RESTRICTED: Self = Self::new(Mapping::Consistent, Filter::Address);
-    pub(crate) const RANDOM: Self = Self::new(Mapping::Random, Filter::Address);
+    pub const CONE: Self = Self::new(Mapping::Consistent, Filter::Anybody);
+    pub const HOST_RESTRICTED: Self = Self::new(Mapping::Consistent, Filter::Host);
+    pub const RESTRICTED: Self = Self::new(Mapping::Consistent, Filter::Address);
+    pub const RANDOM: Self = Self::new(Mapping::Random, Filter::Address);
 
     const fn new(mapping: Mapping, filter: Filter) -> Self {
         Self {

@@ -13,7 +13,7 @@ use super::nat::{Nat, NatId, Router};
 use crate::wire::transmit::{SocketId, Transmit};
 
 /// A sans-IO machine behind some sockets.
-pub(crate) trait Host {
+pub trait Host {
     /// Takes a datagram.
     fn handle_datagram(
         &mut self,
@@ -38,22 +38,22 @@ pub(crate) trait Host {
 
 /// What a host wants done with a socket of its own.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum SocketOrder {
+pub enum SocketOrder {
     Open(SocketId),
     Close(SocketId),
 }
 
 /// How datagrams travel.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Link {
+pub struct Link {
     /// The least time that a datagram takes.
-    pub(crate) delay: Duration,
+    pub delay: Duration,
     /// By how much it may be later, which also puts datagrams out of order.
-    pub(crate) jitter: Duration,
+    pub jitter: Duration,
     /// How likely it is lost, from 0 to 1.
-    pub(crate) loss: f64,
+    pub loss: f64,
     /// How likely it arrives twice, from 0 to 1.
-    pub(crate) duplication: f64,
+    pub duplication: f64,
 }
 
 impl Default for Link {
@@ -70,14 +70,16 @@ impl Default for Link {
 
 /// A host of a [`Network`], by the order in which hosts were added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct HostId(pub(crate) usize);
+pub struct HostId(pub usize);
 
 /// Hosts and the datagrams between them.
-pub(crate) struct Network<H> {
+pub struct Network<H> {
     /// How datagrams travel from now on.
-    pub(crate) link: Link,
+    pub link: Link,
+    /// How long a datagram takes from one address to another, beside what the link says.
+    pub distance: Option<fn(Ipv4Addr, Ipv4Addr) -> Duration>,
     /// Every datagram that is sent, lost ones included, from when this is set.
-    pub(crate) capture: Option<Vec<Datagram>>,
+    pub capture: Option<Vec<Datagram>>,
     started: Instant,
     now: Instant,
     rng: StdRng,
@@ -109,11 +111,11 @@ struct Slot<H> {
 
 /// A datagram on its way.
 #[derive(Clone, Debug)]
-pub(crate) struct Datagram {
-    pub(crate) from: SocketAddrV4,
-    pub(crate) to: SocketAddrV4,
-    pub(crate) ttl: Option<u8>,
-    pub(crate) payload: Vec<u8>,
+pub struct Datagram {
+    pub from: SocketAddrV4,
+    pub to: SocketAddrV4,
+    pub ttl: Option<u8>,
+    pub payload: Vec<u8>,
 }
 
 /// A datagram and the realm that it travels through.
@@ -123,10 +125,11 @@ struct Travelling {
 }
 
 impl<H: Host> Network<H> {
-    pub(crate) fn new(seed: u64, link: Link) -> Self {
+    pub fn new(seed: u64, link: Link) -> Self {
         let now = Instant::now();
         Self {
             link,
+            distance: None,
             capture: None,
             started: now,
             now,
@@ -142,32 +145,32 @@ impl<H: Host> Network<H> {
         }
     }
 
-    pub(crate) const fn now(&self) -> Instant {
+    pub const fn now(&self) -> Instant {
         self.now
     }
 
     /// Returns how much time has passed in this world.
-    pub(crate) fn passed(&self) -> Duration {
+    pub fn passed(&self) -> Duration {
         self.now - self.started
     }
 
     /// Returns how many datagrams were sent so far, lost ones included.
-    pub(crate) const fn sent(&self) -> u64 {
+    pub const fn sent(&self) -> u64 {
         self.sent
     }
 
     /// Draws a seed for a host.
-    pub(crate) fn seed(&mut self) -> [u8; 32] {
+    pub fn seed(&mut self) -> [u8; 32] {
         self.rng.r#gen()
     }
 
     /// Adds a host behind these sockets.
-    pub(crate) fn add(&mut self, host: H, sockets: &[(SocketId, SocketAddrV4)]) -> HostId {
+    pub fn add(&mut self, host: H, sockets: &[(SocketId, SocketAddrV4)]) -> HostId {
         self.add_behind(None, host, sockets)
     }
 
     /// Adds a host behind these sockets and a router.
-    pub(crate) fn add_behind(
+    pub fn add_behind(
         &mut self,
         realm: Option<NatId>,
         host: H,
@@ -191,7 +194,7 @@ impl<H: Host> Network<H> {
     }
 
     /// Opens a socket of a host.
-    pub(crate) fn bind(&mut self, id: HostId, socket: SocketId, address: SocketAddrV4) {
+    pub fn bind(&mut self, id: HostId, socket: SocketId, address: SocketAddrV4) {
         let realm = self.hosts[id.0].realm;
         let taken = self.addresses.insert((realm, address), (id, socket));
         assert!(taken.is_none(), "{address} is in use");
@@ -199,7 +202,7 @@ impl<H: Host> Network<H> {
     }
 
     /// Closes a socket of a host.
-    pub(crate) fn close(&mut self, id: HostId, socket: SocketId) {
+    pub fn close(&mut self, id: HostId, socket: SocketId) {
         let slot = &mut self.hosts[id.0];
         if let Some(address) = slot.sockets.remove(&socket) {
             self.addresses.remove(&(slot.realm, address));
@@ -207,12 +210,7 @@ impl<H: Host> Network<H> {
     }
 
     /// Adds a router with this outside address, behind another one or none.
-    pub(crate) fn add_nat(
-        &mut self,
-        router: Router,
-        public: Ipv4Addr,
-        outside: Option<NatId>,
-    ) -> NatId {
+    pub fn add_nat(&mut self, router: Router, public: Ipv4Addr, outside: Option<NatId>) -> NatId {
         let id = NatId(self.nats.len());
         let taken = self.nat_addresses.insert((outside, public), id);
         assert!(taken.is_none(), "{public} is in use");
@@ -221,29 +219,42 @@ impl<H: Host> Network<H> {
     }
 
     /// Lets a router forget its mappings.
-    pub(crate) fn restart_nat(&mut self, id: NatId) {
+    pub fn restart_nat(&mut self, id: NatId) {
         self.nats[id.0].restart();
     }
 
     /// Cuts a host off, or connects it again.
-    pub(crate) fn set_up(&mut self, id: HostId, up: bool) {
+    pub fn set_up(&mut self, id: HostId, up: bool) {
         self.hosts[id.0].up = up;
     }
 
+    /// Takes a host off the network for good and lets its addresses go.
+    pub fn retire(&mut self, id: HostId) {
+        let sockets: Vec<_> = self.hosts[id.0].sockets.keys().copied().collect();
+        for socket in sockets {
+            self.close(id, socket);
+        }
+        let slot = &mut self.hosts[id.0];
+        slot.up = false;
+        if let Some(wake) = slot.wake.take() {
+            self.wakes.remove(&(wake, id));
+        }
+    }
+
     /// Looks at a host. To change it, use [`Network::with`].
-    pub(crate) fn host(&self, id: HostId) -> &H {
+    pub fn host(&self, id: HostId) -> &H {
         &self.hosts[id.0].host
     }
 
     /// Changes a host and sends what it then wants to send.
-    pub(crate) fn with<T>(&mut self, id: HostId, change: impl FnOnce(&mut H, Instant) -> T) -> T {
+    pub fn with<T>(&mut self, id: HostId, change: impl FnOnce(&mut H, Instant) -> T) -> T {
         let result = change(&mut self.hosts[id.0].host, self.now);
         self.drain(id);
         result
     }
 
     /// Puts a datagram on the way as if `from` had sent it, whoever that is.
-    pub(crate) fn inject(&mut self, from: SocketAddrV4, to: SocketAddrV4, payload: Vec<u8>) {
+    pub fn inject(&mut self, from: SocketAddrV4, to: SocketAddrV4, payload: Vec<u8>) {
         let datagram = Datagram {
             from,
             to,
@@ -254,7 +265,7 @@ impl<H: Host> Network<H> {
     }
 
     /// Lets the next thing happen, unless that is after `until`; returns whether something did.
-    pub(crate) fn step(&mut self, until: Instant) -> bool {
+    pub fn step(&mut self, until: Instant) -> bool {
         let arrival = self.travelling.first_key_value().map(|first| first.0.0);
         let wake = self.wakes.first().map(|first| first.0);
         let Some(next) = arrival
@@ -289,7 +300,7 @@ impl<H: Host> Network<H> {
     }
 
     /// Lets time pass.
-    pub(crate) fn run_for(&mut self, duration: Duration) {
+    pub fn run_for(&mut self, duration: Duration) {
         let until = self.now + duration;
         while self.step(until) {}
     }
@@ -299,7 +310,7 @@ impl<H: Host> Network<H> {
     /// # Panics
     ///
     /// Panics if that is not within `limit`.
-    pub(crate) fn run_until(
+    pub fn run_until(
         &mut self,
         limit: Duration,
         mut done: impl FnMut(&mut Self) -> bool,
@@ -428,7 +439,10 @@ impl<H: Host> Network<H> {
             self.rng.gen_range(Duration::ZERO..self.link.jitter)
         };
         self.order += 1;
-        let key = (self.now + self.link.delay + late, self.order);
+        let far = self.distance.map_or(Duration::ZERO, |distance| {
+            distance(*datagram.from.ip(), *datagram.to.ip())
+        });
+        let key = (self.now + self.link.delay + far + late, self.order);
         self.travelling.insert(key, Travelling { realm, datagram });
     }
 }

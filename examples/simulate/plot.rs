@@ -1,0 +1,112 @@
+//! Draws growth over the number of nodes as an SVG with one panel per figure.
+
+use std::fmt::Write as _;
+
+use hyperprofile::dht::Algorithm;
+
+use crate::report::Report;
+
+/// Draws messages, time and hops over the number of nodes, on a logarithmic axis.
+pub(crate) fn growth(reports: &[Report]) -> String {
+    let panels: [(&str, fn(&Report) -> f64); 4] = [
+        ("datagrams per lookup, mean", |report| report.messages.mean),
+        ("time per lookup, p95, ms", |report| report.time.p95 as f64),
+        ("hops, p95", |report| report.hops.p95 as f64),
+        ("found, %", |report| report.found * 100.0),
+    ];
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{}\" font-family=\"sans-serif\" font-size=\"11\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n",
+        WIDTH * 2.0,
+        HEIGHT * 2.0,
+    );
+    for (number, (title, value)) in panels.into_iter().enumerate() {
+        let left = WIDTH * (number % 2) as f64;
+        let top = HEIGHT * (number / 2) as f64;
+        panel(&mut svg, reports, title, value, left, top);
+    }
+    svg.push_str("</svg>\n");
+    svg
+}
+
+fn panel(
+    svg: &mut String,
+    reports: &[Report],
+    title: &str,
+    value: fn(&Report) -> f64,
+    left: f64,
+    top: f64,
+) {
+    let most = reports.iter().map(value).fold(1e-9, f64::max) * 1.1;
+    let sizes = reports.iter().map(|report| (report.nodes as f64).log10());
+    let first = sizes.clone().fold(f64::MAX, f64::min);
+    let last = sizes.fold(f64::MIN, f64::max).max(first + 0.1);
+    let x = |nodes: usize| {
+        let share = ((nodes as f64).log10() - first) / (last - first);
+        left + MARGIN + share * (WIDTH - 2.0 * MARGIN)
+    };
+    let y = |value: f64| top + HEIGHT - MARGIN - value / most * (HEIGHT - 2.0 * MARGIN);
+    // Writing to a string does not fail.
+    let _ = writeln!(
+        svg,
+        "<text x=\"{:.0}\" y=\"{:.0}\">{title}</text>\n<path d=\"M{:.0} {:.0}V{:.0}H{:.0}\" fill=\"none\" stroke=\"#888\"/>",
+        left + MARGIN,
+        top + MARGIN / 2.0,
+        left + MARGIN,
+        top + MARGIN,
+        top + HEIGHT - MARGIN,
+        left + WIDTH - MARGIN,
+    );
+    for (algorithm, name, colour) in [
+        (Algorithm::Reference, "reference", "#c33"),
+        (Algorithm::Nearest, "ours", "#36c"),
+    ] {
+        let points = reports
+            .iter()
+            .filter(|report| report.algorithm == algorithm);
+        let mut line = String::new();
+        for report in points {
+            let (x, y) = (x(report.nodes), y(value(report)));
+            let _ = write!(line, "{x:.1},{y:.1} ");
+            let _ = writeln!(
+                svg,
+                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2.5\" fill=\"{colour}\"/>\n<text x=\"{x:.1}\" y=\"{:.1}\" fill=\"{colour}\" text-anchor=\"middle\">{}</text>\n<text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+                y - 6.0,
+                Short(value(report)),
+                top + HEIGHT - MARGIN / 2.0,
+                report.nodes,
+            );
+        }
+        if !line.is_empty() {
+            let legend = top
+                + MARGIN / 2.0
+                + if algorithm == Algorithm::Nearest {
+                    0.0
+                } else {
+                    14.0
+                };
+            let _ = writeln!(
+                svg,
+                "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\"/>\n<text x=\"{:.0}\" y=\"{legend:.0}\" fill=\"{colour}\" text-anchor=\"end\">{name}</text>",
+                line.trim_end(),
+                left + WIDTH - MARGIN,
+            );
+        }
+    }
+}
+
+/// A number with as many digits as tell anything.
+struct Short(f64);
+
+impl std::fmt::Display for Short {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            value if value >= 100.0 => write!(f, "{value:.0}"),
+            value if value >= 10.0 => write!(f, "{value:.1}"),
+            value => write!(f, "{value:.2}"),
+        }
+    }
+}
+
+const WIDTH: f64 = 480.0;
+const HEIGHT: f64 = 300.0;
+const MARGIN: f64 = 40.0;

@@ -1,0 +1,407 @@
+//! A network and what happens in it.
+
+use std::collections::VecDeque;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use hyperprofile::dht::{Algorithm, Config, Mode, Node, NodeId, Stats};
+use hyperprofile::sim::nat::Router;
+use hyperprofile::sim::network::{HostId, Link, Network};
+use hyperprofile::wire::address::is_bogon;
+use hyperprofile::wire::transmit::SocketId;
+use hyperprofile::{KeyPair, PublicKey};
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
+
+use crate::earth;
+use crate::machine::{Attacker, Done, Guest, Lookup, Machine};
+use crate::report::{Report, resident_memory};
+
+/// What a run is made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) nodes: usize,
+    pub(crate) minutes: f64,
+    /// Lookups per second, all together.
+    pub(crate) lookups: f64,
+    pub(crate) seed: u64,
+    pub(crate) loss: f64,
+    /// The share of nodes replaced per hour.
+    pub(crate) churn: f64,
+    /// Guests behind NATs per node.
+    pub(crate) clients: f64,
+    /// Addresses of the attacker.
+    pub(crate) attacker: usize,
+    pub(crate) algorithm: Algorithm,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            nodes: 1000,
+            minutes: 60.0,
+            lookups: 2.0,
+            seed: 1,
+            loss: 0.01,
+            churn: 0.5,
+            clients: 0.1,
+            attacker: 0,
+            algorithm: Algorithm::Nearest,
+        }
+    }
+}
+
+/// A network in virtual time.
+pub(crate) struct World {
+    settings: Settings,
+    rng: StdRng,
+    network: Network<Machine>,
+    bootstrap: Vec<SocketAddrV4>,
+    /// The nodes that serve and can be replaced.
+    nodes: Vec<HostId>,
+    clients: Vec<HostId>,
+    keys: Vec<KeyPair>,
+    /// Keys in the order in which they are announced again, and who announced them.
+    announced: Vec<bool>,
+    done: Vec<Done>,
+    /// Counters of nodes that have left.
+    left: Stats,
+    memory_before: Option<u64>,
+}
+
+impl World {
+    pub(crate) fn new(settings: Settings) -> Self {
+        let memory_before = resident_memory();
+        let link = Link {
+            delay: Duration::ZERO,
+            jitter: Duration::from_millis(4),
+            loss: settings.loss,
+            duplication: 0.0,
+        };
+        let mut rng = StdRng::seed_from_u64(settings.seed);
+        let mut network = Network::new(settings.seed, link);
+        network.distance = Some(earth::distance);
+        let keys = (0..KEYS.min(settings.nodes))
+            .map(|_| KeyPair::from_seed(&rng.r#gen()))
+            .collect::<Vec<_>>();
+        let announced = vec![false; keys.len()];
+        let mut world = Self {
+            settings,
+            rng,
+            network,
+            bootstrap: Vec::new(),
+            nodes: Vec::new(),
+            clients: Vec::new(),
+            keys,
+            announced,
+            done: Vec::new(),
+            left: Stats::default(),
+            memory_before,
+        };
+        for _ in 0..BOOTSTRAP_NODES {
+            let (_, address) = world.add_node();
+            world.bootstrap.push(address);
+        }
+        world
+    }
+
+    /// Lets the time pass and returns what came of it.
+    pub(crate) fn run(mut self) -> Report {
+        let all = Duration::from_secs_f64(self.settings.minutes * 60.0);
+        let start = self.network.now();
+        let joining = all / 6;
+        let clients = (self.settings.nodes as f64 * self.settings.clients).ceil() as usize;
+        let newcomers = self.settings.nodes.saturating_sub(BOOTSTRAP_NODES) + clients;
+        for number in 0..newcomers {
+            if number * clients / newcomers < (number + 1) * clients / newcomers {
+                self.add_client();
+            } else {
+                let (id, _) = self.add_node();
+                self.nodes.push(id);
+            }
+            self.pass_until(start + joining.mul_f64((number + 1) as f64 / newcomers as f64));
+        }
+        if self.settings.attacker > 0 {
+            self.add_attacker();
+        }
+        self.live(start + joining, start + all);
+        // What is under way comes to its end.
+        self.network.run_for(Duration::from_secs(15));
+        self.collect();
+        self.report(all)
+    }
+
+    /// Runs the ordinary life of the network: announcing, looking up, leaving and coming.
+    fn live(&mut self, from: Instant, to: Instant) {
+        let replaced_per_second = self.settings.churn * self.settings.nodes as f64 / 3600.0;
+        let announces_per_second = self.keys.len() as f64 / ANNOUNCE_PERIOD.as_secs_f64();
+        // All keys once, before anybody asks.
+        let settled = from + (to - from) / 10;
+        for number in 0..self.keys.len() {
+            self.announce(number);
+            let share = (number + 1) as f64 / self.keys.len() as f64;
+            self.pass_until(from + (settled - from).mul_f64(share));
+        }
+        let mut due = VecDeque::new();
+        let length = (to - settled).as_secs_f64();
+        let mut plan = |rate: f64, what: Due| {
+            let count = (rate * length) as usize;
+            due.extend((0..count).map(|number| {
+                (
+                    settled + Duration::from_secs_f64(number as f64 / rate),
+                    what,
+                )
+            }));
+        };
+        plan(replaced_per_second, Due::Replace);
+        plan(announces_per_second, Due::Announce);
+        plan(self.settings.lookups, Due::Lookup);
+        due.make_contiguous().sort_by_key(|(at, _)| *at);
+        let mut next_key = 0;
+        for (at, what) in due {
+            self.pass_until(at);
+            match what {
+                Due::Replace => self.replace(),
+                Due::Announce => {
+                    self.announce(next_key);
+                    next_key = (next_key + 1) % self.keys.len();
+                }
+                Due::Lookup => self.look_up(),
+            }
+        }
+        self.pass_until(to);
+    }
+
+    fn pass_until(&mut self, at: Instant) {
+        while self.network.step(at) {}
+    }
+
+    /// Adds a node that everybody reaches and that knows its own address.
+    fn add_node(&mut self) -> (HostId, SocketAddrV4) {
+        let server = SocketAddrV4::new(self.free_address(), 49737);
+        let client = SocketAddrV4::new(*server.ip(), 40000);
+        let config = Config {
+            mode: Mode::Persistent,
+            firewalled: false,
+            public_address: Some(server),
+            ..self.config()
+        };
+        let machine = self.machine(config, server, client);
+        let sockets = [(SocketId::SERVER, server), (SocketId::CLIENT, client)];
+        (self.network.add(machine, &sockets), server)
+    }
+
+    /// Adds a guest behind a router of its own, of one kind or another.
+    fn add_client(&mut self) {
+        let kinds = [Router::HOST_RESTRICTED, Router::RESTRICTED, Router::RANDOM];
+        let kind = *kinds.choose(&mut self.rng).unwrap();
+        let public = self.free_address();
+        let nat = self.network.add_nat(kind, public, None);
+        let inside = Ipv4Addr::new(192, 168, 1, 10);
+        let (server, client) = (
+            SocketAddrV4::new(inside, 49737),
+            SocketAddrV4::new(inside, 40000),
+        );
+        let config = self.config();
+        let machine = self.machine(config, server, client);
+        let sockets = [(SocketId::SERVER, server), (SocketId::CLIENT, client)];
+        let id = self.network.add_behind(Some(nat), machine, &sockets);
+        self.clients.push(id);
+    }
+
+    fn config(&self) -> Config {
+        Config {
+            bootstrap: self.bootstrap.clone(),
+            algorithm: self.settings.algorithm,
+            ..Config::default()
+        }
+    }
+
+    fn machine(&mut self, config: Config, server: SocketAddrV4, client: SocketAddrV4) -> Machine {
+        let now = self.network.now();
+        let mut node = Node::new(now, config, self.rng.r#gen());
+        node.handle_sockets(now, server, client);
+        node.bootstrap(now);
+        Machine::Node(Box::new(Guest::new(node, now)))
+    }
+
+    /// Places the attacker's ports that are nearest to the keys.
+    fn add_attacker(&mut self) {
+        let hosts: Vec<_> = (0..self.settings.attacker)
+            .map(|_| self.free_address())
+            .collect();
+        let mut ports: Vec<_> = hosts
+            .iter()
+            .flat_map(|host| (1024..=u16::MAX).map(|port| SocketAddrV4::new(*host, port)))
+            .map(|address| (NodeId::of(address), address))
+            .collect();
+        let mut chosen = std::collections::BTreeSet::new();
+        for key in &self.keys {
+            let target = key.public_key().target();
+            ports.sort_unstable_by_key(|(id, _)| id.distance(&target));
+            chosen.extend(ports.iter().take(40).copied());
+        }
+        let friends = Rc::new(chosen.into_iter().collect::<Vec<_>>());
+        for (_, own) in friends.iter().copied() {
+            let attacker = Attacker {
+                own,
+                friends: Rc::clone(&friends),
+                replies: VecDeque::new(),
+            };
+            let machine = Machine::Attacker(attacker);
+            self.network.add(machine, &[(SocketId::SERVER, own)]);
+        }
+        // They become known by asking nodes for something.
+        let nodes = self.nodes.clone();
+        for (id, own) in friends.iter().copied() {
+            for _ in 0..20 {
+                let victim = *nodes.choose(&mut self.rng).unwrap();
+                let Machine::Node(guest) = self.network.host(victim) else {
+                    continue;
+                };
+                if let Some(to) = guest.node.remote_address() {
+                    self.network.inject(own, to, crate::report::ping(id, to));
+                }
+            }
+            let now = self.network.now();
+            self.pass_until(now + Duration::from_millis(10));
+        }
+    }
+
+    /// Draws an address that nobody has, in a network of its own with high probability.
+    fn free_address(&mut self) -> Ipv4Addr {
+        loop {
+            let address = Ipv4Addr::from(self.rng.r#gen::<u32>());
+            if !is_bogon(address) {
+                return address;
+            }
+        }
+    }
+
+    /// Lets a node vanish and another one come.
+    fn replace(&mut self) {
+        let position = self.rng.gen_range(0..self.nodes.len());
+        let old = self.nodes[position];
+        self.collect_from(old);
+        self.network.with(old, |machine, _| {
+            *machine = Machine::Gone;
+        });
+        self.network.retire(old);
+        let (new, _) = self.add_node();
+        self.nodes[position] = new;
+    }
+
+    fn announce(&mut self, number: usize) {
+        let Some(id) = self.somebody() else {
+            return;
+        };
+        let key_pair = self.keys[number].clone();
+        let target = key_pair.public_key().target();
+        self.network.with(id, |machine, now| {
+            if let Machine::Node(guest) = machine {
+                // Under a topic, where it is announced at the twenty nearest nodes; a server is at three.
+                guest
+                    .node
+                    .announce(now, topic(&target), &key_pair, Vec::new(), 0);
+            }
+        });
+        self.announced[number] = true;
+    }
+
+    fn look_up(&mut self) {
+        let number = self.rng.gen_range(0..self.keys.len());
+        let key: PublicKey = *self.keys[number].public_key();
+        let Some(id) = self.somebody().filter(|_| self.announced[number]) else {
+            return;
+        };
+        self.network.with(id, |machine, now| {
+            if let Machine::Node(guest) = machine {
+                let query = guest.node.lookup(now, topic(&key.target()));
+                let lookup = Lookup {
+                    key,
+                    started: now,
+                    found: None,
+                };
+                guest.lookups.insert(query, lookup);
+            }
+        });
+    }
+
+    /// Picks a node or a client that has joined.
+    fn somebody(&mut self) -> Option<HostId> {
+        for _ in 0..100 {
+            let number = self.rng.gen_range(0..self.nodes.len() + self.clients.len());
+            let id = match number.checked_sub(self.nodes.len()) {
+                None => self.nodes[number],
+                Some(number) => self.clients[number],
+            };
+            if matches!(self.network.host(id), Machine::Node(guest) if guest.bootstrapped) {
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    fn collect(&mut self) {
+        for id in self.nodes.clone().into_iter().chain(self.clients.clone()) {
+            self.collect_from(id);
+        }
+    }
+
+    fn collect_from(&mut self, id: HostId) {
+        let done = self.network.with(id, |machine, _| match machine {
+            Machine::Node(guest) => Some((std::mem::take(&mut guest.done), guest.node.stats())),
+            _ => None,
+        });
+        if let Some((done, stats)) = done {
+            self.done.extend(done);
+            self.left.walk_datagrams += stats.walk_datagrams;
+            self.left.requests_received += stats.requests_received;
+            self.left.requests_sent += stats.requests_sent;
+            self.left.retries_sent += stats.retries_sent;
+        }
+    }
+
+    fn report(self, all: Duration) -> Report {
+        let mut loads = Vec::new();
+        let mut tables = Vec::new();
+        for id in &self.nodes {
+            if let Machine::Node(guest) = self.network.host(*id) {
+                loads.push(guest.node.stats().requests_received);
+                tables.push(guest.node.table_len() as u64);
+            }
+        }
+        let memory = resident_memory().zip(self.memory_before);
+        let hosts = self.nodes.len() + self.clients.len();
+        Report::new(
+            self.settings,
+            &self.done,
+            &mut loads,
+            self.network.sent() as f64 / hosts as f64 / all.as_secs_f64(),
+            memory.map(|(after, before)| after.saturating_sub(before) / hosts as u64),
+        )
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Due {
+    Announce,
+    Lookup,
+    Replace,
+}
+
+/// Returns the topic that a key is announced under.
+fn topic(target: &[u8; 32]) -> [u8; 32] {
+    let mut topic = *target;
+    topic[31] ^= 1;
+    topic
+}
+
+/// Nodes that stay and that everybody bootstraps from.
+const BOOTSTRAP_NODES: usize = 3;
+/// Keys that are announced and looked for.
+const KEYS: usize = 200;
+/// How often each key is announced again, as a server of the reference does.
+const ANNOUNCE_PERIOD: Duration = Duration::from_secs(300);
