@@ -1,9 +1,11 @@
 //! A load generator for DHT nodes, and the bare UDP echo to compare them with.
 //!
 //! ```text
-//! flood IP:PORT [--command find-node|lookup|raw] [--sockets 64] [--window 8] [--seconds 5] [--neighbours 400] [--pid PID]
+//! flood IP:PORT [--command find-node|lookup|raw|garbage|fill] [--sockets 64] [--window 8] [--seconds 5] [--neighbours 400] [--pid PID]
 //! flood echo IP:PORT BYTES        answers whatever comes with so many bytes; prints its address
 //! ```
+//!
+//! `garbage` sends `--count` mutated datagrams of every kind and then asks an honest question; `fill` announces `--count` records.
 //!
 //! Before the load it introduces itself as so many neighbours, so that the node's table is full. Each socket then keeps a window of requests under way; every
 //! answer is checked and makes room for the next. With `--pid` it prints the processor time that the node has taken per request, from `/proc`.
@@ -14,9 +16,12 @@ use std::io::{ErrorKind, IoSliceMut};
 use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
 use std::time::{Duration, Instant};
 
+use hyperprofile::KeyPair;
+use hyperprofile::dht::sign::announcement;
 use hyperprofile::dht::{K, NodeId};
 use hyperprofile::wire::compact::{Decode, Encode, Reader};
-use hyperprofile::wire::rpc::{FIND_NODE, LOOKUP, PING, Packet, Request};
+use hyperprofile::wire::records::{AnnounceKind, Peer};
+use hyperprofile::wire::rpc::{ANNOUNCE, FIND_NODE, LOOKUP, PING, Packet, Request};
 use quinn_udp::{RecvMeta, UdpSocketState};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
@@ -54,6 +59,7 @@ struct Flood {
     seconds: f64,
     neighbours: usize,
     pid: Option<u32>,
+    count: usize,
 }
 
 /// One source of requests.
@@ -87,6 +93,7 @@ impl Flood {
             seconds: 5.0,
             neighbours: 400,
             pid: None,
+            count: 65_536,
         };
         for option in options.chunks(2) {
             let [name, value] = option else {
@@ -98,6 +105,7 @@ impl Flood {
                 "--window" => flood.window = value.parse()?,
                 "--seconds" => flood.seconds = value.parse()?,
                 "--neighbours" => flood.neighbours = value.parse()?,
+                "--count" => flood.count = value.parse()?,
                 "--pid" => flood.pid = Some(value.parse()?),
                 other => return Err(format!("unknown option {other}").into()),
             }
@@ -106,6 +114,11 @@ impl Flood {
     }
 
     fn run(&self) -> Result<()> {
+        match self.command.as_str() {
+            "garbage" => return garbage(self.node, self.count),
+            "fill" => return fill(self.node, self.count),
+            _ => {}
+        }
         let requests = self.requests()?;
         let _neighbours = self.introduce()?;
         let mut sources = (0..self.sockets)
@@ -283,6 +296,125 @@ impl Source {
         }
         Ok(())
     }
+}
+
+/// Sends datagrams that are nearly right.
+fn garbage(node: SocketAddrV4, count: usize) -> Result<()> {
+    let mut rng = StdRng::seed_from_u64(7);
+    let sockets = (0..16)
+        .map(|_| UdpSocket::bind((*node.ip(), 0)))
+        .collect::<std::io::Result<Vec<_>>>()?;
+    let start = Instant::now();
+    for number in 0..count {
+        let request = Request {
+            tid: rng.r#gen(),
+            to: node,
+            id: rng.gen_bool(0.3).then(|| NodeId(rng.r#gen())),
+            token: rng.gen_bool(0.3).then(|| rng.r#gen()),
+            internal: rng.gen_bool(0.4),
+            command: rng.gen_range(0..13),
+            target: rng.gen_bool(0.9).then(|| rng.r#gen()),
+            value: rng.gen_bool(0.7).then(|| {
+                let mut value = vec![0; rng.gen_range(0..200)];
+                rng.fill(value.as_mut_slice());
+                value
+            }),
+        };
+        let mut datagram = request.to_bytes();
+        // Responses and stream packets too, bits turned, bytes cut.
+        datagram[0] = *[0x03, 0x03, 0x03, 0x13, 0xff].get(number % 5).unwrap_or(&0);
+        for _ in 0..rng.gen_range(0..4) {
+            let position = rng.gen_range(0..datagram.len());
+            datagram[position] ^= 1 << rng.gen_range(0..8);
+        }
+        if rng.gen_bool(0.2) {
+            datagram.truncate(rng.gen_range(0..=datagram.len()));
+        }
+        // A full buffer is no failure of the node.
+        let _ = sockets[number % sockets.len()].send_to(&datagram, node);
+    }
+    let took = start.elapsed().as_secs_f64();
+    let honest = UdpSocket::bind((*node.ip(), 0))?;
+    token(&honest, node, [1; 32])?;
+    println!("{count} mutated datagrams in {took:.1} s, and an honest request is answered");
+    Ok(())
+}
+
+/// Announces records to many topics.
+fn fill(node: SocketAddrV4, count: usize) -> Result<()> {
+    let socket = UdpSocket::bind((*node.ip(), 0))?;
+    let keys: Vec<_> = (0..64)
+        .map(|seed| KeyPair::from_seed(&[seed; 32]))
+        .collect();
+    let mut known: Option<(Instant, [u8; 32], NodeId)> = None;
+    let start = Instant::now();
+    let mut buffer = [0; 2048];
+    for number in 0..count {
+        if known.is_none_or(|(at, ..)| at.elapsed() > Duration::from_secs(3)) {
+            let (token, id) = token(&socket, node, [1; 32])?;
+            known = Some((Instant::now(), token, id));
+        }
+        let Some((_, token, id)) = known else {
+            continue;
+        };
+        let key_pair = &keys[number % keys.len()];
+        let mut target = [0; 32];
+        target[..8].copy_from_slice(&(number as u64 / 64).to_be_bytes());
+        let peer = Peer {
+            public_key: *key_pair.public_key(),
+            relay_addresses: vec![node; 3],
+        };
+        let announce = announcement(
+            key_pair,
+            &target,
+            &id,
+            &token,
+            &peer,
+            AnnounceKind::Announce,
+        );
+        let request = Request {
+            tid: number as u16,
+            to: node,
+            id: None,
+            token: Some(token),
+            internal: false,
+            command: ANNOUNCE,
+            target: Some(target),
+            value: Some(announce.to_bytes()),
+        };
+        socket.send_to(&request.to_bytes(), node)?;
+        socket.recv_from(&mut buffer)?;
+    }
+    println!("{count} records in {:.1} s", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Asks a node for a token and its id.
+fn token(socket: &UdpSocket, node: SocketAddrV4, target: [u8; 32]) -> Result<([u8; 32], NodeId)> {
+    let request = Request {
+        tid: 0,
+        to: node,
+        id: None,
+        token: None,
+        internal: false,
+        command: LOOKUP,
+        target: Some(target),
+        value: None,
+    };
+    socket.set_read_timeout(Some(Duration::from_secs(1)))?;
+    let mut buffer = [0; 2048];
+    for _ in 0..10 {
+        socket.send_to(&request.to_bytes(), node)?;
+        let Ok((length, _)) = socket.recv_from(&mut buffer) else {
+            continue;
+        };
+        if let Packet::Response(response) = Packet::decode(&mut Reader::new(&buffer[..length]))?
+            && let (Some(token), Some(id)) = (response.token, response.id)
+        {
+            return Ok((token, id));
+        }
+    }
+    Err("the node gives no token".into())
 }
 
 /// Returns the seconds of processor time that a process has taken, in user and in system mode.
