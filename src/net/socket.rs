@@ -89,9 +89,19 @@ impl Socket {
         buffers: &mut [IoSliceMut<'_>],
         metas: &mut [RecvMeta],
     ) -> io::Result<usize> {
-        self.io.try_io(Interest::READABLE, || {
-            self.state.recv((&self.io).into(), buffers, metas)
-        })
+        let mut filled = 0;
+        let received = self.io.try_io(Interest::READABLE, || {
+            filled = self.state.recv((&self.io).into(), buffers, metas)?;
+            // A batch that is not full has emptied the socket: it counts as unreadable without a call that would only say so.
+            if filled < metas.len() {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            Ok(())
+        });
+        match received {
+            Err(error) if filled == 0 => Err(error),
+            _ => Ok(filled),
+        }
     }
 
     /// Sends a train. A time to live is set, used and restored here, so that no other datagram leaves with it.
@@ -227,6 +237,21 @@ mod tests {
         };
         assert_eq!((calls, failed), (10, false));
         assert_eq!(receive(&to, 10).await.concat(), bytes[..10_000]);
+    }
+
+    #[tokio::test]
+    async fn what_comes_after_a_socket_was_emptied_is_received_as_well() {
+        let (from, to) = pair().await;
+        let train = train(&to, 100);
+        for round in 0..200_u8 {
+            from.send(&train, &[round; 100]);
+            assert_eq!(receive(&to, 1).await, [[round; 100]]);
+        }
+        // More than a batch at once.
+        for round in 0..200_u8 {
+            from.send(&train, &[round; 100]);
+        }
+        assert_eq!(receive(&to, 200).await.len(), 200);
     }
 
     #[tokio::test]
