@@ -6,9 +6,12 @@ use hyperprofile::dht::Algorithm;
 
 use crate::report::Report;
 
+/// What a panel shows of a run.
+type Figure = fn(&Report) -> f64;
+
 /// Draws messages, time and hops over the number of nodes, on a logarithmic axis.
 pub(crate) fn growth(reports: &[Report]) -> String {
-    let panels: [(&str, fn(&Report) -> f64); 4] = [
+    let panels: [(&str, Figure); 4] = [
         ("datagrams per lookup, mean", |report| report.messages.mean),
         ("time per lookup, p95, ms", |report| report.time.p95 as f64),
         ("hops, p95", |report| report.hops.p95 as f64),
@@ -28,14 +31,7 @@ pub(crate) fn growth(reports: &[Report]) -> String {
     svg
 }
 
-fn panel(
-    svg: &mut String,
-    reports: &[Report],
-    title: &str,
-    value: fn(&Report) -> f64,
-    left: f64,
-    top: f64,
-) {
+fn panel(svg: &mut String, reports: &[Report], title: &str, value: Figure, left: f64, top: f64) {
     let most = reports.iter().map(value).fold(1e-9, f64::max) * 1.1;
     let sizes = reports.iter().map(|report| (report.nodes as f64).log10());
     let first = sizes.clone().fold(f64::MAX, f64::min);

@@ -20,6 +20,9 @@ pub(crate) struct Token(pub(crate) u64);
 /// How an attempt to connect ended.
 pub(crate) type DialOutcome = Result<Handle, (Failure, Box<Report>)>;
 
+/// How a node sees us and how long its answer took; nothing if it is not there.
+pub(crate) type Pong = Option<(SocketAddrV4, Duration)>;
+
 /// What the user's handles ask of the driver. Dropping the sender of an answer means that the node has ended.
 pub(crate) enum Command {
     /// Connect to a server.
@@ -56,10 +59,10 @@ pub(crate) enum Command {
     },
     /// Stop that, for the link with this id.
     Unlink(u32),
-    /// Ask a node whether it is there; the answer is how it sees us, and nothing if it is not.
+    /// Ask a node whether it is there.
     Ping {
         node: SocketAddrV4,
-        answer: oneshot::Sender<Option<(SocketAddrV4, Duration)>>,
+        answer: oneshot::Sender<Pong>,
     },
     /// Nobody waits for the answer any more.
     GiveUp(Token),

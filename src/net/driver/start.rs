@@ -16,7 +16,7 @@ use super::settings::{Settings, Started, Traffic};
 use crate::connect::{AttemptId, Endpoint, JobDone};
 use crate::dht::RequestId;
 use crate::net::bootstrap::BootstrapState;
-use crate::net::command::{Command, Commands, DialOutcome, Token};
+use crate::net::command::{Command, Commands, DialOutcome, Pong, Token};
 use crate::net::jobs::Jobs;
 use crate::net::queries::Queries;
 use crate::net::relays::Relays;
@@ -131,8 +131,7 @@ pub(super) struct Driver {
     pub(super) queries: Queries,
     pub(super) relays: Relays,
     /// Nodes that were asked whether they are there, since when and for whom.
-    pub(super) pings:
-        HashMap<RequestId, (Instant, oneshot::Sender<Option<(SocketAddrV4, Duration)>>)>,
+    pub(super) pings: HashMap<RequestId, (Instant, oneshot::Sender<Pong>)>,
     /// The links of a relay of ours, by either id, with who wants to know their end.
     pub(super) links: HashMap<u32, Arc<oneshot::Sender<()>>>,
     pub(super) relay_dials: u64,
