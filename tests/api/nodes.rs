@@ -294,3 +294,15 @@ async fn a_node_finds_back_by_what_it_knew_though_the_bootstrap_node_has_gone() 
 
 /// More than a node tells about in one go.
 const PEERS: usize = 80;
+
+#[tokio::test]
+async fn a_server_that_was_suspended_is_reached_when_it_resumes() {
+    let world = World::new().await;
+    within(world.listening.suspend()).await;
+    let attempt = world.client.connect(&world.key);
+    let refused = within(attempt.timeout(Duration::from_secs(1)).into_future()).await;
+    assert!(refused.is_err());
+    within(world.listening.resume()).await;
+    within(async { while world.client.connect(&world.key).await.is_err() {} }).await;
+    assert!(within(world.server.accept()).await.is_some());
+}

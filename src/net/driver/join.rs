@@ -154,12 +154,13 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::connect::{Config, Dial};
+    use crate::connect::{Config, Dial, Event};
     use crate::keys::KeyPair;
     use crate::net::bootstrap::Entry;
     use crate::net::command::Token;
     use crate::net::driver::Settings;
     use crate::net::driver::start::bind;
+    use crate::wire::transmit::SocketId;
 
     #[tokio::test]
     async fn an_attempt_ends_in_time_though_the_bootstrap_nodes_are_not_known() {
@@ -198,6 +199,48 @@ mod tests {
         driver.close(now, None);
         assert!(!driver.is_over(now, true));
         assert!(driver.is_over(now + Duration::from_secs(3), true));
+    }
+
+    #[tokio::test]
+    async fn other_addresses_of_this_host_are_noticed_and_the_same_are_not() {
+        let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
+        let (mut driver, _node) = bind(Settings {
+            bind: any,
+            ..settings()
+        })
+        .expect("there are free ports");
+        let (now, home) = (Instant::now(), vec![Ipv4Addr::new(192, 168, 1, 2)]);
+        driver.note_interfaces(now, home.clone());
+        driver.note_interfaces(now, home);
+        assert_eq!(driver.interfaces_at, None, "nothing has changed");
+        driver.note_interfaces(now, vec![Ipv4Addr::new(10, 0, 0, 2)]);
+        assert_eq!(driver.interfaces_at, Some(now), "they are examined");
+    }
+
+    #[tokio::test]
+    async fn a_socket_beside_the_main_ones_is_read_from_until_it_is_closed() {
+        let (mut driver, _node) = bind(settings()).expect("loopback has ports");
+        let (now, id) = (Instant::now(), SocketId(7));
+        driver.handle_event(now, Event::OpenSocket(id));
+        let local = driver.sockets.get(&id).expect("it is open").local();
+        let peer = std::net::UdpSocket::bind("127.0.0.1:0").expect("loopback has ports");
+        // Probes, and something longer; an empty datagram counts as none.
+        for datagram in [&b""[..], b"\0", b"longer"] {
+            peer.send_to(datagram, local).expect("loopback takes it");
+        }
+        let received = std::future::poll_fn(|cx| {
+            let _ = driver.poll(cx);
+            match driver.traffic.datagrams_received {
+                2.. => std::task::Poll::Ready(()),
+                _ => std::task::Poll::Pending,
+            }
+        });
+        tokio::time::timeout(Duration::from_secs(30), received)
+            .await
+            .expect("they have arrived");
+        driver.handle_event(now, Event::CloseSocket(id));
+        assert!(!driver.sockets.contains_key(&id));
+        assert!(std::net::UdpSocket::bind(local).is_ok(), "the port is free");
     }
 
     fn settings() -> Settings {
