@@ -8,7 +8,7 @@ use super::job::EntryId;
 use super::limits::Limits;
 use super::noise::Session;
 use super::punch::Guest;
-use super::server::Route;
+use super::route::Route;
 use crate::udx::StreamId;
 use crate::wire::address::is_private;
 use crate::wire::handshake::RelayThrough;

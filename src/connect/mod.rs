@@ -1,7 +1,7 @@
 //! From two keys to one path (sans-IO): handshake, relaying, announcing, and the way to a stream.
 //!
 //! [`Endpoint`] is a whole peer. It owns a DHT node and the streams, and turns the answers of the one and the packets of the other
-//! into connections: `client` holds one attempt to connect, `server` one listening key, `announcer` keeps that key findable,
+//! into connections: `client` holds one attempt to connect, `server` one listening key, `guests` those of its clients that are punched to, `announcer` keeps that key findable,
 //! `router` passes on what is meant for others.
 
 mod announcer;
@@ -9,6 +9,7 @@ mod client;
 mod dispatch;
 mod endpoint;
 mod entries;
+mod guests;
 mod job;
 mod limits;
 mod nat;
@@ -17,6 +18,7 @@ mod path;
 mod punch;
 pub mod relay;
 mod report;
+mod route;
 mod router;
 mod routes;
 pub mod secure_payload;

@@ -8,18 +8,18 @@ use super::announcer::{Announcer, News};
 use super::entries::{Entries, Entry, Source, State};
 use super::job::{EntryId, Job, Respond, Responded, Unanswered, Work};
 use super::limits::Limits;
-use super::punch::{self, Guest, Handled};
+use super::punch::Guest;
 use super::report::{Report, Stage};
+use super::route::Route;
 use super::shared::Core;
 use super::types::{Established, Event, FirewallHook, Listen, Origin, Path, RelayDial, ServerId};
-use crate::dht::{Incoming, Reply};
+use crate::dht::Incoming;
 use crate::keys::{KeyPair, PublicKey};
 use crate::udx::{Admission, StreamId};
 use crate::wire::address::{best_match, is_private};
 use crate::wire::compact::Encode;
 use crate::wire::handshake::{
-    ERROR_NONE, FIREWALL_OPEN, HandshakeMessage, HolepunchInfo, HolepunchMessage, Mode,
-    NoisePayload,
+    ERROR_NONE, FIREWALL_OPEN, HandshakeMessage, HolepunchInfo, Mode, NoisePayload,
 };
 use crate::wire::packet::HEADER_LEN;
 use crate::wire::records::Peer;
@@ -27,8 +27,6 @@ use crate::wire::transmit::SocketId;
 
 /// How long a client gets until its first packet, as the reference.
 const WAIT_FOR_CLIENT: Duration = Duration::from_secs(10);
-/// How long a client may wait for its turn at a punch through a random NAT.
-const WAIT_FOR_TURN: Duration = Duration::from_secs(25);
 /// The same for one that we meet at a relay, as the reference.
 const WAIT_FOR_RELAY: Duration = Duration::from_secs(15);
 /// How long an answered message 1 is remembered after that, so that a retransmission gets the same answer, as the reference.
@@ -51,11 +49,11 @@ pub(super) struct Server {
     key_pair: KeyPair,
     firewall: Option<Hook>,
     relay_through: Option<PublicKey>,
-    entries: Entries,
+    pub(super) entries: Entries,
     next_entry: u64,
     /// Clients that are punched to, by when they have something to do; and those whose message waits for our NAT to be known.
-    guests: BTreeSet<(Instant, EntryId)>,
-    waiting: BTreeSet<EntryId>,
+    pub(super) guests: BTreeSet<(Instant, EntryId)>,
+    pub(super) waiting: BTreeSet<EntryId>,
 }
 
 #[derive(Clone)]
@@ -65,15 +63,6 @@ impl std::fmt::Debug for Hook {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Hook")
     }
-}
-
-/// The way that an answer goes back.
-#[derive(Clone, Debug)]
-pub(super) struct Route {
-    incoming: Incoming,
-    mode: Mode,
-    peer_address: Option<SocketAddrV4>,
-    relay_address: Option<SocketAddrV4>,
 }
 
 impl Server {
@@ -325,111 +314,6 @@ impl Server {
         let _ = core.streams.send_message(now, stream, &[]);
     }
 
-    /// Takes a holepunch message that a node has passed on to this server.
-    pub(super) fn handle_holepunch(
-        &mut self,
-        now: Instant,
-        core: &mut Core,
-        incoming: Incoming,
-        message: HolepunchMessage,
-    ) {
-        let id = EntryId {
-            server: self.id,
-            number: message.id,
-        };
-        let announced = self.announcer.is_relay(incoming.from);
-        self.take_message(now, core, id, incoming, message, announced);
-    }
-
-    /// Takes the news that our socket for punching is open or its NAT better known.
-    pub(super) fn handle_puncher_news(&mut self, now: Instant, core: &mut Core) {
-        if !core.puncher.is_settled() {
-            return;
-        }
-        for id in std::mem::take(&mut self.waiting) {
-            self.take_up(now, core, id);
-        }
-    }
-
-    /// Takes up the message of a client that has waited.
-    fn take_up(&mut self, now: Instant, core: &mut Core, id: EntryId) {
-        let entry = self.entries.get_mut(id);
-        let guest = entry.and_then(|entry| entry.guest.as_mut());
-        if let Some((incoming, message, announced)) = guest.and_then(|guest| guest.take_waiting()) {
-            self.take_message(now, core, id, incoming, message, announced);
-        }
-    }
-
-    /// Tells whether a socket for one client could be opened.
-    pub(super) fn handle_socket(
-        &mut self,
-        now: Instant,
-        core: &mut Core,
-        id: EntryId,
-        socket: SocketId,
-        opened: bool,
-    ) {
-        if let Some(entry) = self.entries.get_mut(id)
-            && let Some(guest) = &mut entry.guest
-        {
-            guest.handle_socket(now, core, socket, opened);
-            self.file_guest(id);
-        }
-    }
-
-    fn take_message(
-        &mut self,
-        now: Instant,
-        core: &mut Core,
-        id: EntryId,
-        incoming: Incoming,
-        message: HolepunchMessage,
-        announced: bool,
-    ) {
-        let Some(entry) = self.entries.get_mut(id) else {
-            return;
-        };
-        let (State::HalfOpen { .. }, Some(guest)) = (&entry.state, &mut entry.guest) else {
-            return;
-        };
-        let handled = guest.handle_message(now, core, id, incoming, message, announced);
-        if guest.awaits_nat() {
-            self.waiting.insert(id);
-        }
-        match handled {
-            Handled::Punching => self.entries.set_deadline(id, now + punch::LONGEST),
-            Handled::Later => self.entries.set_deadline(id, now + WAIT_FOR_TURN),
-            Handled::Answered => {}
-        }
-        self.file_guest(id);
-    }
-
-    /// Files a guest under the time at which it has something to do.
-    fn file_guest(&mut self, id: EntryId) {
-        let Some(entry) = self.entries.get_mut(id) else {
-            return;
-        };
-        let due = entry.guest.as_ref().and_then(|guest| guest.poll_timeout());
-        if let Some(old) = std::mem::replace(&mut entry.guest_due, due) {
-            self.guests.remove(&(old, id));
-        }
-        self.guests.extend(due.map(|due| (due, id)));
-    }
-
-    /// Ends a guest's punch.
-    fn dismiss(&mut self, now: Instant, core: &mut Core, id: EntryId, won: bool) {
-        self.waiting.remove(&id);
-        let Some(entry) = self.entries.get_mut(id) else {
-            return;
-        };
-        if let Some(due) = entry.guest_due.take() {
-            self.guests.remove(&(due, id));
-        }
-        if let Some(mut guest) = entry.guest.take() {
-            guest.stop(now, core, won);
-        }
-    }
-
     /// Takes the news that the client's packets have arrived from `address`.
     pub(super) fn handle_path(
         &mut self,
@@ -600,42 +484,4 @@ fn is_neighbour(core: &Core, route: &Route, client: &NoisePayload) -> bool {
     core.lan
         && route.client_address().ip() == route.incoming.to.ip()
         && best_match(&own, &private).is_some()
-}
-
-impl Route {
-    fn client_address(&self) -> SocketAddrV4 {
-        self.peer_address.unwrap_or(self.incoming.from)
-    }
-
-    /// Sends message 2 back the way that message 1 came.
-    fn answer(&self, now: Instant, core: &mut Core, noise: Vec<u8>, from_puncher: bool) {
-        let socket = core.puncher.socket().filter(|_| from_puncher);
-        let message = |mode| HandshakeMessage {
-            mode,
-            noise,
-            peer_address: self.peer_address,
-            relay_address: None,
-        };
-        match self.mode {
-            Mode::FromClient => {
-                let reply = Reply {
-                    value: Some(message(Mode::Reply).to_bytes()),
-                    ..Reply::default()
-                };
-                core.node.reply(now, &self.incoming, reply);
-            }
-            Mode::FromRelay => {
-                let value = message(Mode::FromServer).to_bytes();
-                core.node
-                    .relay(now, &self.incoming, self.incoming.from, value, socket);
-            }
-            Mode::FromSecondRelay => {
-                if let Some(first) = self.relay_address {
-                    let value = message(Mode::FromServer).to_bytes();
-                    core.node.relay(now, &self.incoming, first, value, socket);
-                }
-            }
-            Mode::FromServer | Mode::Reply => {}
-        }
-    }
 }
