@@ -5,7 +5,7 @@
 //! crate does not change the key. The tests compare both, byte for byte.
 
 use chacha20::cipher::{KeyIvInit, StreamCipher};
-use chacha20::{ChaCha20, R20, hchacha};
+use chacha20::{ChaCha20, hchacha};
 use poly1305::Poly1305;
 use poly1305::universal_hash::{KeyInit, UniversalHash};
 use subtle::ConstantTimeEq;
@@ -35,10 +35,8 @@ pub(super) struct Cipher {
 impl Cipher {
     pub(super) fn new(key: &[u8; 32], header: &[u8; 24]) -> Self {
         let (nonce, inonce) = header.split_at(16);
-        let nonce: [u8; 16] = nonce.try_into().expect("the first part has 16");
-        let nonce = nonce.into();
         Self {
-            key: hchacha::<R20>(key.into(), &nonce).into(),
+            key: hchacha::<chacha20::cipher::consts::U10>(key.into(), nonce.into()).into(),
             counter: 1,
             inonce: inonce.try_into().expect("24 less 16 is 8"),
         }
