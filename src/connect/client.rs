@@ -182,7 +182,7 @@ impl Attempt {
     /// Returns the report as of now.
     pub(super) fn report(&self, now: Instant) -> Report {
         let mut report = Report {
-            total: now.saturating_duration_since(self.started),
+            total: self.elapsed(now),
             stage: self.stage(),
             ..self.report.clone()
         };
@@ -200,7 +200,7 @@ impl Attempt {
 
     /// Takes the news that the node has joined the network.
     pub(super) fn handle_joined(&mut self, now: Instant) {
-        let elapsed = now.saturating_duration_since(self.started);
+        let elapsed = self.elapsed(now);
         self.report.joined.get_or_insert(elapsed);
     }
 
@@ -238,7 +238,7 @@ impl Attempt {
             .and_then(|value| Peer::from_bytes(value).ok());
         if record.is_some_and(|peer| peer.public_key == self.dial.remote) {
             self.report.records_found += 1;
-            let elapsed = now.saturating_duration_since(self.started);
+            let elapsed = self.elapsed(now);
             self.report.lookup.get_or_insert(elapsed);
             self.add_candidate(answer.from);
         }
@@ -274,7 +274,7 @@ impl Attempt {
             if let Some(reply) = result.ok().and_then(|answer| accept_reply(answer, asked))
                 && self.replies.len() < MAX_REPLIES
             {
-                let elapsed = now.saturating_duration_since(self.started);
+                let elapsed = self.elapsed(now);
                 let mut exchanges = self.report.exchanges.iter_mut();
                 if let Some(exchange) = exchanges.find(|exchange| exchange.node == asked) {
                     exchange.answered = Some(elapsed);
@@ -308,7 +308,7 @@ impl Attempt {
             return self.go_on(now, core);
         };
         let (payload, session) = *read;
-        let elapsed = now.saturating_duration_since(self.started);
+        let elapsed = self.elapsed(now);
         self.report.handshake = Some(elapsed);
         self.report.own_address = Some(reply.client_address);
         self.report.server_address = reply.peer_address.or(Some(reply.asked));

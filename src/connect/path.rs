@@ -280,14 +280,13 @@ impl Attempt {
 
     /// Takes the news that our socket for punching is open or its NAT better known.
     pub(super) fn handle_puncher_news(&mut self, now: Instant, core: &mut Core) -> Outcome {
-        match &mut self.phase {
-            Phase::Choosing(choosing) if choosing.punch.is_some() => {
-                let punch = choosing.punch.as_mut();
-                let verdict = punch.map_or(Verdict::Pending, |punch| punch.handle_news(now, core));
-                self.conclude(now, core, verdict)
-            }
-            _ => Outcome::Pending,
+        if let Phase::Choosing(choosing) = &mut self.phase
+            && let Some(punch) = &mut choosing.punch
+        {
+            let verdict = punch.handle_news(now, core);
+            return self.conclude(now, core, verdict);
         }
+        Outcome::Pending
     }
 
     /// Tells whether a socket of the attempt's own could be opened.
@@ -322,16 +321,13 @@ impl Attempt {
         socket: SocketId,
         from: SocketAddrV4,
     ) -> Outcome {
-        match &mut self.phase {
-            Phase::Choosing(choosing) if choosing.punch.is_some() => {
-                let punch = choosing.punch.as_mut();
-                let verdict = punch.map_or(Verdict::Pending, |punch| {
-                    punch.handle_probe(now, socket, from)
-                });
-                self.conclude(now, core, verdict)
-            }
-            _ => Outcome::Pending,
+        if let Phase::Choosing(choosing) = &mut self.phase
+            && let Some(punch) = &mut choosing.punch
+        {
+            let verdict = punch.handle_probe(now, socket, from);
+            return self.conclude(now, core, verdict);
         }
+        Outcome::Pending
     }
 
     fn conclude(&mut self, now: Instant, core: &mut Core, verdict: Verdict) -> Outcome {
