@@ -9,20 +9,16 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 
-use crypto_secretbox::aead::{Aead, KeyInit};
-use crypto_secretbox::{Nonce, XSalsa20Poly1305};
 use zeroize::Zeroizing;
 
+use crate::secret_stream::secretbox::{MAC_LEN, NONCE_LEN, SecretBox};
 use crate::wire::handshake::HolepunchPayload;
 use crate::wire::rpc::{PEER_HOLEPUNCH, Token};
 use crate::wire::{Decode, Encode, hash};
 
-const NONCE_LEN: usize = 24;
-const TAG_LEN: usize = 16;
-
 /// Seals and opens the holepunch messages of one handshake, and proves hosts with tokens.
 pub struct SecurePayload {
-    cipher: XSalsa20Poly1305,
+    cipher: SecretBox,
     local_secret: Zeroizing<[u8; 32]>,
 }
 
@@ -30,31 +26,27 @@ impl SecurePayload {
     /// Takes the secret that both peers derived from their handshake, and a random one of our own for tokens.
     pub fn new(holepunch_secret: &[u8; 32], local_secret: [u8; 32]) -> Self {
         Self {
-            cipher: XSalsa20Poly1305::new(holepunch_secret.into()),
+            cipher: SecretBox::new(*holepunch_secret),
             local_secret: Zeroizing::new(local_secret),
         }
     }
 
     /// Encrypts a message. A nonce is random and never used twice.
     pub fn seal(&self, payload: &HolepunchPayload, nonce: &[u8; NONCE_LEN]) -> Vec<u8> {
-        let sealed = self
-            .cipher
-            .encrypt(Nonce::from_slice(nonce), payload.to_bytes().as_slice())
-            .expect("a payload is far shorter than the cipher's limit");
-        let mut sealed_box = Vec::with_capacity(NONCE_LEN + sealed.len());
-        sealed_box.extend_from_slice(nonce);
-        sealed_box.extend_from_slice(&sealed);
-        sealed_box
+        let mut message = payload.to_bytes();
+        let mac = self.cipher.seal(nonce, &mut message);
+        [nonce.as_slice(), &mac, &message].concat()
     }
 
     /// Decrypts a message; `None` if it is too short, not from the peer, or not a payload. A server does not answer these.
     pub fn open(&self, sealed_box: &[u8]) -> Option<HolepunchPayload> {
-        let (nonce, sealed) = sealed_box.split_at_checked(NONCE_LEN)?;
-        if sealed.len() <= TAG_LEN {
+        let (nonce, sealed) = sealed_box.split_first_chunk::<NONCE_LEN>()?;
+        let (mac, message) = sealed.split_first_chunk::<MAC_LEN>()?;
+        let mut message = message.to_vec();
+        if message.is_empty() || !self.cipher.open(nonce, &mut message, mac) {
             return None;
         }
-        let payload = self.cipher.decrypt(Nonce::from_slice(nonce), sealed).ok()?;
-        HolepunchPayload::from_bytes(&payload).ok()
+        HolepunchPayload::from_bytes(&message).ok()
     }
 
     /// Returns the token that proves, when it comes back, that its sender receives at `host`; ports play no part.
@@ -131,13 +123,11 @@ mod tests {
     #[test]
     fn an_authentic_box_without_a_whole_payload_is_not_opened() {
         let secure = SecurePayload::new(&[1; 32], [2; 32]);
-        let nonce = [3; 24];
+        let nonce = [3; NONCE_LEN];
         for plaintext in [&[][..], &[0x08, 0, 0, 0, 1, 2]] {
-            let sealed = secure
-                .cipher
-                .encrypt(Nonce::from_slice(&nonce), plaintext)
-                .unwrap();
-            assert_eq!(secure.open(&[&nonce[..], &sealed].concat()), None);
+            let mut message = plaintext.to_vec();
+            let mac = secure.cipher.seal(&nonce, &mut message);
+            assert_eq!(secure.open(&[&nonce[..], &mac, &message].concat()), None);
         }
     }
 }

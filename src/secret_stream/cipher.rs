@@ -5,7 +5,7 @@
 //! crate does not change the key. The tests compare both, byte for byte.
 
 use chacha20::cipher::{KeyIvInit, StreamCipher};
-use chacha20::{ChaCha20, hchacha};
+use chacha20::{ChaCha20, R20, hchacha};
 use poly1305::Poly1305;
 use poly1305::universal_hash::{KeyInit, UniversalHash};
 use subtle::ConstantTimeEq;
@@ -34,9 +34,11 @@ pub(super) struct Cipher {
 
 impl Cipher {
     pub(super) fn new(key: &[u8; 32], header: &[u8; 24]) -> Self {
-        let (nonce, inonce) = header.split_at(16);
+        let (nonce, inonce) = header
+            .split_first_chunk::<16>()
+            .expect("a header is longer than that");
         Self {
-            key: hchacha::<chacha20::cipher::consts::U10>(key.into(), nonce.into()).into(),
+            key: hchacha::<R20>(key.into(), nonce.into()).into(),
             counter: 1,
             inonce: inonce.try_into().expect("24 less 16 is 8"),
         }
@@ -142,7 +144,7 @@ fn apply(cipher: &mut ChaCha20, head: &[u8; STRIDE], message: &mut [u8]) {
 }
 
 fn authenticate(head: &[u8; STRIDE], tag_block: &[u8; 64], ciphertext: &[u8]) -> [u8; MAC_LEN] {
-    let mut mac = Poly1305::new(poly1305::Key::from_slice(&head[..32]));
+    let mut mac = Poly1305::new_from_slice(&head[..32]).expect("its keys have 32 bytes");
     mac.update_padded(tag_block);
     let (whole, partial) = ciphertext.split_at(ciphertext.len() - ciphertext.len() % 16);
     mac.update_padded(whole);

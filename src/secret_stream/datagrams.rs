@@ -2,17 +2,15 @@
 
 use std::fmt;
 
-use crypto_secretbox::aead::{AeadInPlace, KeyInit};
-use crypto_secretbox::{Nonce, Tag, XSalsa20Poly1305};
 use rand::{CryptoRng, RngCore};
 
 use super::keys::Keys;
+use super::secretbox::{MAC_LEN, NONCE_LEN, SecretBox};
 
 /// By how much a sealed datagram is longer than what it carries: counter and MAC.
 pub const DATAGRAM_OVERHEAD: usize = COUNTER_LEN + MAC_LEN;
 
 const COUNTER_LEN: usize = 8;
-const MAC_LEN: usize = 16;
 
 /// Every counter of this session has been used: the connection must end before one repeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,8 +21,8 @@ pub struct DatagramsExhausted;
 ///
 /// There is no protection against replay or reordering, as in the reference; an application that minds numbers its datagrams.
 pub struct Datagrams {
-    tx: XSalsa20Poly1305,
-    rx: XSalsa20Poly1305,
+    tx: SecretBox,
+    rx: SecretBox,
     counter: u64,
     /// The counter that must not be reached again.
     start: u64,
@@ -42,8 +40,8 @@ impl Datagrams {
     /// Starts counting at a given number; the first datagram bears the next one.
     pub fn with_counter(keys: &Keys, start: u64) -> Self {
         Self {
-            tx: XSalsa20Poly1305::new(&keys.datagram_tx().into()),
-            rx: XSalsa20Poly1305::new(&keys.datagram_rx().into()),
+            tx: SecretBox::new(keys.datagram_tx()),
+            rx: SecretBox::new(keys.datagram_rx()),
             counter: start,
             start,
             exhausted: false,
@@ -70,10 +68,7 @@ impl Datagrams {
         out.extend_from_slice(&[0; MAC_LEN]);
         let message_at = out.len();
         out.extend_from_slice(message);
-        let mac = self
-            .tx
-            .encrypt_in_place_detached(&nonce(counter), &[], &mut out[message_at..])
-            .expect("the cipher takes any datagram that fits into memory");
+        let mac = self.tx.seal(&nonce(counter), &mut out[message_at..]);
         out[mac_at..message_at].copy_from_slice(&mac);
         Ok(())
     }
@@ -84,9 +79,8 @@ impl Datagrams {
         let (mac, ciphertext) = rest.split_first_chunk::<MAC_LEN>()?;
         let mut message = ciphertext.to_vec();
         self.rx
-            .decrypt_in_place_detached(&nonce(*counter), &[], &mut message, Tag::from_slice(mac))
-            .ok()?;
-        Some(message)
+            .open(&nonce(*counter), &mut message, mac)
+            .then_some(message)
     }
 
     #[cfg(test)]
@@ -101,8 +95,8 @@ impl fmt::Debug for Datagrams {
     }
 }
 
-fn nonce(counter: [u8; COUNTER_LEN]) -> Nonce {
-    let mut nonce = Nonce::default();
+fn nonce(counter: [u8; COUNTER_LEN]) -> [u8; NONCE_LEN] {
+    let mut nonce = [0; NONCE_LEN];
     nonce[..COUNTER_LEN].copy_from_slice(&counter);
     nonce
 }

@@ -21,6 +21,7 @@ mod datagrams;
 mod keys;
 mod pull;
 mod push;
+pub(crate) mod secretbox;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

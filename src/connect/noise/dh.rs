@@ -6,10 +6,11 @@ use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::IsIdentity;
 use snow::params::{CipherChoice, DHChoice, HashChoice};
-use snow::resolvers::{CryptoResolver, DefaultResolver};
+use snow::resolvers::CryptoResolver;
 use snow::types::{Cipher, Dh, Hash, Random};
 use zeroize::{Zeroize, Zeroizing};
 
+use super::primitives::{Blake2b, ChaChaPoly};
 use crate::keys::KeyPair;
 
 const KEY_LEN: usize = 32;
@@ -103,7 +104,7 @@ impl Random for Shared {
     }
 }
 
-/// Gives snow our Diffie-Hellman and our randomness, and its own hash and cipher.
+/// Gives snow what it calculates with. It asks for what the name of the handshake says, so there is nothing to choose.
 pub(super) struct Resolver(pub(super) Shared);
 
 impl CryptoResolver for Resolver {
@@ -119,12 +120,12 @@ impl CryptoResolver for Resolver {
         }))
     }
 
-    fn resolve_hash(&self, choice: &HashChoice) -> Option<Box<dyn Hash>> {
-        DefaultResolver.resolve_hash(choice)
+    fn resolve_hash(&self, _: &HashChoice) -> Option<Box<dyn Hash>> {
+        Some(Box::<Blake2b>::default())
     }
 
-    fn resolve_cipher(&self, choice: &CipherChoice) -> Option<Box<dyn Cipher>> {
-        DefaultResolver.resolve_cipher(choice)
+    fn resolve_cipher(&self, _: &CipherChoice) -> Option<Box<dyn Cipher>> {
+        Some(Box::<ChaChaPoly>::default())
     }
 }
 

@@ -16,6 +16,7 @@
 
 mod dh;
 mod handshake;
+mod primitives;
 #[cfg(test)]
 mod tests;
 
