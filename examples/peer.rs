@@ -24,10 +24,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
-
 use hyperprofile::api::Mode;
-use hyperprofile::secret_stream::{Keys, MAX_MESSAGE, Pull, Push};
+use hyperprofile::secret_stream::{Input, Keys, MAX_MESSAGE, Pull, Pulled, Push};
 use hyperprofile::{Connection, Dht, KeyPair, PublicKey, Testnet};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -260,6 +258,7 @@ fn bound() -> Result<()> {
         Pull::new(&responder, MAX_MESSAGE),
     );
     let message = vec![1; 64 * 1024];
+    let mut opened = vec![0; message.len()];
     let (mut sealing, mut opening) = (Duration::ZERO, Duration::ZERO);
     let mut frames = push.header().to_vec();
     for _ in 0..200 {
@@ -268,10 +267,12 @@ fn bound() -> Result<()> {
             push.seal(&message, &mut frames)?;
         }
         sealing += start.elapsed();
-        let mut input = BytesMut::from(frames.as_slice());
+        let mut input = Input::default();
+        input.push(std::mem::take(&mut frames));
         let start = Instant::now();
-        while pull.pull(&mut input)?.is_some() {}
+        while let Pulled::Message(_) = pull.pull_into(&mut input, &mut opened)? {}
         opening += start.elapsed();
+        frames = input.spent().next().unwrap_or_default();
         frames.clear();
     }
     let rate = |time: Duration| 1600.0 * message.len() as f64 / time.as_secs_f64() / 1e6;

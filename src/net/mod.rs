@@ -17,6 +17,7 @@ mod relays;
 mod ring;
 mod servers;
 mod socket;
+mod spares;
 mod streams;
 
 pub(crate) use bootstrap::{BootstrapState, Entry};

@@ -2,53 +2,113 @@
 
 use std::collections::VecDeque;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
+use tokio::io::ReadBuf;
 
-use crate::secret_stream::{Pull, PullError};
+use crate::secret_stream::{Input, Pull, PullError, Pulled};
 
 /// Turns the bytes that have arrived into messages.
 #[derive(Debug)]
 pub(super) struct Opener {
     pull: Pull,
     /// Bytes taken out of the ring and not yet decrypted.
-    input: BytesMut,
+    input: Input,
     /// The rest of a message of which a part has been read.
     rest: Bytes,
+    /// Whether a message has ever been decrypted.
+    has_opened: bool,
 }
 
 impl Opener {
     pub(super) fn new(pull: Pull) -> Self {
         Self {
             pull,
-            input: BytesMut::new(),
+            input: Input::default(),
             rest: Bytes::new(),
+            has_opened: false,
         }
     }
 
-    /// Returns what is left of the current message.
-    pub(super) const fn rest(&mut self) -> &mut Bytes {
-        &mut self.rest
+    /// Returns whether a message has ever been decrypted, which proves the peer's key.
+    pub(super) const fn has_opened(&self) -> bool {
+        self.has_opened
     }
 
-    /// Decrypts the next message into [`Self::rest`], and tells whether there was one. It may be empty.
+    /// Decrypts the next message and keeps it for the reader; tells whether there was one. It may be empty.
+    ///
+    /// What is kept already must have been read.
     pub(super) fn open_next(&mut self) -> Result<bool, PullError> {
         let Some(message) = self.pull.pull(&mut self.input)? else {
-            if self.input.is_empty() {
-                self.input = BytesMut::new();
-            }
             return Ok(false);
         };
+        self.has_opened = true;
         self.rest = message.freeze();
         Ok(true)
     }
 
-    /// Takes bytes from the ring.
-    pub(super) fn feed(&mut self, chunks: &VecDeque<Vec<u8>>) {
-        let total = chunks.iter().map(Vec::len).sum();
-        self.input.reserve(total);
-        for chunk in chunks {
-            self.input.extend_from_slice(chunk);
+    /// Takes the rest of the current message or the next one that is not empty; `None` if more bytes are needed.
+    pub(super) fn take(&mut self) -> Result<Option<Bytes>, PullError> {
+        while self.rest.is_empty() {
+            if !self.open_next()? {
+                return Ok(None);
+            }
         }
+        Ok(Some(std::mem::take(&mut self.rest)))
+    }
+
+    /// Fills `buffer` as far as there are messages, decrypting to where they are wanted; tells whether anything was read. An error
+    /// behind it comes with the next call.
+    pub(super) fn read_into(&mut self, buffer: &mut ReadBuf<'_>) -> Result<bool, PullError> {
+        let before = buffer.remaining();
+        while buffer.remaining() > 0 {
+            match self.read_one(buffer, buffer.remaining() == before) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(_) if buffer.remaining() < before => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(buffer.remaining() < before)
+    }
+
+    /// Reads from one message; `false` if that is not possible, or not needed at the moment.
+    fn read_one(&mut self, buffer: &mut ReadBuf<'_>, is_needed: bool) -> Result<bool, PullError> {
+        if !self.rest.is_empty() {
+            let length = self.rest.len().min(buffer.remaining());
+            buffer.put_slice(&self.rest[..length]);
+            self.rest.advance(length);
+            if self.rest.is_empty() {
+                // Lets go of its memory.
+                self.rest = Bytes::new();
+            }
+            return Ok(true);
+        }
+        match self.pull.pull_into(&mut self.input, &mut [])? {
+            Pulled::Message(_) => self.has_opened = true,
+            Pulled::NeedsRoom(length) if length <= buffer.remaining() => {
+                let room = buffer.initialize_unfilled_to(length);
+                self.pull.pull_into(&mut self.input, room)?;
+                self.has_opened = true;
+                buffer.advance(length);
+            }
+            Pulled::NeedsRoom(_) if is_needed => {
+                self.open_next()?;
+            }
+            Pulled::NeedsRoom(_) | Pulled::Incomplete => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Takes bytes from the ring.
+    pub(super) fn feed(&mut self, chunks: VecDeque<Vec<u8>>) {
+        for chunk in chunks {
+            self.input.push(chunk);
+        }
+    }
+
+    /// Hands out the chunks whose bytes have been decrypted.
+    pub(super) fn spent(&mut self) -> impl Iterator<Item = Vec<u8>> {
+        self.input.spent()
     }
 
     /// Returns how many bytes the next message still lacks.
@@ -57,18 +117,7 @@ impl Opener {
     }
 
     /// Returns how many bytes wait to be decrypted.
-    pub(super) fn pending(&self) -> usize {
+    pub(super) const fn pending(&self) -> usize {
         self.input.len()
-    }
-
-    /// Copies as much of the current message as fits.
-    pub(super) fn read_into(&mut self, buffer: &mut tokio::io::ReadBuf<'_>) {
-        let length = self.rest.len().min(buffer.remaining());
-        buffer.put_slice(&self.rest[..length]);
-        self.rest.advance(length);
-        if self.rest.is_empty() {
-            // Lets go of the input's memory, so that the next message can use it again.
-            self.rest = Bytes::new();
-        }
     }
 }

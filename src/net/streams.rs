@@ -432,7 +432,8 @@ mod tests {
                 remote: "127.0.0.1:1".parse().expect("valid"),
                 report: Report::default(),
             };
-            let (link, header) = Link::new(&established, self.bell.clone(), 1000, 10);
+            let (link, header) =
+                Link::new(&established, self.bell.clone(), Arc::default(), 1000, 10);
             self.table
                 .open(now, &mut self.endpoint, stream, link.clone(), header);
             link

@@ -4,7 +4,7 @@
 //! many blocks at once and nothing is moved to make room for the tag byte, and like libsodium after a FINAL tag, where that
 //! crate does not change the key. The tests compare both, byte for byte.
 
-use chacha20::cipher::{KeyIvInit, StreamCipher};
+use chacha20::cipher::{InOutBuf, KeyIvInit, StreamCipher};
 use chacha20::{ChaCha20, R20, hchacha};
 use poly1305::Poly1305;
 use poly1305::universal_hash::{KeyInit, UniversalHash};
@@ -22,6 +22,9 @@ pub(super) const MAC_LEN: usize = 16;
 
 /// Bytes of key stream that the cipher makes in one go on the machines that matter: four blocks.
 const STRIDE: usize = 256;
+
+/// Bytes that Poly1305 takes in one go there.
+const LOT: usize = 64;
 
 /// Where the key stream for the message begins: block 0 keys the MAC, block 1 hides the tag.
 const MESSAGE_START: usize = 128;
@@ -46,50 +49,69 @@ impl Cipher {
 
     /// Appends encrypted tag, encrypted message and MAC.
     pub(super) fn seal(&mut self, tag: u8, message: &[u8], out: &mut Vec<u8>) {
-        let (mut cipher, head) = self.key_stream();
-        let mut tag_block = tag_block(&head);
+        let mut stream = self.key_stream();
+        let mut tag_block = stream.tag_block();
         tag_block[0] ^= tag;
 
         out.push(tag_block[0]);
         let start = out.len();
         out.extend_from_slice(message);
-        apply(&mut cipher, &head, &mut out[start..]);
-        let mac = authenticate(&head, &tag_block, &out[start..]);
+        stream.apply((&mut out[start..]).into(), true);
+        let mut mac = Mac::new(&stream, &tag_block);
+        mac.update(&out[start..]);
+        let mac = mac.finish();
         out.extend_from_slice(&mac);
         self.advance(tag, &mac);
     }
 
-    /// Verifies a frame's content and then decrypts the message inside it, which begins at its second byte and ends before
-    /// the MAC. Returns the tag.
+    /// Verifies the encrypted message that lies in `pieces` and then decrypts it into `message`, which has its length. Returns
+    /// the tag.
     ///
-    /// A forged frame is left as it is and `None` returned. So is one too short to hold a tag and a MAC.
-    pub(super) fn open(&mut self, content: &mut [u8]) -> Option<u8> {
-        let (body, mac) = content.split_last_chunk_mut::<MAC_LEN>()?;
-        let (sealed_tag, message) = body.split_first_mut()?;
+    /// Of a forged frame nothing is decrypted and `None` returned.
+    pub(super) fn open<'a>(
+        &mut self,
+        sealed_tag: u8,
+        pieces: impl Iterator<Item = &'a [u8]> + Clone,
+        mac: &[u8; MAC_LEN],
+        message: &mut [u8],
+    ) -> Option<u8> {
+        let mut stream = self.key_stream();
+        let mut tag_block = stream.tag_block();
+        let tag = tag_block[0] ^ sealed_tag;
+        tag_block[0] = sealed_tag;
 
-        let (mut cipher, head) = self.key_stream();
-        let mut tag_block = tag_block(&head);
-        let tag = tag_block[0] ^ *sealed_tag;
-        tag_block[0] = *sealed_tag;
-
-        let expected = authenticate(&head, &tag_block, message);
+        let mut expected = Mac::new(&stream, &tag_block);
+        for piece in pieces.clone() {
+            expected.update(piece);
+        }
+        let expected = expected.finish();
         if !bool::from(expected.ct_eq(mac)) {
             return None;
         }
-        apply(&mut cipher, &head, message);
+        let mut rest = message;
+        for piece in pieces {
+            let (now, later) = rest.split_at_mut(piece.len());
+            let data = InOutBuf::new(piece, now).expect("both have the piece's length");
+            stream.apply(data, later.is_empty());
+            rest = later;
+        }
         self.advance(tag, &expected);
         Some(tag)
     }
 
-    /// Returns the first four blocks of this message's key stream and the cipher that goes on behind them.
-    fn key_stream(&self) -> (ChaCha20, [u8; STRIDE]) {
+    /// Returns this message's key stream.
+    fn key_stream(&self) -> KeyStream {
         let mut nonce = [0; 12];
         nonce[..4].copy_from_slice(&self.counter.to_le_bytes());
         nonce[4..].copy_from_slice(&self.inonce);
         let mut cipher = ChaCha20::new(&self.key.into(), &nonce.into());
         let mut head = [0; STRIDE];
-        cipher.apply_keystream(&mut head);
-        (cipher, head)
+        cipher.write_keystream(&mut head);
+        KeyStream {
+            cipher,
+            head,
+            used: MESSAGE_START,
+        }
     }
 
     /// Chains the next message to this one, with a new key where that is due.
@@ -97,7 +119,7 @@ impl Cipher {
         xor(&mut self.inonce, mac);
         self.counter = self.counter.wrapping_add(1);
         if tag & TAG_REKEY != 0 || self.counter == 0 {
-            let (_, mut head) = self.key_stream();
+            let mut head = self.key_stream().head;
             xor(&mut self.key, &head[..32]);
             xor(&mut self.inonce, &head[32..40]);
             self.counter = 1;
@@ -123,39 +145,96 @@ impl Drop for Cipher {
     }
 }
 
-fn tag_block(head: &[u8; STRIDE]) -> [u8; 64] {
-    head[64..MESSAGE_START]
-        .try_into()
-        .expect("block 1 has 64 bytes")
+/// The key stream of one message.
+struct KeyStream {
+    /// Goes on behind the head.
+    cipher: ChaCha20,
+    /// The first four blocks: what keys the MAC, what hides the tag, and where the message begins.
+    head: [u8; STRIDE],
+    used: usize,
 }
 
-/// Encrypts or decrypts a message.
-fn apply(cipher: &mut ChaCha20, head: &[u8; STRIDE], message: &mut [u8]) {
-    let (first, rest) = message.split_at_mut(message.len().min(STRIDE - MESSAGE_START));
-    xor(first, &head[MESSAGE_START..]);
-    let (bulk, tail) = rest.split_at_mut(rest.len() - rest.len() % STRIDE);
-    cipher.apply_keystream(bulk);
-    if !tail.is_empty() {
-        // Block by block, the tail would cost as much as a whole stride for each of its blocks.
-        let mut last = [0; STRIDE];
-        cipher.apply_keystream(&mut last);
-        xor(tail, &last);
+impl KeyStream {
+    fn tag_block(&self) -> [u8; 64] {
+        self.head[64..MESSAGE_START]
+            .try_into()
+            .expect("block 1 has 64 bytes")
+    }
+
+    /// Encrypts or decrypts the next part of the message.
+    fn apply(&mut self, data: InOutBuf<'_, '_, u8>, is_last: bool) {
+        let begin = data.len().min(STRIDE - self.used);
+        let (mut first, rest) = data.split_at(begin);
+        first.xor_in2out(&self.head[self.used..self.used + begin]);
+        self.used += begin;
+        let bulk = if is_last {
+            rest.len() - rest.len() % STRIDE
+        } else {
+            rest.len()
+        };
+        let (bulk, mut tail) = rest.split_at(bulk);
+        self.cipher.apply_keystream_inout(bulk);
+        if !tail.is_empty() {
+            // Block by block, the tail could cost as much as a whole stride for each of its blocks.
+            let mut last = [0; STRIDE];
+            self.cipher.write_keystream(&mut last);
+            tail.xor_in2out(&last[..tail.len()]);
+        }
     }
 }
 
-fn authenticate(head: &[u8; STRIDE], tag_block: &[u8; 64], ciphertext: &[u8]) -> [u8; MAC_LEN] {
-    let mut mac = Poly1305::new_from_slice(&head[..32]).expect("its keys have 32 bytes");
-    mac.update_padded(tag_block);
-    let (whole, partial) = ciphertext.split_at(ciphertext.len() - ciphertext.len() % 16);
-    mac.update_padded(whole);
+/// The authenticator of one message.
+struct Mac {
+    state: Poly1305,
+    /// What has come behind the last whole lot: Poly1305 is fast only in lots of four blocks.
+    carry: [u8; LOT],
+    carried: usize,
+    covered: u64,
+}
 
-    // The padding is as long as the partial block, not what would fill it: an oversight in libsodium that every peer shares.
-    let mut end = [0; 48];
-    end[..partial.len()].copy_from_slice(partial);
-    let lengths = 2 * partial.len() + 8;
-    let covered = (tag_block.len() + ciphertext.len()) as u64;
-    end[lengths..lengths + 8].copy_from_slice(&covered.to_le_bytes());
-    mac.compute_unpadded(&end[..lengths + 8]).into()
+impl Mac {
+    fn new(stream: &KeyStream, tag_block: &[u8; LOT]) -> Self {
+        let mut state =
+            Poly1305::new_from_slice(&stream.head[..32]).expect("its keys have 32 bytes");
+        state.update_padded(tag_block);
+        Self {
+            state,
+            carry: [0; LOT],
+            carried: 0,
+            covered: LOT as u64,
+        }
+    }
+
+    fn update(&mut self, mut ciphertext: &[u8]) {
+        self.covered += ciphertext.len() as u64;
+        if self.carried > 0 {
+            let (now, later) = ciphertext.split_at(ciphertext.len().min(LOT - self.carried));
+            self.carry[self.carried..self.carried + now.len()].copy_from_slice(now);
+            self.carried += now.len();
+            ciphertext = later;
+            if self.carried < LOT {
+                return;
+            }
+            self.state.update_padded(&self.carry);
+        }
+        let (lots, rest) = ciphertext.split_at(ciphertext.len() - ciphertext.len() % LOT);
+        self.state.update_padded(lots);
+        self.carry[..rest.len()].copy_from_slice(rest);
+        self.carried = rest.len();
+    }
+
+    fn finish(mut self) -> [u8; MAC_LEN] {
+        let (whole, partial) =
+            self.carry[..self.carried].split_at(self.carried - self.carried % 16);
+        self.state.update_padded(whole);
+
+        // The padding is as long as the partial block, not what would fill it: an oversight in libsodium that every peer shares.
+        let mut end = [0; 48];
+        end[..partial.len()].copy_from_slice(partial);
+        let lengths = 2 * partial.len() + 8;
+        end[lengths..lengths + 8].copy_from_slice(&self.covered.to_le_bytes());
+        self.state.compute_unpadded(&end[..lengths + 8]).into()
+    }
 }
 
 /// Combines as many bytes as the shorter slice has.

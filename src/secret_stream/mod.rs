@@ -7,7 +7,7 @@
 //! | first | stream id of the sender (32) ‖ random header of its cipher (24) | 59 |
 //! | later | encrypted tag (1) ‖ encrypted message (n) ‖ MAC (16) | n + 20 |
 //!
-//! [`Push`] writes them, [`Pull`] reads them in any fragmentation. The cipher is libsodium's secretstream, in which every
+//! [`Push`] writes them, [`Pull`] reads them from an [`Input`] in any fragmentation. The cipher is libsodium's secretstream, in which every
 //! message depends on all earlier ones: loss, replay and reordering are failures of the MAC. Message borders survive;
 //! a caller that wants bytes only joins the messages. An empty message is a keep-alive.
 //!
@@ -18,6 +18,7 @@
 
 mod cipher;
 mod datagrams;
+mod input;
 mod keys;
 mod pull;
 mod push;
@@ -28,6 +29,7 @@ mod tests;
 mod vector_tests;
 
 pub use datagrams::{DATAGRAM_OVERHEAD, Datagrams, DatagramsExhausted};
+pub use input::Input;
 pub use keys::{HEADER_FRAME_LEN, Keys, MAX_MESSAGE, MESSAGE_OVERHEAD, STREAM_PREFIX_LEN};
-pub use pull::{Pull, PullError};
+pub use pull::{Pull, PullError, Pulled};
 pub use push::{Push, TooLarge};

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use zeroize::Zeroizing;
 
 use super::cipher::Cipher;
-use super::cipher::MAC_LEN;
+use super::input::Input;
 use super::keys::{
     CONTENT_OVERHEAD, HEADER_FRAME_LEN, Keys, LENGTH_LEN, MAX_MESSAGE, STREAM_PREFIX_LEN,
 };
@@ -38,14 +38,26 @@ pub enum PullError {
 
 /// Opens what the peer sends.
 ///
-/// Holds no bytes itself: the caller appends to a buffer what has arrived, in whatever pieces, and takes messages out of it
-/// with [`pull`](Self::pull). Only bytes that have arrived ever occupy memory, whatever length a frame announces.
+/// Holds no bytes itself: the caller keeps what has arrived in an [`Input`], and takes messages out of it with
+/// [`pull`](Self::pull) or [`pull_into`](Self::pull_into). Only bytes that have arrived ever occupy memory, whatever length a
+/// frame announces.
 ///
 /// Tags other than MESSAGE change keys where they must and have no meaning beyond, as in the reference; FINAL ends nothing.
 pub struct Pull {
     prefix: [u8; STREAM_PREFIX_LEN],
     limit: usize,
     state: State,
+}
+
+/// What there is to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pulled {
+    /// A message of so many bytes has been decrypted.
+    Message(usize),
+    /// The next message is complete and needs room for so many bytes. Nothing has changed.
+    NeedsRoom(usize),
+    /// More bytes are needed.
+    Incomplete,
 }
 
 enum State {
@@ -69,23 +81,39 @@ impl Pull {
         }
     }
 
-    /// Takes the next message from the front of `input`, decrypted where it lies, or `None` if more bytes are needed.
+    /// Takes the next message from the front of `input`, or `None` if more bytes are needed.
     ///
     /// An empty message is a keep-alive. The first message, empty or not, proves that the peer holds its secret key and is
-    /// there now. The message shares the allocation of `input`, which is used again once the message has been dropped.
+    /// there now.
     ///
     /// # Errors
     ///
     /// As soon as the bytes at hand show it; from then on every call returns the same error.
-    pub fn pull(&mut self, input: &mut BytesMut) -> Result<Option<BytesMut>, PullError> {
-        self.try_pull(input).inspect_err(|error| {
+    pub fn pull(&mut self, input: &mut Input) -> Result<Option<BytesMut>, PullError> {
+        let mut message = BytesMut::new();
+        loop {
+            match self.pull_into(input, &mut message)? {
+                Pulled::Message(_) => return Ok(Some(message)),
+                Pulled::NeedsRoom(length) => message = BytesMut::zeroed(length),
+                Pulled::Incomplete => return Ok(None),
+            }
+        }
+    }
+
+    /// Decrypts the next message from the front of `input` to the front of `out`, if it fits.
+    ///
+    /// # Errors
+    ///
+    /// As [`pull`](Self::pull); nothing has been written to `out` then.
+    pub fn pull_into(&mut self, input: &mut Input, out: &mut [u8]) -> Result<Pulled, PullError> {
+        self.try_pull(input, out).inspect_err(|error| {
             self.state = State::Failed(*error);
         })
     }
 
     /// Returns how many more bytes than `input` holds are needed to get on, for a caller that sizes its reads: 0 if the next
     /// message is complete or an error is certain.
-    pub fn missing(&self, input: &[u8]) -> usize {
+    pub fn missing(&self, input: &Input) -> usize {
         let wanted = match self.state {
             State::Header { .. } => HEADER_FRAME_LEN,
             State::Messages(_) => announced(input).map_or(LENGTH_LEN, |length| LENGTH_LEN + length),
@@ -94,25 +122,24 @@ impl Pull {
         wanted.saturating_sub(input.len())
     }
 
-    fn try_pull(&mut self, input: &mut BytesMut) -> Result<Option<BytesMut>, PullError> {
+    fn try_pull(&mut self, input: &mut Input, out: &mut [u8]) -> Result<Pulled, PullError> {
         if let State::Header { key } = &self.state {
-            if !self.check_prefix(input)? {
-                return Ok(None);
-            }
-            let frame = input.split_to(HEADER_FRAME_LEN);
-            let header = frame
-                .last_chunk()
-                .expect("the header frame ends in the header");
-            self.state = State::Messages(Cipher::new(key, header));
+            self.check_prefix(input)?;
+            let Some(header) = input.peek(STREAM_PREFIX_LEN) else {
+                return Ok(Pulled::Incomplete);
+            };
+            let cipher = Cipher::new(key, &header);
+            input.remove(HEADER_FRAME_LEN);
+            self.state = State::Messages(cipher);
         }
         let cipher = match &mut self.state {
             State::Messages(cipher) => cipher,
             State::Failed(error) => return Err(*error),
-            State::Header { .. } => return Ok(None),
+            State::Header { .. } => return Ok(Pulled::Incomplete),
         };
 
         let Some(content) = announced(input) else {
-            return Ok(None);
+            return Ok(Pulled::Incomplete);
         };
         let length = content
             .checked_sub(CONTENT_OVERHEAD)
@@ -123,29 +150,34 @@ impl Pull {
                 limit: self.limit,
             });
         }
-        if input.len() < LENGTH_LEN + content {
-            return Ok(None);
-        }
-        let mut frame = input.split_to(LENGTH_LEN + content);
+        let message_at = LENGTH_LEN + 1;
+        let Some(mac) = input.peek(message_at + length) else {
+            return Ok(Pulled::Incomplete);
+        };
+        let Some(message) = out.get_mut(..length) else {
+            return Ok(Pulled::NeedsRoom(length));
+        };
+        let [tag] = input.peek(LENGTH_LEN).expect("the tag precedes the MAC");
         cipher
-            .open(&mut frame[LENGTH_LEN..])
+            .open(tag, input.pieces(message_at, length), &mac, message)
             .ok_or(PullError::Forged)?;
-        frame.truncate(frame.len() - MAC_LEN);
-        frame.advance(LENGTH_LEN + 1);
-        Ok(Some(frame))
+        input.remove(LENGTH_LEN + content);
+        Ok(Pulled::Message(length))
     }
 
-    /// Compares what is there of the header frame with what must be there; returns whether the frame is complete.
-    fn check_prefix(&self, input: &[u8]) -> Result<bool, PullError> {
-        let known = input.len().min(STREAM_PREFIX_LEN);
-        let length = known.min(LENGTH_LEN);
-        if input[..length] != self.prefix[..length] {
+    /// Compares what is there of the header frame with what must be there.
+    fn check_prefix(&self, input: &Input) -> Result<(), PullError> {
+        let agrees = |length: usize| {
+            let arrived = input.pieces(0, length).flatten();
+            arrived.zip(&self.prefix).all(|(have, want)| have == want)
+        };
+        if !agrees(LENGTH_LEN) {
             return Err(PullError::HeaderLength);
         }
-        if input[..known] != self.prefix[..known] {
+        if !agrees(STREAM_PREFIX_LEN) {
             return Err(PullError::StreamId);
         }
-        Ok(input.len() >= HEADER_FRAME_LEN)
+        Ok(())
     }
 }
 
@@ -158,7 +190,7 @@ impl fmt::Debug for Pull {
 }
 
 /// Reads a frame's length once it is there.
-fn announced(input: &[u8]) -> Option<usize> {
-    let [low, middle, high] = *input.first_chunk()?;
+fn announced(input: &Input) -> Option<usize> {
+    let [low, middle, high] = input.peek(0)?;
     Some(usize::from(low) | usize::from(middle) << 8 | usize::from(high) << 16)
 }

@@ -1,6 +1,5 @@
 //! The reference's own bytes: `tests/vectors/secretstream.json`.
 
-use bytes::BytesMut;
 use serde_json::Value;
 
 use super::cipher::Cipher;
@@ -40,8 +39,11 @@ fn the_cipher_makes_the_bytes_and_states_of_libsodium() {
                     fixed(&message["ciphertextBlake2b256"])
                 ),
             }
-            assert_eq!(pull.open(&mut sealed), Some(tag));
-            assert_eq!(sealed[1..sealed.len() - 16], message_bytes);
+            let (body, mac) = sealed.split_last_chunk().unwrap();
+            let mut opened = vec![0; message_bytes.len()];
+            let pieces = body[1..].chunks(1000);
+            assert_eq!(pull.open(body[0], pieces, mac, &mut opened), Some(tag));
+            assert_eq!(opened, message_bytes);
             assert_eq!(push.state(), state(&message["stateAfter"]));
             assert_eq!(pull.state(), push.state());
         }
@@ -120,11 +122,11 @@ fn malformed_streams_fail_as_in_the_reference() {
         let (wire, piece) = scenario(name);
         let (initiator, _) = pair();
         let mut pull = Pull::new(&initiator, MAX_MESSAGE);
-        let mut input = BytesMut::new();
+        let mut input = Input::default();
         let mut delivered = Vec::new();
         let mut result = Ok(());
         for piece in wire.chunks(piece) {
-            input.extend_from_slice(piece);
+            input.push(piece.to_vec());
             result = drain(&mut pull, &mut input, &mut delivered);
             if result.is_err() {
                 break;
@@ -233,7 +235,7 @@ struct Side {
     /// What this side still writes, last one first.
     writes: Vec<Vec<u8>>,
     started: bool,
-    input: BytesMut,
+    input: Input,
     delivered: Vec<Vec<u8>>,
 }
 
@@ -263,7 +265,7 @@ impl Side {
             datagrams: Datagrams::with_counter(&keys, u64::from_le_bytes(counter)),
             writes,
             started: false,
-            input: BytesMut::new(),
+            input: Input::default(),
             delivered: Vec::new(),
         }
     }
@@ -279,7 +281,7 @@ impl Side {
     }
 
     fn receive(&mut self, wire: &[u8]) {
-        self.input.extend_from_slice(wire);
+        self.input.push(wire.to_vec());
         drain(&mut self.pull, &mut self.input, &mut self.delivered).unwrap();
         assert!(self.input.is_empty());
     }
@@ -288,7 +290,7 @@ impl Side {
 /// Pulls all there is.
 fn drain(
     pull: &mut Pull,
-    input: &mut BytesMut,
+    input: &mut Input,
     delivered: &mut Vec<Vec<u8>>,
 ) -> Result<(), PullError> {
     while let Some(message) = pull.pull(input)? {

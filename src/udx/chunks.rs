@@ -35,7 +35,12 @@ impl Chunks {
                 .back()
                 .map_or(0, |chunk| CHUNK.saturating_sub(chunk.len()));
             if room == 0 {
-                self.chunks.push_back(pool.lend());
+                let mut chunk = pool.lend();
+                if !self.chunks.is_empty() {
+                    // More is likely to come than this one packet.
+                    chunk.reserve_exact(CHUNK);
+                }
+                self.chunks.push_back(chunk);
                 continue;
             }
             let (now, later) = bytes.split_at(room.min(bytes.len()));
@@ -152,8 +157,8 @@ impl Chunks {
     }
 }
 
-/// Bytes that are copied into one chunk.
-const CHUNK: usize = 64 << 10;
+/// Bytes that are copied into one chunk: as many as a frame that carries 64 KiB has, so that one chunk's memory serves for both.
+const CHUNK: usize = (64 << 10) + 20;
 /// Shorter chunks are copied to those before: many short ones would take more memory than they hold bytes.
 const MIN_PUSH: usize = 8 << 10;
 

@@ -114,6 +114,7 @@ impl Driver {
         let (link, header) = Link::new(
             established,
             self.bell.clone(),
+            self.spares.clone(),
             self.settings.message,
             self.settings.datagrams,
         );

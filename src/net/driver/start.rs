@@ -22,6 +22,7 @@ use crate::net::queries::Queries;
 use crate::net::relays::Relays;
 use crate::net::servers::Servers;
 use crate::net::socket::Socket;
+use crate::net::spares::Spares;
 use crate::net::streams::Table;
 use crate::udx::StreamId;
 use crate::wire::transmit::{SocketId, Train};
@@ -73,6 +74,7 @@ pub(super) fn bind(settings: Settings) -> io::Result<(Driver, Started)> {
         handles: commands.downgrade(),
         bells,
         bell,
+        spares: Arc::default(),
         inbox,
         jobs: Jobs::new(settings.jobs.max(1), outbox.clone()),
         outbox,
@@ -123,6 +125,8 @@ pub(super) struct Driver {
     /// Connections that have something to do.
     pub(super) bells: mpsc::UnboundedReceiver<StreamId>,
     pub(super) bell: mpsc::UnboundedSender<StreamId>,
+    /// Memory for the connections.
+    pub(super) spares: Arc<Spares>,
     pub(super) inbox: mpsc::UnboundedReceiver<News>,
     pub(super) outbox: mpsc::UnboundedSender<News>,
     pub(super) jobs: Jobs,

@@ -34,9 +34,6 @@ impl Link {
             frames: outgoing.ring.take(),
             finish: outgoing.finish,
         };
-        if outbound.frames.is_empty() {
-            outgoing.ring.rest();
-        }
         let writer = outgoing.writer.take();
         drop(outgoing);
         wake(writer);
@@ -51,7 +48,7 @@ impl Link {
     /// Gives a chunk back whose bytes are in the stream.
     pub(in crate::net) fn recycle_outgoing(&self, chunk: Option<Vec<u8>>) {
         if let Some(chunk) = chunk {
-            lock(&self.outgoing).ring.recycle(chunk);
+            self.spares.put(chunk);
         }
     }
 
@@ -77,14 +74,18 @@ impl Link {
             incoming.held_back = true;
             return (0, Vec::new());
         }
-        (room, incoming.ring.chunk())
+        drop(incoming);
+        (room, self.spares.take())
     }
 
     pub(in crate::net) fn push_incoming(&self, chunk: Vec<u8>) {
         let mut incoming = lock(&self.incoming);
-        incoming.ring.push(chunk);
+        let spare = incoming.ring.push(chunk);
         let reader = incoming.reader.take();
         drop(incoming);
+        if let Some(spare) = spare {
+            self.spares.put(spare);
+        }
         wake(reader);
         if !self.is_proven() {
             // Somebody may wait for the first message without reading.
@@ -136,7 +137,6 @@ impl Link {
         let mut outgoing = lock(&self.outgoing);
         let (writer, finisher) = (outgoing.writer.take(), outgoing.finisher.take());
         outgoing.ring.take();
-        outgoing.ring.rest();
         drop(outgoing);
         let reader = lock(&self.incoming).reader.take();
         wake(writer);

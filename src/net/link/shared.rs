@@ -13,6 +13,7 @@ use crate::connect::{Established, Origin, Path, Report};
 use crate::keys::PublicKey;
 use crate::net::opener::Opener;
 use crate::net::ring::Ring;
+use crate::net::spares::Spares;
 use crate::secret_stream::{Datagrams, Keys, Pull, PullError, Push};
 use crate::udx::StreamId;
 
@@ -23,6 +24,7 @@ use crate::udx::StreamId;
 pub(crate) struct Link {
     pub(super) stream: StreamId,
     pub(super) bell: mpsc::UnboundedSender<StreamId>,
+    pub(super) spares: Arc<Spares>,
     /// Whether the driver has been told that there is something to do and has not looked yet.
     pub(super) rung: AtomicBool,
     /// Whether the user is done with the connection, or it has failed on our side.
@@ -70,6 +72,7 @@ impl Link {
     pub(in crate::net) fn new(
         established: &Established,
         bell: mpsc::UnboundedSender<StreamId>,
+        spares: Arc<Spares>,
         message_limit: usize,
         datagram_limit: usize,
     ) -> (Arc<Self>, Vec<u8>) {
@@ -84,6 +87,7 @@ impl Link {
         let link = Self {
             stream: established.stream,
             bell,
+            spares,
             rung: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
             proven: AtomicBool::new(matches!(established.origin, Origin::Attempt(_))),
@@ -111,14 +115,10 @@ impl Link {
         if held_back {
             self.ring();
         }
-        opener.feed(&chunks);
-        let mut incoming = lock(&self.incoming);
-        for chunk in chunks {
-            incoming.ring.recycle(chunk);
+        for chunk in opener.spent() {
+            self.spares.put(chunk);
         }
-        if !held_back {
-            incoming.ring.rest();
-        }
+        opener.feed(chunks);
     }
 
     pub(super) fn fail(&self, error: PullError) -> End {

@@ -12,7 +12,7 @@ use super::shared::{Link, Proof, lock};
 use crate::keys::PublicKey;
 use crate::net::command::Command;
 use crate::net::opener::Opener;
-use crate::secret_stream::MAX_MESSAGE;
+use crate::secret_stream::{MAX_MESSAGE, PullError};
 
 impl Link {
     /// Encrypts as much of `data` as one message takes and queues it; pending while the ring is full.
@@ -36,7 +36,7 @@ impl Link {
         }
         // Held until the frame is queued, so that frames leave in the order in which they were sealed.
         let mut sealer = lock(&self.sealer);
-        let mut frame = {
+        {
             let mut outgoing = lock(&self.outgoing);
             if outgoing.finish {
                 return Poll::Ready(Err(End::Local));
@@ -48,14 +48,17 @@ impl Link {
                 outgoing.writer = Some(cx.waker().clone());
                 return Poll::Pending;
             }
-            outgoing.ring.chunk()
-        };
+        }
+        let mut frame = self.spares.take();
         sealer
             .seal(message, &mut frame)
             .expect("the length has been checked");
-        lock(&self.outgoing).ring.push(frame);
+        let spare = lock(&self.outgoing).ring.push(frame);
         drop(sealer);
         self.ring();
+        if let Some(spare) = spare {
+            self.spares.put(spare);
+        }
         Poll::Ready(Ok(()))
     }
 
@@ -107,8 +110,11 @@ impl Link {
             return Poll::Ready(Ok(()));
         }
         let mut opener = lock(&self.opener);
-        self.poll_fill(cx, &mut opener)
-            .map_ok(|_| opener.read_into(buffer))
+        let read = self.poll_opened(cx, &mut opener, |opener| {
+            let is_read = opener.read_into(buffer)?;
+            Ok(is_read.then_some(()))
+        });
+        read.map_ok(|_| ())
     }
 
     /// Reads one message or the rest of one.
@@ -116,34 +122,35 @@ impl Link {
         &self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Bytes>, End>> {
-        let mut opener = lock(&self.opener);
-        self.poll_fill(cx, &mut opener)
-            .map_ok(|more| more.then(|| std::mem::take(opener.rest())))
+        self.poll_opened(cx, &mut lock(&self.opener), Opener::take)
     }
 
-    /// Sees to it that the opener holds a part of a message; `false` at the end of the peer's direction.
-    fn poll_fill(&self, cx: &mut Context<'_>, opener: &mut Opener) -> Poll<Result<bool, End>> {
+    /// Feeds the opener until `take` gets what it wants from it; `None` at the end of the peer's direction.
+    fn poll_opened<T>(
+        &self,
+        cx: &mut Context<'_>,
+        opener: &mut Opener,
+        mut take: impl FnMut(&mut Opener) -> Result<Option<T>, PullError>,
+    ) -> Poll<Result<Option<T>, End>> {
         loop {
-            if !opener.rest().is_empty() {
-                return Poll::Ready(Ok(true));
+            let taken = take(opener);
+            if opener.has_opened() && !self.is_proven() {
+                self.prove();
             }
-            match opener.open_next() {
-                Ok(true) => {
-                    self.prove();
-                    continue;
-                }
-                Ok(false) => {}
+            match taken {
+                Ok(Some(taken)) => return Poll::Ready(Ok(Some(taken))),
+                Ok(None) => {}
                 Err(error) => return Poll::Ready(Err(self.fail(error))),
             }
             let mut incoming = lock(&self.incoming);
             if incoming.ring.is_empty() {
                 if incoming.finished {
                     self.changed.notify_waiters();
-                    return Poll::Ready(Ok(false));
+                    return Poll::Ready(Ok(None));
                 }
                 if let Some(end) = self.end() {
                     return Poll::Ready(match end {
-                        End::Orderly => Ok(false),
+                        End::Orderly => Ok(None),
                         end => Err(end),
                     });
                 }

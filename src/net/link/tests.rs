@@ -325,7 +325,33 @@ fn a_proof_that_comes_late_leaves_what_the_reader_has_decrypted() {
     assert_eq!(read(&acceptor, 2), Poll::Ready(Ok(b"fi".to_vec())));
     let proof = acceptor.prove_with(lock(&acceptor.opener), usize::MAX);
     assert_eq!(proof, Proof::Proven);
-    assert_eq!(read(&acceptor, 10), Poll::Ready(Ok(b"rst".to_vec())));
+    assert_eq!(read(&acceptor, 10), Poll::Ready(Ok(b"rstsecond".to_vec())));
+}
+
+#[test]
+fn a_read_takes_the_messages_that_fit_and_of_a_longer_one_a_part() {
+    let (dialler, acceptor) = pair();
+    for message in [&b"one"[..], b"", b"two", b"seventeen letters", b"end"] {
+        assert!(write_message(&dialler, message).is_ready());
+    }
+    acceptor.push_incoming(encrypted(&dialler));
+    let mut reads = Vec::new();
+    while let Poll::Ready(bytes) = read(&acceptor, 10) {
+        reads.push(String::from_utf8(bytes.expect("all is authentic")).expect("all is text"));
+    }
+    assert_eq!(reads, ["onetwo", "seventeen ", "lettersend"]);
+}
+
+#[test]
+fn what_precedes_a_forged_frame_is_read_before_the_error() {
+    let (dialler, acceptor) = pair();
+    assert!(write_message(&dialler, b"good").is_ready());
+    assert!(write_message(&dialler, b"bad").is_ready());
+    let mut bytes = encrypted(&dialler);
+    *bytes.last_mut().expect("not empty") ^= 1;
+    acceptor.push_incoming(bytes);
+    assert_eq!(read(&acceptor, 100), Poll::Ready(Ok(b"good".to_vec())));
+    assert_eq!(read(&acceptor, 100), Poll::Ready(Err(End::Corrupt)));
 }
 
 struct Side {
@@ -389,7 +415,7 @@ fn side(keys: Keys, origin: Origin) -> Side {
         report: Report::default(),
     };
     let (bell, bells) = mpsc::unbounded_channel();
-    let (link, header) = Link::new(&established, bell, usize::MAX, 10);
+    let (link, header) = Link::new(&established, bell, Arc::default(), usize::MAX, 10);
     Side {
         link,
         bells,
