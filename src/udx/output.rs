@@ -223,8 +223,11 @@ impl Stream {
             Next::Paced => {
                 self.pacing_due = Some(self.pacer.ready_at(now, self.congestion.pacing_rate()))
             }
-            Next::None if self.sender.in_flight_bytes() < self.congestion.window() => {
-                self.sender.delivery.limit(self.sender.in_flight_bytes());
+            Next::None => {
+                self.pacer.rest();
+                if self.sender.in_flight_bytes() < self.congestion.window() {
+                    self.sender.delivery.limit(self.sender.in_flight_bytes());
+                }
             }
             _ => {}
         }
