@@ -209,8 +209,11 @@ impl Bbr {
             excess.acked = acked;
         } else {
             excess.acked += acked;
+            // Without the bound, peers on one machine would take turns with ever larger windows, and nothing else got through.
+            let rtt = self.minimum_rtt.map_or(0.0, |(rtt, _)| rtt.as_secs_f64());
+            let most = bandwidth * (EXCESS_ROUNDS * rtt + EXCESS_SECONDS).min(0.1);
             let more = (excess.acked as f64 - expected)
-                .min(bandwidth * 0.1)
+                .min(most)
                 .min(self.window as f64);
             excess.maxima[0] = excess.maxima[0].max(more as u64);
         }
@@ -385,6 +388,9 @@ const INITIAL_WINDOW: u64 = 10 * PACKET;
 const MIN_WINDOW: u64 = 4 * PACKET;
 const MAX_TRAIN: u64 = 65_536;
 const MIN_RATE: f64 = 2_000.0;
+/// Bounds what counts as acknowledged in excess, in round trips and beyond.
+const EXCESS_ROUNDS: f64 = 2.0;
+const EXCESS_SECONDS: f64 = 0.000_5;
 /// 2 / ln 2: the least gain that doubles the rate every round.
 const HIGH_GAIN: f64 = 2.885_39;
 const CYCLE: [f64; 8] = [1.25, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0];
