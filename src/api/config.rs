@@ -78,6 +78,7 @@ pub struct DhtBuilder {
     pub(crate) other_port: bool,
     pub(crate) mode: Mode,
     pub(crate) firewalled: bool,
+    pub(crate) quick_firewall: bool,
     pub(crate) public_ip: Option<Ipv4Addr>,
     pub(crate) lan: bool,
     pub(crate) limits: Limits,
@@ -93,6 +94,7 @@ impl Default for DhtBuilder {
             other_port: true,
             mode: Mode::Adaptive,
             firewalled: true,
+            quick_firewall: true,
             public_ip: None,
             lan: true,
             limits: Limits::default(),
@@ -140,6 +142,12 @@ impl DhtBuilder {
     /// Tells whether the node sits behind a firewall, until it has found out by itself. The default is `true`.
     pub fn firewalled(mut self, firewalled: bool) -> Self {
         self.firewalled = firewalled;
+        self
+    }
+
+    /// Tells whether a node looks at its firewall while it joins, rather than minutes later, and never in [`Mode::Ephemeral`]. The default is `true`.
+    pub fn quick_firewall(mut self, quick: bool) -> Self {
+        self.quick_firewall = quick;
         self
     }
 
@@ -213,6 +221,7 @@ impl DhtBuilder {
                 Mode::Persistent => dht::Mode::Persistent,
             },
             firewalled: self.firewalled,
+            quick_firewall_check: self.quick_firewall,
             public_address: self.public_ip.map(|ip| SocketAddrV4::new(ip, 0)),
             private_network,
             unix_time: SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default(),

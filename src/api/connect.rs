@@ -56,8 +56,8 @@ impl Connect {
         self
     }
 
-    /// Names a blind relay through which packets may travel if no direct path is found soon; it can't read them. One that the server names
-    /// goes first.
+    /// Names a blind relay through which packets may travel until a direct path is found; it can't read them. One that the server names goes
+    /// first.
     pub fn relay_through(mut self, relay: &PublicKey) -> Self {
         self.relay_through = Some(*relay);
         self

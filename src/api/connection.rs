@@ -78,7 +78,7 @@ impl Connection {
         *self.handle().handshake_hash()
     }
 
-    /// Returns how packets travel now.
+    /// Returns how packets travel now. A connection that began at a relay moves to a direct path when one opens, within a minute if at all.
     pub fn path(&self) -> Path {
         self.handle().route().0
     }
@@ -88,7 +88,20 @@ impl Connection {
         self.handle().route().1
     }
 
-    /// Returns what was tried and seen until the connection had come about, with how long each stage took.
+    /// Waits until a connection that began at a relay has moved to a direct path, and returns which.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamError`] if the connection ends before.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn moved(&self) -> Result<Path, StreamError> {
+        Ok(self.handle().moved().await?)
+    }
+
+    /// Returns what was tried and seen until the connection had come about, with how long each stage took; until it had moved, if it has.
     pub fn report(&self) -> &Report {
         self.handle().report()
     }

@@ -50,7 +50,7 @@ impl Listen {
         self
     }
 
-    /// Names a blind relay through which clients may reach the server if no direct path is found soon; it can't read what travels.
+    /// Names a blind relay through which clients may reach the server until a direct path is found; it can't read what travels.
     pub fn relay_through(mut self, relay: &PublicKey) -> Self {
         self.relay_through = Some(*relay);
         self

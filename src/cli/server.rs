@@ -36,7 +36,7 @@ struct Arguments {
     #[arg(long, value_name = "IP[:PORT]", value_parser = bind_address)]
     bind: Option<String>,
 
-    /// Blind relay at which clients may meet this server if no direct path is found soon
+    /// Blind relay at which clients may meet this server until a direct path is found
     #[arg(long, value_name = "KEY")]
     relay: Option<PublicKey>,
 

@@ -27,6 +27,8 @@ const MAX_PARALLEL: usize = 2;
 const MAX_CANDIDATES: usize = 64;
 /// Answers to message 1 that wait while another one is read.
 const MAX_REPLIES: usize = 8;
+/// How long a direct path is looked for at least while the stream runs over a relay.
+const LONGEST_SEARCH: Duration = Duration::from_secs(60);
 /// Events of a stream kept until it is established; beyond it go unordered messages, which may get lost, and repeated news of data.
 const MAX_EARLY_EVENTS: usize = 64;
 
@@ -39,6 +41,12 @@ pub(super) enum Outcome {
     Connected {
         routes: Vec<SocketAddrV4>,
     },
+    /// The same, over a relay; the attempt goes on to look for a direct path.
+    Relayed {
+        routes: Vec<SocketAddrV4>,
+    },
+    /// A relayed stream has moved, or stays where it is.
+    Over,
     Failed(Failure),
 }
 
@@ -335,14 +343,35 @@ impl Attempt {
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant, core: &mut Core) -> Outcome {
-        if self.started + self.dial.timeout <= now {
-            return Outcome::Failed(Failure::TimedOut(self.stage()));
+        if self.end() <= now {
+            return if self.is_relayed() {
+                Outcome::Over
+            } else {
+                Outcome::Failed(Failure::TimedOut(self.stage()))
+            };
         }
         self.handle_path_timeout(now, core)
     }
 
+    /// Returns whether the stream already runs over a relay, so that there is no failing any more.
+    pub(super) const fn is_relayed(&self) -> bool {
+        match &self.phase {
+            Phase::Choosing(choosing) => choosing.session.is_none(),
+            _ => false,
+        }
+    }
+
+    /// Returns when the attempt ends, whatever it has come to.
+    fn end(&self) -> Instant {
+        if self.is_relayed() {
+            self.started + self.dial.timeout.max(LONGEST_SEARCH)
+        } else {
+            self.started + self.dial.timeout
+        }
+    }
+
     pub(super) fn poll_timeout(&self) -> Instant {
-        let end = self.started + self.dial.timeout;
+        let end = self.end();
         match &self.phase {
             Phase::Choosing(choosing) => choosing.poll_timeout().map_or(end, |at| at.min(end)),
             _ => end,

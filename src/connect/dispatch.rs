@@ -139,7 +139,24 @@ impl Endpoint {
     }
 
     fn handle_stream_event(&mut self, now: Instant, stream: StreamId, event: udx::Event) {
-        if let Some(id) = self.attempt_streams.get(&stream).copied() {
+        if let udx::Event::RemoteChanged = event {
+            self.core.handle_moved(now, stream);
+        }
+        let attempt = self.attempt_streams.get(&stream).copied();
+        if let Some(id) = attempt
+            && self.attempts.get(&id).is_some_and(Attempt::is_relayed)
+        {
+            match event {
+                udx::Event::PathOffered { socket, address } => {
+                    self.with_attempt(now, id, |attempt, core| {
+                        attempt.handle_offer(now, core, (socket, address))
+                    });
+                    return;
+                }
+                udx::Event::Closed(_) => self.end_attempt(now, id, false),
+                _ => {}
+            }
+        } else if let Some(id) = attempt {
             match event {
                 udx::Event::PathLearned { address, .. } => {
                     self.with_attempt(now, id, |attempt, core| {
@@ -155,6 +172,13 @@ impl Endpoint {
                         attempt.keep_event(early);
                     }
                 }
+            }
+            return;
+        }
+        if let udx::Event::PathOffered { socket, address } = event {
+            let mut servers = self.servers.values_mut();
+            if let Some(server) = servers.find(|server| server.moves_stream(stream)) {
+                server.handle_offer(now, &mut self.core, stream, (socket, address));
             }
             return;
         }
@@ -253,7 +277,11 @@ impl Endpoint {
             return;
         };
         let before = attempt.poll_timeout();
-        let outcome = step(attempt, &mut self.core);
+        let outcome = if attempt.is_relayed() && !self.core.streams.contains(attempt.stream()) {
+            Outcome::Over
+        } else {
+            step(attempt, &mut self.core)
+        };
         let after = attempt.poll_timeout();
         if before != after {
             self.attempt_deadlines.remove(&(before, id));
@@ -270,6 +298,14 @@ impl Endpoint {
                 self.routes.insert(remote, routes);
                 self.end_attempt(now, id, false);
             }
+            Outcome::Relayed { routes } => {
+                let (remote, stream) = (*attempt.remote(), attempt.stream());
+                for event in attempt.take_events() {
+                    self.core.events.push_back(Event::Stream(stream, event));
+                }
+                self.routes.insert(remote, routes);
+            }
+            Outcome::Over => self.end_attempt(now, id, false),
             Outcome::Failed(failure) => self.fail_attempt(now, id, failure),
         }
     }
@@ -293,6 +329,8 @@ impl Endpoint {
         };
         self.attempt_deadlines.remove(&(attempt.poll_timeout(), id));
         self.attempt_streams.remove(&attempt.stream());
+        // A relayed stream is its owner's already.
+        let destroy = destroy && !attempt.is_relayed();
         attempt.cancel(now, &mut self.core);
         if destroy {
             self.core.streams.destroy(now, attempt.stream());

@@ -151,6 +151,7 @@ impl Endpoint {
         for server in self.servers.values_mut() {
             server.handle_timeout(now, &mut self.core);
         }
+        self.core.finish_moves(now);
         let in_use = !self.by_target.is_empty() && self.core.node.remote_address().is_none();
         self.core.keep_puncher(now, in_use);
         let core = &mut self.core;
@@ -218,6 +219,7 @@ impl Endpoint {
             .chain(attempt)
             .chain(server.map(|at| (at, "server")))
             .chain(self.core.puncher.poll_timeout().map(|at| (at, "puncher")))
+            .chain(self.core.moves.poll_timeout().map(|at| (at, "move")))
             .chain(self.core.sockets.poll_timeout().map(|at| (at, "sockets")))
             .min_by_key(|(at, _)| *at)
     }

@@ -1,13 +1,14 @@
 //! The handshakes that a server has answered or is answering, each distinct message 1 once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Instant;
 
 use super::job::EntryId;
 use super::limits::Limits;
 use super::noise::Session;
 use super::punch::Guest;
+use super::report::Report;
 use super::route::Route;
 use crate::udx::StreamId;
 use crate::wire::address::is_private;
@@ -27,8 +28,14 @@ pub(super) struct Entry {
     pub(super) client_id: u32,
     /// The relay that our answer offers.
     pub(super) offer: Option<RelayThrough>,
+    /// Whether we try to meet the client at a relay.
+    pub(super) relay_dialled: bool,
     /// The relay's address, once it has paired us.
     pub(super) relayed: Option<SocketAddrV4>,
+    /// The stream while it runs over the relay and may leave it, and what it took to come about.
+    pub(super) moving: Option<(StreamId, Box<Report>)>,
+    /// Where the client may be, by what it has said and where it was seen.
+    pub(super) hosts: Vec<Ipv4Addr>,
     /// The client as it punches, if it can.
     pub(super) guest: Option<Box<Guest>>,
     /// Whether the answer leaves from the socket that we punch with, so that the client learns where that is.
@@ -81,6 +88,8 @@ pub(super) struct Entries {
     all: BTreeMap<EntryId, (Instant, Entry)>,
     by_noise: BTreeMap<Vec<u8>, EntryId>,
     by_stream: BTreeMap<StreamId, EntryId>,
+    /// Those whose streams run over a relay and may leave it.
+    moving: BTreeMap<StreamId, EntryId>,
     /// Half-open ones from public addresses.
     public: usize,
     deadlines: BTreeSet<(Instant, EntryId)>,
@@ -101,6 +110,9 @@ impl Entries {
         let (forget, entry) = self.all.remove(&id)?;
         self.deadlines.remove(&(forget, id));
         self.by_noise.remove(&entry.noise);
+        if let Some((stream, _)) = &entry.moving {
+            self.moving.remove(stream);
+        }
         if let Some(stream) = entry.stream {
             self.by_stream.remove(&stream);
             self.public -= usize::from(entry.source.public);
@@ -128,6 +140,25 @@ impl Entries {
         self.by_stream.remove(&stream);
         self.public -= usize::from(public);
         Some(stream)
+    }
+
+    /// Notes that the entry's stream runs over a relay and may leave it.
+    pub(super) fn set_moving(&mut self, id: EntryId, stream: StreamId, report: Report) {
+        if let Some(entry) = self.get_mut(id) {
+            entry.moving = Some((stream, Box::new(report)));
+            self.moving.insert(stream, id);
+        }
+    }
+
+    pub(super) fn with_moving(&self, stream: StreamId) -> Option<EntryId> {
+        self.moving.get(&stream).copied()
+    }
+
+    /// Takes the note of [`Self::set_moving`] back.
+    pub(super) fn take_moving(&mut self, id: EntryId) -> Option<(StreamId, Box<Report>)> {
+        let moving = self.get_mut(id)?.moving.take()?;
+        self.moving.remove(&moving.0);
+        Some(moving)
     }
 
     pub(super) fn set_deadline(&mut self, id: EntryId, forget: Instant) {

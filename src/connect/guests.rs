@@ -79,7 +79,10 @@ impl Server {
         let Some(entry) = self.entries.get_mut(id) else {
             return;
         };
-        let (State::HalfOpen { .. }, Some(guest)) = (&entry.state, &mut entry.guest) else {
+        if !matches!(entry.state, State::HalfOpen { .. }) && entry.moving.is_none() {
+            return;
+        }
+        let Some(guest) = &mut entry.guest else {
             return;
         };
         let handled = guest.handle_message(now, core, id, incoming, message, announced);
@@ -92,6 +95,7 @@ impl Server {
             Handled::Answered => {}
         }
         self.file_guest(id);
+        self.name_candidates(core, id);
     }
 
     /// Files a guest under the time at which it has something to do.

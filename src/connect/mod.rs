@@ -12,6 +12,7 @@ mod entries;
 mod guests;
 mod job;
 mod limits;
+mod moving;
 mod nat;
 pub mod noise;
 mod path;
@@ -35,6 +36,6 @@ pub use nat::Firewall;
 pub use punch::Strategy;
 pub use report::{Exchange, Failure, Lost, Report, Stage};
 pub use types::{
-    AttemptId, Config, Dial, Established, Event, FirewallHook, Listen, ListenError, Origin, Path,
-    RelayDial, ServerId,
+    AttemptId, Config, Dial, Established, Event, FirewallHook, Listen, ListenError, Moved, Origin,
+    Path, RelayDial, ServerId,
 };

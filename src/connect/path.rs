@@ -4,6 +4,7 @@ use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
 use super::client::{Attempt, Outcome, Phase, Reply};
+use super::moving::Candidate;
 use super::noise::Session;
 use super::punch::{Peer, Punch, Verdict};
 use super::report::Failure;
@@ -18,19 +19,20 @@ use crate::wire::transmit::SocketId;
 
 #[derive(Debug)]
 pub(super) struct Choosing {
-    pub(super) session: Session,
+    /// `None` once the stream runs over a relay: then only a better path is looked for.
+    pub(super) session: Option<Session>,
     pub(super) remote_id: u32,
     pub(super) routes: Vec<SocketAddrV4>,
     /// A ping to an address in our own network, which is tried beside everything else.
     lan: Option<(RequestId, SocketAddrV4)>,
     pub(super) punch: Option<Box<Punch>>,
     /// How long we wait for a server that comes to us.
-    deadline: Option<Instant>,
+    pub(super) deadline: Option<Instant>,
     /// Where to go, and when at the latest, if the local network is only tried first.
-    otherwise: Option<(Instant, SocketId, SocketAddrV4)>,
+    pub(super) otherwise: Option<(Instant, SocketId, SocketAddrV4)>,
     relay: Option<Relaying>,
-    /// Until then a direct path may still come about.
-    relay_from: Instant,
+    /// The direct path that a relayed stream is about to take, if the server answers there.
+    pub(super) candidate: Option<Candidate>,
 }
 
 /// How far we are at a relay.
@@ -45,9 +47,18 @@ impl Choosing {
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let punch = self.punch.as_ref().and_then(|punch| punch.poll_timeout());
         let otherwise = self.otherwise.map(|(at, ..)| at);
-        let relay = matches!(self.relay, Some(Relaying::Paired(..))).then_some(self.relay_from);
-        let deadline = self.deadline.into_iter().chain(relay);
+        let candidate = self.candidate.and_then(|one| one.poll_timeout());
+        let deadline = self.deadline.into_iter().chain(candidate);
         deadline.chain(otherwise).chain(punch).min()
+    }
+
+    /// Returns whether nothing is under way that could lead to a direct path.
+    fn is_hopeless(&self) -> bool {
+        self.lan.is_none()
+            && self.punch.is_none()
+            && self.deadline.is_none()
+            && self.otherwise.is_none()
+            && self.candidate.is_none()
     }
 
     /// Ends everything that looks for a path.
@@ -80,7 +91,6 @@ impl Attempt {
             (open, named, &mut self.phase)
         {
             choosing.relay = Some(Relaying::Dialled);
-            choosing.relay_from = now + HEAD_START;
             self.report.relay = Some(through.public_key);
             core.events.push_back(Event::DialRelay(RelayDial {
                 stream: self.stream,
@@ -115,7 +125,7 @@ impl Attempt {
             relays
         };
         self.phase = Phase::Choosing(Box::new(Choosing {
-            session,
+            session: Some(session),
             remote_id,
             routes,
             lan: None,
@@ -123,7 +133,7 @@ impl Attempt {
             deadline: None,
             otherwise: None,
             relay: None,
-            relay_from: now,
+            candidate: None,
         }));
         // Packets that came before the handshake's answer already show the way.
         if let Some((socket, address)) = core.streams.held_path(self.stream) {
@@ -184,14 +194,14 @@ impl Attempt {
         let Phase::Choosing(choosing) = &mut self.phase else {
             return Outcome::Pending;
         };
-        if let Some(info) = &payload.holepunch {
+        if let (Some(info), Some(session)) = (&payload.holepunch, &choosing.session) {
             let peer = Peer {
                 attempt: self.id,
                 target,
                 asked: reply.asked,
                 server,
             };
-            let secret = &choosing.session.holepunch_secret;
+            let secret = &session.holepunch_secret;
             choosing.punch = Punch::start(now, core, peer, info, secret).map(Box::new);
         }
         self.unless_hopeless(now, core)
@@ -263,8 +273,11 @@ impl Attempt {
             choosing.deadline = None;
             return self.unless_hopeless(now, core);
         }
-        if choosing.relay_from <= now && matches!(choosing.relay, Some(Relaying::Paired(..))) {
-            return self.connect_through_relay(now, core);
+        if let Some(candidate) = &mut choosing.candidate
+            && !candidate.ask(now, core, self.stream, choosing.remote_id)
+        {
+            choosing.candidate = None;
+            return self.unless_hopeless(now, core);
         }
         if let Some((_, socket, address)) = choosing.otherwise.take_if(|(at, ..)| *at <= now) {
             return self.connect_to(now, core, socket, address, Path::Direct);
@@ -354,15 +367,12 @@ impl Attempt {
         let Phase::Choosing(choosing) = &self.phase else {
             return Outcome::Pending;
         };
-        let hopeless = choosing.lan.is_none()
-            && choosing.punch.is_none()
-            && choosing.deadline.is_none()
-            && choosing.otherwise.is_none();
+        let hopeless = choosing.is_hopeless();
         match choosing.relay {
+            _ if choosing.session.is_none() && hopeless => Outcome::Over,
+            _ if choosing.session.is_none() => Outcome::Pending,
             None if hopeless => Outcome::Failed(Failure::NoPath),
-            Some(Relaying::Paired(..)) if hopeless || choosing.relay_from <= now => {
-                self.connect_through_relay(now, core)
-            }
+            Some(Relaying::Paired(..)) => self.connect_through_relay(now, core),
             _ => Outcome::Pending,
         }
     }
@@ -374,9 +384,18 @@ impl Attempt {
         let Some(Relaying::Paired(socket, address, id)) = choosing.relay else {
             return Outcome::Pending;
         };
-        choosing.remote_id = id;
+        let Some(session) = choosing.session.take() else {
+            return Outcome::Pending;
+        };
         core.streams.set_admission(self.stream, Admission::Refuse);
-        self.connect_to(now, core, socket, address, Path::Relayed)
+        core.streams.connect(now, self.stream, socket, address, id);
+        let (routes, hopeless) = (choosing.routes.clone(), choosing.is_hopeless());
+        self.tell_established(now, core, session, address, Path::Relayed);
+        if hopeless {
+            Outcome::Connected { routes }
+        } else {
+            Outcome::Relayed { routes }
+        }
     }
 
     pub(super) fn connect_to(
@@ -387,9 +406,12 @@ impl Attempt {
         address: SocketAddrV4,
         path: Path,
     ) -> Outcome {
-        let Phase::Choosing(choosing) = &self.phase else {
+        let Phase::Choosing(choosing) = &mut self.phase else {
             return Outcome::Pending;
         };
+        if choosing.session.is_none() {
+            return self.ask_to_move(now, core, Candidate::new(now, socket, address, path));
+        }
         core.streams
             .connect(now, self.stream, socket, address, choosing.remote_id);
         self.established(now, core, address, path)
@@ -402,33 +424,50 @@ impl Attempt {
         remote: SocketAddrV4,
         path: Path,
     ) -> Outcome {
-        let mut report = self.report(now);
-        report.path = Some((path, remote));
-        let Phase::Choosing(mut choosing) = std::mem::replace(&mut self.phase, Phase::Over) else {
+        let Phase::Choosing(choosing) = &mut self.phase else {
             return Outcome::Pending;
         };
+        let Some(session) = choosing.session.take() else {
+            return Outcome::Pending;
+        };
+        let routes = choosing.routes.clone();
+        if choosing.relay.take().is_some() {
+            core.events.push_back(Event::LeaveRelay(self.stream));
+        }
         if let Some((socket, _)) = core.streams.path(self.stream) {
             core.sockets.hold(now, socket, self.stream);
         }
-        choosing.stop(now, core, true);
-        report.routes.clone_from(&choosing.routes);
+        self.tell_established(now, core, session, remote, path);
+        if let Phase::Choosing(mut choosing) = std::mem::replace(&mut self.phase, Phase::Over) {
+            choosing.stop(now, core, true);
+        }
+        Outcome::Connected { routes }
+    }
+
+    fn tell_established(
+        &self,
+        now: Instant,
+        core: &mut Core,
+        session: Session,
+        remote: SocketAddrV4,
+        path: Path,
+    ) {
+        let mut report = self.report(now);
+        report.path = Some((path, remote));
+        if let Phase::Choosing(choosing) = &self.phase {
+            report.routes.clone_from(&choosing.routes);
+        }
         core.events
             .push_back(Event::Established(Box::new(Established {
                 origin: Origin::Attempt(self.id),
                 stream: self.stream,
-                session: choosing.session,
+                session,
                 path,
                 remote,
                 report,
             })));
-        Outcome::Connected {
-            routes: choosing.routes,
-        }
     }
 }
-
-/// How long a relay that is ready waits for a direct path: streams stay on the path that they begin with.
-const HEAD_START: Duration = Duration::from_millis(1500);
 
 /// How long the local network is tried alone.
 const NEIGHBOUR_FIRST: Duration = Duration::from_millis(500);

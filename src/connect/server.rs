@@ -8,7 +8,8 @@ use super::announcer::{Announcer, News};
 use super::entries::{Entries, Entry, Source, State};
 use super::job::{EntryId, Job, Respond, Responded, Unanswered, Work};
 use super::limits::Limits;
-use super::punch::Guest;
+use super::moving;
+use super::punch::{self, Guest};
 use super::report::{Report, Stage};
 use super::route::Route;
 use super::shared::Core;
@@ -30,7 +31,7 @@ const WAIT_FOR_CLIENT: Duration = Duration::from_secs(10);
 /// The same for one that we meet at a relay, as the reference.
 const WAIT_FOR_RELAY: Duration = Duration::from_secs(15);
 /// How long an answered message 1 is remembered after that, so that a retransmission gets the same answer, as the reference.
-const REMEMBER: Duration = Duration::from_secs(10);
+pub(super) const REMEMBER: Duration = Duration::from_secs(10);
 /// Message 1 is two keys, one of them sealed, and a sealed payload: what is shorter is not worth a computation.
 const MIN_NOISE: usize = 96;
 /// What a client that waits for us is sent before it has answered: a few empty packets, less than the answer to its handshake.
@@ -177,7 +178,10 @@ impl Server {
                 state: State::Computing(vec![route]),
                 client_id: 0,
                 offer,
+                relay_dialled: false,
                 relayed: None,
+                moving: None,
+                hosts: Vec::new(),
                 guest: None,
                 from_puncher: false,
                 guest_due: None,
@@ -272,6 +276,8 @@ impl Server {
             && let Some((through, is_initiator)) = named
         {
             patience = WAIT_FOR_RELAY;
+            entry.relay_dialled = true;
+            entry.hosts = moving::hosts(core, client_address, &responded.client);
             core.events.push_back(Event::DialRelay(RelayDial {
                 stream,
                 relay: through.public_key,
@@ -451,8 +457,22 @@ impl Server {
         if let Some(guest) = self.entries.get_mut(id).and_then(|one| one.guest.as_ref()) {
             guest.tell(core, &mut report);
         }
-        self.dismiss(now, core, id, true);
-        self.entries.set_deadline(id, now + REMEMBER);
+        if path == Path::Relayed {
+            // The client may still be punching, or find us in its own network.
+            self.entries.set_moving(id, stream, report.clone());
+            self.entries.set_deadline(id, now + punch::LONGEST);
+            self.name_candidates(core, id);
+        } else {
+            if self
+                .entries
+                .get_mut(id)
+                .is_some_and(|one| one.relay_dialled)
+            {
+                core.events.push_back(Event::LeaveRelay(stream));
+            }
+            self.dismiss(now, core, id, true);
+            self.entries.set_deadline(id, now + REMEMBER);
+        }
         core.events
             .push_back(Event::Established(Box::new(Established {
                 origin: Origin::Server(self.id),
@@ -466,7 +486,13 @@ impl Server {
 
     fn forget(&mut self, now: Instant, core: &mut Core, id: EntryId) {
         self.dismiss(now, core, id, false);
-        if let Some(stream) = self.entries.remove(id).and_then(|entry| entry.stream) {
+        let Some(entry) = self.entries.remove(id) else {
+            return;
+        };
+        if let Some((stream, _)) = entry.moving {
+            core.streams.set_candidates(stream, Vec::new());
+        }
+        if let Some(stream) = entry.stream {
             core.streams.destroy(now, stream);
         }
     }

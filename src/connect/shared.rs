@@ -7,6 +7,7 @@ use std::time::Instant;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use super::moving::Moves;
 use super::punch::{Budget, Puncher, Sockets, Throttle};
 use super::relay::Forwards;
 use super::router;
@@ -52,6 +53,8 @@ pub(super) struct Core {
     pub(super) echoes: Budget,
     /// The links of a relay of ours.
     pub(super) forwards: Forwards,
+    /// Streams that have left their relays.
+    pub(super) moves: Moves,
     /// Probes that are to leave.
     pub(super) probes: VecDeque<Transmit>,
     pub(super) rng: StdRng,
@@ -76,6 +79,7 @@ impl Core {
             unverified: Budget::default(),
             echoes: Budget::default(),
             forwards: Forwards::default(),
+            moves: Moves::default(),
             probes: VecDeque::new(),
             rng: StdRng::from_seed(seed),
             bound: None,

@@ -75,7 +75,7 @@ pub struct Dial {
     pub nodes: Vec<SocketAddrV4>,
     /// Whether only these nodes are asked and the DHT is not: the server's own address is among them.
     pub only_nodes: bool,
-    /// The blind relay that we offer the server in case no path carries packets.
+    /// The blind relay that we offer the server to meet at until a direct path is found.
     pub relay_through: Option<PublicKey>,
     /// How long the whole attempt may take.
     pub timeout: Duration,
@@ -88,7 +88,7 @@ pub struct Listen {
     pub key_pair: KeyPair,
     /// Asked for each handshake; `None` lets everybody in.
     pub firewall: Option<FirewallHook>,
-    /// The blind relay that clients are offered in case no path carries packets.
+    /// The blind relay that clients are offered to meet at until a direct path is found.
     pub relay_through: Option<PublicKey>,
 }
 
@@ -131,6 +131,19 @@ pub struct Established {
     pub report: Report,
 }
 
+/// A stream that has left the relay which it began at.
+#[derive(Debug)]
+pub struct Moved {
+    /// The raw stream.
+    pub stream: StreamId,
+    /// How its packets travel now.
+    pub path: Path,
+    /// The peer's address on that path.
+    pub remote: SocketAddrV4,
+    /// What it took, from the start of the attempt.
+    pub report: Report,
+}
+
 /// A wish to meet the peer of a stream at a blind relay.
 #[derive(Clone, Debug)]
 pub struct RelayDial {
@@ -148,8 +161,12 @@ pub struct RelayDial {
 #[derive(Debug)]
 pub enum Event {
     /// Connect to this relay under the node's own key, ask it to pair the stream, and tell [`super::Endpoint::handle_relay`]. The connection
-    /// is of use for as long as the stream exists.
+    /// is of use until [`Self::LeaveRelay`] or the end of the stream.
     DialRelay(RelayDial),
+    /// The stream needs no relay any more.
+    LeaveRelay(StreamId),
+    /// A stream travels otherwise than before.
+    Moved(Box<Moved>),
     /// A relay's link is over; both of its ids.
     Unlinked([u32; 2]),
     /// Bind another socket and report it with [`super::Endpoint::handle_socket`].

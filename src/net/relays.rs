@@ -1,4 +1,4 @@
-//! Meeting peers at blind relays: a connection to the relay, a wish to be paired, and the connection kept for as long as the stream.
+//! Meeting peers at blind relays: a connection to the relay, a wish to be paired, and the connection kept for as long as the stream needs it.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -28,6 +28,8 @@ pub(super) struct Relays {
 #[derive(Debug)]
 struct Meeting {
     token: Token,
+    /// Tells the task to leave in order; dropped with it where that was not done.
+    leave: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
 
@@ -42,9 +44,14 @@ impl Relays {
         outbox: mpsc::UnboundedSender<News>,
     ) {
         let stream = dial.stream;
+        let (leave, mut left) = oneshot::channel();
         let task = tokio::spawn(async move {
-            let paired = tokio::time::timeout(PATIENCE, pair(own, &dial, connected)).await;
-            let Some((relay, id)) = paired.ok().flatten() else {
+            let meeting = tokio::time::timeout(PATIENCE, pair(own, &dial, connected));
+            let paired = tokio::select! {
+                paired = meeting => paired.ok().flatten(),
+                _ = &mut left => return,
+            };
+            let Some((relay, id)) = paired else {
                 debug!(relay = %dial.relay.short(), "the relay is of no use");
                 // Without a driver nobody wants to know.
                 let _ = outbox.send(News::Relay(stream, None));
@@ -52,9 +59,30 @@ impl Relays {
             };
             let _ = outbox.send(News::Relay(stream, Some((relay.stream(), id))));
             // Nothing more is said, but the relay serves the pair only while its clients are connected.
-            while let Ok(Some(_)) = read(&relay).await {}
+            let served = async { while let Ok(Some(_)) = read(&relay).await {} };
+            tokio::select! {
+                () = served => {}
+                _ = &mut left => {
+                    let end = poll_fn(|cx| relay.poll_shutdown(cx));
+                    // A relay that does not answer even that loses us all the same.
+                    let _ = tokio::time::timeout(PATIENCE, end).await;
+                }
+            }
         });
-        self.by_stream.insert(stream, Meeting { token, task });
+        let meeting = Meeting {
+            token,
+            leave: Some(leave),
+            task,
+        };
+        self.by_stream.insert(stream, meeting);
+    }
+
+    /// Leaves the relay of a stream that needs none any more; returns the token of the dial, which nobody wants either.
+    pub(super) fn leave(&mut self, stream: StreamId) -> Option<Token> {
+        let mut meeting = self.by_stream.remove(&stream)?;
+        // A task that is over needs no telling.
+        let _ = meeting.leave.take().map(|leave| leave.send(()));
+        Some(meeting.token)
     }
 
     /// Leaves the relays of streams that are over; returns the tokens of the dials that nobody wants any more.
@@ -70,8 +98,10 @@ impl Relays {
 
 impl Drop for Meeting {
     fn drop(&mut self) {
-        // With the task goes its connection.
-        self.task.abort();
+        // With the task goes its connection. One that was told to leave ends it in order.
+        if self.leave.is_some() {
+            self.task.abort();
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tracing::debug;
 
 use super::link::{End, Link, Proof};
-use crate::connect::Endpoint;
+use crate::connect::{Endpoint, Moved};
 use crate::udx::{Closed, Event, StreamId, Streams};
 
 /// The connections of a node.
@@ -151,6 +151,13 @@ impl Table {
                 self.destroy(now, endpoint, stream, end);
             }
             _ => {}
+        }
+    }
+
+    /// Takes the news that a stream has left its relay.
+    pub(super) fn handle_moved(&mut self, moved: Moved) {
+        if let Some(entry) = self.entries.get(&moved.stream) {
+            entry.link.set_moved(moved);
         }
     }
 

@@ -78,6 +78,8 @@ pub struct Network<H> {
     pub link: Link,
     /// How long a datagram takes from one address to another, beside what the link says.
     pub distance: Option<fn(Ipv4Addr, Ipv4Addr) -> Duration>,
+    /// Which datagrams are lost besides, as they are when they leave their host.
+    pub lost: Option<fn(&Datagram) -> bool>,
     /// Every datagram that is sent, lost ones included, from when this is set.
     pub capture: Option<Vec<Datagram>>,
     started: Instant,
@@ -130,6 +132,7 @@ impl<H: Host> Network<H> {
         Self {
             link,
             distance: None,
+            lost: None,
             capture: None,
             started: now,
             now,
@@ -407,7 +410,7 @@ impl<H: Host> Network<H> {
         }
         let chance =
             |rng: &mut StdRng, probability: f64| probability > 0.0 && rng.gen_bool(probability);
-        if chance(&mut self.rng, self.link.loss) {
+        if chance(&mut self.rng, self.link.loss) || self.lost.is_some_and(|lost| lost(&datagram)) {
             return;
         }
         if chance(&mut self.rng, self.link.duplication) {

@@ -24,7 +24,7 @@ impl Stream {
         let ack = expand(header.ack, self.sender.next());
         if self.closed.is_some()
             || !self.is_plausible(seq, ack)
-            || !self.admit(shared, place, header, seq, rest)
+            || !self.admit(now, shared, place, header, seq, rest)
         {
             return;
         }
@@ -74,6 +74,7 @@ impl Stream {
     /// Decides by where a packet came from, and moves the path if it is to be learned.
     fn admit(
         &mut self,
+        now: Instant,
         shared: &mut Shared<'_>,
         place: Place,
         header: &PacketHeader,
@@ -86,7 +87,21 @@ impl Stream {
         if !settled && next && !self.receiver.agrees(payload) {
             return false;
         }
-        if self.path == Some(place) || self.alternate == Some(place) {
+        if self.path == Some(place) {
+            return true;
+        }
+        if self.alternate == Some(place) {
+            self.alternate_heard = Some(now);
+            return true;
+        }
+        if self.path.is_some() && self.candidates.contains(place.1.ip()) {
+            if self.offered != Some(place) {
+                self.offered = Some(place);
+                let (socket, address) = place;
+                shared
+                    .events
+                    .push(self.id, Event::PathOffered { socket, address });
+            }
             return true;
         }
         let learn = match self.admission {

@@ -285,15 +285,24 @@ impl Stream {
     /// Returns a packet that acknowledges everything, or a DESTROY, and where it goes.
     pub(super) fn last_packet(&mut self, destroy: bool) -> Option<(Place, [u8; HEADER_LEN])> {
         let (path, remote_id) = (self.path?, self.remote_id?);
+        let kind = if destroy { DESTROY } else { 0 };
+        Some((path, self.bare_packet(remote_id, kind)?))
+    }
+
+    /// Returns a packet without payload that repeats what is known: nothing is owed less for it.
+    fn bare_packet(&mut self, remote_id: u32, kind: u8) -> Option<[u8; HEADER_LEN]> {
         let mut packet = Vec::with_capacity(HEADER_LEN);
-        self.put_header(
-            &mut packet,
-            remote_id,
-            if destroy { DESTROY } else { 0 },
-            0,
-            self.sender.next(),
-        );
-        Some((path, packet.try_into().ok()?))
+        self.put_header(&mut packet, remote_id, kind, 0, self.sender.next());
+        packet.try_into().ok()
+    }
+
+    /// Returns a packet that a peer answers wherever it comes from.
+    pub(super) fn path_probe(&mut self, remote_id: u32) -> Option<[u8; HEADER_LEN]> {
+        let advertised = self.advertised;
+        let packet = self.bare_packet(remote_id, HEARTBEAT);
+        // It may never arrive.
+        self.advertised = advertised;
+        packet
     }
 
     /// Tells whether nothing is missing but the acknowledgement of our bare end by a peer that has ended before. The reference

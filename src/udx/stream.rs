@@ -1,7 +1,7 @@
 //! One stream: what it knows, and what its owner may do with it.
 
 use std::collections::VecDeque;
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
 use super::congestion::Bbr;
@@ -38,6 +38,11 @@ pub(super) struct Stream {
     pub(super) path: Option<Place>,
     /// Where packets are taken from besides: the path before a change, or where the peer proved itself from.
     pub(super) alternate: Option<Place>,
+    /// When a packet last came from there.
+    pub(super) alternate_heard: Option<Instant>,
+    /// Hosts from which packets are taken as well, and the place of the last one that was told.
+    pub(super) candidates: Vec<Ipv4Addr>,
+    pub(super) offered: Option<Place>,
     /// Where packets came from before there was a path.
     pub(super) held: Option<Place>,
     /// The path is provisional until the expected first bytes have come.
@@ -96,6 +101,9 @@ impl Stream {
             remote_id: None,
             path: None,
             alternate: None,
+            alternate_heard: None,
+            candidates: Vec::new(),
+            offered: None,
             held: None,
             expecting: false,
             receiver: Receiver::new(START, config.receive_window as usize),

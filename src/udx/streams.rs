@@ -1,7 +1,7 @@
 //! All streams of a node.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
@@ -33,7 +33,7 @@ pub struct Streams {
     /// Those that have received since the last flush, each once.
     dirty: Vec<u32>,
     dirty_since: Option<Instant>,
-    /// Last words of closed streams.
+    /// Last words of closed streams, and packets that leave by another path than their stream's.
     farewells: VecDeque<(Place, [u8; HEADER_LEN])>,
     /// Closed streams with unread bytes, oldest first.
     unread: VecDeque<u32>,
@@ -141,6 +141,35 @@ impl Streams {
             stream.remote_id = Some(remote_id);
             stream.change_remote(now, shared, (socket, address));
         });
+    }
+
+    /// Names hosts that the peer may be at besides: what comes from there is taken, without moving the path, and told as
+    /// [`Event::PathOffered`]. The last call counts.
+    pub fn set_candidates(&mut self, id: StreamId, mut hosts: Vec<Ipv4Addr>) {
+        if let Some(stream) = self.streams.get_mut(&id.0) {
+            hosts.truncate(MAX_CANDIDATES);
+            stream.candidates = hosts;
+        }
+    }
+
+    /// Sends a packet over another path than the stream's, which a peer that gets it answers there if it moves: a heartbeat. `remote_id`
+    /// is what the peer takes it under.
+    pub fn probe_path(
+        &mut self,
+        id: StreamId,
+        socket: SocketId,
+        address: SocketAddrV4,
+        remote_id: u32,
+    ) {
+        let stream = self.streams.get_mut(&id.0);
+        let stream = stream.filter(|stream| stream.closed.is_none());
+        let packet = stream.and_then(|stream| stream.path_probe(remote_id));
+        self.say_farewell(packet.map(|packet| ((socket, address), packet)));
+    }
+
+    /// Returns when a packet last came from where the path was before it changed.
+    pub fn heard_elsewhere(&self, id: StreamId) -> Option<Instant> {
+        self.streams.get(&id.0)?.alternate_heard
     }
 
     /// Limits what is sent before the path has spoken: until a packet has been taken from where packets go, at most `bytes` bytes
@@ -507,6 +536,8 @@ impl Streams {
 
 /// As long as the reference expects an acknowledgement to be held back at most.
 const MAX_HELD_BACK: Duration = Duration::from_millis(2);
+/// Hosts that are candidates for one stream's path.
+pub(super) const MAX_CANDIDATES: usize = 16;
 /// Last words that wait to be sent; more are dropped, for the peer will ask again.
 pub(super) const MAX_FAREWELLS: usize = 1024;
 /// Closed streams whose unread bytes are kept.

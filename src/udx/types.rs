@@ -48,6 +48,14 @@ pub enum Event {
         /// Where they came from.
         address: SocketAddrV4,
     },
+    /// Packets have come over another path from a candidate, see [`Streams::set_candidates`](super::Streams::set_candidates). Not repeated
+    /// while they come from the same place.
+    PathOffered {
+        /// The socket that the packets came to.
+        socket: SocketId,
+        /// Where they came from.
+        address: SocketAddrV4,
+    },
     /// Everything sent before the change of path is acknowledged.
     RemoteChanged,
     /// The expected first bytes have come: the path is the peer's.

@@ -36,7 +36,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "IP:PORT", conflicts_with_all = ["bootstrap", "local"], global = true)]
     pub(super) server_addr: Option<SocketAddrV4>,
 
-    /// Blind relay to meet the server at if no direct path is found soon
+    /// Blind relay to meet the server at until a direct path is found
     #[arg(long, value_name = "KEY", global = true)]
     pub(super) relay: Option<PublicKey>,
 

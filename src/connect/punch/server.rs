@@ -1,6 +1,6 @@
 //! The server's part: it answers each message of its client, and punches when told to.
 
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
 use super::remote::Remote;
@@ -25,6 +25,8 @@ pub(in crate::connect) struct Guest {
     secure: SecurePayload,
     round: u64,
     remote: Remote,
+    /// The host of the client's last message.
+    seen_at: Option<Ipv4Addr>,
     running: Option<Running>,
     /// A message that waits until our NAT is known, or until its time.
     waiting: Option<(Incoming, HolepunchMessage, bool)>,
@@ -50,6 +52,7 @@ impl Guest {
             secure: SecurePayload::new(holepunch_secret, local_secret),
             round: 0,
             remote: Remote::default(),
+            seen_at: None,
             running: None,
             waiting: None,
             waits_until: None,
@@ -89,6 +92,7 @@ impl Guest {
         }
         if payload.round >= self.round {
             self.round = payload.round;
+            self.seen_at = Some(*client.ip());
             let private = core.private;
             self.remote.update(&payload, client, proven, |host| {
                 may_follow_host(host, private)
@@ -201,6 +205,13 @@ impl Guest {
         if let Some(running) = self.running.take() {
             core.stop_punching(now, &running, won);
         }
+    }
+
+    /// Returns the hosts that the client has named, or was seen at when it last said something.
+    pub(in crate::connect) fn hosts(&self) -> impl Iterator<Item = Ipv4Addr> + '_ {
+        let targets = self.remote.targets().iter();
+        let named = targets.map(|target| *target.address.ip());
+        named.chain(self.seen_at)
     }
 
     /// Adds what is known to a report.

@@ -147,17 +147,23 @@ fn a_relay_that_brings_somebody_else_gains_nothing() {
     assert!(!heard.is_empty(), "while the packets did travel");
 }
 
-struct Scene {
-    world: World,
-    relay: HostId,
-    server: HostId,
-    client: HostId,
+/// Two peers in homes of their own, and a relay.
+pub(super) struct Scene {
+    pub(super) world: World,
+    pub(super) relay: HostId,
+    pub(super) server: HostId,
+    pub(super) client: HostId,
     client_names: bool,
     key: KeyPair,
 }
 
 impl Scene {
     fn new(server_names: bool, client_names: bool) -> Self {
+        Self::behind(Router::RANDOM, server_names, client_names)
+    }
+
+    /// Puts both peers behind routers of one kind.
+    pub(super) fn behind(router: Router, server_names: bool, client_names: bool) -> Self {
         let link = Link {
             delay: Duration::from_millis(10),
             ..Link::default()
@@ -167,7 +173,7 @@ impl Scene {
         world.listen(relay, &relay_key());
         let mut home = |number: u8| {
             let public = Ipv4Addr::new(10, 9, number, 1);
-            let nat = world.network.add_nat(Router::RANDOM, public, None);
+            let nat = world.network.add_nat(router, public, None);
             inside(&mut world, nat, number)
         };
         let (server, client) = (home(1), home(2));
@@ -194,7 +200,7 @@ impl Scene {
         }
     }
 
-    fn dial(&mut self) -> AttemptId {
+    pub(super) fn dial(&mut self) -> AttemptId {
         let dial = Dial {
             remote: *self.key.public_key(),
             key_pair: KeyPair::from_seed(&[99; 32]),
@@ -209,7 +215,7 @@ impl Scene {
     }
 
     /// Does what the driver does for both: connects them to the relay and tells what it has answered.
-    fn pair(&mut self) {
+    pub(super) fn pair(&mut self) {
         let server = self.server;
         let (near, far) = self.at_relay(server, &KeyPair::from_seed(&[41; 32]));
         let stream = self.world.network.host(server).relay_dials[0].stream;

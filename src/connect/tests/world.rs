@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::connect::{
     AttemptId, Config, Dial, Endpoint, Established, Event, Failure, FirewallHook, Limits, Listen,
-    Origin, RelayDial, Report, ServerId,
+    Moved, Origin, RelayDial, Report, ServerId,
 };
 use crate::dht;
 use crate::keys::{KeyPair, PublicKey};
@@ -28,6 +28,9 @@ pub(super) struct Peer {
     pub(super) bootstrapped: bool,
     pub(super) relay_dials: Vec<RelayDial>,
     pub(super) unlinked: Vec<[u32; 2]>,
+    pub(super) moved: Vec<Moved>,
+    /// Streams that need no relay any more.
+    pub(super) left: Vec<StreamId>,
     buffer: Vec<u8>,
 }
 
@@ -45,6 +48,8 @@ impl Peer {
             bootstrapped: false,
             relay_dials: Vec::new(),
             unlinked: Vec::new(),
+            moved: Vec::new(),
+            left: Vec::new(),
             buffer: Vec::new(),
         }
     }
@@ -79,6 +84,8 @@ impl Peer {
                 Event::OpenSocket(id) => self.orders.push_back(SocketOrder::Open(id)),
                 Event::CloseSocket(id) => self.orders.push_back(SocketOrder::Close(id)),
                 Event::DialRelay(dial) => self.relay_dials.push(dial),
+                Event::LeaveRelay(stream) => self.left.push(stream),
+                Event::Moved(moved) => self.moved.push(*moved),
                 Event::Unlinked(ids) => self.unlinked.push(ids),
                 Event::Dht(_) => {}
             }

@@ -38,6 +38,12 @@ impl Driver {
                 }
             }
             Event::DialRelay(dial) => self.dial_relay(now, dial),
+            Event::LeaveRelay(stream) => {
+                if let Some(token) = self.relays.leave(stream) {
+                    self.give_up(now, token);
+                }
+            }
+            Event::Moved(moved) => self.table.handle_moved(*moved),
             Event::Unlinked(ids) => {
                 for id in ids {
                     self.links.remove(&id);

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::End;
 use super::shared::{Link, Proof, lock, wake};
-use crate::connect::Path;
+use crate::connect::{Moved, Path};
 
 /// What the driver takes out of a link.
 #[derive(Debug, Default)]
@@ -110,6 +110,14 @@ impl Link {
             drop(incoming);
             self.changed.notify_waiters();
         }
+    }
+
+    /// The stream has left its relay.
+    pub(in crate::net) fn set_moved(&self, moved: Moved) {
+        *lock(&self.route) = (moved.path, moved.remote);
+        // A stream moves once.
+        let _ = self.moved.set(Box::new(moved.report));
+        self.changed.notify_waiters();
     }
 
     pub(in crate::net) fn set_remote_address(&self, path: Option<Path>, address: SocketAddrV4) {

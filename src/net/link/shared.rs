@@ -42,6 +42,8 @@ pub(crate) struct Link {
     pub(super) handshake_hash: [u8; 64],
     pub(super) datagram_limit: usize,
     pub(super) report: Box<Report>,
+    /// What it took in all, once the stream has left the relay that it began at.
+    pub(super) moved: OnceLock<Box<Report>>,
 }
 
 #[derive(Debug, Default)]
@@ -103,6 +105,7 @@ impl Link {
             handshake_hash: *keys.handshake_hash(),
             datagram_limit,
             report: Box::new(established.report.clone()),
+            moved: OnceLock::new(),
         };
         (Arc::new(link), header)
     }
@@ -156,9 +159,9 @@ impl Link {
         *lock(&self.route)
     }
 
-    /// Returns what it took to come about.
-    pub(crate) const fn report(&self) -> &Report {
-        &self.report
+    /// Returns what it took to come about, and to leave its relay if it has.
+    pub(crate) fn report(&self) -> &Report {
+        self.moved.get().unwrap_or(&self.report)
     }
 
     pub(crate) fn end(&self) -> Option<End> {

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::End;
 use super::shared::{Link, Proof, lock};
+use crate::connect::Path;
 use crate::keys::PublicKey;
 use crate::net::command::Command;
 use crate::net::opener::Opener;
@@ -217,6 +218,15 @@ impl Link {
                     Some(end) => end,
                 })),
             }
+        })
+        .await
+    }
+
+    /// Waits until the stream has left the relay that it began at.
+    pub(crate) async fn moved(&self) -> Result<Path, End> {
+        self.wait_for(|| {
+            let moved = self.moved.get().map(|_| Ok(self.route().0));
+            moved.or_else(|| self.end().map(|end| Err(end.for_writer())))
         })
         .await
     }

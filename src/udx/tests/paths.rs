@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::sim::link::{Direction, Link, Side};
 use crate::udx::{Admission, Closed, Config, Event, StreamId, Streams};
-use crate::wire::packet::{DATA, DESTROY, HEARTBEAT, MESSAGE, PacketHeader};
+use crate::wire::packet::{DATA, DESTROY, HEARTBEAT, MESSAGE, PacketHeader, SACK};
 use crate::wire::transmit::SocketId;
 
 #[test]
@@ -105,6 +105,62 @@ fn a_named_candidate_is_heard_without_moving_the_path() {
     assert_eq!(events, [Event::Readable]);
     assert_eq!(sent, [(PEER, 0, 1)]);
     assert_unmoved(&mut node, STRANGER);
+}
+
+#[test]
+fn a_candidate_is_heard_and_told_once_and_moves_nothing_by_itself() {
+    let mut node = Node::new(Admission::Refuse);
+    node.connect(RELAY);
+    node.streams.set_candidates(node.id, vec![*PEER.ip()]);
+    assert_unmoved(&mut node, STRANGER);
+    node.takes(PEER, DATA, 0, b"directly");
+    let offered = Event::PathOffered {
+        socket: SocketId::CLIENT,
+        address: PEER,
+    };
+    let (events, sent) = node.drain();
+    assert_eq!(events, [offered, Event::Readable]);
+    assert_eq!(sent, [(RELAY, 0, 1)]);
+    node.takes(PEER, MESSAGE, 1, b"again");
+    assert_eq!(node.drain().0, [Event::Message(b"again".to_vec())]);
+    assert_eq!(node.streams.heard_elsewhere(node.id), None);
+
+    let (now, id) = (node.now, node.id);
+    node.streams
+        .change_remote(now, id, SocketId::CLIENT, PEER, REMOTE);
+    node.streams.set_candidates(id, Vec::new());
+    node.takes(RELAY, DATA, 8, b"late");
+    let (events, sent) = node.drain();
+    assert_eq!(events, [Event::RemoteChanged]);
+    assert_eq!(sent, [(PEER, SACK, 1)]);
+    assert_eq!(node.streams.heard_elsewhere(id), Some(now));
+}
+
+#[test]
+fn candidates_are_bounded() {
+    let mut node = Node::new(Admission::Refuse);
+    node.connect(RELAY);
+    let hosts = (0..100).map(|last| Ipv4Addr::new(198, 51, 100, last));
+    node.streams.set_candidates(node.id, hosts.rev().collect());
+    assert_unmoved(&mut node, PEER);
+    node.takes(
+        SocketAddrV4::new([198, 51, 100, 99].into(), 1),
+        MESSAGE,
+        0,
+        b"",
+    );
+    assert_eq!(node.drain().0.len(), 2);
+}
+
+#[test]
+fn a_probe_of_another_path_leaves_what_is_owed_for_the_path() {
+    let mut node = Node::new(Admission::Refuse);
+    node.connect(RELAY);
+    node.takes(RELAY, DATA, 0, b"by relay");
+    node.streams
+        .probe_path(node.id, SocketId::SERVER, PEER, REMOTE);
+    let (_, sent) = node.drain();
+    assert_eq!(sent, [(PEER, HEARTBEAT, 1), (RELAY, 0, 1)]);
 }
 
 #[test]
