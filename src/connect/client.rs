@@ -104,6 +104,8 @@ pub(super) struct Reply {
     pub(super) peer_address: Option<SocketAddrV4>,
     /// Ourselves as that node sees us.
     pub(super) client_address: SocketAddrV4,
+    /// How long the exchange took.
+    pub(super) rtt: Duration,
 }
 
 impl Attempt {
@@ -455,6 +457,8 @@ impl Attempt {
             let target = self.dial.remote.target();
             let outgoing = Outgoing {
                 value: Some(message.to_bytes()),
+                retries: Outgoing::RETRIES_IN_HURRY,
+                hurry: true,
                 ..Outgoing::application(node, PEER_HANDSHAKE, target)
             };
             let request = core.request(now, Owner::Attempt(self.id), outgoing);
@@ -497,6 +501,7 @@ fn accept_reply(answer: Answer, asked: SocketAddrV4) -> Option<Reply> {
         socket: answer.socket,
         peer_address: message.peer_address.filter(|address| address.port() != 0),
         client_address: answer.to,
+        rtt: answer.rtt,
     })
 }
 

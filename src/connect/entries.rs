@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::job::EntryId;
 use super::limits::Limits;
@@ -19,6 +19,9 @@ use crate::wire::handshake::RelayThrough;
 pub(super) struct Entry {
     pub(super) noise: Vec<u8>,
     pub(super) started: Instant,
+    /// When it was answered for the first time, and how long the client took to say more.
+    pub(super) answered: Option<Instant>,
+    pub(super) round_trip: Option<Duration>,
     /// Whose budget it counts against.
     pub(super) source: Source,
     /// The stream that waits for the client's first packet.
@@ -66,6 +69,14 @@ pub(super) struct Source {
     transport: [u8; 3],
     client: [u8; 3],
     public: bool,
+}
+
+impl Entry {
+    /// Takes note that the client has said something after our answer.
+    pub(super) fn note_heard(&mut self, now: Instant) {
+        let passed = self.answered.map(|at| now.saturating_duration_since(at));
+        self.round_trip = self.round_trip.or(passed);
+    }
 }
 
 impl Source {

@@ -82,6 +82,7 @@ impl Server {
         if !matches!(entry.state, State::HalfOpen { .. }) && entry.moving.is_none() {
             return;
         }
+        entry.note_heard(now);
         let Some(guest) = &mut entry.guest else {
             return;
         };

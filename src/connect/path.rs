@@ -118,6 +118,7 @@ impl Attempt {
         core.streams
             .expect_prefix(self.stream, session.keys.remote_prefix().to_vec());
         core.streams.set_remote_id(self.stream, remote_id);
+        core.streams.expect_rtt(self.stream, reply.rtt);
         let relays = payload.relay_addresses.clone().unwrap_or_default();
         let routes = if relays.is_empty() {
             self.tried.clone()

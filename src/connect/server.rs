@@ -173,6 +173,8 @@ impl Server {
             Entry {
                 noise: message.noise,
                 started: now,
+                answered: None,
+                round_trip: None,
                 source,
                 stream: Some(stream),
                 state: State::Computing(vec![route]),
@@ -267,6 +269,7 @@ impl Server {
             route.answer(now, core, responded.noise.clone(), entry.from_puncher);
         }
         entry.client_id = remote_id;
+        entry.answered = Some(now);
         let mut patience = WAIT_FOR_CLIENT;
         let own = entry.offer.clone().map(|offer| (offer, true));
         let theirs = responded.client.relay_through.clone();
@@ -343,6 +346,10 @@ impl Server {
         };
         if path != Path::Relayed {
             core.streams.set_remote_id(stream, entry.client_id);
+        }
+        entry.note_heard(now);
+        if let Some(round_trip) = entry.round_trip {
+            core.streams.expect_rtt(stream, round_trip);
         }
         self.establish(now, core, id, address, path);
     }

@@ -32,6 +32,18 @@ pub(super) struct Pending<O> {
     deadline: Option<Instant>,
 }
 
+impl<O> Pending<O> {
+    /// Returns how long the latest try may take.
+    fn patience(&self) -> Duration {
+        if self.request.hurry && self.sent <= self.request.retries {
+            let doubled = FIRST_IN_HURRY * (1 << self.sent.saturating_sub(1).min(8));
+            doubled.min(self.timeout)
+        } else {
+            self.timeout
+        }
+    }
+}
+
 /// All requests that wait, by the order in which they were made.
 pub(super) struct Inflight<O> {
     pending: BTreeMap<u64, Pending<O>>,
@@ -153,7 +165,7 @@ impl<O> Inflight<O> {
         let Some(pending) = self.pending.get_mut(&key) else {
             return;
         };
-        let deadline = pending.sent_at + pending.late.unwrap_or(pending.timeout);
+        let deadline = pending.sent_at + pending.late.unwrap_or_else(|| pending.patience());
         if let Some(old) = pending.deadline.replace(deadline) {
             self.deadlines.remove(&(old, key));
         }
@@ -271,6 +283,8 @@ impl Window {
     }
 }
 
+/// How long the first try of a request in a hurry may take: longer than most round trips through a node to a peer and back.
+const FIRST_IN_HURRY: Duration = Duration::from_millis(300);
 /// Requests of ours that may wait at once, for an answer or for the window.
 pub(super) const MAX_PENDING: usize = 16384;
 const SLOTS: usize = 4;

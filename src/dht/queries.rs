@@ -264,6 +264,7 @@ impl Node {
                 token: None,
                 socket: None,
                 retries: query.retries,
+                hurry: false,
             };
             let id = NodeId::of(node);
             match self.issue(now, Owner::Query(key), request, Some(id)) {

@@ -34,6 +34,8 @@ pub struct Outgoing {
     pub socket: Option<SocketId>,
     /// How often the datagram is sent again, one second apart, before the request fails.
     pub retries: u32,
+    /// Whether the first repetitions follow after 0.3 and 0.6 s already, because somebody waits.
+    pub hurry: bool,
 }
 
 impl Stats {
@@ -58,6 +60,9 @@ impl Outgoing {
     /// How often a plain request is sent again, as the reference.
     pub const RETRIES: u32 = 3;
 
+    /// How often one in a hurry is sent again, which takes as long.
+    pub const RETRIES_IN_HURRY: u32 = 4;
+
     /// Makes a request of the RPC layer without target, value and token, with the usual retries.
     pub const fn internal(to: SocketAddrV4, command: u64) -> Self {
         Self {
@@ -69,6 +74,7 @@ impl Outgoing {
             token: None,
             socket: None,
             retries: Self::RETRIES,
+            hurry: false,
         }
     }
 
@@ -83,6 +89,7 @@ impl Outgoing {
             token: None,
             socket: None,
             retries: Self::RETRIES,
+            hurry: false,
         }
     }
 }

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Default)]
 pub(super) struct Rtt {
     smoothed: Option<Duration>,
+    /// What the path is thought to take before the first sample.
+    expected: Option<Duration>,
     variation: Duration,
     /// The two latest windowed minima: the current window's and the one before it.
     minima: [Option<Duration>; 2],
@@ -13,6 +15,19 @@ pub(super) struct Rtt {
 }
 
 impl Rtt {
+    /// Makes the estimate of a path that is thought to take so long.
+    pub(super) fn expecting(expected: Option<Duration>) -> Self {
+        Self {
+            expected,
+            ..Self::default()
+        }
+    }
+
+    /// Sets what the path is thought to take.
+    pub(super) const fn expect(&mut self, expected: Duration) {
+        self.expected = Some(expected);
+    }
+
     /// Takes a sample from a packet that was sent once.
     pub(super) fn update(&mut self, now: Instant, sample: Duration) {
         let sample = sample.clamp(Duration::from_micros(1), MAX_RTT);
@@ -46,13 +61,18 @@ impl Rtt {
 
     /// Returns the time after which a packet without answer is taken for lost.
     pub(super) fn timeout(&self) -> Duration {
-        self.smoothed.map_or(INITIAL_TIMEOUT, |smoothed| {
-            (smoothed + self.variation * 4).clamp(MIN_TIMEOUT, MAX_TIMEOUT)
-        })
+        match (self.smoothed, self.expected) {
+            (Some(smoothed), _) => (smoothed + self.variation * 4).clamp(MIN_TIMEOUT, MAX_TIMEOUT),
+            // What a first sample of that length would give.
+            (None, Some(expected)) => {
+                (expected.min(INITIAL_TIMEOUT) * 3).clamp(MIN_TIMEOUT, INITIAL_TIMEOUT)
+            }
+            (None, None) => INITIAL_TIMEOUT,
+        }
     }
 }
 
-/// 1 s before the first sample, as the reference.
+/// 1 s before the first sample where nothing is known, as the reference.
 const INITIAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// A third of the reference's second: acknowledgements are held back by milliseconds, not by delayed-ack timers.
 const MIN_TIMEOUT: Duration = Duration::from_millis(300);
@@ -77,6 +97,17 @@ mod tests {
         rtt.update(now, Duration::from_secs(100));
         assert_eq!(rtt.timeout(), MAX_TIMEOUT);
         assert_eq!(rtt.minimum(), Some(Duration::from_millis(40)));
+    }
+
+    #[test]
+    fn before_the_first_sample_the_expectation_counts_if_it_is_short() {
+        let timeout = |expected| Rtt::expecting(Some(Duration::from_millis(expected))).timeout();
+        assert_eq!(timeout(1), MIN_TIMEOUT);
+        assert_eq!(timeout(200), Duration::from_millis(600));
+        assert_eq!(timeout(u64::MAX), INITIAL_TIMEOUT);
+        let mut rtt = Rtt::expecting(Some(Duration::from_millis(1)));
+        rtt.update(Instant::now(), Duration::from_millis(200));
+        assert_eq!(rtt.timeout(), Duration::from_millis(600));
     }
 
     #[test]

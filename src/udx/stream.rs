@@ -208,7 +208,7 @@ impl Stream {
         self.connect(now, shared, place);
         self.sender.abandon_probes();
         self.mtu = Mtu::new(shared.config.max_payload(place.1));
-        self.rtt = Rtt::default();
+        self.rtt = Rtt::expecting(self.rtt.smoothed());
         self.loss.reset(now);
         self.congestion = Bbr::new(self.sender.in_flight_bytes());
         self.pacer = Pacer::new();

@@ -143,6 +143,12 @@ impl Streams {
         });
     }
 
+    /// Tells how long a round trip is thought to take at most, so that the first packets are repeated sooner than after a second. Of no
+    /// effect after the first measurement.
+    pub fn expect_rtt(&mut self, id: StreamId, rtt: Duration) {
+        self.with(None, id, |stream, _| stream.rtt.expect(rtt));
+    }
+
     /// Names hosts that the peer may be at besides: what comes from there is taken, without moving the path, and told as
     /// [`Event::PathOffered`]. The last call counts.
     pub fn set_candidates(&mut self, id: StreamId, mut hosts: Vec<Ipv4Addr>) {

@@ -474,10 +474,11 @@ impl Punch {
             socket: core.puncher.socket(),
             // Where there is another node to try, not for long; but an answer may be late if it is not our turn yet.
             retries: if self.relays.len() > 1 && self.turns == 0 {
-                1
+                2
             } else {
-                Outgoing::RETRIES
+                Outgoing::RETRIES_IN_HURRY
             },
+            hurry: true,
             ..Outgoing::application(relay.relay_address, PEER_HOLEPUNCH, self.peer.target)
         };
         core.request(now, Owner::Attempt(self.peer.attempt), outgoing)

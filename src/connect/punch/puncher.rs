@@ -214,7 +214,8 @@ impl Core {
         self.puncher.asked.insert(node);
         let outgoing = Outgoing {
             socket: self.puncher.socket(),
-            retries: 0,
+            retries: 1,
+            hurry: true,
             ..Outgoing::internal(node, PING)
         };
         let request = self.request(now, Owner::Puncher, outgoing);

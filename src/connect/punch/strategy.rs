@@ -58,6 +58,8 @@ pub(super) struct Pace {
     window: Duration,
     /// By how much the server is later: the client opens its sockets only when it has the server's answer.
     head_start: Duration,
+    /// When rounds between two consistent NATs begin, before there is one each second.
+    first_rounds: &'static [Duration],
     /// How long an answer may come after the last probe: a lost one is made up for when the remote goes round its sockets again.
     linger: Duration,
 }
@@ -71,6 +73,13 @@ impl Pace {
         interval: Duration::from_millis(2),
         window: Duration::from_secs(1),
         head_start: Duration::from_millis(100),
+        // A lost probe must not cost a second.
+        first_rounds: &[
+            Duration::ZERO,
+            Duration::from_millis(100),
+            Duration::from_millis(300),
+            Duration::from_millis(600),
+        ],
         linger: Duration::from_secs(2),
     };
 
@@ -97,6 +106,7 @@ pub(super) struct Plan {
 enum Kind {
     Consistent {
         delay: Duration,
+        early: &'static [Duration],
         round: u32,
     },
     RandomPorts {
@@ -130,7 +140,12 @@ impl Plan {
         let kind = match (own.is_consistent(), remote.is_consistent()) {
             (true, true) if !targets.is_empty() => Kind::Consistent {
                 // The server has often sent a probe a moment before.
-                delay: if is_client { Duration::ZERO } else { ROUND },
+                delay: match pace.first_rounds.get(1) {
+                    _ if is_client => Duration::ZERO,
+                    Some(pause) => *pause,
+                    None => ROUND,
+                },
+                early: pace.first_rounds,
                 round: 0,
             },
             (true, false) if remote == Firewall::Random => Kind::RandomPorts {
@@ -184,13 +199,15 @@ impl Plan {
             && self.end.is_none()
         {
             match &mut self.kind {
-                Kind::Consistent { round, .. } => {
-                    if *round == ROUNDS {
+                Kind::Consistent { round, early, .. } => {
+                    if *round == ROUNDS + early.len() as u32 {
                         self.end = Some(at);
                         return;
                     }
+                    // Unproven hosts get no more for the early rounds.
+                    let every_fourth =
+                        second_of(early, *round).is_some_and(|second| second % 4 == 3);
                     *round += 1;
-                    let every_fourth = round.is_multiple_of(4);
                     let due = targets.iter().filter(|one| one.verified || every_fourth);
                     steps.extend(due.map(|one| Step::Probe {
                         socket: 0,
@@ -282,7 +299,11 @@ impl Plan {
             return None;
         }
         match &self.kind {
-            Kind::Consistent { delay, round } => Some(self.started + *delay + ROUND * *round),
+            Kind::Consistent {
+                delay,
+                early,
+                round,
+            } => Some(self.started + *delay + round_at(early, *round)),
             Kind::RandomPorts { pace, sent, .. } => Some(self.started + pace.at(*sent)),
             Kind::ManySockets {
                 asked,
@@ -305,6 +326,21 @@ impl Plan {
     /// Returns whether all that can be tried was.
     pub(super) const fn is_over(&self) -> bool {
         self.end.is_some()
+    }
+}
+
+/// Returns when a round between two consistent NATs begins.
+fn round_at(early: &[Duration], round: u32) -> Duration {
+    let early_one = early.get(round as usize).copied();
+    early_one.unwrap_or_else(|| ROUND * second_of(early, round).unwrap_or_default())
+}
+
+/// Returns the number of a round among those that are a second apart, the first of all included.
+fn second_of(early: &[Duration], round: u32) -> Option<u32> {
+    let count = early.len() as u32;
+    match round.checked_sub(count) {
+        Some(later) => Some(later + u32::from(count > 0)),
+        None => (round == 0).then_some(0),
     }
 }
 
@@ -339,6 +375,7 @@ mod tests {
         interval: Duration::ZERO,
         window: Duration::from_millis(20),
         head_start: Duration::ZERO,
+        first_rounds: &[],
         linger: Duration::ZERO,
     };
 

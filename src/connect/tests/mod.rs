@@ -1,6 +1,7 @@
 //! Worlds of whole peers in virtual time.
 
 mod hostile;
+mod lossy;
 mod moving;
 mod paths;
 mod punching;

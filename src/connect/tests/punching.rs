@@ -12,7 +12,7 @@ use crate::sim::network::{HostId, Link};
 
 /// What a peer sits behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Home {
+pub(super) enum Home {
     /// Publicly reachable, and knows it.
     Open,
     /// Publicly reachable, and does not know it.
@@ -338,7 +338,7 @@ impl Home {
         Self::Double,
     ];
 
-    fn build(self, world: &mut World, number: u8) -> HostId {
+    pub(super) fn build(self, world: &mut World, number: u8) -> HostId {
         let router = match self {
             Self::Open => return world.open_peer(),
             Self::Plain => return world.peer(),

@@ -1,0 +1,76 @@
+//! How long it takes to connect where packets get lost.
+
+use std::time::Duration;
+
+use super::punching::Home;
+use super::world::World;
+use crate::keys::KeyPair;
+use crate::sim::network::Link;
+
+/// Lost packets are repeated after a fraction of a second: messages to the peer by way of a node, probes, and the first packets of the stream.
+#[test]
+fn a_lost_packet_costs_no_second() {
+    for (server, client) in [
+        (Home::Restricted, Home::Restricted),
+        (Home::Cone, Home::Restricted),
+        (Home::Open, Home::Restricted),
+        (Home::Restricted, Home::Open),
+    ] {
+        let smooth = first_echo(0, server, client, 0.0);
+        let mut times: Vec<_> = (0..RUNS)
+            .map(|seed| first_echo(seed, server, client, LOSS))
+            .collect();
+        times.sort_unstable();
+        let [half, most, nearly_all] = [50, 75, 95].map(|share| times[RUNS as usize * share / 100]);
+        let told = format!("{server:?}/{client:?}: {smooth:?}; {half:?} {most:?} {nearly_all:?}");
+        assert!(half < smooth + Duration::from_millis(100), "{told}");
+        assert!(most < smooth + Duration::from_millis(500), "{told}");
+        assert!(nearly_all < smooth + Duration::from_millis(1500), "{told}");
+    }
+}
+
+/// Connects and waits for the echo of the first bytes.
+fn first_echo(seed: u64, server: Home, client: Home, loss: f64) -> Duration {
+    let mut world = World::new(1000 + seed, 8, LINK);
+    let key = KeyPair::from_seed(&[1; 32]);
+    let server = server.build(&mut world, 1);
+    world.listen(server, &key);
+    let client = client.build(&mut world, 2);
+    world.network.run_for(Duration::from_secs(5));
+    world.network.link.loss = loss;
+    let attempt = world.dial(client, key.public_key());
+    let connected = world.wait(client, attempt);
+    let near = world.network.host(client).find(attempt);
+    let near = near.unwrap_or_else(|| panic!("seed {seed}: {:?}", world.failure(client, attempt)));
+    let near = near.stream;
+    world.network.with(client, |peer, now| {
+        peer.endpoint.streams().write(now, near, b"hello").unwrap()
+    });
+    let (mut heard, mut echoed) = (Vec::new(), Vec::new());
+    let echo = world.network.run_until(Duration::from_secs(60), |network| {
+        if let Some(far) = network.host(server).established.first() {
+            let far = far.stream;
+            let had = heard.len();
+            network.with(server, |peer, now| {
+                heard.extend(peer.read(now, far));
+                if had < 64 && heard.len() == 64 {
+                    peer.endpoint.streams().write(now, far, b"hello").unwrap();
+                }
+            });
+        }
+        echoed.extend(network.with(client, |peer, now| peer.read(now, near)));
+        echoed.len() == 64
+    });
+    connected + echo
+}
+
+/// As fast as between two towns.
+const LINK: Link = Link {
+    delay: Duration::from_millis(10),
+    jitter: Duration::ZERO,
+    loss: 0.0,
+    duplication: 0.0,
+};
+/// On every way, so a third of all messages that go by way of a node and come back.
+const LOSS: f64 = 0.1;
+const RUNS: u64 = 100;
