@@ -14,8 +14,8 @@ use crate::dht::{Answer, Outgoing, QueryError, QueryId, QueryOutcome, RequestErr
 use crate::udx::{self, Admission, StreamId};
 use crate::wire::compact::{Decode, Encode};
 use crate::wire::handshake::{
-    ERROR_NONE, ERROR_VERSION_MISMATCH, FIREWALL_OPEN, HandshakeMessage, Mode, NoisePayload,
-    RelayThrough, VERSION,
+    ERROR_NONE, ERROR_VERSION_MISMATCH, FIREWALL_OPEN, FIREWALL_UNKNOWN, HandshakeMessage, Mode,
+    NoisePayload, RelayThrough, VERSION,
 };
 use crate::wire::records::Peer;
 use crate::wire::rpc::PEER_HANDSHAKE;
@@ -110,27 +110,11 @@ pub(super) struct Reply {
 
 impl Attempt {
     pub(super) fn start(now: Instant, core: &mut Core, id: AttemptId, dial: Dial) -> Self {
-        let stream = core.streams.open(Admission::HoldAndAccept);
-        let own_relay = dial.relay_through.map(|key| core.relay_through(key));
-        let payload = NoisePayload {
-            relay_through: own_relay.clone(),
-            ..core.payload(stream)
-        };
-        let told_open = payload.firewall == FIREWALL_OPEN;
-        let work = Initiate {
-            attempt: id,
-            key_pair: dial.key_pair.clone(),
-            remote: dial.remote,
-            ephemeral_seed: core.random_seed(),
-            payload,
-        };
-        core.events
-            .push_back(Event::Job(Job(Work::Initiate(Box::new(work)))));
         let mut attempt = Self {
             id,
-            stream,
-            told_open,
-            own_relay,
+            stream: core.streams.open(Admission::HoldAndAccept),
+            told_open: core.is_reachable(now),
+            own_relay: None,
             started: now,
             phase: Phase::Initiating,
             query: None,
@@ -151,6 +135,7 @@ impl Attempt {
             },
             dial,
         };
+        attempt.initiate(core);
         let seeds = attempt.dial.nodes.clone();
         // A persistent node may hold the server's announcement itself.
         let own_entry = core
@@ -167,6 +152,56 @@ impl Attempt {
             attempt.query = Some(query);
         }
         attempt
+    }
+
+    /// Has message 1 written.
+    fn initiate(&mut self, core: &mut Core) {
+        let relay = self.dial.relay_through;
+        self.own_relay = relay.map(|key| core.relay_through(key));
+        let mut payload = NoisePayload {
+            relay_through: self.own_relay.clone(),
+            ..core.payload(self.stream)
+        };
+        if !self.told_open && payload.firewall == FIREWALL_OPEN {
+            payload.firewall = FIREWALL_UNKNOWN;
+            let public = core.node.remote_address();
+            payload
+                .addresses4
+                .retain(|address| Some(*address) != public);
+        }
+        let work = Initiate {
+            attempt: self.id,
+            key_pair: self.dial.key_pair.clone(),
+            remote: self.dial.remote,
+            ephemeral_seed: core.random_seed(),
+            payload,
+        };
+        core.events
+            .push_back(Event::Job(Job(Work::Initiate(Box::new(work)))));
+    }
+
+    /// Shakes hands anew, on another stream, as a client behind a firewall: the server has not reached us where we said that it can.
+    pub(super) fn start_over(&mut self, now: Instant, core: &mut Core) -> Outcome {
+        let elapsed = self.elapsed(now);
+        if let Phase::Choosing(choosing) = &self.phase
+            && choosing.dials_relay()
+        {
+            core.events.push_back(Event::LeaveRelay(self.stream));
+        }
+        self.cancel(now, core);
+        self.report.unreachable = Some(elapsed);
+        self.told_open = false;
+        self.stream = core.streams.open(Admission::HoldAndAccept);
+        self.phase = Phase::Initiating;
+        self.events.clear();
+        self.replies.clear();
+        // Those that led to the server a moment ago.
+        self.candidates = std::mem::take(&mut self.tried).into();
+        self.known.clear();
+        self.known_under_way = None;
+        self.may_look_again = !self.dial.only_nodes;
+        self.initiate(core);
+        Outcome::Pending
     }
 
     pub(super) const fn stream(&self) -> StreamId {
@@ -285,7 +320,7 @@ impl Attempt {
                 && self.replies.len() < MAX_REPLIES
             {
                 let elapsed = self.elapsed(now);
-                let mut exchanges = self.report.exchanges.iter_mut();
+                let mut exchanges = self.report.exchanges.iter_mut().rev();
                 if let Some(exchange) = exchanges.find(|exchange| exchange.node == asked) {
                     exchange.answered = Some(elapsed);
                 }

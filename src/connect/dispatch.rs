@@ -276,7 +276,7 @@ impl Endpoint {
         let Some(attempt) = self.attempts.get_mut(&id) else {
             return;
         };
-        let before = attempt.poll_timeout();
+        let (before, stream) = (attempt.poll_timeout(), attempt.stream());
         let outcome = if attempt.is_relayed() && !self.core.streams.contains(attempt.stream()) {
             Outcome::Over
         } else {
@@ -286,6 +286,11 @@ impl Endpoint {
         if before != after {
             self.attempt_deadlines.remove(&(before, id));
             self.attempt_deadlines.insert((after, id));
+        }
+        if attempt.stream() != stream {
+            self.attempt_streams.remove(&stream);
+            self.attempt_streams.insert(attempt.stream(), id);
+            self.core.streams.destroy(now, stream);
         }
         match outcome {
             Outcome::Pending => {}

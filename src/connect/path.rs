@@ -28,6 +28,8 @@ pub(super) struct Choosing {
     pub(super) punch: Option<Box<Punch>>,
     /// How long we wait for a server that comes to us.
     pub(super) deadline: Option<Instant>,
+    /// Whether the server can be punched to if it does not come.
+    punchable: bool,
     /// Where to go, and when at the latest, if the local network is only tried first.
     pub(super) otherwise: Option<(Instant, SocketId, SocketAddrV4)>,
     relay: Option<Relaying>,
@@ -50,6 +52,11 @@ impl Choosing {
         let candidate = self.candidate.and_then(|one| one.poll_timeout());
         let deadline = self.deadline.into_iter().chain(candidate);
         deadline.chain(otherwise).chain(punch).min()
+    }
+
+    /// Returns whether we are at a relay or on our way to one.
+    pub(super) const fn dials_relay(&self) -> bool {
+        self.relay.is_some()
     }
 
     /// Returns whether nothing is under way that could lead to a direct path.
@@ -132,6 +139,7 @@ impl Attempt {
             lan: None,
             punch: None,
             deadline: None,
+            punchable: false,
             otherwise: None,
             relay: None,
             candidate: None,
@@ -179,7 +187,13 @@ impl Attempt {
             return Outcome::Pending;
         };
         if self.told_open {
-            choosing.deadline = Some(now + WAIT_FOR_SERVER);
+            choosing.punchable = punchable;
+            let wait = if punchable {
+                WAIT_BEFORE_PUNCHING
+            } else {
+                WAIT_FOR_SERVER
+            };
+            choosing.deadline = Some(now + wait);
             return Outcome::Pending;
         }
         let usable: Vec<SocketAddrV4> = payload
@@ -272,6 +286,9 @@ impl Attempt {
         };
         if choosing.deadline.is_some_and(|deadline| deadline <= now) {
             choosing.deadline = None;
+            if choosing.punchable && choosing.session.is_some() {
+                return self.start_over(now, core);
+            }
             return self.unless_hopeless(now, core);
         }
         if let Some(candidate) = &mut choosing.candidate
@@ -432,6 +449,12 @@ impl Attempt {
             return Outcome::Pending;
         };
         let routes = choosing.routes.clone();
+        if self.report.unreachable.is_some() {
+            core.doubt_reachability(now);
+        }
+        let Phase::Choosing(choosing) = &mut self.phase else {
+            return Outcome::Pending;
+        };
         if choosing.relay.take().is_some() {
             core.events.push_back(Event::LeaveRelay(self.stream));
         }
@@ -472,6 +495,9 @@ impl Attempt {
 
 /// How long the local network is tried alone.
 const NEIGHBOUR_FIRST: Duration = Duration::from_millis(500);
+
+/// How long a server gets that could be punched to as well: the reference repeats its first packet after a second.
+const WAIT_BEFORE_PUNCHING: Duration = Duration::from_millis(2500);
 
 /// How long a server that has to reach us gets for it, as the reference.
 const WAIT_FOR_SERVER: Duration = Duration::from_secs(10);

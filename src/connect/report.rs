@@ -150,6 +150,8 @@ pub struct Report {
     pub records_found: usize,
     /// Handshakes that were started, through different nodes, in that order.
     pub exchanges: Vec<Exchange>,
+    /// Until it was clear that the server can't reach us, though our node takes itself to be publicly reachable.
+    pub unreachable: Option<Duration>,
     /// Our own address as the node saw it through which the server answered.
     pub own_address: Option<SocketAddrV4>,
     /// The server's address as that node saw it, or the node's own if it is the server.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -60,6 +60,8 @@ pub(super) struct Core {
     pub(super) rng: StdRng,
     bound: Option<SocketAddrV4>,
     interfaces: Vec<Ipv4Addr>,
+    /// The address at which a server did not reach us though we took it to be public, and until when that counts.
+    doubted: Option<(SocketAddrV4, Instant)>,
 }
 
 impl Core {
@@ -84,6 +86,7 @@ impl Core {
             rng: StdRng::from_seed(seed),
             bound: None,
             interfaces: Vec::new(),
+            doubted: None,
         }
     }
 
@@ -156,6 +159,19 @@ impl Core {
         self.interfaces.iter().map(at_port).collect()
     }
 
+    /// Returns whether servers may be told that they can reach us.
+    pub(super) fn is_reachable(&self, now: Instant) -> bool {
+        let doubted = self.doubted.filter(|(_, until)| now < *until);
+        let address = self.node.remote_address();
+        address.is_some() && doubted.map(|(address, _)| address) != address
+    }
+
+    /// Takes note that a server did not reach us where we thought it can, and did when we punched.
+    pub(super) fn doubt_reachability(&mut self, now: Instant) {
+        let address = self.node.remote_address();
+        self.doubted = address.map(|address| (address, now + DOUBT));
+    }
+
     /// Returns what either side says of itself in its noise payload, for a stream of ours.
     pub(super) fn payload(&self, stream: StreamId) -> NoisePayload {
         let open = self.node.remote_address().is_some();
@@ -205,3 +221,6 @@ impl Core {
 
 /// Addresses of ours that a noise payload names: a host with hundreds of interfaces must not fill the datagram with them.
 const MAX_OWN_ADDRESSES: usize = 16;
+
+/// How long we don't claim to be reachable at an address where a server did not reach us.
+const DOUBT: Duration = Duration::from_secs(600);

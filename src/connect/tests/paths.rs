@@ -1,12 +1,14 @@
 //! Which way two peers find to each other.
 
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::punching::Home;
 use super::world::World;
 use crate::connect::{Dial, Failure, Path};
 use crate::keys::KeyPair;
+use crate::sim::nat::Router;
 use crate::sim::network::Link;
 use crate::wire::transmit::SocketId;
 
@@ -248,6 +250,51 @@ fn nodes_that_no_longer_know_the_server_do_not_delay_those_that_do() {
     let took = world.wait(client, attempt);
     assert_eq!(world.failure(client, attempt), None);
     assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+#[test]
+fn a_client_that_wrongly_takes_itself_to_be_reachable_punches_when_the_server_does_not_come() {
+    let mut world = World::new(18, 8, Link::default());
+    let key = KeyPair::from_seed(&[1; 32]);
+    let server = Home::Restricted.build(&mut world, 1);
+    world.listen(server, &key);
+    let public = Ipv4Addr::new(10, 9, 2, 1);
+    let router = Router {
+        keeps_ports: true,
+        ..Router::RESTRICTED
+    };
+    let nat = world.network.add_nat(router, public, None);
+    let address = SocketAddrV4::new([192, 168, 2, 2].into(), 5000);
+    let client = world.mistaken_peer(nat, address, public);
+    let (near, far) = world.connect(client, server, key.public_key());
+    exchange(&mut world, client, server, near, far);
+    let report = world.network.host(client).established[0].report.clone();
+    assert!(report.unreachable.is_some(), "{report:?}");
+    assert!(report.total < Duration::from_secs(4), "{report:?}");
+
+    // It remembers for a while.
+    world.connect(client, server, key.public_key());
+    let report = &world.network.host(client).established[1].report;
+    assert_eq!(report.unreachable, None);
+    assert!(report.total < Duration::from_millis(500), "{report:?}");
+}
+
+#[test]
+fn a_client_that_can_be_reached_in_no_way_starts_over_once_and_fails() {
+    let mut world = World::new(19, 8, Link::default());
+    let key = KeyPair::from_seed(&[1; 32]);
+    let server = Home::Restricted.build(&mut world, 1);
+    world.listen(server, &key);
+    let client = world.open_peer();
+    // The server's packets to the client get lost, and so does all that punching would take.
+    world.network.lost = Some(|datagram| {
+        datagram.from.ip().octets()[0] == 192 && datagram.to.ip().octets()[..3] == [10, 0, 1]
+    });
+    let attempt = world.dial(client, key.public_key());
+    world.wait(client, attempt);
+    assert_eq!(world.failure(client, attempt), Some(Failure::NoPath));
+    let report = &world.network.host(client).reports[&attempt];
+    assert!(report.unreachable.is_some() && report.punch_lost.is_some());
 }
 
 #[test]

@@ -235,6 +235,22 @@ impl World {
         self.add(None, address, false, config)
     }
 
+    /// Adds a peer that takes itself to be reachable at its router's address, which it is not.
+    pub(super) fn mistaken_peer(
+        &mut self,
+        nat: NatId,
+        address: SocketAddrV4,
+        public: Ipv4Addr,
+    ) -> HostId {
+        let config = dht::Config {
+            mode: dht::Mode::Persistent,
+            firewalled: false,
+            public_address: Some(SocketAddrV4::new(public, address.port())),
+            ..dht::Config::default()
+        };
+        self.add(Some(nat), address, false, config)
+    }
+
     fn add(
         &mut self,
         nat: Option<NatId>,
