@@ -94,8 +94,8 @@ pub enum ConnectError {
         /// What was tried.
         report: Box<Report>,
     },
-    /// The server speaks another version of the protocol.
-    #[error("server {key} speaks another version of the protocol")]
+    /// The server speaks another version of the handshake, or says that we do.
+    #[error("server {key} speaks another version of the handshake")]
     Incompatible {
         /// First digits of the server's key.
         key: String,

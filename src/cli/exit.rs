@@ -30,7 +30,7 @@ pub enum Exit {
     Invalid,
     /// Profiles cannot be stored or read.
     Storage,
-    /// The other side breaks the protocol.
+    /// The other side breaks the protocol, or speaks another version of it.
     Protocol,
     /// There is no network, or no bootstrap node answers.
     NoNetwork,
@@ -100,7 +100,7 @@ Exit codes:
   8    not registered
   9    invalid profile, or a conflict with what is stored
   10   storage
-  11   the other side breaks the protocol
+  11   the other side breaks the protocol, or speaks another version of it
   12   no network, or no bootstrap node answers
   130  interrupted";
 
@@ -169,7 +169,9 @@ impl From<ConnectError> for Failure {
             ConnectError::TimedOut { .. } => Exit::TimedOut,
             ConnectError::Closed | ConnectError::TooMany { .. } => Exit::Internal,
         };
+        let incompatible = matches!(error, ConnectError::Incompatible { .. });
         let hint = match exit {
+            Exit::Protocol if incompatible => Some(UPDATE),
             Exit::NotFound => Some(
                 "is the server running, and on the same network? compare --bootstrap or --local of both sides",
             ),
@@ -179,10 +181,14 @@ impl From<ConnectError> for Failure {
             Exit::TimedOut => Some("try again, with a longer --timeout if the network is slow"),
             _ => None,
         };
-        Self {
+        let failure = Self {
             hint: hint.map(Into::into),
             ..Self::from_error(exit, error)
+        };
+        if incompatible {
+            return failure.kind(INCOMPATIBLE);
         }
+        failure
     }
 }
 
@@ -198,6 +204,10 @@ impl From<ClientError> for Failure {
             ClientError::Denied(denied) => return denied.into(),
             ClientError::InvalidProfile(_) => {
                 return Self::from_error(Exit::Invalid, error).kind("invalid_profile");
+            }
+            ClientError::Incompatible => {
+                let failure = Self::from_error(Exit::Protocol, error);
+                return failure.kind(INCOMPATIBLE).hint(UPDATE);
             }
             ClientError::Lost(_) => Exit::NoPath,
             ClientError::Protocol(_) => Exit::Protocol,
@@ -276,6 +286,11 @@ impl From<ListenError> for Failure {
         Self::from_error(Exit::Internal, error)
     }
 }
+
+/// The name of a version mismatch, in whatever layer.
+const INCOMPATIBLE: &str = "incompatible";
+/// What to do about it.
+pub(super) const UPDATE: &str = "update the older of the two programs";
 
 #[cfg(test)]
 mod tests {

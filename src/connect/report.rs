@@ -53,8 +53,8 @@ pub enum Failure {
     /// The server ended the stream before it was ready: it has too many connections, or none for us.
     #[error("the server refused the connection")]
     Refused,
-    /// The server speaks another version of the protocol.
-    #[error("the server speaks another version of the protocol")]
+    /// The server speaks another version of the handshake, or says that we do.
+    #[error("the server speaks another version of the handshake")]
     Incompatible,
     /// The server answered with an error or with something that makes no sense.
     #[error("the server's answer breaks the protocol (error {0})")]

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::homes::{CLIENT, Kind, Lab};
+use super::support::reference_installed;
 
 /// How a client ends: its exit code, the kind of the failure, and how far the report says that it came; nothing once it was connected.
 type Ending = (i32, &'static str, &'static str);
@@ -105,6 +106,40 @@ async fn homes_that_let_nothing_through_end_with_4_or_5() {
     lab.lose("client", 99);
     let slow = ["--timeout", "2s", "--bootstrap", lab.bootstrap.as_str()];
     ends(&lab, "client", &key, &slow, (5, "timed_out", "bootstrap")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_of_another_version_end_with_11_in_every_layer() {
+    if !reference_installed() {
+        return;
+    }
+    let Some(lab) = Lab::start().await else {
+        return;
+    };
+    lab.pair(Kind::Restricted, Kind::Restricted);
+    let network = ["--bootstrap", lab.bootstrap.as_str()];
+    for (layer, stage, connected) in [
+        ("handshake", "handshake", false),
+        ("refusal", "handshake", false),
+        // The connection stands; what is spoken over it is another thing.
+        ("profile", "path", true),
+    ] {
+        let arguments = [lab.bootstrap.as_str(), layer];
+        let mut server = lab.script("server", "another-version.mjs", &arguments);
+        let key = server.event("key").await;
+        let ending = (11, "incompatible", stage);
+        let report = ends(&lab, "client", &key, &network, ending).await;
+        assert_eq!(!report["path"].is_null(), connected, "{layer}: {report:#}");
+        if !connected {
+            let (code, output) = lab.client("client", &key, &["doctor"]).await;
+            let told: Value = serde_json::from_str(&output).unwrap();
+            assert_eq!(
+                (code, &told["failed"]),
+                (11, &"handshake".into()),
+                "{told:#}"
+            );
+        }
+    }
 }
 
 /// Runs the client and returns its report.

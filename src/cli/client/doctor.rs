@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::super::exit::{Exit, Failure};
+use super::super::exit::{Exit, Failure, UPDATE};
 use super::super::output::Output;
 use super::args::{Arguments, ServerAddress};
 use super::explain;
@@ -259,10 +259,16 @@ async fn reach(arguments: &Arguments, dht: &Dht, server: &ServerAddress) -> Vec<
         return vec![check.data(explain::as_json(&report))];
     }
     let mut checks = vec![Check::passed("lookup", found)];
-    if report.handshake.is_none() {
-        let check = Check::failed("handshake", exit(Exit::NotFound), why).advice(
-            "it has gone away a moment ago, or does not want this identity: ask its operator",
-        );
+    let advice = match &failure {
+        Some(ConnectError::Incompatible { .. }) => Some(UPDATE),
+        Some(ConnectError::Protocol { .. }) => Some("ask its operator what runs there"),
+        _ if report.handshake.is_none() => {
+            Some("it has gone away a moment ago, or does not want this identity: ask its operator")
+        }
+        _ => None,
+    };
+    if let Some(advice) = advice {
+        let check = Check::failed("handshake", exit(Exit::NotFound), why).advice(advice);
         checks.push(check.data(explain::as_json(&report)));
         return checks;
     }

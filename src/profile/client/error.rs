@@ -18,6 +18,9 @@ pub enum ClientError {
     /// No connection could be made.
     #[error("{0}")]
     Dial(DialError),
+    /// The server greets us in another version of the profile protocol.
+    #[error("the server speaks another version of the profile protocol")]
+    Incompatible,
     /// The profile breaks a rule.
     #[error(transparent)]
     InvalidProfile(#[from] InvalidProfile),

@@ -51,7 +51,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Session<T> {
             return Err(protocol("its first line is no greeting"));
         }
         if member("protocol").and_then(Json::as_u64) != Some(PROTOCOL) {
-            return Err(protocol("it speaks another version of the protocol"));
+            return Err(CallError::Final(ClientError::Incompatible));
         }
         let record = match member("record") {
             None | Some(Json::Null) => None,
