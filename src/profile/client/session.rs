@@ -50,8 +50,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Session<T> {
         if hello.get("method").and_then(Json::as_str) != Some("hello") {
             return Err(protocol("its first line is no greeting"));
         }
-        if member("protocol").and_then(Json::as_u64) != Some(PROTOCOL) {
-            return Err(CallError::Final(ClientError::Incompatible));
+        match member("protocol").and_then(Json::as_u64) {
+            Some(PROTOCOL) => {}
+            Some(_) => return Err(CallError::Final(ClientError::Incompatible)),
+            None => return Err(protocol("its greeting names no version")),
         }
         let record = match member("record") {
             None | Some(Json::Null) => None,

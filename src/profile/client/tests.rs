@@ -306,11 +306,21 @@ async fn a_server_that_stores_something_else_is_found_out() {
 }
 
 #[tokio::test]
+async fn another_version_is_told_from_nonsense() {
+    let greeting = r#"{"method":"hello","params":{"protocol":2}}"#;
+    let outcome = scripted(&[greeting.to_owned()]).await.map(|_| ());
+    assert!(
+        matches!(outcome, Err(ClientError::Incompatible)),
+        "{outcome:?}"
+    );
+}
+
+#[tokio::test]
 async fn nonsense_is_called_nonsense() {
     for first in [
         "{}",
         "nonsense",
-        r#"{"method":"hello","params":{"protocol":2}}"#,
+        r#"{"method":"hello","params":{"protocol":"2"}}"#,
         &"x".repeat(70_000),
     ] {
         let outcome = scripted(&[first.to_owned()]).await.map(|_| ());
