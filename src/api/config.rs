@@ -198,12 +198,7 @@ impl DhtBuilder {
             .into_iter()
             .map(|given| Entry::parse(&given).ok_or(SpawnError::Bootstrap { given }));
         let bootstrap: Vec<Entry> = entries.collect::<Result<_, _>>()?;
-        // A name may lead anywhere, so it counts as public.
-        let private_network = bootstrap.iter().all(|entry| {
-            entry
-                .address()
-                .is_some_and(|address| address.ip().is_loopback() || address.ip().is_private())
-        });
+        let private_network = bootstrap.iter().all(Entry::is_private);
         let mut endpoint = connect::Config {
             lan: self.lan,
             ..connect::Config::default()
@@ -273,10 +268,26 @@ mod tests {
 
     #[test]
     fn loopback_or_nobody_makes_a_private_network() {
-        for nodes in [vec![], vec!["127.0.0.1:5"]] {
-            let settings = Dht::builder().bootstrap(nodes).into_settings();
-            let settings = settings.expect("valid");
-            assert!(settings.endpoint.dht.private_network);
+        let is_private = |nodes: &[&str]| {
+            let settings = Dht::builder()
+                .bootstrap(nodes.iter().copied())
+                .into_settings();
+            settings.expect("valid").endpoint.dht.private_network
+        };
+        for nodes in [
+            &[][..],
+            &["127.0.0.1:5"],
+            &["localhost:5"],
+            &["LocalHost:5", "10.0.0.1:5"],
+        ] {
+            assert!(is_private(nodes), "{nodes:?}");
+        }
+        for nodes in [
+            &["node.example:5"][..],
+            &["localhost:5", "8.8.8.8:5"],
+            &["8.8.8.8@localhost:5"],
+        ] {
+            assert!(!is_private(nodes), "{nodes:?}");
         }
     }
 }

@@ -46,6 +46,16 @@ impl Entry {
         })
     }
 
+    /// Returns whether the node is known to be in a private network or on this computer. Other names may lead anywhere, and whoever resolves them
+    /// must not decide what we trust.
+    pub(crate) fn is_private(&self) -> bool {
+        match (self.address, &self.name) {
+            (Some(address), _) => address.ip().is_loopback() || address.ip().is_private(),
+            (None, Some((host, _))) => host.eq_ignore_ascii_case("localhost"),
+            (None, None) => false,
+        }
+    }
+
     /// Returns the address that is known without asking anybody.
     pub(crate) const fn address(&self) -> Option<SocketAddrV4> {
         self.address
