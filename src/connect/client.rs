@@ -277,6 +277,8 @@ impl Attempt {
         answer: &Answer,
     ) -> Outcome {
         self.report.nodes_answered += 1;
+        // Whom a node of the DHT answers is in it, though bootstrapping may go on for a while.
+        self.handle_joined(now);
         let record = answer
             .value
             .as_deref()

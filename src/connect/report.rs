@@ -136,7 +136,8 @@ pub struct Report {
     pub total: Duration,
     /// How far the attempt came.
     pub stage: Stage,
-    /// Until the node had joined the network; zero if it had before.
+    /// Until the node had joined the network, which is when a first node of it has answered; zero if that was before. `None` if none has, or the
+    /// attempt did not need the DHT.
     pub joined: Option<Duration>,
     /// Until the first node that knows the server answered, if one did.
     pub lookup: Option<Duration>,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::api::{Path, Report, Strategy};
+use crate::api::{Path, Report, Stage, Strategy};
 
 /// Returns the course of an attempt, one line for each step. `reached` tells whether a path was found.
 pub(super) fn timeline(report: &Report) -> Vec<String> {
@@ -17,7 +17,9 @@ pub(super) fn timeline(report: &Report) -> Vec<String> {
     match report.joined {
         Some(Duration::ZERO) => line(Some(Duration::ZERO), "in the DHT already".into()),
         Some(at) => line(Some(at), "joined the DHT".into()),
-        None => line(None, "not in the DHT".into()),
+        None if report.stage == Stage::Bootstrap => line(None, "not in the DHT".into()),
+        // A node that was named or remembered has led to the server.
+        None => line(None, "the DHT was not waited for".into()),
     }
     if report.nodes_asked > 0 || report.nodes_answered > 0 {
         let text = format!(
@@ -162,7 +164,7 @@ fn milliseconds(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{Exchange, Firewall, Lost, Stage};
+    use crate::api::{Exchange, Firewall, Lost};
 
     #[test]
     fn a_timeline_tells_each_step_and_how_it_ended() {
@@ -211,6 +213,14 @@ mod tests {
         );
         assert!(lines[4].ends_with("no probe came through"), "{lines:?}");
         assert_eq!(as_json(&report)["punch"]["server_nat"], "random");
+
+        for (stage, told) in [
+            (Stage::Bootstrap, "not in the DHT"),
+            (Stage::Path, "the DHT was not waited for"),
+        ] {
+            (report.joined, report.stage) = (None, stage);
+            assert!(timeline(&report)[0].ends_with(told));
+        }
 
         report.path = Some((Path::Lan, node));
         assert!(timeline(&report)[5].contains("over the local network to 25.0.1.1"));

@@ -13,6 +13,21 @@ use crate::sim::network::Link;
 use crate::wire::transmit::SocketId;
 
 #[test]
+fn a_lookup_that_is_faster_than_joining_counts_as_joining() {
+    let mut world = World::new(12, 8, Link::default());
+    let key = KeyPair::from_seed(&[1; 32]);
+    let server = world.open_peer();
+    world.listen(server, &key);
+    let client = world.newcomer();
+    let attempt = world.dial(client, key.public_key());
+    world.wait(client, attempt);
+    let peer = world.network.host(client);
+    assert!(!peer.bootstrapped);
+    let report = &peer.find(attempt).unwrap().report;
+    assert!(report.joined.is_some() && report.joined <= report.lookup);
+}
+
+#[test]
 fn an_open_server_is_connected_to_directly() {
     let mut world = World::new(1, 5, Link::default());
     let (server, client) = (world.open_peer(), world.peer());

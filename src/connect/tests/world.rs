@@ -222,6 +222,22 @@ impl World {
         self.add(nat, address, false, config)
     }
 
+    /// Adds a peer that has not joined the network yet, and will take long for it: one of the nodes that it was told of is dead.
+    pub(super) fn newcomer(&mut self) -> HostId {
+        self.peers += 1;
+        let address = SocketAddrV4::new(Ipv4Addr::new(self.first, 0, 1, self.peers), 49737);
+        let config = dht::Config {
+            bootstrap: vec![
+                SocketAddrV4::new(Ipv4Addr::new(self.first, 0, 2, 1), 49737),
+                self.node_address(0),
+            ],
+            mode: dht::Mode::Ephemeral,
+            quick_firewall_check: false,
+            ..dht::Config::default()
+        };
+        self.start(None, address, false, config)
+    }
+
     /// Adds a peer that knows its public address.
     pub(super) fn open_peer(&mut self) -> HostId {
         self.peers += 1;
@@ -258,11 +274,24 @@ impl World {
         first: bool,
         config: dht::Config,
     ) -> HostId {
+        let id = self.start(nat, server, first, config);
+        self.network
+            .run_until(LIMIT, |network| network.host(id).bootstrapped);
+        id
+    }
+
+    fn start(
+        &mut self,
+        nat: Option<NatId>,
+        server: SocketAddrV4,
+        first: bool,
+        config: dht::Config,
+    ) -> HostId {
         let client = SocketAddrV4::new(*server.ip(), server.port() + 1000);
         let config = Config {
             dht: dht::Config {
-                bootstrap: if first {
-                    Vec::new()
+                bootstrap: if first || !config.bootstrap.is_empty() {
+                    config.bootstrap
                 } else {
                     vec![self.node_address(0)]
                 },
@@ -282,8 +311,6 @@ impl World {
         let sockets = [(SocketId::SERVER, server), (SocketId::CLIENT, client)];
         let id = self.network.add_behind(nat, Peer::new(endpoint), &sockets);
         self.addresses.insert(id, server);
-        self.network
-            .run_until(LIMIT, |network| network.host(id).bootstrapped);
         id
     }
 
