@@ -224,8 +224,12 @@ impl Attempt {
 
     /// Pings the server at that of its addresses which looks most like ours.
     fn try_neighbours(&mut self, now: Instant, core: &mut Core, addresses: &[SocketAddrV4]) {
-        let own: Vec<_> = core.local_addresses().iter().map(|a| *a.ip()).collect();
-        let address = best_match(&own, addresses).or_else(|| addresses.first().copied());
+        let local = core.local_addresses();
+        let own: Vec<_> = local.iter().map(|a| *a.ip()).collect();
+        // Another home may use the very addresses of ours, and we would be who answers.
+        let others = addresses.iter().filter(|address| !local.contains(address));
+        let others: Vec<SocketAddrV4> = others.copied().collect();
+        let address = best_match(&own, &others).or_else(|| others.first().copied());
         if let (Some(address), Phase::Choosing(choosing)) = (address, &mut self.phase) {
             let outgoing = Outgoing::internal(address, PING);
             let request = core.request(now, Owner::Attempt(self.id), outgoing);
