@@ -7,6 +7,7 @@
 //   update                   like register; what is not named stays
 //   delete                   delete my profile
 //   lookup KEY               print another's profile
+// With --timing it joins the network first, and tells as "connected" how many milliseconds passed from then until the greeting.
 // Prints one JSON object: {"public_key", "version", "profile"}, or {"error": {"kind", "message"}} and exits 1.
 //
 // The identity file is the one that the Rust profile-client makes and reads.
@@ -235,6 +236,7 @@ try {
       relay: { type: 'string' },
       identity: { type: 'string' },
       timeout: { type: 'string', default: '30' },
+      timing: { type: 'boolean' },
       name: { type: 'string' },
       bio: { type: 'string' },
       link: { type: 'string', multiple: true },
@@ -247,11 +249,14 @@ try {
   setTimeout(() => fail(new ProfileError('timed_out', 'no answer in time')), options.timeout * 1000).unref()
 
   node = await guest(options.bootstrap)
+  if (options.timing) await node.fullyBootstrapped()
+  const start = performance.now()
   const client = await ProfileClient.open(node, server, keyPair, seen, options.relay && parseKey(options.relay))
+  const timing = options.timing && { connected: performance.now() - start }
   const record = await run(client, command, argument, options)
   console.log(printable(record
-    ? { public_key: z32.encode(Buffer.from(record.key, 'hex')), version: record.version, profile: record.parsed }
-    : { public_key: z32.encode(keyPair.publicKey), version: null, profile: null }))
+    ? { public_key: z32.encode(Buffer.from(record.key, 'hex')), version: record.version, profile: record.parsed, ...timing }
+    : { public_key: z32.encode(keyPair.publicKey), version: null, profile: null, ...timing }))
   await client.close()
   await node.destroy()
   process.exit(0)

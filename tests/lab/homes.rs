@@ -31,6 +31,8 @@ pub(crate) enum Kind {
     Random,
     /// The other peer's home.
     Same,
+    /// A restricted home behind the restricted NAT of a provider.
+    Carrier,
 }
 
 impl Kind {
@@ -49,6 +51,7 @@ impl Kind {
             Self::Restricted => "restricted",
             Self::Random => "random",
             Self::Same => "same",
+            Self::Carrier => "carrier",
         }
     }
 }
@@ -73,8 +76,10 @@ impl Lab {
             return None;
         }
         static LABS: AtomicU32 = AtomicU32::new(0);
-        let letter = char::from_u32('a' as u32 + LABS.fetch_add(1, Ordering::Relaxed)).unwrap();
-        let prefix = format!("hp{}{letter}", std::process::id());
+        let number = LABS.fetch_add(1, Ordering::Relaxed);
+        let letter = |number| char::from_u32('a' as u32 + number % 26).unwrap();
+        let letters = [letter(number / 26), letter(number)];
+        let prefix = format!("hp{}{}", std::process::id(), String::from_iter(letters));
         let mut guard = Command::new(NATLAB)
             .args(["guard", &prefix])
             .stdin(Stdio::piped())
@@ -143,6 +148,17 @@ impl Lab {
         }
     }
 
+    /// Makes two homes behind one provider's NAT. Their routers give out the same addresses, as all of a make do.
+    pub(crate) fn neighbours(&self) {
+        self.home("server", Kind::Carrier.name(), 1);
+        self.natlab("next", &["client", "server", "1"]);
+    }
+
+    /// Lets the router of a home forget its mappings and make other ones.
+    pub(crate) fn remap(&self, name: &str) {
+        self.natlab("remap", &[name]);
+    }
+
     /// Removes the homes of a pair.
     pub(crate) fn part(&self) {
         for name in ["server", "client"] {
@@ -191,16 +207,22 @@ impl Lab {
 
     /// Runs a profile client on a host to its end; returns its exit code and what it printed.
     pub(crate) async fn client(&self, host: &str, key: &str, words: &[&str]) -> (i32, String) {
+        self.client_within("10s", host, key, words).await
+    }
+
+    /// Likewise, with so much time to connect.
+    pub(crate) async fn client_within(
+        &self,
+        timeout: &str,
+        host: &str,
+        key: &str,
+        words: &[&str],
+    ) -> (i32, String) {
         let identity = self.folder.path().join(format!("identity-{host}"));
-        let mut arguments = vec![
-            "--json",
-            "--explain",
-            "--server",
-            key,
-            "--bootstrap",
-            &self.bootstrap,
-        ];
-        arguments.extend(["--identity", identity.to_str().unwrap(), "--timeout", "10s"]);
+        let mut arguments = vec!["--json", "--explain", "--server", key];
+        arguments.extend(["--bootstrap", &self.bootstrap]);
+        arguments.extend(["--identity", identity.to_str().unwrap()]);
+        arguments.extend(["--timeout", timeout]);
         arguments.extend(words);
         self.program(host, CLIENT, &arguments).end().await
     }
@@ -214,7 +236,7 @@ impl Lab {
     ) -> (i32, String) {
         let identity = self.folder.path().join(format!("identity-{host}"));
         let mut arguments = vec!["--server", key, "--bootstrap", &self.bootstrap];
-        arguments.extend(["--identity", identity.to_str().unwrap()]);
+        arguments.extend(["--identity", identity.to_str().unwrap(), "--timing"]);
         arguments.extend(words);
         self.script(host, "profile-client.mjs", &arguments)
             .end()

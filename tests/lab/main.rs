@@ -1,6 +1,6 @@
 //! The real programs in homes behind kernel NATs: network namespaces that `natlab` makes, which nothing leaves.
 //!
-//! Needs root, iproute2 and nftables, and is skipped aloud without them. `HYPERPROFILE_RUNS=20` repeats every pair so often and prints medians.
+//! Needs root, iproute2 and nftables, and is skipped aloud without them. `HYPERPROFILE_RUNS=20` repeats every pair so often and prints a table.
 
 #![cfg(all(feature = "cli", target_os = "linux"))]
 // The lint knows test functions, not the helpers below them; skipping aloud and the tables are what is printed.
@@ -11,6 +11,8 @@
 mod support;
 
 mod broken;
+mod carriers;
+mod changes;
 mod homes;
 mod pairs;
 mod relays;

@@ -9,7 +9,7 @@ use super::support::{Process, reference_installed};
 
 /// Whose program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Whose {
+pub(crate) enum Whose {
     Ours,
     Theirs,
 }
@@ -120,7 +120,7 @@ async fn a_relay_never_sees_what_it_carries() {
 }
 
 /// Starts a relay on a public host and returns its key in z-base-32.
-async fn relay(lab: &Lab, whose: Whose) -> (Process, String) {
+pub(crate) async fn relay(lab: &Lab, whose: Whose) -> (Process, String) {
     match whose {
         Ours => {
             let file = lab.folder.path().join("relay");
@@ -148,7 +148,7 @@ async fn relay(lab: &Lab, whose: Whose) -> (Process, String) {
     }
 }
 
-fn assert_relayed(code: i32, output: &str) {
+pub(crate) fn assert_relayed(code: i32, output: &str) {
     assert_eq!(code, 0, "{output}");
     let told: Value = serde_json::from_str(output).unwrap();
     let report = &told["report"];
