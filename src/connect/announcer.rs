@@ -24,9 +24,10 @@ const ENOUGH: usize = 2;
 const PING_INTERVAL: Duration = Duration::from_secs(3);
 /// Rounds of pings before everything is announced anew.
 const ROUNDS: u32 = 100;
-/// First and longest pause after an update that reached no node.
+/// First and longest pause after an update that reached no node. The longest is short, since a router that was off for minutes must not keep its
+/// server away for longer: what is asked meanwhile are a few nodes that don't hear it.
 const RETRY_FIRST: Duration = Duration::from_millis(500);
-const RETRY_MOST: Duration = Duration::from_secs(30);
+const RETRY_MOST: Duration = Duration::from_secs(4);
 /// Retransmissions when taking an announcement back: it expires by itself, so nobody waits long for it.
 const RETRIES_GOODBYE: u32 = 1;
 

@@ -72,10 +72,11 @@ async fn every_pair_that_connects_does_so_with_a_server_of_the_reference() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn every_pair_that_connects_does_so_with_a_client_of_the_reference() {
     if reference_installed() {
-        // Inside of a cone's home the reference's client goes to the public address, which leads nowhere.
-        let lost = (Kind::Cone, Kind::Same);
-        let rows =
-            table().filter(|(server, client, way)| *way != NoPath && (*server, *client) != lost);
+        // Inside of a cone's home either side of the reference that takes itself for open goes to, or waits at, the public address, which leads
+        // nowhere.
+        let lost = [(Kind::Cone, Kind::Same), (Kind::Same, Kind::Cone)];
+        let rows = table()
+            .filter(|(server, client, way)| *way != NoPath && !lost.contains(&(*server, *client)));
         try_all("the reference's client", Peers::TheirClient, rows, 0).await;
     }
 }
