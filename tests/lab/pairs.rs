@@ -48,7 +48,7 @@ pub(crate) enum Peers {
 }
 
 /// What has come of a pair that was tried several times.
-pub(crate) struct Tried {
+struct Tried {
     pair: (Kind, Kind),
     way: Way,
     /// How long connecting took, each time that it ended as it should.
@@ -88,7 +88,7 @@ async fn a_path_that_loses_one_packet_in_twenty_only_takes_longer() {
 }
 
 /// Tries pairs in several labs at once, for most of the time is spent waiting, and prints a table of them.
-async fn try_all(
+pub(crate) async fn try_all(
     title: &str,
     peers: Peers,
     rows: impl IntoIterator<Item = (Kind, Kind, Way)>,
@@ -130,7 +130,7 @@ async fn try_all(
 
 /// Lets a client visit a server, as often as asked for. Each visit has a server of its own: the reference's refuses a second punch through a
 /// random NAT for a while.
-pub(crate) async fn tries(
+async fn tries(
     lab: &Lab,
     peers: Peers,
     (server, client): (Kind, Kind),
@@ -208,7 +208,7 @@ fn labs() -> usize {
 
 impl Tried {
     /// Fails if not every visit ended as it should.
-    pub(crate) fn assert(&self) {
+    fn assert(&self) {
         assert!(self.failures.is_empty(), "{}", self.failures.join("\n"));
     }
 
