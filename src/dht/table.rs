@@ -103,12 +103,7 @@ impl Table {
     /// Seen from the target the rows are already in order: its own row shares the most with it, the longer rows follow or
     /// precede each other by one bit of the difference between target and own id, then come the shorter ones downwards.
     pub(super) fn closest(&self, target: &[u8; 32]) -> Vec<SocketAddrV4> {
-        // Ids differ in their first bytes nearly always, so a number decides nearly every comparison.
-        let head = |id: &[u8; 32]| {
-            let bytes = std::array::from_fn(|byte| id[byte] ^ target[byte]);
-            u64::from_be_bytes(bytes)
-        };
-        let mut found: Vec<(u64, &Entry)> = Vec::with_capacity(2 * K);
+        let mut found = Vec::with_capacity(2 * K);
         let own = self.row_of(&NodeId(*target)).unwrap_or(ROWS);
         let bit = |row: usize| (target[row / 8] ^ self.id.0[row / 8]) & (0x80 >> (row % 8)) != 0;
         let longer = own + 1..self.depth;
@@ -118,22 +113,38 @@ impl Table {
             .chain(longer.rev().filter(|row| !bit(*row)))
             .chain((0..own.min(self.depth)).rev());
         for row in order {
-            let row = &self.rows[row];
-            if row.is_empty() {
-                continue;
-            }
-            let start = found.len();
-            found.extend(row.iter().map(|entry| (head(&entry.id.0), entry)));
-            found[start..].sort_unstable_by(|a, b| {
-                a.0.cmp(&b.0)
-                    .then_with(|| nearer(target, &a.1.id.0, &b.1.id.0))
-            });
+            self.append_row(row, target, &mut found);
             if found.len() >= K {
                 found.truncate(K);
                 break;
             }
         }
-        found.iter().map(|(_, entry)| entry.address).collect()
+        found
+    }
+
+    /// Appends the nodes of a row, nearest to `target` first.
+    fn append_row(&self, number: usize, target: &[u8; 32], found: &mut Vec<SocketAddrV4>) {
+        let row = &self.rows[number];
+        let mut keys = [u32::MAX; K];
+        for (position, (key, entry)) in keys.iter_mut().zip(row).enumerate() {
+            *key = distance_after(number + 1, &entry.id.0, target) & !POSITION | position as u32;
+        }
+        // Counting those that are nearer takes no branches, and the processor would guess most of a sort's wrong.
+        let mut order = [0; K];
+        for key in &keys[..row.len()] {
+            let nearer: u32 = keys.iter().map(|other| u32::from(other < key)).sum();
+            order[nearer as usize] = *key;
+        }
+        let order = &order[..row.len()];
+        let decided = order.windows(2).all(|pair| pair[0] ^ pair[1] > POSITION);
+        if decided {
+            let address = |key: &u32| row[(key & POSITION) as usize].address;
+            found.extend(order.iter().map(address));
+        } else {
+            let mut row: Vec<_> = row.iter().collect();
+            row.sort_unstable_by(|a, b| nearer(target, &a.id.0, &b.id.0));
+            found.extend(row.into_iter().map(|entry| entry.address));
+        }
     }
 
     /// Returns the nodes that the reference names: those in the target's row, then those in the shorter rows, then those in the longer
@@ -232,6 +243,18 @@ fn has_few_of(row: &[Entry], address: &SocketAddrV4, most: usize) -> bool {
     same.filter(|theirs| *theirs == ours).count() < most
 }
 
+/// Returns 32 bits of the distance between two ids, those behind the first so many. All nodes of a row agree in as many as its number and one more.
+fn distance_after(bits: usize, a: &[u8; 32], b: &[u8; 32]) -> u32 {
+    let first = (bits / 8).min(24);
+    let number = |id: &[u8; 32]| {
+        let bytes = id[first..].first_chunk();
+        bytes.map_or(0, |bytes| u64::from_be_bytes(*bytes))
+    };
+    let distance = number(a) ^ number(b);
+    let shifted = distance.checked_shl((bits - 8 * first) as u32);
+    (shifted.unwrap_or(0) >> 32) as u32
+}
+
 /// Compares two ids by their distance to `target`.
 pub(super) fn nearer(target: &[u8; 32], a: &[u8; 32], b: &[u8; 32]) -> Ordering {
     let differs = a.iter().zip(b).position(|(a, b)| a != b);
@@ -240,6 +263,8 @@ pub(super) fn nearer(target: &[u8; 32], a: &[u8; 32], b: &[u8; 32]) -> Ordering 
     })
 }
 
+/// Bits of a key that tell a node's position in its row.
+const POSITION: u32 = 0x1f;
 /// Nodes in a row below which it is filled up where possible.
 const THIN: usize = 5;
 /// Bits of an id.

@@ -14,8 +14,8 @@ proptest! {
     #[test]
     fn the_closest_are_the_closest_in_order(
         own in any::<[u8; 32]>(),
-        // Few ids differ in few bits, so that deep rows fill too.
-        ids in proptest::collection::vec((0_usize..256, any::<[u8; 32]>()), 0..300),
+        // Few ids differ in few bits, so that deep rows fill too; some differ late only.
+        ids in proptest::collection::vec((0_usize..256, prop_oneof![any::<[u8; 32]>(), alike()]), 0..300),
         shared in 0_usize..256,
         target in any::<[u8; 32]>(),
     ) {
@@ -59,6 +59,16 @@ proptest! {
         }
         prop_assert_eq!(table.len(), 0);
     }
+}
+
+/// Ids that differ in two bytes only.
+fn alike() -> impl Strategy<Value = [u8; 32]> {
+    (0_usize..32, any::<u8>(), any::<u8>()).prop_map(|(position, first, second)| {
+        let mut id = [0; 32];
+        id[position] = first;
+        id[31 - position] = second;
+        id
+    })
 }
 
 /// Gives `id` a number of leading bits of `own` and a different one after that.
