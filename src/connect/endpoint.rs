@@ -192,16 +192,23 @@ impl Endpoint {
         let core = &mut self.core;
         let first = core.probes.pop_front();
         let first = first.or_else(|| core.forwards.poll_transmit());
-        if let Some(transmit) = first.or_else(|| self.core.node.poll_transmit()) {
+        if let Some(transmit) = first {
             buffer.extend_from_slice(&transmit.payload);
-            return Some(Train {
-                socket: transmit.socket,
-                destination: transmit.destination,
-                ttl: transmit.ttl,
-                segment_size: transmit.payload.len(),
-            });
+            return Some(Train::of(&transmit));
         }
-        self.core.streams.poll_transmit(now, max_segments, buffer)
+        let Some(transmit) = core.node.poll_transmit() else {
+            return core.streams.poll_transmit(now, max_segments, buffer);
+        };
+        let train = Train::of(&transmit);
+        buffer.extend_from_slice(&transmit.payload);
+        // Only the last one may be shorter.
+        while buffer.len().is_multiple_of(train.segment_size)
+            && buffer.len() / train.segment_size < max_segments
+            && let Some(next) = core.node.poll_transmit_beside(&train)
+        {
+            buffer.extend_from_slice(&next.payload);
+        }
+        Some(train)
     }
 
     /// Returns when to call [`Self::handle_timeout`] next and why, or `None` while nothing is pending.

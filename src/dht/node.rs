@@ -24,7 +24,7 @@ use super::types::{Event, Outgoing, RequestError, RequestId, Stats};
 use super::upkeep::Upkeep;
 use crate::wire::address::is_private;
 use crate::wire::rpc::{MAX_DATAGRAM, NodeId};
-use crate::wire::transmit::{SocketId, Transmit};
+use crate::wire::transmit::{SocketId, Train, Transmit};
 
 /// A node of the distributed hash table. See the [module](super) for how to drive it.
 pub struct Node {
@@ -184,6 +184,19 @@ impl Node {
     /// Returns the next datagram to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.transmits.pop_front()
+    }
+
+    /// Returns the next datagram if it goes the same way as `first` and is no longer, so that one call to the system takes both.
+    ///
+    /// Who asks several things at once gets the answers at once.
+    pub fn poll_transmit_beside(&mut self, first: &Train) -> Option<Transmit> {
+        self.transmits.pop_front_if(|next| {
+            first.segment_size <= MAX_COUPLED
+                && next.payload.len() <= first.segment_size
+                && next.destination == first.destination
+                && next.socket == first.socket
+                && next.ttl == first.ttl
+        })
     }
 
     /// Returns the next event.
@@ -397,3 +410,5 @@ impl std::fmt::Debug for Node {
 const MAX_EVENTS: usize = 4096;
 /// Datagrams that may wait to be sent.
 const MAX_TRANSMITS: usize = 4096;
+/// The longest datagram that shares a call with others: the system refuses such a call if one of them does not fit a packet of the path.
+const MAX_COUPLED: usize = 512;

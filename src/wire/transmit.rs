@@ -40,3 +40,15 @@ pub struct Train {
     /// Length of each datagram but the last.
     pub segment_size: usize,
 }
+
+impl Train {
+    /// Returns the train of one datagram.
+    pub const fn of(transmit: &Transmit) -> Self {
+        Self {
+            socket: transmit.socket,
+            destination: transmit.destination,
+            ttl: transmit.ttl,
+            segment_size: transmit.payload.len(),
+        }
+    }
+}

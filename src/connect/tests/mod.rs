@@ -8,4 +8,5 @@ mod punching;
 mod punching_hostile;
 mod relaying;
 mod traces;
+mod trains;
 mod world;
