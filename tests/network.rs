@@ -54,30 +54,34 @@ async fn either_kind_bootstraps_from_the_other_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn our_nodes_relay_handshakes_between_peers_of_the_reference() {
+async fn our_nodes_relay_handshakes_and_holepunches_between_peers_of_the_reference() {
     if !reference_installed() {
         return;
     }
+    // Nobody but nodes of ours can pass on what the two peers say to each other before they have punched through.
     let ours = Testnet::new(10).await.unwrap();
     let bootstrap = ours.bootstrap().remove(0);
-    // An echo server whose only way in is through nodes of ours.
-    let mut server = Process::script(THEIRS, "echo-server.mjs", &[&bootstrap]);
-    let key = server.event("key").await;
-    let before = relayed(&ours).await;
-    peer(&bootstrap, &["echo", &key])
-        .await
-        .event("echoed")
-        .await;
-    assert!(relayed(&ours).await > before);
+    assert_eq!(relayed(&ours).await, (0, 0));
+    let mut pair = Process::script(THEIRS, "punch.mjs", &[&bootstrap]);
+    let punches: u64 = pair.event("punches").await.parse().unwrap();
+    assert_eq!(punches, 1);
+    pair.success().await;
+    let (handshakes, holepunches) = relayed(&ours).await;
+    assert!(handshakes >= 1, "{handshakes} handshakes");
+    // Two rounds: what either side knows of its NAT, and when to begin.
+    assert!(holepunches >= 2, "{holepunches} holepunch messages");
     ours.close().await;
 }
 
-async fn relayed(nodes: &Testnet) -> u64 {
-    let mut relayed = 0;
+/// Returns how many handshake and holepunch messages the nodes have passed on.
+async fn relayed(nodes: &Testnet) -> (u64, u64) {
+    let (mut handshakes, mut holepunches) = (0, 0);
     for node in nodes.nodes() {
-        relayed += node.stats().await.dht.relayed;
+        let stats = node.stats().await.dht;
+        handshakes += stats.relayed_handshakes;
+        holepunches += stats.relayed_holepunches;
     }
-    relayed
+    (handshakes, holepunches)
 }
 
 /// Who is there first and bootstraps the others.

@@ -218,10 +218,16 @@ const METRICS: &[Metric] = &[
         value: |stats| stats.dht.trimmed,
     },
     Metric {
-        name: "hyperdht_relayed_total",
+        name: "hyperdht_relayed_handshakes_total",
         kind: "counter",
-        help: "Handshake and holepunch messages passed on.",
-        value: |stats| stats.dht.relayed,
+        help: "Handshake messages passed on.",
+        value: |stats| stats.dht.relayed_handshakes,
+    },
+    Metric {
+        name: "hyperdht_relayed_holepunches_total",
+        kind: "counter",
+        help: "Holepunch messages passed on.",
+        value: |stats| stats.dht.relayed_holepunches,
     },
     Metric {
         name: "hyperdht_requests_sent_total",

@@ -116,7 +116,7 @@ impl Node {
             self.stats.drops.budget += 1;
             return;
         }
-        self.stats.relayed += 1;
+        self.note_relayed(incoming.command);
         self.send_bounded(socket, to, request.to_bytes());
     }
 
@@ -132,7 +132,7 @@ impl Node {
     ) -> bool {
         let source = *incoming.from.ip();
         if *to.ip() != source {
-            self.stats.relayed += 1;
+            self.note_relayed(incoming.command);
             return self.relays.spend(now, source, 1);
         }
         let most = AMPLIFICATION * incoming.length;
@@ -148,6 +148,14 @@ impl Node {
             response.value = None;
         }
         response.encoded_len() <= most
+    }
+
+    const fn note_relayed(&mut self, command: u64) {
+        match command {
+            rpc::PEER_HANDSHAKE => self.stats.relayed_handshakes += 1,
+            rpc::PEER_HOLEPUNCH => self.stats.relayed_holepunches += 1,
+            _ => {}
+        }
     }
 
     fn count(&mut self, internal: bool, command: u64) {

@@ -339,8 +339,10 @@ pub struct Stats {
     pub replies_sent: u64,
     /// Replies that were cut to three times the request, because the sender's network had spent its budget and the sender showed no token.
     pub trimmed: u64,
-    /// Requests passed on to another node, and their answers.
-    pub relayed: u64,
+    /// Handshake messages passed on to another node, and their answers.
+    pub relayed_handshakes: u64,
+    /// Holepunch messages passed on to another node, and their answers.
+    pub relayed_holepunches: u64,
     /// Responses received that matched a request of ours.
     pub responses_received: u64,
     /// Requests of ours, retries not counted.
