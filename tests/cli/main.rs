@@ -6,4 +6,5 @@ mod durability;
 mod harness;
 mod network;
 mod offline;
+mod signals;
 mod ways;
