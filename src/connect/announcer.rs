@@ -1,9 +1,10 @@
 //! Keeps a server announced on the nodes closest to its key, and the way from these nodes to us open.
 //!
-//! Times and numbers are those of the reference's announcer: the three closest nodes, a ping to each every three seconds (which also
-//! keeps the NAT mapping that handshakes arrive through), a new announcement every hundred rounds or as soon as a node is lost.
+//! Times are those of the reference's announcer: a ping to each node every three seconds (which also keeps the NAT mapping that handshakes
+//! arrive through), a new announcement every hundred rounds or as soon as too few nodes are left. The nodes are the three closest, as there, and on the
+//! public network a few more: whoever has a handful of addresses has ids closer to a key than anybody else, and would be all that knows of the server.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
@@ -16,8 +17,10 @@ use crate::wire::handshake::RelayInfo;
 use crate::wire::records::{Announce, AnnounceKind, Peer, announce_signable};
 use crate::wire::rpc::{ANNOUNCE, FIND_PEER, NodeId, PING, Token, UNANNOUNCE};
 
-/// A server is announced on this many nodes.
+/// A server is announced on this many nodes at least, and names so many.
 const RELAYS: usize = 3;
+/// Networks of 256 addresses that the nodes a server is announced on belong to: with four of them an attacker is not alone.
+const NETWORKS: usize = 6;
 /// Announcements that must have been acknowledged before the server counts as reachable, if that many nodes were found.
 const ENOUGH: usize = 2;
 /// Between two rounds of pings.
@@ -166,14 +169,20 @@ impl Announcer {
         let closest = outcome.map(|outcome| outcome.closest).unwrap_or_default();
         self.closest = closest.iter().map(|answer| answer.from).collect();
         let mut waiting = BTreeMap::new();
+        let mut networks = BTreeSet::new();
+        let enough = if core.private { 0 } else { NETWORKS };
         for answer in &closest {
-            if waiting.len() == RELAYS {
+            if waiting.len() >= RELAYS && networks.len() >= enough {
                 break;
             }
             // A node without id or token can't be announced to.
             let (Some(id), Some(token)) = (answer.id, answer.token) else {
                 continue;
             };
+            let [a, b, c, _] = answer.from.ip().octets();
+            if !networks.insert([a, b, c]) && waiting.len() >= RELAYS {
+                continue;
+            }
             let relay = Relay {
                 address: answer.from,
                 peer_address: answer.to,
@@ -284,8 +293,8 @@ impl Announcer {
         all.any(|relay| relay.address == node)
     }
 
-    /// Returns where the server is announced, for the noise payload.
-    pub(super) fn relays(&self) -> Vec<RelayInfo> {
+    /// Returns where the server is announced, for the noise payload. The node that a message has come through is the first: it does pass on what it gets.
+    pub(super) fn relays(&self, through: SocketAddrV4) -> Vec<RelayInfo> {
         let mut relays: Vec<Relay> = match &self.state {
             State::Announcing { fresh, .. } => fresh.clone(),
             _ => Vec::new(),
@@ -295,6 +304,7 @@ impl Announcer {
                 relays.push(*relay);
             }
         }
+        relays.sort_by_key(|relay| relay.address != through);
         relays
             .into_iter()
             .take(RELAYS)

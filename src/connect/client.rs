@@ -23,6 +23,8 @@ use crate::wire::transmit::SocketId;
 
 /// Handshakes under way at once for one attempt, as the reference, beside one with a node named beforehand.
 const MAX_PARALLEL: usize = 2;
+/// After so long, which is when a request is sent again, a handshake does not hold others up: whoever wants nobody to connect can claim to know the server and then say nothing.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Nodes that one attempt shakes hands through: a hostile record holder can't make us go on for ever.
 const MAX_CANDIDATES: usize = 64;
 /// Answers to message 1 that wait while another one is read.
@@ -67,7 +69,7 @@ pub(super) struct Attempt {
     /// Nodes that have just said to know the server.
     candidates: VecDeque<SocketAddrV4>,
     seen: BTreeSet<SocketAddrV4>,
-    handshakes: BTreeMap<RequestId, SocketAddrV4>,
+    handshakes: BTreeMap<RequestId, Shaking>,
     /// Whether message 1 says that we are reachable: then the server comes to us. What we learn later it does not know.
     pub(super) told_open: bool,
     /// The relay that message 1 offers.
@@ -92,6 +94,13 @@ pub(super) enum Phase {
     /// Shaken hands; waiting for a path.
     Choosing(Box<Choosing>),
     Over,
+}
+
+/// A handshake under way.
+#[derive(Debug)]
+struct Shaking {
+    asked: SocketAddrV4,
+    since: Instant,
 }
 
 /// An answer to message 1, from the node that passed it on.
@@ -316,7 +325,7 @@ impl Attempt {
         request: RequestId,
         result: Result<Answer, RequestError>,
     ) -> Outcome {
-        if let Some(asked) = self.handshakes.remove(&request) {
+        if let Some(Shaking { asked, .. }) = self.handshakes.remove(&request) {
             self.known_under_way = self.known_under_way.filter(|known| *known != request);
             if let Some(reply) = result.ok().and_then(|answer| accept_reply(answer, asked))
                 && self.replies.len() < MAX_REPLIES
@@ -389,6 +398,9 @@ impl Attempt {
                 Outcome::Failed(Failure::TimedOut(self.stage()))
             };
         }
+        if matches!(self.phase, Phase::Shaking { .. }) {
+            return self.go_on(now, core);
+        }
         self.handle_path_timeout(now, core)
     }
 
@@ -413,8 +425,21 @@ impl Attempt {
         let end = self.end();
         match &self.phase {
             Phase::Choosing(choosing) => choosing.poll_timeout().map_or(end, |at| at.min(end)),
-            _ => end,
+            _ => self.crowded_until().map_or(end, |at| at.min(end)),
         }
+    }
+
+    /// Returns until when candidates have to wait because enough handshakes are under way.
+    fn crowded_until(&self) -> Option<Instant> {
+        if self.candidates.is_empty() {
+            return None;
+        }
+        let found = self.handshakes.iter();
+        let found = found.filter(|(request, _)| Some(**request) != self.known_under_way);
+        let mut since: Vec<_> = found.map(|(_, shaking)| shaking.since).collect();
+        since.sort_unstable();
+        let last_few = since.len().checked_sub(MAX_PARALLEL)?;
+        Some(since[last_few] + PATIENCE)
     }
 
     /// Withdraws every question that is still open. The stream is left to whoever has it next.
@@ -475,6 +500,7 @@ impl Attempt {
             core.events.push_back(Event::Job(Job(work)));
             *reading = Some(reply);
         }
+        let is_reading = reading.is_some();
         let message = HandshakeMessage {
             mode: Mode::FromClient,
             noise: noise.clone(),
@@ -482,13 +508,14 @@ impl Attempt {
             relay_address: None,
         };
         loop {
-            let known = self.known_under_way.is_none();
-            let found = self.handshakes.len() - usize::from(!known) < MAX_PARALLEL;
-            let next_known = if known { self.known.pop_front() } else { None };
+            let next_known = match self.known_under_way {
+                None => self.known.pop_front(),
+                Some(_) => None,
+            };
+            let crowded = self.crowded_until().is_some_and(|until| until > now);
             let next = match next_known {
-                Some(node) => Some(node),
-                None if found => self.candidates.pop_front(),
-                None => None,
+                None if !crowded => self.candidates.pop_front(),
+                next => next,
             };
             let Some(node) = next else { break };
             let target = self.dial.remote.target();
@@ -500,7 +527,11 @@ impl Attempt {
             };
             let request = core.request(now, Owner::Attempt(self.id), outgoing);
             self.known_under_way = next_known.map(|_| request).or(self.known_under_way);
-            self.handshakes.insert(request, node);
+            let shaking = Shaking {
+                asked: node,
+                since: now,
+            };
+            self.handshakes.insert(request, shaking);
             self.tried.push(node);
             self.report.exchanges.push(Exchange {
                 node,
@@ -508,7 +539,7 @@ impl Attempt {
                 answered: None,
             });
         }
-        let waiting = self.query.is_some() || !self.handshakes.is_empty() || reading.is_some();
+        let waiting = self.query.is_some() || !self.handshakes.is_empty() || is_reading;
         if waiting {
             return Outcome::Pending;
         }

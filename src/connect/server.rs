@@ -153,6 +153,7 @@ impl Server {
         self.next_entry += 1;
         let stream = core.streams.open(Admission::Refuse);
         let offer = self.relay_through.map(|key| core.relay_through(key));
+        let through = route.incoming.from;
         let work = Respond {
             entry: id,
             key_pair: self.key_pair.clone(),
@@ -162,7 +163,7 @@ impl Server {
             client_address,
             payload: NoisePayload {
                 relay_through: offer.clone(),
-                ..self.payload(core, id, stream)
+                ..self.payload(core, id, stream, through)
             },
         };
         core.events
@@ -409,9 +410,15 @@ impl Server {
         self.entries.with_stream(stream).is_some()
     }
 
-    fn payload(&self, core: &Core, entry: EntryId, stream: StreamId) -> NoisePayload {
+    fn payload(
+        &self,
+        core: &Core,
+        entry: EntryId,
+        stream: StreamId,
+        through: SocketAddrV4,
+    ) -> NoisePayload {
         let own_address = core.node.remote_address();
-        let relays = self.announcer.relays();
+        let relays = self.announcer.relays(through);
         let relay_addresses: Vec<SocketAddrV4> = own_address
             .into_iter()
             .chain(relays.iter().map(|relay| relay.relay_address))

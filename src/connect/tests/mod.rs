@@ -1,5 +1,6 @@
 //! Worlds of whole peers in virtual time.
 
+mod eclipse;
 mod hostile;
 mod lossy;
 mod moving;

@@ -35,7 +35,7 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    fn new(endpoint: Endpoint) -> Self {
+    pub(super) fn new(endpoint: Endpoint) -> Self {
         Self {
             endpoint,
             established: Vec::new(),
