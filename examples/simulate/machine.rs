@@ -1,22 +1,21 @@
 //! What sits at an address: a node, or an attacker.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
-use std::rc::Rc;
 use std::time::Instant;
 
 use hyperprofile::PublicKey;
-use hyperprofile::dht::{Event, Node, NodeId, QueryError, QueryId, QueryOutcome};
+use hyperprofile::dht::{Event, Node, QueryError, QueryId, QueryOutcome};
+use hyperprofile::sim::attacker::Attacker;
 use hyperprofile::sim::network::Host;
-use hyperprofile::wire::compact::{Decode, Encode, Reader};
+use hyperprofile::wire::compact::Decode;
 use hyperprofile::wire::records::LookupReply;
-use hyperprofile::wire::rpc::{Packet, Response};
 use hyperprofile::wire::transmit::{SocketId, Transmit};
 
 /// A host of the simulated network.
 pub(crate) enum Machine {
     Node(Box<Guest>),
-    Attacker(Attacker),
+    Attacker(Box<Attacker>),
     /// One that has left.
     Gone,
 }
@@ -67,7 +66,7 @@ impl Guest {
                     let Some(Ok(reply)) = reply else {
                         continue;
                     };
-                    // What an attacker makes up is never the key that is looked for: it cannot sign for it.
+                    // The attacker's records are of another key. One of the right key would lead nowhere: it takes the secret key to answer.
                     if reply.peers.iter().any(|peer| peer.public_key == lookup.key) {
                         lookup.found.get_or_insert(self.clock);
                     }
@@ -87,42 +86,6 @@ impl Guest {
     }
 }
 
-/// One port of the attacker. It answers everything at once, and names only ports of the attacker that are near the target.
-pub(crate) struct Attacker {
-    pub(crate) own: SocketAddrV4,
-    /// All ports of the attacker that are near one of the targets.
-    pub(crate) friends: Rc<Vec<(NodeId, SocketAddrV4)>>,
-    pub(crate) replies: VecDeque<Transmit>,
-}
-
-impl Attacker {
-    fn answer(&mut self, from: SocketAddrV4, datagram: &[u8]) {
-        let Ok(Packet::Request(request)) = Packet::decode(&mut Reader::new(datagram)) else {
-            return;
-        };
-        let closer = request.target.map_or_else(Vec::new, |target| {
-            let mut near: Vec<_> = self.friends.iter().collect();
-            near.sort_by_key(|(id, _)| id.distance(&target));
-            near.iter().take(20).map(|(_, address)| *address).collect()
-        });
-        let response = Response {
-            tid: request.tid,
-            to: from,
-            id: Some(NodeId::of(self.own)),
-            token: Some([0; 32]),
-            closer,
-            error: 0,
-            value: None,
-        };
-        self.replies.push_back(Transmit {
-            socket: SocketId::SERVER,
-            destination: from,
-            ttl: None,
-            payload: response.to_bytes(),
-        });
-    }
-}
-
 impl Host for Machine {
     fn handle_datagram(
         &mut self,
@@ -137,7 +100,7 @@ impl Host for Machine {
                 guest.node.handle_datagram(now, socket, from, datagram);
                 guest.take_events();
             }
-            Self::Attacker(attacker) => attacker.answer(from, datagram),
+            Self::Attacker(attacker) => attacker.handle_datagram(now, socket, from, datagram),
             Self::Gone => {}
         }
     }
@@ -157,7 +120,7 @@ impl Host for Machine {
                 guest.take_events();
                 guest.node.poll_transmit()
             }
-            Self::Attacker(attacker) => attacker.replies.pop_front(),
+            Self::Attacker(attacker) => attacker.poll_transmit(now),
             Self::Gone => None,
         }
     }

@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! simulate [--nodes 1000] [--minutes 60] [--lookups 2] [--seed 1] [--loss 0.01] [--churn 0.5] [--clients 0.1] [--attacker 0]
-//!          [--algorithm ours|reference|both] [--growth 100,300,1000,…] [--plot FILE]
+//!          [--cold false] [--algorithm ours|reference|both] [--growth 100,300,1000,…] [--plot FILE]
 //! ```
 //!
 //! Nodes join during the first sixth of the time. Then every node announces a key and looks keys of others up, `--lookups` times a second all together. `--churn` is
 //! the share of nodes replaced per hour, without a farewell; `--clients` how many guests behind NATs there are per node; they do their share of the lookups. An attacker
-//! with `--attacker` addresses places nodes next to the keys that are looked for, and names only them. One seed, one result.
+//! with `--attacker` addresses has all their ports and so ids next to any key, and names only them; `--cold true` lets every lookup come from a guest that has
+//! only just come. One seed, one result.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
@@ -78,6 +79,7 @@ impl Options {
                 "--churn" => settings.churn = value.parse()?,
                 "--clients" => settings.clients = value.parse()?,
                 "--attacker" => settings.attacker = value.parse()?,
+                "--cold" => settings.cold = value.parse()?,
                 "--plot" => options.plot = Some(value.clone()),
                 "--growth" => {
                     let sizes = value.split(',').map(str::parse);

@@ -1,5 +1,6 @@
 //! Draws growth over the number of nodes as an SVG with one panel per figure.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use hyperprofile::dht::Algorithm;
@@ -15,7 +16,9 @@ pub(crate) fn growth(reports: &[Report]) -> String {
         ("datagrams per lookup, mean", |report| report.messages.mean),
         ("time per lookup, p95, ms", |report| report.time.p95 as f64),
         ("hops, p95", |report| report.hops.p95 as f64),
-        ("found, %", |report| report.found * 100.0),
+        ("lookups that found nothing, %", |report| {
+            (1.0 - report.found) * 100.0
+        }),
     ];
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{}\" font-family=\"sans-serif\" font-size=\"11\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n",
@@ -38,7 +41,7 @@ fn panel(svg: &mut String, reports: &[Report], title: &str, value: Figure, left:
     let last = sizes.fold(f64::MIN, f64::max).max(first + 0.1);
     let x = |nodes: usize| {
         let share = ((nodes as f64).log10() - first) / (last - first);
-        left + MARGIN + share * (WIDTH - 2.0 * MARGIN)
+        left + MARGIN + INSET + share * (WIDTH - 2.0 * (MARGIN + INSET))
     };
     let y = |value: f64| top + HEIGHT - MARGIN - value / most * (HEIGHT - 2.0 * MARGIN);
     // Writing to a string does not fail.
@@ -52,9 +55,25 @@ fn panel(svg: &mut String, reports: &[Report], title: &str, value: Figure, left:
         top + HEIGHT - MARGIN,
         left + WIDTH - MARGIN,
     );
-    for (algorithm, name, colour) in [
-        (Algorithm::Reference, "reference", "#c33"),
-        (Algorithm::Nearest, "ours", "#36c"),
+    let sizes: BTreeSet<_> = reports.iter().map(|report| report.nodes).collect();
+    for nodes in sizes {
+        let _ = writeln!(
+            svg,
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{nodes}</text>",
+            x(nodes),
+            top + HEIGHT - MARGIN / 2.0,
+        );
+    }
+    let _ = writeln!(
+        svg,
+        "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">nodes</text>",
+        left + MARGIN - 6.0,
+        top + HEIGHT - MARGIN / 2.0,
+    );
+    // The one's numbers stand above its points, the other's below.
+    for (algorithm, name, colour, offset) in [
+        (Algorithm::Reference, "reference", "#c33", -6.0),
+        (Algorithm::Nearest, "ours", "#36c", 15.0),
     ] {
         let points = reports
             .iter()
@@ -62,14 +81,14 @@ fn panel(svg: &mut String, reports: &[Report], title: &str, value: Figure, left:
         let mut line = String::new();
         for report in points {
             let (x, y) = (x(report.nodes), y(value(report)));
+            let below_the_axis = y + offset > top + HEIGHT - MARGIN;
+            let offset = if below_the_axis { -6.0 } else { offset };
             let _ = write!(line, "{x:.1},{y:.1} ");
             let _ = writeln!(
                 svg,
-                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2.5\" fill=\"{colour}\"/>\n<text x=\"{x:.1}\" y=\"{:.1}\" fill=\"{colour}\" text-anchor=\"middle\">{}</text>\n<text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
-                y - 6.0,
+                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2.5\" fill=\"{colour}\"/>\n<text x=\"{x:.1}\" y=\"{:.1}\" fill=\"{colour}\" text-anchor=\"middle\">{}</text>",
+                y + offset,
                 Short(value(report)),
-                top + HEIGHT - MARGIN / 2.0,
-                report.nodes,
             );
         }
         if !line.is_empty() {
@@ -98,6 +117,7 @@ impl std::fmt::Display for Short {
         match self.0 {
             value if value >= 100.0 => write!(f, "{value:.0}"),
             value if value >= 10.0 => write!(f, "{value:.1}"),
+            value if value.fract() == 0.0 => write!(f, "{value:.0}"),
             value => write!(f, "{value:.2}"),
         }
     }
@@ -106,3 +126,5 @@ impl std::fmt::Display for Short {
 const WIDTH: f64 = 480.0;
 const HEIGHT: f64 = 300.0;
 const MARGIN: f64 = 40.0;
+/// Between an axis and the first and the last point.
+const INSET: f64 = 24.0;

@@ -1,12 +1,9 @@
 //! What a run has shown, as one line of a table.
 
 use std::fmt;
-use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use hyperprofile::dht::{Algorithm, NodeId};
-use hyperprofile::wire::compact::Encode;
-use hyperprofile::wire::rpc::{PING, Request};
+use hyperprofile::dht::Algorithm;
 
 use crate::machine::Done;
 use crate::world::Settings;
@@ -136,19 +133,4 @@ pub(crate) fn resident_memory() -> Option<u64> {
         .parse::<u64>()
         .ok()
         .map(|pages| pages * 4096)
-}
-
-/// Makes the ping by which a node becomes known.
-pub(crate) fn ping(id: NodeId, to: SocketAddrV4) -> Vec<u8> {
-    let ping = Request {
-        tid: 0,
-        to,
-        id: Some(id),
-        token: None,
-        internal: true,
-        command: PING,
-        target: None,
-        value: None,
-    };
-    ping.to_bytes()
 }

@@ -1,11 +1,11 @@
 //! A network and what happens in it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use hyperprofile::dht::{Algorithm, Config, Mode, Node, NodeId, Stats};
+use hyperprofile::dht::{Algorithm, Config, Mode, Node, Stats};
+use hyperprofile::sim::attacker::Attacker;
 use hyperprofile::sim::nat::Router;
 use hyperprofile::sim::network::{HostId, Link, Network};
 use hyperprofile::wire::address::is_bogon;
@@ -16,7 +16,7 @@ use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 
 use crate::earth;
-use crate::machine::{Attacker, Done, Guest, Lookup, Machine};
+use crate::machine::{Done, Guest, Lookup, Machine};
 use crate::report::{Report, resident_memory};
 
 /// What a run is made of.
@@ -34,6 +34,8 @@ pub(crate) struct Settings {
     pub(crate) clients: f64,
     /// Addresses of the attacker.
     pub(crate) attacker: usize,
+    /// Whether everybody who looks something up has only just come and knows nobody.
+    pub(crate) cold: bool,
     pub(crate) algorithm: Algorithm,
 }
 
@@ -48,6 +50,7 @@ impl Default for Settings {
             churn: 0.5,
             clients: 0.1,
             attacker: 0,
+            cold: false,
             algorithm: Algorithm::Nearest,
         }
     }
@@ -62,6 +65,8 @@ pub(crate) struct World {
     /// The nodes that serve and can be replaced.
     nodes: Vec<HostId>,
     clients: Vec<HostId>,
+    /// Guests that came for one lookup, and when.
+    visitors: VecDeque<(Instant, HostId)>,
     keys: Vec<KeyPair>,
     /// Keys in the order in which they are announced again, and who announced them.
     announced: Vec<bool>,
@@ -94,6 +99,7 @@ impl World {
             bootstrap: Vec::new(),
             nodes: Vec::new(),
             clients: Vec::new(),
+            visitors: VecDeque::new(),
             keys,
             announced,
             done: Vec::new(),
@@ -227,42 +233,26 @@ impl World {
         Machine::Node(Box::new(Guest::new(node, now)))
     }
 
-    /// Places the attacker's ports that are nearest to the keys.
+    /// Adds the attacker, and makes known those of its names that are nearest to the keys, by asking nodes for something.
     fn add_attacker(&mut self) {
-        let hosts: Vec<_> = (0..self.settings.attacker)
-            .map(|_| self.free_address())
-            .collect();
-        let mut ports: Vec<_> = hosts
-            .iter()
-            .flat_map(|host| (1024..=u16::MAX).map(|port| SocketAddrV4::new(*host, port)))
-            .map(|address| (NodeId::of(address), address))
-            .collect();
-        let mut chosen = std::collections::BTreeSet::new();
+        let addresses = (0..self.settings.attacker).map(|_| self.free_address());
+        let attacker = Attacker::new(addresses.collect());
+        let mut names = BTreeSet::new();
         for key in &self.keys {
-            let target = key.public_key().target();
-            ports.sort_unstable_by_key(|(id, _)| id.distance(&target));
-            chosen.extend(ports.iter().take(40).copied());
+            names.extend(attacker.nearest(&topic(&key.public_key().target()), NAMES));
         }
-        let friends = Rc::new(chosen.into_iter().collect::<Vec<_>>());
-        for (_, own) in friends.iter().copied() {
-            let attacker = Attacker {
-                own,
-                friends: Rc::clone(&friends),
-                replies: VecDeque::new(),
-            };
-            let machine = Machine::Attacker(attacker);
-            self.network.add(machine, &[(SocketId::SERVER, own)]);
-        }
-        // They become known by asking nodes for something.
+        let sockets = attacker.sockets();
+        self.network
+            .add(Machine::Attacker(Box::new(attacker)), &sockets);
         let nodes = self.nodes.clone();
-        for (id, own) in friends.iter().copied() {
-            for _ in 0..20 {
+        for (id, own) in names {
+            for _ in 0..INTRODUCTIONS {
                 let victim = *nodes.choose(&mut self.rng).unwrap();
                 let Machine::Node(guest) = self.network.host(victim) else {
                     continue;
                 };
                 if let Some(to) = guest.node.remote_address() {
-                    self.network.inject(own, to, crate::report::ping(id, to));
+                    self.network.inject(own, to, Attacker::introduction(id, to));
                 }
             }
             let now = self.network.now();
@@ -283,14 +273,17 @@ impl World {
     /// Lets a node vanish and another one come.
     fn replace(&mut self) {
         let position = self.rng.gen_range(0..self.nodes.len());
-        let old = self.nodes[position];
-        self.collect_from(old);
-        self.network.with(old, |machine, _| {
-            *machine = Machine::Gone;
-        });
-        self.network.retire(old);
+        self.leave(self.nodes[position]);
         let (new, _) = self.add_node();
         self.nodes[position] = new;
+    }
+
+    fn leave(&mut self, host: HostId) {
+        self.collect_from(host);
+        self.network.with(host, |machine, _| {
+            *machine = Machine::Gone;
+        });
+        self.network.retire(host);
     }
 
     fn announce(&mut self, number: usize) {
@@ -313,7 +306,12 @@ impl World {
     fn look_up(&mut self) {
         let number = self.rng.gen_range(0..self.keys.len());
         let key: PublicKey = *self.keys[number].public_key();
-        let Some(id) = self.somebody().filter(|_| self.announced[number]) else {
+        let asker = if self.settings.cold {
+            Some(self.visitor())
+        } else {
+            self.somebody()
+        };
+        let Some(id) = asker.filter(|_| self.announced[number]) else {
             return;
         };
         self.network.with(id, |machine, now| {
@@ -327,6 +325,22 @@ impl World {
                 guest.lookups.insert(query, lookup);
             }
         });
+    }
+
+    /// Adds a guest that knows the bootstrap nodes only, and sees off those that have been here for long enough.
+    fn visitor(&mut self) -> HostId {
+        let now = self.network.now();
+        while let Some((_, old)) = self.visitors.pop_front_if(|(came, _)| now - *came >= VISIT) {
+            self.leave(old);
+        }
+        let server = SocketAddrV4::new(self.free_address(), 49737);
+        let client = SocketAddrV4::new(*server.ip(), 40000);
+        let config = self.config();
+        let machine = self.machine(config, server, client);
+        let sockets = [(SocketId::SERVER, server), (SocketId::CLIENT, client)];
+        let id = self.network.add(machine, &sockets);
+        self.visitors.push_back((now, id));
+        id
     }
 
     /// Picks a node or a client that has joined.
@@ -345,7 +359,8 @@ impl World {
     }
 
     fn collect(&mut self) {
-        for id in self.nodes.clone().into_iter().chain(self.clients.clone()) {
+        let visitors: Vec<_> = self.visitors.iter().map(|visitor| visitor.1).collect();
+        for id in [self.nodes.clone(), self.clients.clone(), visitors].concat() {
             self.collect_from(id);
         }
     }
@@ -405,3 +420,8 @@ const BOOTSTRAP_NODES: usize = 3;
 const KEYS: usize = 200;
 /// How often each key is announced again, as a server of the reference does.
 const ANNOUNCE_PERIOD: Duration = Duration::from_secs(300);
+/// Names of the attacker next to each key that it makes known, and to how many nodes each.
+const NAMES: usize = 40;
+const INTRODUCTIONS: usize = 20;
+/// How long a guest stays that came for one lookup.
+const VISIT: Duration = Duration::from_secs(60);
