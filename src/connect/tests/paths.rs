@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::punching::Home;
 use super::world::World;
 use crate::connect::{Dial, Failure, Path};
+use crate::dht::K;
 use crate::keys::KeyPair;
 use crate::sim::nat::Router;
 use crate::sim::network::Link;
@@ -265,6 +266,29 @@ fn nodes_that_no_longer_know_the_server_do_not_delay_those_that_do() {
     let took = world.wait(client, attempt);
     assert_eq!(world.failure(client, attempt), None);
     assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+#[test]
+fn a_lookup_that_named_nodes_lead_astray_is_repeated_without_them() {
+    // Large enough for the client to know the server's neighbourhood by itself.
+    let mut world = World::new(20, 40, Link::default());
+    let (server, client) = (world.open_peer(), world.peer());
+    let key = KeyPair::from_seed(&[1; 32]);
+    world.listen(server, &key);
+    let lonely: Vec<_> = (0..K).map(|_| world.lonely_node()).collect();
+    let dial = Dial {
+        remote: *key.public_key(),
+        key_pair: KeyPair::from_seed(&[2; 32]),
+        nodes: lonely,
+        only_nodes: false,
+        relay_through: None,
+        timeout: Duration::from_secs(30),
+    };
+    let attempt = world
+        .network
+        .with(client, |peer, now| peer.endpoint.connect(now, dial));
+    world.wait(client, attempt);
+    assert_eq!(world.failure(client, attempt), None);
 }
 
 #[test]

@@ -251,6 +251,20 @@ impl World {
         self.add(None, address, false, config)
     }
 
+    /// Adds a DHT node that knows nobody.
+    pub(super) fn lonely_node(&mut self) -> SocketAddrV4 {
+        self.peers += 1;
+        let address = SocketAddrV4::new(Ipv4Addr::new(self.first, 0, 2, self.peers), 49737);
+        let config = dht::Config {
+            mode: dht::Mode::Persistent,
+            firewalled: false,
+            public_address: Some(address),
+            ..dht::Config::default()
+        };
+        self.add(None, address, true, config);
+        address
+    }
+
     /// Adds a peer that takes itself to be reachable at its router's address, which it is not.
     pub(super) fn mistaken_peer(
         &mut self,
