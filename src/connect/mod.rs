@@ -1,8 +1,8 @@
 //! From two keys to one path (sans-IO): handshake, relaying, announcing, and the way to a stream.
 //!
 //! [`Endpoint`] is a whole peer. It owns a DHT node and the streams, and turns the answers of the one and the packets of the other
-//! into connections: `client` holds one attempt to connect, `server` one listening key, `guests` those of its clients that are punched to, `announcer` keeps that key findable,
-//! `router` passes on what is meant for others.
+//! into connections: `client` holds one attempt to connect, `server` one listening key, `guests` those of its clients that are punched to,
+//! `moving` lets streams leave their relays, `announcer` keeps that key findable, `router` passes on what is meant for others.
 
 mod announcer;
 mod client;

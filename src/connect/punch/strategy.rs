@@ -2,7 +2,7 @@
 //!
 //! | own | remote | what is sent |
 //! |---|---|---|
-//! | consistent | consistent | a probe a second to each address |
+//! | consistent | consistent | a probe a second to each address, and a few more in the first second where the address is proven |
 //! | consistent | random | probes to random ports of the remote host: one of them is the port that its NAT has given one of its sockets |
 //! | random | consistent | a probe from each of many sockets, so that the NAT gives out many ports for the remote to find |
 //!
@@ -208,7 +208,7 @@ impl Plan {
         {
             match &mut self.kind {
                 Kind::Consistent { round, early, .. } => {
-                    if *round == ROUNDS + early.len() as u32 {
+                    if *round == ROUNDS + early.len().saturating_sub(1) as u32 {
                         self.end = Some(at);
                         return;
                     }
@@ -466,6 +466,25 @@ mod tests {
     }
 
     #[test]
+    fn a_proven_address_gets_early_probes_and_an_unproven_one_no_more_than_at_the_reference() {
+        let cases = load("nat.json");
+        let schedules = list(&cases["schedules"]);
+        let times = |name: &str, to: &str| -> Vec<u64> {
+            let case = schedules.iter().find(|case| text(&case["name"]) == name);
+            let run = Run::of(case.unwrap(), Pace::FAST);
+            let sent = run.probes.iter().filter(|probe| probe.to == at(to));
+            sent.map(|probe| probe.at).collect()
+        };
+        let client = "client, consistent to consistent";
+        let proven = times(client, "1.1.1.1:1111");
+        assert_eq!(proven[..6], [0, 100, 300, 600, 1000, 2000]);
+        assert_eq!(proven.last(), Some(&9000));
+        assert_eq!(times(client, "2.2.2.2:2222"), [3000, 7000]);
+        let server = times("server, consistent to consistent", "1.1.1.1:1111");
+        assert_eq!(server[..6], [100, 200, 400, 700, 1100, 2100]);
+    }
+
+    #[test]
     fn sockets_that_cannot_be_had_are_done_without() {
         let targets = [target("1.1.1.1:1", true)];
         let now = Instant::now();
@@ -565,9 +584,13 @@ mod tests {
         }
     }
 
+    fn at(address: &str) -> SocketAddrV4 {
+        address.parse().unwrap()
+    }
+
     fn target(address: &str, verified: bool) -> Target {
         Target {
-            address: address.parse().unwrap(),
+            address: at(address),
             verified,
         }
     }

@@ -35,6 +35,29 @@ fn a_request_is_sent_four_times_byte_for_byte_and_then_fails() {
 }
 
 #[test]
+fn a_request_in_a_hurry_is_repeated_sooner_at_first() {
+    let start = Instant::now();
+    let mut node = alone(start);
+    let request = Outgoing {
+        retries: Outgoing::RETRIES_IN_HURRY,
+        hurry: true,
+        ..Outgoing::internal(address(9), rpc::PING)
+    };
+    node.request(start, request);
+    let first = sent(&mut node);
+    for millis in [300, 900, 1900, 2900] {
+        let (at, _) = node.poll_timeout().expect("a retry is due");
+        assert_eq!(at, start + Duration::from_millis(millis));
+        node.handle_timeout(at);
+        assert_eq!(sent(&mut node), first);
+    }
+    node.handle_timeout(start + Duration::from_millis(3899));
+    assert_eq!(node.poll_event(), None);
+    node.handle_timeout(start + Duration::from_millis(3900));
+    assert!(sent(&mut node).is_empty() && node.poll_event().is_some());
+}
+
+#[test]
 fn a_response_from_another_address_is_ignored_although_the_tid_is_right() {
     let now = Instant::now();
     let mut node = alone(now);
