@@ -344,6 +344,10 @@ impl Announcer {
             self.retry = (self.retry * 2).min(RETRY_MOST);
             return news;
         }
+        if self.retry > RETRY_FIRST {
+            // After a time without network, what was found out about our NAT is as old.
+            core.examine(now);
+        }
         self.retry = RETRY_FIRST;
         let fresh = std::mem::take(fresh);
         let stale: Vec<Relay> = self.relays[0]
