@@ -14,7 +14,7 @@ pub(super) struct Walk {
     target: [u8; 32],
     /// Nodes to ask, those that must be asked first in front, then by distance.
     pending: BTreeMap<(Rank, Distance), Candidate>,
-    seen: HashMap<SocketAddrV4, Seen>,
+    seen: HashMap<SocketAddrV4, Known>,
     inflight: BTreeMap<SocketAddrV4, Asked>,
     closest: Vec<(Distance, Answer, u32)>,
     /// After how many timeouts a node is not waited for any more.
@@ -51,6 +51,13 @@ pub(super) enum Rank {
 }
 
 type Distance = [u8; 32];
+
+/// A node that the walk has come across.
+struct Known {
+    /// Kept because most nodes are named again and again, and an id takes a hash.
+    distance: Distance,
+    seen: Seen,
+}
 
 enum Seen {
     /// Not answered yet; these nodes named it.
@@ -110,7 +117,7 @@ impl Walk {
     pub(super) fn add(&mut self, node: SocketAddrV4, rank: Rank) {
         let distance = self.distance(&NodeId::of(node));
         if self.has_room() && self.is_closer(&distance) && !self.seen.contains_key(&node) {
-            self.seen.insert(node, Seen::Open(Vec::new()));
+            self.note(node, distance, Seen::Open(Vec::new()));
             self.push(rank, node, distance, 1);
         }
     }
@@ -174,7 +181,7 @@ impl Walk {
         let from = answer.from;
         let asked = self.inflight.remove(&from);
         let hops = asked.map_or(1, |asked| asked.hops);
-        self.seen.insert(from, Seen::Done);
+        self.mark(from, Seen::Done);
         self.answered += 1;
         if answer.error == 0 {
             self.successes += 1;
@@ -185,7 +192,8 @@ impl Walk {
             if node.port() == 0 || skip(node) {
                 continue;
             }
-            let distance = self.distance(&NodeId::of(*node));
+            let known = self.seen.get(node).map(|known| known.distance);
+            let distance = known.unwrap_or_else(|| self.distance(&NodeId::of(*node)));
             if !self.is_closer(&distance) {
                 match self.algorithm {
                     Algorithm::Nearest => continue,
@@ -193,9 +201,9 @@ impl Walk {
                 }
             }
             let room = self.has_room();
-            match self.seen.get_mut(node) {
+            match self.seen.get_mut(node).map(|known| &mut known.seen) {
                 None if room => {
-                    self.seen.insert(*node, Seen::Open(vec![from]));
+                    self.note(*node, distance, Seen::Open(vec![from]));
                     self.push(Rank::ByDistance, *node, distance, hops + 1);
                 }
                 Some(Seen::Open(namers)) if namers.len() < MAX_NAMERS => namers.push(from),
@@ -243,7 +251,7 @@ impl Walk {
         if let Some(asked) = self.networks.get_mut(&network(*node.ip())) {
             *asked = asked.saturating_sub(1);
         }
-        let Some(Seen::Open(namers)) = self.seen.insert(node, Seen::Down) else {
+        let Some(Seen::Open(namers)) = self.mark(node, Seen::Down) else {
             return Vec::new();
         };
         let hint = |namer| DownHint { namer, dead: node };
@@ -296,7 +304,7 @@ impl Walk {
     /// Notes that `node` answered when nobody was waiting any more.
     pub(super) fn forget(&mut self, node: SocketAddrV4) {
         self.inflight.remove(&node);
-        self.seen.insert(node, Seen::Done);
+        self.mark(node, Seen::Done);
     }
 
     pub(super) const fn asked(&self) -> usize {
@@ -309,6 +317,20 @@ impl Walk {
 
     pub(super) const fn successes(&self) -> usize {
         self.successes
+    }
+
+    fn note(&mut self, node: SocketAddrV4, distance: Distance, seen: Seen) {
+        self.seen.insert(node, Known { distance, seen });
+    }
+
+    /// Notes what has become of a node; returns what was known of it.
+    fn mark(&mut self, node: SocketAddrV4, seen: Seen) -> Option<Seen> {
+        if let Some(known) = self.seen.get_mut(&node) {
+            return Some(std::mem::replace(&mut known.seen, seen));
+        }
+        let distance = self.distance(&NodeId::of(node));
+        self.note(node, distance, seen);
+        None
     }
 
     /// Keeps the answer of a node with an id among the closest, if it belongs there.
