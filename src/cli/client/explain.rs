@@ -41,6 +41,10 @@ pub(super) fn timeline(report: &Report) -> Vec<String> {
         let text = format!("handshake through {}: {outcome}", exchange.node);
         line(Some(exchange.started), text);
     }
+    if let Some(at) = report.unreachable {
+        let text = "the server does not reach us, though we took ourselves to be publicly reachable: shaking hands anew, to punch";
+        line(Some(at), text.into());
+    }
     if let Some(at) = report.handshake {
         line(Some(at), "the server has proven its key".into());
     }
@@ -109,6 +113,7 @@ pub(super) fn as_json(report: &Report) -> Value {
             "through": exchanges.collect::<Vec<_>>(),
             "own_address": report.own_address.map(|address| address.to_string()),
             "server_address": report.server_address.map(|address| address.to_string()),
+            "unreachable": time(report.unreachable),
         },
         "punch": report.own_nat.map(|own| {
             json!({
@@ -222,8 +227,12 @@ mod tests {
             assert!(timeline(&report)[0].ends_with(told));
         }
 
+        report.unreachable = Some(Duration::from_millis(2500));
+        assert!(timeline(&report)[3].contains("2500.0 ms  the server does not reach us"));
+        assert_eq!(as_json(&report)["handshake"]["unreachable"], 2500.0);
+
         report.path = Some((Path::Lan, node));
-        assert!(timeline(&report)[5].contains("over the local network to 25.0.1.1"));
+        assert!(timeline(&report)[6].contains("over the local network to 25.0.1.1"));
         assert_eq!(as_json(&report)["path"]["kind"], "lan");
     }
 }
