@@ -43,5 +43,6 @@ mod tests;
 mod tombstones;
 mod types;
 
+pub(crate) use pool::Pool;
 pub use streams::Streams;
 pub use types::{Admission, Closed, Config, Event, StreamId, WriteError};
