@@ -12,6 +12,7 @@ use super::shared::{Core, Owner};
 use super::types::ServerId;
 use crate::dht::{Answer, Outgoing, QueryId, QueryOutcome, RequestError, RequestId};
 use crate::keys::KeyPair;
+use crate::wire::address::network;
 use crate::wire::compact::Encode;
 use crate::wire::handshake::RelayInfo;
 use crate::wire::records::{Announce, AnnounceKind, Peer, announce_signable};
@@ -179,8 +180,7 @@ impl Announcer {
             let (Some(id), Some(token)) = (answer.id, answer.token) else {
                 continue;
             };
-            let [a, b, c, _] = answer.from.ip().octets();
-            if !networks.insert([a, b, c]) && waiting.len() >= RELAYS {
+            if !networks.insert(network(*answer.from.ip())) && waiting.len() >= RELAYS {
                 continue;
             }
             let relay = Relay {

@@ -11,7 +11,7 @@ use super::punch::Guest;
 use super::report::Report;
 use super::route::Route;
 use crate::udx::StreamId;
-use crate::wire::address::is_private;
+use crate::wire::address::{is_private, network};
 use crate::wire::handshake::RelayThrough;
 
 /// One message 1 and what became of it.
@@ -81,13 +81,9 @@ impl Entry {
 
 impl Source {
     pub(super) fn of(from: SocketAddrV4, client: SocketAddrV4) -> Self {
-        let network = |address: SocketAddrV4| {
-            let [a, b, c, _] = address.ip().octets();
-            [a, b, c]
-        };
         Self {
-            transport: network(from),
-            client: network(client),
+            transport: network(*from.ip()),
+            client: network(*client.ip()),
             public: !is_private(*from.ip()),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use crate::wire::address::is_private;
+use crate::wire::address::{is_private, network};
 
 /// Levels that rise with what is spent and fall with time, one for each network. Loopback and private networks have none.
 pub(super) struct Budget {
@@ -80,12 +80,6 @@ impl Level {
             self.at = now;
         }
     }
-}
-
-/// Returns what the addresses of one network have in common.
-pub(super) const fn network(address: Ipv4Addr) -> [u8; 3] {
-    let [a, b, c, _] = address.octets();
-    [a, b, c]
 }
 
 /// Networks with a level, at most.

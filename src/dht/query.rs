@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddrV4;
 
-use super::budget::network;
 use super::config::Algorithm;
 use super::table::K;
 use super::types::Answer;
+use crate::wire::address::network;
 use crate::wire::rpc::NodeId;
 
 /// One walk. It knows addresses and answers, and nothing of requests and timers.

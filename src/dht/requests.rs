@@ -3,13 +3,12 @@
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
-use super::budget::network;
 use super::inflight::{Expired, Pending};
 use super::node::Node;
 use super::queries::is_stray;
 use super::table::Entry;
 use super::types::{Answer, Event, Outgoing, RequestError, RequestId};
-use crate::wire::address::is_bogon;
+use crate::wire::address::{is_bogon, network};
 use crate::wire::compact::{Decode, Encode, Reader};
 use crate::wire::rpc::{DELAYED_PING, MAX_DATAGRAM, NodeId, PING, Packet, Request, Response};
 use crate::wire::transmit::SocketId;

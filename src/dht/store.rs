@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 use rand::seq::index;
 
 use crate::keys::PublicKey;
-use crate::wire::address::is_private;
+use crate::wire::address::{is_private, network};
 use crate::wire::rpc::Target;
 
 /// All stores of a node.
@@ -325,8 +325,7 @@ impl Sources {
         if is_private(source) {
             return true;
         }
-        let [a, b, c, _] = source.octets();
-        let entries = self.entries.entry([a, b, c]).or_default();
+        let entries = self.entries.entry(network(source)).or_default();
         let admitted = *entries < MAX_ENTRIES_PER_SOURCE;
         *entries += usize::from(admitted);
         admitted

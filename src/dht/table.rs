@@ -6,7 +6,7 @@ use std::net::SocketAddrV4;
 use rand::Rng;
 use rand::rngs::StdRng;
 
-use super::budget::network;
+use crate::wire::address::network;
 use crate::wire::rpc::NodeId;
 
 /// How many nodes a row of the table, a list of closer nodes and the outcome of a query have at most.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::api::ProvenKey;
-use crate::wire::address::is_private;
+use crate::wire::address::{is_private, network};
 
 /// What the operator of a service sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,10 +119,7 @@ impl Network {
         match source {
             None => Some(Self(None)),
             Some(address) if is_private(address) => None,
-            Some(address) => {
-                let [a, b, c, _] = address.octets();
-                Some(Self(Some([a, b, c])))
-            }
+            Some(address) => Some(Self(Some(network(address)))),
         }
     }
 }

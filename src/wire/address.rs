@@ -81,6 +81,12 @@ pub const fn is_reserved(ip: Ipv4Addr) -> bool {
     )
 }
 
+/// Returns what the addresses of one network of 256 have in common.
+pub const fn network(ip: Ipv4Addr) -> [u8; 3] {
+    let [a, b, c, _] = ip.octets();
+    [a, b, c]
+}
+
 /// Tells whether an address cannot be reached over the public internet.
 pub const fn is_bogon(ip: Ipv4Addr) -> bool {
     is_private(ip) || is_reserved(ip)
