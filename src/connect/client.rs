@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::job::{Initiate, Job, Work};
 use super::noise::{Initiator, NoiseError, Session};
 use super::path::Choosing;
+use super::reply::{Reply, refusal};
 use super::report::{Exchange, Failure, Report, Stage};
 use super::shared::{Core, Owner};
 use super::types::{AttemptId, Dial, Event, Path};
@@ -14,12 +15,10 @@ use crate::dht::{Answer, Outgoing, QueryError, QueryId, QueryOutcome, RequestErr
 use crate::udx::{self, Admission, StreamId};
 use crate::wire::compact::{Decode, Encode};
 use crate::wire::handshake::{
-    ERROR_NONE, ERROR_VERSION_MISMATCH, FIREWALL_OPEN, FIREWALL_UNKNOWN, HandshakeMessage, Mode,
-    NoisePayload, RelayThrough, VERSION,
+    ERROR_NONE, FIREWALL_OPEN, FIREWALL_UNKNOWN, HandshakeMessage, Mode, NoisePayload, RelayThrough,
 };
 use crate::wire::records::Peer;
 use crate::wire::rpc::PEER_HANDSHAKE;
-use crate::wire::transmit::SocketId;
 
 /// Handshakes under way at once for one attempt, as the reference, beside one with a node named beforehand.
 const MAX_PARALLEL: usize = 2;
@@ -101,20 +100,6 @@ pub(super) enum Phase {
 struct Shaking {
     asked: SocketAddrV4,
     since: Instant,
-}
-
-/// An answer to message 1, from the node that passed it on.
-#[derive(Clone, Debug)]
-pub(super) struct Reply {
-    noise: Vec<u8>,
-    pub(super) asked: SocketAddrV4,
-    pub(super) socket: SocketId,
-    /// The server as that node sees it; `None` if the node is the server.
-    pub(super) peer_address: Option<SocketAddrV4>,
-    /// Ourselves as that node sees us.
-    pub(super) client_address: SocketAddrV4,
-    /// How long the exchange took.
-    pub(super) rtt: Duration,
 }
 
 impl Attempt {
@@ -327,7 +312,7 @@ impl Attempt {
     ) -> Outcome {
         if let Some(Shaking { asked, .. }) = self.handshakes.remove(&request) {
             self.known_under_way = self.known_under_way.filter(|known| *known != request);
-            if let Some(reply) = result.ok().and_then(|answer| accept_reply(answer, asked))
+            if let Some(reply) = result.ok().and_then(|answer| Reply::accept(answer, asked))
                 && self.replies.len() < MAX_REPLIES
             {
                 let elapsed = self.elapsed(now);
@@ -556,30 +541,5 @@ impl Attempt {
         } else {
             Failure::NotFound
         })
-    }
-}
-
-/// Returns the server's answer if the node that was asked passed one on.
-fn accept_reply(answer: Answer, asked: SocketAddrV4) -> Option<Reply> {
-    let message = HandshakeMessage::from_bytes(answer.value.as_deref()?).ok()?;
-    let usable = answer.error == 0 && answer.from == asked && message.mode == Mode::Reply;
-    usable.then_some(Reply {
-        noise: message.noise,
-        asked,
-        socket: answer.socket,
-        peer_address: message.peer_address.filter(|address| address.port() != 0),
-        client_address: answer.to,
-        rtt: answer.rtt,
-    })
-}
-
-/// Returns why a server that answered does not want the connection.
-const fn refusal(payload: &NoisePayload) -> Option<Failure> {
-    if payload.version != VERSION || payload.error == ERROR_VERSION_MISMATCH {
-        return Some(Failure::Incompatible);
-    }
-    match payload.error {
-        ERROR_NONE => None,
-        error => Some(Failure::Protocol(error)),
     }
 }

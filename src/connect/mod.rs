@@ -18,6 +18,7 @@ pub mod noise;
 mod path;
 mod punch;
 pub mod relay;
+mod reply;
 mod report;
 mod route;
 mod router;

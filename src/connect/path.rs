@@ -3,10 +3,11 @@
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
-use super::client::{Attempt, Outcome, Phase, Reply};
+use super::client::{Attempt, Outcome, Phase};
 use super::moving::Candidate;
 use super::noise::Session;
 use super::punch::{Peer, Punch, Verdict};
+use super::reply::Reply;
 use super::report::Failure;
 use super::shared::{Core, Owner};
 use super::types::{Established, Event, Origin, Path, RelayDial};

@@ -1,0 +1,53 @@
+//! What a node answers to message 1 of a handshake.
+
+use std::net::SocketAddrV4;
+use std::time::Duration;
+
+use super::report::Failure;
+use crate::dht::Answer;
+use crate::wire::compact::Decode;
+use crate::wire::handshake::{
+    ERROR_NONE, ERROR_VERSION_MISMATCH, HandshakeMessage, Mode, NoisePayload, VERSION,
+};
+use crate::wire::transmit::SocketId;
+
+/// An answer to message 1, from the node that passed it on.
+#[derive(Clone, Debug)]
+pub(super) struct Reply {
+    pub(super) noise: Vec<u8>,
+    pub(super) asked: SocketAddrV4,
+    pub(super) socket: SocketId,
+    /// The server as that node sees it; `None` if the node is the server.
+    pub(super) peer_address: Option<SocketAddrV4>,
+    /// Ourselves as that node sees us.
+    pub(super) client_address: SocketAddrV4,
+    /// How long the exchange took.
+    pub(super) rtt: Duration,
+}
+
+impl Reply {
+    /// Returns the server's answer if the node that was asked passed one on.
+    pub(super) fn accept(answer: Answer, asked: SocketAddrV4) -> Option<Self> {
+        let message = HandshakeMessage::from_bytes(answer.value.as_deref()?).ok()?;
+        let usable = answer.error == 0 && answer.from == asked && message.mode == Mode::Reply;
+        usable.then_some(Self {
+            noise: message.noise,
+            asked,
+            socket: answer.socket,
+            peer_address: message.peer_address.filter(|address| address.port() != 0),
+            client_address: answer.to,
+            rtt: answer.rtt,
+        })
+    }
+}
+
+/// Returns why a server that answered does not want the connection.
+pub(super) const fn refusal(payload: &NoisePayload) -> Option<Failure> {
+    if payload.version != VERSION || payload.error == ERROR_VERSION_MISMATCH {
+        return Some(Failure::Incompatible);
+    }
+    match payload.error {
+        ERROR_NONE => None,
+        error => Some(Failure::Protocol(error)),
+    }
+}
