@@ -19,6 +19,7 @@ pub struct Listen {
     key_pair: KeyPair,
     firewall: Option<FirewallHook>,
     relay_through: Option<PublicKey>,
+    reusable_socket: bool,
 }
 
 impl std::fmt::Debug for Listen {
@@ -36,6 +37,7 @@ impl Listen {
             key_pair,
             firewall: None,
             relay_through: None,
+            reusable_socket: false,
         }
     }
 
@@ -56,11 +58,19 @@ impl Listen {
         self
     }
 
+    /// Lets a client that sets the same ([`Connect::reusable_socket`](super::Connect::reusable_socket)) come back the way of its last
+    /// connection, without lookup and punch.
+    pub fn reusable_socket(mut self) -> Self {
+        self.reusable_socket = true;
+        self
+    }
+
     async fn run(self) -> Result<Server, ListenError> {
         let listen = Box::new(connect::Listen {
             key_pair: self.key_pair,
             firewall: self.firewall,
             relay_through: self.relay_through,
+            reusable_socket: self.reusable_socket,
         });
         let outcome = self
             .dht

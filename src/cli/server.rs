@@ -193,7 +193,7 @@ async fn start(
     join(&dht, &network, arguments, output).await?;
     drop(joined);
     let announced = output.spinner("announcing the server");
-    let listen = dht.listen(key_pair);
+    let listen = dht.listen(key_pair).reusable_socket();
     let listen = match &arguments.relay {
         Some(relay) => listen.relay_through(relay),
         None => listen,

@@ -1,14 +1,16 @@
 //! One attempt to connect: find nodes that know the server, shake hands through them. The way for stream packets is chosen in `path`.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
+use super::handshakes::{Handshakes, Kind};
 use super::job::{Initiate, Job, Work};
 use super::noise::{Initiator, NoiseError, Session};
 use super::path::Choosing;
 use super::reply::{Reply, refusal};
 use super::report::{Exchange, Failure, Report, Stage};
+use super::reuse::Way;
 use super::shared::{Core, Owner};
 use super::types::{AttemptId, Dial, Event, Path};
 use crate::dht::{Answer, Outgoing, QueryError, QueryId, QueryOutcome, RequestError, RequestId};
@@ -19,13 +21,8 @@ use crate::wire::handshake::{
 };
 use crate::wire::records::Peer;
 use crate::wire::rpc::PEER_HANDSHAKE;
+use crate::wire::transmit::SocketId;
 
-/// Handshakes under way at once for one attempt, as the reference, beside one with a node named beforehand.
-const MAX_PARALLEL: usize = 2;
-/// After so long, which is when a request is sent again, a handshake does not hold others up: whoever wants nobody to connect can claim to know the server and then say nothing.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// Nodes that one attempt shakes hands through: a hostile record holder can't make us go on for ever.
-const MAX_CANDIDATES: usize = 64;
 /// Answers to message 1 that wait while another one is read.
 const MAX_REPLIES: usize = 8;
 /// How long a direct path is looked for at least while the stream runs over a relay.
@@ -58,22 +55,18 @@ pub(super) struct Attempt {
     pub(super) stream: StreamId,
     started: Instant,
     pub(super) phase: Phase,
+    /// The way of an earlier connection, until it is tried; and until when nothing else is.
+    pub(super) way: Option<Way>,
+    pub(super) head_start: Option<Instant>,
     query: Option<QueryId>,
     query_failed: bool,
     /// Whether the lookup may run again from our own table, because it began with nodes that were named and led nowhere.
     may_look_again: bool,
-    /// Nodes named beforehand, tried one at a time: what was true last time may not be now.
-    known: VecDeque<SocketAddrV4>,
-    known_under_way: Option<RequestId>,
-    /// Nodes that have just said to know the server.
-    candidates: VecDeque<SocketAddrV4>,
-    seen: BTreeSet<SocketAddrV4>,
-    handshakes: BTreeMap<RequestId, Shaking>,
+    pub(super) handshakes: Handshakes,
     /// Whether message 1 says that we are reachable: then the server comes to us. What we learn later it does not know.
     pub(super) told_open: bool,
     /// The relay that message 1 offers.
     pub(super) own_relay: Option<RelayThrough>,
-    pub(super) tried: Vec<SocketAddrV4>,
     replies: VecDeque<Reply>,
     /// What the stream had to say before it was established, for its later owner.
     events: Vec<udx::Event>,
@@ -95,13 +88,6 @@ pub(super) enum Phase {
     Over,
 }
 
-/// A handshake under way.
-#[derive(Debug)]
-struct Shaking {
-    asked: SocketAddrV4,
-    since: Instant,
-}
-
 impl Attempt {
     pub(super) fn start(now: Instant, core: &mut Core, id: AttemptId, dial: Dial) -> Self {
         let mut attempt = Self {
@@ -111,15 +97,12 @@ impl Attempt {
             own_relay: None,
             started: now,
             phase: Phase::Initiating,
+            way: None,
+            head_start: None,
             query: None,
             query_failed: false,
             may_look_again: !dial.nodes.is_empty() && !dial.only_nodes,
-            known: VecDeque::new(),
-            known_under_way: None,
-            candidates: VecDeque::new(),
-            seen: BTreeSet::new(),
-            handshakes: BTreeMap::new(),
-            tried: Vec::new(),
+            handshakes: Handshakes::default(),
             replies: VecDeque::new(),
             events: Vec::new(),
             report: Report {
@@ -130,22 +113,29 @@ impl Attempt {
             dial,
         };
         attempt.initiate(core);
-        let seeds = attempt.dial.nodes.clone();
         // A persistent node may hold the server's announcement itself.
         let own_entry = core
             .node
             .forward(&attempt.dial.remote.target())
             .filter(|_| !attempt.dial.only_nodes);
-        for node in own_entry.into_iter().chain(seeds.iter().copied()) {
-            if attempt.is_new(node) {
-                attempt.known.push_back(node);
-            }
+        for node in own_entry.into_iter().chain(attempt.dial.nodes.clone()) {
+            attempt.handshakes.add_known(node);
         }
-        if !attempt.dial.only_nodes {
-            let query = core.find_peer(now, Owner::Attempt(id), &attempt.dial.remote, seeds);
-            attempt.query = Some(query);
+        if attempt.dial.reusable_socket && !attempt.dial.only_nodes {
+            attempt.way = core.way(&attempt.dial.remote);
+        }
+        if attempt.way.is_none() {
+            attempt.look_up(now, core);
         }
         attempt
+    }
+
+    /// Begins to ask the DHT who knows the server.
+    pub(super) fn look_up(&mut self, now: Instant, core: &mut Core) {
+        if !self.dial.only_nodes {
+            let (owner, seeds) = (Owner::Attempt(self.id), self.dial.nodes.clone());
+            self.query = Some(core.find_peer(now, owner, &self.dial.remote, seeds));
+        }
     }
 
     /// Has message 1 written.
@@ -154,7 +144,7 @@ impl Attempt {
         self.own_relay = relay.map(|key| core.relay_through(key));
         let mut payload = NoisePayload {
             relay_through: self.own_relay.clone(),
-            ..core.payload(self.stream)
+            ..core.payload(self.stream, self.dial.reusable_socket)
         };
         if !self.told_open && payload.firewall == FIREWALL_OPEN {
             payload.firewall = FIREWALL_UNKNOWN;
@@ -190,9 +180,8 @@ impl Attempt {
         self.events.clear();
         self.replies.clear();
         // Those that led to the server a moment ago.
-        self.candidates = std::mem::take(&mut self.tried).into();
-        self.known.clear();
-        self.known_under_way = None;
+        self.handshakes.start_over();
+        self.head_start = None;
         self.may_look_again = !self.dial.only_nodes;
         self.initiate(core);
         Outcome::Pending
@@ -204,6 +193,18 @@ impl Attempt {
 
     pub(super) const fn remote(&self) -> &crate::keys::PublicKey {
         &self.dial.remote
+    }
+
+    pub(super) const fn reuses_socket(&self) -> bool {
+        self.dial.reusable_socket
+    }
+
+    /// Returns the nodes that led to the server, or would have.
+    pub(super) fn own_routes(&self) -> Vec<SocketAddrV4> {
+        match self.handshakes.tried() {
+            [] => self.dial.nodes.clone(),
+            tried => tried.to_vec(),
+        }
     }
 
     /// Keeps an event of the stream until it is established.
@@ -281,7 +282,7 @@ impl Attempt {
             self.report.records_found += 1;
             let elapsed = self.elapsed(now);
             self.report.lookup.get_or_insert(elapsed);
-            self.add_candidate(answer.from);
+            self.handshakes.add_found(answer.from);
         }
         self.go_on(now, core)
     }
@@ -310,8 +311,7 @@ impl Attempt {
         request: RequestId,
         result: Result<Answer, RequestError>,
     ) -> Outcome {
-        if let Some(Shaking { asked, .. }) = self.handshakes.remove(&request) {
-            self.known_under_way = self.known_under_way.filter(|known| *known != request);
+        if let Some(asked) = self.handshakes.finish(request) {
             if let Some(reply) = result.ok().and_then(|answer| Reply::accept(answer, asked))
                 && self.replies.len() < MAX_REPLIES
             {
@@ -410,21 +410,15 @@ impl Attempt {
         let end = self.end();
         match &self.phase {
             Phase::Choosing(choosing) => choosing.poll_timeout().map_or(end, |at| at.min(end)),
-            _ => self.crowded_until().map_or(end, |at| at.min(end)),
+            _ => {
+                let waits = self
+                    .handshakes
+                    .crowded_until()
+                    .into_iter()
+                    .chain(self.head_start);
+                waits.fold(end, Instant::min)
+            }
         }
-    }
-
-    /// Returns until when candidates have to wait because enough handshakes are under way.
-    fn crowded_until(&self) -> Option<Instant> {
-        if self.candidates.is_empty() {
-            return None;
-        }
-        let found = self.handshakes.iter();
-        let found = found.filter(|(request, _)| Some(**request) != self.known_under_way);
-        let mut since: Vec<_> = found.map(|(_, shaking)| shaking.since).collect();
-        since.sort_unstable();
-        let last_few = since.len().checked_sub(MAX_PARALLEL)?;
-        Some(since[last_few] + PATIENCE)
     }
 
     /// Withdraws every question that is still open. The stream is left to whoever has it next.
@@ -432,7 +426,7 @@ impl Attempt {
         if let Some(query) = self.query.take() {
             core.cancel_query(query);
         }
-        for request in std::mem::take(&mut self.handshakes).into_keys() {
+        for request in self.handshakes.withdraw() {
             core.cancel_request(now, request);
         }
         if let Phase::Choosing(mut choosing) = std::mem::replace(&mut self.phase, Phase::Over) {
@@ -440,28 +434,59 @@ impl Attempt {
         }
     }
 
-    const fn stage(&self) -> Stage {
+    fn stage(&self) -> Stage {
         match &self.phase {
             Phase::Choosing(_) | Phase::Over => Stage::Path,
-            _ if self.report.records_found > 0 || !self.tried.is_empty() => Stage::Handshake,
+            _ if self.report.records_found > 0 || !self.handshakes.tried().is_empty() => {
+                Stage::Handshake
+            }
             _ if self.report.joined.is_some() || self.report.nodes_answered > 0 => Stage::Lookup,
             _ => Stage::Bootstrap,
         }
     }
 
-    /// Takes a node that has just said to know the server.
-    fn add_candidate(&mut self, node: SocketAddrV4) {
-        let waiting = self.known.iter().position(|known| *known == node);
-        if let Some(index) = waiting {
-            self.known.remove(index);
-        }
-        if waiting.is_some() || self.is_new(node) {
-            self.candidates.push_back(node);
-        }
+    /// Sends message 1 to a node, or to the server itself.
+    pub(super) fn shake(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        noise: &[u8],
+        node: SocketAddrV4,
+        socket: Option<SocketId>,
+        kind: Kind,
+    ) {
+        let message = HandshakeMessage {
+            mode: Mode::FromClient,
+            noise: noise.to_vec(),
+            peer_address: None,
+            relay_address: None,
+        };
+        let outgoing = Outgoing {
+            value: Some(message.to_bytes()),
+            socket,
+            retries: Outgoing::RETRIES_IN_HURRY,
+            hurry: true,
+            ..Outgoing::application(node, PEER_HANDSHAKE, self.dial.remote.target())
+        };
+        let request = core.request(now, Owner::Attempt(self.id), outgoing);
+        self.handshakes.begin(now, request, node, kind);
+        self.report.exchanges.push(Exchange {
+            node,
+            started: now.saturating_duration_since(self.started),
+            answered: None,
+        });
     }
 
-    fn is_new(&mut self, node: SocketAddrV4) -> bool {
-        node.port() != 0 && self.seen.len() < MAX_CANDIDATES && self.seen.insert(node)
+    /// Returns whether an answer to message 1 may come or is being read.
+    pub(super) fn is_shaking(&self) -> bool {
+        let reading = matches!(
+            &self.phase,
+            Phase::Shaking {
+                reading: Some(_),
+                ..
+            }
+        );
+        reading || self.handshakes.is_under_way()
     }
 
     /// Reads the next answer, starts the handshakes that may run, and notices when nothing is left to wait for.
@@ -485,47 +510,14 @@ impl Attempt {
             core.events.push_back(Event::Job(Job(work)));
             *reading = Some(reply);
         }
-        let is_reading = reading.is_some();
-        let message = HandshakeMessage {
-            mode: Mode::FromClient,
-            noise: noise.clone(),
-            peer_address: None,
-            relay_address: None,
-        };
-        loop {
-            let next_known = match self.known_under_way {
-                None => self.known.pop_front(),
-                Some(_) => None,
-            };
-            let crowded = self.crowded_until().is_some_and(|until| until > now);
-            let next = match next_known {
-                None if !crowded => self.candidates.pop_front(),
-                next => next,
-            };
-            let Some(node) = next else { break };
-            let target = self.dial.remote.target();
-            let outgoing = Outgoing {
-                value: Some(message.to_bytes()),
-                retries: Outgoing::RETRIES_IN_HURRY,
-                hurry: true,
-                ..Outgoing::application(node, PEER_HANDSHAKE, target)
-            };
-            let request = core.request(now, Owner::Attempt(self.id), outgoing);
-            self.known_under_way = next_known.map(|_| request).or(self.known_under_way);
-            let shaking = Shaking {
-                asked: node,
-                since: now,
-            };
-            self.handshakes.insert(request, shaking);
-            self.tried.push(node);
-            self.report.exchanges.push(Exchange {
-                node,
-                started: now.saturating_duration_since(self.started),
-                answered: None,
-            });
+        let noise = noise.clone();
+        if self.tries_way(now, core, &noise) {
+            return Outcome::Pending;
         }
-        let waiting = self.query.is_some() || !self.handshakes.is_empty() || is_reading;
-        if waiting {
+        while let Some((node, kind)) = self.handshakes.next(now) {
+            self.shake(now, core, &noise, node, None, kind);
+        }
+        if self.query.is_some() || self.is_shaking() {
             return Outcome::Pending;
         }
         if std::mem::take(&mut self.may_look_again) {

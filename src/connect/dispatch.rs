@@ -12,6 +12,7 @@ use super::server::Server;
 use super::shared::{Core, Owner};
 use super::types::{AttemptId, Event, ServerId};
 use crate::dht;
+use crate::keys::PublicKey;
 use crate::udx::{self, StreamId};
 use crate::wire::compact::{Decode, Encode};
 use crate::wire::handshake::{HandshakeMessage, HolepunchMessage, Mode};
@@ -141,6 +142,9 @@ impl Endpoint {
     fn handle_stream_event(&mut self, now: Instant, stream: StreamId, event: udx::Event) {
         if let udx::Event::RemoteChanged = event {
             self.core.handle_moved(now, stream);
+        }
+        if let udx::Event::Closed(udx::Closed::TimedOut) = event {
+            self.core.forget_way_of(stream);
         }
         let attempt = self.attempt_streams.get(&stream).copied();
         if let Some(id) = attempt
@@ -300,7 +304,7 @@ impl Endpoint {
                 for event in attempt.take_events() {
                     self.core.events.push_back(Event::Stream(stream, event));
                 }
-                self.routes.insert(remote, routes);
+                self.remember_routes(&remote, routes);
                 self.end_attempt(now, id, false);
             }
             Outcome::Relayed { routes } => {
@@ -308,10 +312,21 @@ impl Endpoint {
                 for event in attempt.take_events() {
                     self.core.events.push_back(Event::Stream(stream, event));
                 }
-                self.routes.insert(remote, routes);
+                self.remember_routes(&remote, routes);
             }
             Outcome::Over => self.end_attempt(now, id, false),
             Outcome::Failed(failure) => self.fail_attempt(now, id, failure),
+        }
+    }
+
+    /// Remembers through which nodes a server can be reached.
+    fn remember_routes(&mut self, server: &PublicKey, mut nodes: Vec<SocketAddrV4>) {
+        nodes.retain(|node| node.port() != 0);
+        nodes.truncate(MAX_NODES);
+        if nodes.is_empty() {
+            self.routes.forget(server);
+        } else {
+            self.routes.insert(*server, nodes);
         }
     }
 
@@ -319,6 +334,7 @@ impl Endpoint {
         if let Some(attempt) = self.attempts.get(&id) {
             let report = Box::new(attempt.report(now));
             self.routes.forget(attempt.remote());
+            self.core.ways.forget(attempt.remote());
             self.end_attempt(now, id, true);
             self.core.events.push_back(Event::Failed {
                 attempt: id,
@@ -373,3 +389,6 @@ impl Endpoint {
         self.next_id
     }
 }
+
+/// Nodes remembered per server.
+const MAX_NODES: usize = 4;

@@ -10,9 +10,9 @@ use super::job::{Done, JobDone};
 use super::limits::Limits;
 use super::nat::Firewall;
 use super::punch::Purpose;
+use super::recent::Recent;
 use super::relay::Forwarded;
 use super::report::Failure;
-use super::routes::Routes;
 use super::server::Server;
 use super::shared::Core;
 use super::types::{AttemptId, Config, Dial, Event, Listen, ListenError, ServerId};
@@ -34,7 +34,8 @@ pub struct Endpoint {
     pub(super) attempt_deadlines: BTreeSet<(Instant, AttemptId)>,
     pub(super) servers: BTreeMap<ServerId, Server>,
     pub(super) by_target: BTreeMap<[u8; 32], ServerId>,
-    pub(super) routes: Routes,
+    /// Nodes through which servers were reached before.
+    pub(super) routes: Recent<Vec<SocketAddrV4>>,
     pub(super) next_id: u64,
 }
 
@@ -52,7 +53,7 @@ impl Endpoint {
             attempt_deadlines: BTreeSet::new(),
             servers: BTreeMap::new(),
             by_target: BTreeMap::new(),
-            routes: Routes::new(config.limits.max_routes),
+            routes: Recent::new(config.limits.max_routes),
             next_id: 0,
         }
     }
@@ -74,6 +75,7 @@ impl Endpoint {
     /// Tells that the host is in another network than before, or was asleep: servers are announced anew, NATs examined anew.
     pub fn handle_network_change(&mut self, now: Instant) {
         self.core.examine(now);
+        self.core.ways.retain(|_| false);
         for server in self.servers.values_mut() {
             server.announcer.restart(now, &mut self.core);
         }
@@ -245,8 +247,8 @@ impl Endpoint {
     /// Starts to connect; [`Event::Established`] or [`Event::Failed`] follows.
     pub fn connect(&mut self, now: Instant, mut dial: Dial) -> AttemptId {
         let id = AttemptId(self.take_id());
-        let known = self.routes.get(&dial.remote);
-        for node in known.into_iter().filter(|_| !dial.only_nodes) {
+        let known = self.routes.get(&dial.remote).into_iter().flatten().copied();
+        for node in known.filter(|_| !dial.only_nodes) {
             if !dial.nodes.contains(&node) {
                 dial.nodes.push(node);
             }

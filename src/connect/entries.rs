@@ -10,6 +10,7 @@ use super::noise::Session;
 use super::punch::Guest;
 use super::report::Report;
 use super::route::Route;
+use crate::keys::PublicKey;
 use crate::udx::StreamId;
 use crate::wire::address::{is_private, network};
 use crate::wire::handshake::RelayThrough;
@@ -29,6 +30,8 @@ pub(super) struct Entry {
     pub(super) state: State,
     /// The id that the client gave its stream.
     pub(super) client_id: u32,
+    /// The client's key, if both sides reuse the socket of the connection.
+    pub(super) reusable: Option<PublicKey>,
     /// The relay that our answer offers.
     pub(super) offer: Option<RelayThrough>,
     /// Whether we try to meet the client at a relay.

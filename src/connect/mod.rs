@@ -1,7 +1,7 @@
 //! From two keys to one path (sans-IO): handshake, relaying, announcing, and the way to a stream.
 //!
 //! [`Endpoint`] is a whole peer. It owns a DHT node and the streams, and turns the answers of the one and the packets of the other
-//! into connections: `client` holds one attempt to connect, `server` one listening key, `guests` those of its clients that are punched to,
+//! into connections: `client` holds one attempt to connect, `handshakes` whom it asks, `path` its last part, `server` one listening key, `guests` those of its clients that are punched to,
 //! `moving` lets streams leave their relays, `announcer` keeps that key findable, `router` passes on what is meant for others.
 
 mod announcer;
@@ -10,6 +10,7 @@ mod dispatch;
 mod endpoint;
 mod entries;
 mod guests;
+mod handshakes;
 mod job;
 mod limits;
 mod moving;
@@ -17,12 +18,13 @@ mod nat;
 pub mod noise;
 mod path;
 mod punch;
+mod recent;
 pub mod relay;
 mod reply;
 mod report;
+mod reuse;
 mod route;
 mod router;
-mod routes;
 pub mod secure_payload;
 mod server;
 mod shared;

@@ -196,6 +196,7 @@ impl Attempt {
         place: (SocketId, SocketAddrV4),
     ) -> Outcome {
         let mut report = self.report(now);
+        let remote = *self.remote();
         let Phase::Choosing(choosing) = &mut self.phase else {
             return Outcome::Pending;
         };
@@ -207,6 +208,9 @@ impl Attempt {
         report.routes.clone_from(&choosing.routes);
         let remote_id = choosing.remote_id;
         core.move_stream(now, self.stream, place, candidate.path, remote_id, report);
+        if choosing.reusable {
+            core.remember_way(remote, self.stream);
+        }
         choosing.stop(now, core, true);
         Outcome::Over
     }
@@ -265,6 +269,7 @@ impl Server {
             return;
         };
         let (remote_id, started) = (entry.client_id, entry.started);
+        let reusable = entry.reusable;
         if !core.may_send_to(place.1) {
             return;
         }
@@ -282,6 +287,9 @@ impl Server {
             guest.tell(core, &mut report);
         }
         core.move_stream(now, stream, place, path, remote_id, *report);
+        if let Some(client) = reusable {
+            core.remember_way(client, stream);
+        }
         self.dismiss(now, core, id, true);
         self.entries.set_deadline(id, now + REMEMBER);
     }

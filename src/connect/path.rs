@@ -24,6 +24,8 @@ pub(super) struct Choosing {
     pub(super) session: Option<Session>,
     pub(super) remote_id: u32,
     pub(super) routes: Vec<SocketAddrV4>,
+    /// Whether both sides reuse the socket of this connection.
+    pub(super) reusable: bool,
     /// A ping to an address in our own network, which is tried beside everything else.
     lan: Option<(RequestId, SocketAddrV4)>,
     pub(super) punch: Option<Box<Punch>>,
@@ -129,7 +131,7 @@ impl Attempt {
         core.streams.expect_rtt(self.stream, reply.rtt);
         let relays = payload.relay_addresses.clone().unwrap_or_default();
         let routes = if relays.is_empty() {
-            self.tried.clone()
+            self.own_routes()
         } else {
             relays
         };
@@ -137,6 +139,8 @@ impl Attempt {
             session: Some(session),
             remote_id,
             routes,
+            reusable: self.reuses_socket()
+                && payload.udx.as_ref().is_some_and(|udx| udx.reusable_socket),
             lan: None,
             punch: None,
             deadline: None,
@@ -465,6 +469,9 @@ impl Attempt {
         }
         if let Some((socket, _)) = core.streams.path(self.stream) {
             core.sockets.hold(now, socket, self.stream);
+        }
+        if choosing.reusable {
+            core.remember_way(session.remote_public_key, self.stream);
         }
         self.tell_established(now, core, session, remote, path);
         if let Phase::Choosing(mut choosing) = std::mem::replace(&mut self.phase, Phase::Over) {

@@ -151,6 +151,8 @@ pub struct Report {
     pub records_found: usize,
     /// Handshakes that were started, through different nodes, in that order.
     pub exchanges: Vec<Exchange>,
+    /// Where an earlier connection to the server ran, if it was asked there first.
+    pub remembered: Option<SocketAddrV4>,
     /// Until it was clear that the server can't reach us, though our node takes itself to be publicly reachable.
     pub unreachable: Option<Duration>,
     /// Our own address as the node saw it through which the server answered.

@@ -50,6 +50,7 @@ pub(super) struct Server {
     key_pair: KeyPair,
     firewall: Option<Hook>,
     relay_through: Option<PublicKey>,
+    reusable_socket: bool,
     pub(super) entries: Entries,
     next_entry: u64,
     /// Clients that are punched to, by when they have something to do; and those whose message waits for our NAT to be known.
@@ -74,6 +75,7 @@ impl Server {
             key_pair: listen.key_pair,
             firewall: listen.firewall.map(Hook),
             relay_through: listen.relay_through,
+            reusable_socket: listen.reusable_socket,
             entries: Entries::default(),
             next_entry: 0,
             guests: BTreeSet::new(),
@@ -180,6 +182,7 @@ impl Server {
                 stream: Some(stream),
                 state: State::Computing(vec![route]),
                 client_id: 0,
+                reusable: None,
                 offer,
                 relay_dialled: false,
                 relayed: None,
@@ -244,6 +247,10 @@ impl Server {
         // Packets can follow the answer closely, so the stream is ready for them before the answer leaves. Who sends first is not us, so that
         // nobody can make us send to somebody else: a client that was answered knows where we are. (The reference sends at once.)
         let relayed = first.peer_address.is_some();
+        if !relayed {
+            // One of an earlier connection must not close meanwhile.
+            core.sockets.hold(now, first.incoming.socket, stream);
+        }
         if relayed && responded.client.firewall == FIREWALL_OPEN {
             // This client waits for us. A few empty packets show it the way; everything else waits until it has answered.
             let socket = core.node.request_socket();
@@ -270,6 +277,10 @@ impl Server {
             route.answer(now, core, responded.noise.clone(), entry.from_puncher);
         }
         entry.client_id = remote_id;
+        let client = responded.client.udx.as_ref();
+        entry.reusable = client
+            .filter(|udx| udx.reusable_socket && self.reusable_socket)
+            .map(|_| responded.session.remote_public_key);
         entry.answered = Some(now);
         let mut patience = WAIT_FOR_CLIENT;
         let own = entry.offer.clone().map(|offer| (offer, true));
@@ -430,7 +441,7 @@ impl Server {
                 relays,
             }),
             relay_addresses: (!relay_addresses.is_empty()).then_some(relay_addresses),
-            ..core.payload(stream)
+            ..core.payload(stream, self.reusable_socket)
         }
     }
 
@@ -483,6 +494,9 @@ impl Server {
                 .is_some_and(|one| one.relay_dialled)
             {
                 core.events.push_back(Event::LeaveRelay(stream));
+            }
+            if let Some(client) = self.entries.get_mut(id).and_then(|one| one.reusable) {
+                core.remember_way(client, stream);
             }
             self.dismiss(now, core, id, true);
             self.entries.set_deadline(id, now + REMEMBER);

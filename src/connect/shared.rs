@@ -9,7 +9,9 @@ use rand::{Rng, SeedableRng};
 
 use super::moving::Moves;
 use super::punch::{Budget, Puncher, Sockets, Throttle};
+use super::recent::Recent;
 use super::relay::Forwards;
+use super::reuse::Way;
 use super::router;
 use super::types::{AttemptId, Config, Event, ServerId};
 use crate::dht::{Node, Outgoing, QueryId, RequestId};
@@ -55,6 +57,8 @@ pub(super) struct Core {
     pub(super) forwards: Forwards,
     /// Streams that have left their relays.
     pub(super) moves: Moves,
+    /// Where the last connections to peers ran, if both sides reuse their sockets.
+    pub(super) ways: Recent<Way>,
     /// Probes that are to leave.
     pub(super) probes: VecDeque<Transmit>,
     pub(super) rng: StdRng,
@@ -82,6 +86,7 @@ impl Core {
             echoes: Budget::default(),
             forwards: Forwards::default(),
             moves: Moves::default(),
+            ways: Recent::new(config.limits.max_routes),
             probes: VecDeque::new(),
             rng: StdRng::from_seed(seed),
             bound: None,
@@ -173,7 +178,7 @@ impl Core {
     }
 
     /// Returns what either side says of itself in its noise payload, for a stream of ours.
-    pub(super) fn payload(&self, stream: StreamId) -> NoisePayload {
+    pub(super) fn payload(&self, stream: StreamId, reusable_socket: bool) -> NoisePayload {
         let open = self.node.remote_address().is_some();
         NoisePayload {
             version: VERSION,
@@ -185,7 +190,7 @@ impl Core {
             addresses4: self.own_addresses(),
             udx: Some(UdxInfo {
                 version: 1,
-                reusable_socket: false,
+                reusable_socket,
                 id: stream.0,
                 seq: 0,
             }),

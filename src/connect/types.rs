@@ -77,6 +77,8 @@ pub struct Dial {
     pub only_nodes: bool,
     /// The blind relay that we offer the server to meet at until a direct path is found.
     pub relay_through: Option<PublicKey>,
+    /// Whether the socket of the connection may serve a later one to the same server, and that of an earlier one this.
+    pub reusable_socket: bool,
     /// How long the whole attempt may take.
     pub timeout: Duration,
 }
@@ -90,6 +92,8 @@ pub struct Listen {
     pub firewall: Option<FirewallHook>,
     /// The blind relay that clients are offered to meet at until a direct path is found.
     pub relay_through: Option<PublicKey>,
+    /// Whether the sockets of connections may serve later ones with the same client.
+    pub reusable_socket: bool,
 }
 
 /// Why an endpoint can't listen.

@@ -47,6 +47,7 @@ impl Dial for DhtDial {
             .dht
             .connect(&self.server.key)
             .key_pair(&self.identity)
+            .reusable_socket()
             .timeout(self.timeout);
         let connect = match &self.relay {
             Some(relay) => connect.relay_through(relay),

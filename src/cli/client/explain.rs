@@ -38,7 +38,12 @@ pub(super) fn timeline(report: &Report) -> Vec<String> {
             ),
             None => "no answer".into(),
         };
-        let text = format!("handshake through {}: {outcome}", exchange.node);
+        let whom = if report.remembered == Some(exchange.node) {
+            "with the server where it was last, at"
+        } else {
+            "through"
+        };
+        let text = format!("handshake {whom} {}: {outcome}", exchange.node);
         line(Some(exchange.started), text);
     }
     if let Some(at) = report.unreachable {
@@ -111,6 +116,7 @@ pub(super) fn as_json(report: &Report) -> Value {
         "handshake": {
             "proven": time(report.handshake),
             "through": exchanges.collect::<Vec<_>>(),
+            "remembered": report.remembered.map(|address| address.to_string()),
             "own_address": report.own_address.map(|address| address.to_string()),
             "server_address": report.server_address.map(|address| address.to_string()),
             "unreachable": time(report.unreachable),
@@ -226,6 +232,13 @@ mod tests {
             (report.joined, report.stage) = (None, stage);
             assert!(timeline(&report)[0].ends_with(told));
         }
+
+        report.remembered = Some(node);
+        assert!(timeline(&report)[2].contains("with the server where it was last, at 25.0.1.1"));
+        assert_eq!(
+            as_json(&report)["handshake"]["remembered"],
+            node.to_string()
+        );
 
         report.unreachable = Some(Duration::from_millis(2500));
         assert!(timeline(&report)[3].contains("2500.0 ms  the server does not reach us"));

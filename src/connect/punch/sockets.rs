@@ -63,6 +63,11 @@ impl Sockets {
         self.slots.get(&id)?.purpose
     }
 
+    /// Returns whether a socket, or one of the main ones, is there.
+    pub(in crate::connect) fn is_open(&self, id: SocketId) -> bool {
+        id <= SocketId::CLIENT || self.slots.contains_key(&id)
+    }
+
     /// Forgets a socket that could not be opened.
     pub(in crate::connect) fn forget(&mut self, id: SocketId) {
         self.slots.remove(&id);

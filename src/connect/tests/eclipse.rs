@@ -92,6 +92,7 @@ impl Siege {
                 key_pair: key_pair.clone(),
                 firewall: None,
                 relay_through: None,
+                reusable_socket: false,
             };
             let id = self.peer(server, |peer, now| {
                 peer.endpoint.listen(now, listen).expect("the key is new")
@@ -116,6 +117,7 @@ impl Siege {
             nodes: Vec::new(),
             only_nodes: false,
             relay_through: None,
+            reusable_socket: false,
             timeout: Duration::from_secs(30),
         };
         let accepted = peer(self.network.host(server)).established.len();

@@ -280,6 +280,7 @@ fn a_dialler_survives_nodes_that_answer_with_nonsense() {
         ],
         only_nodes: false,
         relay_through: None,
+        reusable_socket: false,
         timeout: Duration::from_secs(30),
     };
     let attempt = world

@@ -8,6 +8,7 @@ mod paths;
 mod punching;
 mod punching_hostile;
 mod relaying;
+mod reuse;
 mod traces;
 mod trains;
 mod world;

@@ -258,6 +258,7 @@ fn nodes_that_no_longer_know_the_server_do_not_delay_those_that_do() {
         nodes: silent.collect(),
         only_nodes: false,
         relay_through: None,
+        reusable_socket: false,
         timeout: Duration::from_secs(30),
     };
     let attempt = world
@@ -282,6 +283,7 @@ fn a_lookup_that_named_nodes_lead_astray_is_repeated_without_them() {
         nodes: lonely,
         only_nodes: false,
         relay_through: None,
+        reusable_socket: false,
         timeout: Duration::from_secs(30),
     };
     let attempt = world

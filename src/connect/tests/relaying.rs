@@ -182,6 +182,7 @@ impl Scene {
             key_pair: key.clone(),
             firewall: None,
             relay_through: server_names.then(|| *relay_key().public_key()),
+            reusable_socket: false,
         };
         let id = world
             .network
@@ -207,6 +208,7 @@ impl Scene {
             nodes: Vec::new(),
             only_nodes: false,
             relay_through: self.client_names.then(|| *relay_key().public_key()),
+            reusable_socket: false,
             timeout: Duration::from_secs(30),
         };
         self.world

@@ -160,6 +160,8 @@ pub(super) struct World {
     /// Whether they tell and try local addresses, and whether they send a probe with their first holepunch message.
     pub(super) lan: bool,
     pub(super) fast_open: bool,
+    /// Whether what listens and dials from now on reuses its sockets.
+    pub(super) reusable: bool,
     addresses: BTreeMap<HostId, SocketAddrV4>,
     peers: u8,
     /// The first number of all addresses.
@@ -185,6 +187,7 @@ impl World {
             first: if private { 10 } else { 88 },
             lan: true,
             fast_open: true,
+            reusable: false,
             addresses: BTreeMap::new(),
             peers: 0,
         };
@@ -360,6 +363,7 @@ impl World {
             key_pair: key_pair.clone(),
             firewall,
             relay_through: None,
+            reusable_socket: self.reusable,
         };
         self.network
             .with(host, |peer, now| peer.endpoint.listen(now, listen))
@@ -382,6 +386,7 @@ impl World {
             nodes: Vec::new(),
             only_nodes: false,
             relay_through: None,
+            reusable_socket: self.reusable,
             timeout: Duration::from_secs(30),
         };
         self.network

@@ -95,6 +95,7 @@ impl Driver {
                 nodes: Vec::new(),
                 only_nodes: false,
                 relay_through: None,
+                reusable_socket: false,
                 timeout: PATIENCE,
             },
         );

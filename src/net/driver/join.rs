@@ -177,6 +177,7 @@ mod tests {
                     nodes: Vec::new(),
                     only_nodes: false,
                     relay_through: None,
+                    reusable_socket: false,
                     timeout: Duration::from_secs(5),
                 }),
                 answer,

@@ -1,14 +1,5 @@
-//! Connections that begin at a blind relay and move to a direct path, with a peer of the reference on either side.
-//!
-//! Run `npm ci` in `tests/interop` first. The peer holds its probes back, so that the relay is there first.
-
-#![cfg(feature = "cli")]
-// The lint knows test functions, not the helpers below them; skipping aloud is the one thing printed.
-#![allow(clippy::print_stderr, clippy::unwrap_used)]
-
-// Each program of tests uses a part of it.
-#[allow(dead_code)]
-mod support;
+//! Connections that begin at a blind relay and move to a direct path. The peer of the reference holds its probes back, so that the relay is there
+//! first.
 
 use std::future::IntoFuture;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -16,9 +7,10 @@ use std::time::Duration;
 
 use hyperprofile::api::{Connection, Dht, Mode, Path, Relay, RelayStats};
 use hyperprofile::{KeyPair, PublicKey};
-use support::{DEADLINE, Network, Nodes, Process, Reference, reference_installed};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
-use tokio::time::timeout;
+
+use crate::support::{Network, Nodes, Process, Reference, reference_installed};
+use crate::{guest, soon};
 
 const BYTES: usize = 4 << 20;
 
@@ -113,21 +105,6 @@ async fn assert_unused(relay: &Relay) {
     soon(unused).await;
 }
 
-/// Joins with a node of ours that does not find out that all of loopback is reachable, and offers no local address.
-async fn guest(network: &Network) -> Dht {
-    let dht = Dht::builder()
-        .bootstrap([network.bootstrap.as_str()])
-        .bind("127.0.0.1:0")
-        .mode(Mode::Ephemeral)
-        .quick_firewall(false)
-        .lan(false)
-        .spawn()
-        .await
-        .unwrap();
-    dht.bootstrapped().await.unwrap();
-    dht
-}
-
 /// Starts a relay that is publicly reachable, as far as loopback is public.
 async fn relay(network: &Network) -> (Dht, Relay) {
     let dht = Dht::builder()
@@ -143,8 +120,4 @@ async fn relay(network: &Network) -> (Dht, Relay) {
     let relay = dht.relay(&KeyPair::generate());
     let relay = soon(relay.into_future()).await.unwrap();
     (dht, relay)
-}
-
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    timeout(DEADLINE, future).await.expect("it takes too long")
 }

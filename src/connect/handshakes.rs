@@ -1,0 +1,141 @@
+//! Whom an attempt sends message 1 to, and when: nodes that may know the server.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddrV4;
+use std::time::{Duration, Instant};
+
+use crate::dht::RequestId;
+
+/// How a node came to be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It was named beforehand.
+    Known,
+    /// It has just said to know the server.
+    Found,
+    /// It is the server, where an earlier connection ran.
+    Remembered,
+}
+
+/// The handshakes of one attempt: those under way, and who is asked next.
+#[derive(Debug, Default)]
+pub(super) struct Handshakes {
+    /// Nodes named beforehand, tried one at a time: what was true last time may not be now.
+    known: VecDeque<SocketAddrV4>,
+    /// Nodes that have just said to know the server.
+    found: VecDeque<SocketAddrV4>,
+    seen: BTreeSet<SocketAddrV4>,
+    under_way: BTreeMap<RequestId, Shaking>,
+    tried: Vec<SocketAddrV4>,
+}
+
+#[derive(Debug)]
+struct Shaking {
+    asked: SocketAddrV4,
+    kind: Kind,
+    since: Instant,
+}
+
+impl Handshakes {
+    /// Takes a node that was named beforehand.
+    pub(super) fn add_known(&mut self, node: SocketAddrV4) {
+        if self.is_new(node) {
+            self.known.push_back(node);
+        }
+    }
+
+    /// Takes a node that has just said to know the server.
+    pub(super) fn add_found(&mut self, node: SocketAddrV4) {
+        let waiting = self.known.iter().position(|known| *known == node);
+        if let Some(index) = waiting {
+            self.known.remove(index);
+        }
+        if waiting.is_some() || self.is_new(node) {
+            self.found.push_back(node);
+        }
+    }
+
+    /// Returns whom to ask now.
+    pub(super) fn next(&mut self, now: Instant) -> Option<(SocketAddrV4, Kind)> {
+        let mut under_way = self.under_way.values();
+        let known = match under_way.any(|one| one.kind == Kind::Known) {
+            false => self.known.pop_front(),
+            true => None,
+        };
+        if let Some(node) = known {
+            return Some((node, Kind::Known));
+        }
+        let crowded = self.crowded_until().is_some_and(|until| until > now);
+        let found = if crowded {
+            None
+        } else {
+            self.found.pop_front()
+        };
+        found.map(|node| (node, Kind::Found))
+    }
+
+    /// Takes note that a node has been asked.
+    pub(super) fn begin(
+        &mut self,
+        now: Instant,
+        request: RequestId,
+        asked: SocketAddrV4,
+        kind: Kind,
+    ) {
+        let since = now;
+        self.under_way
+            .insert(request, Shaking { asked, kind, since });
+        if kind != Kind::Remembered {
+            self.tried.push(asked);
+        }
+    }
+
+    /// Takes note that a request has ended, and returns whom it asked.
+    pub(super) fn finish(&mut self, request: RequestId) -> Option<SocketAddrV4> {
+        Some(self.under_way.remove(&request)?.asked)
+    }
+
+    /// Returns the nodes that were asked, the server itself left out where an earlier connection ran.
+    pub(super) fn tried(&self) -> &[SocketAddrV4] {
+        &self.tried
+    }
+
+    pub(super) fn is_under_way(&self) -> bool {
+        !self.under_way.is_empty()
+    }
+
+    /// Returns until when nodes have to wait because enough handshakes are under way.
+    pub(super) fn crowded_until(&self) -> Option<Instant> {
+        if self.found.is_empty() {
+            return None;
+        }
+        let found = self.under_way.values();
+        let found = found.filter(|one| one.kind != Kind::Known);
+        let mut since: Vec<_> = found.map(|one| one.since).collect();
+        since.sort_unstable();
+        let last_few = since.len().checked_sub(MAX_PARALLEL)?;
+        Some(since[last_few] + PATIENCE)
+    }
+
+    /// Takes everything under way back; the requests are to be cancelled.
+    pub(super) fn withdraw(&mut self) -> impl Iterator<Item = RequestId> + use<> {
+        std::mem::take(&mut self.under_way).into_keys()
+    }
+
+    /// Starts again with the nodes that were asked.
+    pub(super) fn start_over(&mut self) {
+        self.found = std::mem::take(&mut self.tried).into();
+        self.known.clear();
+    }
+
+    fn is_new(&mut self, node: SocketAddrV4) -> bool {
+        node.port() != 0 && self.seen.len() < MAX_NODES && self.seen.insert(node)
+    }
+}
+
+/// Handshakes under way at once for one attempt, as the reference, beside one with a node named beforehand.
+const MAX_PARALLEL: usize = 2;
+/// After so long, which is when a request is sent again, a handshake does not hold others up: whoever wants nobody to connect can claim to know the server and then say nothing.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Nodes that one attempt shakes hands through: a hostile record holder can't make us go on for ever.
+const MAX_NODES: usize = 64;
