@@ -220,7 +220,7 @@ impl Attempt {
     }
 
     /// Returns the report as of now.
-    pub(super) fn report(&self, now: Instant) -> Report {
+    pub(super) fn report(&self, now: Instant, core: &Core) -> Report {
         let mut report = Report {
             total: self.elapsed(now),
             stage: self.stage(),
@@ -229,7 +229,7 @@ impl Attempt {
         if let Phase::Choosing(choosing) = &self.phase
             && let Some(punch) = &choosing.punch
         {
-            punch.tell(&mut report);
+            punch.tell(core, &mut report);
         }
         report
     }

@@ -332,7 +332,7 @@ impl Endpoint {
 
     fn fail_attempt(&mut self, now: Instant, id: AttemptId, failure: Failure) {
         if let Some(attempt) = self.attempts.get(&id) {
-            let report = Box::new(attempt.report(now));
+            let report = Box::new(attempt.report(now, &self.core));
             self.routes.forget(attempt.remote());
             self.core.ways.forget(attempt.remote());
             self.end_attempt(now, id, true);

@@ -195,7 +195,7 @@ impl Attempt {
         core: &mut Core,
         place: (SocketId, SocketAddrV4),
     ) -> Outcome {
-        let mut report = self.report(now);
+        let mut report = self.report(now, core);
         let remote = *self.remote();
         let Phase::Choosing(choosing) = &mut self.phase else {
             return Outcome::Pending;
@@ -232,7 +232,7 @@ impl Attempt {
         // In the local network somebody else may have the server's address.
         if candidate.path == Path::Direct {
             if let Some(punch) = &choosing.punch {
-                punch.tell(&mut self.report);
+                punch.tell(core, &mut self.report);
             }
             choosing.stop(now, core, true);
             choosing.otherwise = None;

@@ -112,8 +112,9 @@ impl Nat {
         samples.find(|(node, _)| *node == from).map(|(_, to)| *to)
     }
 
-    pub(super) const fn samples(&self) -> usize {
-        self.samples.len()
+    /// Returns who has told, and what.
+    pub(super) fn samples(&self) -> &[(SocketAddrV4, SocketAddrV4)] {
+        &self.samples
     }
 
     fn judge(&self, firewalled: bool) -> Firewall {
@@ -183,7 +184,11 @@ mod tests {
                 }
                 let from = SocketAddrV4::new([9, 9, 9, 9].into(), number(&step["from"]) as u16);
                 nat.add(text(&step["sample"]).parse().unwrap(), from, firewalled);
-                assert_eq!(nat.samples() as u64, number(&step["sampled"]), "{case}");
+                assert_eq!(
+                    nat.samples().len() as u64,
+                    number(&step["sampled"]),
+                    "{case}"
+                );
                 let (firewall, addresses) = frozen
                     .clone()
                     .unwrap_or_else(|| (nat.firewall(), nat.addresses().map(<[_]>::to_vec)));
@@ -218,7 +223,10 @@ mod tests {
             let from = SocketAddrV4::new([9, 9, 9, 9].into(), port);
             nat.add(SocketAddrV4::new([1, 1, 1, 1].into(), port), from, true);
         }
-        assert_eq!((nat.samples(), nat.full.len()), (MAX_SAMPLES, MAX_SAMPLES));
+        assert_eq!(
+            (nat.samples().len(), nat.full.len()),
+            (MAX_SAMPLES, MAX_SAMPLES)
+        );
     }
 
     #[test]

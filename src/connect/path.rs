@@ -383,7 +383,7 @@ impl Attempt {
         };
         if let Some(mut punch) = choosing.punch.take() {
             punch.stop(now, core, false);
-            punch.tell(&mut self.report);
+            punch.tell(core, &mut self.report);
         }
         self.report.punch_lost = Some(lost);
         self.unless_hopeless(now, core)
@@ -488,7 +488,7 @@ impl Attempt {
         remote: SocketAddrV4,
         path: Path,
     ) {
-        let mut report = self.report(now);
+        let mut report = self.report(now, core);
         report.path = Some((path, remote));
         if let Phase::Choosing(choosing) = &self.phase {
             report.routes.clone_from(&choosing.routes);

@@ -161,8 +161,12 @@ pub struct Report {
     pub server_address: Option<SocketAddrV4>,
     /// What NAT is in front of us, if there was a punch.
     pub own_nat: Option<Firewall>,
+    /// What that is judged by: DHT nodes, and how each saw the socket that we punched with.
+    pub own_samples: Vec<(SocketAddrV4, SocketAddrV4)>,
     /// What NAT the peer says is in front of it, if there was a punch.
     pub remote_nat: Option<Firewall>,
+    /// Where the peer was to be reached through it, by what it said and what was seen of it; without a port if that is another one for everybody.
+    pub remote_addresses: Vec<SocketAddrV4>,
     /// How the NATs were punched through, if it came to that.
     pub strategy: Option<Strategy>,
     /// Probes that have left.

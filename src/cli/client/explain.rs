@@ -64,7 +64,9 @@ pub(super) fn timeline(report: &Report) -> Vec<String> {
             .strategy
             .map(|strategy| format!("; {}", plan(strategy)));
         let text = format!(
-            "our NAT: {own}, the server's: {server}{}; {} probes sent",
+            "our NAT: {own}{}, the server's: {server}{}{}; {} probes sent",
+            evidence("seen as ", report.own_samples.iter().map(|(_, seen)| *seen)),
+            evidence("", report.remote_addresses.iter().copied()),
             strategy.unwrap_or_default(),
             report.probes_sent
         );
@@ -124,7 +126,11 @@ pub(super) fn as_json(report: &Report) -> Value {
         "punch": report.own_nat.map(|own| {
             json!({
                 "own_nat": own.to_string(),
+                "own_samples": report.own_samples.iter().map(|(node, seen)| {
+                    json!({"node": node.to_string(), "seen_as": seen.to_string()})
+                }).collect::<Vec<_>>(),
                 "server_nat": report.remote_nat.map(|nat| nat.to_string()),
+                "server_addresses": report.remote_addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
                 "strategy": report.strategy.map(plan),
                 "probes_sent": report.probes_sent,
                 "lost": report.punch_lost.map(|lost| lost.to_string()),
@@ -158,6 +164,32 @@ const fn words(path: Path) -> &'static str {
         Path::Lan => "over the local network",
         Path::Relayed => "through a relay",
     }
+}
+
+/// Returns the addresses that a judgement rests on, in brackets, each with how often it was told.
+fn evidence(what: &str, addresses: impl Iterator<Item = SocketAddrV4>) -> String {
+    let mut counts: Vec<(SocketAddrV4, usize)> = Vec::new();
+    for address in addresses {
+        match counts.iter_mut().find(|(known, _)| *known == address) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((address, 1)),
+        }
+    }
+    let all = counts.iter().map(|(address, count)| {
+        let address = match address.port() {
+            0 => address.ip().to_string(),
+            _ => address.to_string(),
+        };
+        match count {
+            1 => address,
+            count => format!("{address} by {count} nodes"),
+        }
+    });
+    let all: Vec<String> = all.collect();
+    if all.is_empty() {
+        return String::new();
+    }
+    format!(" ({what}{})", all.join(", "))
 }
 
 const fn plan(strategy: Strategy) -> &'static str {
@@ -217,11 +249,15 @@ mod tests {
         report.remote_nat = Some(Firewall::Random);
         report.strategy = Some(Strategy::RandomPorts);
         report.punch_lost = Some(Lost::NoProbe);
+        let own = "92.0.0.1:5000".parse().unwrap();
+        report.own_samples = vec![(node, own); 3];
+        report.remote_addresses = vec!["93.0.0.1:0".parse().unwrap(), own];
         let lines = timeline(&report);
-        assert!(
-            lines[3].contains("consistent, the server's: random; one socket"),
-            "{lines:?}"
-        );
+        let told = "consistent (seen as 92.0.0.1:5000 by 3 nodes), the server's: random (93.0.0.1, 92.0.0.1:5000); one socket";
+        assert!(lines[3].contains(told), "{lines:?}");
+        let data = &as_json(&report)["punch"];
+        assert_eq!(data["own_samples"][2]["seen_as"], "92.0.0.1:5000");
+        assert_eq!(data["server_addresses"][0], "93.0.0.1:0");
         assert!(lines[4].ends_with("no probe came through"), "{lines:?}");
         assert_eq!(as_json(&report)["punch"]["server_nat"], "random");
 

@@ -297,9 +297,10 @@ impl Punch {
     }
 
     /// Adds what is known to a report.
-    pub(in crate::connect) fn tell(&self, report: &mut Report) {
+    pub(in crate::connect) fn tell(&self, core: &Core, report: &mut Report) {
         report.own_nat = Some(self.own);
-        report.remote_nat = Some(self.remote.firewall());
+        report.own_samples = core.puncher.samples().to_vec();
+        self.remote.tell(report);
         report.strategy = self.strategy;
         report.probes_sent = self.opened + self.running.as_ref().map_or(0, Running::probes);
     }

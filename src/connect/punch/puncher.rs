@@ -47,6 +47,10 @@ impl Puncher {
         self.nat.firewall()
     }
 
+    pub(in crate::connect) fn samples(&self) -> &[(SocketAddrV4, SocketAddrV4)] {
+        self.nat.samples()
+    }
+
     pub(in crate::connect) fn addresses(&self) -> Option<&[SocketAddrV4]> {
         self.nat.addresses()
     }
@@ -140,7 +144,7 @@ impl Core {
             self.add_sample(answer.socket, answer.to, answer.from);
         }
         self.puncher.news = true;
-        let asking = self.puncher.nat.samples() + self.puncher.waiting.len();
+        let asking = self.puncher.nat.samples().len() + self.puncher.waiting.len();
         if asking < WANTED_SAMPLES && !self.puncher.exhausted {
             self.ask_nodes(now);
         }
@@ -193,8 +197,8 @@ impl Core {
     fn ask_nodes(&mut self, now: Instant) {
         let nodes = self.node.recent_nodes(usize::MAX);
         let skip = if nodes.len() >= 8 { 5 } else { 0 };
-        let missing =
-            WANTED_SAMPLES.saturating_sub(self.puncher.nat.samples() + self.puncher.waiting.len());
+        let missing = WANTED_SAMPLES
+            .saturating_sub(self.puncher.nat.samples().len() + self.puncher.waiting.len());
         let fresh = |node: &&SocketAddrV4| !self.puncher.asked.contains(*node);
         let chosen = nodes.iter().skip(skip).chain(nodes.iter().take(skip));
         let chosen: Vec<_> = chosen.filter(fresh).take(missing).copied().collect();

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use super::strategy::Target;
 use crate::connect::nat::Firewall;
+use crate::connect::report::Report;
 use crate::wire::handshake::HolepunchPayload;
 
 /// The other side of a punch.
@@ -59,6 +60,13 @@ impl Remote {
 
     pub(in crate::connect) const fn firewall(&self) -> Firewall {
         self.firewall
+    }
+
+    /// Adds what is known to a report.
+    pub(in crate::connect) fn tell(&self, report: &mut Report) {
+        report.remote_nat = Some(self.firewall);
+        let addresses = self.targets.iter().map(|target| target.address);
+        report.remote_addresses = addresses.collect();
     }
 
     pub(in crate::connect) const fn is_punching(&self) -> bool {

@@ -217,7 +217,8 @@ impl Guest {
     /// Adds what is known to a report.
     pub(in crate::connect) fn tell(&self, core: &Core, report: &mut Report) {
         report.own_nat = Some(core.puncher.firewall());
-        report.remote_nat = Some(self.remote.firewall());
+        report.own_samples = core.puncher.samples().to_vec();
+        self.remote.tell(report);
         report.strategy = self.running.as_ref().map(Running::strategy);
         report.probes_sent = self.fast_probes + self.running.as_ref().map_or(0, Running::probes);
     }

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use super::world::World;
-use crate::connect::{Failure, Lost, Path};
+use crate::connect::{Failure, Firewall, Lost, Path};
 use crate::keys::KeyPair;
 use crate::sim::nat::{NatId, Router};
 use crate::sim::network::{HostId, Link};
@@ -352,6 +352,35 @@ fn a_server_that_was_suspended_is_reachable_again_when_resumed() {
     world.network.run_for(Duration::from_secs(5));
     let (near, far) = world.connect(client, server, key.public_key());
     super::paths::exchange(&mut world, client, server, near, far);
+}
+
+#[test]
+fn the_report_tells_what_each_nat_is_judged_by() {
+    for home in [Home::Restricted, Home::Random] {
+        let mut world = World::new(9, 8, Link::default());
+        let key = KeyPair::from_seed(&[1; 32]);
+        let server = Home::Random.build(&mut world, 1);
+        world.listen(server, &key);
+        world.network.run_for(Duration::from_secs(1));
+        let client = home.build(&mut world, 2);
+        let attempt = world.dial(client, key.public_key());
+        world.wait(client, attempt);
+        let peer = world.network.host(client);
+        let found = peer.find(attempt).map(|established| &established.report);
+        let report = found.unwrap_or_else(|| &peer.reports[&attempt]);
+        let expected = match home {
+            Home::Random => Firewall::Random,
+            _ => Firewall::Consistent,
+        };
+        assert_eq!(report.own_nat, Some(expected));
+        let mut seen: Vec<_> = report.own_samples.iter().map(|(_, seen)| *seen).collect();
+        assert!(seen.len() >= 3, "{seen:?}");
+        assert!(seen.iter().all(|seen| seen.ip().octets() == [10, 9, 2, 1]));
+        seen.dedup();
+        assert_eq!(seen.len() == 1, home == Home::Restricted, "{seen:?}");
+        assert_eq!(report.remote_nat, Some(Firewall::Random));
+        assert_eq!(report.remote_addresses, ["10.9.1.1:0".parse().unwrap()]);
+    }
 }
 
 /// Connects, exchanges a few bytes, and tells how that went.
