@@ -8,19 +8,18 @@ use super::handshakes::{Handshakes, Kind};
 use super::job::{Initiate, Job, Work};
 use super::noise::{Initiator, NoiseError, Session};
 use super::path::Choosing;
-use super::reply::{Reply, refusal};
+use super::reply::{Reply, first_message, refusal};
 use super::report::{Exchange, Failure, Report, Stage};
 use super::reuse::Way;
 use super::shared::{Core, Owner};
 use super::types::{AttemptId, Dial, Event, Path};
 use crate::dht::{Answer, Outgoing, QueryError, QueryId, QueryOutcome, RequestError, RequestId};
 use crate::udx::{self, Admission, StreamId};
-use crate::wire::compact::{Decode, Encode};
+use crate::wire::compact::Decode;
 use crate::wire::handshake::{
-    ERROR_NONE, FIREWALL_OPEN, FIREWALL_UNKNOWN, HandshakeMessage, Mode, NoisePayload, RelayThrough,
+    ERROR_NONE, FIREWALL_OPEN, FIREWALL_UNKNOWN, NoisePayload, RelayThrough,
 };
 use crate::wire::records::Peer;
-use crate::wire::rpc::PEER_HANDSHAKE;
 use crate::wire::transmit::SocketId;
 
 /// Answers to message 1 that wait while another one is read.
@@ -315,16 +314,21 @@ impl Attempt {
             if let Some(reply) = result.ok().and_then(|answer| Reply::accept(answer, asked))
                 && self.replies.len() < MAX_REPLIES
             {
-                let elapsed = self.elapsed(now);
-                let mut exchanges = self.report.exchanges.iter_mut().rev();
-                if let Some(exchange) = exchanges.find(|exchange| exchange.node == asked) {
-                    exchange.answered = Some(elapsed);
-                }
+                self.note_answered(now, asked);
                 self.replies.push_back(reply);
             }
             return self.go_on(now, core);
         }
         self.handle_path_answer(now, core, request, result)
+    }
+
+    /// Notes in the report that a node has answered message 1.
+    pub(super) fn note_answered(&mut self, now: Instant, node: SocketAddrV4) {
+        let elapsed = self.elapsed(now);
+        let mut exchanges = self.report.exchanges.iter_mut().rev();
+        if let Some(exchange) = exchanges.find(|exchange| exchange.node == node) {
+            exchange.answered = Some(elapsed);
+        }
     }
 
     pub(super) fn handle_finished(
@@ -455,18 +459,9 @@ impl Attempt {
         socket: Option<SocketId>,
         kind: Kind,
     ) {
-        let message = HandshakeMessage {
-            mode: Mode::FromClient,
-            noise: noise.to_vec(),
-            peer_address: None,
-            relay_address: None,
-        };
         let outgoing = Outgoing {
-            value: Some(message.to_bytes()),
             socket,
-            retries: Outgoing::RETRIES_IN_HURRY,
-            hurry: true,
-            ..Outgoing::application(node, PEER_HANDSHAKE, self.dial.remote.target())
+            ..first_message(node, self.dial.remote.target(), noise.to_vec())
         };
         let request = core.request(now, Owner::Attempt(self.id), outgoing);
         self.handshakes.begin(now, request, node, kind);

@@ -229,7 +229,7 @@ impl Attempt {
         core.streams
             .set_candidates(self.stream, vec![*candidate.address.ip()]);
         candidate.ask(now, core, self.stream, choosing.remote_id);
-        // In the local network somebody else may have the server's address.
+        // Whoever has the server's address in the local network may have passed our message on and kept silent about it.
         if candidate.path == Path::Direct {
             if let Some(punch) = &choosing.punch {
                 punch.tell(core, &mut self.report);

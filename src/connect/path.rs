@@ -7,15 +7,14 @@ use super::client::{Attempt, Outcome, Phase};
 use super::moving::Candidate;
 use super::noise::Session;
 use super::punch::{Peer, Punch, Verdict};
-use super::reply::Reply;
-use super::report::Failure;
+use super::reply::{Reply, first_message};
+use super::report::{Exchange, Failure};
 use super::shared::{Core, Owner};
 use super::types::{Established, Event, Origin, Path, RelayDial};
 use crate::dht::{Answer, Outgoing, RequestError, RequestId};
 use crate::udx::Admission;
 use crate::wire::address::{best_match, is_bogon, is_private, is_reserved};
 use crate::wire::handshake::{FIREWALL_OPEN, NoisePayload};
-use crate::wire::rpc::PING;
 use crate::wire::transmit::SocketId;
 
 #[derive(Debug)]
@@ -26,7 +25,9 @@ pub(super) struct Choosing {
     pub(super) routes: Vec<SocketAddrV4>,
     /// Whether both sides reuse the socket of this connection.
     pub(super) reusable: bool,
-    /// A ping to an address in our own network, which is tried beside everything else.
+    /// The exact bytes of message 1 and of the server's answer to it.
+    messages: [Vec<u8>; 2],
+    /// The address in our own network at which the server is looked for, beside everything else.
     lan: Option<(RequestId, SocketAddrV4)>,
     pub(super) punch: Option<Box<Punch>>,
     /// How long we wait for a server that comes to us.
@@ -123,6 +124,10 @@ impl Attempt {
         remote_id: u32,
         session: Session,
     ) -> Outcome {
+        let hello = match &mut self.phase {
+            Phase::Shaking { noise, .. } => std::mem::take(noise),
+            _ => Vec::new(),
+        };
         self.cancel(now, core);
         let target = self.remote().target();
         core.streams
@@ -141,6 +146,7 @@ impl Attempt {
             routes,
             reusable: self.reuses_socket()
                 && payload.udx.as_ref().is_some_and(|udx| udx.reusable_socket),
+            messages: [hello, reply.noise.clone()],
             lan: None,
             punch: None,
             deadline: None,
@@ -227,7 +233,7 @@ impl Attempt {
         self.unless_hopeless(now, core)
     }
 
-    /// Pings the server at that of its addresses which looks most like ours.
+    /// Looks for the server at that of its addresses which looks most like ours: says message 1 once more, to which nobody else has the answer.
     fn try_neighbours(&mut self, now: Instant, core: &mut Core, addresses: &[SocketAddrV4]) {
         let local = core.local_addresses();
         let own: Vec<_> = local.iter().map(|a| *a.ip()).collect();
@@ -235,10 +241,19 @@ impl Attempt {
         let others = addresses.iter().filter(|address| !local.contains(address));
         let others: Vec<SocketAddrV4> = others.copied().collect();
         let address = best_match(&own, &others).or_else(|| others.first().copied());
-        if let (Some(address), Phase::Choosing(choosing)) = (address, &mut self.phase) {
-            let outgoing = Outgoing::internal(address, PING);
+        let (target, started) = (self.remote().target(), self.elapsed(now));
+        if let (Some(node), Phase::Choosing(choosing)) = (address, &mut self.phase) {
+            let outgoing = Outgoing {
+                socket: Some(SocketId::SERVER),
+                ..first_message(node, target, choosing.messages[0].clone())
+            };
             let request = core.request(now, Owner::Attempt(self.id), outgoing);
-            choosing.lan = Some((request, address));
+            choosing.lan = Some((request, node));
+            self.report.exchanges.push(Exchange {
+                node,
+                started,
+                answered: None,
+            });
         }
     }
 
@@ -254,7 +269,15 @@ impl Attempt {
             return Outcome::Pending;
         };
         if let Some((_, address)) = choosing.lan.take_if(|(own, _)| *own == request) {
-            if result.is_ok() {
+            let reply = result
+                .ok()
+                .and_then(|answer| Reply::accept(answer, address));
+            // Somebody else may be at that address, who may even pass messages on to the server.
+            let is_server = reply.is_some_and(|reply| {
+                reply.peer_address.is_none() && reply.noise == choosing.messages[1]
+            });
+            if is_server {
+                self.note_answered(now, address);
                 return self.connect_to(now, core, SocketId::SERVER, address, Path::Lan);
             }
             if let Some((_, socket, address)) = choosing.otherwise.take() {

@@ -1,14 +1,15 @@
-//! What a node answers to message 1 of a handshake.
+//! Message 1 of a handshake on its way to a node, and what the node answers.
 
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use super::report::Failure;
-use crate::dht::Answer;
-use crate::wire::compact::Decode;
+use crate::dht::{Answer, Outgoing};
+use crate::wire::compact::{Decode, Encode};
 use crate::wire::handshake::{
     ERROR_NONE, ERROR_VERSION_MISMATCH, HandshakeMessage, Mode, NoisePayload, VERSION,
 };
+use crate::wire::rpc::PEER_HANDSHAKE;
 use crate::wire::transmit::SocketId;
 
 /// An answer to message 1, from the node that passed it on.
@@ -29,15 +30,34 @@ impl Reply {
     /// Returns the server's answer if the node that was asked passed one on.
     pub(super) fn accept(answer: Answer, asked: SocketAddrV4) -> Option<Self> {
         let message = HandshakeMessage::from_bytes(answer.value.as_deref()?).ok()?;
-        let usable = answer.error == 0 && answer.from == asked && message.mode == Mode::Reply;
+        let usable = answer.error == 0
+            && answer.from == asked
+            && message.mode == Mode::Reply
+            && message.peer_address.is_none_or(|peer| peer.port() != 0);
         usable.then_some(Self {
             noise: message.noise,
             asked,
             socket: answer.socket,
-            peer_address: message.peer_address.filter(|address| address.port() != 0),
+            peer_address: message.peer_address,
             client_address: answer.to,
             rtt: answer.rtt,
         })
+    }
+}
+
+/// Makes the request that takes message 1 to a node.
+pub(super) fn first_message(node: SocketAddrV4, target: [u8; 32], noise: Vec<u8>) -> Outgoing {
+    let message = HandshakeMessage {
+        mode: Mode::FromClient,
+        noise,
+        peer_address: None,
+        relay_address: None,
+    };
+    Outgoing {
+        value: Some(message.to_bytes()),
+        retries: Outgoing::RETRIES_IN_HURRY,
+        hurry: true,
+        ..Outgoing::application(node, PEER_HANDSHAKE, target)
     }
 }
 

@@ -149,7 +149,8 @@ pub struct Report {
     pub nodes_answered: usize,
     /// Nodes that know the server.
     pub records_found: usize,
-    /// Handshakes that were started, through different nodes, in that order.
+    /// Handshakes that were started, through different nodes, in that order; those after [`Self::handshake`] look for the server in the local
+    /// network.
     pub exchanges: Vec<Exchange>,
     /// Where an earlier connection to the server ran, if it was asked there first.
     pub remembered: Option<SocketAddrV4>,

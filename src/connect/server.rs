@@ -119,7 +119,7 @@ impl Server {
             _ => return,
         };
         if message.noise.len() < MIN_NOISE
-            || !core.may_send_to(client_address)
+            || (relayed && !core.may_send_to(client_address))
             || message
                 .relay_address
                 .is_some_and(|first| !core.may_send_to(first))

@@ -38,12 +38,16 @@ pub(super) fn timeline(report: &Report) -> Vec<String> {
             ),
             None => "no answer".into(),
         };
-        let whom = if report.remembered == Some(exchange.node) {
-            "with the server where it was last, at"
+        // Once the server has answered, it is only looked for nearby.
+        let nearby = report.handshake.is_some_and(|at| exchange.started >= at);
+        let what = if nearby {
+            "the server in the local network, at"
+        } else if report.remembered == Some(exchange.node) {
+            "handshake with the server where it was last, at"
         } else {
-            "through"
+            "handshake through"
         };
-        let text = format!("handshake {whom} {}: {outcome}", exchange.node);
+        let text = format!("{what} {}: {outcome}", exchange.node);
         line(Some(exchange.started), text);
     }
     if let Some(at) = report.unreachable {
@@ -279,6 +283,14 @@ mod tests {
         report.unreachable = Some(Duration::from_millis(2500));
         assert!(timeline(&report)[3].contains("2500.0 ms  the server does not reach us"));
         assert_eq!(as_json(&report)["handshake"]["unreachable"], 2500.0);
+
+        report.handshake = Some(Duration::from_millis(3));
+        let line = &timeline(&report)[2];
+        assert!(
+            line.ends_with("the server in the local network, at 25.0.1.1:49737: no answer"),
+            "{line}"
+        );
+        report.handshake = None;
 
         report.path = Some((Path::Lan, node));
         assert!(timeline(&report)[6].contains("over the local network to 25.0.1.1"));
