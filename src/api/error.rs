@@ -113,7 +113,7 @@ pub enum ConnectError {
         report: Box<Report>,
     },
     /// Both sides shook hands, and no path between them carries packets.
-    #[error("server {key} was reached through the DHT, but no path to it carries packets")]
+    #[error("server {key} was reached through the DHT, but {}", no_path(report))]
     Unreachable {
         /// First digits of the server's key.
         key: String,
@@ -171,6 +171,16 @@ impl ConnectError {
             | Self::TooMany { report } => Some(report),
             Self::Closed => None,
         }
+    }
+}
+
+/// Returns what is known about the missing path.
+fn no_path(report: &Report) -> String {
+    match report.unanswered {
+        Some((address, _)) => {
+            format!("does not answer at {address}, where it says that anybody can reach it")
+        }
+        None => "no path to it carries packets".into(),
     }
 }
 
@@ -344,6 +354,20 @@ mod tests {
         assert_eq!(reset.kind(), io::ErrorKind::ConnectionReset);
         let corrupt = io::Error::from(StreamError::from(End::Corrupt));
         assert_eq!(corrupt.kind(), io::ErrorKind::InvalidData);
+    }
+
+    #[test]
+    fn a_server_that_is_wrong_about_its_address_is_told_so() {
+        let key = PublicKey::from_bytes([7; 32]);
+        let address = "25.0.0.1:5000".parse().expect("valid");
+        let report = Report {
+            unanswered: Some((address, std::time::Duration::from_secs(1))),
+            ..Report::default()
+        };
+        let error = ConnectError::new(&key, Failure::NoPath, report.into());
+        assert!(error.to_string().ends_with(
+            "but does not answer at 25.0.0.1:5000, where it says that anybody can reach it"
+        ));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::api::{BootstrapError, ConnectError, ListenError, SpawnError, TestnetError};
+use crate::api::{BootstrapError, ConnectError, ListenError, Report, SpawnError, TestnetError};
 use crate::profile::{ClientError, Denied, StoreError};
 
 /// The exit code of a program, the same in all of them.
@@ -179,6 +179,7 @@ impl From<ConnectError> for Failure {
                 "check the internet connection, or name nodes with --bootstrap; --local is for a server on this computer",
             ),
             Exit::TimedOut => Some("try again, with a longer --timeout if the network is slow"),
+            Exit::NoPath => error.report().map(no_path),
             _ => None,
         };
         let failure = Self {
@@ -284,6 +285,15 @@ impl From<TestnetError> for Failure {
 impl From<ListenError> for Failure {
     fn from(error: ListenError) -> Self {
         Self::from_error(Exit::Internal, error)
+    }
+}
+
+/// Returns what to do about a path that is missing.
+pub(super) const fn no_path(report: &Report) -> &'static str {
+    if report.unanswered.is_some() {
+        "its firewall or its router keeps packets out: its UDP port has to be let through, or either side name a relay with --relay KEY"
+    } else {
+        "name a relay that both sides reach with --relay KEY"
     }
 }
 

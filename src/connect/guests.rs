@@ -86,6 +86,8 @@ impl Server {
         let Some(guest) = &mut entry.guest else {
             return;
         };
+        // A server that takes itself to be reachable has no socket for this yet.
+        core.want_puncher(now);
         let handled = guest.handle_message(now, core, id, incoming, message, announced);
         if guest.awaits_nat() {
             self.waiting.insert(id);

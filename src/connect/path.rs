@@ -14,7 +14,7 @@ use super::types::{Established, Event, Origin, Path, RelayDial};
 use crate::dht::{Answer, Outgoing, RequestError, RequestId};
 use crate::udx::Admission;
 use crate::wire::address::{best_match, is_bogon, is_private, is_reserved};
-use crate::wire::handshake::{FIREWALL_OPEN, NoisePayload};
+use crate::wire::handshake::{FIREWALL_OPEN, HolepunchInfo, NoisePayload, RelayThrough};
 use crate::wire::transmit::SocketId;
 
 #[derive(Debug)]
@@ -37,8 +37,18 @@ pub(super) struct Choosing {
     /// Where to go, and when at the latest, if the local network is only tried first.
     pub(super) otherwise: Option<(Instant, SocketId, SocketAddrV4)>,
     relay: Option<Relaying>,
-    /// The direct path that a relayed stream is about to take, if the server answers there.
+    /// The address that is asked whether the server is there: that at which it says to be reachable, or a direct path that a relayed stream
+    /// is about to take.
     pub(super) candidate: Option<Candidate>,
+    /// What is done besides if a server does not answer where it says to be reachable.
+    fallback: Option<Box<Fallback>>,
+}
+
+/// Ways to a server that should not need any.
+#[derive(Debug, Default)]
+struct Fallback {
+    punch: Option<(Peer, HolepunchInfo)>,
+    relay: Option<(RelayThrough, bool)>,
 }
 
 /// How far we are at a relay.
@@ -98,9 +108,18 @@ impl Attempt {
         let open = matches!(outcome, Outcome::Pending | Outcome::Failed(Failure::NoPath));
         let theirs = payload.relay_through.clone().map(|offer| (offer, false));
         let named = theirs.or_else(|| self.own_relay.clone().map(|offer| (offer, true)));
-        if let (true, Some((through, is_initiator)), Phase::Choosing(choosing)) =
-            (open, named, &mut self.phase)
-        {
+        if let (true, Some(named), Phase::Choosing(choosing)) = (open, named, &mut self.phase) {
+            match &mut choosing.fallback {
+                Some(fallback) => fallback.relay = Some(named),
+                None => self.dial_relay(core, named),
+            }
+            return Outcome::Pending;
+        }
+        outcome
+    }
+
+    fn dial_relay(&mut self, core: &mut Core, (through, is_initiator): (RelayThrough, bool)) {
+        if let Phase::Choosing(choosing) = &mut self.phase {
             choosing.relay = Some(Relaying::Dialled);
             self.report.relay = Some(through.public_key);
             core.events.push_back(Event::DialRelay(RelayDial {
@@ -109,9 +128,7 @@ impl Attempt {
                 token: through.token,
                 is_initiator,
             }));
-            return Outcome::Pending;
         }
-        outcome
     }
 
     /// Takes the first row of the reference's table that fits.
@@ -154,6 +171,7 @@ impl Attempt {
             otherwise: None,
             relay: None,
             candidate: None,
+            fallback: None,
         }));
         // Packets that came before the handshake's answer already show the way.
         if let Some((socket, address)) = core.streams.held_path(self.stream) {
@@ -167,6 +185,12 @@ impl Attempt {
             .as_ref()
             .is_some_and(|holepunch| !holepunch.relays.is_empty());
         let behind_itself = server == reply.asked;
+        let peer = Peer {
+            attempt: self.id,
+            target,
+            asked: reply.asked,
+            server,
+        };
         if payload.firewall == FIREWALL_OPEN || (!behind_itself && !punchable) {
             let public = payload
                 .addresses4
@@ -174,6 +198,12 @@ impl Attempt {
                 .find(|address| !is_bogon(*address.ip()) && address.port() != 0);
             let address = public.copied().unwrap_or(server);
             let socket = core.node.request_socket();
+            if let Phase::Choosing(choosing) = &mut self.phase {
+                choosing.fallback = Some(Box::new(Fallback {
+                    punch: payload.holepunch.clone().map(|info| (peer, info)),
+                    relay: None,
+                }));
+            }
             // Behind one router, the public address often leads nowhere from inside.
             let neighbours: Vec<SocketAddrV4> = payload
                 .addresses4
@@ -189,7 +219,7 @@ impl Attempt {
                 }
                 return Outcome::Pending;
             }
-            return self.connect_to(now, core, socket, address, Path::Direct);
+            return self.go_straight(now, core, socket, address);
         }
         // From here on the server, or a packet of its, may reach us first.
         core.streams
@@ -221,16 +251,47 @@ impl Attempt {
             return Outcome::Pending;
         };
         if let (Some(info), Some(session)) = (&payload.holepunch, &choosing.session) {
-            let peer = Peer {
-                attempt: self.id,
-                target,
-                asked: reply.asked,
-                server,
-            };
             let secret = &session.holepunch_secret;
             choosing.punch = Punch::start(now, core, peer, info, secret).map(Box::new);
         }
         self.unless_hopeless(now, core)
+    }
+
+    /// Goes to where the server says that anybody can reach it. Whether that is so shows in its answer.
+    fn go_straight(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        socket: SocketId,
+        address: SocketAddrV4,
+    ) -> Outcome {
+        core.streams
+            .set_admission(self.stream, Admission::LearnPath);
+        if let Phase::Choosing(choosing) = &mut self.phase {
+            let mut straight = Candidate::new(now, socket, address, Path::Direct);
+            straight.ask(now, core, self.stream, choosing.remote_id);
+            choosing.candidate = Some(straight);
+            choosing.deadline = Some(now + WAIT_FOR_ANSWER);
+        }
+        Outcome::Pending
+    }
+
+    /// A server does not answer where it says to be reachable: punches to it and meets it at a relay, as far as that is possible.
+    fn fall_back(&mut self, now: Instant, core: &mut Core, fallback: Fallback) -> Outcome {
+        let elapsed = self.elapsed(now);
+        let Phase::Choosing(choosing) = &mut self.phase else {
+            return Outcome::Pending;
+        };
+        self.report.unanswered = choosing.candidate.map(|one| (one.address, elapsed));
+        choosing.deadline = Some(now + (WAIT_FOR_SERVER - WAIT_FOR_ANSWER));
+        if let (Some((peer, info)), Some(session)) = (fallback.punch, &choosing.session) {
+            let secret = &session.holepunch_secret;
+            choosing.punch = Punch::start(now, core, peer, &info, secret).map(Box::new);
+        }
+        if let Some(named) = fallback.relay {
+            self.dial_relay(core, named);
+        }
+        Outcome::Pending
     }
 
     /// Looks for the server at that of its addresses which looks most like ours: says message 1 once more, to which nobody else has the answer.
@@ -281,7 +342,7 @@ impl Attempt {
                 return self.connect_to(now, core, SocketId::SERVER, address, Path::Lan);
             }
             if let Some((_, socket, address)) = choosing.otherwise.take() {
-                return self.connect_to(now, core, socket, address, Path::Direct);
+                return self.go_straight(now, core, socket, address);
             }
             return self.unless_hopeless(now, core);
         }
@@ -321,6 +382,12 @@ impl Attempt {
             if choosing.punchable && choosing.session.is_some() {
                 return self.start_over(now, core);
             }
+            if let Some(fallback) = choosing.fallback.take() {
+                return self.fall_back(now, core, *fallback);
+            }
+            if choosing.session.is_some() {
+                choosing.candidate = None;
+            }
             return self.unless_hopeless(now, core);
         }
         if let Some(candidate) = &mut choosing.candidate
@@ -330,7 +397,7 @@ impl Attempt {
             return self.unless_hopeless(now, core);
         }
         if let Some((_, socket, address)) = choosing.otherwise.take_if(|(at, ..)| *at <= now) {
-            return self.connect_to(now, core, socket, address, Path::Direct);
+            return self.go_straight(now, core, socket, address);
         }
         match &mut choosing.punch {
             Some(punch) => {
@@ -439,6 +506,9 @@ impl Attempt {
         };
         core.streams.set_admission(self.stream, Admission::Refuse);
         core.streams.connect(now, self.stream, socket, address, id);
+        // The server may still answer where it says to be.
+        let hosts = choosing.candidate.iter().map(|one| *one.address.ip());
+        core.streams.set_candidates(self.stream, hosts.collect());
         let (routes, hopeless) = (choosing.routes.clone(), choosing.is_hopeless());
         self.tell_established(now, core, session, address, Path::Relayed);
         if hopeless {
@@ -531,8 +601,11 @@ impl Attempt {
 /// How long the local network is tried alone.
 const NEIGHBOUR_FIRST: Duration = Duration::from_millis(500);
 
+/// How long a server alone gets to answer where it says that anybody can reach it: it is asked four times until then.
+const WAIT_FOR_ANSWER: Duration = Duration::from_millis(1500);
+
 /// How long a server gets that could be punched to as well: the reference repeats its first packet after a second.
 const WAIT_BEFORE_PUNCHING: Duration = Duration::from_millis(2500);
 
-/// How long a server that has to reach us gets for it, as the reference.
+/// How long a server gets that has to reach us, as the reference, or to answer at its own address.
 const WAIT_FOR_SERVER: Duration = Duration::from_secs(10);

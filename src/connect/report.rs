@@ -156,6 +156,9 @@ pub struct Report {
     pub remembered: Option<SocketAddrV4>,
     /// Until it was clear that the server can't reach us, though our node takes itself to be publicly reachable.
     pub unreachable: Option<Duration>,
+    /// Where the server says that anybody can reach it, and until it was clear that it does not answer there at once. If nothing else led to it,
+    /// it never has.
+    pub unanswered: Option<(SocketAddrV4, Duration)>,
     /// Our own address as the node saw it through which the server answered.
     pub own_address: Option<SocketAddrV4>,
     /// The server's address as that node saw it, or the node's own if it is the server.

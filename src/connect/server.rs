@@ -264,10 +264,12 @@ impl Server {
         }
         // Also then: if we have just found out to be reachable, it may come to the socket that we used before.
         core.streams.set_admission(stream, Admission::LearnPath);
-        if relayed && core.node.remote_address().is_none() {
+        if relayed {
             let secret = &responded.session.holepunch_secret;
             let guest = Guest::new(secret, core.random_seed());
             entry.guest = Some(Box::new(guest));
+        }
+        if relayed && core.node.remote_address().is_none() {
             // In a local network the client has to see the address of our main socket.
             entry.from_puncher = responded.client.firewall != FIREWALL_OPEN
                 && !is_neighbour(core, first, &responded.client);
@@ -436,7 +438,9 @@ impl Server {
             .take(MAX_RELAY_ADDRESSES)
             .collect();
         NoisePayload {
-            holepunch: own_address.is_none().then_some(HolepunchInfo {
+            // Also where we take ourselves to be reachable: should that be wrong, a client of ours punches. The reference looks at it only if
+            // we are not.
+            holepunch: Some(HolepunchInfo {
                 id: entry.number,
                 relays,
             }),

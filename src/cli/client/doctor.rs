@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::super::exit::{Exit, Failure, UPDATE};
+use super::super::exit::{Exit, Failure, UPDATE, no_path};
 use super::super::output::Output;
 use super::args::{Arguments, ServerAddress};
 use super::explain;
@@ -286,7 +286,7 @@ async fn reach(arguments: &Arguments, dht: &Dht, server: &ServerAddress) -> Vec<
             None => {
                 let lost = report.punch_lost.map(|lost| format!(": {lost}"));
                 Check::failed("path", exit(Exit::NoPath), why + &lost.unwrap_or_default())
-                    .advice("name a relay that both sides reach with --relay KEY")
+                    .advice(no_path(&report))
             }
         }
         .data(explain::as_json(&report)),

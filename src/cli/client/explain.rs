@@ -57,6 +57,12 @@ pub(super) fn timeline(report: &Report) -> Vec<String> {
     if let Some(at) = report.handshake {
         line(Some(at), "the server has proven its key".into());
     }
+    if let Some((address, at)) = report.unanswered {
+        let text = format!(
+            "the server says that anybody can reach it at {address}, and does not answer there"
+        );
+        line(Some(at), text);
+    }
     if let (Some(own), Some(server)) = (report.own_address, report.server_address) {
         line(
             None,
@@ -126,6 +132,9 @@ pub(super) fn as_json(report: &Report) -> Value {
             "own_address": report.own_address.map(|address| address.to_string()),
             "server_address": report.server_address.map(|address| address.to_string()),
             "unreachable": time(report.unreachable),
+            "unanswered": report.unanswered.map(|(address, at)| {
+                json!({"address": address.to_string(), "after": time(Some(at))})
+            }),
         },
         "punch": report.own_nat.map(|own| {
             json!({
@@ -283,6 +292,16 @@ mod tests {
         report.unreachable = Some(Duration::from_millis(2500));
         assert!(timeline(&report)[3].contains("2500.0 ms  the server does not reach us"));
         assert_eq!(as_json(&report)["handshake"]["unreachable"], 2500.0);
+
+        report.unanswered = Some((node, Duration::from_millis(1500)));
+        let line = &timeline(&report)[4];
+        assert!(
+            line.ends_with("can reach it at 25.0.1.1:49737, and does not answer there"),
+            "{line}"
+        );
+        let told = &as_json(&report)["handshake"]["unanswered"];
+        assert_eq!(told["after"], 1500.0);
+        report.unanswered = None;
 
         report.handshake = Some(Duration::from_millis(3));
         let line = &timeline(&report)[2];

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use super::punching::Home;
 use super::world::World;
-use crate::connect::{Dial, Failure, Path};
+use crate::connect::{Dial, Failure, Lost, Path};
 use crate::dht::K;
 use crate::keys::KeyPair;
 use crate::sim::nat::Router;
-use crate::sim::network::Link;
+use crate::sim::network::{HostId, Link};
 use crate::wire::transmit::SocketId;
 
 #[test]
@@ -416,6 +416,70 @@ fn a_client_that_can_be_reached_in_no_way_starts_over_once_and_fails() {
 }
 
 #[test]
+fn a_server_that_wrongly_takes_itself_to_be_reachable_is_punched_to() {
+    for seed in 0..10 {
+        for (home, patience) in [
+            (Home::Open, Duration::from_secs(1)),
+            (Home::Restricted, Duration::from_secs(3)),
+            (Home::Random, Duration::from_secs(30)),
+        ] {
+            let mut world = World::new(300 + seed, 8, Link::default());
+            let (server, key) = mistaken_server(&mut world, Router::RESTRICTED);
+            let client = home.build(&mut world, 2);
+            let (near, far) = world.connect(client, server, key.public_key());
+            let report = world.network.host(client).established[0].report.clone();
+            exchange(&mut world, client, server, near, far);
+            let named = report.unanswered.map(|(address, _)| address);
+            // An open client is what the server itself goes to.
+            let expected = (home != Home::Open).then_some(at("10.9.1.1:5000"));
+            assert_eq!(named, expected, "{home:?}, seed {seed}");
+            assert!(report.total < patience, "{home:?}, seed {seed}: {report:?}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_is_not_reachable_where_it_says_to_be_nor_otherwise_is_named() {
+    let mut world = World::new(23, 8, Link::default());
+    let (server, key) = mistaken_server(&mut world, Router::RESTRICTED);
+    let client = Home::Restricted.build(&mut world, 2);
+    world.network.lost = Some(|datagram| {
+        let rpc = datagram.payload.len() > 1 && datagram.payload[0] != 0xff;
+        !rpc && datagram.to.ip().octets()[..2] == [10, 9]
+    });
+    let attempt = world.dial(client, key.public_key());
+    let took = world.wait(client, attempt);
+    assert_eq!(world.failure(client, attempt), Some(Failure::NoPath));
+    let report = &world.network.host(client).reports[&attempt];
+    let named = report.unanswered.map(|(address, _)| address);
+    assert_eq!(named, Some(at("10.9.1.1:5000")));
+    assert_eq!(report.punch_lost, Some(Lost::NoProbe));
+    assert!(took < Duration::from_secs(15), "{took:?}");
+    let nobody = |host| world.network.host(host).established.is_empty();
+    assert!(nobody(client) && nobody(server));
+}
+
+#[test]
+fn a_server_that_is_slow_to_answer_where_it_says_to_be_is_waited_for() {
+    let mut world = World::new(24, 8, Link::default());
+    let (server, client) = (world.open_peer(), world.peer());
+    let key = KeyPair::from_seed(&[1; 32]);
+    world.listen(server, &key);
+    // A firewall that opens late, and lets no probe through.
+    world.network.lost = Some(|datagram| {
+        datagram.to.ip().octets()[..3] == [10, 0, 1]
+            && (datagram.payload.len() == 1 || datagram.payload.first() == Some(&0xff))
+    });
+    let attempt = world.dial(client, key.public_key());
+    world.network.run_for(Duration::from_secs(5));
+    world.network.lost = None;
+    world.wait(client, attempt);
+    let established = world.network.host(client).find(attempt).unwrap();
+    assert_eq!(established.path, Path::Direct);
+    assert!(established.report.unanswered.is_some());
+}
+
+#[test]
 fn an_attempt_that_is_given_up_leaves_nothing_behind() {
     let mut world = World::new(14, 5, Link::default());
     let client = world.peer();
@@ -428,11 +492,25 @@ fn an_attempt_that_is_given_up_leaves_nothing_behind() {
     assert!(peer.failed.is_empty() && peer.established.is_empty());
 }
 
+/// Starts a server behind a router that it does not know of.
+fn mistaken_server(world: &mut World, router: Router) -> (HostId, KeyPair) {
+    let router = Router {
+        keeps_ports: true,
+        ..router
+    };
+    let public = Ipv4Addr::new(10, 9, 1, 1);
+    let nat = world.network.add_nat(router, public, None);
+    let server = world.mistaken_peer(nat, at("192.168.1.2:5000"), public);
+    let key = KeyPair::from_seed(&[1; 32]);
+    world.listen(server, &key);
+    (server, key)
+}
+
 /// Sends a few bytes each way. The first 59 are the header frame of the secret stream.
 pub(super) fn exchange(
     world: &mut World,
-    client: crate::sim::network::HostId,
-    server: crate::sim::network::HostId,
+    client: HostId,
+    server: HostId,
     near: crate::udx::StreamId,
     far: crate::udx::StreamId,
 ) {

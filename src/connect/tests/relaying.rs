@@ -49,6 +49,52 @@ fn peers_behind_random_nats_meet_at_the_relay_that_either_names() {
 }
 
 #[test]
+fn a_server_that_is_not_reachable_where_it_says_to_be_is_met_at_the_relay() {
+    for server_names in [false, true] {
+        let router = Router {
+            keeps_ports: true,
+            ..Router::RESTRICTED
+        };
+        let mut scene = Scene::with_server(server_names, !server_names, router, |world| {
+            let public = Ipv4Addr::new(10, 9, 1, 1);
+            let nat = world.network.add_nat(router, public, None);
+            let address = "192.168.1.2:5000".parse().unwrap();
+            world.mistaken_peer(nat, address, public)
+        });
+        // Nothing but messages of the DHT comes through between the homes.
+        scene.world.network.lost = Some(|datagram| {
+            let (from, to) = (datagram.from.ip().octets(), datagram.to.ip().octets());
+            let rpc = datagram.payload.len() > 1 && datagram.payload[0] != 0xff;
+            !rpc && from[0] == 192 && to[..2] == [10, 9]
+        });
+        let attempt = scene.dial();
+        let (client, server) = (scene.client, scene.server);
+        scene.world.network.run_until(LIMIT, |network| {
+            !network.host(client).relay_dials.is_empty()
+        });
+        scene.pair();
+        scene.world.wait(client, attempt);
+        let established = scene.world.network.host(client).find(attempt).unwrap();
+        assert_eq!(established.path, Path::Relayed);
+        assert!(established.report.unanswered.is_some());
+        assert!(established.report.total < Duration::from_secs(3));
+        let near = established.stream;
+        scene.world.network.run_until(LIMIT, |network| {
+            let established = &network.host(server).established;
+            established.iter().any(|one| one.path == Path::Relayed)
+        });
+        let accepted = &scene.world.network.host(server).established;
+        let far = accepted.iter().find(|one| one.path == Path::Relayed);
+        let far = far.unwrap().stream;
+        exchange(&mut scene.world, client, server, near, far);
+        // Nothing better is found, and nobody looks for ever.
+        scene.world.network.run_for(Duration::from_secs(120));
+        let peer = scene.world.network.host(client);
+        assert!(peer.moved.is_empty() && peer.endpoint.attempts.is_empty());
+    }
+}
+
+#[test]
 fn the_servers_relay_goes_first_and_both_agree_on_the_token() {
     let mut scene = Scene::new(true, true);
     scene.dial();
@@ -164,6 +210,20 @@ impl Scene {
 
     /// Puts both peers behind routers of one kind.
     pub(super) fn behind(router: Router, server_names: bool, client_names: bool) -> Self {
+        Self::with_server(server_names, client_names, router, |world| {
+            let public = Ipv4Addr::new(10, 9, 1, 1);
+            let nat = world.network.add_nat(router, public, None);
+            inside(world, nat, 1)
+        })
+    }
+
+    /// Puts the client behind a router.
+    fn with_server(
+        server_names: bool,
+        client_names: bool,
+        router: Router,
+        server: impl FnOnce(&mut World) -> HostId,
+    ) -> Self {
         let link = Link {
             delay: Duration::from_millis(10),
             ..Link::default()
@@ -171,12 +231,10 @@ impl Scene {
         let mut world = World::new(5, 8, link);
         let relay = world.open_peer();
         world.listen(relay, &relay_key());
-        let mut home = |number: u8| {
-            let public = Ipv4Addr::new(10, 9, number, 1);
-            let nat = world.network.add_nat(router, public, None);
-            inside(&mut world, nat, number)
-        };
-        let (server, client) = (home(1), home(2));
+        let server = server(&mut world);
+        let public = Ipv4Addr::new(10, 9, 2, 1);
+        let nat = world.network.add_nat(router, public, None);
+        let client = inside(&mut world, nat, 2);
         let key = KeyPair::from_seed(&[1; 32]);
         let listen = Listen {
             key_pair: key.clone(),
