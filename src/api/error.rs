@@ -1,11 +1,13 @@
 //! One error type per operation.
 
 use std::io;
+use std::net::SocketAddrV4;
 
 use crate::PublicKey;
-use crate::connect::{Failure, Report, Stage};
+use crate::connect::{Failure, Path, Report, Stage};
 use crate::dht::ValueError;
 use crate::net::End;
+use crate::udx::PATIENCE;
 
 /// Why a node could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -282,9 +284,20 @@ pub enum StreamError {
     /// The peer ended the connection abruptly.
     #[error("the peer reset the connection")]
     Reset,
-    /// The peer has vanished: nothing has come from it for too long.
-    #[error("the peer has vanished")]
-    TimedOut,
+    /// The peer has vanished: it has not answered for too long.
+    #[error(
+        "the peer has vanished: for {} s nothing has come from it {}",
+        PATIENCE.as_secs(), along(*path, *address)
+    )]
+    TimedOut {
+        /// How packets travelled.
+        path: Path,
+        /// Where to.
+        address: SocketAddrV4,
+    },
+    /// The blind relay that carried the connection is gone, and no direct path had opened.
+    #[error("the relay that carried the connection is gone")]
+    RelayGone,
     /// What the peer sent does not decrypt, or breaks the framing.
     #[error("the peer sent data that does not decrypt")]
     Corrupt,
@@ -304,11 +317,21 @@ pub enum StreamError {
     Closed,
 }
 
+/// Returns the way of packets in words.
+fn along(path: Path, address: SocketAddrV4) -> String {
+    match path {
+        Path::Direct => format!("directly ({address})"),
+        Path::Lan => format!("over the local network ({address})"),
+        Path::Relayed => format!("through the relay at {address}"),
+    }
+}
+
 impl From<StreamError> for io::Error {
     fn from(error: StreamError) -> Self {
         let kind = match error {
             StreamError::Reset => io::ErrorKind::ConnectionReset,
-            StreamError::TimedOut => io::ErrorKind::TimedOut,
+            StreamError::TimedOut { .. } => io::ErrorKind::TimedOut,
+            StreamError::RelayGone => io::ErrorKind::ConnectionAborted,
             StreamError::Corrupt => io::ErrorKind::InvalidData,
             StreamError::Unproven => io::ErrorKind::UnexpectedEof,
             StreamError::TooLarge { .. } => io::ErrorKind::InvalidInput,
@@ -323,7 +346,8 @@ impl From<End> for StreamError {
         match end {
             End::Orderly | End::Local => Self::Closed,
             End::Reset => Self::Reset,
-            End::TimedOut => Self::TimedOut,
+            End::TimedOut { path, address } => Self::TimedOut { path, address },
+            End::RelayGone => Self::RelayGone,
             End::Corrupt => Self::Corrupt,
             End::TooLarge { size, max } => Self::TooLarge { size, max },
             End::Unproven => Self::Unproven,
@@ -352,6 +376,8 @@ mod tests {
         }
         let reset = io::Error::from(StreamError::from(End::Reset));
         assert_eq!(reset.kind(), io::ErrorKind::ConnectionReset);
+        let relay = io::Error::from(StreamError::from(End::RelayGone));
+        assert_eq!(relay.kind(), io::ErrorKind::ConnectionAborted);
         let corrupt = io::Error::from(StreamError::from(End::Corrupt));
         assert_eq!(corrupt.kind(), io::ErrorKind::InvalidData);
     }
@@ -368,6 +394,18 @@ mod tests {
         assert!(error.to_string().ends_with(
             "but does not answer at 25.0.0.1:5000, where it says that anybody can reach it"
         ));
+    }
+
+    #[test]
+    fn a_peer_that_has_vanished_is_told_with_the_path_to_it() {
+        let end = End::TimedOut {
+            path: Path::Relayed,
+            address: "25.0.0.1:5000".parse().expect("valid"),
+        };
+        assert_eq!(
+            StreamError::from(end).to_string(),
+            "the peer has vanished: for 20 s nothing has come from it through the relay at 25.0.0.1:5000"
+        );
     }
 
     #[test]

@@ -347,6 +347,15 @@ impl Endpoint {
         self.settle(now);
     }
 
+    /// Returns whether a stream that runs over a relay may still find a direct path.
+    pub fn may_leave_relay(&self, stream: StreamId) -> bool {
+        let attempt = self.attempt_streams.get(&stream);
+        let attempt = attempt.and_then(|id| self.attempts.get(id));
+        let mut servers = self.servers.values();
+        attempt.is_some_and(Attempt::looks_for_path)
+            || servers.any(|server| server.expects_move(stream))
+    }
+
     /// Links two clients of a relay of ours: the stream of each one's connection, and the id under which it takes packets. Returns the ids
     /// under which their packets are taken, or nothing if a connection is gone.
     ///

@@ -130,6 +130,10 @@ impl Entries {
         Some(entry)
     }
 
+    pub(super) fn get(&self, id: EntryId) -> Option<&Entry> {
+        self.all.get(&id).map(|(_, entry)| entry)
+    }
+
     pub(super) fn get_mut(&mut self, id: EntryId) -> Option<&mut Entry> {
         self.all.get_mut(&id).map(|(_, entry)| entry)
     }

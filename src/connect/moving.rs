@@ -294,6 +294,13 @@ impl Server {
         self.entries.set_deadline(id, now + REMEMBER);
     }
 
+    /// Returns whether the client of a relayed stream may still come directly: it punches, or is about to.
+    pub(super) fn expects_move(&self, stream: StreamId) -> bool {
+        let id = self.entries.with_moving(stream);
+        let guest = id.and_then(|id| self.entries.get(id)?.guest.as_ref());
+        guest.is_some_and(|guest| !guest.is_over())
+    }
+
     pub(super) fn moves_stream(&self, stream: StreamId) -> bool {
         self.entries.with_moving(stream).is_some()
     }

@@ -435,6 +435,14 @@ impl Attempt {
         Outcome::Pending
     }
 
+    /// Returns whether something is under way that could lead to a direct path.
+    pub(super) fn looks_for_path(&self) -> bool {
+        match &self.phase {
+            Phase::Choosing(choosing) => !choosing.is_hopeless(),
+            _ => true,
+        }
+    }
+
     /// Returns the punch that waits for probes.
     pub(super) fn punch(&self) -> Option<&Punch> {
         match &self.phase {

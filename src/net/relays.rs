@@ -61,7 +61,10 @@ impl Relays {
             // Nothing more is said, but the relay serves the pair only while its clients are connected.
             let served = async { while let Ok(Some(_)) = read(&relay).await {} };
             tokio::select! {
-                () = served => {}
+                () = served => {
+                    // Without a driver nobody wants to know.
+                    let _ = outbox.send(News::RelayGone(stream));
+                }
                 _ = &mut left => {
                     let end = poll_fn(|cx| relay.poll_shutdown(cx));
                     // A relay that does not answer even that loses us all the same.
@@ -132,4 +135,79 @@ async fn pair(
 
 async fn read(relay: &Handle) -> Result<Option<bytes::Bytes>, End> {
     poll_fn(|cx| relay.poll_read_message(cx)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::link::Link;
+    use super::*;
+    use crate::connect::noise::Session;
+    use crate::connect::{AttemptId, Established, Origin, Path, Report};
+    use crate::keys::KeyPair;
+    use crate::secret_stream::Keys;
+    use crate::wire::compact::Encode as _;
+    use crate::wire::relay::{Frame, RelayMessage};
+
+    #[tokio::test]
+    async fn the_end_of_the_connection_to_the_relay_is_told_at_once() {
+        let own = *KeyPair::from_seed(&[1; 32]).public_key();
+        let dial = RelayDial {
+            stream: StreamId(7),
+            relay: own,
+            token: [9; 32],
+            is_initiator: true,
+        };
+        let (ab, ba, hash) = ([1; 32], [2; 32], [3; 64]);
+        let (near, _) = link(Keys::new(ab, ba, hash, true));
+        let (relay, header) = link(Keys::new(ba, ab, hash, false));
+        let (commands, _commands) = mpsc::unbounded_channel();
+        let (outbox, mut inbox) = mpsc::unbounded_channel();
+        let (connected, dialled) = oneshot::channel();
+        let mut relays = Relays::default();
+        relays.start(Token(1), own, dial, dialled, outbox);
+        let handle = Handle::new(Arc::clone(&near), commands);
+        assert!(connected.send(Ok(handle)).is_ok());
+
+        let pair = RelayMessage::Pair {
+            is_initiator: true,
+            token: [9; 32],
+            id: 5,
+            seq: 0,
+        };
+        for frame in [Frame::open(1, &own), pair.to_frame(1)] {
+            let bytes = frame.to_bytes();
+            let written = poll_fn(|cx| relay.poll_write_message(cx, &bytes)).await;
+            written.expect("the connection is open");
+        }
+        near.push_incoming(header);
+        near.push_incoming(relay.take_outgoing().frames.into_iter().flatten().collect());
+        let paired = inbox.recv().await;
+        assert!(matches!(
+            paired,
+            Some(News::Relay(StreamId(7), Some((StreamId(3), 5))))
+        ));
+        near.set_end(End::Reset);
+        let gone = inbox.recv().await;
+        assert!(matches!(gone, Some(News::RelayGone(StreamId(7)))));
+    }
+
+    /// Makes an end of a connection, with the header frame that it sends.
+    fn link(keys: Keys) -> (Arc<Link>, Vec<u8>) {
+        let established = Established {
+            origin: Origin::Attempt(AttemptId(1)),
+            stream: StreamId(3),
+            session: Session {
+                keys,
+                holepunch_secret: [0; 32].into(),
+                remote_public_key: *KeyPair::from_seed(&[5; 32]).public_key(),
+            },
+            path: Path::Direct,
+            remote: "127.0.0.1:1".parse().expect("valid"),
+            report: Report::default(),
+        };
+        let (bell, _) = mpsc::unbounded_channel();
+        Link::new(&established, bell, Arc::default(), usize::MAX, 10)
+    }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tracing::debug;
 
 use super::link::{End, Link, Proof};
-use crate::connect::{Endpoint, Moved};
+use crate::connect::{Endpoint, Moved, Path};
 use crate::udx::{Closed, Event, StreamId, Streams};
 
 /// The connections of a node.
@@ -144,7 +144,10 @@ impl Table {
                         entry.link.set_finished();
                         End::Orderly
                     }
-                    Closed::TimedOut => End::TimedOut,
+                    Closed::TimedOut => {
+                        let (path, address) = entry.link.route();
+                        End::TimedOut { path, address }
+                    }
                     _ => End::Reset,
                 };
                 // Frees what the stream still holds.
@@ -158,6 +161,21 @@ impl Table {
     pub(super) fn handle_moved(&mut self, moved: Moved) {
         if let Some(entry) = self.entries.get(&moved.stream) {
             entry.link.set_moved(moved);
+        }
+    }
+
+    /// Ends a connection whose relay carries nothing any more, unless it has left the relay.
+    pub(super) fn handle_relay_gone(
+        &mut self,
+        now: Instant,
+        endpoint: &mut Endpoint,
+        stream: StreamId,
+    ) {
+        let entry = self.entries.get_mut(&stream);
+        if let Some(entry) = entry.filter(|entry| entry.link.route().0 == Path::Relayed) {
+            // What has arrived before is still delivered.
+            entry.receive(now, endpoint.streams(), stream, true);
+            self.destroy(now, endpoint, stream, End::RelayGone);
         }
     }
 
@@ -331,7 +349,7 @@ mod tests {
 
     use super::*;
     use crate::connect::noise::Session;
-    use crate::connect::{Config, Established, Origin, Path, Report, ServerId};
+    use crate::connect::{Config, Established, Origin, Report, ServerId};
     use crate::keys::KeyPair;
     use crate::secret_stream::Keys;
     use crate::udx::Admission;
@@ -395,6 +413,23 @@ mod tests {
         assert_eq!(oldest.end(), None);
         assert_eq!((world.table.len(), world.table.unproven()), (3, 1));
         assert_eq!(world.table.unproven_dropped(), 0);
+    }
+
+    #[test]
+    fn a_relay_that_is_gone_ends_what_still_needs_it() {
+        let now = Instant::now();
+        let mut world = World::new(now, 3);
+        let (relayed, direct) = (world.accept(now), world.accept(now));
+        let place = "127.0.0.1:1".parse().expect("valid");
+        relayed.set_remote_address(Some(Path::Relayed), place);
+        for link in [&relayed, &direct] {
+            let stream = link.stream();
+            world
+                .table
+                .handle_relay_gone(now, &mut world.endpoint, stream);
+        }
+        assert_eq!(relayed.end(), Some(End::RelayGone));
+        assert_eq!(direct.end(), None);
     }
 
     #[test]

@@ -144,6 +144,6 @@ impl Liveness {
 
 /// How long data and heartbeats may go without any packet of the peer's. With a keep-alive of up to 10 s, a peer that has vanished
 /// is noticed within 30 s.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 /// How long the first heartbeat may go unanswered before the peer is taken for one that does not know heartbeats.
 const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(3);

@@ -43,6 +43,7 @@ mod tests;
 mod tombstones;
 mod types;
 
+pub use liveness::PATIENCE;
 pub(crate) use pool::Pool;
 pub use streams::Streams;
 pub use types::{Admission, Closed, Config, Event, StreamId, WriteError};

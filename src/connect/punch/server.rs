@@ -169,6 +169,11 @@ impl Guest {
         self.waits_until.is_some_and(|until| until <= now)
     }
 
+    /// Returns whether punching to this client has come to nothing.
+    pub(in crate::connect) const fn is_over(&self) -> bool {
+        self.is_over
+    }
+
     /// Sends the probes that are due.
     pub(in crate::connect) fn handle_timeout(&mut self, now: Instant, core: &mut Core) {
         if let Some(running) = &mut self.running {

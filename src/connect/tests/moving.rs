@@ -53,7 +53,13 @@ fn a_relayed_stream_stays_where_it_is_when_no_direct_path_opens() {
     let mut scene = Scene::behind(Router::RESTRICTED, false, true);
     scene.world.network.lost = Some(|datagram| datagram.payload.len() == 1);
     let mut ends = scene.meet();
+    let may_leave = |scene: &Scene, end: &End| {
+        let peer = scene.world.network.host(end.host);
+        peer.endpoint.may_leave_relay(end.stream)
+    };
+    assert!(ends.iter().all(|end| may_leave(&scene, end)));
     scene.world.network.run_for(Duration::from_secs(120));
+    assert!(!ends.iter().any(|end| may_leave(&scene, end)));
     for end in &mut ends {
         end.write(&mut scene, 10_000);
     }

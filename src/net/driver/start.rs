@@ -36,6 +36,8 @@ pub(in crate::net) enum News {
     Interfaces(Vec<Ipv4Addr>),
     /// What became of meeting the peer of a stream at a relay: the stream of the connection to the relay, and the id that it gave us.
     Relay(StreamId, Option<(StreamId, u32)>),
+    /// The relay has ended the connection that a stream needs.
+    RelayGone(StreamId),
     /// The addresses of the bootstrap nodes.
     Bootstrap(Vec<SocketAddrV4>),
 }

@@ -118,6 +118,12 @@ impl Driver {
                 Poll::Ready(Some(News::Relay(stream, paired))) => {
                     self.endpoint.handle_relay(now, stream, paired);
                 }
+                Poll::Ready(Some(News::RelayGone(stream))) => {
+                    if !self.endpoint.may_leave_relay(stream) {
+                        self.table
+                            .handle_relay_gone(now, &mut self.endpoint, stream);
+                    }
+                }
                 Poll::Ready(Some(News::Bootstrap(addresses))) => {
                     self.endpoint.node().set_bootstrap(addresses);
                     self.join(now);

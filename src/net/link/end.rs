@@ -1,5 +1,9 @@
 //! How a connection ends.
 
+use std::net::SocketAddrV4;
+
+use crate::connect::Path;
+
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
@@ -8,7 +12,14 @@ pub(crate) enum End {
     /// The peer destroyed it.
     Reset,
     /// The peer has vanished.
-    TimedOut,
+    TimedOut {
+        /// How packets travelled.
+        path: Path,
+        /// Where to.
+        address: SocketAddrV4,
+    },
+    /// The relay that packets travelled through has ended our connection to it.
+    RelayGone,
     /// What the peer sent does not decrypt.
     Corrupt,
     /// The peer announced a message above our limit.
