@@ -88,6 +88,21 @@ impl Connection {
         self.handle().route().1
     }
 
+    /// Waits until the peer has said something on this connection; at once on the accepting side.
+    ///
+    /// A server that says to be reachable by anybody gets our first data right there, and only its answer shows that it is.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamError`] if the connection ends before, [`StreamError::Unreachable`] if the server was not there and no other way to it has opened.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn answered(&self) -> Result<(), StreamError> {
+        Ok(self.handle().heard().await?)
+    }
+
     /// Waits until a connection that began at a relay has moved to a direct path, and returns which.
     ///
     /// # Errors
@@ -101,7 +116,8 @@ impl Connection {
         Ok(self.handle().moved().await?)
     }
 
-    /// Returns what was tried and seen until the connection had come about, with how long each stage took; until it had moved, if it has.
+    /// Returns what was tried and seen until the connection had come about, with how long each stage took; until it had moved to another path,
+    /// or turned out to have none, if it has.
     pub fn report(&self) -> &Report {
         self.handle().report()
     }

@@ -115,7 +115,10 @@ pub enum ConnectError {
         report: Box<Report>,
     },
     /// Both sides shook hands, and no path between them carries packets.
-    #[error("server {key} was reached through the DHT, but {}", no_path(report))]
+    #[error(
+        "server {key} was reached through the DHT, but no path to it carries packets{}",
+        why(report)
+    )]
     Unreachable {
         /// First digits of the server's key.
         key: String,
@@ -176,14 +179,10 @@ impl ConnectError {
     }
 }
 
-/// Returns what is known about the missing path.
-fn no_path(report: &Report) -> String {
-    match report.unanswered {
-        Some((address, _)) => {
-            format!("does not answer at {address}, where it says that anybody can reach it")
-        }
-        None => "no path to it carries packets".into(),
-    }
+/// Returns why there is no path, as far as that is known.
+fn why(report: &Report) -> String {
+    let lost = report.punch_lost.map(|lost| format!(": {lost}"));
+    lost.unwrap_or_default()
 }
 
 impl From<ConnectError> for io::Error {
@@ -298,6 +297,15 @@ pub enum StreamError {
     /// The blind relay that carried the connection is gone, and no direct path had opened.
     #[error("the relay that carried the connection is gone")]
     RelayGone,
+    /// The server says that anybody can reach it at an address, and nothing has come back from there: its firewall or router keeps packets
+    /// out. No other way to it has opened.
+    #[error(
+        "the server says that anybody can reach it at {address}, and does not answer there; no other way to it has opened"
+    )]
+    Unreachable {
+        /// Where it says to be.
+        address: SocketAddrV4,
+    },
     /// What the peer sent does not decrypt, or breaks the framing.
     #[error("the peer sent data that does not decrypt")]
     Corrupt,
@@ -332,6 +340,7 @@ impl From<StreamError> for io::Error {
             StreamError::Reset => io::ErrorKind::ConnectionReset,
             StreamError::TimedOut { .. } => io::ErrorKind::TimedOut,
             StreamError::RelayGone => io::ErrorKind::ConnectionAborted,
+            StreamError::Unreachable { .. } => io::ErrorKind::HostUnreachable,
             StreamError::Corrupt => io::ErrorKind::InvalidData,
             StreamError::Unproven => io::ErrorKind::UnexpectedEof,
             StreamError::TooLarge { .. } => io::ErrorKind::InvalidInput,
@@ -348,6 +357,7 @@ impl From<End> for StreamError {
             End::Reset => Self::Reset,
             End::TimedOut { path, address } => Self::TimedOut { path, address },
             End::RelayGone => Self::RelayGone,
+            End::Unreachable { address } => Self::Unreachable { address },
             End::Corrupt => Self::Corrupt,
             End::TooLarge { size, max } => Self::TooLarge { size, max },
             End::Unproven => Self::Unproven,
@@ -358,6 +368,7 @@ impl From<End> for StreamError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connect::Lost;
 
     #[test]
     fn conversions_to_io_errors_keep_the_kind() {
@@ -383,17 +394,16 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_is_wrong_about_its_address_is_told_so() {
+    fn a_path_that_is_missing_is_told_with_the_reason() {
         let key = PublicKey::from_bytes([7; 32]);
-        let address = "25.0.0.1:5000".parse().expect("valid");
         let report = Report {
-            unanswered: Some((address, std::time::Duration::from_secs(1))),
+            punch_lost: Some(Lost::BothRandom),
             ..Report::default()
         };
-        let error = ConnectError::new(&key, Failure::NoPath, report.into());
-        assert!(error.to_string().ends_with(
-            "but does not answer at 25.0.0.1:5000, where it says that anybody can reach it"
-        ));
+        let error = ConnectError::new(&key, Failure::NoPath, report.into()).to_string();
+        let told =
+            "no path to it carries packets: both sides are behind NATs that give out random ports";
+        assert!(error.ends_with(told), "{error}");
     }
 
     #[test]

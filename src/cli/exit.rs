@@ -1,8 +1,9 @@
 //! How a program ends: its exit code, and what it says about a failure.
 
+use std::io;
 use std::process::ExitCode;
 
-use crate::api::{BootstrapError, ConnectError, ListenError, Report, SpawnError, TestnetError};
+use crate::api::{BootstrapError, ConnectError, ListenError, SpawnError, TestnetError};
 use crate::profile::{ClientError, Denied, StoreError};
 
 /// The exit code of a program, the same in all of them.
@@ -179,7 +180,7 @@ impl From<ConnectError> for Failure {
                 "check the internet connection, or name nodes with --bootstrap; --local is for a server on this computer",
             ),
             Exit::TimedOut => Some("try again, with a longer --timeout if the network is slow"),
-            Exit::NoPath => error.report().map(no_path),
+            Exit::NoPath => Some(NAME_A_RELAY),
             _ => None,
         };
         let failure = Self {
@@ -209,6 +210,9 @@ impl From<ClientError> for Failure {
             ClientError::Incompatible => {
                 let failure = Self::from_error(Exit::Protocol, error);
                 return failure.kind(INCOMPATIBLE).hint(UPDATE);
+            }
+            ClientError::Lost(ref lost) if lost.kind() == io::ErrorKind::HostUnreachable => {
+                return Self::from_error(Exit::NoPath, error).hint(LET_THROUGH);
             }
             ClientError::Lost(_) => Exit::NoPath,
             ClientError::Protocol(_) => Exit::Protocol,
@@ -288,18 +292,13 @@ impl From<ListenError> for Failure {
     }
 }
 
-/// Returns what to do about a path that is missing.
-pub(super) const fn no_path(report: &Report) -> &'static str {
-    if report.unanswered.is_some() {
-        "its firewall or its router keeps packets out: its UDP port has to be let through, or either side name a relay with --relay KEY"
-    } else {
-        "name a relay that both sides reach with --relay KEY"
-    }
-}
-
 /// The name of a version mismatch, in whatever layer.
 const INCOMPATIBLE: &str = "incompatible";
-/// What to do about it.
+/// What to do about two homes without a path between them.
+pub(super) const NAME_A_RELAY: &str = "name a relay that both sides reach with --relay KEY";
+/// What to do about a server that is not reachable where it says to be.
+pub(super) const LET_THROUGH: &str = "the server's firewall and router have to let its UDP port through, or either side name a relay with --relay KEY";
+/// What to do about another version.
 pub(super) const UPDATE: &str = "update the older of the two programs";
 
 #[cfg(test)]

@@ -38,11 +38,11 @@ pub(super) enum Outcome {
     Connected {
         routes: Vec<SocketAddrV4>,
     },
-    /// The same, over a relay; the attempt goes on to look for a direct path.
-    Relayed {
+    /// The same, and the attempt goes on: to look for a direct path, or until the server has answered.
+    HandedOut {
         routes: Vec<SocketAddrV4>,
     },
-    /// A relayed stream has moved, or stays where it is.
+    /// A stream that was handed out has moved, or stays where it is.
     Over,
     Failed(Failure),
 }
@@ -50,7 +50,7 @@ pub(super) enum Outcome {
 #[derive(Debug)]
 pub(super) struct Attempt {
     pub(super) id: AttemptId,
-    dial: Dial,
+    pub(super) dial: Dial,
     pub(super) stream: StreamId,
     started: Instant,
     pub(super) phase: Phase,
@@ -192,10 +192,6 @@ impl Attempt {
 
     pub(super) const fn remote(&self) -> &crate::keys::PublicKey {
         &self.dial.remote
-    }
-
-    pub(super) const fn reuses_socket(&self) -> bool {
-        self.dial.reusable_socket
     }
 
     /// Returns the nodes that led to the server, or would have.
@@ -381,7 +377,7 @@ impl Attempt {
 
     pub(super) fn handle_timeout(&mut self, now: Instant, core: &mut Core) -> Outcome {
         if self.end() <= now {
-            return if self.is_relayed() {
+            return if self.is_handed_out() {
                 Outcome::Over
             } else {
                 Outcome::Failed(Failure::TimedOut(self.stage()))
@@ -393,8 +389,8 @@ impl Attempt {
         self.handle_path_timeout(now, core)
     }
 
-    /// Returns whether the stream already runs over a relay, so that there is no failing any more.
-    pub(super) const fn is_relayed(&self) -> bool {
+    /// Returns whether the stream is its owner's already, so that there is no failing any more.
+    pub(super) const fn is_handed_out(&self) -> bool {
         match &self.phase {
             Phase::Choosing(choosing) => choosing.session.is_none(),
             _ => false,
@@ -403,7 +399,7 @@ impl Attempt {
 
     /// Returns when the attempt ends, whatever it has come to.
     fn end(&self) -> Instant {
-        if self.is_relayed() {
+        if self.is_handed_out() {
             self.started + self.dial.timeout.max(LONGEST_SEARCH)
         } else {
             self.started + self.dial.timeout

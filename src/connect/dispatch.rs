@@ -148,7 +148,7 @@ impl Endpoint {
         }
         let attempt = self.attempt_streams.get(&stream).copied();
         if let Some(id) = attempt
-            && self.attempts.get(&id).is_some_and(Attempt::is_relayed)
+            && self.attempts.get(&id).is_some_and(Attempt::is_handed_out)
         {
             match event {
                 udx::Event::PathOffered { socket, address } => {
@@ -156,6 +156,9 @@ impl Endpoint {
                         attempt.handle_offer(now, core, (socket, address))
                     });
                     return;
+                }
+                udx::Event::Settled => {
+                    self.with_attempt(now, id, |attempt, core| attempt.handle_settled(now, core))
                 }
                 udx::Event::Closed(_) => self.end_attempt(now, id, false),
                 _ => {}
@@ -281,7 +284,7 @@ impl Endpoint {
             return;
         };
         let (before, stream) = (attempt.poll_timeout(), attempt.stream());
-        let outcome = if attempt.is_relayed() && !self.core.streams.contains(attempt.stream()) {
+        let outcome = if attempt.is_handed_out() && !self.core.streams.contains(attempt.stream()) {
             Outcome::Over
         } else {
             step(attempt, &mut self.core)
@@ -307,7 +310,7 @@ impl Endpoint {
                 self.remember_routes(&remote, routes);
                 self.end_attempt(now, id, false);
             }
-            Outcome::Relayed { routes } => {
+            Outcome::HandedOut { routes } => {
                 let (remote, stream) = (*attempt.remote(), attempt.stream());
                 for event in attempt.take_events() {
                     self.core.events.push_back(Event::Stream(stream, event));
@@ -351,7 +354,7 @@ impl Endpoint {
         self.attempt_deadlines.remove(&(attempt.poll_timeout(), id));
         self.attempt_streams.remove(&attempt.stream());
         // A relayed stream is its owner's already.
-        let destroy = destroy && !attempt.is_relayed();
+        let destroy = destroy && !attempt.is_handed_out();
         attempt.cancel(now, &mut self.core);
         if destroy {
             self.core.streams.destroy(now, attempt.stream());

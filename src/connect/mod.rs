@@ -2,7 +2,8 @@
 //!
 //! [`Endpoint`] is a whole peer. It owns a DHT node and the streams, and turns the answers of the one and the packets of the other
 //! into connections: `client` holds one attempt to connect, `handshakes` whom it asks, `path` its last part, `server` one listening key, `guests` those of its clients that are punched to,
-//! `moving` lets streams leave their relays, `announcer` keeps that key findable, `router` passes on what is meant for others.
+//! `straight` goes to servers that say to be reachable, `reuse` the way of an
+//! earlier connection, `moving` lets streams leave their relays, `announcer` keeps that key findable, `router` passes on what is meant for others.
 
 mod announcer;
 mod client;
@@ -28,6 +29,7 @@ mod router;
 pub mod secure_payload;
 mod server;
 mod shared;
+mod straight;
 #[cfg(test)]
 mod tests;
 mod types;

@@ -188,7 +188,7 @@ impl Core {
 }
 
 impl Attempt {
-    /// Takes the news that packets of a relayed stream have come over another path. If we have asked for that, it is the stream's from now on.
+    /// Takes the news that packets of a stream have come over another path. If we have asked for that, it is the stream's from now on.
     pub(super) fn handle_offer(
         &mut self,
         now: Instant,
@@ -196,18 +196,20 @@ impl Attempt {
         place: (SocketId, SocketAddrV4),
     ) -> Outcome {
         let mut report = self.report(now, core);
-        let remote = *self.remote();
+        let (remote, provisional) = (*self.remote(), self.is_provisional());
         let Phase::Choosing(choosing) = &mut self.phase else {
             return Outcome::Pending;
         };
-        let asked = choosing.candidate;
-        let Some(candidate) = asked.filter(|one| (one.socket, one.address) == place) else {
-            return Outcome::Pending;
+        let path = match choosing.candidate {
+            Some(asked) if (asked.socket, asked.address) == place => asked.path,
+            // It was not to be reached where it says to be, and has reached us.
+            None if provisional => Path::Direct,
+            _ => return Outcome::Pending,
         };
-        report.path = Some((candidate.path, candidate.address));
+        report.path = Some((path, place.1));
         report.routes.clone_from(&choosing.routes);
         let remote_id = choosing.remote_id;
-        core.move_stream(now, self.stream, place, candidate.path, remote_id, report);
+        core.move_stream(now, self.stream, place, path, remote_id, report);
         if choosing.reusable {
             core.remember_way(remote, self.stream);
         }
@@ -215,7 +217,7 @@ impl Attempt {
         Outcome::Over
     }
 
-    /// A relayed stream could take this path: asks the server there.
+    /// A stream that was handed out could take this path: asks the server there.
     pub(super) fn ask_to_move(
         &mut self,
         now: Instant,

@@ -1,6 +1,6 @@
 //! The last part of an attempt: both sides have shaken hands, and stream packets need a way.
 
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
 use super::client::{Attempt, Outcome, Phase};
@@ -10,11 +10,12 @@ use super::punch::{Peer, Punch, Verdict};
 use super::reply::{Reply, first_message};
 use super::report::{Exchange, Failure};
 use super::shared::{Core, Owner};
+use super::straight::Straight;
 use super::types::{Established, Event, Origin, Path, RelayDial};
 use crate::dht::{Answer, Outgoing, RequestError, RequestId};
 use crate::udx::Admission;
 use crate::wire::address::{best_match, is_bogon, is_private, is_reserved};
-use crate::wire::handshake::{FIREWALL_OPEN, HolepunchInfo, NoisePayload, RelayThrough};
+use crate::wire::handshake::{FIREWALL_OPEN, NoisePayload, RelayThrough};
 use crate::wire::transmit::SocketId;
 
 #[derive(Debug)]
@@ -37,18 +38,12 @@ pub(super) struct Choosing {
     /// Where to go, and when at the latest, if the local network is only tried first.
     pub(super) otherwise: Option<(Instant, SocketId, SocketAddrV4)>,
     relay: Option<Relaying>,
-    /// The address that is asked whether the server is there: that at which it says to be reachable, or a direct path that a relayed stream
-    /// is about to take.
+    /// The direct path that a stream which is its owner's already is about to take, if the server answers there.
     pub(super) candidate: Option<Candidate>,
-    /// What is done besides if a server does not answer where it says to be reachable.
-    fallback: Option<Box<Fallback>>,
-}
-
-/// Ways to a server that should not need any.
-#[derive(Debug, Default)]
-struct Fallback {
-    punch: Option<(Peer, HolepunchInfo)>,
-    relay: Option<(RelayThrough, bool)>,
+    /// Where the server seems to be.
+    pub(super) seen_at: Option<Ipv4Addr>,
+    /// Until the server has answered where it says to be reachable.
+    pub(super) straight: Option<Box<Straight>>,
 }
 
 /// How far we are at a relay.
@@ -105,20 +100,27 @@ impl Attempt {
         session: Session,
     ) -> Outcome {
         let outcome = self.choose(now, core, reply, payload, remote_id, session);
-        let open = matches!(outcome, Outcome::Pending | Outcome::Failed(Failure::NoPath));
         let theirs = payload.relay_through.clone().map(|offer| (offer, false));
         let named = theirs.or_else(|| self.own_relay.clone().map(|offer| (offer, true)));
-        if let (true, Some(named), Phase::Choosing(choosing)) = (open, named, &mut self.phase) {
-            match &mut choosing.fallback {
-                Some(fallback) => fallback.relay = Some(named),
-                None => self.dial_relay(core, named),
-            }
+        let (Some(named), Phase::Choosing(choosing)) = (named, &mut self.phase) else {
+            return outcome;
+        };
+        if let Some(straight) = &mut choosing.straight {
+            straight.relay = Some(named);
+            return outcome;
+        }
+        if matches!(outcome, Outcome::Pending | Outcome::Failed(Failure::NoPath)) {
+            self.dial_relay(core, named);
             return Outcome::Pending;
         }
         outcome
     }
 
-    fn dial_relay(&mut self, core: &mut Core, (through, is_initiator): (RelayThrough, bool)) {
+    pub(super) fn dial_relay(
+        &mut self,
+        core: &mut Core,
+        (through, is_initiator): (RelayThrough, bool),
+    ) {
         if let Phase::Choosing(choosing) = &mut self.phase {
             choosing.relay = Some(Relaying::Dialled);
             self.report.relay = Some(through.public_key);
@@ -161,7 +163,7 @@ impl Attempt {
             session: Some(session),
             remote_id,
             routes,
-            reusable: self.reuses_socket()
+            reusable: self.dial.reusable_socket
                 && payload.udx.as_ref().is_some_and(|udx| udx.reusable_socket),
             messages: [hello, reply.noise.clone()],
             lan: None,
@@ -171,7 +173,8 @@ impl Attempt {
             otherwise: None,
             relay: None,
             candidate: None,
-            fallback: None,
+            seen_at: reply.peer_address.map(|address| *address.ip()),
+            straight: None,
         }));
         // Packets that came before the handshake's answer already show the way.
         if let Some((socket, address)) = core.streams.held_path(self.stream) {
@@ -199,10 +202,7 @@ impl Attempt {
             let address = public.copied().unwrap_or(server);
             let socket = core.node.request_socket();
             if let Phase::Choosing(choosing) = &mut self.phase {
-                choosing.fallback = Some(Box::new(Fallback {
-                    punch: payload.holepunch.clone().map(|info| (peer, info)),
-                    relay: None,
-                }));
+                choosing.straight = Some(Box::new(Straight::new(peer, payload)));
             }
             // Behind one router, the public address often leads nowhere from inside.
             let neighbours: Vec<SocketAddrV4> = payload
@@ -255,43 +255,6 @@ impl Attempt {
             choosing.punch = Punch::start(now, core, peer, info, secret).map(Box::new);
         }
         self.unless_hopeless(now, core)
-    }
-
-    /// Goes to where the server says that anybody can reach it. Whether that is so shows in its answer.
-    fn go_straight(
-        &mut self,
-        now: Instant,
-        core: &mut Core,
-        socket: SocketId,
-        address: SocketAddrV4,
-    ) -> Outcome {
-        core.streams
-            .set_admission(self.stream, Admission::LearnPath);
-        if let Phase::Choosing(choosing) = &mut self.phase {
-            let mut straight = Candidate::new(now, socket, address, Path::Direct);
-            straight.ask(now, core, self.stream, choosing.remote_id);
-            choosing.candidate = Some(straight);
-            choosing.deadline = Some(now + WAIT_FOR_ANSWER);
-        }
-        Outcome::Pending
-    }
-
-    /// A server does not answer where it says to be reachable: punches to it and meets it at a relay, as far as that is possible.
-    fn fall_back(&mut self, now: Instant, core: &mut Core, fallback: Fallback) -> Outcome {
-        let elapsed = self.elapsed(now);
-        let Phase::Choosing(choosing) = &mut self.phase else {
-            return Outcome::Pending;
-        };
-        self.report.unanswered = choosing.candidate.map(|one| (one.address, elapsed));
-        choosing.deadline = Some(now + (WAIT_FOR_SERVER - WAIT_FOR_ANSWER));
-        if let (Some((peer, info)), Some(session)) = (fallback.punch, &choosing.session) {
-            let secret = &session.holepunch_secret;
-            choosing.punch = Punch::start(now, core, peer, &info, secret).map(Box::new);
-        }
-        if let Some(named) = fallback.relay {
-            self.dial_relay(core, named);
-        }
-        Outcome::Pending
     }
 
     /// Looks for the server at that of its addresses which looks most like ours: says message 1 once more, to which nobody else has the answer.
@@ -382,11 +345,8 @@ impl Attempt {
             if choosing.punchable && choosing.session.is_some() {
                 return self.start_over(now, core);
             }
-            if let Some(fallback) = choosing.fallback.take() {
-                return self.fall_back(now, core, *fallback);
-            }
-            if choosing.session.is_some() {
-                choosing.candidate = None;
+            if choosing.straight.is_some() && self.report.unanswered.is_none() {
+                return self.fall_back(now, core);
             }
             return self.unless_hopeless(now, core);
         }
@@ -488,14 +448,19 @@ impl Attempt {
     }
 
     /// Takes the relay if nothing is left that could lead to a direct path, and fails if there is none.
-    fn unless_hopeless(&mut self, now: Instant, core: &mut Core) -> Outcome {
+    pub(super) fn unless_hopeless(&mut self, now: Instant, core: &mut Core) -> Outcome {
         let Phase::Choosing(choosing) = &self.phase else {
             return Outcome::Pending;
         };
-        let hopeless = choosing.is_hopeless();
+        let (hopeless, handed_out) = (choosing.is_hopeless(), choosing.session.is_none());
         match choosing.relay {
-            _ if choosing.session.is_none() && hopeless => Outcome::Over,
-            _ if choosing.session.is_none() => Outcome::Pending,
+            Some(Relaying::Paired(socket, address, id)) if self.is_provisional() => {
+                self.take_to_relay(now, core, (socket, address, id))
+            }
+            Some(Relaying::Dialled) if self.is_provisional() => Outcome::Pending,
+            None if hopeless && self.is_provisional() => self.give_up_stream(now, core),
+            _ if handed_out && hopeless => Outcome::Over,
+            _ if handed_out => Outcome::Pending,
             None if hopeless => Outcome::Failed(Failure::NoPath),
             Some(Relaying::Paired(..)) => self.connect_through_relay(now, core),
             _ => Outcome::Pending,
@@ -514,15 +479,12 @@ impl Attempt {
         };
         core.streams.set_admission(self.stream, Admission::Refuse);
         core.streams.connect(now, self.stream, socket, address, id);
-        // The server may still answer where it says to be.
-        let hosts = choosing.candidate.iter().map(|one| *one.address.ip());
-        core.streams.set_candidates(self.stream, hosts.collect());
         let (routes, hopeless) = (choosing.routes.clone(), choosing.is_hopeless());
         self.tell_established(now, core, session, address, Path::Relayed);
         if hopeless {
             Outcome::Connected { routes }
         } else {
-            Outcome::Relayed { routes }
+            Outcome::HandedOut { routes }
         }
     }
 
@@ -581,7 +543,7 @@ impl Attempt {
         Outcome::Connected { routes }
     }
 
-    fn tell_established(
+    pub(super) fn tell_established(
         &self,
         now: Instant,
         core: &mut Core,
@@ -609,11 +571,8 @@ impl Attempt {
 /// How long the local network is tried alone.
 const NEIGHBOUR_FIRST: Duration = Duration::from_millis(500);
 
-/// How long a server alone gets to answer where it says that anybody can reach it: it is asked four times until then.
-const WAIT_FOR_ANSWER: Duration = Duration::from_millis(1500);
-
 /// How long a server gets that could be punched to as well: the reference repeats its first packet after a second.
 const WAIT_BEFORE_PUNCHING: Duration = Duration::from_millis(2500);
 
-/// How long a server gets that has to reach us, as the reference, or to answer at its own address.
+/// How long a server gets that has to reach us, as the reference.
 const WAIT_FOR_SERVER: Duration = Duration::from_secs(10);

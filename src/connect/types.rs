@@ -171,6 +171,13 @@ pub enum Event {
     LeaveRelay(StreamId),
     /// A stream travels otherwise than before.
     Moved(Box<Moved>),
+    /// Nothing has come back on a stream that is its owner's already, and no other way to the server has opened.
+    Unreachable {
+        /// The stream.
+        stream: StreamId,
+        /// What was tried.
+        report: Box<Report>,
+    },
     /// A relay's link is over; both of its ids.
     Unlinked([u32; 2]),
     /// Bind another socket and report it with [`super::Endpoint::handle_socket`].

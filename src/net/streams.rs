@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tracing::debug;
 
 use super::link::{End, Link, Proof};
-use crate::connect::{Endpoint, Moved, Path};
+use crate::connect::{Endpoint, Moved, Path, Report};
 use crate::udx::{Closed, Event, StreamId, Streams};
 
 /// The connections of a node.
@@ -132,6 +132,7 @@ impl Table {
                 }
             }
             Event::PathLearned { address, .. } => entry.link.set_remote_address(None, address),
+            Event::Settled => entry.link.set_heard(),
             Event::HeartbeatUnanswered => entry.keep_alive(),
             Event::Closed(reason) => {
                 // What has arrived before the end is still delivered; the receive window bounds it.
@@ -161,6 +162,21 @@ impl Table {
     pub(super) fn handle_moved(&mut self, moved: Moved) {
         if let Some(entry) = self.entries.get(&moved.stream) {
             entry.link.set_moved(moved);
+        }
+    }
+
+    /// Ends a connection on which nothing has come back from where the server says to be.
+    pub(super) fn handle_unreachable(
+        &mut self,
+        now: Instant,
+        endpoint: &mut Endpoint,
+        stream: StreamId,
+        report: Report,
+    ) {
+        if let Some(entry) = self.entries.get(&stream) {
+            entry.link.set_report(report);
+            let (_, address) = entry.link.route();
+            self.destroy(now, endpoint, stream, End::Unreachable { address });
         }
     }
 
@@ -349,7 +365,7 @@ mod tests {
 
     use super::*;
     use crate::connect::noise::Session;
-    use crate::connect::{Config, Established, Origin, Report, ServerId};
+    use crate::connect::{Config, Established, Origin, ServerId};
     use crate::keys::KeyPair;
     use crate::secret_stream::Keys;
     use crate::udx::Admission;
@@ -430,6 +446,23 @@ mod tests {
         }
         assert_eq!(relayed.end(), Some(End::RelayGone));
         assert_eq!(direct.end(), None);
+    }
+
+    #[test]
+    fn a_server_that_is_not_where_it_says_to_be_ends_the_connection_with_a_report() {
+        let now = Instant::now();
+        let mut world = World::new(now, 3);
+        let link = world.accept(now);
+        let address = link.route().1;
+        let report = Report {
+            unanswered: Some((address, Duration::from_secs(1))),
+            ..Report::default()
+        };
+        world
+            .table
+            .handle_unreachable(now, &mut world.endpoint, link.stream(), report);
+        assert_eq!(link.end(), Some(End::Unreachable { address }));
+        assert!(link.report().unanswered.is_some());
     }
 
     #[test]

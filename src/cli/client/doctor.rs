@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::super::exit::{Exit, Failure, UPDATE, no_path};
+use super::super::exit::{Exit, Failure, LET_THROUGH, NAME_A_RELAY, UPDATE};
 use super::super::output::Output;
 use super::args::{Arguments, ServerAddress};
 use super::explain;
@@ -227,9 +227,13 @@ async fn reach(arguments: &Arguments, dht: &Dht, server: &ServerAddress) -> Vec<
         connect = connect.relay_through(relay);
     }
     let outcome = connect.await;
-    let report = match &outcome {
-        Ok(connection) => Some(connection.report().clone()),
-        Err(error) => error.report().cloned(),
+    let (report, unheard) = match &outcome {
+        // Where it says to be reachable, only its answer shows that it is.
+        Ok(connection) => {
+            let answered = connection.answered().await;
+            (Some(connection.report().clone()), answered.err())
+        }
+        Err(error) => (error.report().cloned(), None),
     };
     let Some(report) = report else {
         return vec![Check::failed(
@@ -281,13 +285,13 @@ async fn reach(arguments: &Arguments, dht: &Dht, server: &ServerAddress) -> Vec<
         ),
     ));
     checks.push(
-        match report.path {
-            Some(path) => Check::passed("path", explain::path(path)),
-            None => {
-                let lost = report.punch_lost.map(|lost| format!(": {lost}"));
-                Check::failed("path", exit(Exit::NoPath), why + &lost.unwrap_or_default())
-                    .advice(no_path(&report))
+        match (report.path, unheard) {
+            (_, Some(error)) => {
+                let check = Check::failed("path", Exit::NoPath, error.to_string());
+                check.advice(LET_THROUGH)
             }
+            (Some(path), None) => Check::passed("path", explain::path(path)),
+            (None, None) => Check::failed("path", exit(Exit::NoPath), why).advice(NAME_A_RELAY),
         }
         .data(explain::as_json(&report)),
     );

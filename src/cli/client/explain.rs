@@ -36,6 +36,8 @@ pub(super) fn timeline(report: &Report) -> Vec<String> {
                 "answered after {}",
                 milliseconds(at.saturating_sub(exchange.started))
             ),
+            // Once one has brought the server's answer, the others are called off.
+            None if report.handshake.is_some_and(|at| exchange.started < at) => "called off".into(),
             None => "no answer".into(),
         };
         // Once the server has answered, it is only looked for nearby.
@@ -288,6 +290,10 @@ mod tests {
             as_json(&report)["handshake"]["remembered"],
             node.to_string()
         );
+
+        report.handshake = Some(Duration::from_millis(4));
+        assert!(timeline(&report)[2].ends_with("at 25.0.1.1:49737: called off"));
+        report.handshake = None;
 
         report.unreachable = Some(Duration::from_millis(2500));
         assert!(timeline(&report)[3].contains("2500.0 ms  the server does not reach us"));

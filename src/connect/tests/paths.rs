@@ -426,14 +426,22 @@ fn a_server_that_wrongly_takes_itself_to_be_reachable_is_punched_to() {
             let mut world = World::new(300 + seed, 8, Link::default());
             let (server, key) = mistaken_server(&mut world, Router::RESTRICTED);
             let client = home.build(&mut world, 2);
-            let (near, far) = world.connect(client, server, key.public_key());
-            let report = world.network.host(client).established[0].report.clone();
+            let attempt = world.dial(client, key.public_key());
+            world.network.run_until(patience, |network| {
+                !network.host(server).established.is_empty()
+            });
+            let near = world.network.host(client).find(attempt).unwrap().stream;
+            let far = world.network.host(server).established[0].stream;
             exchange(&mut world, client, server, near, far);
-            let named = report.unanswered.map(|(address, _)| address);
+            let peer = world.network.host(client);
+            assert!(peer.endpoint.attempts.is_empty());
             // An open client is what the server itself goes to.
-            let expected = (home != Home::Open).then_some(at("10.9.1.1:5000"));
-            assert_eq!(named, expected, "{home:?}, seed {seed}");
-            assert!(report.total < patience, "{home:?}, seed {seed}: {report:?}");
+            if home != Home::Open {
+                let moved = &peer.moved[0];
+                assert_eq!(moved.report.path, Some((moved.path, moved.remote)));
+                let named = moved.report.unanswered.map(|(address, _)| address);
+                assert_eq!(named, Some(at("10.9.1.1:5000")), "{home:?}, seed {seed}");
+            }
         }
     }
 }
@@ -448,15 +456,22 @@ fn a_server_that_is_not_reachable_where_it_says_to_be_nor_otherwise_is_named() {
         !rpc && datagram.to.ip().octets()[..2] == [10, 9]
     });
     let attempt = world.dial(client, key.public_key());
-    let took = world.wait(client, attempt);
-    assert_eq!(world.failure(client, attempt), Some(Failure::NoPath));
-    let report = &world.network.host(client).reports[&attempt];
+    world.wait(client, attempt);
+    let near = world.network.host(client).find(attempt).unwrap().stream;
+    world.network.run_until(Duration::from_secs(15), |network| {
+        !network.host(client).unreachable.is_empty()
+    });
+    let peer = world.network.host(client);
+    let (stream, report) = &peer.unreachable[0];
+    assert_eq!(*stream, near);
     let named = report.unanswered.map(|(address, _)| address);
     assert_eq!(named, Some(at("10.9.1.1:5000")));
-    assert_eq!(report.punch_lost, Some(Lost::NoProbe));
-    assert!(took < Duration::from_secs(15), "{took:?}");
-    let nobody = |host| world.network.host(host).established.is_empty();
-    assert!(nobody(client) && nobody(server));
+    assert_eq!(
+        (report.punch_lost, report.path),
+        (Some(Lost::NoProbe), None)
+    );
+    assert!(peer.moved.is_empty() && peer.endpoint.attempts.is_empty());
+    assert!(world.network.host(server).established.is_empty());
 }
 
 #[test]
@@ -473,10 +488,15 @@ fn a_server_that_is_slow_to_answer_where_it_says_to_be_is_waited_for() {
     let attempt = world.dial(client, key.public_key());
     world.network.run_for(Duration::from_secs(5));
     world.network.lost = None;
-    world.wait(client, attempt);
-    let established = world.network.host(client).find(attempt).unwrap();
-    assert_eq!(established.path, Path::Direct);
-    assert!(established.report.unanswered.is_some());
+    let near = world.network.host(client).find(attempt).unwrap().stream;
+    world.network.run_until(Duration::from_secs(30), |network| {
+        !network.host(server).established.is_empty()
+    });
+    let far = world.network.host(server).established[0].stream;
+    exchange(&mut world, client, server, near, far);
+    let peer = world.network.host(client);
+    assert!(peer.unreachable.is_empty());
+    assert!(peer.endpoint.attempts.is_empty());
 }
 
 #[test]

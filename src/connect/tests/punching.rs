@@ -29,12 +29,12 @@ pub(super) enum Home {
 /// Reviewed like code.
 const OUTCOMES: &str = "
 Open/Open: Direct, 0 probes, 60 ms
-Open/Plain: Direct, 0 probes, 80 ms
-Open/Cone: Direct, 0 probes, 80 ms
-Open/HostRestricted: Direct, 0 probes, 80 ms
-Open/Restricted: Direct, 0 probes, 80 ms
-Open/Random: Direct, 0 probes, 80 ms
-Open/Double: Direct, 0 probes, 80 ms
+Open/Plain: Direct, 0 probes, 60 ms
+Open/Cone: Direct, 0 probes, 60 ms
+Open/HostRestricted: Direct, 0 probes, 60 ms
+Open/Restricted: Direct, 0 probes, 60 ms
+Open/Random: Direct, 0 probes, 60 ms
+Open/Double: Direct, 0 probes, 60 ms
 Plain/Open: Direct, 0 probes, 60 ms
 Plain/Plain: Direct, 1 probes, 90 ms
 Plain/Cone: Direct, 1 probes, 90 ms

@@ -257,7 +257,10 @@ impl Scene {
     /// Connects, and waits until both sides know.
     fn connect(&mut self) -> (StreamId, StreamId) {
         let key = *self.key.public_key();
-        self.world.connect(self.client, self.server, &key)
+        let ends = self.world.connect(self.client, self.server, &key);
+        // Only then a server that says to be reachable is known to be.
+        self.world.network.run_for(ROUND_TRIP);
+        ends
     }
 
     /// Returns where the stream runs, as the client and as the server sees it.

@@ -29,6 +29,8 @@ pub(super) struct Peer {
     pub(super) relay_dials: Vec<RelayDial>,
     pub(super) unlinked: Vec<[u32; 2]>,
     pub(super) moved: Vec<Moved>,
+    /// Streams that were handed out in vain, and what was tried.
+    pub(super) unreachable: Vec<(StreamId, Report)>,
     /// Streams that need no relay any more.
     pub(super) left: Vec<StreamId>,
     buffer: Vec<u8>,
@@ -49,6 +51,7 @@ impl Peer {
             relay_dials: Vec::new(),
             unlinked: Vec::new(),
             moved: Vec::new(),
+            unreachable: Vec::new(),
             left: Vec::new(),
             buffer: Vec::new(),
         }
@@ -86,6 +89,7 @@ impl Peer {
                 Event::DialRelay(dial) => self.relay_dials.push(dial),
                 Event::LeaveRelay(stream) => self.left.push(stream),
                 Event::Moved(moved) => self.moved.push(*moved),
+                Event::Unreachable { stream, report } => self.unreachable.push((stream, *report)),
                 Event::Unlinked(ids) => self.unlinked.push(ids),
                 Event::Dht(_) => {}
             }

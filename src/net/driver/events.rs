@@ -44,6 +44,10 @@ impl Driver {
                 }
             }
             Event::Moved(moved) => self.table.handle_moved(*moved),
+            Event::Unreachable { stream, report } => {
+                self.table
+                    .handle_unreachable(now, &mut self.endpoint, stream, *report);
+            }
             Event::Unlinked(ids) => {
                 for id in ids {
                     self.links.remove(&id);

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::End;
 use super::shared::{Link, Proof, lock, wake};
-use crate::connect::{Moved, Path};
+use crate::connect::{Moved, Path, Report};
 
 /// What the driver takes out of a link.
 #[derive(Debug, Default)]
@@ -112,11 +112,24 @@ impl Link {
         }
     }
 
-    /// The stream has left its relay.
+    /// The peer has said something on the stream.
+    pub(in crate::net) fn set_heard(&self) {
+        self.heard.store(true, Ordering::Release);
+        self.changed.notify_waiters();
+    }
+
+    /// The stream has taken another path.
     pub(in crate::net) fn set_moved(&self, moved: Moved) {
         *lock(&self.route) = (moved.path, moved.remote);
-        // A stream moves once.
-        let _ = self.moved.set(Box::new(moved.report));
+        // Going to a relay is not what anybody waits for, and a stream moves to a direct path once.
+        if moved.path != Path::Relayed {
+            self.set_report(moved.report);
+        }
+    }
+
+    /// Replaces the report by a later one, once.
+    pub(in crate::net) fn set_report(&self, report: Report) {
+        let _ = self.later.set(Box::new(report));
         self.changed.notify_waiters();
     }
 

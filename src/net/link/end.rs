@@ -20,6 +20,11 @@ pub(crate) enum End {
     },
     /// The relay that packets travelled through has ended our connection to it.
     RelayGone,
+    /// Nothing has come back from where the server says to be reachable, and no other way has opened.
+    Unreachable {
+        /// Where it says to be.
+        address: SocketAddrV4,
+    },
     /// What the peer sent does not decrypt.
     Corrupt,
     /// The peer announced a message above our limit.

@@ -30,6 +30,8 @@ pub(crate) struct Link {
     /// Whether the user is done with the connection, or it has failed on our side.
     pub(super) abandoned: AtomicBool,
     pub(super) proven: AtomicBool,
+    /// Whether the peer has said something on the stream.
+    pub(super) heard: AtomicBool,
     pub(super) end: OnceLock<End>,
     pub(super) changed: Notify,
     pub(super) outgoing: Mutex<Outgoing>,
@@ -42,8 +44,8 @@ pub(crate) struct Link {
     pub(super) handshake_hash: [u8; 64],
     pub(super) datagram_limit: usize,
     pub(super) report: Box<Report>,
-    /// What it took in all, once the stream has left the relay that it began at.
-    pub(super) moved: OnceLock<Box<Report>>,
+    /// What it took in all, once the stream has taken another path or turned out to have none.
+    pub(super) later: OnceLock<Box<Report>>,
 }
 
 #[derive(Debug, Default)]
@@ -93,6 +95,7 @@ impl Link {
             rung: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
             proven: AtomicBool::new(matches!(established.origin, Origin::Attempt(_))),
+            heard: AtomicBool::new(matches!(established.origin, Origin::Server(_))),
             end: OnceLock::new(),
             changed: Notify::new(),
             outgoing: Mutex::default(),
@@ -105,7 +108,7 @@ impl Link {
             handshake_hash: *keys.handshake_hash(),
             datagram_limit,
             report: Box::new(established.report.clone()),
-            moved: OnceLock::new(),
+            later: OnceLock::new(),
         };
         (Arc::new(link), header)
     }
@@ -159,9 +162,9 @@ impl Link {
         *lock(&self.route)
     }
 
-    /// Returns what it took to come about, and to leave its relay if it has.
+    /// Returns what it took to come about, and since then: to take another path, or in vain.
     pub(crate) fn report(&self) -> &Report {
-        self.moved.get().unwrap_or(&self.report)
+        self.later.get().unwrap_or(&self.report)
     }
 
     pub(crate) fn end(&self) -> Option<End> {

@@ -1,6 +1,7 @@
 //! The side of the connection's task: it encrypts and decrypts.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -225,8 +226,18 @@ impl Link {
     /// Waits until the stream has left the relay that it began at.
     pub(crate) async fn moved(&self) -> Result<Path, End> {
         self.wait_for(|| {
-            let moved = self.moved.get().map(|_| Ok(self.route().0));
+            let moved = self.later.get().filter(|report| report.path.is_some());
+            let moved = moved.map(|_| Ok(self.route().0));
             moved.or_else(|| self.end().map(|end| Err(end.for_writer())))
+        })
+        .await
+    }
+
+    /// Waits until the peer has said something.
+    pub(crate) async fn heard(&self) -> Result<(), End> {
+        self.wait_for(|| {
+            let heard = self.heard.load(Ordering::Acquire).then_some(Ok(()));
+            heard.or_else(|| self.end().map(|end| Err(end.for_writer())))
         })
         .await
     }

@@ -136,6 +136,13 @@ fn protocol(what: &'static str) -> CallError {
     CallError::Final(ClientError::Protocol(what))
 }
 
-const fn lost(error: io::Error) -> CallError {
-    CallError::Lost(ClientError::Lost(error))
+fn lost(error: io::Error) -> CallError {
+    // Everything that leads to such a server has been tried.
+    let tried = error.kind() == io::ErrorKind::HostUnreachable;
+    let lost = ClientError::Lost(error);
+    if tried {
+        CallError::Final(lost)
+    } else {
+        CallError::Lost(lost)
+    }
 }

@@ -1,8 +1,14 @@
 use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 
 use serde_json::json;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, duplex};
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncRead, AsyncWriteExt as _, BufReader, DuplexStream, Join, ReadBuf,
+    Sink, duplex, join, sink,
+};
 
 use super::super::content::{Profile, ProfileDraft};
 use super::super::record::Record;
@@ -239,6 +245,42 @@ async fn gives_up_after_the_third_lost_answer() {
         .unwrap();
     let outcome = client.register(profile("Ada")).await;
     assert!(matches!(outcome, Err(ClientError::Lost(_))), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_server_without_a_way_to_it_is_not_dialled_again() {
+    let mut dial = Nowhere(0);
+    let outcome = ProfileClient::connect(ada(), &mut dial, MemoryVersions::default()).await;
+    let error = outcome.err();
+    assert!(
+        matches!(&error, Some(ClientError::Lost(lost)) if lost.kind() == io::ErrorKind::HostUnreachable),
+        "{error:?}"
+    );
+    assert_eq!(dial.0, 1);
+}
+
+/// Counts connections that turn out to lead nowhere.
+struct Nowhere(usize);
+
+impl Dial for &mut Nowhere {
+    type Stream = Join<Unreachable, Sink>;
+
+    async fn dial(&mut self) -> Result<Self::Stream, DialError> {
+        self.0 += 1;
+        Ok(join(Unreachable, sink()))
+    }
+}
+
+struct Unreachable;
+
+impl AsyncRead for Unreachable {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Poll::Ready(Err(io::ErrorKind::HostUnreachable.into()))
+    }
 }
 
 /// A server that says what the test wants.
