@@ -388,16 +388,11 @@ impl Punch {
                 _ => return self.give_up(Lost::Throttled),
             }
         }
-        // The node of our handshake: the server has a way open to it from the socket that it punches with.
-        let relay = RelayInfo {
-            relay_address: self.peer.asked,
-            peer_address: self.peer.server,
-        };
-        self.announce_through(now, core, relay);
-        Verdict::Pending
-    }
-
-    fn announce_through(&mut self, now: Instant, core: &mut Core, relay: RelayInfo) {
+        let mut relay = self.relays[0];
+        if relay.relay_address == self.peer.asked {
+            // As the node of our handshake sees the server: at the socket that it punches with, which has a way open to that node.
+            relay.peer_address = self.peer.server;
+        }
         let payload = HolepunchPayload {
             firewall: core.puncher.firewall().to_wire(),
             addresses: core.puncher.addresses().map(<[_]>::to_vec),
@@ -408,6 +403,7 @@ impl Punch {
         };
         let request = self.send(now, core, payload, relay);
         self.state = State::Announcing(request, relay.peer_address);
+        Verdict::Pending
     }
 
     /// The server punches: so do we.
@@ -432,24 +428,15 @@ impl Punch {
             // The reference says that it is not our turn and forgets us.
             return self.give_up(Lost::TryLater);
         }
-        if asking && self.relays.len() > 1 {
-            self.relays.pop_front();
+        if self.relays.len() < 2 {
+            return self.give_up(Lost::NoAnswer);
+        }
+        self.relays.pop_front();
+        if asking {
             self.ask(now, core);
             return Verdict::Pending;
         }
-        match self
-            .relays
-            .iter()
-            .position(|relay| relay.relay_address != self.peer.asked)
-        {
-            Some(index) if !asking => {
-                let relay = self.relays[index];
-                self.relays.clear();
-                self.announce_through(now, core, relay);
-                Verdict::Pending
-            }
-            _ => self.give_up(Lost::NoAnswer),
-        }
+        self.announce(now, core)
     }
 
     fn send(

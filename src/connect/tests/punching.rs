@@ -5,10 +5,12 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use super::world::World;
-use crate::connect::{Failure, Firewall, Lost, Path};
+use crate::connect::{Dial, Failure, Firewall, Lost, Path};
 use crate::keys::KeyPair;
 use crate::sim::nat::{NatId, Router};
-use crate::sim::network::{HostId, Link};
+use crate::sim::network::{Datagram, HostId, Link};
+use crate::wire::compact::{Decode, Reader};
+use crate::wire::rpc::Packet;
 
 /// What a peer sits behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -255,6 +257,54 @@ fn peers_punch_through_loss() {
             assert_eq!(peer.reports.get(&attempt), None, "seed {seed}");
         }
     }
+}
+
+#[test]
+fn a_server_can_be_punched_to_though_a_node_could_not_tell_it_that_it_is_announced_there() {
+    // While the server still asks, and when it has given up.
+    for seconds in [0, 10] {
+        for (server, client) in [
+            (Home::Restricted, Home::Random),
+            (Home::Random, Home::Restricted),
+        ] {
+            let mut world = World::new(12, 8, Link::default());
+            world.network.lost = Some(says_done);
+            let key = KeyPair::from_seed(&[1; 32]);
+            let server = server.build(&mut world, 1);
+            let listening = world.listen(server, &key);
+            world.network.run_for(Duration::from_secs(seconds));
+            let announcer = &world.network.host(server).endpoint.servers[&listening].announcer;
+            assert_eq!(announcer.is_relay(MUTE), seconds == 0);
+            let client = client.build(&mut world, 2);
+            let dial = Dial {
+                nodes: vec![MUTE],
+                only_nodes: true,
+                remote: *key.public_key(),
+                key_pair: KeyPair::from_seed(&[2; 32]),
+                relay_through: None,
+                reusable_socket: false,
+                timeout: Duration::from_secs(30),
+            };
+            let attempt = world
+                .network
+                .with(client, |peer, now| peer.endpoint.connect(now, dial));
+            world.wait(client, attempt);
+            assert_eq!(world.failure(client, attempt), None, "{seconds} s");
+        }
+    }
+}
+
+/// One of the three nodes nearest to the server's key.
+const MUTE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 7), 49737);
+
+/// Returns whether it says nothing but that it has done what it was asked.
+fn says_done(datagram: &Datagram) -> bool {
+    let packet = Packet::decode(&mut Reader::new(&datagram.payload));
+    let Ok(Packet::Response(response)) = packet else {
+        return false;
+    };
+    let says_more = response.value.is_some() || response.token.is_some();
+    datagram.from == MUTE && !says_more && response.closer.is_empty()
 }
 
 #[test]
