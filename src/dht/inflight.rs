@@ -59,8 +59,8 @@ pub(super) struct Inflight<O> {
 pub(super) enum Expired<O> {
     /// The answer to the first try is late.
     Late(u64),
-    /// It is to be sent again.
-    Retry(u64),
+    /// It is to be sent again; `early` if only because it is in a hurry.
+    Retry { key: u64, early: bool },
     /// Nobody answered.
     Failed(Box<Pending<O>>),
 }
@@ -206,7 +206,8 @@ impl<O> Inflight<O> {
             return Some(Expired::Late(key));
         }
         if pending.sent <= pending.request.retries {
-            return Some(Expired::Retry(key));
+            let early = pending.patience() < pending.timeout;
+            return Some(Expired::Retry { key, early });
         }
         self.remove(key).map(Box::new).map(Expired::Failed)
     }

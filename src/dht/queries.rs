@@ -255,6 +255,9 @@ impl Node {
                 running.walk.doubt(node, self.silence.tries(now, &node));
             }
             let query = &running.query;
+            // Nothing else gets a walk going whose only node has not heard it. Where there are several, or the walk is under way, a lost packet
+            // holds little up, and slow nodes are not to be asked twice.
+            let hurry = !self.config.is_reference() && running.walk.hangs_on_one();
             let request = Outgoing {
                 to: node,
                 internal: query.internal,
@@ -263,12 +266,12 @@ impl Node {
                 value: query.value.clone(),
                 token: None,
                 socket: None,
-                retries: query.retries,
-                hurry: false,
+                retries: query.retries + u32::from(hurry),
+                hurry,
             };
             let id = NodeId::of(node);
             match self.issue(now, Owner::Query(key), request, Some(id)) {
-                Ok(_) if self.config.is_reference() => {}
+                Ok(_) if hurry || self.config.is_reference() => {}
                 Ok(request) => self.inflight.expect_within(request, self.patience.limit()),
                 Err(_) => {
                     if let Some(running) = self.queries.get_mut(&key) {
@@ -288,7 +291,10 @@ impl Node {
 
     fn on_walk_answer(&mut self, now: Instant, key: u64, running: &mut Running, answer: Answer) {
         match running.purpose {
-            Purpose::Bootstrap => self.on_bootstrap_answer(now, &answer),
+            Purpose::Bootstrap => {
+                self.on_bootstrap_answer(now, &answer);
+                self.widen_walks(now);
+            }
             Purpose::Refresh => {
                 let idle = self.inflight.len() < BACKGROUND_IDLE;
                 running.concurrency = if idle { CONCURRENCY } else { BACKGROUND };
@@ -306,6 +312,25 @@ impl Node {
                 });
             }
             Purpose::Caller | Purpose::Fill => {}
+        }
+    }
+
+    /// Shows walks that still hang on one node others that have answered meanwhile.
+    fn widen_walks(&mut self, now: Instant) {
+        let stuck = self.queries.iter().filter(|(_, running)| {
+            running.purpose == Purpose::Caller && running.walk.hangs_on_one()
+        });
+        for key in stuck.map(|(key, _)| *key).collect::<Vec<_>>() {
+            let Some(running) = self.queries.get(&key) else {
+                continue;
+            };
+            let known = self.closest(&running.query.target);
+            if let Some(running) = self.queries.get_mut(&key) {
+                for node in known {
+                    running.walk.add(node, Rank::ByDistance);
+                }
+                self.step_query(now, key);
+            }
         }
     }
 

@@ -285,6 +285,11 @@ impl Walk {
                 .all(|asked| late(asked) || (full && !self.is_closer(&asked.distance)))
     }
 
+    /// Returns whether nobody has answered yet, and only one node could.
+    pub(super) fn hangs_on_one(&self) -> bool {
+        self.answered == 0 && self.inflight.len() == 1 && self.pending.is_empty()
+    }
+
     /// Returns whether no request of this walk is on the way any more.
     pub(super) fn is_drained(&self) -> bool {
         self.inflight.is_empty()

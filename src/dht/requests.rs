@@ -96,15 +96,17 @@ impl Node {
         while let Some(expired) = self.inflight.expire(now) {
             match expired {
                 Expired::Late(key) => self.on_late(now, key),
-                Expired::Retry(key) if self.is_pointless(key) => {
+                Expired::Retry { key, .. } if self.is_pointless(key) => {
                     if let Some(pending) = self.inflight.remove(key) {
                         self.give_up(now, pending);
                     }
                 }
-                Expired::Retry(key) => {
+                Expired::Retry { key, early } => {
                     self.stats.retries_sent += 1;
                     self.send_or_queue(now, key);
-                    self.on_try_failed(now, key);
+                    if !early {
+                        self.on_try_failed(now, key);
+                    }
                 }
                 Expired::Failed(pending) => self.give_up(now, *pending),
             }

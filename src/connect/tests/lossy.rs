@@ -1,10 +1,12 @@
 //! How long it takes to connect where packets get lost.
 
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use super::punching::Home;
 use super::world::World;
 use crate::keys::KeyPair;
+use crate::sim::nat::Router;
 use crate::sim::network::Link;
 
 /// Lost packets are repeated after a fraction of a second: messages to the peer by way of a node, probes, and the first packets of the stream.
@@ -27,6 +29,34 @@ fn a_lost_packet_costs_no_second() {
         assert!(most < smooth + Duration::from_millis(500), "{told}");
         assert!(nearly_all < smooth + Duration::from_millis(1500), "{told}");
     }
+}
+
+/// Nor does the very first packet of a program, though only one node can answer it.
+#[test]
+fn a_lost_packet_costs_no_second_when_a_client_has_just_started() {
+    let mut times: Vec<_> = (0..RUNS)
+        .map(|seed| {
+            let mut world = World::new(2000 + seed, 8, LINK);
+            let key = KeyPair::from_seed(&[1; 32]);
+            let server = Home::Restricted.build(&mut world, 1);
+            world.listen(server, &key);
+            world.network.run_for(Duration::from_secs(5));
+            world.network.link.loss = LOSS;
+            let public = Ipv4Addr::new(10, 9, 2, 1);
+            let nat = world.network.add_nat(Router::RESTRICTED, public, None);
+            let address = SocketAddrV4::new([192, 168, 2, 2].into(), 5000);
+            let client = world.start_behind(Some(nat), address);
+            let attempt = world.dial(client, key.public_key());
+            let took = world.wait(client, attempt);
+            assert_eq!(world.failure(client, attempt), None, "seed {seed}");
+            took
+        })
+        .collect();
+    times.sort_unstable();
+    // The way in alone takes longer in every fifth run.
+    let [most, nearly_all] = [85, 95].map(|share| times[RUNS as usize * share / 100]);
+    assert!(most < Duration::from_millis(1000), "{times:?}");
+    assert!(nearly_all < Duration::from_millis(1500), "{times:?}");
 }
 
 /// Connects and waits for the echo of the first bytes.

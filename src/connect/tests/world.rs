@@ -221,12 +221,12 @@ impl World {
 
     /// Adds a peer at an address inside of a router's network.
     pub(super) fn peer_behind(&mut self, nat: Option<NatId>, address: SocketAddrV4) -> HostId {
-        let config = dht::Config {
-            mode: dht::Mode::Ephemeral,
-            quick_firewall_check: false,
-            ..dht::Config::default()
-        };
-        self.add(nat, address, false, config)
+        self.add(nat, address, false, firewalled())
+    }
+
+    /// Adds one that has just started, and does not wait until it has joined the network.
+    pub(super) fn start_behind(&mut self, nat: Option<NatId>, address: SocketAddrV4) -> HostId {
+        self.start(nat, address, false, firewalled())
     }
 
     /// Adds a peer that has not joined the network yet, and will take long for it: one of the nodes that it was told of is dead.
@@ -238,9 +238,7 @@ impl World {
                 SocketAddrV4::new(Ipv4Addr::new(self.first, 0, 2, 1), 49737),
                 self.node_address(0),
             ],
-            mode: dht::Mode::Ephemeral,
-            quick_firewall_check: false,
-            ..dht::Config::default()
+            ..firewalled()
         };
         self.start(None, address, false, config)
     }
@@ -440,6 +438,15 @@ impl World {
 
     pub(super) fn failure(&self, host: HostId, attempt: AttemptId) -> Option<Failure> {
         self.network.host(host).failed.get(&attempt).copied()
+    }
+}
+
+/// The settings of a node that believes to be behind a firewall.
+fn firewalled() -> dht::Config {
+    dht::Config {
+        mode: dht::Mode::Ephemeral,
+        quick_firewall_check: false,
+        ..dht::Config::default()
     }
 }
 

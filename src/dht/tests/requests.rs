@@ -58,6 +58,40 @@ fn a_request_in_a_hurry_is_repeated_sooner_at_first() {
 }
 
 #[test]
+fn a_walk_asks_again_soon_only_if_it_hangs_on_one_node() {
+    for (nodes, millis) in [(1, 300), (2, 1000)] {
+        let start = Instant::now();
+        let mut node = alone(start);
+        let named = (0..nodes).map(|number| address(20 + number)).collect();
+        node.find_peer(start, &crate::keys::PublicKey::from_bytes([1; 32]), named);
+        let first = sent(&mut node);
+        assert_eq!(first.len(), nodes);
+        let mut at = start;
+        while sent(&mut node).is_empty() {
+            at = node.poll_timeout().expect("a retry is due").0;
+            node.handle_timeout(at);
+        }
+        assert_eq!(at, start + Duration::from_millis(millis));
+    }
+}
+
+#[test]
+fn a_slow_link_carries_one_packet_more_for_the_hurry_of_the_first_walk() {
+    for (delay, repeated) in [(140, 0), (200, 1), (290, 1)] {
+        let link = Link {
+            delay: Duration::from_millis(delay),
+            ..Link::default()
+        };
+        let mut world = World::new(7, 30, link);
+        let id = world.join(Config::default());
+        assert_eq!(world.node(id).stats().retries_sent, repeated, "{delay} ms");
+        let (_, found, _) = world.query(id, |node, now| node.find_node(now, [7; 32]));
+        assert!(found.is_ok());
+        assert_eq!(world.node(id).stats().retries_sent, repeated, "{delay} ms");
+    }
+}
+
+#[test]
 fn a_response_from_another_address_is_ignored_although_the_tid_is_right() {
     let now = Instant::now();
     let mut node = alone(now);
