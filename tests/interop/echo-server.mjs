@@ -1,13 +1,14 @@
-// echo-server.mjs BOOTSTRAP [SEED]
+// echo-server.mjs BOOTSTRAP [SEED [open]]
 //
-// Sends back what it receives, and ends its side when the peer has ended its own. SEED is 64 hexadecimal digits.
+// Sends back what it receives, and ends its side when the peer has ended its own. SEED is 64 hexadecimal digits or -; with `open` the node does
+// not find out whether it is behind a firewall, but takes itself to be reachable.
 // Prints `key HEX` when it is announced, then for each connection `open PEER` and `close PEER BYTES [ERROR]`.
 
 import { DHT, guest, say, untilTold } from './lib.mjs'
 
-const [bootstrap, seed] = process.argv.slice(2)
-const keyPair = DHT.keyPair(seed && Buffer.from(seed, 'hex'))
-const node = await guest(bootstrap)
+const [bootstrap, seed = '-', open] = process.argv.slice(2)
+const keyPair = DHT.keyPair(seed === '-' ? undefined : Buffer.from(seed, 'hex'))
+const node = await guest(bootstrap, open ? { firewalled: false } : {})
 
 const server = node.createServer((socket) => {
   const peer = socket.remotePublicKey.toString('hex')

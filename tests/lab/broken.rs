@@ -108,6 +108,34 @@ async fn homes_that_let_nothing_through_end_with_4_or_5() {
     ends(&lab, "client", &key, &slow, (5, "timed_out", "bootstrap")).await;
 }
 
+/// One of the reference offers nothing to punch with then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_of_the_reference_that_is_not_reachable_where_it_says_to_be_ends_with_4() {
+    if !reference_installed() {
+        return;
+    }
+    let Some(lab) = Lab::start().await else {
+        return;
+    };
+    lab.pair(Kind::Restricted, Kind::Restricted);
+    let mut server = lab.script("server", "echo-server.mjs", &[&lab.bootstrap, "-", "open"]);
+    let key = server.event("key").await;
+    let network = ["--bootstrap", lab.bootstrap.as_str()];
+    let report = ends(&lab, "client", &key, &network, (4, "no_path", "path")).await;
+    assert!(report["punch"].is_null(), "{report:#}");
+
+    let (code, output) = lab.client("client", &key, &["doctor"]).await;
+    let told: Value = serde_json::from_str(&output).unwrap();
+    assert_eq!((code, &told["failed"]), (4, &"path".into()), "{told:#}");
+    let checks = told["checks"].as_array().unwrap();
+    let path = checks.iter().find(|check| check["check"] == "path");
+    let unanswered = &path.unwrap()["data"]["handshake"]["unanswered"];
+    assert_eq!(
+        unanswered["address"], report["handshake"]["server_address"],
+        "{told:#}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_of_another_version_end_with_11_in_every_layer() {
     if !reference_installed() {

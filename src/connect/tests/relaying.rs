@@ -35,6 +35,10 @@ fn peers_behind_random_nats_meet_at_the_relay_that_either_names() {
         let (path, far) = accepted(network).unwrap();
         assert_eq!(path, Path::Relayed);
         exchange(&mut scene.world, client, server, near, far);
+        for (host, stream) in [(client, near), (server, far)] {
+            let endpoint = &scene.world.network.host(host).endpoint;
+            assert!(!endpoint.may_leave_relay(stream));
+        }
 
         // The end of the stream is the end of the link.
         scene.world.network.with(client, |peer, now| {
