@@ -195,16 +195,33 @@ impl Attempt {
         core: &mut Core,
         place: (SocketId, SocketAddrV4),
     ) -> Outcome {
-        let mut report = self.report(now, core);
-        let (remote, provisional) = (*self.remote(), self.is_provisional());
         let Phase::Choosing(choosing) = &mut self.phase else {
             return Outcome::Pending;
         };
-        let path = match choosing.candidate {
-            Some(asked) if (asked.socket, asked.address) == place => asked.path,
-            // It was not to be reached where it says to be, and has reached us.
-            None if provisional => Path::Direct,
-            _ => return Outcome::Pending,
+        match (choosing.candidate, &mut choosing.straight) {
+            (Some(asked), _) if (asked.socket, asked.address) == place => {
+                self.move_to(now, core, place, asked.path)
+            }
+            (None, Some(straight)) => {
+                straight.reached_from = Some(place);
+                self.come_to_server(now, core)
+            }
+            _ => Outcome::Pending,
+        }
+    }
+
+    /// Moves the stream to where the server has just been heard.
+    pub(super) fn move_to(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        place: (SocketId, SocketAddrV4),
+        path: Path,
+    ) -> Outcome {
+        let mut report = self.report(now, core);
+        let remote = *self.remote();
+        let Phase::Choosing(choosing) = &mut self.phase else {
+            return Outcome::Pending;
         };
         report.path = Some((path, place.1));
         report.routes.clone_from(&choosing.routes);
