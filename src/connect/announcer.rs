@@ -236,7 +236,8 @@ impl Announcer {
                     let relay = relays.find(|relay| relay.address == answer.from);
                     *moved |= relay.is_some_and(|relay| relay.peer_address != answer.to);
                 }
-                if waiting.is_empty() {
+                // Those that are silent say nothing against what one has seen.
+                if waiting.is_empty() || *moved {
                     let lost = *answered < self.relays[0].len().min(RELAYS);
                     let next = *round + 1;
                     if *moved {

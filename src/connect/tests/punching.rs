@@ -182,6 +182,35 @@ fn a_server_whose_router_forgets_it_is_reachable_again_in_ten_seconds() {
 }
 
 #[test]
+fn a_node_that_is_silent_does_not_keep_a_server_from_noticing_that_its_router_has_forgotten_it() {
+    let mut world = World::new(13, 8, Link::default());
+    let nat = world
+        .network
+        .add_nat(Router::RESTRICTED, Ipv4Addr::new(10, 9, 1, 1), None);
+    let (server, key) = (inside(&mut world, nat, 1), KeyPair::from_seed(&[1; 32]));
+    world.listen(server, &key);
+    let client = Home::Restricted.build(&mut world, 2);
+    let nearest = world
+        .network
+        .host(server)
+        .endpoint
+        .core
+        .node
+        .closest_nodes(&key.public_key().target())[0];
+    let nodes = world.nodes.clone();
+    let silent = nodes
+        .into_iter()
+        .find(|node| world.address(*node) == nearest);
+    world.network.set_up(silent.unwrap(), false);
+    world.network.restart_nat(nat);
+    // One round of pings is due by then, and the silent node is asked for four seconds.
+    world.network.run_for(Duration::from_millis(3500));
+    world.connect(client, server, key.public_key());
+    let report = &world.network.host(client).established[0].report;
+    assert!(report.total < Duration::from_secs(3), "{report:?}");
+}
+
+#[test]
 fn a_server_is_reachable_ten_seconds_after_its_router_is_back() {
     for (seconds, home) in [
         (60, Home::Restricted),
