@@ -118,7 +118,8 @@ pub(crate) async fn try_all(
     };
     let mut done: Vec<_> = done.into_iter().flatten().collect();
     done.sort_unstable_by_key(|(index, _)| *index);
-    let mut text = format!("{title}: server, client, path, how often, median, 95th percentile\n");
+    let mut text =
+        format!("{title}: server, client, path, how often, median, 95th percentile, slowest\n");
     for (_, tried) in &done {
         text.push_str(&tried.row());
     }
@@ -223,7 +224,7 @@ impl Tried {
         };
         let (server, client) = self.pair;
         format!(
-            "  {:<10} {:<10} {:<7} {:>2} of {:<2} {:>6} ms {:>6} ms\n",
+            "  {:<10} {:<10} {:<7} {:>2} of {:<2} {:>6} ms {:>6} ms {:>6} ms\n",
             server.name(),
             client.name(),
             format!("{:?}", self.way),
@@ -231,6 +232,7 @@ impl Tried {
             times.len() + self.failures.len(),
             at(50),
             at(95),
+            at(100),
         )
     }
 }
