@@ -193,6 +193,7 @@ impl Attempt {
             target,
             asked: reply.asked,
             server,
+            round_trip: self.round_trip(reply.asked),
         };
         if payload.firewall == FIREWALL_OPEN || (!behind_itself && !punchable) {
             let public = payload
@@ -255,6 +256,15 @@ impl Attempt {
             choosing.punch = Punch::start(now, core, peer, info, secret).map(Box::new);
         }
         self.unless_hopeless(now, core)
+    }
+
+    /// Returns how long the handshake through a node took.
+    fn round_trip(&self, asked: SocketAddrV4) -> Duration {
+        let exchanges = self.report.exchanges.iter().rev();
+        let took = exchanges
+            .filter(|exchange| exchange.node == asked)
+            .find_map(|exchange| Some(exchange.answered?.saturating_sub(exchange.started)));
+        took.unwrap_or(Outgoing::HURRY)
     }
 
     /// Looks for the server at that of its addresses which looks most like ours: says message 1 once more, to which nobody else has the answer.

@@ -56,7 +56,7 @@ pub(super) fn first_message(node: SocketAddrV4, target: [u8; 32], noise: Vec<u8>
     Outgoing {
         value: Some(message.to_bytes()),
         retries: Outgoing::RETRIES_IN_HURRY,
-        hurry: true,
+        hurry: Some(Outgoing::HURRY),
         ..Outgoing::application(node, PEER_HANDSHAKE, target)
     }
 }

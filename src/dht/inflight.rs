@@ -35,11 +35,12 @@ pub(super) struct Pending<O> {
 impl<O> Pending<O> {
     /// Returns how long the latest try may take.
     fn patience(&self) -> Duration {
-        if self.request.hurry && self.sent <= self.request.retries {
-            let doubled = FIRST_IN_HURRY * (1 << self.sent.saturating_sub(1).min(8));
-            doubled.min(self.timeout)
-        } else {
-            self.timeout
+        match self.request.hurry {
+            Some(first) if self.sent <= self.request.retries => {
+                let doubled = first * (1 << self.sent.saturating_sub(1).min(8));
+                doubled.min(self.timeout)
+            }
+            _ => self.timeout,
         }
     }
 }
@@ -284,8 +285,6 @@ impl Window {
     }
 }
 
-/// How long the first try of a request in a hurry may take: longer than most round trips through a node to a peer and back.
-const FIRST_IN_HURRY: Duration = Duration::from_millis(300);
 /// Requests of ours that may wait at once, for an answer or for the window.
 pub(super) const MAX_PENDING: usize = 16384;
 const SLOTS: usize = 4;

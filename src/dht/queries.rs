@@ -267,7 +267,7 @@ impl Node {
                 token: None,
                 socket: None,
                 retries: query.retries + u32::from(hurry),
-                hurry,
+                hurry: hurry.then_some(Outgoing::HURRY),
             };
             let id = NodeId::of(node);
             match self.issue(now, Owner::Query(key), request, Some(id)) {

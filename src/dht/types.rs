@@ -34,8 +34,8 @@ pub struct Outgoing {
     pub socket: Option<SocketId>,
     /// How often the datagram is sent again, one second apart, before the request fails.
     pub retries: u32,
-    /// Whether the first repetitions follow after 0.3 and 0.6 s already, because somebody waits.
-    pub hurry: bool,
+    /// After how long the first repetition follows already, the next after twice as long and so on up to a second, because somebody waits.
+    pub hurry: Option<Duration>,
 }
 
 impl Stats {
@@ -60,7 +60,11 @@ impl Outgoing {
     /// How often a plain request is sent again, as the reference.
     pub const RETRIES: u32 = 3;
 
-    /// How often one in a hurry is sent again, which takes as long.
+    /// When a request in a hurry is sent again where nothing is known of the way: later than after most round trips through a node to a peer
+    /// and back.
+    pub const HURRY: Duration = Duration::from_millis(300);
+
+    /// How often such a one is sent again, which takes as long.
     pub const RETRIES_IN_HURRY: u32 = 4;
 
     /// Makes a request of the RPC layer without target, value and token, with the usual retries.
@@ -74,7 +78,7 @@ impl Outgoing {
             token: None,
             socket: None,
             retries: Self::RETRIES,
-            hurry: false,
+            hurry: None,
         }
     }
 
@@ -89,7 +93,7 @@ impl Outgoing {
             token: None,
             socket: None,
             retries: Self::RETRIES,
-            hurry: false,
+            hurry: None,
         }
     }
 }

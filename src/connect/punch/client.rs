@@ -43,6 +43,8 @@ pub(in crate::connect) struct Peer {
     pub(in crate::connect) asked: SocketAddrV4,
     /// The server as that node sees it.
     pub(in crate::connect) server: SocketAddrV4,
+    /// How long our handshake took, repetitions included.
+    pub(in crate::connect) round_trip: Duration,
 }
 
 /// One attempt's punch.
@@ -462,11 +464,12 @@ impl Punch {
             socket: core.puncher.socket(),
             // Where there is another node to try, not for long; but an answer may be late if it is not our turn yet.
             retries: if self.relays.len() > 1 && self.turns == 0 {
-                2
+                3
             } else {
-                Outgoing::RETRIES_IN_HURRY
+                Outgoing::RETRIES_IN_HURRY + 1
             },
-            hurry: true,
+            // The way is that of our handshake. If that had to be repeated, nobody knows whether it got lost or the way is long.
+            hurry: Some((2 * self.peer.round_trip).clamp(SOON, Outgoing::HURRY)),
             ..Outgoing::application(relay.relay_address, PEER_HOLEPUNCH, self.peer.target)
         };
         core.request(now, Owner::Attempt(self.peer.attempt), outgoing)
@@ -486,6 +489,8 @@ impl Punch {
     }
 }
 
+/// When a message to the server is repeated at the earliest: it may first have to ask others how they see it.
+const SOON: Duration = Duration::from_millis(100);
 /// Nodes that the server's word makes us try, one after the other.
 const MAX_RELAYS: usize = 3;
 /// How long a probe from the right host and an unknown port waits for a better one.

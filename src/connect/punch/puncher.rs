@@ -219,7 +219,7 @@ impl Core {
         let outgoing = Outgoing {
             socket: self.puncher.socket(),
             retries: 1,
-            hurry: true,
+            hurry: Some(Outgoing::HURRY),
             ..Outgoing::internal(node, PING)
         };
         let request = self.request(now, Owner::Puncher, outgoing);

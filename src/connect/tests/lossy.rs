@@ -12,11 +12,12 @@ use crate::sim::network::Link;
 /// Lost packets are repeated after a fraction of a second: messages to the peer by way of a node, probes, and the first packets of the stream.
 #[test]
 fn a_lost_packet_costs_no_second() {
-    for (server, client) in [
-        (Home::Restricted, Home::Restricted),
-        (Home::Cone, Home::Restricted),
-        (Home::Open, Home::Restricted),
-        (Home::Restricted, Home::Open),
+    // Messages to the peer follow the handshake's time, so that three of four attempts are later by less than where that is unknown.
+    for (server, client, later) in [
+        (Home::Restricted, Home::Restricted, 200),
+        (Home::Cone, Home::Restricted, 200),
+        (Home::Open, Home::Restricted, 300),
+        (Home::Restricted, Home::Open, 300),
     ] {
         let smooth = first_echo(0, server, client, 0.0);
         let mut times: Vec<_> = (0..RUNS)
@@ -26,7 +27,7 @@ fn a_lost_packet_costs_no_second() {
         let [half, most, nearly_all] = [50, 75, 95].map(|share| times[RUNS as usize * share / 100]);
         let told = format!("{server:?}/{client:?}: {smooth:?}; {half:?} {most:?} {nearly_all:?}");
         assert!(half < smooth + Duration::from_millis(100), "{told}");
-        assert!(most < smooth + Duration::from_millis(500), "{told}");
+        assert!(most < smooth + Duration::from_millis(later), "{told}");
         assert!(nearly_all < smooth + Duration::from_millis(1500), "{told}");
     }
 }

@@ -40,7 +40,7 @@ fn a_request_in_a_hurry_is_repeated_sooner_at_first() {
     let mut node = alone(start);
     let request = Outgoing {
         retries: Outgoing::RETRIES_IN_HURRY,
-        hurry: true,
+        hurry: Some(Outgoing::HURRY),
         ..Outgoing::internal(address(9), rpc::PING)
     };
     node.request(start, request);
