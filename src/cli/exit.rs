@@ -1,9 +1,10 @@
 //! How a program ends: its exit code, and what it says about a failure.
 
-use std::io;
 use std::process::ExitCode;
 
-use crate::api::{BootstrapError, ConnectError, ListenError, SpawnError, TestnetError};
+use crate::api::{
+    BootstrapError, ConnectError, ListenError, SpawnError, StreamError, TestnetError,
+};
 use crate::profile::{ClientError, Denied, StoreError};
 
 /// The exit code of a program, the same in all of them.
@@ -198,8 +199,12 @@ impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let exit = match error {
             ClientError::Dial(error) => {
-                return match error.downcast::<ConnectError>() {
-                    Ok(error) => (*error).into(),
+                let error = match error.downcast::<ConnectError>() {
+                    Ok(error) => return (*error).into(),
+                    Err(error) => error,
+                };
+                return match error.downcast::<StreamError>() {
+                    Ok(error) => Self::from_error(Exit::NoPath, *error).hint(LET_THROUGH),
                     Err(error) => Self::new(Exit::Internal, error.to_string()),
                 };
             }
@@ -210,9 +215,6 @@ impl From<ClientError> for Failure {
             ClientError::Incompatible => {
                 let failure = Self::from_error(Exit::Protocol, error);
                 return failure.kind(INCOMPATIBLE).hint(UPDATE);
-            }
-            ClientError::Lost(ref lost) if lost.kind() == io::ErrorKind::HostUnreachable => {
-                return Self::from_error(Exit::NoPath, error).hint(LET_THROUGH);
             }
             ClientError::Lost(_) => Exit::NoPath,
             ClientError::Protocol(_) => Exit::Protocol,

@@ -123,6 +123,8 @@ async fn a_server_of_the_reference_that_is_not_reachable_where_it_says_to_be_end
     let network = ["--bootstrap", lab.bootstrap.as_str()];
     let report = ends(&lab, "client", &key, &network, (4, "no_path", "path")).await;
     assert!(report["punch"].is_null(), "{report:#}");
+    let unanswered = &report["handshake"]["unanswered"]["address"];
+    assert_eq!(*unanswered, report["handshake"]["server_address"]);
 
     let (code, output) = lab.client("client", &key, &["doctor"]).await;
     let told: Value = serde_json::from_str(&output).unwrap();

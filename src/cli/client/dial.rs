@@ -4,9 +4,11 @@ use std::net::SocketAddrV4;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::super::routes::RoutesFile;
 use super::args::ServerAddress;
-use crate::api::{ConnectError, Report};
+use crate::api::{ConnectError, Report, StreamError};
 use crate::profile::{Dial, DialError};
 use crate::{Connection, Dht, KeyPair, PublicKey};
 
@@ -62,21 +64,25 @@ impl Dial for DhtDial {
                     .addresses(remembered.unwrap_or_default())
             }
         };
-        let outcome = connect.await;
-        match &outcome {
-            Ok(connection) => {
-                self.last.set(Some(connection.report()));
-                self.remember(&connection.report().routes);
-            }
+        let connection = match connect.await {
+            Ok(connection) => connection,
             Err(error) => {
                 self.last.set(error.report());
                 // What was remembered was of no use; a network that is down says nothing about it.
                 if let ConnectError::NotFound { .. } | ConnectError::NoAnswer { .. } = error {
                     self.remember(&[]);
                 }
+                return Err(error.into());
             }
+        };
+        // The server speaks first, so this takes no longer than what follows. Other ends are for whoever reads.
+        let answered = timeout(WAIT_FOR_ANSWER, connection.answered()).await;
+        self.last.set(Some(connection.report()));
+        if let Ok(Err(error @ StreamError::Unreachable { .. })) = answered {
+            return Err(error.into());
         }
-        Ok(outcome?)
+        self.remember(&connection.report().routes);
+        Ok(connection)
     }
 }
 
@@ -87,3 +93,6 @@ impl DhtDial {
         }
     }
 }
+
+/// Longer than it takes to find out that a server is not where it says to be.
+const WAIT_FOR_ANSWER: Duration = Duration::from_secs(8);

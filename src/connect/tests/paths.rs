@@ -11,6 +11,7 @@ use crate::dht::K;
 use crate::keys::KeyPair;
 use crate::sim::nat::Router;
 use crate::sim::network::{HostId, Link};
+use crate::wire::packet::{MESSAGE, PacketHeader};
 use crate::wire::transmit::SocketId;
 
 #[test]
@@ -444,6 +445,43 @@ fn a_server_that_wrongly_takes_itself_to_be_reachable_is_punched_to() {
             }
         }
     }
+}
+
+#[test]
+fn packets_of_a_server_from_elsewhere_do_not_divert_a_client_on_its_way_to_it() {
+    let mut world = World::new(25, 8, Link::default());
+    let (server, client) = (world.open_peer(), world.open_peer());
+    let key = KeyPair::from_seed(&[1; 32]);
+    world.listen(server, &key);
+    // The first of its packets to an open client, which would tell the way.
+    world.network.lost = Some(|datagram| datagram.payload.first() == Some(&0xff));
+    let attempt = world.dial(client, key.public_key());
+    world.network.run_until(Duration::from_secs(5), |network| {
+        network.host(client).find(attempt).is_some()
+    });
+    world.network.lost = None;
+    let near = world.network.host(client).find(attempt).unwrap().stream;
+    // What a server sends that an open client waits for, from its other socket.
+    let (to, address) = (world.address(client), world.address(server));
+    let other = SocketAddrV4::new(*address.ip(), address.port() + 1000);
+    let opener = PacketHeader {
+        kind: MESSAGE,
+        data_offset: 0,
+        stream_id: near.0,
+        window: 1 << 20,
+        seq: 0,
+        ack: 0,
+    };
+    world.network.inject(other, to, opener.to_bytes().to_vec());
+    world.network.run_until(Duration::from_secs(5), |network| {
+        !network.host(server).established.is_empty()
+    });
+    let far = world.network.host(server).established[0].stream;
+    exchange(&mut world, client, server, near, far);
+    let path = |peer: &mut super::world::Peer| peer.endpoint.streams().path(near);
+    let path = world.network.with(client, |peer, _| path(peer));
+    assert_eq!(path.map(|(_, address)| address), Some(address));
+    assert!(world.network.host(client).moved.is_empty());
 }
 
 #[test]
