@@ -198,20 +198,16 @@ impl Attempt {
         let Phase::Choosing(choosing) = &mut self.phase else {
             return Outcome::Pending;
         };
-        match (choosing.candidate, &mut choosing.straight) {
-            (Some(asked), _) if (asked.socket, asked.address) == place => {
+        match choosing.candidate {
+            Some(asked) if (asked.socket, asked.address) == place => {
                 self.move_to(now, core, place, asked.path)
-            }
-            (None, Some(straight)) => {
-                straight.reached_from = Some(place);
-                self.come_to_server(now, core)
             }
             _ => Outcome::Pending,
         }
     }
 
     /// Moves the stream to where the server has just been heard.
-    pub(super) fn move_to(
+    fn move_to(
         &mut self,
         now: Instant,
         core: &mut Core,

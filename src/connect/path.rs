@@ -1,6 +1,6 @@
 //! The last part of an attempt: both sides have shaken hands, and stream packets need a way.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
 use super::client::{Attempt, Outcome, Phase};
@@ -40,8 +40,6 @@ pub(super) struct Choosing {
     relay: Option<Relaying>,
     /// The direct path that a stream which is its owner's already is about to take, if the server answers there.
     pub(super) candidate: Option<Candidate>,
-    /// Where the server seems to be.
-    pub(super) seen_at: Option<Ipv4Addr>,
     /// Until the server has answered where it says to be reachable.
     pub(super) straight: Option<Box<Straight>>,
 }
@@ -173,7 +171,6 @@ impl Attempt {
             otherwise: None,
             relay: None,
             candidate: None,
-            seen_at: reply.peer_address.map(|address| *address.ip()),
             straight: None,
         }));
         // Packets that came before the handshake's answer already show the way.

@@ -23,8 +23,6 @@ pub(super) struct Straight {
     /// Where it says to be; `None` until it is tried.
     address: Option<SocketAddrV4>,
     secret: Zeroizing<[u8; 32]>,
-    /// Where the server has reached us from, if not from there.
-    pub(super) reached_from: Option<(SocketId, SocketAddrV4)>,
     punch: Option<(Peer, HolepunchInfo)>,
     /// Where to meet it, and whether that is our offer.
     pub(super) relay: Option<(RelayThrough, bool)>,
@@ -59,12 +57,9 @@ impl Attempt {
         straight.secret = session.holepunch_secret.clone();
         choosing.deadline = Some(now + WAIT_FOR_ANSWER);
         let routes = choosing.routes.clone();
-        // The server may come to us, should we be reachable and it not.
-        let hosts = [Some(*address.ip()), choosing.seen_at]
-            .into_iter()
-            .flatten();
-        core.streams.set_admission(self.stream, Admission::Refuse);
-        core.streams.set_candidates(self.stream, hosts.collect());
+        // A server of the reference may send its first data from its other socket, and takes ours there as well.
+        core.streams
+            .set_admission(self.stream, Admission::LearnPath);
         core.streams
             .connect(now, self.stream, socket, address, choosing.remote_id);
         self.tell_established(now, core, session, address, Path::Direct);
@@ -113,9 +108,6 @@ impl Attempt {
         };
         self.report.unanswered = straight.address.map(|address| (address, elapsed));
         choosing.deadline = Some(now + WAIT_FOR_OTHERS);
-        if straight.reached_from.is_some() {
-            return self.come_to_server(now, core);
-        }
         if let Some((peer, info)) = straight.punch.take() {
             let secret = &straight.secret;
             choosing.punch = Punch::start(now, core, peer, &info, secret).map(Box::new);
@@ -124,20 +116,6 @@ impl Attempt {
             self.dial_relay(core, named);
         }
         Outcome::Pending
-    }
-
-    /// Goes to where the server has reached us from. As long as it may answer where it says to be, its own packets may be on the way there.
-    pub(super) fn come_to_server(&mut self, now: Instant, core: &mut Core) -> Outcome {
-        let place = match &self.phase {
-            Phase::Choosing(choosing) => {
-                choosing.straight.as_ref().and_then(|one| one.reached_from)
-            }
-            _ => None,
-        };
-        match place.filter(|_| self.report.unanswered.is_some()) {
-            Some(place) => self.move_to(now, core, place, Path::Direct),
-            None => Outcome::Pending,
-        }
     }
 
     /// Takes a stream on which nothing has come back to the relay, where the server is.
