@@ -353,7 +353,7 @@ impl Endpoint {
         };
         self.attempt_deadlines.remove(&(attempt.poll_timeout(), id));
         self.attempt_streams.remove(&attempt.stream());
-        // A relayed stream is its owner's already.
+        // One that was handed out is its owner's already.
         let destroy = destroy && !attempt.is_handed_out();
         attempt.cancel(now, &mut self.core);
         if destroy {
