@@ -1,9 +1,10 @@
 //! From two keys to one path (sans-IO): handshake, relaying, announcing, and the way to a stream.
 //!
 //! [`Endpoint`] is a whole peer. It owns a DHT node and the streams, and turns the answers of the one and the packets of the other
-//! into connections: `client` holds one attempt to connect, `handshakes` whom it asks, `path` its last part, `server` one listening key, `guests` those of its clients that are punched to,
-//! `straight` goes to servers that say to be reachable, `reuse` the way of an
-//! earlier connection, `moving` lets streams leave their relays, `announcer` keeps that key findable, `router` passes on what is meant for others.
+//! into connections: `client` holds one attempt to connect, `handshakes` whom it asks, `path` its last part, where `neighbours` looks for
+//! servers in the local network, `straight` goes to those that say to be reachable and `reuse` the way of an earlier connection; `moving` lets
+//! streams take another path. `server` holds one listening key, `guests` those of its clients that are punched to, `announcer` keeps that key
+//! findable, `router` passes on what is meant for others.
 
 mod announcer;
 mod client;
@@ -16,6 +17,7 @@ mod job;
 mod limits;
 mod moving;
 mod nat;
+mod neighbours;
 pub mod noise;
 mod path;
 mod punch;

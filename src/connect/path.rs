@@ -5,16 +5,17 @@ use std::time::{Duration, Instant};
 
 use super::client::{Attempt, Outcome, Phase};
 use super::moving::Candidate;
+use super::neighbours::{NEIGHBOUR_FIRST, Neighbour};
 use super::noise::Session;
 use super::punch::{Peer, Punch, Verdict};
-use super::reply::{Reply, first_message};
-use super::report::{Exchange, Failure};
-use super::shared::{Core, Owner};
+use super::reply::Reply;
+use super::report::Failure;
+use super::shared::Core;
 use super::straight::Straight;
 use super::types::{Established, Event, Origin, Path, RelayDial};
 use crate::dht::{Answer, Outgoing, RequestError, RequestId};
 use crate::udx::Admission;
-use crate::wire::address::{best_match, is_bogon, is_private, is_reserved};
+use crate::wire::address::{is_bogon, is_private, is_reserved};
 use crate::wire::handshake::{FIREWALL_OPEN, NoisePayload, RelayThrough};
 use crate::wire::transmit::SocketId;
 
@@ -27,9 +28,9 @@ pub(super) struct Choosing {
     /// Whether both sides reuse the socket of this connection.
     pub(super) reusable: bool,
     /// The exact bytes of message 1 and of the server's answer to it.
-    messages: [Vec<u8>; 2],
+    pub(super) messages: [Vec<u8>; 2],
     /// The address in our own network at which the server is looked for, beside everything else.
-    lan: Option<(RequestId, SocketAddrV4)>,
+    pub(super) lan: Option<Neighbour>,
     pub(super) punch: Option<Box<Punch>>,
     /// How long we wait for a server that comes to us.
     pub(super) deadline: Option<Instant>,
@@ -77,8 +78,8 @@ impl Choosing {
 
     /// Ends everything that looks for a path.
     pub(super) fn stop(&mut self, now: Instant, core: &mut Core, won: bool) {
-        if let Some((request, _)) = self.lan.take() {
-            core.cancel_request(now, request);
+        if let Some(lan) = self.lan.take() {
+            core.cancel_request(now, lan.request);
         }
         if let Some(mut punch) = self.punch.take() {
             punch.stop(now, core, won);
@@ -264,30 +265,6 @@ impl Attempt {
         took.unwrap_or(Outgoing::HURRY)
     }
 
-    /// Looks for the server at that of its addresses which looks most like ours: says message 1 once more, to which nobody else has the answer.
-    fn try_neighbours(&mut self, now: Instant, core: &mut Core, addresses: &[SocketAddrV4]) {
-        let local = core.local_addresses();
-        let own: Vec<_> = local.iter().map(|a| *a.ip()).collect();
-        // Another home may use the very addresses of ours, and we would be who answers.
-        let others = addresses.iter().filter(|address| !local.contains(address));
-        let others: Vec<SocketAddrV4> = others.copied().collect();
-        let address = best_match(&own, &others).or_else(|| others.first().copied());
-        let (target, started) = (self.remote().target(), self.elapsed(now));
-        if let (Some(node), Phase::Choosing(choosing)) = (address, &mut self.phase) {
-            let outgoing = Outgoing {
-                socket: Some(SocketId::SERVER),
-                ..first_message(node, target, choosing.messages[0].clone())
-            };
-            let request = core.request(now, Owner::Attempt(self.id), outgoing);
-            choosing.lan = Some((request, node));
-            self.report.exchanges.push(Exchange {
-                node,
-                started,
-                answered: None,
-            });
-        }
-    }
-
     /// Takes the answer to a question that looks for a path.
     pub(super) fn handle_path_answer(
         &mut self,
@@ -299,22 +276,8 @@ impl Attempt {
         let Phase::Choosing(choosing) = &mut self.phase else {
             return Outcome::Pending;
         };
-        if let Some((_, address)) = choosing.lan.take_if(|(own, _)| *own == request) {
-            let reply = result
-                .ok()
-                .and_then(|answer| Reply::accept(answer, address));
-            // Somebody else may be at that address, who may even pass messages on to the server.
-            let is_server = reply.is_some_and(|reply| {
-                reply.peer_address.is_none() && reply.noise == choosing.messages[1]
-            });
-            if is_server {
-                self.note_answered(now, address);
-                return self.connect_to(now, core, SocketId::SERVER, address, Path::Lan);
-            }
-            if let Some((_, socket, address)) = choosing.otherwise.take() {
-                return self.go_straight(now, core, socket, address);
-            }
-            return self.unless_hopeless(now, core);
+        if let Some(neighbour) = choosing.lan.take_if(|lan| lan.request == request) {
+            return self.handle_neighbour(now, core, neighbour, result);
         }
         match &mut choosing.punch {
             Some(punch) if punch.owns(request) => {
@@ -574,9 +537,6 @@ impl Attempt {
             })));
     }
 }
-
-/// How long the local network is tried alone.
-const NEIGHBOUR_FIRST: Duration = Duration::from_millis(500);
 
 /// How long a server gets that could be punched to as well: the reference repeats its first packet after a second.
 const WAIT_BEFORE_PUNCHING: Duration = Duration::from_millis(2500);

@@ -110,6 +110,26 @@ fn another_node_at_the_servers_private_address_is_not_taken_for_it() {
 }
 
 #[test]
+fn a_server_that_answers_pings_at_its_private_address_and_nothing_else_is_taken_for_itself() {
+    let mut world = World::new(26, 8, Link::default());
+    let nat = world
+        .network
+        .add_nat(Router::RESTRICTED, Ipv4Addr::new(10, 9, 1, 1), None);
+    let server = world.peer_behind(Some(nat), at("192.168.1.2:5000"));
+    let key = KeyPair::from_seed(&[1; 32]);
+    world.listen(server, &key);
+    let client = world.peer_behind(Some(nat), at("192.168.1.3:5000"));
+    // As if the answers to handshakes left from a socket that the client has not asked.
+    world.network.lost = Some(|datagram| {
+        let inside = datagram.to.ip().octets()[0] == 192 && datagram.from.ip().octets()[0] == 192;
+        inside && datagram.payload.len() > 100 && datagram.payload[0] != 0xff
+    });
+    let (near, far) = world.connect(client, server, key.public_key());
+    assert_eq!(world.network.host(client).established[0].path, Path::Lan);
+    exchange(&mut world, client, server, near, far);
+}
+
+#[test]
 fn a_server_of_the_public_network_is_reached_at_its_private_address() {
     let mut world = World::public(22, 3, Link::default());
     let nat = world
