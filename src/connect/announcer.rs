@@ -287,16 +287,12 @@ impl Announcer {
     /// Returns whether this node has an announcement of ours, of this update or of the ones before, or may have one: its word that it has
     /// taken it can be lost, or later than the first client that it sends us.
     pub(super) fn is_relay(&self, node: SocketAddrV4) -> bool {
-        let under_way = match &self.state {
-            State::Announcing { fresh, waiting, .. } => Some(waiting.values().chain(fresh)),
-            _ => None,
+        let is_it = |relay: &Relay| relay.address == node;
+        let may_be = match &self.state {
+            State::Announcing { fresh, waiting, .. } => waiting.values().chain(fresh).any(is_it),
+            _ => false,
         };
-        let mut all = self.relays.iter().flatten();
-        all.any(|relay| relay.address == node)
-            || under_way
-                .into_iter()
-                .flatten()
-                .any(|relay| relay.address == node)
+        may_be || self.relays.iter().flatten().any(is_it)
     }
 
     /// Returns where the server is announced, for the noise payload. The node that a message has come through is the first: it does pass on what it gets.

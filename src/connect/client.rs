@@ -318,6 +318,15 @@ impl Attempt {
         self.handle_path_answer(now, core, request, result)
     }
 
+    /// Notes in the report that a node is sent message 1.
+    pub(super) fn note_asked(&mut self, now: Instant, node: SocketAddrV4) {
+        self.report.exchanges.push(Exchange {
+            node,
+            started: self.elapsed(now),
+            answered: None,
+        });
+    }
+
     /// Notes in the report that a node has answered message 1.
     pub(super) fn note_answered(&mut self, now: Instant, node: SocketAddrV4) {
         let elapsed = self.elapsed(now);
@@ -461,11 +470,7 @@ impl Attempt {
         };
         let request = core.request(now, Owner::Attempt(self.id), outgoing);
         self.handshakes.begin(now, request, node, kind);
-        self.report.exchanges.push(Exchange {
-            node,
-            started: now.saturating_duration_since(self.started),
-            answered: None,
-        });
+        self.note_asked(now, node);
     }
 
     /// Returns whether an answer to message 1 may come or is being read.

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use super::client::{Attempt, Outcome, Phase};
 use super::reply::{Reply, first_message};
-use super::report::Exchange;
 use super::shared::{Core, Owner};
 use super::types::Path;
 use crate::dht::{Answer, Outgoing, RequestError, RequestId};
@@ -25,23 +24,6 @@ pub(super) struct Neighbour {
     pinged: bool,
 }
 
-impl Neighbour {
-    const fn asked(request: RequestId, address: SocketAddrV4) -> Self {
-        Self {
-            request,
-            address,
-            pinged: false,
-        }
-    }
-
-    const fn pinged(request: RequestId, address: SocketAddrV4) -> Self {
-        Self {
-            pinged: true,
-            ..Self::asked(request, address)
-        }
-    }
-}
-
 impl Attempt {
     /// Looks for the server at that of its addresses which looks most like ours: says message 1 once more, to which nobody else has the answer.
     pub(super) fn try_neighbours(
@@ -56,19 +38,19 @@ impl Attempt {
         let others = addresses.iter().filter(|address| !local.contains(address));
         let others: Vec<SocketAddrV4> = others.copied().collect();
         let address = best_match(&own, &others).or_else(|| others.first().copied());
-        let (target, started) = (self.remote().target(), self.elapsed(now));
+        let target = self.remote().target();
         if let (Some(node), Phase::Choosing(choosing)) = (address, &mut self.phase) {
             let outgoing = Outgoing {
                 socket: Some(SocketId::SERVER),
                 ..first_message(node, target, choosing.messages[0].clone())
             };
             let request = core.request(now, Owner::Attempt(self.id), outgoing);
-            choosing.lan = Some(Neighbour::asked(request, node));
-            self.report.exchanges.push(Exchange {
-                node,
-                started,
-                answered: None,
+            choosing.lan = Some(Neighbour {
+                request,
+                address: node,
+                pinged: false,
             });
+            self.note_asked(now, node);
         }
     }
 
@@ -89,7 +71,11 @@ impl Attempt {
             // that it does not know the server.
             let outgoing = Outgoing::internal(address, PING);
             let request = core.request(now, Owner::Attempt(self.id), outgoing);
-            choosing.lan = Some(Neighbour::pinged(request, address));
+            choosing.lan = Some(Neighbour {
+                request,
+                address,
+                pinged: true,
+            });
             return Outcome::Pending;
         }
         // Somebody else may be at that address, who may even pass messages on to the server.

@@ -423,12 +423,13 @@ impl Attempt {
             return Outcome::Pending;
         };
         let (hopeless, handed_out) = (choosing.is_hopeless(), choosing.session.is_none());
+        let provisional = self.is_provisional();
         match choosing.relay {
-            Some(Relaying::Paired(socket, address, id)) if self.is_provisional() => {
+            Some(Relaying::Paired(socket, address, id)) if provisional => {
                 self.take_to_relay(now, core, (socket, address, id))
             }
-            Some(Relaying::Dialled) if self.is_provisional() => Outcome::Pending,
-            None if hopeless && self.is_provisional() => self.give_up_stream(now, core),
+            Some(Relaying::Dialled) if provisional => Outcome::Pending,
+            None if hopeless && provisional => self.give_up_stream(now, core),
             _ if handed_out && hopeless => Outcome::Over,
             _ if handed_out => Outcome::Pending,
             None if hopeless => Outcome::Failed(Failure::NoPath),

@@ -4,6 +4,7 @@
 //! the path is provisional: where nothing comes back, the client punches and goes to a relay as if the server had not said so, and the stream
 //! takes the way that opens first.
 
+use std::fmt;
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ use crate::wire::handshake::{HolepunchInfo, NoisePayload, RelayThrough};
 use crate::wire::transmit::SocketId;
 
 /// What is known of a server that should need no search, until it has answered.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Straight {
     /// Where it says to be; `None` until it is tried.
     address: Option<SocketAddrV4>,
@@ -34,6 +35,14 @@ impl Straight {
             punch: payload.holepunch.clone().map(|info| (peer, info)),
             ..Self::default()
         }
+    }
+}
+
+impl fmt::Debug for Straight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Straight")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
     }
 }
 

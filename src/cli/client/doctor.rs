@@ -11,7 +11,7 @@ use super::super::output::Output;
 use super::args::{Arguments, ServerAddress};
 use super::explain;
 use crate::Dht;
-use crate::api::{ConnectError, Firewall};
+use crate::api::{ConnectError, Firewall, StreamError};
 
 /// Nodes that are asked how they see us.
 const SAMPLES: usize = 6;
@@ -288,7 +288,10 @@ async fn reach(arguments: &Arguments, dht: &Dht, server: &ServerAddress) -> Vec<
         match (report.path, unheard) {
             (_, Some(error)) => {
                 let check = Check::failed("path", Exit::NoPath, error.to_string());
-                check.advice(LET_THROUGH)
+                match error {
+                    StreamError::Unreachable { .. } => check.advice(LET_THROUGH),
+                    _ => check,
+                }
             }
             (Some(path), None) => Check::passed("path", explain::path(path)),
             (None, None) => Check::failed("path", exit(Exit::NoPath), why).advice(NAME_A_RELAY),

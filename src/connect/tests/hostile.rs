@@ -270,22 +270,13 @@ fn a_dialler_survives_nodes_that_answer_with_nonsense() {
     let key = KeyPair::from_seed(&[1; 32]);
     world.listen(server, &key);
     // The dialler's own record says that a node which knows nothing is a way to the server, beside one address that is nobody's.
-    let dial = crate::connect::Dial {
-        remote: *key.public_key(),
-        key_pair: KeyPair::from_seed(&[2; 32]),
-        nodes: vec![
+    let attempt = world.dial_with(client, key.public_key(), |dial| {
+        dial.nodes = vec![
             "10.0.0.1:49737".parse().unwrap(),
             "10.250.0.1:1".parse().unwrap(),
             "10.0.0.2:0".parse().unwrap(),
-        ],
-        only_nodes: false,
-        relay_through: None,
-        reusable_socket: false,
-        timeout: Duration::from_secs(30),
-    };
-    let attempt = world
-        .network
-        .with(client, |peer, now| peer.endpoint.connect(now, dial));
+        ]
+    });
     world.wait(client, attempt);
     assert_eq!(world.failure(client, attempt), None);
 }

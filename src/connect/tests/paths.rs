@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use super::punching::Home;
 use super::world::World;
-use crate::connect::{Dial, Failure, Lost, Path};
+use crate::connect::{Failure, Path};
 use crate::dht::K;
 use crate::keys::KeyPair;
 use crate::sim::nat::Router;
 use crate::sim::network::{HostId, Link};
-use crate::wire::packet::{MESSAGE, PacketHeader};
 use crate::wire::transmit::SocketId;
 
 #[test]
@@ -61,103 +60,6 @@ fn two_firewalled_peers_of_one_host_meet_in_the_local_network() {
     assert_eq!(established.path, Path::Lan);
     assert_eq!(established.remote, at("10.0.2.1:5000"));
     exchange(&mut world, client, server, near, far);
-}
-
-#[test]
-fn another_node_at_the_servers_private_address_is_not_taken_for_it() {
-    for relays in [false, true] {
-        let mut world = World::new(21, 3, Link::default());
-        let outer = Router {
-            hairpin: true,
-            keeps_ports: true,
-            ..Router::CONE
-        };
-        let public = Ipv4Addr::new(10, 9, 1, 1);
-        let outer = world.network.add_nat(outer, public, None);
-        let home = |world: &mut World, number: u8| {
-            let router = Router {
-                keeps_ports: true,
-                ..Router::CONE
-            };
-            let outside = Ipv4Addr::new(100, 64, 0, number);
-            world.network.add_nat(router, outside, Some(outer))
-        };
-        let (theirs, ours) = (home(&mut world, 1), home(&mut world, 2));
-        // In either home somebody has this address; the one in ours can be a persistent node that the server is announced on.
-        let address = at("192.168.7.2:5000");
-        let other = if relays {
-            world.mistaken_peer(ours, address, public)
-        } else {
-            world.peer_behind(Some(ours), address)
-        };
-        let server = world.peer_behind(Some(theirs), address);
-        let key = KeyPair::from_seed(&[1; 32]);
-        world.listen(server, &key);
-        let target = key.public_key().target();
-        let forwards = world.network.with(other, |peer, _| {
-            peer.endpoint.core.node.forward(&target).is_some()
-        });
-        assert_eq!(forwards, relays);
-        let client = world.peer_behind(Some(ours), at("192.168.7.3:5000"));
-        world.network.capture = Some(Vec::new());
-        let (near, far) = world.connect(client, server, key.public_key());
-        assert_eq!(world.network.host(client).established[0].path, Path::Direct);
-        exchange(&mut world, client, server, near, far);
-        let sent = world.network.capture.take().unwrap();
-        let asked = sent.iter().any(|datagram| datagram.to == address);
-        assert!(asked, "the client has looked there");
-    }
-}
-
-#[test]
-fn a_server_that_answers_pings_at_its_private_address_and_nothing_else_is_taken_for_itself() {
-    let mut world = World::new(26, 8, Link::default());
-    let nat = world
-        .network
-        .add_nat(Router::RESTRICTED, Ipv4Addr::new(10, 9, 1, 1), None);
-    let server = world.peer_behind(Some(nat), at("192.168.1.2:5000"));
-    let key = KeyPair::from_seed(&[1; 32]);
-    world.listen(server, &key);
-    let client = world.peer_behind(Some(nat), at("192.168.1.3:5000"));
-    // As if the answers to handshakes left from a socket that the client has not asked.
-    world.network.lost = Some(|datagram| {
-        let inside = datagram.to.ip().octets()[0] == 192 && datagram.from.ip().octets()[0] == 192;
-        inside && datagram.payload.len() > 100 && datagram.payload[0] != 0xff
-    });
-    let (near, far) = world.connect(client, server, key.public_key());
-    assert_eq!(world.network.host(client).established[0].path, Path::Lan);
-    exchange(&mut world, client, server, near, far);
-}
-
-#[test]
-fn a_server_of_the_public_network_is_reached_at_its_private_address() {
-    let mut world = World::public(22, 3, Link::default());
-    let nat = world
-        .network
-        .add_nat(Router::RESTRICTED, Ipv4Addr::new(88, 9, 1, 1), None);
-    let server = world.peer_behind(Some(nat), at("192.168.1.2:5000"));
-    let client = world.peer_behind(Some(nat), at("192.168.1.3:5000"));
-    let key = KeyPair::from_seed(&[1; 32]);
-    world.listen(server, &key);
-    let (near, far) = world.connect(client, server, key.public_key());
-    assert_eq!(world.network.host(client).established[0].path, Path::Lan);
-    exchange(&mut world, client, server, near, far);
-
-    // Who knows where it is needs no DHT.
-    let dial = Dial {
-        remote: *key.public_key(),
-        key_pair: KeyPair::from_seed(&[2; 32]),
-        nodes: vec![at("192.168.1.2:5000")],
-        only_nodes: true,
-        relay_through: None,
-        reusable_socket: false,
-        timeout: Duration::from_secs(30),
-    };
-    let attempt = world
-        .network
-        .with(client, |peer, now| peer.endpoint.connect(now, dial));
-    world.wait(client, attempt);
-    assert_eq!(world.failure(client, attempt), None);
 }
 
 #[test]
@@ -350,18 +252,9 @@ fn nodes_that_no_longer_know_the_server_do_not_delay_those_that_do() {
     let key = KeyPair::from_seed(&[1; 32]);
     world.listen(server, &key);
     let silent = (1..=4).map(|last| SocketAddrV4::new([10, 99, 0, last].into(), 1));
-    let dial = Dial {
-        remote: *key.public_key(),
-        key_pair: KeyPair::from_seed(&[2; 32]),
-        nodes: silent.collect(),
-        only_nodes: false,
-        relay_through: None,
-        reusable_socket: false,
-        timeout: Duration::from_secs(30),
-    };
-    let attempt = world
-        .network
-        .with(client, |peer, now| peer.endpoint.connect(now, dial));
+    let attempt = world.dial_with(client, key.public_key(), |dial| {
+        dial.nodes = silent.collect()
+    });
     let took = world.wait(client, attempt);
     assert_eq!(world.failure(client, attempt), None);
     assert!(took < Duration::from_secs(1), "{took:?}");
@@ -375,18 +268,7 @@ fn a_lookup_that_named_nodes_lead_astray_is_repeated_without_them() {
     let key = KeyPair::from_seed(&[1; 32]);
     world.listen(server, &key);
     let lonely: Vec<_> = (0..K).map(|_| world.lonely_node()).collect();
-    let dial = Dial {
-        remote: *key.public_key(),
-        key_pair: KeyPair::from_seed(&[2; 32]),
-        nodes: lonely,
-        only_nodes: false,
-        relay_through: None,
-        reusable_socket: false,
-        timeout: Duration::from_secs(30),
-    };
-    let attempt = world
-        .network
-        .with(client, |peer, now| peer.endpoint.connect(now, dial));
+    let attempt = world.dial_with(client, key.public_key(), |dial| dial.nodes = lonely);
     world.wait(client, attempt);
     assert_eq!(world.failure(client, attempt), None);
 }
@@ -437,127 +319,6 @@ fn a_client_that_can_be_reached_in_no_way_starts_over_once_and_fails() {
 }
 
 #[test]
-fn a_server_that_wrongly_takes_itself_to_be_reachable_is_punched_to() {
-    for seed in 0..10 {
-        for (home, patience) in [
-            (Home::Open, Duration::from_secs(1)),
-            (Home::Restricted, Duration::from_secs(3)),
-            (Home::Random, Duration::from_secs(30)),
-        ] {
-            let mut world = World::new(300 + seed, 8, Link::default());
-            let (server, key) = mistaken_server(&mut world, Router::RESTRICTED);
-            let client = home.build(&mut world, 2);
-            let attempt = world.dial(client, key.public_key());
-            world.network.run_until(patience, |network| {
-                !network.host(server).established.is_empty()
-            });
-            let near = world.network.host(client).find(attempt).unwrap().stream;
-            let far = world.network.host(server).established[0].stream;
-            exchange(&mut world, client, server, near, far);
-            let peer = world.network.host(client);
-            assert!(peer.endpoint.attempts.is_empty());
-            // An open client is what the server itself goes to.
-            if home != Home::Open {
-                let moved = &peer.moved[0];
-                assert_eq!(moved.report.path, Some((moved.path, moved.remote)));
-                let named = moved.report.unanswered.map(|(address, _)| address);
-                assert_eq!(named, Some(at("10.9.1.1:5000")), "{home:?}, seed {seed}");
-            }
-        }
-    }
-}
-
-#[test]
-fn packets_of_a_server_from_elsewhere_do_not_divert_a_client_on_its_way_to_it() {
-    let mut world = World::new(25, 8, Link::default());
-    let (server, client) = (world.open_peer(), world.open_peer());
-    let key = KeyPair::from_seed(&[1; 32]);
-    world.listen(server, &key);
-    // The first of its packets to an open client, which would tell the way.
-    world.network.lost = Some(|datagram| datagram.payload.first() == Some(&0xff));
-    let attempt = world.dial(client, key.public_key());
-    world.network.run_until(Duration::from_secs(5), |network| {
-        network.host(client).find(attempt).is_some()
-    });
-    world.network.lost = None;
-    let near = world.network.host(client).find(attempt).unwrap().stream;
-    // What a server sends that an open client waits for, from its other socket.
-    let (to, address) = (world.address(client), world.address(server));
-    let other = SocketAddrV4::new(*address.ip(), address.port() + 1000);
-    let opener = PacketHeader {
-        kind: MESSAGE,
-        data_offset: 0,
-        stream_id: near.0,
-        window: 1 << 20,
-        seq: 0,
-        ack: 0,
-    };
-    world.network.inject(other, to, opener.to_bytes().to_vec());
-    world.network.run_until(Duration::from_secs(5), |network| {
-        !network.host(server).established.is_empty()
-    });
-    let far = world.network.host(server).established[0].stream;
-    exchange(&mut world, client, server, near, far);
-    let path = |peer: &mut super::world::Peer| peer.endpoint.streams().path(near);
-    let path = world.network.with(client, |peer, _| path(peer));
-    assert_eq!(path.map(|(_, address)| address), Some(address));
-    assert!(world.network.host(client).moved.is_empty());
-}
-
-#[test]
-fn a_server_that_is_not_reachable_where_it_says_to_be_nor_otherwise_is_named() {
-    let mut world = World::new(23, 8, Link::default());
-    let (server, key) = mistaken_server(&mut world, Router::RESTRICTED);
-    let client = Home::Restricted.build(&mut world, 2);
-    world.network.lost = Some(|datagram| {
-        let rpc = datagram.payload.len() > 1 && datagram.payload[0] != 0xff;
-        !rpc && datagram.to.ip().octets()[..2] == [10, 9]
-    });
-    let attempt = world.dial(client, key.public_key());
-    world.wait(client, attempt);
-    let near = world.network.host(client).find(attempt).unwrap().stream;
-    world.network.run_until(Duration::from_secs(15), |network| {
-        !network.host(client).unreachable.is_empty()
-    });
-    let peer = world.network.host(client);
-    let (stream, report) = &peer.unreachable[0];
-    assert_eq!(*stream, near);
-    let named = report.unanswered.map(|(address, _)| address);
-    assert_eq!(named, Some(at("10.9.1.1:5000")));
-    assert_eq!(
-        (report.punch_lost, report.path),
-        (Some(Lost::NoProbe), None)
-    );
-    assert!(peer.moved.is_empty() && peer.endpoint.attempts.is_empty());
-    assert!(world.network.host(server).established.is_empty());
-}
-
-#[test]
-fn a_server_that_is_slow_to_answer_where_it_says_to_be_is_waited_for() {
-    let mut world = World::new(24, 8, Link::default());
-    let (server, client) = (world.open_peer(), world.peer());
-    let key = KeyPair::from_seed(&[1; 32]);
-    world.listen(server, &key);
-    // A firewall that opens late, and lets no probe through.
-    world.network.lost = Some(|datagram| {
-        datagram.to.ip().octets()[..3] == [10, 0, 1]
-            && (datagram.payload.len() == 1 || datagram.payload.first() == Some(&0xff))
-    });
-    let attempt = world.dial(client, key.public_key());
-    world.network.run_for(Duration::from_secs(5));
-    world.network.lost = None;
-    let near = world.network.host(client).find(attempt).unwrap().stream;
-    world.network.run_until(Duration::from_secs(30), |network| {
-        !network.host(server).established.is_empty()
-    });
-    let far = world.network.host(server).established[0].stream;
-    exchange(&mut world, client, server, near, far);
-    let peer = world.network.host(client);
-    assert!(peer.unreachable.is_empty());
-    assert!(peer.endpoint.attempts.is_empty());
-}
-
-#[test]
 fn an_attempt_that_is_given_up_leaves_nothing_behind() {
     let mut world = World::new(14, 5, Link::default());
     let client = world.peer();
@@ -568,20 +329,6 @@ fn an_attempt_that_is_given_up_leaves_nothing_behind() {
     world.network.run_for(Duration::from_secs(5));
     let peer = world.network.host(client);
     assert!(peer.failed.is_empty() && peer.established.is_empty());
-}
-
-/// Starts a server behind a router that it does not know of.
-fn mistaken_server(world: &mut World, router: Router) -> (HostId, KeyPair) {
-    let router = Router {
-        keeps_ports: true,
-        ..router
-    };
-    let public = Ipv4Addr::new(10, 9, 1, 1);
-    let nat = world.network.add_nat(router, public, None);
-    let server = world.mistaken_peer(nat, at("192.168.1.2:5000"), public);
-    let key = KeyPair::from_seed(&[1; 32]);
-    world.listen(server, &key);
-    (server, key)
 }
 
 /// Sends a few bytes each way. The first 59 are the header frame of the secret stream.
@@ -611,6 +358,6 @@ pub(super) fn exchange(
     }
 }
 
-fn at(text: &str) -> SocketAddrV4 {
+pub(super) fn at(text: &str) -> SocketAddrV4 {
     text.parse().unwrap()
 }

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use super::world::World;
-use crate::connect::{Dial, Failure, Firewall, Lost, Path};
+use crate::connect::{Failure, Firewall, Lost, Path};
 use crate::keys::KeyPair;
 use crate::sim::nat::{NatId, Router};
 use crate::sim::network::{Datagram, HostId, Link};
@@ -305,18 +305,10 @@ fn a_server_can_be_punched_to_though_a_node_could_not_tell_it_that_it_is_announc
             let announcer = &world.network.host(server).endpoint.servers[&listening].announcer;
             assert_eq!(announcer.is_relay(MUTE), seconds == 0);
             let client = client.build(&mut world, 2);
-            let dial = Dial {
-                nodes: vec![MUTE],
-                only_nodes: true,
-                remote: *key.public_key(),
-                key_pair: KeyPair::from_seed(&[2; 32]),
-                relay_through: None,
-                reusable_socket: false,
-                timeout: Duration::from_secs(30),
-            };
-            let attempt = world
-                .network
-                .with(client, |peer, now| peer.endpoint.connect(now, dial));
+            let attempt = world.dial_with(client, key.public_key(), |dial| {
+                dial.nodes = vec![MUTE];
+                dial.only_nodes = true;
+            });
             world.wait(client, attempt);
             assert_eq!(world.failure(client, attempt), None, "{seconds} s");
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::paths::exchange;
 use super::punching::inside;
 use super::world::{Peer, World};
-use crate::connect::{AttemptId, Dial, Failure, Listen, Origin, Path};
+use crate::connect::{AttemptId, Failure, Listen, Origin, Path};
 use crate::keys::KeyPair;
 use crate::sim::nat::Router;
 use crate::sim::network::{HostId, Link, Network};
@@ -273,18 +273,10 @@ impl Scene {
     }
 
     pub(super) fn dial(&mut self) -> AttemptId {
-        let dial = Dial {
-            remote: *self.key.public_key(),
-            key_pair: KeyPair::from_seed(&[99; 32]),
-            nodes: Vec::new(),
-            only_nodes: false,
-            relay_through: self.client_names.then(|| *relay_key().public_key()),
-            reusable_socket: false,
-            timeout: Duration::from_secs(30),
-        };
+        let relay = self.client_names.then(|| *relay_key().public_key());
+        let key = *self.key.public_key();
         self.world
-            .network
-            .with(self.client, |peer, now| peer.endpoint.connect(now, dial))
+            .dial_with(self.client, &key, |dial| dial.relay_through = relay)
     }
 
     /// Does what the driver does for both: connects them to the relay and tells what it has answered.

@@ -373,7 +373,7 @@ impl World {
     }
 
     pub(super) fn dial(&mut self, host: HostId, remote: &PublicKey) -> AttemptId {
-        self.dial_as(host, remote, &KeyPair::from_seed(&[99; 32]))
+        self.dial_with(host, remote, |_| {})
     }
 
     pub(super) fn dial_as(
@@ -382,15 +382,26 @@ impl World {
         remote: &PublicKey,
         key_pair: &KeyPair,
     ) -> AttemptId {
-        let dial = Dial {
+        self.dial_with(host, remote, |dial| dial.key_pair = key_pair.clone())
+    }
+
+    /// Dials with a wish of the test's own.
+    pub(super) fn dial_with(
+        &mut self,
+        host: HostId,
+        remote: &PublicKey,
+        change: impl FnOnce(&mut Dial),
+    ) -> AttemptId {
+        let mut dial = Dial {
             remote: *remote,
-            key_pair: key_pair.clone(),
+            key_pair: KeyPair::from_seed(&[99; 32]),
             nodes: Vec::new(),
             only_nodes: false,
             relay_through: None,
             reusable_socket: self.reusable,
             timeout: Duration::from_secs(30),
         };
+        change(&mut dial);
         self.network
             .with(host, |peer, now| peer.endpoint.connect(now, dial))
     }
