@@ -7,6 +7,7 @@ use rand::RngCore;
 
 use super::{Dht, SpawnError};
 use crate::net::{Entry, Settings};
+use crate::wire::address::is_bogon;
 use crate::{KeyPair, connect, dht};
 
 /// Bootstrap nodes of the public HyperDHT, as the reference ships them.
@@ -198,7 +199,10 @@ impl DhtBuilder {
             .into_iter()
             .map(|given| Entry::parse(&given).ok_or(SpawnError::Bootstrap { given }));
         let bootstrap: Vec<Entry> = entries.collect::<Result<_, _>>()?;
-        let private_network = bootstrap.iter().all(Entry::is_private);
+        // The first node of a network knows it by its own address, if that is given.
+        let first = bootstrap.is_empty();
+        let own = self.public_ip.unwrap_or_else(|| *bind.ip());
+        let private_network = bootstrap.iter().all(Entry::is_private) && (!first || is_bogon(own));
         let mut endpoint = connect::Config {
             lan: self.lan,
             ..connect::Config::default()

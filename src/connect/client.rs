@@ -307,7 +307,7 @@ impl Attempt {
         result: Result<Answer, RequestError>,
     ) -> Outcome {
         if let Some(asked) = self.handshakes.finish(request) {
-            if let Some(reply) = result.ok().and_then(|answer| Reply::accept(answer, asked))
+            if let Some(reply) = result.ok().and_then(Reply::accept)
                 && self.replies.len() < MAX_REPLIES
             {
                 self.note_answered(now, asked);

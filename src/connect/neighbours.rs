@@ -79,16 +79,16 @@ impl Attempt {
             return Outcome::Pending;
         }
         // Somebody else may be at that address, who may even pass messages on to the server.
-        let is_server = match result {
-            Ok(_) if neighbour.pinged => true,
-            Ok(answer) => Reply::accept(answer, address).is_some_and(|reply| {
-                reply.peer_address.is_none() && reply.noise == choosing.messages[1]
-            }),
-            Err(_) => false,
+        let server = match result {
+            Ok(answer) if neighbour.pinged => Some(answer.from),
+            Ok(answer) => Reply::accept(answer)
+                .filter(|reply| reply.peer_address.is_none() && reply.noise == choosing.messages[1])
+                .map(|reply| reply.asked),
+            Err(_) => None,
         };
-        if is_server {
+        if let Some(server) = server {
             self.note_answered(now, address);
-            return self.connect_to(now, core, SocketId::SERVER, address, Path::Lan);
+            return self.connect_to(now, core, SocketId::SERVER, server, Path::Lan);
         }
         if let Some((_, socket, address)) = choosing.otherwise.take() {
             return self.go_straight(now, core, socket, address);

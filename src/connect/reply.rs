@@ -16,6 +16,7 @@ use crate::wire::transmit::SocketId;
 #[derive(Clone, Debug)]
 pub(super) struct Reply {
     pub(super) noise: Vec<u8>,
+    /// The node, by the address that it answers from.
     pub(super) asked: SocketAddrV4,
     pub(super) socket: SocketId,
     /// The server as that node sees it; `None` if the node is the server.
@@ -28,15 +29,14 @@ pub(super) struct Reply {
 
 impl Reply {
     /// Returns the server's answer if the node that was asked passed one on.
-    pub(super) fn accept(answer: Answer, asked: SocketAddrV4) -> Option<Self> {
+    pub(super) fn accept(answer: Answer) -> Option<Self> {
         let message = HandshakeMessage::from_bytes(answer.value.as_deref()?).ok()?;
         let usable = answer.error == 0
-            && answer.from == asked
             && message.mode == Mode::Reply
             && message.peer_address.is_none_or(|peer| peer.port() != 0);
         usable.then_some(Self {
             noise: message.noise,
-            asked,
+            asked: answer.from,
             socket: answer.socket,
             peer_address: message.peer_address,
             client_address: answer.to,

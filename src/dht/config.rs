@@ -76,7 +76,8 @@ impl Config {
         matches!(self.algorithm, Algorithm::Reference)
     }
 
-    /// Returns how many nodes of one network of 256 addresses count, in a row of the table and in a walk. A private network may have a single one.
+    /// Returns the share of one network of 256 addresses in a row of the table, in an answer and in a walk: what it has beyond counts only where others
+    /// are too few. A private network may have a single one.
     pub(super) const fn per_network(&self) -> usize {
         if self.private_network || self.is_reference() {
             usize::MAX
@@ -86,6 +87,6 @@ impl Config {
     }
 }
 
-/// Nodes of one network of 256 addresses in a row of the table, and asked in a walk. Whoever has a few addresses has all their ports, and so any number of ids near
-/// any target; with this bound a few addresses are not enough to surround it.
+/// The share of one network of 256 addresses in a row of the table, in an answer and in a walk. Somebody who has a few addresses has all their ports, and so
+/// any number of ids near any target: where nodes of other networks are to be had, a few addresses are not enough to surround it.
 pub(super) const PER_NETWORK: usize = 2;

@@ -1,5 +1,6 @@
 //! Requests of ours that wait for an answer, and the window that bounds how many are on the way.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
@@ -26,6 +27,8 @@ pub(super) struct Pending<O> {
     /// How often it was sent.
     pub(super) sent: u32,
     pub(super) sent_at: Instant,
+    /// Another address at which the node may be, and the tid under which it was asked there.
+    elsewhere: Option<(u16, SocketAddrV4)>,
     pub(super) timeout: Duration,
     /// When the owner wants to hear that the answer to the first try is late.
     late: Option<Duration>,
@@ -48,7 +51,8 @@ impl<O> Pending<O> {
 /// All requests that wait, by the order in which they were made.
 pub(super) struct Inflight<O> {
     pending: BTreeMap<u64, Pending<O>>,
-    by_tid: HashMap<(u16, SocketAddrV4), u64>,
+    /// Who may answer under a tid, and which request.
+    by_tid: HashMap<u16, (SocketAddrV4, u64)>,
     deadlines: BTreeSet<(Instant, u64)>,
     /// Requests that wait for the window or for the sockets, in order.
     queue: VecDeque<u64>,
@@ -97,15 +101,8 @@ impl<O> Inflight<O> {
         if self.pending.len() >= MAX_PENDING {
             return None;
         }
-        // Random, so that only who sees the request can answer it. With fewer requests than tids one is always free.
-        let tid = loop {
-            let tid = rng.r#gen();
-            if !self.by_tid.contains_key(&(tid, request.to)) {
-                break tid;
-            }
-        };
         let key = self.skip();
-        self.by_tid.insert((tid, request.to), key);
+        let tid = self.take_tid(rng, request.to, key);
         let pending = Pending {
             key,
             owner,
@@ -115,12 +112,24 @@ impl<O> Inflight<O> {
             datagram: Vec::new(),
             sent: 0,
             sent_at: now,
+            elsewhere: None,
             timeout,
             late: None,
             deadline: None,
         };
         self.pending.insert(key, pending);
         Some(key)
+    }
+
+    /// Takes a tid for a request, random, so that only who sees the request can answer it. With fewer requests than tids one is always free.
+    fn take_tid(&mut self, rng: &mut StdRng, to: SocketAddrV4, key: u64) -> u16 {
+        loop {
+            let tid = rng.r#gen();
+            if let Entry::Vacant(free) = self.by_tid.entry(tid) {
+                free.insert((to, key));
+                return tid;
+            }
+        }
     }
 
     /// Asks for word if the first try is not answered within `late`.
@@ -175,12 +184,40 @@ impl<O> Inflight<O> {
 
     /// Returns which request a response belongs to.
     pub(super) fn find(&self, tid: u16, from: SocketAddrV4) -> Option<u64> {
-        self.by_tid.get(&(tid, from)).copied()
+        let (to, key) = self.by_tid.get(&tid)?;
+        (*to == from).then_some(*key)
+    }
+
+    /// Returns the request under this tid if it went to the same port of another host.
+    pub(super) fn find_other_host(&self, tid: u16, from: SocketAddrV4) -> Option<u64> {
+        let (to, key) = self.by_tid.get(&tid)?;
+        (to.ip() != from.ip() && to.port() == from.port()).then_some(*key)
+    }
+
+    /// Lets a request be answered from `place` as well; returns the tid under which it is asked there. One request has one such place, and is asked there as
+    /// often as an answer to the first one comes from there.
+    pub(super) fn look_elsewhere(
+        &mut self,
+        rng: &mut StdRng,
+        key: u64,
+        place: SocketAddrV4,
+    ) -> Option<u16> {
+        match self.pending.get(&key)?.elsewhere {
+            Some((tid, known)) => (known == place).then_some(tid),
+            None => {
+                let tid = self.take_tid(rng, place, key);
+                self.pending.get_mut(&key)?.elsewhere = Some((tid, place));
+                Some(tid)
+            }
+        }
     }
 
     pub(super) fn remove(&mut self, key: u64) -> Option<Pending<O>> {
         let pending = self.pending.remove(&key)?;
-        self.by_tid.remove(&(pending.tid, pending.request.to));
+        self.by_tid.remove(&pending.tid);
+        if let Some((tid, _)) = pending.elsewhere {
+            self.by_tid.remove(&tid);
+        }
         if let Some(deadline) = pending.deadline {
             self.deadlines.remove(&(deadline, key));
         }

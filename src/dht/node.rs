@@ -56,8 +56,8 @@ pub struct Node {
     pub(super) check: Option<NetworkCheck>,
     pub(super) upkeep: Upkeep,
     pub(super) delayed: Delayed,
-    /// Networks of the nodes that are pinged because they could enter the table.
-    pub(super) greetings: BTreeSet<[u8; 3]>,
+    /// The nodes that are pinged because they could enter the table.
+    pub(super) greetings: BTreeSet<SocketAddrV4>,
     /// What requests without token may get back.
     pub(super) unproven: Budget,
     /// What strangers may send on through us.
@@ -303,17 +303,15 @@ impl Node {
         }
     }
 
-    /// Returns up to `count` nodes of the table, the one heard of last first.
+    /// Returns up to `count` nodes of the table, the one heard of last first; on the public network, what one network of 256 addresses has beyond
+    /// two nodes comes behind all others.
     pub fn recent_nodes(&self, count: usize) -> Vec<SocketAddrV4> {
-        let by_age = self.table.by_age();
-        let newest_first = by_age.into_iter().rev();
-        newest_first
-            .take(count)
-            .map(|entry| entry.address)
-            .collect()
+        let mut nodes = self.table.recent();
+        nodes.truncate(count);
+        nodes
     }
 
-    /// Returns the nodes of the table that are nearest to `target`, nearest first.
+    /// Returns the nodes of the table that are nearest to `target`, nearest first, and with the same exception as [`Self::recent_nodes`].
     pub fn closest_nodes(&self, target: &[u8; 32]) -> Vec<SocketAddrV4> {
         self.closest(target)
     }

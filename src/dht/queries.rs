@@ -136,9 +136,14 @@ impl Node {
             return;
         };
         let hints = match &result {
-            Ok(answer) if running.phase == Phase::Walking => running
-                .walk
-                .on_answer(answer, |node| self.is_unwanted(node)),
+            Ok(answer) if running.phase == Phase::Walking => {
+                if answer.from != node {
+                    running.walk.on_moved(node, answer.from);
+                }
+                running
+                    .walk
+                    .on_answer(answer, |node| self.is_unwanted(node))
+            }
             Ok(_) => {
                 running.walk.forget(node);
                 Vec::new()
@@ -227,7 +232,7 @@ impl Node {
     }
 
     /// Returns whether a node that others name is none that we would ask: ourselves, or none that can be reached.
-    fn is_unwanted(&self, node: &SocketAddrV4) -> bool {
+    pub(super) fn is_unwanted(&self, node: &SocketAddrV4) -> bool {
         let public = !self.config.private_network;
         node.port() == 0
             || self.is_self(node)

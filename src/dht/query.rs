@@ -17,11 +17,14 @@ pub(super) struct Walk {
     seen: HashMap<SocketAddrV4, Known>,
     inflight: BTreeMap<SocketAddrV4, Asked>,
     closest: Vec<(Distance, Answer, u32)>,
+    /// Nodes beyond the share of their network, and the answers of those that were asked all the same.
+    spare: BTreeMap<Distance, Candidate>,
+    spare_closest: Vec<(Distance, Answer, u32)>,
     /// After how many timeouts a node is not waited for any more.
     patience: u32,
     /// How many nodes are asked at most.
     limit: usize,
-    /// How many nodes of one network of 256 addresses are asked at most.
+    /// The share of one network of 256 addresses: nodes beyond it are asked only if there are too few others.
     per_network: usize,
     /// Nodes asked that have not failed, by network.
     networks: HashMap<[u8; 3], usize>,
@@ -74,6 +77,8 @@ struct Asked {
     /// Whether its answer takes longer than most.
     late: bool,
     hops: u32,
+    /// Whether its network had its share already.
+    is_spare: bool,
 }
 
 /// That `namer` should hear that `dead` does not answer.
@@ -91,6 +96,8 @@ impl Walk {
             seen: HashMap::new(),
             inflight: BTreeMap::new(),
             closest: Vec::new(),
+            spare: BTreeMap::new(),
+            spare_closest: Vec::new(),
             patience,
             limit: MAX_SEEN,
             per_network,
@@ -145,31 +152,58 @@ impl Walk {
         let slow = self
             .inflight
             .values()
-            .filter(|asked| asked.late || asked.lateness() > 0)
+            .filter(|asked| asked.is_slow())
             .count();
         while self.asked < self.limit && self.inflight.len() < concurrency + slow {
-            let ((rank, _), candidate) = self.pending.pop_first()?;
-            let Candidate {
-                node,
-                distance,
-                hops,
-            } = candidate;
-            if self.is_closer(&distance) && self.enter_network(rank, &node) {
-                self.asked += 1;
-                self.inflight.insert(
-                    node,
-                    Asked {
-                        distance,
-                        timeouts: 0,
-                        doubts: 0,
-                        late: false,
-                        hops,
-                    },
-                );
-                return Some(node);
+            let Some(((rank, _), candidate)) = self.pending.pop_first() else {
+                return self.next_spare();
+            };
+            if !self.is_closer(&candidate.distance) {
+                continue;
             }
+            if self.enter_network(rank, &candidate.node) {
+                return Some(self.ask(candidate, false));
+            }
+            self.spare.insert(candidate.distance, candidate);
         }
         None
+    }
+
+    /// Returns the nearest node beyond the share of its network, if nobody else is left to ask and too few have been found.
+    fn next_spare(&mut self) -> Option<SocketAddrV4> {
+        let mut inflight = self.inflight.values();
+        let may_name_others = inflight.any(|asked| !asked.is_spare && !asked.is_slow());
+        if may_name_others || !self.needs_spare() {
+            return None;
+        }
+        let (_, candidate) = self.spare.pop_first()?;
+        Some(self.ask(candidate, true))
+    }
+
+    /// Returns whether nodes beyond the share of their network have to make up for others. They never do where there are enough others.
+    fn needs_spare(&self) -> bool {
+        let asked = self.inflight.values().filter(|asked| asked.is_spare);
+        let found = self.closest.len() + self.spare_closest.len() + asked.count();
+        !self.spare.is_empty() && found < K
+    }
+
+    fn ask(&mut self, candidate: Candidate, is_spare: bool) -> SocketAddrV4 {
+        let Candidate {
+            node,
+            distance,
+            hops,
+        } = candidate;
+        self.asked += 1;
+        let asked = Asked {
+            distance,
+            timeouts: 0,
+            doubts: 0,
+            late: false,
+            hops,
+            is_spare,
+        };
+        self.inflight.insert(node, asked);
+        node
     }
 
     /// Takes the answer of a node that was asked, and returns the down hints that it gives rise to. `skip` names the nodes that are not to be asked.
@@ -180,12 +214,12 @@ impl Walk {
     ) -> Vec<DownHint> {
         let from = answer.from;
         let asked = self.inflight.remove(&from);
-        let hops = asked.map_or(1, |asked| asked.hops);
+        let (hops, is_spare) = asked.map_or((1, false), |asked| (asked.hops, asked.is_spare));
         self.mark(from, Seen::Done);
         self.answered += 1;
         if answer.error == 0 {
             self.successes += 1;
-            self.keep(answer, hops);
+            self.keep(answer, hops, is_spare);
         }
         let mut hints = Vec::new();
         for node in answer.closer.iter().take(K) {
@@ -215,6 +249,14 @@ impl Walk {
             }
         }
         hints
+    }
+
+    /// Notes that a node that is asked answers from another address than it was named by.
+    pub(super) fn on_moved(&mut self, named: SocketAddrV4, from: SocketAddrV4) {
+        if let Some(asked) = self.inflight.remove(&named) {
+            self.mark(named, Seen::Done);
+            self.inflight.insert(from, asked);
+        }
     }
 
     /// Takes into account that a node that is asked has left `tries` unanswered lately.
@@ -247,9 +289,9 @@ impl Walk {
 
     /// Notes that `node` is given up, and returns the down hints that this gives rise to.
     pub(super) fn on_failure(&mut self, node: SocketAddrV4) -> Vec<DownHint> {
-        self.inflight.remove(&node);
-        if let Some(asked) = self.networks.get_mut(&network(*node.ip())) {
-            *asked = asked.saturating_sub(1);
+        let asked = self.inflight.remove(&node);
+        if asked.is_some_and(|asked| !asked.is_spare) {
+            self.leave_network(&node);
         }
         let Some(Seen::Open(namers)) = self.mark(node, Seen::Down) else {
             return Vec::new();
@@ -273,16 +315,13 @@ impl Walk {
         let late = |asked: &Asked| {
             (hurried && full && asked.late) || (self.successes > 0 && asked.lateness() >= patience)
         };
+        let mut pending = self.pending.values();
         let all_asked = self.asked >= self.limit
-            || !self
-                .pending
-                .values()
-                .any(|candidate| self.is_closer(&candidate.distance));
-        all_asked
-            && self
-                .inflight
-                .values()
-                .all(|asked| late(asked) || (full && !self.is_closer(&asked.distance)))
+            || !(self.needs_spare()
+                || pending.any(|candidate| self.is_closer(&candidate.distance)));
+        let matters = |asked: &Asked| !full || (!asked.is_spare && self.is_closer(&asked.distance));
+        let mut inflight = self.inflight.values();
+        all_asked && inflight.all(|asked| late(asked) || !matters(asked))
     }
 
     /// Returns whether nobody has answered yet, and only one node could.
@@ -301,8 +340,14 @@ impl Walk {
     }
 
     /// Takes the answers of the closest nodes, nearest first, out of a walk that is over.
+    ///
+    /// Nodes beyond the share of their network are among them only where there are too few others.
     pub(super) fn take_closest(&mut self) -> Vec<Answer> {
-        let closest = std::mem::take(&mut self.closest);
+        let mut closest = std::mem::take(&mut self.closest);
+        let mut spare = std::mem::take(&mut self.spare_closest);
+        spare.truncate(K - closest.len());
+        closest.append(&mut spare);
+        closest.sort_by_key(|(distance, ..)| *distance);
         closest.into_iter().map(|(_, answer, _)| answer).collect()
     }
 
@@ -339,20 +384,24 @@ impl Walk {
     }
 
     /// Keeps the answer of a node with an id among the closest, if it belongs there.
-    fn keep(&mut self, answer: &Answer, hops: u32) {
+    fn keep(&mut self, answer: &Answer, hops: u32, is_spare: bool) {
         let Some(id) = &answer.id else {
             return;
         };
         let distance = self.distance(id);
-        let position = self.closest.partition_point(|known| known.0 < distance);
+        let closest = if is_spare {
+            &mut self.spare_closest
+        } else {
+            &mut self.closest
+        };
+        let position = closest.partition_point(|known| known.0 < distance);
         if position < K {
-            self.closest
-                .insert(position, (distance, answer.clone(), hops));
-            self.closest.truncate(K);
+            closest.insert(position, (distance, answer.clone(), hops));
+            closest.truncate(K);
         }
     }
 
-    /// Counts a node that is about to be asked, unless its network has enough of them. Those that the caller named are asked all the same.
+    /// Counts a node that is about to be asked, unless its network has its share. Those that the caller named are asked all the same.
     fn enter_network(&mut self, rank: Rank, node: &SocketAddrV4) -> bool {
         if self.per_network == usize::MAX {
             return true;
@@ -361,6 +410,20 @@ impl Walk {
         let enters = rank == Rank::First || *asked < self.per_network;
         *asked += usize::from(enters);
         enters
+    }
+
+    /// Takes back the place of a node that did not answer, and lets the nearest of its network have it.
+    fn leave_network(&mut self, node: &SocketAddrV4) {
+        let left = network(*node.ip());
+        if let Some(asked) = self.networks.get_mut(&left) {
+            *asked = asked.saturating_sub(1);
+        }
+        let mut spare = self.spare.values();
+        let next = spare.find(|candidate| network(*candidate.node.ip()) == left);
+        let next = next.map(|candidate| candidate.distance);
+        if let Some(next) = next.and_then(|distance| self.spare.remove(&distance)) {
+            self.push(Rank::ByDistance, next.node, next.distance, next.hops);
+        }
     }
 
     fn is_closer(&self, distance: &Distance) -> bool {
@@ -377,6 +440,11 @@ impl Walk {
 }
 
 impl Asked {
+    /// Returns whether others need not wait for it.
+    const fn is_slow(&self) -> bool {
+        self.late || self.lateness() > 0
+    }
+
     const fn lateness(&self) -> u32 {
         self.timeouts + self.doubts
     }

@@ -178,7 +178,9 @@ impl Node {
             .map(|tid| u16::from_le_bytes([tid[0], tid[1]]));
         let key = tid.and_then(|tid| self.inflight.find(tid, from));
         let Some(key) = key else {
-            self.stats.drops.unmatched += 1;
+            if tid.is_none_or(|tid| !self.ask_elsewhere(tid, socket, from)) {
+                self.stats.drops.unmatched += 1;
+            }
             return;
         };
         let Ok(Packet::Response(response)) = Packet::decode(&mut Reader::new(datagram)) else {
@@ -203,6 +205,43 @@ impl Node {
         }
         self.deliver(now, pending, Ok(answer));
         self.flush_queue(now);
+    }
+
+    /// Takes an answer that no request waits for. If a bootstrap node was asked at the same port of another host, the question goes to where the answer
+    /// came from; returns whether it did.
+    ///
+    /// A host with several addresses may send from any of them, as the reference does, and a user may have named another one. The answer itself is
+    /// believed no more than any other datagram, since it need only be guessed. So the same question goes there under a tid of its own, and what comes back
+    /// is the word of a node at that address; until then the node that was asked can answer as well. Nobody gets there by trying tids: after a few answers to
+    /// nothing, none is followed for some seconds. Nodes that other nodes name need none of this, for they are known by the address that they send from.
+    fn ask_elsewhere(&mut self, tid: u16, socket: SocketId, from: SocketAddrV4) -> bool {
+        if !self.upkeep.may_follow_stray() || self.is_unwanted(&from) {
+            return false;
+        }
+        let Some(key) = self.inflight.find_other_host(tid, from) else {
+            return false;
+        };
+        let Some(pending) = self.inflight.get_mut(key) else {
+            return false;
+        };
+        let is_bootstrap = self.config.bootstrap.contains(&pending.request.to);
+        if !is_bootstrap || pending.request.socket != Some(socket) {
+            return false;
+        }
+        let Some(tid) = self.inflight.look_elsewhere(&mut self.rng, key, from) else {
+            return false;
+        };
+        let id = self.persistent.then(|| *self.table.id());
+        let Some(pending) = self.inflight.get_mut(key) else {
+            return false;
+        };
+        let datagram = Request {
+            to: from,
+            tid,
+            ..request(&pending.request, id)
+        };
+        self.transmit(socket, from, datagram.to_bytes());
+        true
     }
 
     /// Takes what a request tells about its sender and about us.
@@ -232,11 +271,17 @@ impl Node {
 
     /// Pings a node that could enter the table.
     fn greet(&mut self, now: Instant, id: &NodeId, node: SocketAddrV4) {
-        let network = network(*node.ip());
+        let same = network(*node.ip());
+        let greeted = self
+            .greetings
+            .iter()
+            .filter(|other| network(*other.ip()) == same)
+            .count();
         if is_bogon(*node.ip())
             || is_stray(&node)
             || self.greetings.len() >= MAX_GREETINGS
-            || self.greetings.contains(&network)
+            || self.greetings.contains(&node)
+            || greeted >= MAX_GREETINGS_PER_NETWORK
             || !self.has_place(id, &node)
         {
             return;
@@ -246,7 +291,7 @@ impl Node {
             ..Outgoing::internal(node, PING)
         };
         if self.issue(now, Owner::Greeting, request, None).is_ok() {
-            self.greetings.insert(network);
+            self.greetings.insert(node);
         }
     }
 
@@ -282,7 +327,7 @@ impl Node {
                 known.sampled = tick;
                 self.take_sample(to);
             }
-        } else if self.table.is_full_for(&id) {
+        } else if self.table.is_full_for(&id, &from) {
             self.check_row(now, id, from, sample);
         } else {
             self.admit(id, from, sample);
@@ -346,13 +391,7 @@ impl Node {
         if pending.datagram.is_empty() {
             pending.datagram = Request {
                 tid: pending.tid,
-                to: pending.request.to,
-                id: persistent_id.filter(|_| socket == SocketId::SERVER),
-                token: pending.request.token,
-                internal: pending.request.internal,
-                command: pending.request.command,
-                target: pending.request.target,
-                value: pending.request.value.clone(),
+                ..request(&pending.request, persistent_id)
             }
             .to_bytes();
         }
@@ -389,7 +428,7 @@ impl Node {
                 sample,
             } => self.on_row_check_answer(&incumbent, newcomer, sample, &result),
             Owner::Greeting => {
-                self.greetings.remove(&network(*pending.request.to.ip()));
+                self.greetings.remove(&pending.request.to);
             }
             Owner::QuickCheck => self.on_quick_answer(now, &result),
             Owner::Probe => self.on_probe_answer(now, &result),
@@ -416,6 +455,20 @@ impl Node {
 /// Returns the id that a packet claims, if it is the one that belongs to the address it came from.
 pub(super) fn valid_id(claimed: Option<NodeId>, from: SocketAddrV4) -> Option<NodeId> {
     claimed.filter(|id| *id == NodeId::of(from))
+}
+
+/// Makes a request as it is sent, but for the tid. Only the server socket's address is what an id stands for.
+fn request(outgoing: &Outgoing, id: Option<NodeId>) -> Request {
+    Request {
+        tid: 0,
+        to: outgoing.to,
+        id: id.filter(|_| outgoing.socket == Some(SocketId::SERVER)),
+        token: outgoing.token,
+        internal: outgoing.internal,
+        command: outgoing.command,
+        target: outgoing.target,
+        value: outgoing.value.clone(),
+    }
 }
 
 fn answer(
@@ -454,8 +507,10 @@ fn asked_delay(request: &Outgoing) -> Duration {
 const TRY_TIMEOUT: Duration = Duration::from_secs(1);
 /// Bytes of a request beside its value, at most: header, id, token, command, target and the length of the value.
 const MAX_REQUEST_HEAD: usize = 10 + 32 + 32 + 9 + 32 + 3;
-/// Nodes that are pinged at once because they could enter the table. Each is of another network.
+/// Nodes that are pinged at once because they could enter the table.
 pub(super) const MAX_GREETINGS: usize = 32;
+/// Of these, nodes of one network of 256 addresses: more than start together there, and few enough to leave room for others.
+pub(super) const MAX_GREETINGS_PER_NETWORK: usize = 8;
 /// How often such a ping is sent again.
 const GREETING_RETRIES: u32 = 1;
 /// How often a node is tried for a walk that goes on without it.

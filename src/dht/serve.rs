@@ -8,10 +8,11 @@ use super::budget::AMPLIFICATION;
 use super::node::Node;
 use super::requests::valid_id;
 use super::types::{Event, Incoming, Reply};
+use crate::wire::address::Scope;
 use crate::wire::compact::{Decode, Encode, Reader};
 use crate::wire::rpc::{
     self, ERROR_INVALID_TOKEN, ERROR_UNKNOWN_COMMAND, MAX_DATAGRAM, Packet, Request, Response,
-    Token,
+    Target, Token,
 };
 use crate::wire::transmit::SocketId;
 
@@ -75,7 +76,7 @@ impl Node {
             to,
             id: self.told_id(socket),
             token: reply.token.then(|| self.tokens.issue(now, *to.ip())),
-            closer: closer.map_or_else(Vec::new, |target| self.closest(&target)),
+            closer: closer.map_or_else(Vec::new, |target| self.closest_for(&target, incoming)),
             error: reply.error,
             value: reply.value,
         };
@@ -89,6 +90,16 @@ impl Node {
         }
         self.stats.replies_sent += 1;
         self.send_bounded(socket, to, response.to_bytes());
+    }
+
+    /// Returns the nodes that are named to who asks: those that it can reach.
+    fn closest_for(&self, target: &Target, incoming: &Incoming) -> Vec<SocketAddrV4> {
+        if self.config.is_reference() {
+            return self.closest(target);
+        }
+        // One that comes from outside and yet has reached us at a private address reaches others there as well.
+        let reach = Scope::of(*incoming.from.ip()).min(Scope::of(*incoming.to.ip()));
+        self.table.closest_within(target, reach)
     }
 
     /// Passes a request on to another node: the same transaction, target and command with another value.

@@ -1,12 +1,13 @@
 //! The routing table: nodes by how much of our id they share.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::net::SocketAddrV4;
 
 use rand::Rng;
 use rand::rngs::StdRng;
 
-use crate::wire::address::network;
+use crate::wire::address::{Scope, network};
 use crate::wire::rpc::NodeId;
 
 /// How many nodes a row of the table, a list of closer nodes and the outcome of a query have at most.
@@ -38,8 +39,12 @@ pub(super) struct Table {
     /// No row from here on was ever used.
     depth: usize,
     len: usize,
-    /// How many nodes of one network of 256 addresses a row takes.
+    /// The share of one network of 256 addresses: nodes beyond it make room for others, and are named after others.
     per_network: usize,
+    /// How many nodes each network has; empty without a share.
+    networks: HashMap<[u8; 3], usize>,
+    /// Networks that have more nodes than their share, all rows together.
+    crowded: usize,
 }
 
 impl Table {
@@ -50,20 +55,30 @@ impl Table {
             rows: (0..ROWS).map(|_| Vec::new()).collect(),
             depth: 0,
             len: 0,
+            networks: HashMap::new(),
+            crowded: 0,
         }
     }
 
-    /// Adds a node, unless it is ourselves, known, or its row is full; returns whether it was added.
+    /// Adds a node, unless it is ourselves or known, or its row is full of nodes that have no less right to their places; returns whether it was added.
+    ///
+    /// In a full row, a node of a network that has its share makes room for one of a network that has less.
     pub(super) fn insert(&mut self, entry: Entry) -> bool {
         let Some(number) = self.row_of(&entry.id) else {
             return false;
         };
-        let row = &mut self.rows[number];
-        let known = row.iter().any(|known| known.id == entry.id);
-        if known || row.len() >= K || !has_few_of(row, &entry.address, self.per_network) {
+        let row = &self.rows[number];
+        if row.iter().any(|known| known.id == entry.id) {
             return false;
         }
-        row.push(entry);
+        if row.len() >= K {
+            let Some(surplus) = self.surplus(number, &entry.address) else {
+                return false;
+            };
+            self.take(number, surplus);
+        }
+        self.count(&entry.address, true);
+        self.rows[number].push(entry);
         self.depth = self.depth.max(number + 1);
         self.len += 1;
         true
@@ -71,10 +86,49 @@ impl Table {
 
     pub(super) fn remove(&mut self, id: &NodeId) -> Option<Entry> {
         let number = self.row_of(id)?;
-        let row = &mut self.rows[number];
-        let position = row.iter().position(|entry| entry.id == *id)?;
+        let position = self.rows[number].iter().position(|entry| entry.id == *id)?;
+        Some(self.take(number, position))
+    }
+
+    fn take(&mut self, number: usize, position: usize) -> Entry {
+        let entry = self.rows[number].swap_remove(position);
         self.len -= 1;
-        Some(row.swap_remove(position))
+        self.count(&entry.address, false);
+        entry
+    }
+
+    /// Keeps count of the nodes of a network.
+    fn count(&mut self, address: &SocketAddrV4, added: bool) {
+        if self.per_network == usize::MAX {
+            return;
+        }
+        let network = network(*address.ip());
+        let nodes = self.networks.entry(network).or_default();
+        if added {
+            *nodes += 1;
+            self.crowded += usize::from(*nodes == self.per_network + 1);
+        } else {
+            *nodes -= 1;
+            self.crowded -= usize::from(*nodes == self.per_network);
+            if *nodes == 0 {
+                self.networks.remove(&network);
+            }
+        }
+    }
+
+    /// Returns the node of a full row that makes room for one at `newcomer`: the one that came last of the network with the most nodes, if that
+    /// is more than its share and `newcomer`'s network has less than its own.
+    fn surplus(&self, row: usize, newcomer: &SocketAddrV4) -> Option<usize> {
+        let row = &self.rows[row];
+        if self.crowded == 0 || !has_less_than(row, newcomer, self.per_network) {
+            return None;
+        }
+        let of_network = |entry: &Entry| count_of(row, &entry.address);
+        let (position, most) = row
+            .iter()
+            .enumerate()
+            .max_by_key(|(_, entry)| (of_network(entry), entry.added, entry.heard))?;
+        (of_network(most) > self.per_network).then_some(position)
     }
 
     pub(super) fn get_mut(&mut self, id: &NodeId) -> Option<&mut Entry> {
@@ -98,11 +152,17 @@ impl Table {
         self.len
     }
 
-    /// Returns the nodes nearest to `target`, at most [`K`], nearest first.
+    /// Returns the nodes nearest to `target`, at most [`K`], nearest first. Those beyond the share of their network come last, and only if there are
+    /// too few others: whoever has a few addresses has all their ports, and so any number of ids near any target.
     ///
     /// Seen from the target the rows are already in order: its own row shares the most with it, the longer rows follow or
     /// precede each other by one bit of the difference between target and own id, then come the shorter ones downwards.
     pub(super) fn closest(&self, target: &[u8; 32]) -> Vec<SocketAddrV4> {
+        self.closest_within(target, Scope::Host)
+    }
+
+    /// Returns those of them whose addresses have at least the scope `least`, and others that are further away in the place of the rest.
+    pub(super) fn closest_within(&self, target: &[u8; 32], least: Scope) -> Vec<SocketAddrV4> {
         let mut found = Vec::with_capacity(2 * K);
         let own = self.row_of(&NodeId(*target)).unwrap_or(ROWS);
         let bit = |row: usize| (target[row / 8] ^ self.id.0[row / 8]) & (0x80 >> (row % 8)) != 0;
@@ -112,13 +172,22 @@ impl Table {
             .chain(longer.clone().filter(|row| bit(*row)))
             .chain(longer.rev().filter(|row| !bit(*row)))
             .chain((0..own.min(self.depth)).rev());
+        let mut beyond = Vec::new();
         for row in order {
+            let before = found.len();
             self.append_row(row, target, &mut found);
+            if least > Scope::Host {
+                found.retain(|node| Scope::of(*node.ip()) >= least);
+            }
+            if self.crowded > 0 {
+                split_by_share(&mut found, before, self.per_network, &mut beyond);
+            }
             if found.len() >= K {
-                found.truncate(K);
                 break;
             }
         }
+        found.append(&mut beyond);
+        found.truncate(K);
         found
     }
 
@@ -164,24 +233,26 @@ impl Table {
         found
     }
 
-    /// Returns the node that should make room for `id` if it does not answer: the one not pinged for longest, among equals the
-    /// oldest. Nodes pinged in this tick are not candidates.
-    pub(super) fn weakest(&self, id: &NodeId, tick: u64) -> Option<&Entry> {
-        self.rows[self.row_of(id)?]
-            .iter()
+    /// Returns the node that should make room for the newcomer `id` if it does not answer: the one not pinged for longest, among equals the
+    /// oldest. Nodes pinged in this tick are not candidates, and a newcomer whose network has its share takes the place of a neighbour only.
+    pub(super) fn weakest(
+        &self,
+        id: &NodeId,
+        newcomer: &SocketAddrV4,
+        tick: u64,
+    ) -> Option<&Entry> {
+        let row = &self.rows[self.row_of(id)?];
+        let any = has_less_than(row, newcomer, self.per_network);
+        row.iter()
             .filter(|entry| entry.pinged < tick)
+            .filter(|entry| any || network(*entry.address.ip()) == network(*newcomer.ip()))
             .min_by_key(|entry| (entry.pinged, entry.added))
     }
 
-    /// Returns whether the row of `id` may take another node of the network that `address` belongs to.
-    pub(super) fn allows(&self, id: &NodeId, address: &SocketAddrV4) -> bool {
+    /// Returns whether the row of `id` has no room for a node at `address`.
+    pub(super) fn is_full_for(&self, id: &NodeId, address: &SocketAddrV4) -> bool {
         self.row_of(id)
-            .is_some_and(|row| has_few_of(&self.rows[row], address, self.per_network))
-    }
-
-    /// Returns whether the row of `id` has no room.
-    pub(super) fn is_full_for(&self, id: &NodeId) -> bool {
-        self.row_of(id).is_some_and(|row| self.rows[row].len() >= K)
+            .is_some_and(|row| self.rows[row].len() >= K && self.surplus(row, address).is_none())
     }
 
     /// Returns whether we know nobody who shares more with `target` than we do, although there should be somebody.
@@ -215,6 +286,18 @@ impl Table {
         id
     }
 
+    /// Returns the nodes, the one heard of last first, but those beyond the share of their network behind all others.
+    pub(super) fn recent(&self) -> Vec<SocketAddrV4> {
+        let by_age = self.by_age().into_iter().rev();
+        let mut found: Vec<_> = by_age.map(|entry| entry.address).collect();
+        if self.crowded > 0 {
+            let mut beyond = Vec::new();
+            split_by_share(&mut found, 0, self.per_network, &mut beyond);
+            found.append(&mut beyond);
+        }
+        found
+    }
+
     /// Returns all nodes, the one not heard of for longest first.
     pub(super) fn by_age(&self) -> Vec<&Entry> {
         let mut all: Vec<_> = self.rows.iter().flatten().collect();
@@ -237,10 +320,36 @@ impl Table {
     }
 }
 
-fn has_few_of(row: &[Entry], address: &SocketAddrV4, most: usize) -> bool {
+fn count_of(row: &[Entry], address: &SocketAddrV4) -> usize {
     let ours = network(*address.ip());
     let same = row.iter().map(|entry| network(*entry.address.ip()));
-    same.filter(|theirs| *theirs == ours).count() < most
+    same.filter(|theirs| *theirs == ours).count()
+}
+
+fn has_less_than(row: &[Entry], address: &SocketAddrV4, most: usize) -> bool {
+    most == usize::MAX || count_of(row, address) < most
+}
+
+/// Moves what is beyond the share of its network out of `nodes`, from position `from` on, to `beyond`. The lists are short, so nothing is indexed.
+fn split_by_share(
+    nodes: &mut Vec<SocketAddrV4>,
+    from: usize,
+    share: usize,
+    beyond: &mut Vec<SocketAddrV4>,
+) {
+    let mut kept = from;
+    for position in from..nodes.len() {
+        let node = nodes[position];
+        let ours = network(*node.ip());
+        let same = nodes[..kept].iter().map(|other| network(*other.ip()));
+        if same.filter(|theirs| *theirs == ours).count() < share {
+            nodes[kept] = node;
+            kept += 1;
+        } else {
+            beyond.push(node);
+        }
+    }
+    nodes.truncate(kept);
 }
 
 /// Returns 32 bits of the distance between two ids, those behind the first so many. All nodes of a row agree in as many as its number and one more.

@@ -29,6 +29,7 @@ pub(super) struct Upkeep {
     row_checks: u32,
     hint_checks: u32,
     hints_left: u32,
+    strays_left: u32,
     pub(super) health: Monitor,
 }
 
@@ -44,6 +45,7 @@ impl Upkeep {
             row_checks: 0,
             hint_checks: 0,
             hints_left: hints,
+            strays_left: MAX_STRAYS,
             health: Monitor::default(),
         }
     }
@@ -78,6 +80,13 @@ impl Upkeep {
         self.hints_left = self.hints_left.saturating_sub(1);
         left
     }
+
+    /// Takes one of the answers to nothing that are looked at in this tick, if there is one left.
+    pub(super) const fn may_follow_stray(&mut self) -> bool {
+        let left = self.strays_left > 0;
+        self.strays_left = self.strays_left.saturating_sub(1);
+        left
+    }
 }
 
 impl Node {
@@ -96,6 +105,7 @@ impl Node {
         self.upkeep.ticked = now;
         self.upkeep.tick += 1;
         self.upkeep.hints_left = self.config.down_hints_per_tick;
+        self.upkeep.strays_left = MAX_STRAYS;
         self.upkeep.health.tick();
         if let Some(store) = &mut self.store {
             store.sweep(now);
@@ -206,23 +216,16 @@ impl Node {
 
     /// Returns whether the table has room for a node, or would look for some.
     pub(super) fn has_place(&self, id: &NodeId, address: &SocketAddrV4) -> bool {
-        if self.table.is_full_for(id) {
-            self.replaceable(id, address).is_some()
-        } else {
-            self.table.allows(id, address)
-        }
+        !self.table.is_full_for(id, address) || self.replaceable(id, address).is_some()
     }
 
     /// Returns the node that is to be examined before a newcomer gets its place.
     fn replaceable(&self, id: &NodeId, newcomer: &SocketAddrV4) -> Option<(NodeId, SocketAddrV4)> {
-        if self.bootstrap != Bootstrap::Done
-            || self.upkeep.row_checks >= MAX_ROW_CHECKS
-            || !self.table.allows(id, newcomer)
-        {
+        if self.bootstrap != Bootstrap::Done || self.upkeep.row_checks >= MAX_ROW_CHECKS {
             return None;
         }
         let tick = self.upkeep.tick;
-        let weakest = self.table.weakest(id, tick)?;
+        let weakest = self.table.weakest(id, newcomer, tick)?;
         let proven = tick - weakest.pinged < RECENT_NODE && tick - weakest.added > OLD_NODE;
         (!proven).then_some((weakest.id, weakest.address))
     }
@@ -345,5 +348,7 @@ const MORE_STABLE: u32 = 720;
 const RETRY_PERIOD: u64 = 12;
 /// Rows of the table that are examined for room at once.
 const MAX_ROW_CHECKS: u32 = 3;
+/// Answers to nothing that are looked at in one tick: a host with several addresses causes one or two, and who tries tids needs thousands.
+const MAX_STRAYS: u32 = 16;
 /// Nodes that are pinged at once because others call them down.
 pub(super) const MAX_HINT_CHECKS: u32 = 10;

@@ -2,6 +2,8 @@
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
+use crate::wire::address::is_bogon;
+
 /// A bootstrap node as the user names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
@@ -46,11 +48,11 @@ impl Entry {
         })
     }
 
-    /// Returns whether the node is known to be in a private network or on this computer. Other names may lead anywhere, and whoever resolves them
-    /// must not decide what we trust.
+    /// Returns whether the node is known to be no part of the public network: at an address of a private network, a carrier's or a reserved one, or on
+    /// this computer. Other names may lead anywhere, and whoever resolves them must not decide what we trust.
     pub(crate) fn is_private(&self) -> bool {
         match (self.address, &self.name) {
-            (Some(address), _) => address.ip().is_loopback() || address.ip().is_private(),
+            (Some(address), _) => is_bogon(*address.ip()),
             (None, Some((host, _))) => host.eq_ignore_ascii_case("localhost"),
             (None, None) => false,
         }

@@ -92,6 +92,30 @@ pub const fn is_bogon(ip: Ipv4Addr) -> bool {
     is_private(ip) || is_reserved(ip)
 }
 
+/// How far an address leads: those of a wider scope are reached from a narrower one, and not the other way round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// Within this computer.
+    Host,
+    /// Within a private network.
+    Private,
+    /// From everywhere.
+    Public,
+}
+
+impl Scope {
+    /// Returns the scope of an address.
+    pub const fn of(ip: Ipv4Addr) -> Self {
+        if ip.is_loopback() {
+            Self::Host
+        } else if is_private(ip) {
+            Self::Private
+        } else {
+            Self::Public
+        }
+    }
+}
+
 /// Returns the address of the other side that looks most like one of our own network.
 ///
 /// The first pair that shares three octets wins at once; else the first found with two, else the first with one.

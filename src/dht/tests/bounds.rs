@@ -7,9 +7,7 @@ use super::world::server;
 use crate::dht::budget::{
     AMPLIFICATION, Budget, MAX_NETWORKS, RELAY_BURST, RELAY_RATE, UNPROVEN_BURST, UNPROVEN_RATE,
 };
-use crate::dht::config::PER_NETWORK;
-use crate::dht::query::{Rank, Walk};
-use crate::dht::requests::MAX_GREETINGS;
+use crate::dht::requests::{MAX_GREETINGS, MAX_GREETINGS_PER_NETWORK};
 use crate::dht::{Answer, Config, Event, K, Node, NodeId, Reply};
 use crate::wire::compact::{Decode, Encode, Reader};
 use crate::wire::rpc::{self, Packet, Request, Response};
@@ -152,85 +150,19 @@ fn only_who_answers_our_ping_enters_the_table_of_a_public_node() {
     assert_eq!((to, node.table_len()), (honest, 0));
     pong(&mut node, later, honest, tid);
     assert_eq!(node.recent_nodes(9), [honest]);
+    // Those of one network leave room for others.
+    for port in 1..100 {
+        let from = at("70.1.1.1", port);
+        node.handle_datagram(later, SocketId::SERVER, from, &find(from).to_bytes());
+    }
+    assert_eq!(pings(&sent(&mut node)).len(), MAX_GREETINGS_PER_NETWORK);
     // A second request of a node that is known costs no ping.
     node.handle_datagram(later, SocketId::SERVER, honest, &datagram);
     assert_eq!(pings(&sent(&mut node)), []);
 }
 
-#[test]
-fn a_network_gets_two_places_in_a_row_of_a_public_table() {
-    let now = Instant::now();
-    let mut node = public(now);
-    let own = node.id();
-    for port in 1..200 {
-        meet(&mut node, now, at("50.1.1.1", port));
-        meet(&mut node, now, at("50.1.1.2", port));
-    }
-    let mut rows = [0; 256];
-    for known in node.recent_nodes(1000) {
-        rows[own.common_prefix(NodeId::of(known).as_bytes())] += 1;
-    }
-    assert_eq!(rows[0], PER_NETWORK);
-    assert!(rows.iter().all(|row| *row <= PER_NETWORK), "{rows:?}");
-    meet(&mut node, now, at("50.1.2.1", 1));
-    assert!(node.recent_nodes(1000).contains(&at("50.1.2.1", 1)));
-}
-
-#[test]
-fn a_few_addresses_cannot_surround_a_target() {
-    let target = [0; 32];
-    let mut walk = Walk::new(target, 1, PER_NETWORK);
-    // All ports of two addresses, nearest to the target, and some honest nodes.
-    let mut hostile: Vec<_> = (1..4000)
-        .flat_map(|port| [at("66.6.6.6", port), at("77.7.7.7", port)])
-        .collect();
-    hostile.sort_by_key(|node| NodeId::of(*node).distance(&target));
-    hostile.truncate(40);
-    let honest: Vec<_> = (1..60)
-        .map(|host| at(&format!("80.1.{host}.1"), 1))
-        .collect();
-    walk.add(honest[0], Rank::First);
-    let mut asked = Vec::new();
-    while let Some(node) = walk.next(10) {
-        asked.push(node);
-        let closer = if hostile.contains(&node) {
-            hostile[..20].to_vec()
-        } else {
-            let named = hostile.iter().take(10).chain(&honest[1..]);
-            named.copied().collect::<Vec<_>>()
-        };
-        for closer in closer.chunks(20) {
-            walk.on_answer(&answer(node, closer.to_vec()), |_| false);
-        }
-    }
-    let asked_hostile = asked.iter().filter(|node| hostile.contains(node)).count();
-    assert_eq!(asked_hostile, 2 * PER_NETWORK);
-    assert!(walk.is_over(false));
-    let closest = walk.take_closest();
-    assert_eq!(closest.len(), K);
-    let found = closest
-        .iter()
-        .filter(|answer| honest.contains(&answer.from));
-    assert_eq!(found.count(), K - 2 * PER_NETWORK);
-}
-
-#[test]
-fn a_node_of_a_network_that_does_not_answer_leaves_its_place_to_another() {
-    let mut walk = Walk::new([0; 32], 1, PER_NETWORK);
-    for port in 1..10 {
-        walk.add(at("80.1.1.1", port), Rank::ByDistance);
-    }
-    let first: Vec<_> = std::iter::from_fn(|| walk.next(10)).collect();
-    assert_eq!(first.len(), PER_NETWORK);
-    walk.add(at("80.1.1.9", 1000), Rank::ByDistance);
-    assert_eq!(walk.next(10), None);
-    walk.on_failure(first[0]);
-    walk.add(at("80.1.1.9", 1001), Rank::ByDistance);
-    assert_eq!(walk.next(10), Some(at("80.1.1.9", 1001)));
-}
-
 /// Makes a persistent node of the public network that knows nobody.
-fn public(now: Instant) -> Node {
+pub(super) fn public(now: Instant) -> Node {
     let address = at("8.8.4.4", 49737);
     let config = Config {
         public_address: Some(address),
@@ -255,7 +187,7 @@ fn crowded(now: Instant) -> Node {
 }
 
 /// Lets a node of the network answer a request of ours.
-fn meet(node: &mut Node, now: Instant, other: SocketAddrV4) {
+pub(super) fn meet(node: &mut Node, now: Instant, other: SocketAddrV4) {
     node.request(now, crate::dht::Outgoing::internal(other, rpc::PING));
     if let Some((to, tid)) = sent(node).iter().find_map(asked) {
         pong(node, now, to, tid);
@@ -289,7 +221,7 @@ fn request(command: u64, target: Option<[u8; 32]>, token: Option<[u8; 32]>) -> R
     }
 }
 
-fn answer(from: SocketAddrV4, closer: Vec<SocketAddrV4>) -> Answer {
+pub(super) fn answer(from: SocketAddrV4, closer: Vec<SocketAddrV4>) -> Answer {
     Answer {
         from,
         to: from,
@@ -303,7 +235,7 @@ fn answer(from: SocketAddrV4, closer: Vec<SocketAddrV4>) -> Answer {
     }
 }
 
-fn at(ip: &str, port: u16) -> SocketAddrV4 {
+pub(super) fn at(ip: &str, port: u16) -> SocketAddrV4 {
     SocketAddrV4::new(ip.parse().expect("an address"), port)
 }
 

@@ -1,6 +1,8 @@
 //! Tests of the node as a whole, and of its parts against the reference.
 
 mod bounds;
+mod diversity;
+mod elsewhere;
 mod exchanges;
 mod hostile;
 mod life;
