@@ -11,6 +11,7 @@ mod interfaces;
 mod jobs;
 mod link;
 mod opener;
+mod origins;
 mod pool;
 mod queries;
 mod relays;

@@ -1,7 +1,7 @@
 //! A UDP socket with segmentation offload.
 
 use std::io::{self, IoSliceMut};
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::task::{Context, Poll};
 
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
@@ -10,6 +10,7 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tracing::{debug, trace};
 
+use super::origins::Origins;
 use crate::wire::transmit::Train;
 
 /// A UDP socket.
@@ -19,6 +20,10 @@ pub(super) struct Socket {
     state: UdpSocketState,
     local: SocketAddrV4,
     ttl: u32,
+    /// For a socket that is bound to all addresses of this host.
+    origins: Option<Origins>,
+    /// Whether the system has refused a train whose datagrams it took one by one.
+    refuses_trains: bool,
 }
 
 /// What became of a train.
@@ -51,6 +56,8 @@ impl Socket {
             state,
             local,
             ttl,
+            origins: local.ip().is_unspecified().then(Origins::default),
+            refuses_trains: false,
         })
     }
 
@@ -104,8 +111,15 @@ impl Socket {
         }
     }
 
+    /// Notes at which address of this host a datagram of `from` has arrived: what goes back leaves from there.
+    pub(super) fn note_arrival(&mut self, from: SocketAddrV4, meta: &RecvMeta) {
+        if let (Some(origins), Some(IpAddr::V4(own))) = (&mut self.origins, meta.dst_ip) {
+            origins.note(from, own);
+        }
+    }
+
     /// Sends a train. A time to live is set, used and restored here, so that no other datagram leaves with it.
-    pub(super) fn send(&self, train: &Train, bytes: &[u8]) -> Sent {
+    pub(super) fn send(&mut self, train: &Train, bytes: &[u8]) -> Sent {
         if let Some(ttl) = train.ttl {
             self.set_ttl(ttl.into());
         }
@@ -116,33 +130,52 @@ impl Socket {
         sent
     }
 
-    fn send_segments(&self, train: &Train, bytes: &[u8]) -> Sent {
+    fn send_segments(&mut self, train: &Train, bytes: &[u8]) -> Sent {
         let size = train.segment_size.clamp(1, bytes.len().max(1));
         let (mut done, mut calls, mut failed) = (0, 0, false);
+        let mut refused = false;
         while done < bytes.len() {
             let segments = (MAX_SEND / size).clamp(1, self.state.max_gso_segments().max(1));
             let end = bytes.len().min(done + segments * size);
+            let origin = self.origins.as_ref();
+            let origin = origin.and_then(|origins| origins.of(&train.destination));
             let transmit = Transmit {
                 destination: SocketAddr::V4(train.destination),
                 ecn: None,
                 contents: &bytes[done..end],
                 segment_size: (end - done > size).then_some(size),
-                src_ip: None,
+                src_ip: origin.map(IpAddr::V4),
             };
             calls += 1;
             let result = self.io.try_io(Interest::WRITABLE, || {
                 self.state.try_send((&self.io).into(), &transmit)
             });
             match result {
-                Ok(()) => done = end,
+                Ok(()) => {
+                    if refused && !self.refuses_trains {
+                        debug!(local = %self.local, "no segmentation offload");
+                        self.refuses_trains = true;
+                    }
+                    done = end;
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Sent::Blocked(done);
                 }
-                // Offload has just been found not to work here: the same bytes go again, one by one.
+                // The same bytes go again, one by one. If they are taken, it is offload that does not work here.
                 Err(_) if transmit.segment_size.is_some() && self.state.max_gso_segments() == 1 => {
-                    debug!(local = %self.local, "no segmentation offload");
+                    refused = true;
                 }
                 Err(error) => {
+                    if !self.refuses_trains {
+                        self.keep_offload();
+                    }
+                    // That address of this host may be gone.
+                    if origin.is_some()
+                        && let Some(origins) = &mut self.origins
+                    {
+                        origins.forget(&train.destination);
+                        continue;
+                    }
                     trace!(to = %train.destination, %error, "a datagram was not sent");
                     failed = true;
                     done = end;
@@ -150,6 +183,15 @@ impl Socket {
             }
         }
         Sent::All { calls, failed }
+    }
+
+    /// Goes on with segmentation offload, which is given up at some errors that say nothing about it: a datagram alone has had one as well.
+    fn keep_offload(&mut self) {
+        if self.state.max_gso_segments() == 1
+            && let Ok(state) = UdpSocketState::new((&self.io).into())
+        {
+            self.state = state;
+        }
     }
 
     fn set_ttl(&self, ttl: u32) {
@@ -189,7 +231,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_train_arrives_as_the_datagrams_it_was_made_of() {
-        let (from, to) = pair().await;
+        let (mut from, to) = pair().await;
         let bytes = pattern(30 * 1200 + 77);
         let train = train(&to, 1200);
         assert!(matches!(
@@ -204,7 +246,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_train_longer_than_one_call_takes_is_divided_at_a_border() {
-        let (from, to) = pair().await;
+        let (mut from, to) = pair().await;
         let bytes = pattern(70 * 1452);
         let train = train(&to, 1452);
         let Sent::All { calls, failed } = from.send(&train, &bytes) else {
@@ -218,7 +260,7 @@ mod tests {
 
     #[tokio::test]
     async fn offload_that_the_system_refuses_is_given_up_and_the_train_sent_again() {
-        let (from, to) = pair().await;
+        let (mut from, to) = pair().await;
         // More segments than the system puts into one call.
         let bytes = pattern(1500 * 40);
         let transmit = Transmit {
@@ -241,7 +283,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_comes_after_a_socket_was_emptied_is_received_as_well() {
-        let (from, to) = pair().await;
+        let (mut from, to) = pair().await;
         let train = train(&to, 100);
         for round in 0..200_u8 {
             from.send(&train, &[round; 100]);
@@ -256,7 +298,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_time_to_live_holds_for_one_train_only() {
-        let (from, to) = pair().await;
+        let (mut from, to) = pair().await;
         let before = from.io.ttl().expect("a socket has a time to live");
         let mut train = train(&to, 10);
         train.ttl = Some(5);
@@ -267,7 +309,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_the_system_refuses_counts_as_lost() {
-        let (from, to) = pair().await;
+        let (mut from, to) = pair().await;
         let train = train(&to, 70_000);
         let sent = from.send(&train, &vec![0; 70_000]);
         assert_eq!(

@@ -70,7 +70,7 @@ impl Driver {
         id: SocketId,
         any: &mut bool,
     ) -> bool {
-        let Some(socket) = self.sockets.get(&id) else {
+        let Some(socket) = self.sockets.get_mut(&id) else {
             return false;
         };
         let mut datagrams = 0;
@@ -87,6 +87,7 @@ impl Driver {
                     let SocketAddr::V4(from) = meta.addr else {
                         continue;
                     };
+                    socket.note_arrival(from, meta);
                     self.traffic.bytes_received += meta.len as u64;
                     if meta.len == 0 {
                         self.endpoint.handle_datagram(now, id, from, &[]);
@@ -198,7 +199,7 @@ impl Driver {
     /// Sends the train in the buffer as far as the system takes it.
     fn resume(&mut self, cx: &mut Context<'_>) {
         while let Some(Blocked { train, sent }) = &mut self.blocked {
-            let Some(socket) = self.sockets.get(&train.socket) else {
+            let Some(socket) = self.sockets.get_mut(&train.socket) else {
                 self.blocked = None;
                 return;
             };
