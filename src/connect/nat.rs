@@ -68,6 +68,8 @@ pub(super) struct Nat {
     /// Most hits first, among equals the one that was there first.
     hosts: Vec<(Ipv4Addr, u32)>,
     full: Vec<(SocketAddrV4, u32)>,
+    /// Whether the judgement rests on fewer samples than it takes.
+    is_guess: bool,
 }
 
 impl Nat {
@@ -79,10 +81,35 @@ impl Nat {
         self.samples.push((from, seen_as));
         hit(&mut self.hosts, *seen_as.ip());
         hit(&mut self.full, seen_as);
-        if firewalled && self.firewall == Firewall::Open {
+        if firewalled && (self.firewall == Firewall::Open || self.is_guess) {
             self.firewall = Firewall::Unknown;
+            self.is_guess = false;
         }
         self.firewall = self.judge(firewalled);
+        self.set_addresses();
+    }
+
+    /// Makes the best of one or two samples, as there is nobody left to ask: equal ones mean the same port for everybody, others a random one.
+    ///
+    /// The reference gives up then. A wrong guess costs no more: nothing comes through either way.
+    pub(super) fn guess(&mut self) {
+        if self.firewall != Firewall::Unknown || !self.is_scarce() || self.samples.is_empty() {
+            return;
+        }
+        self.is_guess = true;
+        self.firewall = match self.full.len() {
+            1 => Firewall::Consistent,
+            _ => Firewall::Random,
+        };
+        self.set_addresses();
+    }
+
+    /// Returns whether there are fewer samples than a judgement takes.
+    pub(super) const fn is_scarce(&self) -> bool {
+        self.samples.len() < NEEDED_SAMPLES
+    }
+
+    fn set_addresses(&mut self) {
         self.addresses = match self.firewall {
             Firewall::Unknown => None,
             // Open peers are found by the address that they tell when they shake hands.
@@ -122,7 +149,7 @@ impl Nat {
             return Firewall::Open;
         }
         let count = self.samples.len();
-        if count < 3 {
+        if self.is_scarce() {
             return self.firewall;
         }
         let best = self.full[0].1;
@@ -161,6 +188,8 @@ fn hit<T: Copy + PartialEq>(counts: &mut Vec<(T, u32)>, value: T) {
     }
 }
 
+/// Samples below which a NAT is not judged, as the reference.
+const NEEDED_SAMPLES: usize = 3;
 /// Samples that are asked for, as the reference.
 pub(super) const WANTED_SAMPLES: usize = 4;
 /// Samples that are kept; more would change nothing.
@@ -227,6 +256,48 @@ mod tests {
             (nat.samples().len(), nat.full.len()),
             (MAX_SAMPLES, MAX_SAMPLES)
         );
+    }
+
+    #[test]
+    fn one_or_two_samples_are_guessed_from_only_when_nobody_is_left_to_ask() {
+        let at = |port| SocketAddrV4::new([9, 9, 9, 9].into(), port);
+        let guess = |ports: &[u16]| {
+            let mut nat = Nat::default();
+            for (number, port) in (100..).zip(ports) {
+                nat.add(at(*port), at(number), true);
+            }
+            let before = nat.firewall();
+            nat.guess();
+            (before, nat)
+        };
+        for (ports, guessed) in [
+            (&[][..], Firewall::Unknown),
+            (&[1], Firewall::Consistent),
+            (&[1, 1], Firewall::Consistent),
+            (&[1, 2], Firewall::Random),
+        ] {
+            let (before, nat) = guess(ports);
+            assert_eq!(before, Firewall::Unknown);
+            assert_eq!(nat.firewall(), guessed, "{ports:?}");
+            let named = nat.addresses().map(|addresses| addresses[0].port());
+            let port = match guessed {
+                Firewall::Consistent => Some(1),
+                Firewall::Random => Some(0),
+                _ => None,
+            };
+            assert_eq!(named, port, "{ports:?}");
+        }
+        // More samples decide, whatever was guessed.
+        let (_, mut nat) = guess(&[1]);
+        nat.add(at(2), at(200), true);
+        assert_eq!(nat.firewall(), Firewall::Unknown);
+        nat.guess();
+        assert_eq!(nat.firewall(), Firewall::Random);
+        nat.add(at(1), at(201), true);
+        nat.add(at(1), at(202), true);
+        assert_eq!(nat.firewall(), Firewall::Consistent);
+        nat.guess();
+        assert_eq!(nat.firewall(), Firewall::Consistent);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::neighbours::{NEIGHBOUR_FIRST, Neighbour};
 use super::noise::Session;
 use super::punch::{Peer, Punch, Verdict};
 use super::reply::Reply;
-use super::report::Failure;
+use super::report::{Failure, Lost};
 use super::shared::Core;
 use super::straight::Straight;
 use super::types::{Established, Event, Origin, Path, RelayDial};
@@ -203,14 +203,15 @@ impl Attempt {
             if let Phase::Choosing(choosing) = &mut self.phase {
                 choosing.straight = Some(Box::new(Straight::new(peer, payload)));
             }
-            // Behind one router, the public address often leads nowhere from inside.
+            // Behind one router, the address that it has outside often leads nowhere from inside. That may be a private one, too.
             let neighbours: Vec<SocketAddrV4> = payload
                 .addresses4
                 .iter()
-                .filter(|address| is_private(*address.ip()) && address.port() != 0)
+                .filter(|address| is_private(*address.ip()) && address.ip() != server.ip())
+                .filter(|address| address.port() != 0)
                 .copied()
                 .collect();
-            let one_router = reply.client_address.ip() == server.ip() && !is_bogon(*server.ip());
+            let one_router = reply.client_address.ip() == server.ip() && !server.ip().is_loopback();
             if core.lan && one_router && !neighbours.is_empty() {
                 self.try_neighbours(now, core, &neighbours);
                 if let Phase::Choosing(choosing) = &mut self.phase {
@@ -413,7 +414,12 @@ impl Attempt {
             punch.stop(now, core, false);
             punch.tell(core, &mut self.report);
         }
-        self.report.punch_lost = Some(lost);
+        // What either side took for its NAT was a guess then.
+        let guessed = matches!(lost, Lost::NatUnknown | Lost::NoProbe | Lost::Aborted);
+        self.report.punch_lost = Some(match guessed && core.puncher.lacks_nodes() {
+            true => Lost::TooFewNodes,
+            false => lost,
+        });
         self.unless_hopeless(now, core)
     }
 

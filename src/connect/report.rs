@@ -86,6 +86,9 @@ pub enum Lost {
     /// A NAT could not be judged: too few nodes answered, or they did not agree.
     #[error("one side could not find out what NAT it is behind")]
     NatUnknown,
+    /// Fewer than three nodes have told how they see us, which is too few to judge a NAT by.
+    #[error("the network has too few nodes to judge the NATs by: it takes three")]
+    TooFewNodes,
     /// No node brought our messages through.
     #[error("no node passed messages on to the server and back")]
     NoAnswer,

@@ -55,6 +55,18 @@ impl Puncher {
         self.nat.addresses()
     }
 
+    /// Returns whether too few nodes are there to judge our NAT.
+    pub(in crate::connect) const fn lacks_nodes(&self) -> bool {
+        self.nat.is_scarce()
+    }
+
+    /// Makes the best of what is known if nobody is left to ask.
+    fn guess(&mut self) {
+        if self.exhausted {
+            self.nat.guess();
+        }
+    }
+
     /// Returns whether more about our NAT is not to be expected soon.
     pub(in crate::connect) fn is_settled(&self) -> bool {
         self.is_closed() || (self.is_open && (self.nat.is_settled() || self.exhausted))
@@ -122,6 +134,7 @@ impl Core {
             // Whoever gets to punch has been told of no address where we are open, and one that we find out meanwhile is not this socket's:
             // the reference does not punch to peers that call themselves open.
             self.puncher.nat.add(seen_as, from, true);
+            self.puncher.guess();
             self.puncher.news = true;
         }
     }
@@ -171,6 +184,11 @@ impl Core {
             }
             return;
         }
+        if self.puncher.nat.is_scarce() && self.puncher.waiting.is_empty() {
+            // What was guessed can be judged once there are more nodes.
+            self.puncher.exhausted = false;
+            self.ask_nodes(now);
+        }
         // One that has told before, if it is still there: only its word shows a change.
         let nodes = self.node.recent_nodes(usize::MAX);
         let known = |node: &&SocketAddrV4| self.puncher.nat.sample_of(**node).is_some();
@@ -207,6 +225,7 @@ impl Core {
         }
         if self.puncher.waiting.is_empty() {
             self.puncher.exhausted = true;
+            self.puncher.guess();
             self.puncher.news = true;
             // The table may fill while somebody needs us.
             let soon = now + ASK_AGAIN;
