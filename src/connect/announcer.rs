@@ -1,7 +1,8 @@
 //! Keeps a server announced on the nodes closest to its key, and the way from these nodes to us open.
 //!
 //! Times are those of the reference's announcer: a ping to each node every three seconds (which also keeps the NAT mapping that handshakes
-//! arrive through), a new announcement every hundred rounds or as soon as too few nodes are left. The nodes are the three closest, as there, and on the
+//! arrive through), a new announcement every hundred rounds or as soon as too few nodes are left. Every other time the ping is a question for the server
+//! itself, since a node that was restarted answers pings and knows nobody. The nodes are the three closest, as there, and on the
 //! public network a few more: whoever has a handful of addresses has ids closer to a key than anybody else, and would be all that knows of the server.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,9 +12,9 @@ use std::time::{Duration, Instant};
 use super::shared::{Core, Owner};
 use super::types::ServerId;
 use crate::dht::{Answer, Outgoing, QueryId, QueryOutcome, RequestError, RequestId};
-use crate::keys::KeyPair;
+use crate::keys::{KeyPair, PublicKey};
 use crate::wire::address::network;
-use crate::wire::compact::Encode;
+use crate::wire::compact::{Decode, Encode};
 use crate::wire::handshake::RelayInfo;
 use crate::wire::records::{Announce, AnnounceKind, Peer, announce_signable};
 use crate::wire::rpc::{ANNOUNCE, FIND_PEER, NodeId, PING, Token, UNANNOUNCE};
@@ -63,6 +64,7 @@ enum State {
     },
     Pinging {
         waiting: Vec<RequestId>,
+        /// Nodes that have answered, and still have the announcement if they were asked for it.
         answered: usize,
         /// A node sees us at another address than when we announced: it would pass handshakes on to the old one.
         moved: bool,
@@ -87,6 +89,8 @@ pub(super) struct Announcer {
     closest: Vec<SocketAddrV4>,
     retry: Duration,
     announced: bool,
+    /// Nodes that did not have the announcement when they were last asked for it.
+    forgetful: BTreeSet<SocketAddrV4>,
     withdrawals: Vec<Withdrawal>,
 }
 
@@ -107,6 +111,7 @@ impl Announcer {
             closest: Vec::new(),
             retry: RETRY_FIRST,
             announced: false,
+            forgetful: BTreeSet::new(),
             withdrawals: Vec::new(),
         }
     }
@@ -231,7 +236,14 @@ impl Announcer {
                 let index = waiting.iter().position(|own| *own == request)?;
                 waiting.swap_remove(index);
                 if let Ok(answer) = result {
-                    *answered += 1;
+                    let key = self.key_pair.public_key();
+                    let remembers = !asks_for_server(*round) || names(&answer, key);
+                    // One that keeps nothing for long must not have us announce all the time.
+                    let keeps = match remembers {
+                        true => self.forgetful.remove(&answer.from) || remembers,
+                        false => !self.forgetful.insert(answer.from),
+                    };
+                    *answered += usize::from(keeps);
                     let mut relays = self.relays[0].iter();
                     let relay = relays.find(|relay| relay.address == answer.from);
                     *moved |= relay.is_some_and(|relay| relay.peer_address != answer.to);
@@ -372,7 +384,13 @@ impl Announcer {
     fn ping(&mut self, now: Instant, core: &mut Core, round: u32) {
         let mut waiting = Vec::new();
         for relay in self.relays[0].clone() {
-            let outgoing = Outgoing::internal(relay.address, PING);
+            let outgoing = match asks_for_server(round) {
+                true => {
+                    let target = self.key_pair.public_key().target();
+                    Outgoing::application(relay.address, FIND_PEER, target)
+                }
+                false => Outgoing::internal(relay.address, PING),
+            };
             waiting.push(core.request(now, Owner::Server(self.server), outgoing));
         }
         self.state = State::Pinging {
@@ -471,4 +489,15 @@ impl Announcer {
             State::Idle | State::Sleeping { .. } | State::Withdrawing => {}
         }
     }
+}
+
+/// Returns whether the nodes are asked for the server in this round, and not only whether they are there.
+const fn asks_for_server(round: u32) -> bool {
+    round % 2 == 1
+}
+
+/// Returns whether a node has the announcement of this server.
+fn names(answer: &Answer, server: &PublicKey) -> bool {
+    let record = answer.value.as_deref().map(Peer::from_bytes);
+    matches!(record, Some(Ok(peer)) if peer.public_key == *server)
 }
