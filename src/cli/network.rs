@@ -7,6 +7,7 @@ use clap::Args;
 use super::exit::{Exit, Failure};
 use crate::Dht;
 use crate::api::{DEFAULT_BOOTSTRAP, DhtBuilder, Limits};
+use crate::wire::hash;
 
 /// The arguments that choose a network.
 #[derive(Args, Clone, Debug, Default)]
@@ -91,6 +92,15 @@ impl Network {
             None => "0.0.0.0:0",
         };
         builder.bind(ours)
+    }
+
+    /// Returns a name for the network, the same in whatever order its nodes are named: what is remembered of one is of no use in another.
+    pub(super) fn name(&self) -> String {
+        let mut nodes = self.bootstrap.clone();
+        nodes.sort_unstable();
+        nodes.dedup();
+        let hash = hash::hash(&[nodes.join(",").as_bytes()]);
+        data_encoding::HEXLOWER.encode(&hash[..8])
     }
 
     /// Returns the arguments with which a client joins the same network, for hints.

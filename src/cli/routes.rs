@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 
+use super::network::Network;
 use crate::PublicKey;
 
 /// Servers remembered; the one reached longest ago makes room.
@@ -14,44 +15,59 @@ const MAX_NODES: usize = 4;
 /// A file of this size or more is none of ours.
 const MAX_BYTES: u64 = 64 * 1024;
 
-/// The last good nodes per server. Only hints: whatever is wrong with the file, it counts as empty, and what can't be written is not.
+/// The last good nodes per network and server. Only hints: whatever is wrong with the file, it counts as empty, and what can't be written is not.
 ///
-/// A line is the server's key and its nodes, separated by spaces; the server reached last comes first.
+/// A line is the name of the network, the server's key and its nodes, separated by spaces; the server reached last comes first.
 #[derive(Debug)]
 pub struct RoutesFile {
     path: PathBuf,
+    network: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Entry {
+    network: String,
+    server: PublicKey,
+    nodes: Vec<SocketAddrV4>,
 }
 
 impl RoutesFile {
-    /// Remembers in a file, which need not exist.
-    pub const fn new(path: PathBuf) -> Self {
-        Self { path }
+    /// Remembers the routes of a network in a file, which need not exist.
+    pub fn new(path: PathBuf, network: &Network) -> Self {
+        Self {
+            path,
+            network: network.name(),
+        }
     }
 
     /// Returns the file in this user's cache folder, if there is such a folder.
-    pub fn of_user() -> Option<Self> {
+    pub fn of_user(network: &Network) -> Option<Self> {
         use etcetera::BaseStrategy as _;
         let strategy = etcetera::choose_base_strategy().ok()?;
-        Some(Self::new(
-            strategy.cache_dir().join("profile-client/routes"),
-        ))
+        let path = strategy.cache_dir().join("profile-client/routes");
+        Some(Self::new(path, network))
     }
 
     /// Returns the nodes through which a server was reached.
     pub fn get(&self, server: &PublicKey) -> Vec<SocketAddrV4> {
         let mut entries = self.read().into_iter();
-        let entry = entries.find(|(key, _)| key == server);
-        entry.map(|(_, nodes)| nodes).unwrap_or_default()
+        let entry = entries.find(|entry| self.is_of(entry, server));
+        entry.map(|entry| entry.nodes).unwrap_or_default()
     }
 
     /// Remembers the nodes through which a server was reached; none at all forgets it.
     pub fn set(&self, server: &PublicKey, nodes: &[SocketAddrV4]) {
         let before = self.read();
         let mut entries = before.clone();
-        entries.retain(|(key, _)| key != server);
+        entries.retain(|entry| !self.is_of(entry, server));
         let nodes: Vec<_> = nodes.iter().take(MAX_NODES).copied().collect();
         if !nodes.is_empty() {
-            entries.insert(0, (*server, nodes));
+            let entry = Entry {
+                network: self.network.clone(),
+                server: *server,
+                nodes,
+            };
+            entries.insert(0, entry);
         }
         entries.truncate(MAX_SERVERS);
         if entries != before
@@ -61,7 +77,11 @@ impl RoutesFile {
         }
     }
 
-    fn read(&self) -> Vec<(PublicKey, Vec<SocketAddrV4>)> {
+    fn is_of(&self, entry: &Entry, server: &PublicKey) -> bool {
+        entry.network == self.network && entry.server == *server
+    }
+
+    fn read(&self) -> Vec<Entry> {
         let small =
             fs::metadata(&self.path).is_ok_and(|data| data.is_file() && data.len() < MAX_BYTES);
         let text = if small {
@@ -76,13 +96,13 @@ impl RoutesFile {
     }
 
     /// Writes another file and puts it in the place of this one, so that a reader finds either.
-    fn replace(&self, entries: &[(PublicKey, Vec<SocketAddrV4>)]) -> io::Result<()> {
+    fn replace(&self, entries: &[Entry]) -> io::Result<()> {
         let folder = self.path.parent().unwrap_or_else(|| Path::new("."));
         fs::create_dir_all(folder)?;
         let mut text = String::new();
-        for (key, nodes) in entries {
-            text.push_str(&key.to_z32());
-            for node in nodes {
+        for entry in entries {
+            text.push_str(&format!("{} {}", entry.network, entry.server.to_z32()));
+            for node in &entry.nodes {
                 text.push_str(&format!(" {node}"));
             }
             text.push('\n');
@@ -106,13 +126,19 @@ impl RoutesFile {
     }
 }
 
-fn entry(line: &str) -> Option<(PublicKey, Vec<SocketAddrV4>)> {
+fn entry(line: &str) -> Option<Entry> {
     let mut words = line.split(' ');
-    let key = words.next()?.parse().ok()?;
+    let network = words.next()?.to_owned();
+    let server = words.next()?.parse().ok()?;
     let nodes: Option<Vec<SocketAddrV4>> = words.map(|word| word.parse().ok()).collect();
     let nodes = nodes?;
     let usable = !nodes.is_empty() && nodes.len() <= MAX_NODES;
-    (usable && nodes.iter().all(|node| node.port() != 0)).then_some((key, nodes))
+    let entry = Entry {
+        network,
+        server,
+        nodes,
+    };
+    (usable && entry.nodes.iter().all(|node| node.port() != 0)).then_some(entry)
 }
 
 #[cfg(test)]
@@ -132,6 +158,20 @@ mod tests {
         assert_eq!(routes.get(&key(1)), []);
         let files = fs::read_dir(folder.path().join("deep")).unwrap().count();
         assert_eq!(files, 1, "nothing but the file is left");
+    }
+
+    #[test]
+    fn what_holds_in_one_network_is_not_asked_in_another() {
+        let (_folder, routes) = file();
+        let in_network = |nodes: &[&str]| RoutesFile::new(routes.path.clone(), &network(nodes));
+        let other = in_network(&["b:1", "a:1"]);
+        routes.set(&key(1), &nodes(1..3));
+        assert_eq!(other.get(&key(1)), []);
+        other.set(&key(1), &nodes(5..6));
+        assert_eq!(routes.get(&key(1)), nodes(1..3));
+        assert_eq!(in_network(&["a:1", "b:1"]).get(&key(1)), nodes(5..6));
+        other.set(&key(1), &[]);
+        assert_eq!(routes.get(&key(1)), nodes(1..3));
     }
 
     #[test]
@@ -161,7 +201,8 @@ mod tests {
             fs::write(&routes.path, bad).unwrap();
             assert_eq!(routes.get(&key(1)), [], "{bad:?}");
             routes.set(&key(2), &nodes(7..8));
-            assert_eq!(routes.read(), [(key(2), nodes(7..8))]);
+            assert_eq!(routes.read().len(), 1);
+            assert_eq!(routes.get(&key(2)), nodes(7..8));
         }
     }
 
@@ -177,8 +218,14 @@ mod tests {
 
     fn file() -> (tempfile::TempDir, RoutesFile) {
         let folder = tempfile::tempdir().unwrap();
-        let routes = RoutesFile::new(folder.path().join("deep/routes"));
+        let routes = RoutesFile::new(folder.path().join("deep/routes"), &network(&["a:1"]));
         (folder, routes)
+    }
+
+    fn network(nodes: &[&str]) -> Network {
+        Network {
+            bootstrap: nodes.iter().map(ToString::to_string).collect(),
+        }
     }
 
     fn key(n: u8) -> PublicKey {

@@ -22,7 +22,10 @@ pub(super) enum Kind {
 pub(super) struct Handshakes {
     /// Nodes named beforehand, tried one at a time: what was true last time may not be now.
     known: VecDeque<SocketAddrV4>,
-    /// Nodes that have just said to know the server.
+    /// Those of them that have just answered that they know the server. They are asked beside all others: what was remembered may be stale, and
+    /// then holds up nobody that was found now.
+    confirmed: VecDeque<SocketAddrV4>,
+    /// Other nodes that have just answered so.
     found: VecDeque<SocketAddrV4>,
     seen: BTreeSet<SocketAddrV4>,
     under_way: BTreeMap<RequestId, Shaking>,
@@ -47,10 +50,9 @@ impl Handshakes {
     /// Takes a node that has just said to know the server.
     pub(super) fn add_found(&mut self, node: SocketAddrV4) {
         let waiting = self.known.iter().position(|known| *known == node);
-        if let Some(index) = waiting {
-            self.known.remove(index);
-        }
-        if waiting.is_some() || self.is_new(node) {
+        if let Some(known) = waiting.and_then(|index| self.known.remove(index)) {
+            self.confirmed.push_back(known);
+        } else if self.is_new(node) {
             self.found.push_back(node);
         }
     }
@@ -58,10 +60,11 @@ impl Handshakes {
     /// Returns whom to ask now.
     pub(super) fn next(&mut self, now: Instant) -> Option<(SocketAddrV4, Kind)> {
         let mut under_way = self.under_way.values();
-        let known = match under_way.any(|one| one.kind == Kind::Known) {
+        let known = self.confirmed.pop_front();
+        let known = known.or_else(|| match under_way.any(|one| one.kind == Kind::Known) {
             false => self.known.pop_front(),
             true => None,
-        };
+        });
         if let Some(node) = known {
             return Some((node, Kind::Known));
         }
@@ -126,6 +129,7 @@ impl Handshakes {
     pub(super) fn start_over(&mut self) {
         self.found = std::mem::take(&mut self.tried).into();
         self.known.clear();
+        self.confirmed.clear();
     }
 
     fn is_new(&mut self, node: SocketAddrV4) -> bool {
@@ -139,3 +143,43 @@ const MAX_PARALLEL: usize = 2;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Nodes that one attempt shakes hands through: a hostile record holder can't make us go on for ever.
 const MAX_NODES: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_remembered_holds_up_nobody_that_is_found_now() {
+        let now = Instant::now();
+        let mut handshakes = Handshakes::default();
+        for host in 1..=4 {
+            handshakes.add_known(at(host));
+        }
+        assert_eq!(asked(&mut handshakes, now), [1]);
+        // All of them know the server of another day.
+        for host in 1..=4 {
+            handshakes.add_found(at(host));
+        }
+        assert_eq!(asked(&mut handshakes, now), [2, 3, 4]);
+        for host in 11..=14 {
+            handshakes.add_found(at(host));
+        }
+        assert_eq!(asked(&mut handshakes, now), [11, 12], "as many as ever");
+        assert_eq!(asked(&mut handshakes, now + PATIENCE), [13, 14]);
+    }
+
+    /// Asks everybody who may be asked now, and returns whom.
+    fn asked(handshakes: &mut Handshakes, now: Instant) -> Vec<u8> {
+        let mut asked = Vec::new();
+        while let Some((node, kind)) = handshakes.next(now) {
+            let request = RequestId(u64::from(node.ip().octets()[3]));
+            handshakes.begin(now, request, node, kind);
+            asked.push(node.ip().octets()[3]);
+        }
+        asked
+    }
+
+    fn at(host: u8) -> SocketAddrV4 {
+        SocketAddrV4::new([25, 0, 0, host].into(), 1)
+    }
+}

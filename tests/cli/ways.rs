@@ -102,8 +102,7 @@ async fn a_server_that_was_reached_is_found_again_without_its_bootstrap_nodes() 
         .await
         .ended(0);
 
-    let nobody = format!("127.0.0.1:{}", free_port());
-    let line = format!("--server {} --bootstrap {nobody}", world.key);
+    world.network.nodes()[0].close().await;
     ada.run(&format!("{line} show")).await.ended(0);
     eve.run(&format!("{line} show"))
         .await
@@ -122,14 +121,17 @@ async fn remembered_nodes_that_are_gone_do_no_harm() {
     let ada = Person::new();
     let file = ada.path("cache/profile-client/routes");
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-    let memory = format!("{} 127.0.0.1:{}\n", world.key, free_port());
-    std::fs::write(&file, &memory).unwrap();
     let line = format!("--server {} --bootstrap {}", world.key, world.bootstrap);
     ada.run(&format!("{line} register --name Ada"))
         .await
         .ended(0);
+    let memory = std::fs::read_to_string(&file).unwrap();
+    let (network, _) = memory.split_once(&world.key).unwrap();
+    let gone = format!("{network}{} 127.0.0.1:{}\n", world.key, free_port());
+    std::fs::write(&file, &gone).unwrap();
+    ada.run(&format!("{line} show")).await.ended(0);
     let now = std::fs::read_to_string(&file).unwrap();
-    assert!(now.starts_with(&world.key) && now != memory, "{now}");
+    assert!(now.starts_with(network) && now != gone, "{now}");
 }
 
 #[tokio::test]

@@ -182,7 +182,7 @@ impl<'a> Visit<'a> {
             relay: arguments.relay,
             identity: key_pair.clone(),
             timeout: arguments.timeout,
-            routes: RoutesFile::of_user(),
+            routes: RoutesFile::of_user(&arguments.network.network()),
             last: last.clone(),
         };
         let versions = VersionsFile::beside(&path, server.key);
