@@ -16,6 +16,7 @@ pub mod keyfile;
 mod known_nodes;
 mod metrics;
 pub mod network;
+mod new_network;
 pub mod node;
 pub mod output;
 pub mod routes;

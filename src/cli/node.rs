@@ -16,6 +16,7 @@ use super::keyfile::{self, Loaded};
 use super::known_nodes::KnownNodes;
 use super::metrics::Metrics;
 use super::network::{Network, NetworkArgs, bind_address, no_network};
+use super::new_network::Place;
 use super::output::Output;
 use super::runtime;
 use super::server::default_folder;
@@ -29,7 +30,7 @@ struct Arguments {
     #[command(flatten)]
     network: NetworkArgs,
 
-    /// Address of the first node's socket; further nodes take any port
+    /// Address of the first node's socket; further nodes take the ports that follow
     #[arg(long, value_name = "IP[:PORT]", value_parser = bind_address)]
     bind: Option<String>,
 
@@ -37,7 +38,7 @@ struct Arguments {
     #[arg(long)]
     port: Option<u16>,
 
-    /// The address that others see, for hosts behind a one-to-one NAT
+    /// The address that others see, for hosts behind a one-to-one NAT or with several addresses
     #[arg(long, value_name = "IP")]
     public: Option<Ipv4Addr>,
 
@@ -45,7 +46,7 @@ struct Arguments {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
     nodes: u16,
 
-    /// Start a network of one's own: the first node knows nobody, the others join through it
+    /// Start a network of one's own, and print what others need to join it
     #[arg(long, conflicts_with_all = ["bootstrap", "local"])]
     new_network: bool,
 
@@ -101,11 +102,27 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     let earlier = earlier.map_err(cannot_keep)?.unwrap_or_default();
     // One for the whole run: a signal that comes while nobody listens is lost.
     let mut stop = pin!(runtime::stop_signal());
+    let network = match arguments.new_network {
+        true => Network {
+            bootstrap: Vec::new(),
+        },
+        false => arguments.network.network(),
+    };
+    let bind = first_address(&arguments, &network)?;
+    let place = match arguments.new_network {
+        true => Some(Place::choose(*bind.ip(), arguments.public)?),
+        false => None,
+    };
     let started = tokio::select! {
         biased;
         () = &mut stop => return Ok(()),
-        started = start(&arguments, earlier) => started?,
+        started = start(&arguments, network, bind, place.as_ref(), earlier) => started?,
     };
+    let seen = place.as_ref().map(|place| place.ip).or(arguments.public);
+    let mut addresses = Vec::new();
+    for node in &started {
+        addresses.push(seen_from_outside(node, seen, &output).await);
+    }
     let metrics = match arguments.metrics {
         Some(address) => Some(Metrics::serve(address, started.clone()).await?),
         None => None,
@@ -115,10 +132,13 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         output.note(&format!("metrics at {url}"));
         output.json(&json!({"event": "metrics", "url": url}));
     }
-    for node in &started {
-        let address = seen_from_outside(&arguments, node.local_addr());
+    for address in &addresses {
         output.line(&address.to_string());
         output.json(&json!({"event": "listening", "address": address.to_string()}));
+    }
+    if let (Some(place), Some(first)) = (&place, addresses.first()) {
+        place.explain(*first, &output);
+        place.check(&started, &output).await?;
     }
     let relay = match (arguments.relay, started.first()) {
         (true, Some(node)) => Some(serve_relay(&arguments, node, output).await?),
@@ -187,52 +207,48 @@ async fn serve_relay(arguments: &Arguments, node: &Dht, output: Output) -> Resul
     Ok(relay)
 }
 
-async fn start(arguments: &Arguments, earlier: Vec<SocketAddrV4>) -> Result<Vec<Dht>, Failure> {
-    let mut network = if arguments.new_network {
-        Network {
-            bootstrap: Vec::new(),
-        }
-    } else {
-        arguments.network.network()
-    };
-    let first = first_address(arguments, &network);
+async fn start(
+    arguments: &Arguments,
+    mut network: Network,
+    bind: SocketAddrV4,
+    place: Option<&Place>,
+    earlier: Vec<SocketAddrV4>,
+) -> Result<Vec<Dht>, Failure> {
     // In a network of one's own everybody is reachable; elsewhere a node finds out.
-    let open = arguments.new_network || arguments.public.is_some() || network.is_local();
+    let open = place.is_some() || arguments.public.is_some() || network.is_local();
+    let public = place.map(|place| place.ip).or(arguments.public);
     let mut nodes: Vec<Dht> = Vec::new();
     for number in 0..arguments.nodes {
-        let bind = match number {
-            0 => first.clone(),
-            _ => format!("{}:0", first.split(':').next().unwrap_or("0.0.0.0")),
+        // Ports that can be named in a firewall, and are the same next time.
+        let port = match bind.port() {
+            0 => 0,
+            first => first.checked_add(number).unwrap_or(0),
         };
         let mut builder = Dht::builder()
             .bootstrap(network.bootstrap.iter().cloned())
-            .bind(bind)
+            .bind(SocketAddrV4::new(*bind.ip(), port).to_string())
             .known_nodes(earlier.iter().copied())
             .mode(Mode::Persistent)
             .firewalled(!open);
-        if number == 0 && !first.ends_with(":0") {
+        if number == 0 && port != 0 {
             builder = builder.exact_port();
         }
-        if let Some(ip) = arguments.public {
+        if let Some(ip) = public {
             builder = builder.public_ip(ip);
         }
         let node = builder.spawn().await?;
-        let joined = node.bootstrapped().await;
-        if let Err(error) = joined {
-            return Err(if network.bootstrap.is_empty() {
-                error.into()
-            } else {
-                no_network(&network)
+        let first = nodes.first().unwrap_or(&node).local_addr();
+        if let Err(error) = node.bootstrapped().await {
+            return Err(match place {
+                Some(place) if number > 0 => {
+                    place.unreachable(SocketAddrV4::new(place.ip, first.port()))
+                }
+                Some(_) => error.into(),
+                None => no_network(&network),
             });
         }
-        if network.bootstrap.is_empty() {
-            let address = node.local_addr();
-            // Through the loopback interface if the first node listens on all of them.
-            let ip = match *address.ip() {
-                Ipv4Addr::UNSPECIFIED => Ipv4Addr::LOCALHOST,
-                ip => ip,
-            };
-            network.bootstrap = vec![SocketAddrV4::new(ip, address.port()).to_string()];
+        if let Some(place) = place {
+            network.bootstrap = vec![SocketAddrV4::new(place.ip, first.port()).to_string()];
         }
         nodes.push(node);
     }
@@ -242,25 +258,42 @@ async fn start(arguments: &Arguments, earlier: Vec<SocketAddrV4>) -> Result<Vec<
     Ok(nodes)
 }
 
-fn first_address(arguments: &Arguments, network: &Network) -> String {
-    let ip = match &arguments.bind {
-        Some(bind) if !bind.ends_with(":0") || arguments.port.is_none() => return bind.clone(),
-        Some(bind) => bind.split(':').next().unwrap_or("0.0.0.0").to_owned(),
-        None if !network.bootstrap.is_empty() && network.is_local() => "127.0.0.1".into(),
-        None => "0.0.0.0".into(),
+/// Returns the address at which others see a node, as far as that is known, and says so if they do not reach it.
+async fn seen_from_outside(node: &Dht, told: Option<Ipv4Addr>, output: &Output) -> SocketAddrV4 {
+    let local = node.local_addr();
+    if let Some(ip) = told {
+        return SocketAddrV4::new(ip, local.port());
+    }
+    let stats = node.stats().await;
+    if !stats.persistent {
+        output.note(&format!(
+            "other nodes do not reach this one, so it serves nobody: open UDP port {} to it, or name the address that others see with --public IP",
+            local.port()
+        ));
+    }
+    stats.remote_address.unwrap_or(local)
+}
+
+/// Returns what the socket of the first node is bound to.
+fn first_address(arguments: &Arguments, network: &Network) -> Result<SocketAddrV4, Failure> {
+    let local = !network.bootstrap.is_empty() && network.is_local();
+    let bind = match &arguments.bind {
+        Some(bind) => bind.parse().map_err(|error| {
+            Failure::from_error(Exit::Usage, error).hint("--bind takes IP or IP:PORT")
+        })?,
+        None if local => SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0),
+        None => SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0),
     };
-    let port = arguments.port.unwrap_or(match ip.as_str() {
-        "127.0.0.1" => 0,
-        _ => 49737,
-    });
-    format!("{ip}:{port}")
+    let port = match (bind.port(), arguments.port) {
+        (0, Some(port)) => port,
+        (0, None) if !bind.ip().is_loopback() => DEFAULT_PORT,
+        (port, _) => port,
+    };
+    Ok(SocketAddrV4::new(*bind.ip(), port))
 }
 
-fn seen_from_outside(arguments: &Arguments, local: SocketAddrV4) -> SocketAddrV4 {
-    let ip = arguments.public.unwrap_or_else(|| *local.ip());
-    SocketAddrV4::new(ip, local.port())
-}
-
+/// The port of the reference's nodes.
+const DEFAULT_PORT: u16 = 49737;
 /// How often what a node knows is saved.
 const SAVE_PERIOD: Duration = Duration::from_secs(300);
 
@@ -279,7 +312,7 @@ mod tests {
         let address = |line: &str| {
             let arguments = Arguments::parse_from(line.split(' '));
             let network = arguments.network.network_with("");
-            first_address(&arguments, &network)
+            first_address(&arguments, &network).unwrap().to_string()
         };
         assert_eq!(address("n --new-network"), "0.0.0.0:49737");
         assert_eq!(address("n --bind 127.0.0.1"), "127.0.0.1:0");

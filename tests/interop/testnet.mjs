@@ -1,13 +1,14 @@
-// testnet.mjs N [PORT] [--bootstrap HOST:PORT]
+// testnet.mjs N [PORT] [--bootstrap HOST:PORT] [--host HOST]
 //
-// Runs N persistent nodes on 127.0.0.1: a network of their own, or more nodes for the network behind --bootstrap.
-// Prints `bootstrap 127.0.0.1:PORT` once all of them are up, and stays.
+// Runs N persistent nodes on HOST, which is 127.0.0.1 by default: a network of their own, or more nodes for the network behind --bootstrap.
+// Prints `bootstrap HOST:PORT` once all of them are up, and stays.
 
 import { parseArgs } from 'node:util'
 import { DHT, freePort, say, untilTold } from './lib.mjs'
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { bootstrap: { type: 'string' } } })
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { bootstrap: { type: 'string' }, host: { type: 'string', default: '127.0.0.1' } } })
 const [size = '10', port] = positionals
+const { host } = values
 
 const nodes = []
 const bootstrap = values.bootstrap ? [values.bootstrap] : []
@@ -16,15 +17,14 @@ untilTold(async () => {
 })
 
 for (let i = 0; i < Number(size); i++) {
-  const node = new DHT({
-    host: '127.0.0.1',
-    port: i === 0 && port ? Number(port) : await freePort(),
-    bootstrap: [...bootstrap],
-    ephemeral: false,
-    firewalled: false
-  })
+  const own = { host, port: i === 0 && port ? Number(port) : await freePort() }
+  // Elsewhere than on loopback the first node knows its address only if it is told.
+  const first = bootstrap.length === 0 && !host.startsWith('127.')
+  const node = first
+    ? DHT.bootstrapper(own.port, host, own)
+    : new DHT({ ...own, bootstrap: [...bootstrap], ephemeral: false, firewalled: false })
   nodes.push(node)
   await node.fullyBootstrapped()
-  if (bootstrap.length === 0) bootstrap.push(`127.0.0.1:${node.address().port}`)
+  if (bootstrap.length === 0) bootstrap.push(`${host}:${node.address().port}`)
 }
-say('bootstrap', `127.0.0.1:${nodes[0].address().port}`)
+say('bootstrap', `${host}:${nodes[0].address().port}`)

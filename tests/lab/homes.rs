@@ -15,8 +15,56 @@ pub(crate) const NODE: &str = env!("CARGO_BIN_EXE_dht-node");
 
 const NATLAB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/natlab");
 
-/// Public hosts, each with two nodes of the DHT: a NAT is classified by what several of them see.
-const HOSTS: u32 = 4;
+/// What the DHT of a lab is made of, and where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ground {
+    /// Four hosts in networks of their own, each with two nodes.
+    Spread,
+    /// Four hosts of one subnet, a node each.
+    Subnet,
+    /// Five nodes in one process on one address.
+    OneHost,
+    /// Two hosts of one subnet, a node each.
+    Two,
+    /// One node.
+    One,
+    /// Four nodes of the reference in one subnet.
+    Theirs,
+    /// Two nodes of ours and two of the reference in one subnet.
+    Mixed,
+    /// Four hosts of one subnet in a carrier's private network, with the homes behind routers in the same network.
+    Private,
+}
+
+impl Ground {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Spread => "networks of their own",
+            Self::Subnet => "four nodes in one subnet",
+            Self::OneHost => "five nodes in one process",
+            Self::Two => "two nodes",
+            Self::One => "one node",
+            Self::Theirs => "four nodes of the reference in one subnet",
+            Self::Mixed => "two nodes of ours and two of the reference in one subnet",
+            Self::Private => "a carrier's private network",
+        }
+    }
+
+    fn addresses(self) -> Vec<String> {
+        let (hosts, subnet) = match self {
+            Self::Spread => return (1..=4).map(|host| format!("25.0.{host}.1")).collect(),
+            Self::OneHost | Self::One => (1, "25.0.9"),
+            Self::Two => (2, "25.0.9"),
+            Self::Subnet | Self::Theirs | Self::Mixed => (4, "25.0.9"),
+            Self::Private => (4, "10.100.9"),
+        };
+        (1..=hosts).map(|host| format!("{subnet}.{host}")).collect()
+    }
+
+    const fn is_theirs(self, host: usize) -> bool {
+        matches!((self, host), (Self::Theirs, _) | (Self::Mixed, 2..))
+    }
+}
 
 /// What a peer's packets go through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,11 +113,17 @@ pub(crate) struct Lab {
     pub(crate) folder: TempDir,
     /// Where to join the DHT.
     pub(crate) bootstrap: String,
+    ground: Ground,
 }
 
 impl Lab {
-    /// Makes the internet and starts the DHT. Without the means a test is skipped aloud, but on CI it fails.
+    /// Makes the internet and starts a DHT that is spread over it. Without the means a test is skipped aloud, but on CI it fails.
     pub(crate) async fn start() -> Option<Self> {
+        Self::start_on(Ground::Spread).await
+    }
+
+    /// Likewise, with a DHT of another make or in another place.
+    pub(crate) async fn start_on(ground: Ground) -> Option<Self> {
         if let Some(missing) = missing() {
             assert!(std::env::var_os("CI").is_none(), "{missing}");
             eprintln!("SKIPPED: {missing}");
@@ -91,28 +145,53 @@ impl Lab {
             .read_line(&mut ready)
             .unwrap();
         assert_eq!(ready, "ready\n");
+        let addresses = ground.addresses();
         let mut lab = Self {
             prefix,
             guard,
             nodes: Vec::new(),
             folder: tempfile::tempdir().unwrap(),
-            bootstrap: "25.0.1.1:49737".into(),
+            bootstrap: format!("{}:49737", addresses[0]),
+            ground,
         };
-        lab.natlab("wan", &[&HOSTS.to_string()]);
-        for number in 1..=HOSTS {
-            let ip = format!("25.0.{number}.1");
-            let mut arguments = vec![
-                "--bind", &ip, "--port", "49737", "--public", &ip, "--nodes", "2",
-            ];
-            match number {
-                1 => arguments.push("--new-network"),
-                _ => arguments.extend(["--bootstrap", &lab.bootstrap]),
-            }
-            let mut node = lab.program(&format!("d{number}"), NODE, &arguments);
-            node.first_line().await;
+        let hosts: Vec<&str> = addresses.iter().map(String::as_str).collect();
+        lab.natlab("wan", &hosts);
+        for (number, ip) in hosts.iter().enumerate() {
+            let node = lab.node(number, ip).await;
             lab.nodes.push(node);
         }
         Some(lab)
+    }
+
+    /// Starts what a host of the DHT runs.
+    async fn node(&self, number: usize, ip: &str) -> Process {
+        let host = format!("d{}", number + 1);
+        let joins = ["--bootstrap", self.bootstrap.as_str()];
+        let joins = if number > 0 { &joins[..] } else { &[] };
+        if self.ground.is_theirs(number) {
+            let mut arguments = vec!["1", "49737", "--host", ip];
+            arguments.extend(joins);
+            let mut node = self.script(&host, "testnet.mjs", &arguments);
+            node.event("bootstrap").await;
+            return node;
+        }
+        let mut arguments = match (self.ground, number) {
+            (Ground::Spread, _) => vec!["--bind", ip, "--port", "49737", "--public", ip],
+            // As a person would, who types no more than is needed.
+            _ => Vec::new(),
+        };
+        arguments.extend(match self.ground {
+            Ground::Spread => &["--nodes", "2"][..],
+            Ground::OneHost => &["--nodes", "5"],
+            _ => &[],
+        });
+        if number == 0 {
+            arguments.push("--new-network");
+        }
+        arguments.extend(joins);
+        let mut node = self.program(&host, NODE, &arguments);
+        assert_eq!(node.first_line().await, format!("{ip}:49737"));
+        node
     }
 
     /// Gives the host `name` a home. Numbers from 1 to 250, each once.
@@ -260,7 +339,12 @@ impl Lab {
     }
 
     fn natlab(&self, what: &str, arguments: &[&str]) {
+        let net = match self.ground {
+            Ground::Private => "10.101",
+            _ => "25.1",
+        };
         let output = Command::new(NATLAB)
+            .env("NATLAB_NET", net)
             .args([what, &self.prefix])
             .args(arguments)
             .output()

@@ -13,6 +13,7 @@ mod support;
 mod broken;
 mod carriers;
 mod changes;
+mod grounds;
 mod homes;
 mod pairs;
 mod relays;
