@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use rand::RngCore;
 
-use super::{Dht, SpawnError};
+use super::{Dht, KeptAnnouncement, SpawnError};
 use crate::net::{Entry, Settings};
 use crate::wire::address::is_bogon;
 use crate::{KeyPair, connect, dht};
@@ -83,6 +83,8 @@ pub struct DhtBuilder {
     pub(crate) public_ip: Option<Ipv4Addr>,
     pub(crate) lan: bool,
     pub(crate) limits: Limits,
+    pub(crate) keeps_announcements: bool,
+    pub(crate) announcements: Vec<KeptAnnouncement>,
     pub(crate) seed: Option<[u8; 32]>,
 }
 
@@ -99,6 +101,8 @@ impl Default for DhtBuilder {
             public_ip: None,
             lan: true,
             limits: Limits::default(),
+            keeps_announcements: false,
+            announcements: Vec::new(),
             seed: None,
         }
     }
@@ -119,6 +123,17 @@ impl DhtBuilder {
     /// Names nodes of an earlier run, from [`Dht::known_nodes`]. They are asked beside the bootstrap nodes, and make up for those that have gone. The first 200 count.
     pub fn known_nodes(mut self, nodes: impl IntoIterator<Item = SocketAddrV4>) -> Self {
         self.known = nodes.into_iter().collect();
+        self
+    }
+
+    /// Keeps the announcements of others with their signatures, for [`Dht::announcements`], and takes up those of an earlier run. They hold at the address
+    /// that they were made for, for as long as they had left. Each takes some 300 bytes more than without. Off by default.
+    pub fn keep_announcements(
+        mut self,
+        earlier: impl IntoIterator<Item = KeptAnnouncement>,
+    ) -> Self {
+        self.keeps_announcements = true;
+        self.announcements = earlier.into_iter().collect();
         self
     }
 
@@ -223,6 +238,8 @@ impl DhtBuilder {
             quick_firewall_check: self.quick_firewall,
             public_address: self.public_ip.map(|ip| SocketAddrV4::new(ip, 0)),
             private_network,
+            keeps_announcements: self.keeps_announcements,
+            announcements: self.announcements,
             unix_time: SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default(),
             ..dht::Config::default()
         };

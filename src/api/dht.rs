@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    BootstrapError, Connect, DhtBuilder, Listen, QueryError, ServeRelay, SpawnError, Stats,
+    BootstrapError, Connect, DhtBuilder, KeptAnnouncement, Listen, QueryError, ServeRelay,
+    SpawnError, Stats,
 };
 use crate::net::{self, BootstrapState, Command, Started, Token};
 use crate::{KeyPair, PublicKey};
@@ -133,6 +134,19 @@ impl Dht {
         // A closed node drops the sender of the answer.
         let _ = self.commands().send(Command::Nodes(answer));
         nodes.await.unwrap_or_default()
+    }
+
+    /// Returns the announcements of others that this node gives out, if it was told to keep them. Given to [`DhtBuilder::keep_announcements`] of a later
+    /// run at the same address they are given out again. Empty after the node has been closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn announcements(&self) -> Vec<KeptAnnouncement> {
+        let (answer, announcements) = oneshot::channel();
+        // A closed node drops the sender of the answer.
+        let _ = self.commands().send(Command::Announcements(answer));
+        announcements.await.unwrap_or_default()
     }
 
     /// Asks a node whether it is there, and how it sees us.

@@ -14,6 +14,7 @@ mod testnet;
 
 pub use crate::connect::relay::RelayLimits;
 pub use crate::connect::{Exchange, Firewall, Lost, Path, Report, Stage, Strategy};
+pub use crate::dht::Kept as KeptAnnouncement;
 pub use config::{DEFAULT_BOOTSTRAP, DhtBuilder, Limits, Mode};
 pub use connect::Connect;
 pub use connection::{Connection, ReadHalf, WriteHalf};

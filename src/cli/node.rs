@@ -13,10 +13,10 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::exit::{EXIT_CODES, Exit, Failure};
 use super::keyfile::{self, Loaded};
-use super::known_nodes::KnownNodes;
 use super::metrics::Metrics;
 use super::network::{Network, NetworkArgs, bind_address, no_network};
 use super::new_network::Place;
+use super::node_state::NodeState;
 use super::output::Output;
 use super::runtime;
 use super::server::default_folder;
@@ -50,7 +50,7 @@ struct Arguments {
     #[arg(long, conflicts_with_all = ["bootstrap", "local"])]
     new_network: bool,
 
-    /// Keep here what the first node knows, so that it finds back into the network by itself
+    /// Keep here what the nodes know, so that they find back into the network by themselves and still know its servers
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
@@ -96,10 +96,8 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
-    let known = arguments.data_dir.as_deref().map(KnownNodes::in_directory);
-    let known = known.transpose().map_err(cannot_keep)?;
-    let earlier = known.as_ref().map(KnownNodes::load).transpose();
-    let earlier = earlier.map_err(cannot_keep)?.unwrap_or_default();
+    let state = arguments.data_dir.as_deref().map(NodeState::in_directory);
+    let state = state.transpose().map_err(cannot_keep)?;
     // One for the whole run: a signal that comes while nobody listens is lost.
     let mut stop = pin!(runtime::stop_signal());
     let network = match arguments.new_network {
@@ -116,7 +114,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     let started = tokio::select! {
         biased;
         () = &mut stop => return Ok(()),
-        started = start(&arguments, network, bind, place.as_ref(), earlier) => started?,
+        started = start(&arguments, network, bind, place.as_ref(), state.as_ref()) => started?,
     };
     let seen = place.as_ref().map(|place| place.ip).or(arguments.public);
     let mut addresses = Vec::new();
@@ -145,15 +143,12 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         _ => None,
     };
     output.note("press Ctrl-C to end");
-    let keep = known.as_ref().zip(started.first());
     tokio::select! {
         () = &mut stop => {}
-        () = keep_saving(keep) => {}
+        () = keep_saving(state.as_ref(), &started) => {}
     }
-    if let Some((known, first)) = keep {
-        known
-            .save(&first.known_nodes().await)
-            .map_err(cannot_keep)?;
+    if let Some(state) = &state {
+        state.save(&started).await.map_err(cannot_keep)?;
     }
     drop(relay);
     for node in started.iter().rev() {
@@ -162,15 +157,15 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Saves from time to time what a node knows, for the case that the end comes without warning. Never returns.
-async fn keep_saving(keep: Option<(&KnownNodes, &Dht)>) {
-    let Some((known, node)) = keep else {
+/// Saves from time to time what the nodes know, for the case that the end comes without warning. Never returns.
+async fn keep_saving(state: Option<&NodeState>, nodes: &[Dht]) {
+    let Some(state) = state else {
         return std::future::pending().await;
     };
     loop {
         tokio::time::sleep(SAVE_PERIOD).await;
-        if let Err(error) = known.save(&node.known_nodes().await) {
-            warn!(%error, "what the node knows was not saved");
+        if let Err(error) = state.save(nodes).await {
+            warn!(%error, "what the nodes know was not saved");
         }
     }
 }
@@ -212,11 +207,13 @@ async fn start(
     mut network: Network,
     bind: SocketAddrV4,
     place: Option<&Place>,
-    earlier: Vec<SocketAddrV4>,
+    state: Option<&NodeState>,
 ) -> Result<Vec<Dht>, Failure> {
     // In a network of one's own everybody is reachable; elsewhere a node finds out.
     let open = place.is_some() || arguments.public.is_some() || network.is_local();
     let public = place.map(|place| place.ip).or(arguments.public);
+    let known = state.map(NodeState::known_nodes).transpose();
+    let known = known.map_err(cannot_keep)?.unwrap_or_default();
     let mut nodes: Vec<Dht> = Vec::new();
     for number in 0..arguments.nodes {
         // Ports that can be named in a firewall, and are the same next time.
@@ -227,7 +224,7 @@ async fn start(
         let mut builder = Dht::builder()
             .bootstrap(network.bootstrap.iter().cloned())
             .bind(SocketAddrV4::new(*bind.ip(), port).to_string())
-            .known_nodes(earlier.iter().copied())
+            .known_nodes(known.iter().copied())
             .mode(Mode::Persistent)
             .firewalled(!open);
         if number == 0 && port != 0 {
@@ -235,6 +232,10 @@ async fn start(
         }
         if let Some(ip) = public {
             builder = builder.public_ip(ip);
+        }
+        if let Some(state) = state {
+            let earlier = state.announcements(number).map_err(cannot_keep)?;
+            builder = builder.keep_announcements(earlier);
         }
         let node = builder.spawn().await?;
         let first = nodes.first().unwrap_or(&node).local_addr();
@@ -294,8 +295,8 @@ fn first_address(arguments: &Arguments, network: &Network) -> Result<SocketAddrV
 
 /// The port of the reference's nodes.
 const DEFAULT_PORT: u16 = 49737;
-/// How often what a node knows is saved.
-const SAVE_PERIOD: Duration = Duration::from_secs(300);
+/// How often what the nodes know is saved.
+const SAVE_PERIOD: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {

@@ -33,6 +33,8 @@ const ROUNDS: u32 = 100;
 /// server away for longer: what is asked meanwhile are a few nodes that don't hear it.
 const RETRY_FIRST: Duration = Duration::from_millis(500);
 const RETRY_MOST: Duration = Duration::from_secs(4);
+/// From the third try on, a single node is enough.
+const RETRY_PERSISTS: Duration = Duration::from_secs(1);
 /// Retransmissions when taking an announcement back: it expires by itself, so nobody waits long for it.
 const RETRIES_GOODBYE: u32 = 1;
 
@@ -236,12 +238,14 @@ impl Announcer {
                 let index = waiting.iter().position(|own| *own == request)?;
                 waiting.swap_remove(index);
                 if let Ok(answer) = result {
-                    let key = self.key_pair.public_key();
-                    let remembers = !asks_for_server(*round) || names(&answer, key);
                     // One that keeps nothing for long must not have us announce all the time.
-                    let keeps = match remembers {
-                        true => self.forgetful.remove(&answer.from) || remembers,
-                        false => !self.forgetful.insert(answer.from),
+                    let keeps = match asks_for_server(*round) {
+                        true if names(&answer, self.key_pair.public_key()) => {
+                            self.forgetful.remove(&answer.from);
+                            true
+                        }
+                        true => !self.forgetful.insert(answer.from),
+                        false => true,
                     };
                     *answered += usize::from(keeps);
                     let mut relays = self.relays[0].iter();
@@ -343,27 +347,38 @@ impl Announcer {
             // The only node of its network: it answers lookups for its own servers itself.
             core.node.is_persistent()
         } else {
-            !fresh.is_empty() && (waiting.is_empty() || fresh.len() >= ENOUGH)
+            // Where nodes go on refusing, one has to do.
+            let persists = waiting.is_empty() && self.retry > RETRY_PERSISTS;
+            fresh.len() >= ENOUGH.min(*wanted) || (persists && !fresh.is_empty())
         };
         let news = (reachable && !self.announced).then_some(News::Announced);
         self.announced |= reachable;
         if !waiting.is_empty() {
             return news;
         }
-        if fresh.is_empty() {
+        let fresh = std::mem::take(fresh);
+        if !reachable || fresh.is_empty() {
             self.state = State::Sleeping {
                 until: now + self.retry,
                 round: None,
             };
             self.retry = (self.retry * 2).min(RETRY_MOST);
+        } else {
+            self.state = State::Sleeping {
+                until: now + PING_INTERVAL,
+                round: Some(0),
+            };
+            if self.retry > RETRY_FIRST {
+                // After a time without network, what was found out about our NAT is as old.
+                core.examine(now);
+            }
+            self.retry = RETRY_FIRST;
+        }
+        if fresh.is_empty() {
             return news;
         }
-        if self.retry > RETRY_FIRST {
-            // After a time without network, what was found out about our NAT is as old.
-            core.examine(now);
-        }
-        self.retry = RETRY_FIRST;
-        let fresh = std::mem::take(fresh);
+        self.forgetful
+            .retain(|node| fresh.iter().any(|relay| relay.address == *node));
         let stale: Vec<Relay> = self.relays[0]
             .iter()
             .filter(|old| fresh.iter().all(|new| new.address != old.address))
@@ -374,10 +389,6 @@ impl Announcer {
         for relay in stale {
             self.take_back(now, core, relay);
         }
-        self.state = State::Sleeping {
-            until: now + PING_INTERVAL,
-            round: Some(0),
-        };
         news
     }
 

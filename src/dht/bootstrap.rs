@@ -172,6 +172,7 @@ impl Node {
             self.fill(now);
         }
         self.store.get_or_insert_with(|| Store::new(now));
+        self.restore_announcements(now);
         self.emit(Event::Persistent(true));
     }
 

@@ -3,6 +3,8 @@
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
+use super::kept::Kept;
+
 /// How a node decides whether it serves others under an id of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
@@ -45,6 +47,10 @@ pub struct Config {
     pub private_network: bool,
     /// The Unix time at the instant passed to [`Node::new`](crate::dht::Node::new). Announcements may carry a time stamp, and one too far in the future is ignored.
     pub unix_time: Duration,
+    /// Whether announcements are kept with their signatures, for [`Node::announcements`](crate::dht::Node::announcements).
+    pub keeps_announcements: bool,
+    /// Announcements of an earlier run.
+    pub announcements: Vec<Kept>,
     /// How the node walks and keeps its table.
     pub algorithm: Algorithm,
     /// How many down hints may be sent per tick of five seconds; 0 switches them off.
@@ -64,6 +70,8 @@ impl Default for Config {
             quick_firewall_check: true,
             private_network: false,
             unix_time: Duration::ZERO,
+            keeps_announcements: false,
+            announcements: Vec::new(),
             algorithm: Algorithm::Nearest,
             down_hints_per_tick: 50,
             max_ping_delay: Duration::from_secs(10),

@@ -15,7 +15,7 @@
 //! | `upkeep` | what happens every five seconds |
 //! | `health` | whether the network answers at all |
 //! | `inflight`, `query`, `table`, `nat`, `silence`, `token`, `store`, `budget`, `patience` | the parts, none of which knows of the node |
-//! | `sign` | signatures of announcements |
+//! | `sign`, `kept` | signatures of announcements, and announcements that outlive the node |
 
 mod asking;
 mod bootstrap;
@@ -24,6 +24,7 @@ mod commands;
 mod config;
 mod health;
 mod inflight;
+mod kept;
 mod nat;
 mod node;
 mod patience;
@@ -44,6 +45,7 @@ mod upkeep;
 pub use asking::{MAX_IMMUTABLE, ValueError, immutable_value, max_mutable, mutable_value};
 pub use config::{Algorithm, Config, Mode};
 pub use health::Health;
+pub use kept::{Kept, ParseKeptError};
 pub use node::Node;
 pub use table::K;
 pub use types::{

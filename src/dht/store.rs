@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::seq::index;
 
+use super::kept::Kept;
 use crate::keys::PublicKey;
 use crate::wire::address::{is_private, network};
 use crate::wire::rpc::Target;
@@ -28,6 +29,8 @@ pub(super) struct Store {
     pub(super) mutables: Generations<Vec<u8>>,
     /// Values by their hash.
     pub(super) immutables: Generations<Vec<u8>>,
+    /// The announcements behind `topics` and `forwards`, if they are to outlive the node.
+    pub(super) kept: Generations<Kept>,
     announcements_swept: Instant,
     values_swept: Instant,
 }
@@ -58,6 +61,7 @@ impl Store {
             bumps: Generations::new(MAX_ANNOUNCEMENTS, MAX_ANNOUNCEMENT_BYTES),
             mutables: Generations::new(MAX_VALUES, MAX_VALUE_BYTES),
             immutables: Generations::new(MAX_VALUES, MAX_VALUE_BYTES),
+            kept: Generations::new(MAX_ANNOUNCEMENTS, MAX_KEPT_BYTES),
             announcements_swept: now,
             values_swept: now,
         }
@@ -66,17 +70,29 @@ impl Store {
     /// Ages what is due. Called once per tick.
     pub(super) fn sweep(&mut self, now: Instant) {
         if now.saturating_duration_since(self.announcements_swept) >= ANNOUNCEMENT_SWEEP {
-            self.announcements_swept = now;
-            self.topics.sweep();
-            self.forwards.sweep();
-            self.refreshes.sweep();
-            self.bumps.sweep();
+            self.sweep_announcements(now);
         }
         if now.saturating_duration_since(self.values_swept) >= VALUE_SWEEP {
             self.values_swept = now;
             self.mutables.sweep();
             self.immutables.sweep();
         }
+    }
+
+    /// Lets old announcements go and makes the young ones old.
+    pub(super) fn sweep_announcements(&mut self, now: Instant) {
+        self.announcements_swept = now;
+        self.topics.sweep();
+        self.forwards.sweep();
+        self.refreshes.sweep();
+        self.bumps.sweep();
+        self.kept.sweep();
+    }
+
+    /// Returns how long old announcements stay.
+    pub(super) fn until_announcement_sweep(&self, now: Instant) -> Duration {
+        let since = now.saturating_duration_since(self.announcements_swept);
+        ANNOUNCEMENT_SWEEP.saturating_sub(since)
     }
 
     /// Returns how many records are held.
@@ -160,6 +176,12 @@ impl<V: Weight> Generations<V> {
         let young = self.young.remove(target);
         self.weight -= young.as_ref().map_or(0, Weight::weight);
         young.or(old)
+    }
+
+    /// Returns the entries, each with whether it is young.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&V, bool)> {
+        let young = self.young.values().map(|value| (value, true));
+        young.chain(self.old.values().map(|value| (value, false)))
     }
 
     pub(super) fn sweep(&mut self) {
@@ -336,6 +358,8 @@ impl Sources {
 const MAX_ANNOUNCEMENTS: usize = 65536;
 /// Bytes of self announcements in one generation: a record has 33 bytes and three addresses at most.
 const MAX_ANNOUNCEMENT_BYTES: usize = MAX_ANNOUNCEMENTS * 64;
+/// Bytes of kept announcements in one generation: a signature, a key, a refresh token, three addresses and some bytes between them.
+const MAX_KEPT_BYTES: usize = MAX_ANNOUNCEMENTS * 192;
 /// Values of one kind in one generation, as the reference.
 const MAX_VALUES: usize = 32768;
 /// Bytes of values of one kind in one generation.
@@ -343,6 +367,6 @@ const MAX_VALUE_BYTES: usize = 16 << 20;
 /// Entries in one generation from 256 neighbouring addresses.
 pub(super) const MAX_ENTRIES_PER_SOURCE: usize = 1024;
 /// Two thirds of twenty minutes, as the reference.
-const ANNOUNCEMENT_SWEEP: Duration = Duration::from_secs(800);
+pub(super) const ANNOUNCEMENT_SWEEP: Duration = Duration::from_secs(800);
 /// Two thirds of 48 hours, as the reference.
 const VALUE_SWEEP: Duration = Duration::from_secs(32 * 3600);

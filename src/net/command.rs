@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::link::Handle;
 use super::servers::Listening;
 use crate::connect::{Dial, Failure, Listen, ListenError, Report, ServerId};
-use crate::dht::ValueError;
+use crate::dht::{Kept, ValueError};
 use crate::keys::{KeyPair, PublicKey};
 use crate::udx::StreamId;
 use crate::wire::records::Peer;
@@ -74,6 +74,8 @@ pub(crate) enum Command {
     Stats(oneshot::Sender<super::driver::Snapshot>),
     /// Name the nodes of the routing table, the one heard of last first.
     Nodes(oneshot::Sender<Vec<SocketAddrV4>>),
+    /// Hand out the announcements that the node gives out.
+    Announcements(oneshot::Sender<Vec<Kept>>),
     /// End the node in order.
     Close(oneshot::Sender<()>),
 }
@@ -99,6 +101,7 @@ impl Command {
             | Self::Resume(_)
             | Self::Stats(_)
             | Self::Nodes(_)
+            | Self::Announcements(_)
             | Self::Close(_) => None,
         }
     }

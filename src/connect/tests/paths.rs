@@ -11,6 +11,7 @@ use crate::dht::K;
 use crate::keys::KeyPair;
 use crate::sim::nat::Router;
 use crate::sim::network::{HostId, Link};
+use crate::wire::rpc::ANNOUNCE;
 use crate::wire::transmit::SocketId;
 
 #[test]
@@ -209,6 +210,68 @@ fn a_lost_relay_is_replaced_and_the_server_found_again() {
     }
     world.network.run_for(Duration::from_secs(30));
     world.connect(client, server, key.public_key());
+}
+
+#[test]
+fn a_network_that_was_restarted_knows_its_servers_again_within_ten_seconds() {
+    for seed in 0..10 {
+        let mut world = World::new(20 + seed, 8, Link::default());
+        let (open, home) = (world.open_peer(), world.peer());
+        let keys = [1, 2].map(|number| KeyPair::from_seed(&[number; 32]));
+        world.listen(open, &keys[0]);
+        world.listen(home, &keys[1]);
+        // The nodes are asked by turns whether they are there and whether they know the server.
+        world.network.run_for(Duration::from_secs(10 + seed));
+        world.restart_nodes();
+        world.network.run_for(Duration::from_secs(10));
+        for (server, key) in [(open, &keys[0]), (home, &keys[1])] {
+            let client = world.peer();
+            world.connect(client, server, key.public_key());
+        }
+    }
+}
+
+#[test]
+fn a_server_that_one_node_of_several_knows_is_not_announced_before_it_has_tried_again() {
+    let mut world = World::new(41, 3, Link::default());
+    let server = world.open_peer();
+    // The others answer questions and lose announcements, for a while.
+    for node in world.nodes[1..].to_vec() {
+        world
+            .network
+            .with(node, |peer, _| peer.deaf_to = Some(ANNOUNCE));
+    }
+    let key = KeyPair::from_seed(&[1; 32]);
+    let id = world.start_listening(server, &key);
+    world.network.run_for(Duration::from_millis(4200));
+    assert!(!world.network.host(server).listening.contains(&id));
+    for node in world.nodes[1..].to_vec() {
+        world.network.with(node, |peer, _| peer.deaf_to = None);
+    }
+    world.network.run_for(Duration::from_secs(2));
+    assert!(world.network.host(server).listening.contains(&id));
+}
+
+#[test]
+fn a_node_that_keeps_nothing_does_not_have_a_server_announce_for_ever() {
+    let mut world = World::new(40, 3, Link::default());
+    let server = world.open_peer();
+    let key = KeyPair::from_seed(&[1; 32]);
+    world.listen(server, &key);
+    let forgetful = world.nodes[1];
+    let asked = |world: &World| {
+        let stats = world.network.host(forgetful).endpoint.core.node.stats();
+        stats.application_received[ANNOUNCE as usize]
+    };
+    let before = asked(&world);
+    for _ in 0..300 {
+        world.network.with(forgetful, |peer, _| {
+            peer.endpoint.node().forget_all();
+        });
+        world.network.run_for(Duration::from_secs(1));
+    }
+    let again = asked(&world) - before;
+    assert!((1..=4).contains(&again), "{again}");
 }
 
 #[test]

@@ -13,6 +13,8 @@ use crate::keys::{KeyPair, PublicKey};
 use crate::sim::nat::NatId;
 use crate::sim::network::{Host, HostId, Link, Network, SocketOrder};
 use crate::udx::{self, StreamId};
+use crate::wire::compact::Decode;
+use crate::wire::rpc::Packet;
 use crate::wire::transmit::{SocketId, Transmit};
 
 /// An endpoint, what it has said, and a rudimentary owner of its streams that writes the prefix of the secret stream.
@@ -33,6 +35,8 @@ pub(super) struct Peer {
     pub(super) unreachable: Vec<(StreamId, Report)>,
     /// Streams that need no relay any more.
     pub(super) left: Vec<StreamId>,
+    /// A command of the DHT that does not reach this peer.
+    pub(super) deaf_to: Option<u64>,
     buffer: Vec<u8>,
 }
 
@@ -53,6 +57,7 @@ impl Peer {
             moved: Vec::new(),
             unreachable: Vec::new(),
             left: Vec::new(),
+            deaf_to: None,
             buffer: Vec::new(),
         }
     }
@@ -120,6 +125,12 @@ impl Host for Peer {
         from: SocketAddrV4,
         datagram: &[u8],
     ) {
+        if let Some(command) = self.deaf_to
+            && let Ok(Packet::Request(request)) = Packet::from_bytes(datagram)
+            && (request.internal, request.command) == (false, command)
+        {
+            return;
+        }
         self.endpoint.handle_datagram(now, socket, from, datagram);
         self.endpoint.flush(now);
     }
@@ -196,16 +207,30 @@ impl World {
             peers: 0,
         };
         for number in 0..nodes {
-            let config = dht::Config {
-                mode: dht::Mode::Persistent,
-                firewalled: false,
-                public_address: (number == 0).then(|| world.node_address(0)),
-                ..dht::Config::default()
-            };
+            let config = world.node_config(number);
             let id = world.add(None, world.node_address(number), number == 0, config);
             world.nodes.push(id);
         }
         world
+    }
+
+    fn node_config(&self, number: u8) -> dht::Config {
+        dht::Config {
+            mode: dht::Mode::Persistent,
+            firewalled: false,
+            public_address: (number == 0).then(|| self.node_address(0)),
+            ..dht::Config::default()
+        }
+    }
+
+    /// Restarts every node of the DHT: where it was, and without what it knew.
+    pub(super) fn restart_nodes(&mut self) {
+        for (number, id) in (0..).zip(self.nodes.clone()) {
+            let config = self.node_config(number);
+            let fresh = self.endpoint(self.node_address(number), number == 0, config);
+            self.network.with(id, |peer, _| *peer = Peer::new(fresh));
+            self.network.run_for(Duration::from_millis(100));
+        }
     }
 
     /// Adds a peer of its own home that believes to be behind a firewall.
@@ -306,7 +331,18 @@ impl World {
         first: bool,
         config: dht::Config,
     ) -> HostId {
-        let client = SocketAddrV4::new(*server.ip(), server.port() + 1000);
+        let endpoint = self.endpoint(server, first, config);
+        let sockets = [
+            (SocketId::SERVER, server),
+            (SocketId::CLIENT, client_address(server)),
+        ];
+        let id = self.network.add_behind(nat, Peer::new(endpoint), &sockets);
+        self.addresses.insert(id, server);
+        id
+    }
+
+    /// Makes an endpoint that joins the network.
+    fn endpoint(&mut self, server: SocketAddrV4, first: bool, config: dht::Config) -> Endpoint {
         let config = Config {
             dht: dht::Config {
                 bootstrap: if first || !config.bootstrap.is_empty() {
@@ -325,12 +361,9 @@ impl World {
         let now = self.network.now();
         let seed = self.network.seed();
         let mut endpoint = Endpoint::new(now, config, seed);
-        endpoint.handle_sockets(now, server, client);
+        endpoint.handle_sockets(now, server, client_address(server));
         endpoint.bootstrap(now);
-        let sockets = [(SocketId::SERVER, server), (SocketId::CLIENT, client)];
-        let id = self.network.add_behind(nat, Peer::new(endpoint), &sockets);
-        self.addresses.insert(id, server);
-        id
+        endpoint
     }
 
     /// Starts a server and waits until it is announced.
@@ -453,6 +486,11 @@ impl World {
 }
 
 /// The settings of a node that believes to be behind a firewall.
+/// Returns where the client socket of a peer is.
+const fn client_address(server: SocketAddrV4) -> SocketAddrV4 {
+    SocketAddrV4::new(*server.ip(), server.port() + 1000)
+}
+
 fn firewalled() -> dht::Config {
     dht::Config {
         mode: dht::Mode::Ephemeral,

@@ -1,7 +1,9 @@
 //! ANNOUNCE and UNANNOUNCE: keeping the records that LOOKUP and FIND_PEER give out.
 
+use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
+use crate::dht::kept::Kept;
 use crate::dht::node::Node;
 use crate::dht::sign;
 use crate::dht::store::{Forward, Refresh};
@@ -26,8 +28,8 @@ impl Node {
             return;
         };
         let stored = match (&announce.peer, &announce.refresh) {
-            (Some(_), _) => self.store_announcement(now, incoming, &target, &token, &announce),
-            (None, Some(refresh)) => self.renew(incoming, refresh),
+            (Some(_), _) => self.store_announcement(now, incoming.from, &target, &token, &announce),
+            (None, Some(refresh)) => self.renew(incoming.from, refresh),
             (None, None) => None,
         };
         if stored.is_some() {
@@ -65,13 +67,14 @@ impl Node {
             store.forwards.remove(target);
         }
         store.topics.remove(target, &peer.public_key);
+        store.kept.remove(&Kept::place(target, peer));
     }
 
     /// Stores an announcement, or returns `None` if it is not in order or its source has as many as it may.
-    fn store_announcement(
+    pub(in crate::dht) fn store_announcement(
         &mut self,
         now: Instant,
-        incoming: &Incoming,
+        from: SocketAddrV4,
         target: &Target,
         token: &Token,
         announce: &Announce,
@@ -90,9 +93,20 @@ impl Node {
             public_key: peer.public_key,
             record: record.to_bytes(),
         };
-        self.put_announcement(incoming, entry.clone())?;
+        self.put_announcement(from, entry.clone())?;
+        let keeps = self.config.keeps_announcements;
         let store = self.store.as_mut()?;
-        let source = *incoming.from.ip();
+        let source = *from.ip();
+        if keeps {
+            let kept = Kept {
+                target: *target,
+                from,
+                token: *token,
+                announce: announce.clone(),
+                remaining: Duration::ZERO,
+            };
+            store.kept.set(source, Kept::place(target, peer), kept);
+        }
         if entry.public_key.target() != *target && u128::from(announce.bump) <= latest_bump {
             let known = store.bumps.get(target).copied().unwrap_or(0);
             if announce.bump > known {
@@ -106,19 +120,19 @@ impl Node {
     }
 
     /// Renews an announcement by the token that hashes to the one it came with, and expects the next of the chain from now on.
-    fn renew(&mut self, incoming: &Incoming, shown: &[u8; 32]) -> Option<()> {
+    fn renew(&mut self, from: SocketAddrV4, shown: &[u8; 32]) -> Option<()> {
         let expected = hash::hash(&[shown]);
         let entry = self.store.as_mut()?.refreshes.remove(&expected)?;
-        self.put_announcement(incoming, entry.clone())?;
+        self.put_announcement(from, entry.clone())?;
         let store = self.store.as_mut()?;
-        store.refreshes.set(*incoming.from.ip(), *shown, entry);
+        store.refreshes.set(*from.ip(), *shown, entry);
         Some(())
     }
 
     /// Puts a record where it belongs: a server under its own key is a way to forward to, everything else belongs to a topic.
-    fn put_announcement(&mut self, incoming: &Incoming, entry: Refresh) -> Option<()> {
+    fn put_announcement(&mut self, from: SocketAddrV4, entry: Refresh) -> Option<()> {
         let store = self.store.as_mut()?;
-        let source = *incoming.from.ip();
+        let source = *from.ip();
         let Refresh {
             target,
             public_key,
@@ -126,10 +140,14 @@ impl Node {
         } = entry;
         let stored = if public_key.target() == target {
             store.topics.remove(&target, &public_key);
-            let relay = incoming.from;
-            store
-                .forwards
-                .set(source, target, Forward { relay, record })
+            store.forwards.set(
+                source,
+                target,
+                Forward {
+                    relay: from,
+                    record,
+                },
+            )
         } else {
             store.topics.add(source, target, public_key, record)
         };

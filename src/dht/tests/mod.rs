@@ -8,6 +8,7 @@ mod hostile;
 mod life;
 mod network;
 mod requests;
+mod restart;
 mod table;
 mod values;
 mod vectors;

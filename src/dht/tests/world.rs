@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
+use crate::dht::store::Store;
 use crate::dht::{
     Answer, Config, Event, Mode, Node, QueryError, QueryId, QueryOutcome, RequestError, RequestId,
 };
@@ -183,4 +184,11 @@ pub(crate) fn address(number: usize) -> SocketAddrV4 {
 /// The client socket of the node with this number.
 pub(crate) fn client_address(number: usize) -> SocketAddrV4 {
     SocketAddrV4::new(*address(number).ip(), 4000)
+}
+
+impl Node {
+    /// Forgets all records, as a node does that has no room for them.
+    pub(crate) fn forget_all(&mut self) {
+        self.store = self.store.take().map(|_| Store::new(self.started));
+    }
 }

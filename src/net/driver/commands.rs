@@ -120,6 +120,10 @@ impl Driver {
                 // Whoever asked may have left.
                 let _ = answer.send(self.endpoint.node().recent_nodes(usize::MAX));
             }
+            Command::Announcements(answer) => {
+                // Whoever asked may have left.
+                let _ = answer.send(self.endpoint.node().announcements(now));
+            }
             Command::Close(answer) => self.close(now, Some(answer)),
         }
     }

@@ -1,0 +1,153 @@
+//! Announcements that outlive the node that gives them out.
+
+use std::time::{Duration, Instant};
+
+use super::world::{World, address, client_address, server};
+use crate::dht::{Config, Kept, Node};
+use crate::keys::KeyPair;
+use crate::sim::network::Link;
+
+#[test]
+fn a_restarted_node_gives_out_what_was_announced_to_it_for_as_long_as_it_would_have() {
+    let (kept, [of_server, of_topic]) = announced();
+    assert_eq!(kept.len(), 2);
+    assert!(kept.iter().all(|one| one.remaining > SWEEP), "{kept:?}");
+
+    let now = Instant::now();
+    let mut node = restarted(now, 1, kept.clone());
+    assert!(node.forward(&of_server).is_some());
+    assert_eq!(node.forward(&of_server), Some(address(2)));
+    assert_eq!(node.stats().records, 2);
+    let again = node.announcements(now);
+    assert_eq!(sorted(again), sorted(kept.clone()));
+
+    // A while later they have less left, and a second restart does not give them more.
+    let later = now + Duration::from_secs(600);
+    let mut node = restarted(later, 1, short(&kept, Duration::from_secs(600)));
+    run(&mut node, later, Duration::from_secs(1600 - 600 - 10));
+    assert_eq!(node.stats().records, 2);
+    run(
+        &mut node,
+        later + Duration::from_secs(990),
+        Duration::from_secs(20),
+    );
+    assert_eq!(node.stats().records, 0);
+    assert!(node.forward(&of_topic).is_none());
+}
+
+#[test]
+fn announcements_hold_only_at_the_node_that_they_were_signed_for() {
+    let (kept, _) = announced();
+    let now = Instant::now();
+    assert_eq!(restarted(now, 3, kept.clone()).stats().records, 0);
+    let forged = kept.into_iter().map(|mut kept| {
+        kept.token[0] ^= 1;
+        kept
+    });
+    assert_eq!(restarted(now, 1, forged.collect()).stats().records, 0);
+}
+
+#[test]
+fn a_kept_announcement_reads_as_it_was_written() {
+    let (kept, _) = announced();
+    for kept in kept {
+        let text = kept.to_string();
+        let seconds = Duration::from_secs(kept.remaining.as_secs());
+        assert_eq!(
+            text.parse(),
+            Ok(Kept {
+                remaining: seconds,
+                ..kept
+            })
+        );
+        for end in 0..text.len() {
+            // Digits of an announcement that are missing leave no announcement; whatever else is cut must not pass for another one.
+            assert!(text[..end].parse::<Kept>().is_err(), "{}", &text[..end]);
+        }
+    }
+}
+
+#[test]
+fn what_is_taken_back_is_not_kept() {
+    let mut world = World::new(72, 1, Link::default());
+    let keeper = world.join(keeping());
+    let client = world.join(server());
+    let key_pair = KeyPair::from_seed(&[1; 32]);
+    world.query(client, |node, now| {
+        node.announce(now, [9; 32], &key_pair, Vec::new(), 0)
+    });
+    let now = world.network.now();
+    assert_eq!(world.node(keeper).announcements(now).len(), 1);
+    world.query(client, |node, now| node.unannounce(now, [9; 32], &key_pair));
+    assert_eq!(world.node(keeper).announcements(now), []);
+    let other = world.nodes[0];
+    assert_eq!(
+        world.node(other).announcements(now),
+        [],
+        "only who was told keeps any"
+    );
+}
+
+/// Lets a server and a topic be announced to a node, the second of its world; returns what it keeps, and their targets.
+fn announced() -> (Vec<Kept>, [[u8; 32]; 2]) {
+    let mut world = World::new(71, 1, Link::default());
+    let keeper = world.join(keeping());
+    let client = world.join(server());
+    let key_pair = KeyPair::from_seed(&[1; 32]);
+    let targets = [key_pair.public_key().target(), [9; 32]];
+    for target in targets {
+        let (_, result, _) = world.query(client, |node, now| {
+            node.announce(now, target, &key_pair, Vec::new(), 0)
+        });
+        assert!(result.is_ok());
+    }
+    let now = world.network.now();
+    (world.node(keeper).announcements(now), targets)
+}
+
+fn keeping() -> Config {
+    Config {
+        keeps_announcements: true,
+        ..server()
+    }
+}
+
+/// Makes the node with this number anew.
+fn restarted(now: Instant, number: usize, announcements: Vec<Kept>) -> Node {
+    let config = Config {
+        private_network: true,
+        announcements,
+        ..keeping()
+    };
+    let mut node = Node::new(now, config, [7; 32]);
+    node.handle_sockets(now, address(number), client_address(number));
+    assert!(node.is_persistent());
+    node
+}
+
+/// Returns announcements as they are so much later.
+fn short(kept: &[Kept], passed: Duration) -> Vec<Kept> {
+    let left = |kept: &Kept| Kept {
+        remaining: kept.remaining.saturating_sub(passed),
+        ..kept.clone()
+    };
+    kept.iter().map(left).collect()
+}
+
+fn run(node: &mut Node, from: Instant, time: Duration) {
+    let end = from + time;
+    while let Some((at, _)) = node.poll_timeout()
+        && at <= end
+    {
+        node.handle_timeout(at);
+        while node.poll_transmit().is_some() || node.poll_event().is_some() {}
+    }
+}
+
+fn sorted(mut kept: Vec<Kept>) -> Vec<Kept> {
+    kept.sort_by_key(|kept| kept.target);
+    kept
+}
+
+/// Between two sweeps of a node's announcements.
+const SWEEP: Duration = Duration::from_secs(800);
