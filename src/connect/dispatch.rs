@@ -1,7 +1,7 @@
 //! What the node and the streams have to say becomes steps of attempts and servers.
 
 use std::net::SocketAddrV4;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Endpoint;
 use super::announcer::News;
@@ -252,7 +252,16 @@ impl Endpoint {
         let node = &mut self.core.node;
         match forward {
             Forward::Relay { to, message } => {
-                node.relay(now, incoming, to, message.to_bytes(), None);
+                // Two peers of one address most likely find each other in their own network, which a punch must not overtake: where a reference client
+                // turns out to be reachable in the middle of connecting, the punch makes its server end what has just begun.
+                let neighbours =
+                    incoming.command == PEER_HOLEPUNCH && incoming.from.ip() == to.ip();
+                let at = if neighbours {
+                    now + NEIGHBOURS_FIRST
+                } else {
+                    now
+                };
+                node.relay_at(now, at, incoming, to, message.to_bytes(), None);
             }
             Forward::Reply { to, message } => {
                 let reply = dht::Reply {
@@ -395,3 +404,7 @@ impl Endpoint {
 
 /// Nodes remembered per server.
 const MAX_NODES: usize = 4;
+
+/// By how much a holepunch message to a peer of the sender's own address is put off: a few round trips in a local network, and the time that a Node process
+/// takes to answer.
+const NEIGHBOURS_FIRST: Duration = Duration::from_millis(10);

@@ -176,7 +176,7 @@ impl Node {
         let retry = self.inflight.next_deadline().map(|at| (at, "request"));
         let queue = self.inflight.has_queue();
         let window = queue.then(|| (self.inflight.window.opens(), "request window"));
-        let delayed = self.delayed.next().map(|at| (at, "delayed ping"));
+        let delayed = self.delayed.next().map(|at| (at, "put off"));
         let tick = Some((self.upkeep.next(), "tick"));
         [retry, window, delayed, tick].into_iter().flatten().min()
     }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::budget::AMPLIFICATION;
 use super::node::Node;
 use super::requests::valid_id;
+use super::table::K;
 use super::types::{Event, Incoming, Reply};
 use crate::wire::address::Scope;
 use crate::wire::compact::{Decode, Encode, Reader};
@@ -99,13 +100,35 @@ impl Node {
         }
         // One that comes from outside and yet has reached us at a private address reaches others there as well.
         let reach = Scope::of(*incoming.from.ip()).min(Scope::of(*incoming.to.ip()));
-        self.table.closest_within(target, reach)
+        let mut closest = self.table.closest_within(target, reach);
+        // Who asks at another address of this host cannot check the id that we tell, and so not use us, before it has asked at the one that it stands for.
+        let own = self
+            .remote_address()
+            .filter(|own| self.persistent && *own != incoming.to && Scope::of(*own.ip()) >= reach);
+        if let Some(own) = own {
+            closest.truncate(K - 1);
+            closest.insert(0, own);
+        }
+        closest
     }
 
     /// Passes a request on to another node: the same transaction, target and command with another value.
     pub fn relay(
         &mut self,
         now: Instant,
+        incoming: &Incoming,
+        to: SocketAddrV4,
+        value: Vec<u8>,
+        socket: Option<SocketId>,
+    ) {
+        self.relay_at(now, now, incoming, to, value, socket);
+    }
+
+    /// Does the same at `at`, or at once if that has passed or too much is put off.
+    pub fn relay_at(
+        &mut self,
+        now: Instant,
+        at: Instant,
         incoming: &Incoming,
         to: SocketAddrV4,
         value: Vec<u8>,
@@ -128,7 +151,12 @@ impl Node {
             return;
         }
         self.note_relayed(incoming.command);
-        self.send_bounded(socket, to, request.to_bytes());
+        let datagram = request.to_bytes();
+        if at > now && self.delayed.has_room() {
+            self.delayed.add(at, Later::Send(socket, to, datagram));
+        } else {
+            self.send_bounded(socket, to, datagram);
+        }
     }
 
     /// Cuts a response to what its receiver may get, and returns whether that is anything at all.
@@ -211,6 +239,19 @@ impl Node {
         self.reply(now, incoming, Reply::default());
     }
 
+    /// Answers the same at `at`, or at once if too much is put off.
+    pub(super) fn reply_done_at(&mut self, now: Instant, at: Instant, incoming: &Incoming) {
+        if self.delayed.has_room() {
+            let incoming = Incoming {
+                value: None,
+                ..incoming.clone()
+            };
+            self.delayed.add(at, Later::Done(incoming));
+        } else {
+            self.reply_done(now, incoming);
+        }
+    }
+
     fn serve_application(&mut self, now: Instant, incoming: Incoming, token: Option<Token>) {
         match incoming.command {
             rpc::PEER_HANDSHAKE | rpc::PEER_HOLEPUNCH => self.emit(Event::Incoming(incoming)),
@@ -238,37 +279,55 @@ impl Node {
         }
     }
 
-    /// Answers the delayed pings that are due.
+    /// Does what was put off until now.
     pub(super) fn send_delayed(&mut self, now: Instant) {
-        while let Some(incoming) = self.delayed.due(now) {
-            self.reply_done(now, &incoming);
+        while let Some(later) = self.delayed.due(now) {
+            match later {
+                Later::Done(incoming) => self.reply_done(now, &incoming),
+                Later::Nodes(incoming) => self.serve_find_node(now, &incoming),
+                Later::Send(socket, to, datagram) => self.send_bounded(socket, to, datagram),
+            }
         }
     }
 }
 
-/// Pings that asked to be answered later.
+/// What a node does later.
+pub(super) enum Later {
+    /// Answers that what was asked is done.
+    Done(Incoming),
+    /// Answers with nodes near the target.
+    Nodes(Incoming),
+    /// Sends a datagram.
+    Send(SocketId, SocketAddrV4, Vec<u8>),
+}
+
+/// What is put off, in the order of time.
 #[derive(Default)]
 pub(super) struct Delayed {
-    waiting: BTreeMap<(Instant, u64), Incoming>,
+    waiting: BTreeMap<(Instant, u64), Later>,
     count: u64,
 }
 
 impl Delayed {
-    /// Keeps a ping until `at`; returns whether there was room.
-    pub(super) fn add(&mut self, at: Instant, incoming: Incoming) -> bool {
-        if self.waiting.len() >= MAX_DELAYED {
-            return false;
-        }
+    pub(super) fn has_room(&self) -> bool {
+        self.len() < MAX_DELAYED
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Puts something off until `at`. There must be room.
+    pub(super) fn add(&mut self, at: Instant, later: Later) {
         self.count += 1;
-        self.waiting.insert((at, self.count), incoming);
-        true
+        self.waiting.insert((at, self.count), later);
     }
 
     pub(super) fn next(&self) -> Option<Instant> {
         self.waiting.first_key_value().map(|first| first.0.0)
     }
 
-    fn due(&mut self, now: Instant) -> Option<Incoming> {
+    fn due(&mut self, now: Instant) -> Option<Later> {
         let first = self.waiting.first_entry()?;
         (first.key().0 <= now).then(|| first.remove())
     }
@@ -276,5 +335,5 @@ impl Delayed {
 
 /// Bytes of a node in the list of closer nodes.
 const ADDRESS_LENGTH: usize = 6;
-/// Delayed pings that may wait at once. Each keeps a datagram's worth of memory at most.
+/// What may be put off at once. Each takes a datagram's worth of memory at most.
 pub(super) const MAX_DELAYED: usize = 1024;

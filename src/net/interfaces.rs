@@ -22,6 +22,11 @@ pub(super) fn listed() -> Vec<Ipv4Addr> {
     addresses
 }
 
+/// Returns whether an address is one of this host's, loopback included.
+pub(super) fn is_own(address: Ipv4Addr) -> bool {
+    std::net::UdpSocket::bind(SocketAddrV4::new(address, 0)).is_ok()
+}
+
 /// Returns those of them on which a datagram to itself arrives.
 ///
 /// An interface may be up and yet carry nothing, in some containers and with some tunnels.
@@ -59,6 +64,13 @@ mod tests {
     async fn loopback_carries_and_a_foreign_address_does_not() {
         assert!(carries(Ipv4Addr::LOCALHOST).await.is_ok());
         assert!(carries(Ipv4Addr::new(192, 0, 2, 1)).await.is_err());
+    }
+
+    #[test]
+    fn this_hosts_addresses_are_its_own_and_others_are_not() {
+        assert!(is_own(Ipv4Addr::LOCALHOST));
+        assert!(listed().into_iter().all(is_own));
+        assert!(!is_own(Ipv4Addr::new(192, 0, 2, 77)));
     }
 
     #[test]

@@ -16,16 +16,24 @@ pub(super) struct Origins {
     old: HashMap<SocketAddrV4, Ipv4Addr>,
     /// What was noted last: datagrams come in runs.
     last: Option<(SocketAddrV4, Ipv4Addr)>,
+    /// The address for peers that have not sent anything.
+    preferred: Option<Ipv4Addr>,
 }
 
 impl Origins {
+    /// Names the address that this node is known by: what it sends unasked is to come from there.
+    pub(super) const fn prefer(&mut self, own: Ipv4Addr) {
+        self.preferred = Some(own);
+    }
+
     /// Notes that a datagram of `peer` has arrived at `own`.
     pub(super) fn note(&mut self, peer: SocketAddrV4, own: Ipv4Addr) {
         if self.last == Some((peer, own)) {
             return;
         }
         self.last = Some((peer, own));
-        if is_usual(*peer.ip(), own) {
+        // With an address to prefer, what the system chooses is no longer what is sent from.
+        if self.preferred.is_none() && is_usual(*peer.ip(), own) {
             if self.of(&peer).is_some() {
                 self.forget(&peer);
             }
@@ -40,7 +48,7 @@ impl Origins {
     /// Returns the address that datagrams to `peer` are to leave from, unless the system knows by itself.
     pub(super) fn of(&self, peer: &SocketAddrV4) -> Option<Ipv4Addr> {
         let own = self.young.get(peer).or_else(|| self.old.get(peer));
-        own.copied()
+        own.copied().or(self.preferred)
     }
 
     /// Leaves the choice for `peer` to the system until it is heard of again.
@@ -91,6 +99,18 @@ mod tests {
         assert_eq!(origins.of(&local), Some(Ipv4Addr::new(127, 0, 0, 2)));
         origins.note(local, Ipv4Addr::LOCALHOST);
         assert_eq!(origins.of(&local), None);
+    }
+
+    #[test]
+    fn what_is_sent_unasked_comes_from_the_address_that_the_node_is_known_by() {
+        let mut origins = Origins::default();
+        origins.prefer(OWN);
+        assert_eq!(origins.of(&peer(1)), Some(OWN));
+        let local = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 5);
+        origins.note(local, Ipv4Addr::LOCALHOST);
+        assert_eq!(origins.of(&local), Some(Ipv4Addr::LOCALHOST));
+        origins.forget(&local);
+        assert_eq!(origins.of(&local), Some(OWN));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A UDP socket with segmentation offload.
 
 use std::io::{self, IoSliceMut};
-use std::net::{IpAddr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::task::{Context, Poll};
 
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
@@ -73,6 +73,13 @@ impl Socket {
             .map_or_else(|| Self::bind(SocketAddrV4::new(*address.ip(), 0)), Ok)
     }
 
+    /// Names the address of this host that datagrams leave from where nothing else is known, if the socket is bound to all of them.
+    pub(super) const fn prefer(&mut self, own: Ipv4Addr) {
+        if let Some(origins) = &mut self.origins {
+            origins.prefer(own);
+        }
+    }
+
     pub(super) const fn local(&self) -> SocketAddrV4 {
         self.local
     }
@@ -133,12 +140,12 @@ impl Socket {
     fn send_segments(&mut self, train: &Train, bytes: &[u8]) -> Sent {
         let size = train.segment_size.clamp(1, bytes.len().max(1));
         let (mut done, mut calls, mut failed) = (0, 0, false);
-        let mut refused = false;
+        let (mut refused, mut plain) = (false, false);
         while done < bytes.len() {
             let segments = (MAX_SEND / size).clamp(1, self.state.max_gso_segments().max(1));
             let end = bytes.len().min(done + segments * size);
-            let origin = self.origins.as_ref();
-            let origin = origin.and_then(|origins| origins.of(&train.destination));
+            let origins = self.origins.as_ref().filter(|_| !plain);
+            let origin = origins.and_then(|origins| origins.of(&train.destination));
             let transmit = Transmit {
                 destination: SocketAddr::V4(train.destination),
                 ecn: None,
@@ -174,6 +181,7 @@ impl Socket {
                         && let Some(origins) = &mut self.origins
                     {
                         origins.forget(&train.destination);
+                        plain = true;
                         continue;
                     }
                     trace!(to = %train.destination, %error, "a datagram was not sent");
@@ -279,6 +287,75 @@ mod tests {
         };
         assert_eq!((calls, failed), (10, false));
         assert_eq!(receive(&to, 10).await.concat(), bytes[..10_000]);
+    }
+
+    #[tokio::test]
+    async fn a_destination_that_takes_nothing_does_not_end_offload() {
+        let (mut from, to) = pair().await;
+        let before = from.max_segments();
+        assert!(before > 1, "the test needs segmentation offload");
+        let bytes = pattern(10_000);
+        // The system refuses port 0 with the error that also stands for missing offload.
+        let mut nowhere = train(&to, 1000);
+        nowhere.destination.set_port(0);
+        for length in [1000, 10_000] {
+            let Sent::All { failed, .. } = from.send(&nowhere, &bytes[..length]) else {
+                panic!("blocked");
+            };
+            assert!(failed);
+            assert_eq!(from.max_segments(), before);
+        }
+        let Sent::All { calls, failed } = from.send(&train(&to, 1000), &bytes) else {
+            panic!("blocked");
+        };
+        assert_eq!((calls, failed), (1, false));
+        assert_eq!(receive(&to, 10).await.concat(), bytes);
+    }
+
+    #[tokio::test]
+    async fn an_address_of_this_host_that_is_gone_is_not_sent_from() {
+        let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
+        let mut from = Socket::bind(any).expect("there are free ports");
+        let (_, to) = pair().await;
+        from.io.writable().await.expect("the socket is open");
+        let gone = RecvMeta {
+            dst_ip: Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 77))),
+            ..RecvMeta::default()
+        };
+        from.note_arrival(to.local(), &gone);
+        let (before, bytes) = (from.max_segments(), pattern(3000));
+        let sent = from.send(&train(&to, 1000), &bytes);
+        assert!(matches!(sent, Sent::All { failed: false, .. }), "{sent:?}");
+        assert_eq!(receive(&to, 3).await.concat(), bytes);
+        assert_eq!(from.max_segments(), before);
+    }
+
+    #[tokio::test]
+    async fn an_answer_leaves_from_the_address_that_was_asked() {
+        let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
+        let mut server = Socket::bind(any).expect("there are free ports");
+        let client = std::net::UdpSocket::bind("127.0.0.1:0").expect("loopback has ports");
+        let SocketAddr::V4(asker) = client.local_addr().expect("it is bound") else {
+            panic!("not IPv4");
+        };
+        server.io.writable().await.expect("the socket is open");
+        for asked in ["127.0.0.2", "127.0.0.1", "127.9.9.9"] {
+            let asked: Ipv4Addr = asked.parse().expect("an address");
+            let at = SocketAddrV4::new(asked, server.local().port());
+            client.send_to(b"?", at).expect("loopback takes it");
+            server.io.readable().await.expect("the socket is open");
+            Buffers::with(|buffers| {
+                assert_eq!(buffers.receive(&server).ok(), Some(1));
+                server.note_arrival(asker, buffers.datagrams(0).0);
+            });
+            let answer = Train {
+                destination: asker,
+                ..train(&server, 1)
+            };
+            server.send(&answer, b"!");
+            let (_, from) = client.recv_from(&mut [0; 9]).expect("an answer");
+            assert_eq!(from, SocketAddr::V4(at));
+        }
     }
 
     #[tokio::test]

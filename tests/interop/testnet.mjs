@@ -1,12 +1,12 @@
-// testnet.mjs N [PORT] [--bootstrap HOST:PORT] [--host HOST]
+// testnet.mjs N [PORT] [--bootstrap HOST:PORT] [--host HOST] [--bind HOST]
 //
-// Runs N persistent nodes on HOST, which is 127.0.0.1 by default: a network of their own, or more nodes for the network behind --bootstrap.
+// Runs N persistent nodes that others know at HOST, which is 127.0.0.1 by default and what their sockets are bound to: a network of their own, or more nodes for the network behind --bootstrap.
 // Prints `bootstrap HOST:PORT` once all of them are up, and stays.
 
 import { parseArgs } from 'node:util'
 import { DHT, freePort, say, untilTold } from './lib.mjs'
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { bootstrap: { type: 'string' }, host: { type: 'string', default: '127.0.0.1' } } })
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { bootstrap: { type: 'string' }, host: { type: 'string', default: '127.0.0.1' }, bind: { type: 'string' } } })
 const [size = '10', port] = positionals
 const { host } = values
 
@@ -17,7 +17,7 @@ untilTold(async () => {
 })
 
 for (let i = 0; i < Number(size); i++) {
-  const own = { host, port: i === 0 && port ? Number(port) : await freePort() }
+  const own = { host: values.bind ?? host, port: i === 0 && port ? Number(port) : await freePort() }
   // Elsewhere than on loopback the first node knows its address only if it is told.
   const first = bootstrap.length === 0 && !host.startsWith('127.')
   const node = first

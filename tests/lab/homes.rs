@@ -1,6 +1,7 @@
 //! An internet of namespaces with a DHT on it, and homes to put programs into.
 
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -32,6 +33,8 @@ pub(crate) enum Ground {
     Theirs,
     /// Two nodes of ours and two of the reference in one subnet.
     Mixed,
+    /// The hosts of the README, with nothing on them.
+    Readme,
     /// Four hosts of one subnet in a carrier's private network, with the homes behind routers in the same network.
     Private,
 }
@@ -46,6 +49,7 @@ impl Ground {
             Self::One => "one node",
             Self::Theirs => "four nodes of the reference in one subnet",
             Self::Mixed => "two nodes of ours and two of the reference in one subnet",
+            Self::Readme => "the hosts of the README",
             Self::Private => "a carrier's private network",
         }
     }
@@ -56,6 +60,7 @@ impl Ground {
             Self::OneHost | Self::One => (1, "25.0.9"),
             Self::Two => (2, "25.0.9"),
             Self::Subnet | Self::Theirs | Self::Mixed => (4, "25.0.9"),
+            Self::Readme => (4, "192.0.2"),
             Self::Private => (4, "10.100.9"),
         };
         (1..=hosts).map(|host| format!("{subnet}.{host}")).collect()
@@ -156,7 +161,8 @@ impl Lab {
         };
         let hosts: Vec<&str> = addresses.iter().map(String::as_str).collect();
         lab.natlab("wan", &hosts);
-        for (number, ip) in hosts.iter().enumerate() {
+        let own_nodes = ground == Ground::Readme;
+        for (number, ip) in hosts.iter().enumerate().filter(|_| !own_nodes) {
             let node = lab.node(number, ip).await;
             lab.nodes.push(node);
         }
@@ -264,6 +270,26 @@ impl Lab {
             .env("XDG_CACHE_HOME", self.folder.path().join(host));
         let name = path.rsplit('/').next().unwrap();
         Process::start(format!("{host}: {name} {}", arguments.join(" ")), command)
+    }
+
+    /// Gives a host of the DHT another address.
+    pub(crate) fn also(&self, host: &str, address: &str) {
+        self.natlab("also", &[host, address]);
+    }
+
+    /// Starts what a person types on a host, where our programs are in the path and the home folder is the host's own.
+    pub(crate) fn shell(&self, host: &str, line: &str) -> Process {
+        let programs = Path::new(NODE).parent().unwrap();
+        let path = std::env::var("PATH").unwrap_or_default();
+        let mut command = self.command(host, "sh");
+        command
+            .args(["-c", &format!("exec {line}")])
+            .env("PATH", format!("{}:{path}", programs.display()))
+            .env("HOME", self.folder.path().join(host))
+            .env_remove("HYPERDHT_BOOTSTRAP")
+            .env_remove("XDG_DATA_HOME")
+            .env_remove("XDG_CACHE_HOME");
+        Process::start(format!("{host}: {line}"), command)
     }
 
     /// Starts a script of `tests/interop` on a host.

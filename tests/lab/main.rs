@@ -15,5 +15,6 @@ mod carriers;
 mod changes;
 mod grounds;
 mod homes;
+mod own_network;
 mod pairs;
 mod relays;

@@ -122,6 +122,19 @@ impl Process {
         }
     }
 
+    /// Waits for so many lines on either output, and returns them in the order of the alphabet: the two are not in step.
+    pub(crate) async fn sorted_lines(&mut self, count: usize) -> Vec<String> {
+        let mut lines = Vec::new();
+        while lines.len() < count {
+            let Some(line) = self.next_line().await else {
+                panic!("ended after {} lines: {}", lines.len(), self.report());
+            };
+            lines.push(line.strip_prefix("stderr: ").unwrap_or(&line).to_owned());
+        }
+        lines.sort();
+        lines
+    }
+
     /// Waits until the process ends; returns its exit code and what it printed on standard output.
     pub(crate) async fn end(mut self) -> (i32, String) {
         while self.next_line().await.is_some() {}

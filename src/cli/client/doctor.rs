@@ -88,7 +88,7 @@ pub(super) async fn run(arguments: &Arguments, output: &Output, dht: Dht) -> Res
     report(match joined {
         Ok(Ok(_)) => {
             let found = format!("joined, {} nodes known", stats.nodes);
-            Check::passed("bootstrap", found)
+            Check::passed("bootstrap", found).data(json!({"nodes": stats.nodes}))
         }
         _ => Check::failed("bootstrap", Exit::NoNetwork, format!("no answer from {asked}"))
             .advice("name nodes that run with --bootstrap HOST:PORT, or --local for a network on this computer"),

@@ -1,13 +1,18 @@
 //! Servers in the client's own network, and others who have their addresses there.
 
 use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
 
 use super::paths::{at, exchange};
-use super::world::World;
+use super::world::{Peer, World};
 use crate::connect::Path;
 use crate::keys::KeyPair;
 use crate::sim::nat::Router;
 use crate::sim::network::Link;
+use crate::wire::compact::Encode;
+use crate::wire::handshake::{HolepunchMessage, Mode};
+use crate::wire::rpc::{PEER_HOLEPUNCH, Request};
+use crate::wire::transmit::SocketId;
 
 #[test]
 fn another_node_at_the_servers_private_address_is_not_taken_for_it() {
@@ -96,4 +101,45 @@ fn a_server_of_the_public_network_is_reached_at_its_private_address() {
     });
     world.wait(client, attempt);
     assert_eq!(world.failure(client, attempt), None);
+}
+
+#[test]
+fn a_punch_between_neighbours_waits_until_they_may_have_met_and_another_does_not() {
+    for (server, millis) in [("88.9.0.1:7", 10), ("88.9.0.2:7", 0)] {
+        let mut world = World::public(7, 1, Link::default());
+        let node = world.nodes[0];
+        let client = "88.9.0.1:5".parse().expect("an address");
+        let message = HolepunchMessage {
+            mode: Mode::FromClient,
+            id: 1,
+            payload: vec![7; 40],
+            peer_address: Some(server.parse().expect("an address")),
+        };
+        let request = Request {
+            tid: 1,
+            to: world.address(node),
+            id: None,
+            token: None,
+            internal: false,
+            command: PEER_HOLEPUNCH,
+            target: Some([3; 32]),
+            value: Some(message.to_bytes()),
+        };
+        let datagram = request.to_bytes();
+        let passed_on = |peer: &mut Peer, now: Instant| {
+            let endpoint = &mut peer.endpoint;
+            endpoint.handle_timeout(now);
+            let train = endpoint.poll_transmit(now, 1, &mut Vec::new());
+            train.is_some_and(|train| Some(train.destination) == message.peer_address)
+        };
+        world.network.with(node, |peer, now| {
+            let socket = SocketId::SERVER;
+            peer.endpoint
+                .handle_datagram(now, socket, client, &datagram);
+            let early = now + Duration::from_millis(9);
+            assert_eq!(passed_on(peer, early), millis == 0);
+            let due = now + Duration::from_millis(10);
+            assert_eq!(passed_on(peer, due), millis == 10);
+        });
+    }
 }

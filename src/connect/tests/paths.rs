@@ -236,7 +236,7 @@ fn a_server_that_one_node_of_several_knows_is_not_announced_before_it_has_tried_
     let mut world = World::new(41, 3, Link::default());
     let server = world.open_peer();
     // The others answer questions and lose announcements, for a while.
-    for node in world.nodes[1..].to_vec() {
+    for node in world.nodes.clone().into_iter().skip(1) {
         world
             .network
             .with(node, |peer, _| peer.deaf_to = Some(ANNOUNCE));
@@ -245,7 +245,7 @@ fn a_server_that_one_node_of_several_knows_is_not_announced_before_it_has_tried_
     let id = world.start_listening(server, &key);
     world.network.run_for(Duration::from_millis(4200));
     assert!(!world.network.host(server).listening.contains(&id));
-    for node in world.nodes[1..].to_vec() {
+    for node in world.nodes.clone().into_iter().skip(1) {
         world.network.with(node, |peer, _| peer.deaf_to = None);
     }
     world.network.run_for(Duration::from_secs(2));

@@ -55,7 +55,9 @@ impl Node {
             return;
         };
         self.forget_announcement(&target, peer);
-        self.reply_done(now, incoming);
+        // The server may end when it hears that. Clients whom we have just shown the way to it are still coming, and one of the reference that finds it gone
+        // waits for a long time.
+        self.reply_done_at(now, now + FAREWELL, incoming);
     }
 
     /// Removes what `peer` announced under `target`.
@@ -155,6 +157,8 @@ impl Node {
     }
 }
 
+/// How long an announcement that is taken back is not acknowledged: a few round trips in a local network.
+const FAREWELL: Duration = Duration::from_micros(300);
 /// Relay addresses of a record that are kept.
 const MAX_RELAYS: usize = 3;
 /// How far ahead of our clock the time stamp of an announcement may be.

@@ -4,6 +4,7 @@ use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
 use crate::dht::node::Node;
+use crate::dht::serve::Later;
 use crate::dht::types::{Incoming, Reply};
 use crate::wire::compact::Reader;
 use crate::wire::rpc::{self, ERROR_UNKNOWN_COMMAND, NodeId};
@@ -14,18 +15,34 @@ impl Node {
         match incoming.command {
             rpc::PING => self.reply_done(now, incoming),
             rpc::PING_NAT => self.serve_ping_nat(now, incoming, value),
-            rpc::FIND_NODE if incoming.target.is_some() => {
-                let reply = Reply {
-                    closer: true,
-                    ..Reply::default()
-                };
-                self.reply(now, incoming, reply);
-            }
-            rpc::FIND_NODE => {}
+            // The reference joins by this command. It asks the first node that answers whether its firewall is open, and believes the answer only if its
+            // walk is not over by then. So nodes that are quicker than its own let it take itself for firewalled.
+            rpc::FIND_NODE if incoming.id.is_none() && self.hold(now, incoming) => {}
+            rpc::FIND_NODE => self.serve_find_node(now, incoming),
             rpc::DOWN_HINT => self.serve_down_hint(now, incoming, value),
             rpc::DELAYED_PING => self.serve_delayed_ping(now, incoming, value),
             _ => self.reply_error(now, incoming, ERROR_UNKNOWN_COMMAND),
         }
+    }
+
+    pub(in crate::dht) fn serve_find_node(&mut self, now: Instant, incoming: &Incoming) {
+        if incoming.target.is_some() {
+            let reply = Reply {
+                closer: true,
+                ..Reply::default()
+            };
+            self.reply(now, incoming, reply);
+        }
+    }
+
+    /// Puts a FIND_NODE off for a moment; returns whether it did. A node that many ask has no time for that.
+    fn hold(&mut self, now: Instant, incoming: &Incoming) -> bool {
+        let holds = self.delayed.len() < MAX_HELD;
+        if holds {
+            let incoming = incoming.clone();
+            self.delayed.add(now + HOLD, Later::Nodes(incoming));
+        }
+        holds
     }
 
     /// Answers to another port of the same host, so that the sender learns what its NAT lets through.
@@ -60,8 +77,15 @@ impl Node {
             value: None,
             ..incoming.clone()
         };
-        if !self.delayed.add(now + delay, waiting) {
+        if self.delayed.has_room() {
+            self.delayed.add(now + delay, Later::Done(waiting));
+        } else {
             self.stats.drops.full += 1;
         }
     }
 }
+
+/// For how long a FIND_NODE is put off: about as long as a node of the reference takes to answer.
+const HOLD: Duration = Duration::from_micros(300);
+/// With so much put off, none is.
+pub(in crate::dht) const MAX_HELD: usize = 16;

@@ -5,6 +5,6 @@
 mod announce;
 mod find_peer;
 mod immutable;
-mod internal;
+pub(super) mod internal;
 mod lookup;
 mod mutable;

@@ -1,6 +1,6 @@
 //! Datagram in, datagrams out, as recorded from the reference.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -27,6 +27,8 @@ fn answers_as_the_reference_does() {
                     answer_for_the_layer_above(&mut node, now, &incoming, out);
                 }
             }
+            // Some answers are put off for a moment.
+            node.handle_timeout(now + Duration::from_millis(1));
             let mut sent = Vec::new();
             while let Some(transmit) = node.poll_transmit() {
                 sent.push((

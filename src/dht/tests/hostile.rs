@@ -255,7 +255,7 @@ fn delayed_pings_are_answered_in_time_and_only_so_many_wait() {
     }
     assert_eq!(node.poll_transmit(), None);
     let (at, why) = node.poll_timeout().expect("answers are due");
-    assert_eq!((at, why), (now + Duration::from_secs(2), "delayed ping"));
+    assert_eq!((at, why), (now + Duration::from_secs(2), "put off"));
     node.handle_timeout(at);
     let answers = std::iter::from_fn(|| node.poll_transmit()).count();
     assert_eq!(answers, MAX_DELAYED);

@@ -73,12 +73,15 @@ fn what_is_taken_back_is_not_kept() {
     let keeper = world.join(keeping());
     let client = world.join(server());
     let key_pair = KeyPair::from_seed(&[1; 32]);
-    world.query(client, |node, now| {
+    let (_, announced, _) = world.query(client, |node, now| {
         node.announce(now, [9; 32], &key_pair, Vec::new(), 0)
     });
+    assert!(announced.is_ok());
     let now = world.network.now();
     assert_eq!(world.node(keeper).announcements(now).len(), 1);
-    world.query(client, |node, now| node.unannounce(now, [9; 32], &key_pair));
+    let (_, taken_back, _) =
+        world.query(client, |node, now| node.unannounce(now, [9; 32], &key_pair));
+    assert!(taken_back.is_ok());
     assert_eq!(world.node(keeper).announcements(now), []);
     let other = world.nodes[0];
     assert_eq!(

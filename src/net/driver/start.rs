@@ -17,6 +17,7 @@ use crate::connect::{AttemptId, Endpoint, JobDone};
 use crate::dht::RequestId;
 use crate::net::bootstrap::BootstrapState;
 use crate::net::command::{Command, Commands, DialOutcome, Pong, Token};
+use crate::net::interfaces;
 use crate::net::jobs::Jobs;
 use crate::net::queries::Queries;
 use crate::net::relays::Relays;
@@ -52,8 +53,15 @@ pub(crate) fn start(settings: Settings) -> io::Result<Started> {
 
 /// Binds the sockets of a node and makes its driver, which does nothing yet.
 pub(super) fn bind(settings: Settings) -> io::Result<(Driver, Started)> {
-    let server = Socket::bind_near(settings.bind, settings.other_port)?;
-    let client = Socket::bind(SocketAddrV4::new(*settings.bind.ip(), 0))?;
+    let mut server = Socket::bind_near(settings.bind, settings.other_port)?;
+    let mut client = Socket::bind(SocketAddrV4::new(*settings.bind.ip(), 0))?;
+    let public = settings.endpoint.dht.public_address;
+    if let Some(own) = public.map(|address| *address.ip())
+        && interfaces::is_own(own)
+    {
+        server.prefer(own);
+        client.prefer(own);
+    }
     let local = server.local();
     let now = Instant::now();
 
