@@ -276,6 +276,7 @@ async fn a_node_that_closes_tells_every_peer() {
 #[tokio::test]
 async fn a_node_finds_back_by_what_it_knew_though_the_bootstrap_node_has_gone() {
     let world = World::new().await;
+    within(world.client.bootstrapped()).await.unwrap();
     let known = within(world.client.known_nodes()).await;
     assert!(known.len() >= 3);
     let bootstrap = world.testnet.bootstrap();
