@@ -128,6 +128,7 @@ impl Endpoint {
                 None => self.pass_on(dht::Event::QueryDone { query, result }),
             },
             dht::Event::Bootstrapped { reached } => {
+                self.core.handle_joined(now);
                 if reached > 0 {
                     for attempt in self.attempts.values_mut() {
                         attempt.handle_joined(now);

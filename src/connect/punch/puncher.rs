@@ -123,6 +123,13 @@ impl Core {
         self.ask_nodes(now);
     }
 
+    /// Asks those whom we have got to know by joining the network, if too few have told until then.
+    pub(in crate::connect) fn handle_joined(&mut self, now: Instant) {
+        if self.puncher.is_open && !self.puncher.nat.is_settled() {
+            self.ask_nodes(now);
+        }
+    }
+
     /// Takes how a node sees the socket that this is about.
     pub(in crate::connect) fn add_sample(
         &mut self,
@@ -224,7 +231,8 @@ impl Core {
             self.ask(now, node);
         }
         if self.puncher.waiting.is_empty() {
-            self.puncher.exhausted = true;
+            // Until we have joined, nodes that we do not know yet are on their way.
+            self.puncher.exhausted = self.node.is_bootstrapped();
             self.puncher.guess();
             self.puncher.news = true;
             // The table may fill while somebody needs us.

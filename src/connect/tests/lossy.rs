@@ -60,6 +60,29 @@ fn a_lost_packet_costs_no_second_when_a_client_has_just_started() {
     assert!(nearly_all < Duration::from_millis(1500), "{times:?}");
 }
 
+/// A lookup that is quicker than joining knows the bootstrap node alone, and one node shows nothing of a random NAT.
+#[test]
+fn a_client_that_has_just_started_does_not_judge_its_nat_before_it_knows_the_others() {
+    // Worlds in which a lost packet keeps the second node unknown for a while.
+    for seed in [24, 33] {
+        let mut world = World::new(3000 + seed, 2, LINK);
+        let key = KeyPair::from_seed(&[1; 32]);
+        let server = Home::Restricted.build(&mut world, 1);
+        world.listen(server, &key);
+        world.network.run_for(Duration::from_secs(5));
+        let public = Ipv4Addr::new(10, 9, 2, 1);
+        let nat = world.network.add_nat(Router::RANDOM, public, None);
+        let address = SocketAddrV4::new([192, 168, 2, 2].into(), 5000);
+        world.network.link.loss = 2.0 * LOSS;
+        let client = world.start_behind(Some(nat), address);
+        let attempt = world.dial(client, key.public_key());
+        world.network.run_for(Duration::from_millis(200));
+        world.network.link.loss = 0.0;
+        world.wait(client, attempt);
+        assert_eq!(world.failure(client, attempt), None, "seed {seed}");
+    }
+}
+
 /// Connects and waits for the echo of the first bytes.
 fn first_echo(seed: u64, server: Home, client: Home, loss: f64) -> Duration {
     let mut world = World::new(1000 + seed, 8, LINK);
