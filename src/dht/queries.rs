@@ -135,15 +135,14 @@ impl Node {
         let Some(mut running) = self.queries.remove(&key) else {
             return;
         };
+        let from = result.as_ref().map_or(node, |answer| answer.from);
+        // What answers from another address may be a node that the walk knows by that.
+        let counts =
+            running.phase == Phase::Walking && (from == node || running.walk.on_moved(node, from));
         let hints = match &result {
-            Ok(answer) if running.phase == Phase::Walking => {
-                if answer.from != node {
-                    running.walk.on_moved(node, answer.from);
-                }
-                running
-                    .walk
-                    .on_answer(answer, |node| self.is_unwanted(node))
-            }
+            Ok(answer) if counts => running
+                .walk
+                .on_answer(answer, |node| self.is_unwanted(node)),
             Ok(_) => {
                 running.walk.forget(node);
                 Vec::new()

@@ -251,12 +251,16 @@ impl Walk {
         hints
     }
 
-    /// Notes that a node that is asked answers from another address than it was named by.
-    pub(super) fn on_moved(&mut self, named: SocketAddrV4, from: SocketAddrV4) {
-        if let Some(asked) = self.inflight.remove(&named) {
-            self.mark(named, Seen::Done);
+    /// Notes that a node that is asked answers from another address than it was named by; returns whether that is news, and not a node that the walk
+    /// knows already.
+    pub(super) fn on_moved(&mut self, named: SocketAddrV4, from: SocketAddrV4) -> bool {
+        let asked = self.inflight.remove(&named);
+        self.mark(named, Seen::Done);
+        let is_new = !self.seen.contains_key(&from);
+        if let Some(asked) = asked.filter(|_| is_new) {
             self.inflight.insert(from, asked);
         }
+        is_new
     }
 
     /// Takes into account that a node that is asked has left `tries` unanswered lately.

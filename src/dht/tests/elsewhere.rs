@@ -46,6 +46,26 @@ fn a_bootstrap_node_that_answers_from_another_address_is_asked_there_and_counts(
 }
 
 #[test]
+fn a_node_that_the_walk_knows_by_its_other_address_counts_once() {
+    let (mut node, now) = guest();
+    let seeds = vec![OTHER];
+    node.find_peer(now, &PublicKey::from_bytes([1; 32]), seeds);
+    let first = sent(&mut node);
+    let to = |at| first.iter().find(|one| one.destination == at);
+    let (named, other) = (to(NAMED).expect("asked"), to(OTHER).expect("asked"));
+    answer(&mut node, now, named, OTHER, Vec::new());
+    let again = sent(&mut node);
+    answer(&mut node, now, &again[0], OTHER, Vec::new());
+    answer(&mut node, now, other, OTHER, Vec::new());
+    let done = std::iter::from_fn(|| node.poll_event()).find_map(|event| match event {
+        Event::QueryDone { result, .. } => Some(result),
+        _ => None,
+    });
+    let outcome = done.expect("everybody has answered").expect("a node");
+    assert_eq!(outcome.closest.len(), 1);
+}
+
+#[test]
 fn a_bootstrap_node_may_still_answer_where_it_was_asked() {
     let (mut node, now) = guest();
     node.find_peer(now, &PublicKey::from_bytes([1; 32]), Vec::new());
