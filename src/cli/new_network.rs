@@ -3,6 +3,8 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, UdpSocket};
 
+use serde_json::json;
+
 use super::exit::{Exit, Failure};
 use super::output::Output;
 use crate::Dht;
@@ -23,11 +25,7 @@ impl Place {
     /// Takes what the user has named: the address that others see, else the one to bind to, else one of this host's.
     pub(super) fn choose(bind: Ipv4Addr, public: Option<Ipv4Addr>) -> Result<Self, Failure> {
         if let Some(ip) = public {
-            if ip.is_unspecified() || ip.is_loopback() {
-                let what = format!("--public {ip} is an address that no other host reaches");
-                return Err(Failure::new(Exit::Usage, what)
-                    .hint("leave --public out, or name the address that other hosts see"));
-            }
+            check_public(ip)?;
             return Ok(Self {
                 ip,
                 is_mapped: true,
@@ -53,11 +51,15 @@ impl Place {
 
     /// Says what others write to join, and who can.
     pub(super) fn explain(&self, first: SocketAddrV4, output: &Output) {
+        output.json(&json!({"event": "joinable", "bootstrap": first.to_string()}));
         output.note("others join this network with");
         output.note(&format!("  dht-node --bootstrap {first}"));
         output.note(&format!("  profile-server --bootstrap {first}"));
         match Scope::of(self.ip) {
-            Scope::Host => output.note("only programs on this computer reach 127.0.0.1"),
+            Scope::Host => output.note(&format!(
+                "only programs on this computer reach {}",
+                self.ip
+            )),
             Scope::Private => output.note(&format!(
                 "{} is a private address: only hosts of the same network reach it; where a one-to-one NAT gives this host a public address, name that with --public IP",
                 self.ip
@@ -97,14 +99,18 @@ impl Place {
     }
 
     fn doubt(&self, node: SocketAddrV4, output: &Output) {
+        output.json(&json!({
+            "event": "warning", "kind": "unchecked", "address": node.to_string(),
+        }));
         output.note(&format!(
             "warning: nothing comes back from {node} when this host asks there itself"
         ));
-        output.note(if self.is_mapped {
-            "a NAT that does not return a host's own packets is no harm; ask from another host: profile-client doctor --bootstrap with this address"
+        if self.is_mapped {
+            output.note("a NAT that does not return a host's own packets is no harm; to be sure, run on another host");
+            output.note(&format!("  profile-client doctor --bootstrap {node}"));
         } else {
-            "look for a firewall on this host that drops UDP"
-        });
+            output.note("look for a firewall on this host that drops UDP");
+        }
     }
 
     /// Returns the failure of a node that cannot join through the first one.
@@ -115,12 +121,24 @@ impl Place {
         );
         failure.hint(if self.is_mapped {
             format!(
-                "the NAT in front of this host does not return its own packets: run one node here (--nodes 1), and others on other hosts with --bootstrap {first}"
+                "either the NAT in front of this host does not return its own packets: then run one node here (--nodes 1), and others on other hosts with --bootstrap {first}; or {} is not forwarded to this host",
+                self.ip
             )
         } else {
             "look for a firewall on this host that drops UDP".into()
         })
     }
+}
+
+/// Refuses an address that no other host can reach.
+pub(super) fn check_public(ip: Ipv4Addr) -> Result<(), Failure> {
+    // This network, loopback, groups and the reserved rest.
+    if matches!(ip.octets()[0], 0 | 127 | 224..) {
+        let what = format!("--public {ip} is an address that no other host reaches");
+        return Err(Failure::new(Exit::Usage, what)
+            .hint("leave --public out, or name the address that other hosts see"));
+    }
+    Ok(())
 }
 
 /// Returns the addresses of this host that others may reach, the best first: public ones before private ones, and of these the one that its default route
@@ -203,7 +221,13 @@ mod tests {
         let public = Ipv4Addr::new(25, 0, 0, 9);
         assert_eq!(Place::choose(any, Some(public)).unwrap().ip, public);
         assert_eq!(Place::choose(bound, None).unwrap().ip, bound);
-        for nowhere in [Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED] {
+        let group = Ipv4Addr::new(224, 0, 0, 1);
+        for nowhere in [
+            Ipv4Addr::LOCALHOST,
+            Ipv4Addr::UNSPECIFIED,
+            Ipv4Addr::BROADCAST,
+            group,
+        ] {
             let refused = Place::choose(any, Some(nowhere)).unwrap_err();
             assert_eq!(refused.exit, Exit::Usage);
         }

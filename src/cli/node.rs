@@ -15,7 +15,7 @@ use super::exit::{EXIT_CODES, Exit, Failure};
 use super::keyfile::{self, Loaded};
 use super::metrics::Metrics;
 use super::network::{Network, NetworkArgs, bind_address, no_network};
-use super::new_network::Place;
+use super::new_network::{Place, check_public};
 use super::node_state::NodeState;
 use super::output::Output;
 use super::runtime;
@@ -107,6 +107,9 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         false => arguments.network.network(),
     };
     let bind = first_address(&arguments, &network)?;
+    if let Some(ip) = arguments.public {
+        check_public(ip)?;
+    }
     let place = match arguments.new_network {
         true => Some(Place::choose(*bind.ip(), arguments.public)?),
         false => None,
@@ -171,11 +174,10 @@ async fn keep_saving(state: Option<&NodeState>, nodes: &[Dht]) {
 }
 
 fn cannot_keep(error: std::io::Error) -> Failure {
-    let error = anyhow::Error::new(error);
-    Failure::from_error(
-        Exit::Storage,
-        error.context("cannot use the data directory"),
-    )
+    let what = format!("cannot use the data directory: {error}");
+    let error = anyhow::Error::new(error).context(what);
+    Failure::from_error(Exit::Storage, error)
+        .hint("look at it, or name another one with --data-dir")
 }
 
 async fn serve_relay(arguments: &Arguments, node: &Dht, output: Output) -> Result<Relay, Failure> {
@@ -213,7 +215,9 @@ async fn start(
     let open = place.is_some() || arguments.public.is_some() || network.is_local();
     let public = place.map(|place| place.ip).or(arguments.public);
     let known = state.map(NodeState::known_nodes).transpose();
-    let known = known.map_err(cannot_keep)?.unwrap_or_default();
+    let mut known = known.map_err(cannot_keep)?.unwrap_or_default();
+    // Those of this host are about to start; to wait for their answers would take seconds.
+    known.retain(|node| Some(*node.ip()) != public);
     let mut nodes: Vec<Dht> = Vec::new();
     for number in 0..arguments.nodes {
         // Ports that can be named in a firewall, and are the same next time.
@@ -267,6 +271,9 @@ async fn seen_from_outside(node: &Dht, told: Option<Ipv4Addr>, output: &Output) 
     }
     let stats = node.stats().await;
     if !stats.persistent {
+        output.json(&json!({
+            "event": "warning", "kind": "unreachable", "address": local.to_string(),
+        }));
         output.note(&format!(
             "other nodes do not reach this one, so it serves nobody: open UDP port {} to it, or name the address that others see with --public IP",
             local.port()

@@ -40,7 +40,8 @@ pub(super) fn handshake(
     entry: Option<SocketAddrV4>,
     private: bool,
 ) -> Forward<HandshakeMessage> {
-    let usable = |address: &SocketAddrV4| may_follow(address, private);
+    let usable =
+        |address: &SocketAddrV4| may_follow(address, private || on_one_host(from, address));
     let next = |mode, peer_address, relay_address| HandshakeMessage {
         mode,
         noise: message.noise.clone(),
@@ -80,7 +81,8 @@ pub(super) fn holepunch(
     entry: Option<SocketAddrV4>,
     private: bool,
 ) -> Forward<HolepunchMessage> {
-    let usable = |address: &SocketAddrV4| may_follow(address, private);
+    let usable =
+        |address: &SocketAddrV4| may_follow(address, private || on_one_host(from, address));
     let next = |mode| HolepunchMessage {
         mode,
         id: message.id,
@@ -108,6 +110,11 @@ pub(super) fn holepunch(
         },
         Mode::FromRelay | Mode::FromSecondRelay | Mode::Reply => Forward::Drop,
     }
+}
+
+/// Returns whether both addresses are on this computer, where programs reach each other anyway; no system takes a loopback source from outside.
+const fn on_one_host(from: SocketAddrV4, address: &SocketAddrV4) -> bool {
+    from.ip().is_loopback() && address.ip().is_loopback()
 }
 
 /// Returns whether an address that a stranger named may be sent to.
@@ -189,6 +196,16 @@ mod tests {
         let mut aimed = message(Mode::FromServer);
         aimed.peer_address = Some(at("127.0.0.1:53"));
         assert_eq!(handshake(&aimed, at(SERVER), None, false), Forward::Drop);
+        // Two programs on the node's own host.
+        assert!(matches!(
+            handshake(&aimed, at("127.0.0.1:9"), None, false),
+            Forward::Reply { .. }
+        ));
+        aimed.peer_address = Some(at("10.0.0.1:53"));
+        assert_eq!(
+            handshake(&aimed, at("127.0.0.1:9"), None, false),
+            Forward::Drop
+        );
     }
 
     #[test]

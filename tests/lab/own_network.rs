@@ -78,6 +78,7 @@ async fn every_form_of_the_first_command_shows_its_nodes_to_other_hosts() {
     for (arguments, code) in [
         ("--public 127.0.0.1", 2),
         ("--public 0.0.0.0", 2),
+        ("--public 255.255.255.255", 2),
         // Nothing comes back from there: the nodes do not even reach each other.
         ("--nodes 2 --public 192.0.2.77", 12),
     ] {
@@ -112,6 +113,19 @@ async fn a_host_with_two_addresses_answers_from_the_one_that_was_asked() {
     lab.shell("d2", &local).success().await;
 }
 
+/// The nodes are known by an address that others reach, and programs beside them may still join through loopback.
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_on_the_host_of_the_nodes_meet_through_loopback() {
+    let Some(lab) = Lab::start_on(Ground::Readme).await else {
+        return;
+    };
+    let mut nodes = lab.shell("d1", "dht-node --new-network --nodes 3");
+    nodes.first_line().await;
+    let (_server, key) = server_on(&lab, "d1", "127.0.0.1:49737").await;
+    let client = format!("profile-client --server {key} --local register --name A");
+    lab.shell("d1", &client).success().await;
+}
+
 /// The reference answers from whatever address the system chooses.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bootstrap_node_of_the_reference_on_a_host_with_two_addresses_is_of_use() {
@@ -135,7 +149,11 @@ async fn a_bootstrap_node_of_the_reference_on_a_host_with_two_addresses_is_of_us
 
 /// Starts a profile server on port 4000 of a host that joins through an address.
 async fn server_on(lab: &Lab, host: &str, bootstrap: &str) -> (Process, String) {
-    let line = format!("profile-server --quiet --bootstrap {bootstrap} --bind 0.0.0.0:4000");
+    let bind = match bootstrap.starts_with("127.") {
+        true => "127.0.0.1",
+        false => "0.0.0.0",
+    };
+    let line = format!("profile-server --quiet --bootstrap {bootstrap} --bind {bind}:4000");
     let mut server = lab.shell(host, &line);
     let key = server.first_line().await;
     (server, key)
