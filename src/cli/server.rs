@@ -276,12 +276,16 @@ fn announce(key_pair: &KeyPair, network: &Network, arguments: &Arguments, output
         "public_key": key.to_z32(),
         "public_key_hex": key.to_hex(),
     }));
+    let who = match network.is_local() {
+        true => "clients on this computer",
+        false => "clients",
+    };
     let network = match arguments.network.local {
         Some(49737) => " --local".to_owned(),
         Some(port) => format!(" --local={port}"),
         None => network.arguments(),
     };
-    output.note("clients can reach this server now:");
+    output.note(&format!("{who} can reach this server now:"));
     output.note(&format!("  profile-client{network} --server {key}"));
 }
 
