@@ -61,6 +61,10 @@ impl NodeState {
             }
         }
         for (number, node) in (0..).zip(nodes) {
+            // One that does not serve yet has not taken up what is in the file.
+            if !node.stats().await.persistent {
+                continue;
+            }
             let kept = node.announcements().await;
             let head = format!("{SAVED_AT}{}", unix_time().as_secs());
             let path = self.announcements_of(number);

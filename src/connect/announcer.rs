@@ -68,6 +68,8 @@ enum State {
         waiting: Vec<RequestId>,
         /// Nodes that have answered, and still have the announcement if they were asked for it.
         answered: usize,
+        /// A node has lost the announcement.
+        forgotten: bool,
         /// A node sees us at another address than when we announced: it would pass handshakes on to the old one.
         moved: bool,
         round: u32,
@@ -232,6 +234,7 @@ impl Announcer {
             State::Pinging {
                 waiting,
                 answered,
+                forgotten,
                 moved,
                 round,
             } => {
@@ -247,6 +250,7 @@ impl Announcer {
                         true => !self.forgetful.insert(answer.from),
                         false => true,
                     };
+                    *forgotten |= !keeps;
                     *answered += usize::from(keeps);
                     let mut relays = self.relays[0].iter();
                     let relay = relays.find(|relay| relay.address == answer.from);
@@ -254,7 +258,7 @@ impl Announcer {
                 }
                 // Those that are silent say nothing against what one has seen.
                 if waiting.is_empty() || *moved {
-                    let lost = *answered < self.relays[0].len().min(RELAYS);
+                    let lost = *forgotten || *answered < self.relays[0].len().min(RELAYS);
                     let next = *round + 1;
                     if *moved {
                         // What was found out about our NAT is as old.
@@ -374,6 +378,14 @@ impl Announcer {
             }
             self.retry = RETRY_FIRST;
         }
+        if !reachable {
+            // Too few know us to take anything back from others.
+            for relay in fresh {
+                self.relays[0].retain(|known| known.address != relay.address);
+                self.relays[0].push(relay);
+            }
+            return news;
+        }
         if fresh.is_empty() {
             return news;
         }
@@ -407,6 +419,7 @@ impl Announcer {
         self.state = State::Pinging {
             waiting,
             answered: 0,
+            forgotten: false,
             moved: false,
             round,
         };

@@ -137,7 +137,7 @@ impl Handshakes {
     }
 }
 
-/// Handshakes under way at once for one attempt, as the reference, beside one with a node named beforehand.
+/// Handshakes under way at once for one attempt, as the reference, beside those with nodes named beforehand.
 const MAX_PARALLEL: usize = 2;
 /// After so long, which is when a request is sent again, a handshake does not hold others up: whoever wants nobody to connect can claim to know the server and then say nothing.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -175,6 +175,7 @@ impl Socket {
                 Err(error) => {
                     if !self.refuses_trains {
                         self.keep_offload();
+                        refused = false;
                     }
                     // That address of this host may be gone.
                     if origin.is_some()
@@ -327,7 +328,7 @@ mod tests {
         let sent = from.send(&train(&to, 1000), &bytes);
         assert!(matches!(sent, Sent::All { failed: false, .. }), "{sent:?}");
         assert_eq!(receive(&to, 3).await.concat(), bytes);
-        assert_eq!(from.max_segments(), before);
+        assert_eq!((from.max_segments(), from.refuses_trains), (before, false));
     }
 
     #[tokio::test]

@@ -57,7 +57,7 @@ impl Puncher {
 
     /// Returns whether too few nodes are there to judge our NAT.
     pub(in crate::connect) const fn lacks_nodes(&self) -> bool {
-        self.nat.is_scarce()
+        self.exhausted && self.nat.is_scarce()
     }
 
     /// Makes the best of what is known if nobody is left to ask.
@@ -193,7 +193,6 @@ impl Core {
         }
         if self.puncher.nat.is_scarce() && self.puncher.waiting.is_empty() {
             // What was guessed can be judged once there are more nodes.
-            self.puncher.exhausted = false;
             self.ask_nodes(now);
         }
         // One that has told before, if it is still there: only its word shows a change.
