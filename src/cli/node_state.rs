@@ -97,7 +97,7 @@ fn read(path: &Path, most: u64) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Replaces a file, in one step: whoever reads it finds the old lines or the new ones.
+/// Replaces a file in one step: a reader finds the old lines or the new ones.
 fn replace(path: &Path, head: &str, lines: impl Iterator<Item = impl Display>) -> io::Result<()> {
     let next = path.with_extension("next");
     let mut file = io::BufWriter::new(File::create(&next)?);

@@ -251,8 +251,8 @@ impl Walk {
         hints
     }
 
-    /// Notes that a node that is asked answers from another address than it was named by; returns whether that is news, and not a node that the walk
-    /// knows already.
+    /// Notes that a node that is asked answers from another address than it was named by; returns whether the walk does not know that
+    /// address yet.
     pub(super) fn on_moved(&mut self, named: SocketAddrV4, from: SocketAddrV4) -> bool {
         let asked = self.inflight.remove(&named);
         self.mark(named, Seen::Done);

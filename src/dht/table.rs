@@ -153,7 +153,7 @@ impl Table {
     }
 
     /// Returns the nodes nearest to `target`, at most [`K`], nearest first. Those beyond the share of their network come last, and only if there are
-    /// too few others: whoever has a few addresses has all their ports, and so any number of ids near any target.
+    /// too few others: an attacker with a few addresses has all their ports, and so any number of ids near any target.
     ///
     /// Seen from the target the rows are already in order: its own row shares the most with it, the longer rows follow or
     /// precede each other by one bit of the difference between target and own id, then come the shorter ones downwards.

@@ -49,7 +49,7 @@ impl Entry {
     }
 
     /// Returns whether the node is known to be no part of the public network: at an address of a private network, a carrier's or a reserved one, or on
-    /// this computer. Other names may lead anywhere, and whoever resolves them must not decide what we trust.
+    /// this computer. Other names may lead anywhere, and a resolver must not decide what we trust.
     pub(crate) fn is_private(&self) -> bool {
         match (self.address, &self.name) {
             (Some(address), _) => is_bogon(*address.ip()),

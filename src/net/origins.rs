@@ -64,7 +64,7 @@ fn is_usual(peer: Ipv4Addr, own: Ipv4Addr) -> bool {
     own == peer || (peer.is_loopback() && own == Ipv4Addr::LOCALHOST)
 }
 
-/// Peers in one generation. Whoever makes up more sources than that moves the answers to others on a host with several addresses to the
+/// Peers in one generation. An attacker who forges more sources than that moves the answers to others on a host with several addresses to the
 /// system's choice, until they send again.
 const GENERATION: usize = 8192;
 

@@ -17,7 +17,7 @@ fn a_bootstrap_node_that_answers_from_another_address_is_asked_there_and_counts(
     let first = sent(&mut node);
     assert_eq!(first.len(), 1);
     assert_eq!(first[0].destination, NAMED);
-    // The answer itself tells nothing: it need only be guessed.
+    // The answer itself proves nothing: it need only be guessed.
     answer(&mut node, now, &first[0], OTHER, vec![at(9)]);
     assert_eq!(node.table_len(), 0);
     let again = sent(&mut node);

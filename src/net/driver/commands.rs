@@ -121,7 +121,7 @@ impl Driver {
                 let _ = answer.send(self.endpoint.node().recent_nodes(usize::MAX));
             }
             Command::Announcements(answer) => {
-                // Whoever asked may have left.
+                // The asker may have left.
                 let _ = answer.send(self.endpoint.node().announcements(now));
             }
             Command::Close(answer) => self.close(now, Some(answer)),
