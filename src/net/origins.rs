@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-/// The address of this host that each peer sends to, for the peers heard of last.
+/// The address of this host that each peer sends to, for the peers heard of last. Under port 0 it is the one that any peer of that host sent to last, for
+/// answers that go to another port than was asked from, as those to PING_NAT.
 ///
 /// Two generations: when the young one is full, it becomes the old one, and what was in that is forgotten. A peer that is forgotten is answered from
 /// the address that the system chooses.
@@ -33,30 +34,40 @@ impl Origins {
         }
         self.last = Some((peer, own));
         // With an address to prefer, what the system chooses is no longer what is sent from.
-        if self.preferred.is_none() && is_usual(*peer.ip(), own) {
-            if self.of(&peer).is_some() {
-                self.forget(&peer);
-            }
+        if self.preferred.is_none() && is_usual(*peer.ip(), own) && self.of(&peer).is_none() {
             return;
         }
-        if self.young.len() >= GENERATION && !self.young.contains_key(&peer) {
-            self.old = std::mem::take(&mut self.young);
+        for place in [peer, any_port(&peer)] {
+            if self.young.len() >= GENERATION && !self.young.contains_key(&place) {
+                self.old = std::mem::take(&mut self.young);
+            }
+            self.young.insert(place, own);
         }
-        self.young.insert(peer, own);
     }
 
     /// Returns the address that datagrams to `peer` are to leave from, unless the system knows by itself.
     pub(super) fn of(&self, peer: &SocketAddrV4) -> Option<Ipv4Addr> {
-        let own = self.young.get(peer).or_else(|| self.old.get(peer));
-        own.copied().or(self.preferred)
+        let known = |peer: &SocketAddrV4| {
+            let own = self.young.get(peer).or_else(|| self.old.get(peer));
+            own.copied()
+        };
+        let own = known(peer).or_else(|| known(&any_port(peer)));
+        own.or(self.preferred)
     }
 
     /// Leaves the choice for `peer` to the system until it is heard of again.
     pub(super) fn forget(&mut self, peer: &SocketAddrV4) {
-        self.young.remove(peer);
-        self.old.remove(peer);
+        for place in [peer, &any_port(peer)] {
+            self.young.remove(place);
+            self.old.remove(place);
+        }
         self.last = None;
     }
+}
+
+/// Returns what stands for all peers of a host.
+const fn any_port(peer: &SocketAddrV4) -> SocketAddrV4 {
+    SocketAddrV4::new(*peer.ip(), 0)
 }
 
 /// Returns whether the system chooses this address anyway: for peers on this host the one that they have, on loopback 127.0.0.1.
@@ -64,7 +75,7 @@ fn is_usual(peer: Ipv4Addr, own: Ipv4Addr) -> bool {
     own == peer || (peer.is_loopback() && own == Ipv4Addr::LOCALHOST)
 }
 
-/// Peers in one generation. An attacker who forges more sources than that moves the answers to others on a host with several addresses to the
+/// Entries in one generation. An attacker who forges more sources than that moves the answers to others on a host with several addresses to the
 /// system's choice, until they send again.
 const GENERATION: usize = 8192;
 
@@ -98,7 +109,22 @@ mod tests {
         origins.note(local, Ipv4Addr::new(127, 0, 0, 2));
         assert_eq!(origins.of(&local), Some(Ipv4Addr::new(127, 0, 0, 2)));
         origins.note(local, Ipv4Addr::LOCALHOST);
-        assert_eq!(origins.of(&local), None);
+        assert_eq!(origins.of(&local), Some(Ipv4Addr::LOCALHOST));
+    }
+
+    #[test]
+    fn an_answer_to_another_port_leaves_from_where_the_question_arrived() {
+        let mut origins = Origins::default();
+        let (client, server) = (peer(1), SocketAddrV4::new(*peer(1).ip(), 7));
+        origins.note(client, OWN);
+        assert_eq!(origins.of(&server), Some(OWN));
+        // A peer of the same host that has sent something itself is answered by that.
+        let other = Ipv4Addr::new(10, 9, 0, 1);
+        origins.note(server, other);
+        assert_eq!(
+            (origins.of(&client), origins.of(&server)),
+            (Some(OWN), Some(other))
+        );
     }
 
     #[test]
@@ -122,7 +148,7 @@ mod tests {
         }
         let last = 3 * GENERATION as u32 - 1;
         assert_eq!(origins.of(&peer(last)), Some(OWN));
-        assert_eq!(origins.of(&peer(last - GENERATION as u32)), Some(OWN));
+        assert_eq!(origins.of(&peer(last - GENERATION as u32 / 2)), Some(OWN));
         assert_eq!(origins.of(&peer(0)), None);
     }
 
