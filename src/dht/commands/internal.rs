@@ -88,4 +88,4 @@ impl Node {
 /// For how long a FIND_NODE is put off: about as long as a node of the reference takes to answer.
 const HOLD: Duration = Duration::from_micros(300);
 /// With so much put off, none is.
-pub(in crate::dht) const MAX_HELD: usize = 16;
+pub(in crate::dht) const MAX_HELD: usize = 4;
