@@ -1,4 +1,5 @@
-//! The messages that a busy node reads and writes most: DHT requests and responses, packet headers, announced peers.
+//! The messages that a busy node reads and writes most: DHT requests and responses, packet headers, announced
+//! peers.
 
 use std::hint::black_box;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -35,22 +36,19 @@ fn codec(criterion: &mut Criterion) {
         relay_addresses: (1..4).map(address).collect(),
     };
     let mut group = criterion.benchmark_group("codec");
-    let mut measure =
-        |name: &str, bytes: Vec<u8>, decode: fn(&[u8]), encode: &dyn Fn() -> Vec<u8>| {
-            group.bench_function(format!("decode {name}"), |bencher| {
-                bencher.iter(|| decode(black_box(&bytes)));
-            });
-            group.bench_function(format!("encode {name}"), |bencher| bencher.iter(encode));
-        };
+    let mut measure = |name: &str, bytes: Vec<u8>, decode: fn(&[u8]), encode: &dyn Fn() -> Vec<u8>| {
+        group.bench_function(format!("decode {name}"), |bencher| {
+            bencher.iter(|| decode(black_box(&bytes)));
+        });
+        group.bench_function(format!("encode {name}"), |bencher| bencher.iter(encode));
+    };
     measure("request", request.to_bytes(), decodes::<Packet>, &|| {
         request.to_bytes()
     });
     measure("response", response.to_bytes(), decodes::<Packet>, &|| {
         response.to_bytes()
     });
-    measure("peer", peer.to_bytes(), decodes::<Peer>, &|| {
-        peer.to_bytes()
-    });
+    measure("peer", peer.to_bytes(), decodes::<Peer>, &|| peer.to_bytes());
 
     let header = PacketHeader {
         kind: DATA,

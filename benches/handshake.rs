@@ -18,9 +18,7 @@ fn handshake(criterion: &mut Criterion) {
     };
     let answer = |noise1: &[u8]| {
         let (responder, _) = Responder::read(&server, noise1).expect("message 1 is authentic");
-        responder
-            .write([4; 32], &payload)
-            .expect("the payload is short")
+        responder.write([4; 32], &payload).expect("the payload is short")
     };
     let (_, noise1) = start();
     let (noise2, _) = answer(&noise1);

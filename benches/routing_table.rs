@@ -50,12 +50,7 @@ fn routing_table(criterion: &mut Criterion) {
                 target: Some(target(count)),
                 value: None,
             };
-            node.handle_datagram(
-                now,
-                SocketId::SERVER,
-                address(count % NODES),
-                &request.to_bytes(),
-            );
+            node.handle_datagram(now, SocketId::SERVER, address(count % NODES), &request.to_bytes());
             black_box(node.poll_transmit()).expect("every request is answered")
         });
     });
@@ -76,18 +71,11 @@ fn answer_all(node: &mut Node, now: Instant) {
             to: address(NODES),
             id: Some(NodeId::of(transmit.destination)),
             token: None,
-            closer: (0..20)
-                .map(|n| address((count + n) * 7919 % NODES))
-                .collect(),
+            closer: (0..20).map(|n| address((count + n) * 7919 % NODES)).collect(),
             error: 0,
             value: None,
         };
-        node.handle_datagram(
-            now,
-            transmit.socket,
-            transmit.destination,
-            &response.to_bytes(),
-        );
+        node.handle_datagram(now, transmit.socket, transmit.destination, &response.to_bytes());
     }
 }
 

@@ -26,8 +26,7 @@ fn secret_stream(criterion: &mut Criterion) {
         let mut push = Push::with_header(&initiator, [4; 24]);
         let mut wire = push.header().to_vec();
         for _ in 0..BATCH {
-            push.seal(&message, &mut wire)
-                .expect("the message is short");
+            push.seal(&message, &mut wire).expect("the message is short");
         }
         let mut opened = vec![0; size];
         group.bench_function(format!("pull {size}"), |bencher| {

@@ -118,12 +118,7 @@ impl Pair {
             for datagram in self.train.chunks(train.segment_size) {
                 self.count += 1;
                 if self.lose == 0 || !self.count.is_multiple_of(self.lose) {
-                    receiver.handle_datagram(
-                        self.now + DELAY,
-                        SocketId::SERVER,
-                        address(from),
-                        datagram,
-                    );
+                    receiver.handle_datagram(self.now + DELAY, SocketId::SERVER, address(from), datagram);
                 }
             }
             self.spent[1 - from] += start.elapsed();

@@ -5,10 +5,12 @@
 //! flood echo IP:PORT BYTES        answers whatever comes with so many bytes; prints its address
 //! ```
 //!
-//! `garbage` sends `--count` mutated datagrams of every kind and then asks an honest question; `fill` announces `--count` records.
+//! `garbage` sends `--count` mutated datagrams of every kind and then asks an honest question; `fill`
+//! announces `--count` records.
 //!
-//! Before the load it introduces itself as so many neighbours, so that the node's table is full. Each socket then keeps a window of requests under way; every
-//! answer is checked and makes room for the next. With `--pid` it prints the processor time that the node has taken per request, from `/proc`.
+//! Before the load it introduces itself as so many neighbours, so that the node's table is full. Each socket
+//! then keeps a window of requests under way; every answer is checked and makes room for the next. With
+//! `--pid` it prints the processor time that the node has taken per request, from `/proc`.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
@@ -82,9 +84,7 @@ struct Count {
 
 impl Flood {
     fn parse(words: &[String]) -> Result<Self> {
-        let (first, options) = words
-            .split_first()
-            .ok_or("usage: flood IP:PORT [options]")?;
+        let (first, options) = words.split_first().ok_or("usage: flood IP:PORT [options]")?;
         let mut flood = Self {
             node: first.parse()?,
             command: "find-node".into(),
@@ -129,11 +129,7 @@ impl Flood {
         self.load(&mut sources, &requests, warm)?;
         let before = self.pid.and_then(processor_time);
         let start = Instant::now();
-        let count = self.load(
-            &mut sources,
-            &requests,
-            Duration::from_secs_f64(self.seconds),
-        )?;
+        let count = self.load(&mut sources, &requests, Duration::from_secs_f64(self.seconds))?;
         let took = start.elapsed().as_secs_f64();
         let after = self.pid.and_then(processor_time);
         let rate = count.answers as f64 / took;
@@ -172,10 +168,7 @@ impl Flood {
             target: Some(rng.r#gen()),
             value: None,
         };
-        Ok((0..4096)
-            .map(request)
-            .map(|request| request.to_bytes())
-            .collect())
+        Ok((0..4096).map(request).map(|request| request.to_bytes()).collect())
     }
 
     /// Pings the node under the ids of as many neighbours; their sockets stay open.
@@ -343,9 +336,7 @@ fn garbage(node: SocketAddrV4, count: usize) -> Result<()> {
 /// Announces records to many topics.
 fn fill(node: SocketAddrV4, count: usize) -> Result<()> {
     let socket = UdpSocket::bind((*node.ip(), 0))?;
-    let keys: Vec<_> = (0..64)
-        .map(|seed| KeyPair::from_seed(&[seed; 32]))
-        .collect();
+    let keys: Vec<_> = (0..64).map(|seed| KeyPair::from_seed(&[seed; 32])).collect();
     let mut known: Option<(Instant, [u8; 32], NodeId)> = None;
     let start = Instant::now();
     let mut buffer = [0; 2048];
@@ -364,14 +355,7 @@ fn fill(node: SocketAddrV4, count: usize) -> Result<()> {
             public_key: *key_pair.public_key(),
             relay_addresses: vec![node; 3],
         };
-        let announce = announcement(
-            key_pair,
-            &target,
-            &id,
-            &token,
-            &peer,
-            AnnounceKind::Announce,
-        );
+        let announce = announcement(key_pair, &target, &id, &token, &peer, AnnounceKind::Announce);
         let request = Request {
             tid: number as u16,
             to: node,

@@ -1,4 +1,5 @@
-//! A peer for measuring, with the commands and printed lines of the reference's benchmark peers, so that either side can be swapped.
+//! A peer for measuring, with the commands and printed lines of the reference's benchmark peers, so that
+//! either side can be swapped.
 //!
 //! ```text
 //! peer testnet N                                     prints its bootstrap address, stays up
@@ -13,7 +14,8 @@
 //! peer bound                                         what encryption costs by itself
 //! ```
 //!
-//! A server's MODE is `echo`, `sink`, `idle`, or `mixed`: echo or sink as the first byte of each connection says, `e` or `s`.
+//! A server's MODE is `echo`, `sink`, `idle`, or `mixed`: echo or sink as the first byte of each connection
+//! says, `e` or `s`.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
@@ -33,8 +35,8 @@ use support::{Result, median, microseconds, processor_time, resident};
 
 #[tokio::main(worker_threads = 1)]
 async fn main() -> Result<()> {
-    // As a task and not on the main thread, which would be one more for every message to wake. One thread does the work, as in Node:
-    // a client and a server share two cores.
+    // As a task and not on the main thread, which would be one more for every message to wake. One thread
+    // does the work, as in Node: a client and a server share two cores.
     tokio::spawn(run(std::env::args().skip(1).collect())).await?
 }
 
@@ -192,9 +194,7 @@ async fn streams(dht: &Dht, key: PublicKey, megabytes: usize) -> Result<()> {
                 let chunk = vec![1; 64 * 1024];
                 let mut left = each;
                 while left > 0 {
-                    connection
-                        .write_all(&chunk[..chunk.len().min(left)])
-                        .await?;
+                    connection.write_all(&chunk[..chunk.len().min(left)]).await?;
                     left = left.saturating_sub(chunk.len());
                 }
                 connection.shutdown().await?;
@@ -277,11 +277,7 @@ fn bound() -> Result<()> {
         frames.clear();
     }
     let rate = |time: Duration| 1600.0 * message.len() as f64 / time.as_secs_f64() / 1e6;
-    println!(
-        "push {:.0} MB/s, pull {:.0} MB/s",
-        rate(sealing),
-        rate(opening)
-    );
+    println!("push {:.0} MB/s, pull {:.0} MB/s", rate(sealing), rate(opening));
     Ok(())
 }
 

@@ -14,8 +14,8 @@ use crate::wire::hash;
 
 /// A peer's public key: 32 bytes that are, for an honest peer, a compressed Edwards point.
 ///
-/// Whether the bytes are a usable point is checked where they are used: a handshake or a signature with a bad one fails.
-/// Prints as z-base-32, the form that other tools of the HyperDHT print.
+/// Whether the bytes are a usable point is checked where they are used: a handshake or a signature with a bad
+/// one fails. Prints as z-base-32, the form that other tools of the HyperDHT print.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PublicKey([u8; 32]);
 
@@ -50,7 +50,8 @@ impl PublicKey {
         hash::hash(&[&self.0])
     }
 
-    /// Verifies a detached signature as libsodium does: small-order and non-canonical keys, small-order R and non-canonical S are refused.
+    /// Verifies a detached signature as libsodium does: small-order and non-canonical keys, small-order R and
+    /// non-canonical S are refused.
     pub fn verify(&self, message: &[u8], signature: &[u8; 64]) -> bool {
         let canonical = CompressedEdwardsY(self.0)
             .decompress()
@@ -85,9 +86,7 @@ pub enum ParseKeyError {
     #[error("a public key of 64 characters has hexadecimal digits only")]
     Hex,
     /// The text has 52 characters, not all of them of the z-base-32 alphabet.
-    #[error(
-        "a public key of 52 characters has letters of z-base-32 only (ybndrfg8ejkmcpqxot1uwisza345h769)"
-    )]
+    #[error("a public key of 52 characters has letters of z-base-32 only (ybndrfg8ejkmcpqxot1uwisza345h769)")]
     ZBase32,
     /// The last character carries bits that no encoder sets, so the text was damaged or made up.
     #[error("the last character of the public key is not one that an encoder writes")]
@@ -144,7 +143,8 @@ impl KeyPair {
         Self::from_seed(&seed)
     }
 
-    /// Returns this pair under a public key that it does not belong to: all that an impostor has. Its handshakes and signatures fail.
+    /// Returns this pair under a public key that it does not belong to: all that an impostor has. Its
+    /// handshakes and signatures fail.
     #[cfg(any(test, feature = "cli"))]
     pub(crate) fn claiming(mut self, public: PublicKey) -> Self {
         self.public = public;
@@ -180,13 +180,12 @@ impl fmt::Debug for KeyPair {
     }
 }
 
-/// Returns z-base-32, the human-oriented base 32 of Zooko Wilcox-O'Hearn: most significant bit first, no padding, spare bits zero.
+/// Returns z-base-32, the human-oriented base 32 of Zooko Wilcox-O'Hearn: most significant bit first, no
+/// padding, spare bits zero.
 pub(crate) fn z_base_32() -> &'static Encoding {
     static ENCODING: std::sync::LazyLock<Encoding> = std::sync::LazyLock::new(|| {
         let mut specification = Specification::new();
-        specification
-            .symbols
-            .push_str("ybndrfg8ejkmcpqxot1uwisza345h769");
+        specification.symbols.push_str("ybndrfg8ejkmcpqxot1uwisza345h769");
         specification
             .encoding()
             .expect("the alphabet has 32 distinct symbols")
@@ -211,24 +210,15 @@ mod tests {
     fn refuses_spare_bits_that_no_encoder_sets() {
         let text = PublicKey::from_bytes([0; 32]).to_z32();
         let damaged = format!("{}b", &text[..51]);
-        assert_eq!(
-            damaged.parse::<PublicKey>(),
-            Err(ParseKeyError::NotCanonical)
-        );
+        assert_eq!(damaged.parse::<PublicKey>(), Err(ParseKeyError::NotCanonical));
     }
 
     #[test]
     fn refuses_other_lengths_and_letters() {
         assert_eq!("abc".parse::<PublicKey>(), Err(ParseKeyError::Length(3)));
-        assert_eq!(
-            "l".repeat(52).parse::<PublicKey>(),
-            Err(ParseKeyError::ZBase32)
-        );
+        assert_eq!("l".repeat(52).parse::<PublicKey>(), Err(ParseKeyError::ZBase32));
         assert_eq!("g".repeat(64).parse::<PublicKey>(), Err(ParseKeyError::Hex));
-        assert_eq!(
-            "ü".repeat(52).parse::<PublicKey>(),
-            Err(ParseKeyError::ZBase32)
-        );
+        assert_eq!("ü".repeat(52).parse::<PublicKey>(), Err(ParseKeyError::ZBase32));
     }
 
     #[test]

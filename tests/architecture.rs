@@ -1,4 +1,5 @@
-//! Holds the source to its layer map: who may name whom, and which layers stay free of clocks, sockets and chance.
+//! Holds the source to its layer map: who may name whom, and which layers stay free of clocks, sockets and
+//! chance.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,28 +13,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("udx", &["wire", "keys"]),
     ("secret_stream", &["wire", "keys"]),
     ("connect", &["wire", "keys", "dht", "udx", "secret_stream"]),
-    (
-        "net",
-        &["wire", "keys", "dht", "udx", "secret_stream", "connect"],
-    ),
+    ("net", &["wire", "keys", "dht", "udx", "secret_stream", "connect"]),
     (
         "api",
-        &[
-            "wire",
-            "keys",
-            "dht",
-            "udx",
-            "secret_stream",
-            "connect",
-            "net",
-        ],
+        &["wire", "keys", "dht", "udx", "secret_stream", "connect", "net"],
     ),
     ("profile", &["wire", "keys", "api"]),
     ("cli", &["keys", "wire", "api", "profile"]),
-    (
-        "sim",
-        &["wire", "keys", "dht", "udx", "secret_stream", "connect"],
-    ),
+    ("sim", &["wire", "keys", "dht", "udx", "secret_stream", "connect"]),
 ];
 
 /// Layers without I/O, and what nothing in them may name.
@@ -145,7 +132,8 @@ fn forbid(forbidden: &[&str], applies: impl Fn(&str) -> bool) {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Reads all files under `src` that are not for tests alone: path, layer, code without comments, strings and tests.
+/// Reads all files under `src` that are not for tests alone: path, layer, code without comments, strings and
+/// tests.
 fn sources() -> Vec<(PathBuf, String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut stripped = Vec::new();

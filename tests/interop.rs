@@ -1,4 +1,5 @@
-//! Our library and programs against the reference implementation, over a DHT of its nodes, of ours and of both.
+//! Our library and programs against the reference implementation, over a DHT of its nodes, of ours and of
+//! both.
 //!
 //! Run `npm ci` in `tests/interop` first. `HYPERPROFILE_RUNS=20` repeats every test so often.
 
@@ -119,8 +120,8 @@ async fn the_same_key_reconnects_again_and_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_byte_waits_for_no_retransmission() {
-    // A first packet that is not understood is sent again after a second. The median of many runs tells such a wait
-    // from a busy machine.
+    // A first packet that is not understood is sent again after a second. The median of many runs tells such
+    // a wait from a busy machine.
     with_network(Nodes::Theirs, Reference::Latest, async |network| {
         let echo = Echo::start(network).await;
         let output = echo_client(Reference::Latest, network, &echo.key(), "first-byte", 21).await;
@@ -171,10 +172,7 @@ async fn their_client(network: &Network, version: Reference) {
     let mut echo = Echo::start(network).await;
     let key = echo.key();
     let output = echo_client(version, network, &key, "bytes", SIXTEEN_MIB).await;
-    assert!(
-        output.contains(&format!("echoed {SIXTEEN_MIB} ")),
-        "{output}"
-    );
+    assert!(output.contains(&format!("echoed {SIXTEEN_MIB} ")), "{output}");
     assert_eq!(echo.closed().await, Ok(SIXTEEN_MIB as u64));
     echo_client(version, network, &key, "half-close", SIXTEEN_MIB).await;
     assert_eq!(echo.closed().await, Ok(SIXTEEN_MIB as u64));
@@ -197,10 +195,7 @@ async fn their_server(network: &Network, version: Reference) {
     let content = pseudo_random(SIXTEEN_MIB);
     exchange(&dht, &key, &content, false).await;
     let close = server.event("close").await;
-    assert!(
-        close.trim_end().ends_with(&format!(" {SIXTEEN_MIB}")),
-        "{close}"
-    );
+    assert!(close.trim_end().ends_with(&format!(" {SIXTEEN_MIB}")), "{close}");
     exchange(&dht, &key, &content, true).await;
     server.event("close").await;
     exchange(&dht, &key, &[], true).await;
@@ -209,9 +204,7 @@ async fn their_server(network: &Network, version: Reference) {
     let connection = soon(dht.connect(&key).into_future()).await.unwrap();
     let (mut reader, mut writer) = connection.into_split();
     writer.write_all(&content[..1 << 20]).await.unwrap();
-    soon(reader.read_exact(&mut vec![0; 1 << 19]))
-        .await
-        .unwrap();
+    soon(reader.read_exact(&mut vec![0; 1 << 19])).await.unwrap();
     drop((reader, writer));
     server.event("close").await;
     exchange(&dht, &key, &[1], false).await;
@@ -364,8 +357,7 @@ impl Person {
             }
         };
         let (status, output) = process.end().await;
-        let json =
-            serde_json::from_str(&output).unwrap_or_else(|_| panic!("{command:?}: {output:?}"));
+        let json = serde_json::from_str(&output).unwrap_or_else(|_| panic!("{command:?}: {output:?}"));
         (status, json)
     }
 
@@ -421,13 +413,7 @@ async fn serve(server: Server, results: mpsc::UnboundedSender<Result<u64, String
     }
 }
 
-async fn echo_client(
-    version: Reference,
-    network: &Network,
-    key: &str,
-    mode: &str,
-    n: usize,
-) -> String {
+async fn echo_client(version: Reference, network: &Network, key: &str, mode: &str, n: usize) -> String {
     let n = n.to_string();
     let arguments = [network.bootstrap.as_str(), key, mode, &n];
     Process::script(version, "echo-client.mjs", &arguments)
@@ -452,9 +438,7 @@ async fn finish(mut connection: Connection) {
 }
 
 async fn soon<T>(future: impl Future<Output = T>) -> T {
-    timeout(DEADLINE, future)
-        .await
-        .expect("within the deadline")
+    timeout(DEADLINE, future).await.expect("within the deadline")
 }
 
 fn hex_key(text: &str) -> PublicKey {

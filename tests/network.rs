@@ -1,4 +1,5 @@
-//! Networks of our nodes and of the reference's together: what is put through one kind is found through the other, whoever leaves.
+//! Networks of our nodes and of the reference's together: what is put through one kind is found through the
+//! other, whoever leaves.
 //!
 //! Run `npm ci` in `tests/interop` first.
 
@@ -26,13 +27,9 @@ async fn what_one_kind_put_the_other_finds_also_after_half_the_nodes_of_a_kind_h
     for (who, leaves) in [("ours", Leaves::Ours), ("theirs", Leaves::Theirs)] {
         let mut network = Mixed::start(First::Ours).await;
         let records = Records::put(&network).await;
-        records
-            .are_found(&network, &format!("before {who} leave"))
-            .await;
+        records.are_found(&network, &format!("before {who} leave")).await;
         network.half_leaves(leaves).await;
-        records
-            .are_found(&network, &format!("after {who} left"))
-            .await;
+        records.are_found(&network, &format!("after {who} left")).await;
         records.are_taken_back(&network).await;
         network.close().await;
     }
@@ -46,9 +43,7 @@ async fn either_kind_bootstraps_from_the_other_alone() {
     for first in [First::Ours, First::Theirs] {
         let network = Mixed::start(first).await;
         let records = Records::put(&network).await;
-        records
-            .are_found(&network, "bootstrapped by the other")
-            .await;
+        records.are_found(&network, "bootstrapped by the other").await;
         network.close().await;
     }
 }
@@ -58,7 +53,8 @@ async fn our_nodes_relay_handshakes_and_holepunches_between_peers_of_the_referen
     if !reference_installed() {
         return;
     }
-    // Nobody but nodes of ours can pass on what the two peers say to each other before they have punched through.
+    // Nobody but nodes of ours can pass on what the two peers say to each other before they have punched
+    // through.
     let ours = Testnet::new(10).await.unwrap();
     let bootstrap = ours.bootstrap().remove(0);
     assert_eq!(relayed(&ours).await, (0, 0));
@@ -212,10 +208,7 @@ impl Records {
         guest.close().await;
 
         let seed = hex(&seeds[1]);
-        let hash = peer(at, &["immutable-put", "theirs"])
-            .await
-            .event("hash")
-            .await;
+        let hash = peer(at, &["immutable-put", "theirs"]).await.event("hash").await;
         peer(at, &["mutable-put", &seed, "1", "old"])
             .await
             .event("key")
@@ -249,11 +242,7 @@ impl Records {
             assert_eq!((found.seq, &*found.value), expected, "{when}: mutable");
             let get = ["mutable-get", &key.to_hex()];
             let found = peer(at, &get).await.event("value").await;
-            assert_eq!(
-                found,
-                format!("2 {name}"),
-                "{when}: mutable, through theirs"
-            );
+            assert_eq!(found, format!("2 {name}"), "{when}: mutable, through theirs");
         }
         let found = soon(guest.lookup(Self::TOPIC)).await.unwrap();
         let lookup = ["lookup", &hex(&Self::TOPIC)];
@@ -261,10 +250,7 @@ impl Records {
         for key in &self.mutable {
             let named = found.iter().any(|found| found.public_key == *key);
             assert!(named, "{when}: topic");
-            assert!(
-                theirs.contains(&key.to_hex()),
-                "{when}: topic, through theirs"
-            );
+            assert!(theirs.contains(&key.to_hex()), "{when}: topic, through theirs");
         }
         // A server of ours is reached by theirs.
         let server = soon(guest.listen(&KeyPair::generate()).into_future())
@@ -294,10 +280,7 @@ impl Records {
         let theirs = KeyPair::from_seed(&self.seeds[1]);
         soon(guest.unannounce(Self::TOPIC, &theirs)).await.unwrap();
         let unannounce = ["unannounce", &hex(&Self::TOPIC), &hex(&self.seeds[0])];
-        peer(&network.bootstrap, &unannounce)
-            .await
-            .event("key")
-            .await;
+        peer(&network.bootstrap, &unannounce).await.event("key").await;
         assert_eq!(soon(guest.lookup(Self::TOPIC)).await.unwrap(), []);
         guest.close().await;
     }

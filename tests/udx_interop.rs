@@ -27,7 +27,8 @@ fn sixteen_mebibytes_each_way_through_five_percent_loss_and_reordering() {
     exchange(0.05, 2);
 }
 
-/// Sends the pattern both ways at once, dropping and reordering datagrams in both directions, and compares what arrived.
+/// Sends the pattern both ways at once, dropping and reordering datagrams in both directions, and compares
+/// what arrived.
 fn exchange(loss: f64, seed: u64) {
     let Some(folder) = interop_folder() else {
         return;

@@ -1,12 +1,14 @@
 //! Where addresses are, and how long datagrams take between them.
 //!
-//! An address alone decides: its hash gives a region and the quality of its access line, so that nothing need be stored. The round trips between regions are
-//! rounded from what public measurements of data centres show; access lines add a few milliseconds, a few of them much more.
+//! An address alone decides: its hash gives a region and the quality of its access line, so that nothing need
+//! be stored. The round trips between regions are rounded from what public measurements of data centres show;
+//! access lines add a few milliseconds, a few of them much more.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-/// Regions by how many of ten hosts they have: western Europe 3, eastern America 2, western America 1, eastern Asia 2, southern Asia 1, southern America 1.
+/// Regions by how many of ten hosts they have: western Europe 3, eastern America 2, western America 1,
+/// eastern Asia 2, southern Asia 1, southern America 1.
 const REGION_OF: [usize; 10] = [0, 0, 0, 1, 1, 2, 3, 3, 4, 5];
 
 /// Round trips between regions in milliseconds.
@@ -33,7 +35,8 @@ fn region(hash: u64) -> usize {
     REGION_OF[(hash % 10) as usize]
 }
 
-/// Returns the delay of an access line in microseconds: half are under 4 ms, one in twenty is over 25 ms, one in two hundred over 100 ms.
+/// Returns the delay of an access line in microseconds: half are under 4 ms, one in twenty is over 25 ms, one
+/// in two hundred over 100 ms.
 fn access(hash: u64) -> u64 {
     let share = (hash >> 32) % 1000;
     let fine = (hash >> 16) & 0xff;

@@ -66,7 +66,8 @@ impl Guest {
                     let Some(Ok(reply)) = reply else {
                         continue;
                     };
-                    // The attacker's records are of another key. One of the right key would lead nowhere: it takes the secret key to answer.
+                    // The attacker's records are of another key. One of the right key would lead nowhere: it
+                    // takes the secret key to answer.
                     if reply.peers.iter().any(|peer| peer.public_key == lookup.key) {
                         lookup.found.get_or_insert(self.clock);
                     }
@@ -87,13 +88,7 @@ impl Guest {
 }
 
 impl Host for Machine {
-    fn handle_datagram(
-        &mut self,
-        now: Instant,
-        socket: SocketId,
-        from: SocketAddrV4,
-        datagram: &[u8],
-    ) {
+    fn handle_datagram(&mut self, now: Instant, socket: SocketId, from: SocketAddrV4, datagram: &[u8]) {
         match self {
             Self::Node(guest) => {
                 guest.clock = now;

@@ -1,14 +1,16 @@
-//! Runs the DHT core, the same that serves real networks, by the thousand in virtual time, and tells how the whole behaves.
+//! Runs the DHT core, the same that serves real networks, by the thousand in virtual time, and tells how the
+//! whole behaves.
 //!
 //! ```text
 //! simulate [--nodes 1000] [--minutes 60] [--lookups 2] [--seed 1] [--loss 0.01] [--churn 0.5] [--clients 0.1] [--attacker 0]
 //!          [--cold false] [--algorithm ours|reference|both] [--growth 100,300,1000,…] [--plot FILE]
 //! ```
 //!
-//! Nodes join during the first sixth of the time. Then every node announces a key and looks keys of others up, `--lookups` times a second all together. `--churn` is
-//! the share of nodes replaced per hour, without a farewell; `--clients` how many guests behind NATs there are per node; they do their share of the lookups. An attacker
-//! with `--attacker` addresses has all their ports and so ids next to any key, and names only them; `--cold true` lets every lookup come from a guest that has
-//! only just come. One seed, one result.
+//! Nodes join during the first sixth of the time. Then every node announces a key and looks keys of others
+//! up, `--lookups` times a second all together. `--churn` is the share of nodes replaced per hour, without a
+//! farewell; `--clients` how many guests behind NATs there are per node; they do their share of the lookups.
+//! An attacker with `--attacker` addresses has all their ports and so ids next to any key, and names only
+//! them; `--cold true` lets every lookup come from a guest that has only just come. One seed, one result.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
@@ -99,11 +101,7 @@ impl Options {
         if options.growth.is_empty() {
             options.growth.push(options.settings.nodes);
         }
-        if options
-            .growth
-            .iter()
-            .any(|nodes| !(10..=200_000).contains(nodes))
-        {
+        if options.growth.iter().any(|nodes| !(10..=200_000).contains(nodes)) {
             return Err("between 10 and 200000 nodes".into());
         }
         Ok(options)

@@ -75,9 +75,7 @@ fn panel(svg: &mut String, reports: &[Report], title: &str, value: Figure, left:
         (Algorithm::Reference, "reference", "#c33", -6.0),
         (Algorithm::Nearest, "ours", "#36c", 15.0),
     ] {
-        let points = reports
-            .iter()
-            .filter(|report| report.algorithm == algorithm);
+        let points = reports.iter().filter(|report| report.algorithm == algorithm);
         let mut line = String::new();
         for report in points {
             let (x, y) = (x(report.nodes), y(value(report)));

@@ -104,10 +104,7 @@ impl Spread {
         values.sort_unstable();
         let at = |share: f64| {
             let last = values.len().saturating_sub(1);
-            values
-                .get((last as f64 * share) as usize)
-                .copied()
-                .unwrap_or(0)
+            values.get((last as f64 * share) as usize).copied().unwrap_or(0)
         };
         Self {
             mean: values.iter().sum::<u64>() as f64 / values.len().max(1) as f64,

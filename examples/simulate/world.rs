@@ -154,12 +154,9 @@ impl World {
         let length = (to - settled).as_secs_f64();
         let mut plan = |rate: f64, what: Due| {
             let count = (rate * length) as usize;
-            due.extend((0..count).map(|number| {
-                (
-                    settled + Duration::from_secs_f64(number as f64 / rate),
-                    what,
-                )
-            }));
+            due.extend(
+                (0..count).map(|number| (settled + Duration::from_secs_f64(number as f64 / rate), what)),
+            );
         };
         plan(replaced_per_second, Due::Replace);
         plan(announces_per_second, Due::Announce);
@@ -206,10 +203,7 @@ impl World {
         let public = self.free_address();
         let nat = self.network.add_nat(kind, public, None);
         let inside = Ipv4Addr::new(192, 168, 1, 10);
-        let (server, client) = (
-            SocketAddrV4::new(inside, 49737),
-            SocketAddrV4::new(inside, 40000),
-        );
+        let (server, client) = (SocketAddrV4::new(inside, 49737), SocketAddrV4::new(inside, 40000));
         let config = self.config();
         let machine = self.machine(config, server, client);
         let sockets = [(SocketId::SERVER, server), (SocketId::CLIENT, client)];
@@ -233,7 +227,8 @@ impl World {
         Machine::Node(Box::new(Guest::new(node, now)))
     }
 
-    /// Adds the attacker, and makes known those of its names that are nearest to the keys, by asking nodes for something.
+    /// Adds the attacker, and makes known those of its names that are nearest to the keys, by asking nodes
+    /// for something.
     fn add_attacker(&mut self) {
         let addresses = (0..self.settings.attacker).map(|_| self.free_address());
         let attacker = Attacker::new(addresses.collect());
@@ -242,8 +237,7 @@ impl World {
             names.extend(attacker.nearest(&topic(&key.public_key().target()), NAMES));
         }
         let sockets = attacker.sockets();
-        self.network
-            .add(Machine::Attacker(Box::new(attacker)), &sockets);
+        self.network.add(Machine::Attacker(Box::new(attacker)), &sockets);
         let nodes = self.nodes.clone();
         for (id, own) in names {
             for _ in 0..INTRODUCTIONS {
@@ -295,9 +289,7 @@ impl World {
         self.network.with(id, |machine, now| {
             if let Machine::Node(guest) = machine {
                 // Under a topic, where it is announced at the twenty nearest nodes; a server is at three.
-                guest
-                    .node
-                    .announce(now, topic(&target), &key_pair, Vec::new(), 0);
+                guest.node.announce(now, topic(&target), &key_pair, Vec::new(), 0);
             }
         });
         self.announced[number] = true;
@@ -327,7 +319,8 @@ impl World {
         });
     }
 
-    /// Adds a guest that knows the bootstrap nodes only, and sees off those that have been here for long enough.
+    /// Adds a guest that knows the bootstrap nodes only, and sees off those that have been here for long
+    /// enough.
     fn visitor(&mut self) -> HostId {
         let now = self.network.now();
         while let Some((_, old)) = self.visitors.pop_front_if(|(came, _)| now - *came >= VISIT) {

@@ -14,9 +14,7 @@ pub(crate) fn microseconds(mut times: Vec<Duration>) -> String {
     times.sort_unstable();
     let at = |share: f64| {
         let index = (times.len() as f64 * share) as usize;
-        times
-            .get(index)
-            .map_or(0.0, |time| time.as_secs_f64() * 1e6)
+        times.get(index).map_or(0.0, |time| time.as_secs_f64() * 1e6)
     };
     format!("p50 {:.1} us, p99 {:.1} us", at(0.5), at(0.99))
 }
@@ -31,10 +29,7 @@ pub(crate) fn median(mut times: Vec<Duration>) -> f64 {
 /// Returns the bytes of memory in use, as Linux tells them.
 pub(crate) fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages = status
-        .split(' ')
-        .nth(1)
-        .and_then(|pages| pages.parse().ok());
+    let pages = status.split(' ').nth(1).and_then(|pages| pages.parse().ok());
     pages.unwrap_or(0_u64) * 4096
 }
 

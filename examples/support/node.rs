@@ -55,8 +55,7 @@ impl Offload {
             IoSliceMut::new(buffer)
         });
         let received = self.io.try_io(Interest::READABLE, || {
-            self.state
-                .recv((&self.io).into(), &mut slices, &mut self.metas)
+            self.state.recv((&self.io).into(), &mut slices, &mut self.metas)
         });
         let Ok(filled) = received else {
             return false;
@@ -165,9 +164,7 @@ impl Node {
                 segment_size,
                 ..
             } = train;
-            self.socket
-                .send(destination, segment_size, &self.train)
-                .await?;
+            self.socket.send(destination, segment_size, &self.train).await?;
         }
     }
 }

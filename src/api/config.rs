@@ -36,7 +36,8 @@ pub enum Mode {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Accepted connections that wait in [`Server::accept`](super::Server::accept), per server; further ones are refused.
+    /// Accepted connections that wait in [`Server::accept`](super::Server::accept), per server; further ones
+    /// are refused.
     pub backlog: usize,
     /// Handshakes answered whose stream has not been seen yet, per node.
     pub half_open: usize,
@@ -50,7 +51,8 @@ pub struct Limits {
     pub servers: usize,
     /// The largest message that is received, in bytes.
     pub message: usize,
-    /// Received datagrams that wait in [`Connection::recv_datagram`](super::Connection::recv_datagram), per connection; further ones are dropped.
+    /// Received datagrams that wait in [`Connection::recv_datagram`](super::Connection::recv_datagram), per
+    /// connection; further ones are dropped.
     pub datagrams: usize,
 }
 
@@ -109,8 +111,9 @@ impl Default for DhtBuilder {
 }
 
 impl DhtBuilder {
-    /// Names the nodes to join through, each as `HOST:PORT` or `IP@HOST:PORT` (the address is tried first, the name resolved if it does not answer).
-    /// None at all makes the first node of a network of its own. The default is [`DEFAULT_BOOTSTRAP`].
+    /// Names the nodes to join through, each as `HOST:PORT` or `IP@HOST:PORT` (the address is tried first,
+    /// the name resolved if it does not answer). None at all makes the first node of a network of its own.
+    /// The default is [`DEFAULT_BOOTSTRAP`].
     pub fn bootstrap<I>(mut self, nodes: I) -> Self
     where
         I: IntoIterator,
@@ -120,24 +123,24 @@ impl DhtBuilder {
         self
     }
 
-    /// Names nodes of an earlier run, from [`Dht::known_nodes`]. They are asked beside the bootstrap nodes, and make up for those that have gone. The first 200 count.
+    /// Names nodes of an earlier run, from [`Dht::known_nodes`]. They are asked beside the bootstrap nodes,
+    /// and make up for those that have gone. The first 200 count.
     pub fn known_nodes(mut self, nodes: impl IntoIterator<Item = SocketAddrV4>) -> Self {
         self.known = nodes.into_iter().collect();
         self
     }
 
-    /// Keeps the announcements of others with their signatures, for [`Dht::announcements`], and takes up those of an earlier run. They hold at the address
-    /// that they were made for, for as long as they had left. Each takes some 300 bytes more than without. Off by default.
-    pub fn keep_announcements(
-        mut self,
-        earlier: impl IntoIterator<Item = KeptAnnouncement>,
-    ) -> Self {
+    /// Keeps the announcements of others with their signatures, for [`Dht::announcements`], and takes up
+    /// those of an earlier run. They hold at the address that they were made for, for as long as they had
+    /// left. Each takes some 300 bytes more than without. Off by default.
+    pub fn keep_announcements(mut self, earlier: impl IntoIterator<Item = KeptAnnouncement>) -> Self {
         self.keeps_announcements = true;
         self.announcements = earlier.into_iter().collect();
         self
     }
 
-    /// Names the IPv4 address and port of the server socket. The default is `0.0.0.0:49737`; the four ports that follow are tried too, then any.
+    /// Names the IPv4 address and port of the server socket. The default is `0.0.0.0:49737`; the four ports
+    /// that follow are tried too, then any.
     pub fn bind(mut self, address: impl Into<String>) -> Self {
         self.bind = address.into();
         self
@@ -155,13 +158,15 @@ impl DhtBuilder {
         self
     }
 
-    /// Tells whether the node sits behind a firewall, until it has found out by itself. The default is `true`.
+    /// Tells whether the node sits behind a firewall, until it has found out by itself. The default is
+    /// `true`.
     pub fn firewalled(mut self, firewalled: bool) -> Self {
         self.firewalled = firewalled;
         self
     }
 
-    /// Tells whether a node looks at its firewall while it joins, rather than minutes later, and never in [`Mode::Ephemeral`]. The default is `true`.
+    /// Tells whether a node looks at its firewall while it joins, rather than minutes later, and never in
+    /// [`Mode::Ephemeral`]. The default is `true`.
     pub fn quick_firewall(mut self, quick: bool) -> Self {
         self.quick_firewall = quick;
         self
@@ -173,7 +178,8 @@ impl DhtBuilder {
         self
     }
 
-    /// Tells whether peers of the same local network may meet by their local addresses. The default is `true`.
+    /// Tells whether peers of the same local network may meet by their local addresses. The default is
+    /// `true`.
     pub fn lan(mut self, lan: bool) -> Self {
         self.lan = lan;
         self
@@ -191,7 +197,8 @@ impl DhtBuilder {
         self
     }
 
-    /// Binds the sockets and starts the node on the current tokio runtime. Joining the network goes on in the background.
+    /// Binds the sockets and starts the node on the current tokio runtime. Joining the network goes on in the
+    /// background.
     ///
     /// # Errors
     ///
@@ -279,9 +286,7 @@ mod tests {
 
     #[test]
     fn the_public_bootstrap_nodes_read_and_make_a_public_network() {
-        let settings = Dht::builder()
-            .into_settings()
-            .expect("the defaults are valid");
+        let settings = Dht::builder().into_settings().expect("the defaults are valid");
         assert_eq!(settings.bootstrap.len(), 3);
         assert_eq!(settings.endpoint.dht.bootstrap.len(), 3);
         assert!(!settings.endpoint.dht.private_network);
@@ -290,9 +295,7 @@ mod tests {
     #[test]
     fn loopback_or_nobody_makes_a_private_network() {
         let is_private = |nodes: &[&str]| {
-            let settings = Dht::builder()
-                .bootstrap(nodes.iter().copied())
-                .into_settings();
+            let settings = Dht::builder().bootstrap(nodes.iter().copied()).into_settings();
             settings.expect("valid").endpoint.dht.private_network
         };
         for nodes in [

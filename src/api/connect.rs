@@ -45,31 +45,35 @@ impl Connect {
         self
     }
 
-    /// Names DHT nodes that probably know the server, as a connect address does; they are tried beside the lookup.
+    /// Names DHT nodes that probably know the server, as a connect address does; they are tried beside the
+    /// lookup.
     pub fn addresses(mut self, nodes: impl IntoIterator<Item = SocketAddrV4>) -> Self {
         self.addresses.extend(nodes);
         self
     }
 
-    /// Asks the nodes given to [`Self::addresses`] and nobody else: the DHT plays no part. One of them is the server itself, or
-    /// knows it. The server still proves its key.
+    /// Asks the nodes given to [`Self::addresses`] and nobody else: the DHT plays no part. One of them is the
+    /// server itself, or knows it. The server still proves its key.
     pub fn only_addresses(mut self) -> Self {
         self.only_addresses = true;
         self
     }
 
-    /// Names a blind relay through which packets may travel until a direct path is found; it can't read them. One that the server names goes
-    /// first.
+    /// Names a blind relay through which packets may travel until a direct path is found; it can't read them.
+    /// One that the server names goes first.
     pub fn relay_through(mut self, relay: &PublicKey) -> Self {
         self.relay_through = Some(*relay);
         self
     }
 
-    /// Lets this connection take the way of an earlier one to the same server, and a later one the way of this: the server is asked right
-    /// where it was, without lookup and punch, and if it does not answer there at once, everything else is tried.
+    /// Lets this connection take the way of an earlier one to the same server, and a later one the way of
+    /// this: the server is asked right where it was, without lookup and punch, and if it does not answer
+    /// there at once, everything else is tried.
     ///
-    /// Both connections have to be set so, and the server as well ([`Listen::reusable_socket`](super::Listen::reusable_socket), or
-    /// `reusableSocket` in JavaScript). The way lasts while a connection runs on it and for some 20 s more, 3 s if the other side is in JavaScript.
+    /// Both connections have to be set so, and the server as well
+    /// ([`Listen::reusable_socket`](super::Listen::reusable_socket), or `reusableSocket` in JavaScript). The
+    /// way lasts while a connection runs on it and for some 20 s more, 3 s if the other side is in
+    /// JavaScript.
     pub fn reusable_socket(mut self) -> Self {
         self.reusable_socket = true;
         self
@@ -96,11 +100,7 @@ impl Connect {
         });
         let outcome = self
             .dht
-            .ask(|token, answer| Command::Connect {
-                token,
-                dial,
-                answer,
-            })
+            .ask(|token, answer| Command::Connect { token, dial, answer })
             .await;
         match outcome {
             Some(Ok(handle)) => Ok(Connection::new(handle)),

@@ -16,8 +16,9 @@ use crate::net::{End, Handle, MAX_DATAGRAM};
 
 /// An encrypted, ordered and reliable byte stream to a peer, with unordered datagrams beside it.
 ///
-/// Each write is one message on the wire and each message arrives whole; [`AsyncRead`] ignores the borders, [`Self::read_message`] keeps them.
-/// Either side can end its direction with `shutdown` and go on reading. Dropping the connection tells the peer that it is over, whatever is under way.
+/// Each write is one message on the wire and each message arrives whole; [`AsyncRead`] ignores the borders,
+/// [`Self::read_message`] keeps them. Either side can end its direction with `shutdown` and go on reading.
+/// Dropping the connection tells the peer that it is over, whatever is under way.
 #[derive(Debug)]
 pub struct Connection {
     read: ReadHalf,
@@ -47,7 +48,8 @@ impl Connection {
         }
     }
 
-    /// Returns the key that the peer claims on the accepting side; on the dialling side the same as [`Self::remote_public_key`].
+    /// Returns the key that the peer claims on the accepting side; on the dialling side the same as
+    /// [`Self::remote_public_key`].
     pub fn claimed_key(&self) -> ClaimedKey {
         ClaimedKey::new(*self.handle().remote())
     }
@@ -67,7 +69,8 @@ impl Connection {
         Ok(ProvenKey::new(self.handle().proven().await?))
     }
 
-    /// Returns the peer's key if it is proven: always on the dialling side, on the accepting side once a frame has decrypted.
+    /// Returns the peer's key if it is proven: always on the dialling side, on the accepting side once a
+    /// frame has decrypted.
     pub fn remote_public_key(&self) -> Option<PublicKey> {
         let handle = self.handle();
         handle.is_proven().then(|| *handle.remote())
@@ -78,7 +81,8 @@ impl Connection {
         *self.handle().handshake_hash()
     }
 
-    /// Returns how packets travel now. A connection that began at a relay moves to a direct path when one opens, within a minute if at all.
+    /// Returns how packets travel now. A connection that began at a relay moves to a direct path when one
+    /// opens, within a minute if at all.
     pub fn path(&self) -> Path {
         self.handle().route().0
     }
@@ -90,11 +94,13 @@ impl Connection {
 
     /// Waits until the peer has said something on this connection; at once on the accepting side.
     ///
-    /// A server that says to be reachable by anybody gets our first data right there, and only its answer shows that it is.
+    /// A server that says to be reachable by anybody gets our first data right there, and only its answer
+    /// shows that it is.
     ///
     /// # Errors
     ///
-    /// [`StreamError`] if the connection ends before, [`StreamError::Unreachable`] if the server was not there and no other way to it has opened.
+    /// [`StreamError`] if the connection ends before, [`StreamError::Unreachable`] if the server was not
+    /// there and no other way to it has opened.
     ///
     /// # Cancel safety
     ///
@@ -116,13 +122,14 @@ impl Connection {
         Ok(self.handle().moved().await?)
     }
 
-    /// Returns what was tried and seen until the connection had come about, with how long each stage took; until it had moved to another path,
-    /// or turned out to have none, if it has.
+    /// Returns what was tried and seen until the connection had come about, with how long each stage took;
+    /// until it had moved to another path, or turned out to have none, if it has.
     pub fn report(&self) -> &Report {
         self.handle().report()
     }
 
-    /// Reads one message, or the rest of one that was read in part. `None` after the peer has ended its direction.
+    /// Reads one message, or the rest of one that was read in part. `None` after the peer has ended its
+    /// direction.
     ///
     /// Empty messages do not arrive: they serve as keep-alives.
     ///
@@ -152,7 +159,8 @@ impl Connection {
 
     /// Sends a datagram: encrypted, unordered, possibly lost or doubled, not held back by the stream.
     ///
-    /// Whoever observed the handshake can read and forge datagrams, unlike the stream. Dropped silently when many wait already.
+    /// Whoever observed the handshake can read and forge datagrams, unlike the stream. Dropped silently when
+    /// many wait already.
     ///
     /// # Errors
     ///
@@ -239,21 +247,13 @@ impl WriteHalf {
 }
 
 impl AsyncRead for ReadHalf {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.handle.poll_read(cx, buf).map_err(to_io)
     }
 }
 
 impl AsyncWrite for WriteHalf {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
@@ -282,11 +282,7 @@ impl AsyncRead for Connection {
 }
 
 impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.write).poll_write(cx, buf)
     }
 

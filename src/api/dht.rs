@@ -8,15 +8,15 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    BootstrapError, Connect, DhtBuilder, KeptAnnouncement, Listen, QueryError, ServeRelay,
-    SpawnError, Stats,
+    BootstrapError, Connect, DhtBuilder, KeptAnnouncement, Listen, QueryError, ServeRelay, SpawnError, Stats,
 };
 use crate::net::{self, BootstrapState, Command, Started, Token};
 use crate::{KeyPair, PublicKey};
 
 /// A node of the HyperDHT: connects to servers by their public key and lets others connect.
 ///
-/// Clones share the node. It runs until [`Self::close`], or until the last clone and everything made by it (servers, connections) are dropped.
+/// Clones share the node. It runs until [`Self::close`], or until the last clone and everything made by it
+/// (servers, connections) are dropped.
 #[derive(Clone, Debug)]
 pub struct Dht {
     inner: Arc<Inner>,
@@ -74,7 +74,8 @@ impl Dht {
     ///
     /// # Errors
     ///
-    /// [`BootstrapError::NoNetwork`] if no bootstrap node answered; the node keeps trying, and a later call may succeed.
+    /// [`BootstrapError::NoNetwork`] if no bootstrap node answered; the node keeps trying, and a later call
+    /// may succeed.
     ///
     /// # Cancel safety
     ///
@@ -123,8 +124,9 @@ impl Dht {
         stats.await.map(Stats::from).unwrap_or_default()
     }
 
-    /// Returns the nodes of the routing table, the one heard of last first. Given to [`DhtBuilder::known_nodes`] of a later run they
-    /// lead back into the network. Empty after the node has been closed.
+    /// Returns the nodes of the routing table, the one heard of last first. Given to
+    /// [`DhtBuilder::known_nodes`] of a later run they lead back into the network. Empty after the node has
+    /// been closed.
     ///
     /// # Cancel safety
     ///
@@ -136,8 +138,9 @@ impl Dht {
         nodes.await.unwrap_or_default()
     }
 
-    /// Returns the announcements of others that this node gives out, if it was told to keep them. Given to [`DhtBuilder::keep_announcements`] of a later
-    /// run at the same address they are given out again. Empty after the node has been closed.
+    /// Returns the announcements of others that this node gives out, if it was told to keep them. Given to
+    /// [`DhtBuilder::keep_announcements`] of a later run at the same address they are given out again. Empty
+    /// after the node has been closed.
     ///
     /// # Cancel safety
     ///
@@ -164,14 +167,12 @@ impl Dht {
         let _ = self.commands().send(Command::Ping { node, answer });
         let pong = pong.await.map_err(|_| QueryError::Closed)?;
         let (seen_as, round_trip) = pong.ok_or(QueryError::NoNetwork)?;
-        Ok(Pong {
-            seen_as,
-            round_trip,
-        })
+        Ok(Pong { seen_as, round_trip })
     }
 
-    /// Stops using the network until [`Self::resume`], as a program does that goes to the background: lookups under way fail, later ones
-    /// wait, servers can't be reached. Connections that are open stay, as far as their peers' patience goes.
+    /// Stops using the network until [`Self::resume`], as a program does that goes to the background: lookups
+    /// under way fail, later ones wait, servers can't be reached. Connections that are open stay, as far as
+    /// their peers' patience goes.
     ///
     /// # Cancel safety
     ///
@@ -183,8 +184,8 @@ impl Dht {
         let _ = suspended.await;
     }
 
-    /// Goes on after [`Self::suspend`], or after the host was asleep: servers are announced anew at once. Changes of the host's
-    /// addresses are noticed without it.
+    /// Goes on after [`Self::suspend`], or after the host was asleep: servers are announced anew at once.
+    /// Changes of the host's addresses are noticed without it.
     ///
     /// # Cancel safety
     ///
@@ -196,7 +197,8 @@ impl Dht {
         let _ = resumed.await;
     }
 
-    /// Ends the node: withdraws the announcements of its servers, ends its connections, closes its sockets. Takes at most a few seconds.
+    /// Ends the node: withdraws the announcements of its servers, ends its connections, closes its sockets.
+    /// Takes at most a few seconds.
     ///
     /// # Cancel safety
     ///
@@ -217,7 +219,8 @@ impl Dht {
         &self.inner.node.commands
     }
 
-    /// Sends a command and waits for its answer; `None` once the node has been closed. Dropping the future gives the command up.
+    /// Sends a command and waits for its answer; `None` once the node has been closed. Dropping the future
+    /// gives the command up.
     pub(super) async fn ask<T>(
         &self,
         command: impl FnOnce(Token, oneshot::Sender<T>) -> Command,

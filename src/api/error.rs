@@ -55,9 +55,7 @@ pub enum BootstrapError {
 #[non_exhaustive]
 pub enum ConnectError {
     /// DHT nodes answered and none of them knows the key.
-    #[error(
-        "no node of the DHT knows {key}: the server is not running, or not announced to this network"
-    )]
+    #[error("no node of the DHT knows {key}: the server is not running, or not announced to this network")]
     NotFound {
         /// First digits of the server's key.
         key: String,
@@ -71,9 +69,7 @@ pub enum ConnectError {
         report: Box<Report>,
     },
     /// Nodes know the key, but no handshake through them was answered.
-    #[error(
-        "server {key} is announced but does not answer: it has gone away, or refuses this identity"
-    )]
+    #[error("server {key} is announced but does not answer: it has gone away, or refuses this identity")]
     NoAnswer {
         /// First digits of the server's key.
         key: String,
@@ -190,9 +186,7 @@ impl From<ConnectError> for io::Error {
         let kind = match &error {
             ConnectError::NotFound { .. } => io::ErrorKind::NotFound,
             ConnectError::NoNetwork { .. } => io::ErrorKind::NetworkUnreachable,
-            ConnectError::NoAnswer { .. } | ConnectError::Refused { .. } => {
-                io::ErrorKind::ConnectionRefused
-            }
+            ConnectError::NoAnswer { .. } | ConnectError::Refused { .. } => io::ErrorKind::ConnectionRefused,
             ConnectError::BadKey { .. } => io::ErrorKind::InvalidInput,
             ConnectError::Incompatible { .. } => io::ErrorKind::Unsupported,
             ConnectError::Protocol { .. } => io::ErrorKind::InvalidData,
@@ -242,7 +236,8 @@ pub enum QueryError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PutError {
-    /// Nodes would store the value, and nobody could read it back: the answer would be longer than a datagram may be.
+    /// Nodes would store the value, and nobody could read it back: the answer would be longer than a datagram
+    /// may be.
     #[error("a value of {size} bytes is too large, at most {max} bytes can be read back")]
     TooLarge {
         /// Size of the value in bytes.
@@ -297,8 +292,8 @@ pub enum StreamError {
     /// The blind relay that carried the connection is gone, and no direct path had opened.
     #[error("the relay that carried the connection is gone")]
     RelayGone,
-    /// The server says that anybody can reach it at an address, and nothing has come back from there: its firewall or router keeps packets
-    /// out. No other way to it has opened.
+    /// The server says that anybody can reach it at an address, and nothing has come back from there: its
+    /// firewall or router keeps packets out. No other way to it has opened.
     #[error(
         "the server says that anybody can reach it at {address}, and does not answer there; no other way to it has opened"
     )]
@@ -312,7 +307,8 @@ pub enum StreamError {
     /// The stream ended before the peer had shown that it owns its key.
     #[error("the stream ended before the peer had proven its key")]
     Unproven,
-    /// The peer announced a message that is larger than the limits allow, or our message or datagram is too large.
+    /// The peer announced a message that is larger than the limits allow, or our message or datagram is too
+    /// large.
     #[error("a message of {size} bytes is too large, at most {max} are allowed")]
     TooLarge {
         /// Size of the message in bytes.
@@ -401,8 +397,7 @@ mod tests {
             ..Report::default()
         };
         let error = ConnectError::new(&key, Failure::NoPath, report.into()).to_string();
-        let told =
-            "no path to it carries packets: both sides are behind NATs that give out random ports";
+        let told = "no path to it carries packets: both sides are behind NATs that give out random ports";
         assert!(error.ends_with(told), "{error}");
     }
 

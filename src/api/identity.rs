@@ -6,8 +6,9 @@ use crate::PublicKey;
 
 /// A key that the peer named in its handshake and has not yet shown to own.
 ///
-/// Anyone who recorded a handshake can send its first message again, so a claimed key must not be written, counted, limited or logged.
-/// The one thing that is safe is to send something to it: only the owner of the key can read what the stream carries.
+/// Anyone who recorded a handshake can send its first message again, so a claimed key must not be written,
+/// counted, limited or logged. The one thing that is safe is to send something to it: only the owner of the
+/// key can read what the stream carries.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ClaimedKey(PublicKey);
 

@@ -19,7 +19,8 @@ pub struct Found {
     pub public_key: PublicKey,
     /// Nodes through which the peer said that it can be reached.
     pub relay_addresses: Vec<SocketAddrV4>,
-    /// The latest time stamp that anybody announced to the topic with, as this node knows it, in Unix milliseconds; 0 if there is none. Nothing proves it.
+    /// The latest time stamp that anybody announced to the topic with, as this node knows it, in Unix
+    /// milliseconds; 0 if there is none. Nothing proves it.
     pub bump: u64,
 }
 
@@ -47,7 +48,8 @@ pub struct Stored {
     pub refused: usize,
 }
 
-/// Announces a key under a topic once awaited. Dropping it, or the future made from it, ends the query; some nodes may have the record then.
+/// Announces a key under a topic once awaited. Dropping it, or the future made from it, ends the query; some
+/// nodes may have the record then.
 #[derive(Debug)]
 #[must_use = "nothing happens until this is awaited"]
 pub struct Announce {
@@ -80,7 +82,8 @@ impl Dht {
         Ok(Found::list(found))
     }
 
-    /// Asks the DHT who has announced a topic. Several nodes may name the same peer, and each names 20 at most.
+    /// Asks the DHT who has announced a topic. Several nodes may name the same peer, and each names 20 at
+    /// most.
     ///
     /// # Errors
     ///
@@ -94,10 +97,11 @@ impl Dht {
         Ok(Found::list(found))
     }
 
-    /// Announces a key under a topic on the nodes closest to it; await how many took it. Lasts about 20 minutes.
+    /// Announces a key under a topic on the nodes closest to it; await how many took it. Lasts about 20
+    /// minutes.
     ///
-    /// Nodes keep the first three `relay_addresses`. A node that already has the record keeps the old addresses for some 13 minutes; to have new ones
-    /// take effect at once, [`Self::unannounce`] first.
+    /// Nodes keep the first three `relay_addresses`. A node that already has the record keeps the old
+    /// addresses for some 13 minutes; to have new ones take effect at once, [`Self::unannounce`] first.
     pub fn announce(
         &self,
         topic: [u8; 32],
@@ -132,11 +136,13 @@ impl Dht {
         Ok(self.query(query).await.map(drop)?)
     }
 
-    /// Stores a value under its hash on the nodes closest to that. Lasts at least 32 hours, longer while it is asked for.
+    /// Stores a value under its hash on the nodes closest to that. Lasts at least 32 hours, longer while it
+    /// is asked for.
     ///
     /// # Errors
     ///
-    /// [`PutError::TooLarge`] beyond 1850 bytes, [`PutError::Query`] if no node answered or took the value, or the node has been closed.
+    /// [`PutError::TooLarge`] beyond 1850 bytes, [`PutError::Query`] if no node answered or took the value,
+    /// or the node has been closed.
     ///
     /// # Cancel safety
     ///
@@ -160,25 +166,23 @@ impl Dht {
         Ok(found.value.map(|found| found.value))
     }
 
-    /// Stores a value under a key, signed with it, on the nodes closest to the key's hash. Lasts at least 32 hours, longer while it is asked for.
+    /// Stores a value under a key, signed with it, on the nodes closest to the key's hash. Lasts at least 32
+    /// hours, longer while it is asked for.
     ///
-    /// A value with a higher sequence number replaces one with a lower. The same value with the same number may be put again, by anyone who holds the key.
+    /// A value with a higher sequence number replaces one with a lower. The same value with the same number
+    /// may be put again, by anyone who holds the key.
     ///
     /// # Errors
     ///
-    /// [`PutError::TooLarge`] beyond 1782 bytes (a few less with a sequence number above 252), [`PutError::SeqTooLow`] and [`PutError::SeqReused`]
-    /// if a node shows a signed value that bars this one, or none takes this one for that reason, and [`PutError::Query`] if no node answered or
-    /// took the value, or the node has been closed.
+    /// [`PutError::TooLarge`] beyond 1782 bytes (a few less with a sequence number above 252),
+    /// [`PutError::SeqTooLow`] and [`PutError::SeqReused`] if a node shows a signed value that bars this one,
+    /// or none takes this one for that reason, and [`PutError::Query`] if no node answered or took the value,
+    /// or the node has been closed.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future ends the query; some nodes may have the value.
-    pub async fn mutable_put(
-        &self,
-        key_pair: &KeyPair,
-        seq: u64,
-        value: &[u8],
-    ) -> Result<Stored, PutError> {
+    pub async fn mutable_put(&self, key_pair: &KeyPair, seq: u64, value: &[u8]) -> Result<Stored, PutError> {
         let query = Query::MutablePut {
             key_pair: key_pair.clone(),
             seq,
@@ -201,11 +205,7 @@ impl Dht {
     async fn query(&self, query: Query) -> Result<net::Found, Failure> {
         let query = Box::new(query);
         let answer = self
-            .ask(|token, answer| Command::Query {
-                token,
-                query,
-                answer,
-            })
+            .ask(|token, answer| Command::Query { token, query, answer })
             .await;
         answer
             .ok_or(Failure(None))?
@@ -214,7 +214,8 @@ impl Dht {
 }
 
 impl Announce {
-    /// Adds a time stamp in Unix milliseconds, by which lookups notice news of a topic. Nodes ignore one below the latest that they know or more than a minute ahead of their clocks.
+    /// Adds a time stamp in Unix milliseconds, by which lookups notice news of a topic. Nodes ignore one
+    /// below the latest that they know or more than a minute ahead of their clocks.
     pub fn bump(mut self, unix_milliseconds: u64) -> Self {
         if let Query::Announce { bump, .. } = &mut self.query {
             // The wire has no larger number, and no node would take one.
@@ -240,7 +241,8 @@ impl MutableGet {
         self
     }
 
-    /// Chooses whether to ask to the end for the highest sequence number, or to take the first value that the key signed. The default is `true`.
+    /// Chooses whether to ask to the end for the highest sequence number, or to take the first value that the
+    /// key signed. The default is `true`.
     pub const fn latest(mut self, latest: bool) -> Self {
         self.latest = latest;
         self

@@ -168,11 +168,7 @@ impl State {
         }
     }
 
-    async fn link(
-        self: &Arc<Self>,
-        token: Token,
-        sides: [(SessionId, u32); 2],
-    ) -> Vec<RelayAction> {
+    async fn link(self: &Arc<Self>, token: Token, sides: [(SessionId, u32); 2]) -> Vec<RelayAction> {
         let streams = sides.map(|(session, id)| {
             let stream = self.lock().sessions.get(&session)?.stream;
             Some((stream, id))
@@ -194,11 +190,7 @@ impl State {
         }
     }
 
-    async fn ask_for_link(
-        self: &Arc<Self>,
-        token: Token,
-        sides: [(StreamId, u32); 2],
-    ) -> Option<[u32; 2]> {
+    async fn ask_for_link(self: &Arc<Self>, token: Token, sides: [(StreamId, u32); 2]) -> Option<[u32; 2]> {
         let (answer, ids) = oneshot::channel();
         let (ended, end) = oneshot::channel();
         let command = Command::Link {

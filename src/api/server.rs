@@ -41,7 +41,8 @@ impl Listen {
         }
     }
 
-    /// Decides who may connect, by the key that a peer claims and the address it seems to have; `false` refuses without a word.
+    /// Decides who may connect, by the key that a peer claims and the address it seems to have; `false`
+    /// refuses without a word.
     ///
     /// The key is not proven at that point: use it to refuse, never to count or to store.
     pub fn firewall<F>(mut self, allows: F) -> Self
@@ -52,14 +53,15 @@ impl Listen {
         self
     }
 
-    /// Names a blind relay through which clients may reach the server until a direct path is found; it can't read what travels.
+    /// Names a blind relay through which clients may reach the server until a direct path is found; it can't
+    /// read what travels.
     pub fn relay_through(mut self, relay: &PublicKey) -> Self {
         self.relay_through = Some(*relay);
         self
     }
 
-    /// Lets a client that sets the same ([`Connect::reusable_socket`](super::Connect::reusable_socket)) come back the way of its last
-    /// connection, without lookup and punch.
+    /// Lets a client that sets the same ([`Connect::reusable_socket`](super::Connect::reusable_socket)) come
+    /// back the way of its last connection, without lookup and punch.
     pub fn reusable_socket(mut self) -> Self {
         self.reusable_socket = true;
         self

@@ -76,9 +76,7 @@ impl Testnet {
 
     /// Returns a builder for a node that joins this network from 127.0.0.1.
     pub fn builder(&self) -> DhtBuilder {
-        Dht::builder()
-            .bootstrap(self.bootstrap())
-            .bind("127.0.0.1:0")
+        Dht::builder().bootstrap(self.bootstrap()).bind("127.0.0.1:0")
     }
 
     /// Returns the nodes, the first one first.

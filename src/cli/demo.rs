@@ -46,10 +46,7 @@ pub(super) async fn run(output: &Output) -> Result<(), Failure> {
         server: *server_key.public_key(),
         folder: &folder,
     };
-    stage.say(&format!(
-        "its key, all that a client needs: {}",
-        world.server
-    ));
+    stage.say(&format!("its key, all that a client needs: {}", world.server));
 
     let ada = first_visit(&mut stage, &world).await?;
     second_visit(&mut stage, &world, &ada).await?;
@@ -95,11 +92,7 @@ async fn first_visit(stage: &mut Stage<'_>, world: &World<'_>) -> Result<Record,
     Ok(record)
 }
 
-async fn second_visit(
-    stage: &mut Stage<'_>,
-    world: &World<'_>,
-    known: &Record,
-) -> Result<(), Failure> {
+async fn second_visit(stage: &mut Stage<'_>, world: &World<'_>, known: &Record) -> Result<(), Failure> {
     stage.act("Ada's program is started again. It reads the same file, so it is the same Ada.");
     let ada = world.visit("ada").await?;
     expect(
@@ -114,11 +107,7 @@ async fn second_visit(
     Ok(())
 }
 
-async fn another_identity(
-    stage: &mut Stage<'_>,
-    world: &World<'_>,
-    ada: &Record,
-) -> Result<(), Failure> {
+async fn another_identity(stage: &mut Stage<'_>, world: &World<'_>, ada: &Record) -> Result<(), Failure> {
     stage.act("Bob comes, with a key pair of his own. He would like to be Ada.");
     let bob = keyfile::load_or_create(&world.folder.path("bob"))?.key_pair;
     let dht = world.node().await?;
@@ -160,9 +149,7 @@ async fn another_identity(
         raw.kind(request).await? == "bad_signature",
         "a foreign record is refused",
     )?;
-    stage.say(
-        "he sends Ada's own signed profile, which anyone may copy: refused, it is not his key's",
-    );
+    stage.say("he sends Ada's own signed profile, which anyone may copy: refused, it is not his key's");
 
     let request = Request::Delete {
         version: ada.version(),
@@ -186,10 +173,7 @@ async fn impostor(stage: &mut Stage<'_>, world: &World<'_>, ada: &Record) -> Res
         .timeout(IMPOSTOR_PATIENCE);
     match attempt.await {
         Ok(_) => {
-            return Err(Failure::new(
-                Exit::Internal,
-                "the impostor got a connection",
-            ));
+            return Err(Failure::new(Exit::Internal, "the impostor got a connection"));
         }
         Err(error @ (ConnectError::NotFound { .. } | ConnectError::NoNetwork { .. })) => {
             return Err(error.into());
@@ -204,10 +188,7 @@ async fn impostor(stage: &mut Stage<'_>, world: &World<'_>, ada: &Record) -> Res
 async fn unharmed(stage: &mut Stage<'_>, world: &World<'_>, known: &Record) -> Result<(), Failure> {
     stage.act("Ada looks once more.");
     let ada = world.visit("ada").await?;
-    expect(
-        ada.record() == Some(known),
-        "the profile is as its owner left it",
-    )?;
+    expect(ada.record() == Some(known), "the profile is as its owner left it")?;
     stage.say(&format!(
         "{:?}, version {}: as she left it",
         known.profile().name(),
@@ -277,11 +258,7 @@ impl Dial for Visitor {
     type Stream = Connection;
 
     async fn dial(&mut self) -> Result<Connection, DialError> {
-        Ok(self
-            .dht
-            .connect(&self.server)
-            .key_pair(&self.identity)
-            .await?)
+        Ok(self.dht.connect(&self.server).key_pair(&self.identity).await?)
     }
 }
 
@@ -394,7 +371,8 @@ fn expect(holds: bool, what: &'static str) -> Result<(), Failure> {
     ))
 }
 
-/// How long Eve waits for an answer that does not come. A true handshake on one computer takes some milliseconds.
+/// How long Eve waits for an answer that does not come. A true handshake on one computer takes some
+/// milliseconds.
 const IMPOSTOR_PATIENCE: Duration = Duration::from_secs(1);
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(10);

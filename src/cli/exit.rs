@@ -2,9 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::api::{
-    BootstrapError, ConnectError, ListenError, SpawnError, StreamError, TestnetError,
-};
+use crate::api::{BootstrapError, ConnectError, ListenError, SpawnError, StreamError, TestnetError};
 use crate::profile::{ClientError, Denied, StoreError};
 
 /// The exit code of a program, the same in all of them.
@@ -337,10 +335,7 @@ mod tests {
             report: Box::default(),
         };
         let failure = Failure::from(ClientError::Dial(error.into()));
-        assert_eq!(
-            (failure.exit, failure.kind),
-            (Exit::NotFound, "server_not_found")
-        );
+        assert_eq!((failure.exit, failure.kind), (Exit::NotFound, "server_not_found"));
         let refused = Failure::from(ClientError::Denied(Denied::TooMany { retry_after: 3 }));
         assert_eq!((refused.exit, refused.kind), (Exit::Refused, "too_many"));
     }

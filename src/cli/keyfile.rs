@@ -5,7 +5,8 @@
 //! HYPERPROFILE-SECRET-1 <z-base-32 of the seed (32 bytes) and the first 4 bytes of BLAKE2b-256(seed)>
 //! ```
 //!
-//! The file is complete and on disk before it has its name, it gets its name only if nobody has it, and it is never written again.
+//! The file is complete and on disk before it has its name, it gets its name only if nobody has it, and it is
+//! never written again.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write as _};
@@ -99,8 +100,7 @@ pub fn load_or_create(path: &Path) -> Result<Loaded, KeyFileError> {
     let key_pair = KeyPair::generate();
     let created = create(path, &key_pair)?;
     // Whoever was first, its identity counts; and it is used only once its name is on disk.
-    let key_pair =
-        load(path)?.ok_or_else(|| io_error("find", path)(io::ErrorKind::NotFound.into()))?;
+    let key_pair = load(path)?.ok_or_else(|| io_error("find", path)(io::ErrorKind::NotFound.into()))?;
     Ok(Loaded { key_pair, created })
 }
 
@@ -126,12 +126,10 @@ pub fn load(path: &Path) -> Result<Option<KeyPair>, KeyFileError> {
         .take(MAX_FILE as u64)
         .read_to_string(&mut text);
     match read {
-        Ok(_) => parse(&text)
-            .map(Some)
-            .map_err(|what| KeyFileError::Damaged {
-                path: path.to_owned(),
-                what,
-            }),
+        Ok(_) => parse(&text).map(Some).map_err(|what| KeyFileError::Damaged {
+            path: path.to_owned(),
+            what,
+        }),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(KeyFileError::Damaged {
             path: path.to_owned(),
             what: "it is not text",
@@ -291,15 +289,13 @@ fn quoted(path: &Path) -> String {
 
 /// Shows an instant as `2026-01-31T12:00:00Z`.
 fn utc(time: SystemTime) -> String {
-    let seconds = time
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
+    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let (days, second) = (seconds / 86_400, seconds % 86_400);
-    // Days are counted from 1 March of year 0, so that a leap day is the last of its year, in eras of 400 years.
+    // Days are counted from 1 March of year 0, so that a leap day is the last of its year, in eras of 400
+    // years.
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
@@ -390,11 +386,7 @@ mod tests {
         }
         assert!(parse(&secret).is_ok());
         let last = secret.len() - 1;
-        let spare = if secret.ends_with('y') {
-            "b"
-        } else {
-            "ybndrfg8"
-        };
+        let spare = if secret.ends_with('y') { "b" } else { "ybndrfg8" };
         for letter in spare.chars() {
             let changed = format!("{}{letter}", &secret[..last]);
             assert!(changed == secret || parse(&changed).is_err(), "{letter}");
@@ -413,10 +405,7 @@ mod tests {
         let link = folder.path().join("link");
         symlink(&path, &link).unwrap();
         assert!(matches!(load(&link), Err(KeyFileError::NotAFile(_))));
-        assert!(matches!(
-            load(folder.path()),
-            Err(KeyFileError::NotAFile(_))
-        ));
+        assert!(matches!(load(folder.path()), Err(KeyFileError::NotAFile(_))));
         for mode in [0o640, 0o604, 0o660, 0o602] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             let refused = load(&path).unwrap_err();

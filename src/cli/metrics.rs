@@ -102,9 +102,7 @@ async fn answer(mut stream: TcpStream, nodes: &[Dht]) -> std::io::Result<()> {
 fn is_for_metrics(request: &[u8]) -> bool {
     let line = request.split(|byte| *byte == b'\r').next();
     let mut words = line.unwrap_or_default().split(|byte| *byte == b' ');
-    let path = (words.next() == Some(b"GET"))
-        .then(|| words.next())
-        .flatten();
+    let path = (words.next() == Some(b"GET")).then(|| words.next()).flatten();
     path.is_some_and(|path| path.split(|byte| *byte == b'?').next() == Some(b"/metrics"))
 }
 
@@ -137,13 +135,7 @@ fn render(nodes: &[(SocketAddrV4, Stats)], memory: Option<u64>) -> String {
             ("budget", drops.budget),
         ];
         for (reason, count) in reasons {
-            line(
-                &mut text,
-                name,
-                node,
-                &format!(",reason=\"{reason}\""),
-                count,
-            );
+            line(&mut text, name, node, &format!(",reason=\"{reason}\""), count);
         }
     }
     if let Some(memory) = memory {
@@ -169,7 +161,8 @@ fn line(text: &mut String, name: &str, node: &SocketAddrV4, labels: &str, value:
 fn resident_memory() -> Option<u64> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
-    // Linux tells the page size only through a system call; it is this on every platform that Rust programs of this kind run on, but for a few with 16 or 64 KiB.
+    // Linux tells the page size only through a system call; it is this on every platform that Rust programs
+    // of this kind run on, but for a few with 16 or 64 KiB.
     Some(pages * 4096)
 }
 
@@ -317,10 +310,7 @@ mod tests {
         for line in text.lines().filter(|line| !line.starts_with("# ")) {
             let (name, value) = line.rsplit_once(' ').expect("two words");
             assert!(value.parse::<u64>().is_ok(), "{line}");
-            assert!(
-                name.ends_with('}') || name.starts_with("process_"),
-                "{line}"
-            );
+            assert!(name.ends_with('}') || name.starts_with("process_"), "{line}");
         }
         assert!(text.contains("hyperdht_table_nodes{node=\"10.0.0.1:49737\"} 0\n"));
         assert!(text.contains(",layer=\"internal\",command=\"find-node\"} 0\n"));

@@ -1,4 +1,5 @@
-//! What the programs share: arguments, key files, output, exit codes. Each program under `src/bin` calls one `main` of this module.
+//! What the programs share: arguments, key files, output, exit codes. Each program under `src/bin` calls one
+//! `main` of this module.
 //!
 //! | module | what it does |
 //! |---|---|

@@ -37,7 +37,8 @@ pub struct Network {
 }
 
 impl NetworkArgs {
-    /// Returns the network that arguments and environment name: `--local` or `--bootstrap`, else the environment, else the public one.
+    /// Returns the network that arguments and environment name: `--local` or `--bootstrap`, else the
+    /// environment, else the public one.
     pub fn network(&self) -> Network {
         let environment = std::env::var("HYPERDHT_BOOTSTRAP").unwrap_or_default();
         self.network_with(&environment)
@@ -76,7 +77,8 @@ impl Network {
         })
     }
 
-    /// Sets up a node of this network, bound as asked, or else to 127.0.0.1 in a network on this computer and to any address otherwise.
+    /// Sets up a node of this network, bound as asked, or else to 127.0.0.1 in a network on this computer and
+    /// to any address otherwise.
     pub fn node(&self, bind: Option<&str>) -> DhtBuilder {
         // A line of the profile protocol is at most half of that, whatever messages it travels in.
         let limits = Limits {
@@ -94,7 +96,8 @@ impl Network {
         builder.bind(ours)
     }
 
-    /// Returns a name for the network, the same in whatever order its nodes are named: what is remembered of one is of no use in another.
+    /// Returns a name for the network, the same in whatever order its nodes are named: what is remembered of
+    /// one is of no use in another.
     pub(super) fn name(&self) -> String {
         let mut nodes = self.bootstrap.clone();
         nodes.sort_unstable();
@@ -143,9 +146,7 @@ mod tests {
     #[test]
     fn arguments_win_over_the_environment_and_both_over_the_default() {
         let named = |bootstrap: &[&str], local, environment| {
-            arguments(bootstrap, local)
-                .network_with(environment)
-                .bootstrap
+            arguments(bootstrap, local).network_with(environment).bootstrap
         };
         assert_eq!(named(&["a:1", " b:2"], None, "c:3"), ["a:1", "b:2"]);
         assert_eq!(named(&[], Some(5), "c:3"), ["127.0.0.1:5"]);

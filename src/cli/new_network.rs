@@ -1,4 +1,5 @@
-//! Where a network of one's own stands: the address by which its first nodes know each other, and which others join through.
+//! Where a network of one's own stands: the address by which its first nodes know each other, and which
+//! others join through.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, UdpSocket};
@@ -22,7 +23,8 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Takes what the user has named: the address that others see, else the one to bind to, else one of this host's.
+    /// Takes what the user has named: the address that others see, else the one to bind to, else one of this
+    /// host's.
     pub(super) fn choose(bind: Ipv4Addr, public: Option<Ipv4Addr>) -> Result<Self, Failure> {
         if let Some(ip) = public {
             check_public(ip)?;
@@ -106,7 +108,9 @@ impl Place {
             "warning: nothing comes back from {node} when this host asks there itself"
         ));
         if self.is_mapped {
-            output.note("a NAT that does not return a host's own packets is no harm; to be sure, run on another host");
+            output.note(
+                "a NAT that does not return a host's own packets is no harm; to be sure, run on another host",
+            );
             output.note(&format!("  profile-client doctor --bootstrap {node}"));
         } else {
             output.note("look for a firewall on this host that drops UDP");
@@ -141,19 +145,17 @@ pub(super) fn check_public(ip: Ipv4Addr) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Returns the addresses of this host that others may reach, the best first: public ones before private ones, and of these the one that its default route
-/// leaves from.
+/// Returns the addresses of this host that others may reach, the best first: public ones before private ones,
+/// and of these the one that its default route leaves from.
 fn host_addresses() -> Result<Vec<Ipv4Addr>, Failure> {
     let interfaces = if_addrs::get_if_addrs().map_err(|error| {
         let error = anyhow::Error::new(error).context("cannot list the addresses of this host");
         Failure::from_error(Exit::Internal, error).hint("name one with --bind IP")
     })?;
-    let listed = interfaces
-        .iter()
-        .filter_map(|interface| match interface.ip() {
-            IpAddr::V4(ip) => Some(ip),
-            IpAddr::V6(_) => None,
-        });
+    let listed = interfaces.iter().filter_map(|interface| match interface.ip() {
+        IpAddr::V4(ip) => Some(ip),
+        IpAddr::V6(_) => None,
+    });
     // Without a default route the order of the system decides.
     let preferred = routed_from().ok();
     Ok(in_order(listed.collect(), preferred))
@@ -172,7 +174,8 @@ fn in_order(mut listed: Vec<Ipv4Addr>, preferred: Option<Ipv4Addr>) -> Vec<Ipv4A
     listed
 }
 
-/// Returns the address that packets to the internet would leave from. Nothing is sent: connecting a UDP socket only looks up the route.
+/// Returns the address that packets to the internet would leave from. Nothing is sent: connecting a UDP
+/// socket only looks up the route.
 fn routed_from() -> io::Result<Ipv4Addr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     socket.connect((Ipv4Addr::new(198, 51, 100, 1), 9))?;
@@ -201,14 +204,7 @@ mod tests {
         let sorted = |preferred| in_order(listed.clone(), preferred);
         assert_eq!(
             sorted(Some(ip("10.0.0.5"))),
-            [
-                "25.0.0.9",
-                "25.0.0.8",
-                "10.0.0.5",
-                "172.17.0.1",
-                "169.254.1.1"
-            ]
-            .map(ip)
+            ["25.0.0.9", "25.0.0.8", "10.0.0.5", "172.17.0.1", "169.254.1.1"].map(ip)
         );
         assert_eq!(sorted(Some(ip("25.0.0.8")))[0], ip("25.0.0.8"));
         assert_eq!(sorted(None)[2], ip("172.17.0.1"));

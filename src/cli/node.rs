@@ -50,7 +50,8 @@ struct Arguments {
     #[arg(long, conflicts_with_all = ["bootstrap", "local"])]
     new_network: bool,
 
-    /// Keep here what the nodes know, so that they find back into the network by themselves and still know its servers
+    /// Keep here what the nodes know, so that they find back into the network by themselves and still know
+    /// its servers
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
@@ -58,7 +59,8 @@ struct Arguments {
     #[arg(long, value_name = "IP:PORT")]
     metrics: Option<SocketAddrV4>,
 
-    /// Serve as a blind relay as well: print its key, and carry packets for peers that have no path between them
+    /// Serve as a blind relay as well: print its key, and carry packets for peers that have no path between
+    /// them
     #[arg(long)]
     relay: bool,
 
@@ -160,7 +162,8 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Saves from time to time what the nodes know, for the case that the end comes without warning. Never returns.
+/// Saves from time to time what the nodes know, for the case that the end comes without warning. Never
+/// returns.
 async fn keep_saving(state: Option<&NodeState>, nodes: &[Dht]) {
     let Some(state) = state else {
         return std::future::pending().await;
@@ -176,8 +179,7 @@ async fn keep_saving(state: Option<&NodeState>, nodes: &[Dht]) {
 fn cannot_keep(error: std::io::Error) -> Failure {
     let what = format!("cannot use the data directory: {error}");
     let error = anyhow::Error::new(error).context(what);
-    Failure::from_error(Exit::Storage, error)
-        .hint("look at it, or name another one with --data-dir")
+    Failure::from_error(Exit::Storage, error).hint("look at it, or name another one with --data-dir")
 }
 
 async fn serve_relay(arguments: &Arguments, node: &Dht, output: Output) -> Result<Relay, Failure> {
@@ -245,9 +247,7 @@ async fn start(
         let first = nodes.first().unwrap_or(&node).local_addr();
         if let Err(error) = node.bootstrapped().await {
             return Err(match place {
-                Some(place) if number > 0 => {
-                    place.unreachable(SocketAddrV4::new(place.ip, first.port()))
-                }
+                Some(place) if number > 0 => place.unreachable(SocketAddrV4::new(place.ip, first.port())),
                 Some(_) => error.into(),
                 None => no_network(&network),
             });
@@ -263,7 +263,8 @@ async fn start(
     Ok(nodes)
 }
 
-/// Returns the address at which others see a node, as far as that is known, and says so if they do not reach it.
+/// Returns the address at which others see a node, as far as that is known, and says so if they do not reach
+/// it.
 async fn seen_from_outside(node: &Dht, told: Option<Ipv4Addr>, output: &Output) -> SocketAddrV4 {
     let local = node.local_addr();
     if let Some(ip) = told {
@@ -286,9 +287,9 @@ async fn seen_from_outside(node: &Dht, told: Option<Ipv4Addr>, output: &Output) 
 fn first_address(arguments: &Arguments, network: &Network) -> Result<SocketAddrV4, Failure> {
     let local = !network.bootstrap.is_empty() && network.is_local();
     let bind = match &arguments.bind {
-        Some(bind) => bind.parse().map_err(|error| {
-            Failure::from_error(Exit::Usage, error).hint("--bind takes IP or IP:PORT")
-        })?,
+        Some(bind) => bind
+            .parse()
+            .map_err(|error| Failure::from_error(Exit::Usage, error).hint("--bind takes IP or IP:PORT"))?,
         None if local => SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0),
         None => SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0),
     };

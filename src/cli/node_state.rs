@@ -1,4 +1,5 @@
-//! What the nodes of `dht-node` keep in the data directory: the nodes that the first one knew, and the announcements that each of them gave out.
+//! What the nodes of `dht-node` keep in the data directory: the nodes that the first one knew, and the
+//! announcements that each of them gave out.
 
 use std::fmt::Display;
 use std::fs::{self, File};
@@ -10,7 +11,8 @@ use std::time::{Duration, SystemTime};
 use crate::Dht;
 use crate::api::KeptAnnouncement;
 
-/// The files in a data directory: text, an entry a line. All of it are hints, so a line that is none is passed over.
+/// The files in a data directory: text, an entry a line. All of it are hints, so a line that is none is
+/// passed over.
 #[derive(Clone, Debug)]
 pub(super) struct NodeState {
     directory: PathBuf,
@@ -32,7 +34,8 @@ impl NodeState {
         Ok(addresses.take(MAX_NODES).collect())
     }
 
-    /// Reads the announcements of the node with this number, with the time that they have left after the pause.
+    /// Reads the announcements of the node with this number, with the time that they have left after the
+    /// pause.
     pub(super) fn announcements(&self, number: u16) -> io::Result<Vec<KeptAnnouncement>> {
         let text = read(&self.announcements_of(number), MAX_ANNOUNCEMENTS_BYTES)?;
         let mut lines = text.lines();

@@ -1,7 +1,8 @@
 //! The only place that prints.
 //!
-//! Standard output carries what was asked for, standard error everything else. Whatever is printed for people is escaped, line by line:
-//! a peer's text can neither move the cursor nor turn the reading direction nor pass for a line of ours.
+//! Standard output carries what was asked for, standard error everything else. Whatever is printed for people
+//! is escaped, line by line: a peer's text can neither move the cursor nor turn the reading direction nor
+//! pass for a line of ours.
 
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;

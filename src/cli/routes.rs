@@ -1,4 +1,5 @@
-//! The file that remembers through which nodes servers were reached, so that the next connection need not search.
+//! The file that remembers through which nodes servers were reached, so that the next connection need not
+//! search.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -15,9 +16,11 @@ const MAX_NODES: usize = 4;
 /// A file of this size or more is none of ours.
 const MAX_BYTES: u64 = 64 * 1024;
 
-/// The last good nodes per network and server. Only hints: whatever is wrong with the file, it counts as empty, and what can't be written is not.
+/// The last good nodes per network and server. Only hints: whatever is wrong with the file, it counts as
+/// empty, and what can't be written is not.
 ///
-/// A line is the name of the network, the server's key and its nodes, separated by spaces; the server reached last comes first.
+/// A line is the name of the network, the server's key and its nodes, separated by spaces; the server reached
+/// last comes first.
 #[derive(Debug)]
 pub struct RoutesFile {
     path: PathBuf,
@@ -82,8 +85,7 @@ impl RoutesFile {
     }
 
     fn read(&self) -> Vec<Entry> {
-        let small =
-            fs::metadata(&self.path).is_ok_and(|data| data.is_file() && data.len() < MAX_BYTES);
+        let small = fs::metadata(&self.path).is_ok_and(|data| data.is_file() && data.len() < MAX_BYTES);
         let text = if small {
             fs::read_to_string(&self.path)
         } else {
@@ -191,13 +193,7 @@ mod tests {
         routes.set(&key(1), &nodes(1..3));
         let good = fs::read(&routes.path).unwrap();
         let huge = good.repeat(MAX_BYTES as usize / good.len() + 1);
-        for bad in [
-            &good[..good.len() - 4],
-            b"nonsense",
-            b"\xff\xfe",
-            b"\n",
-            &huge,
-        ] {
+        for bad in [&good[..good.len() - 4], b"nonsense", b"\xff\xfe", b"\n", &huge] {
             fs::write(&routes.path, bad).unwrap();
             assert_eq!(routes.get(&key(1)), [], "{bad:?}");
             routes.set(&key(2), &nodes(7..8));

@@ -50,9 +50,7 @@ pub(super) fn report(output: &Output, outcome: Result<(), Failure>) -> ExitCode 
 }
 
 /// Gives up when the user presses Ctrl-C.
-pub(super) async fn interruptible<T>(
-    work: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
+pub(super) async fn interruptible<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::select! {
         biased;
         _ = tokio::signal::ctrl_c() => Err(Failure::new(Exit::Interrupted, "interrupted")),

@@ -21,7 +21,8 @@ use crate::{Dht, KeyPair, PublicKey, Server, Testnet};
 
 /// Keep profiles for clients that reach this server by its public key, from anywhere
 ///
-/// Prints its public key on standard output once clients can reach it. Ctrl-C or SIGTERM end it in order, with exit code 0.
+/// Prints its public key on standard output once clients can reach it. Ctrl-C or SIGTERM end it in order,
+/// with exit code 0.
 #[derive(Debug, Parser)]
 #[command(name = "profile-server", version, after_help = EXIT_CODES)]
 struct Arguments {
@@ -150,11 +151,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     } = started;
     announce(&key_pair, &network, &arguments, &output);
     let stats = dht.stats().await;
-    tracing::info!(
-        nodes = stats.nodes,
-        firewalled = stats.firewalled,
-        "listening"
-    );
+    tracing::info!(nodes = stats.nodes, firewalled = stats.firewalled, "listening");
     tokio::select! {
         () = service.run(&server) => {}
         () = &mut stop => {}
@@ -178,11 +175,7 @@ struct Started {
     network: Network,
 }
 
-async fn start(
-    arguments: &Arguments,
-    key_pair: &KeyPair,
-    output: &Output,
-) -> Result<Started, Failure> {
+async fn start(arguments: &Arguments, key_pair: &KeyPair, output: &Output) -> Result<Started, Failure> {
     let network = arguments.network.network();
     let local = match arguments.network.local {
         Some(port) => private_network(port, output).await?,
@@ -242,12 +235,7 @@ async fn private_network(port: u16, output: &Output) -> Result<Option<Testnet>, 
 }
 
 /// Waits until the node has joined, and says every 30 s that it has not.
-async fn join(
-    dht: &Dht,
-    network: &Network,
-    arguments: &Arguments,
-    output: &Output,
-) -> Result<(), Failure> {
+async fn join(dht: &Dht, network: &Network, arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     loop {
         match dht.bootstrapped().await {
             Ok(_) => return Ok(()),

@@ -8,8 +8,8 @@ use crate::PublicKey;
 use crate::profile::Versions;
 use crate::profile::record::is_version;
 
-/// The memory of one identity for one server. Lines `<server's key> <version>` are only ever added, so that a crash damages no older one;
-/// programs that run at once take turns by a lock on the file.
+/// The memory of one identity for one server. Lines `<server's key> <version>` are only ever added, so that a
+/// crash damages no older one; programs that run at once take turns by a lock on the file.
 #[derive(Debug)]
 pub struct VersionsFile {
     path: PathBuf,

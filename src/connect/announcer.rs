@@ -1,9 +1,11 @@
 //! Keeps a server announced on the nodes closest to its key, and the way from these nodes to us open.
 //!
-//! Times are those of the reference's announcer: a ping to each node every three seconds (which also keeps the NAT mapping that handshakes
-//! arrive through), a new announcement every hundred rounds or as soon as too few nodes are left. Every other time the ping is a question for the server
-//! itself, since a node that was restarted answers pings and knows nobody. The nodes are the three closest, as there, and on the
-//! public network a few more: whoever has a handful of addresses has ids closer to a key than anybody else, and would be all that knows of the server.
+//! Times are those of the reference's announcer: a ping to each node every three seconds (which also keeps
+//! the NAT mapping that handshakes arrive through), a new announcement every hundred rounds or as soon as too
+//! few nodes are left. Every other time the ping is a question for the server itself, since a node that was
+//! restarted answers pings and knows nobody. The nodes are the three closest, as there, and on the public
+//! network a few more: whoever has a handful of addresses has ids closer to a key than anybody else, and
+//! would be all that knows of the server.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddrV4;
@@ -21,16 +23,19 @@ use crate::wire::rpc::{ANNOUNCE, FIND_PEER, NodeId, PING, Token, UNANNOUNCE};
 
 /// A server is announced on this many nodes at least, and names so many.
 const RELAYS: usize = 3;
-/// Networks of 256 addresses that the nodes a server is announced on belong to: with four of them an attacker is not alone.
+/// Networks of 256 addresses that the nodes a server is announced on belong to: with four of them an attacker
+/// is not alone.
 const NETWORKS: usize = 6;
-/// Announcements that must have been acknowledged before the server counts as reachable, if that many nodes were found.
+/// Announcements that must have been acknowledged before the server counts as reachable, if that many nodes
+/// were found.
 const ENOUGH: usize = 2;
 /// Between two rounds of pings.
 const PING_INTERVAL: Duration = Duration::from_secs(3);
 /// Rounds of pings before everything is announced anew.
 const ROUNDS: u32 = 100;
-/// First and longest pause after an update that reached no node. The longest is short, since a router that was off for minutes must not keep its
-/// server away for longer: what is asked meanwhile are a few nodes that don't hear it.
+/// First and longest pause after an update that reached no node. The longest is short, since a router that
+/// was off for minutes must not keep its server away for longer: what is asked meanwhile are a few nodes that
+/// don't hear it.
 const RETRY_FIRST: Duration = Duration::from_millis(500);
 const RETRY_MOST: Duration = Duration::from_secs(4);
 /// From the third try on, a single node is enough.
@@ -70,7 +75,8 @@ enum State {
         answered: usize,
         /// A node has lost the announcement.
         forgotten: bool,
-        /// A node sees us at another address than when we announced: it would pass handshakes on to the old one.
+        /// A node sees us at another address than when we announced: it would pass handshakes on to the old
+        /// one.
         moved: bool,
         round: u32,
     },
@@ -216,11 +222,7 @@ impl Announcer {
         request: RequestId,
         result: Result<Answer, RequestError>,
     ) -> Option<News> {
-        if let Some(index) = self
-            .withdrawals
-            .iter()
-            .position(|one| one.request == request)
-        {
+        if let Some(index) = self.withdrawals.iter().position(|one| one.request == request) {
             return self.handle_withdrawal(now, core, index, result.ok());
         }
         match &mut self.state {
@@ -304,8 +306,8 @@ impl Announcer {
         self.announced
     }
 
-    /// Returns whether this node has an announcement of ours, of this update or of the ones before, or may have one: its word that it has
-    /// taken it can be lost, or later than the first client that it sends us.
+    /// Returns whether this node has an announcement of ours, of this update or of the ones before, or may
+    /// have one: its word that it has taken it can be lost, or later than the first client that it sends us.
     pub(super) fn is_relay(&self, node: SocketAddrV4) -> bool {
         let is_it = |relay: &Relay| relay.address == node;
         let may_be = match &self.state {
@@ -315,7 +317,8 @@ impl Announcer {
         may_be || self.relays.iter().flatten().any(is_it)
     }
 
-    /// Returns where the server is announced, for the noise payload. The node that a message has come through is the first: it does pass on what it gets.
+    /// Returns where the server is announced, for the noise payload. The node that a message has come through
+    /// is the first: it does pass on what it gets.
     pub(super) fn relays(&self, through: SocketAddrV4) -> Vec<RelayInfo> {
         let mut relays: Vec<Relay> = match &self.state {
             State::Announcing { fresh, .. } => fresh.clone(),
@@ -471,7 +474,8 @@ impl Announcer {
         done.then_some(News::Withdrawn)
     }
 
-    /// Makes an announcement for one node, or the withdrawal of one: a signature holds only with the id and the token of that node.
+    /// Makes an announcement for one node, or the withdrawal of one: a signature holds only with the id and
+    /// the token of that node.
     fn signed(&self, to: SocketAddrV4, id: NodeId, token: Token, kind: AnnounceKind) -> Outgoing {
         let peer = Peer {
             public_key: *self.key_pair.public_key(),

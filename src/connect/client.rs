@@ -1,4 +1,5 @@
-//! One attempt to connect: find nodes that know the server, shake hands through them. The way for stream packets is chosen in `path`.
+//! One attempt to connect: find nodes that know the server, shake hands through them. The way for stream
+//! packets is chosen in `path`.
 
 use std::collections::VecDeque;
 use std::net::SocketAddrV4;
@@ -16,9 +17,7 @@ use super::types::{AttemptId, Dial, Event, Path};
 use crate::dht::{Answer, Outgoing, QueryError, QueryId, QueryOutcome, RequestError, RequestId};
 use crate::udx::{self, Admission, StreamId};
 use crate::wire::compact::Decode;
-use crate::wire::handshake::{
-    ERROR_NONE, FIREWALL_OPEN, FIREWALL_UNKNOWN, NoisePayload, RelayThrough,
-};
+use crate::wire::handshake::{ERROR_NONE, FIREWALL_OPEN, FIREWALL_UNKNOWN, NoisePayload, RelayThrough};
 use crate::wire::records::Peer;
 use crate::wire::transmit::SocketId;
 
@@ -26,7 +25,8 @@ use crate::wire::transmit::SocketId;
 const MAX_REPLIES: usize = 8;
 /// How long a direct path is looked for at least while the stream runs over a relay.
 const LONGEST_SEARCH: Duration = Duration::from_secs(60);
-/// Events of a stream kept until it is established; beyond it go unordered messages, which may get lost, and repeated news of data.
+/// Events of a stream kept until it is established; beyond it go unordered messages, which may get lost, and
+/// repeated news of data.
 const MAX_EARLY_EVENTS: usize = 64;
 
 /// An attempt's end: what the endpoint does with it.
@@ -59,10 +59,12 @@ pub(super) struct Attempt {
     pub(super) head_start: Option<Instant>,
     query: Option<QueryId>,
     query_failed: bool,
-    /// Whether the lookup may run again from our own table, because it began with nodes that were named and led nowhere.
+    /// Whether the lookup may run again from our own table, because it began with nodes that were named and
+    /// led nowhere.
     may_look_again: bool,
     pub(super) handshakes: Handshakes,
-    /// Whether message 1 says that we are reachable: then the server comes to us. What we learn later it does not know.
+    /// Whether message 1 says that we are reachable: then the server comes to us. What we learn later it does
+    /// not know.
     pub(super) told_open: bool,
     /// The relay that message 1 offers.
     pub(super) own_relay: Option<RelayThrough>,
@@ -148,9 +150,7 @@ impl Attempt {
         if !self.told_open && payload.firewall == FIREWALL_OPEN {
             payload.firewall = FIREWALL_UNKNOWN;
             let public = core.node.remote_address();
-            payload
-                .addresses4
-                .retain(|address| Some(*address) != public);
+            payload.addresses4.retain(|address| Some(*address) != public);
         }
         let work = Initiate {
             attempt: self.id,
@@ -163,7 +163,8 @@ impl Attempt {
             .push_back(Event::Job(Job(Work::Initiate(Box::new(work)))));
     }
 
-    /// Shakes hands anew, on another stream, as a client behind a firewall: the server has not reached us where we said that it can.
+    /// Shakes hands anew, on another stream, as a client behind a firewall: the server has not reached us
+    /// where we said that it can.
     pub(super) fn start_over(&mut self, now: Instant, core: &mut Core) -> Outcome {
         let elapsed = self.elapsed(now);
         if let Phase::Choosing(choosing) = &self.phase
@@ -260,12 +261,7 @@ impl Attempt {
     }
 
     /// Takes an answer of the query: a node that holds a record of the server can pass messages on to it.
-    pub(super) fn handle_query_answer(
-        &mut self,
-        now: Instant,
-        core: &mut Core,
-        answer: &Answer,
-    ) -> Outcome {
+    pub(super) fn handle_query_answer(&mut self, now: Instant, core: &mut Core, answer: &Answer) -> Outcome {
         self.report.nodes_answered += 1;
         // Whom a node of the DHT answers is in it, though bootstrapping may go on for a while.
         self.handle_joined(now);
@@ -372,12 +368,7 @@ impl Attempt {
     }
 
     /// Takes the news that packets with our stream id have come from somewhere.
-    pub(super) fn handle_path(
-        &mut self,
-        now: Instant,
-        core: &mut Core,
-        address: SocketAddrV4,
-    ) -> Outcome {
+    pub(super) fn handle_path(&mut self, now: Instant, core: &mut Core, address: SocketAddrV4) -> Outcome {
         if matches!(self.phase, Phase::Choosing(_)) {
             return self.established(now, core, address, Path::Direct);
         }
@@ -420,11 +411,7 @@ impl Attempt {
         match &self.phase {
             Phase::Choosing(choosing) => choosing.poll_timeout().map_or(end, |at| at.min(end)),
             _ => {
-                let waits = self
-                    .handshakes
-                    .crowded_until()
-                    .into_iter()
-                    .chain(self.head_start);
+                let waits = self.handshakes.crowded_until().into_iter().chain(self.head_start);
                 waits.fold(end, Instant::min)
             }
         }
@@ -446,9 +433,7 @@ impl Attempt {
     fn stage(&self) -> Stage {
         match &self.phase {
             Phase::Choosing(_) | Phase::Over => Stage::Path,
-            _ if self.report.records_found > 0 || !self.handshakes.tried().is_empty() => {
-                Stage::Handshake
-            }
+            _ if self.report.records_found > 0 || !self.handshakes.tried().is_empty() => Stage::Handshake,
             _ if self.report.joined.is_some() || self.report.nodes_answered > 0 => Stage::Lookup,
             _ => Stage::Bootstrap,
         }
@@ -475,17 +460,12 @@ impl Attempt {
 
     /// Returns whether an answer to message 1 may come or is being read.
     pub(super) fn is_shaking(&self) -> bool {
-        let reading = matches!(
-            &self.phase,
-            Phase::Shaking {
-                reading: Some(_),
-                ..
-            }
-        );
+        let reading = matches!(&self.phase, Phase::Shaking { reading: Some(_), .. });
         reading || self.handshakes.is_under_way()
     }
 
-    /// Reads the next answer, starts the handshakes that may run, and notices when nothing is left to wait for.
+    /// Reads the next answer, starts the handshakes that may run, and notices when nothing is left to wait
+    /// for.
     fn go_on(&mut self, now: Instant, core: &mut Core) -> Outcome {
         let Phase::Shaking {
             initiator,

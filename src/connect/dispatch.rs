@@ -20,7 +20,8 @@ use crate::wire::rpc::{PEER_HANDSHAKE, PEER_HOLEPUNCH};
 use crate::wire::transmit::SocketId;
 
 impl Endpoint {
-    /// Turns what the node and the streams have to say into steps of attempts and servers, until they have nothing more to say.
+    /// Turns what the node and the streams have to say into steps of attempts and servers, until they have
+    /// nothing more to say.
     pub(super) fn settle(&mut self, now: Instant) {
         loop {
             if let Some(event) = self.core.node.poll_event() {
@@ -39,12 +40,7 @@ impl Endpoint {
     /// Opens the socket for punching before the first client needs it.
     fn prepare_puncher(&mut self, now: Instant) {
         let firewalled = self.core.puncher.is_closed() && self.core.node.remote_address().is_none();
-        if firewalled
-            && self
-                .servers
-                .values()
-                .any(|one| one.announcer.is_announced())
-        {
+        if firewalled && self.servers.values().any(|one| one.announcer.is_announced()) {
             self.core.want_puncher(now);
         }
     }
@@ -52,16 +48,15 @@ impl Endpoint {
     fn handle_puncher_news(&mut self, now: Instant) {
         let attempts: Vec<_> = self.attempts.keys().copied().collect();
         for id in attempts {
-            self.with_attempt(now, id, |attempt, core| {
-                attempt.handle_puncher_news(now, core)
-            });
+            self.with_attempt(now, id, |attempt, core| attempt.handle_puncher_news(now, core));
         }
         for server in self.servers.values_mut() {
             server.handle_puncher_news(now, &mut self.core);
         }
     }
 
-    /// Takes a datagram of 0 or 1 byte. It tells an attempt of ours the way, and a client that we know gets it back.
+    /// Takes a datagram of 0 or 1 byte. It tells an attempt of ours the way, and a client that we know gets
+    /// it back.
     pub(super) fn handle_probe(&mut self, now: Instant, socket: SocketId, from: SocketAddrV4) {
         if self.core.sockets.purpose(socket).is_none() {
             return;
@@ -106,23 +101,19 @@ impl Endpoint {
                 Some(Owner::Nobody) => {}
                 None => self.pass_on(dht::Event::Answered { request, result }),
             },
-            dht::Event::QueryAnswer { query, answer } => {
-                match self.core.queries.get(&query).copied() {
-                    Some(Owner::Attempt(id)) => self.with_attempt(now, id, |attempt, core| {
-                        attempt.handle_query_answer(now, core, &answer)
-                    }),
-                    Some(Owner::Server(_) | Owner::Puncher | Owner::Nobody) => {}
-                    None => self.pass_on(dht::Event::QueryAnswer { query, answer }),
-                }
-            }
+            dht::Event::QueryAnswer { query, answer } => match self.core.queries.get(&query).copied() {
+                Some(Owner::Attempt(id)) => self.with_attempt(now, id, |attempt, core| {
+                    attempt.handle_query_answer(now, core, &answer)
+                }),
+                Some(Owner::Server(_) | Owner::Puncher | Owner::Nobody) => {}
+                None => self.pass_on(dht::Event::QueryAnswer { query, answer }),
+            },
             dht::Event::QueryDone { query, result } => match self.core.queries.remove(&query) {
                 Some(Owner::Attempt(id)) => self.with_attempt(now, id, |attempt, core| {
                     attempt.handle_query_done(now, core, result)
                 }),
                 Some(Owner::Server(id)) => self.with_server(id, |server, core| {
-                    server
-                        .announcer
-                        .handle_query_done(now, core, query, result.ok())
+                    server.announcer.handle_query_done(now, core, query, result.ok())
                 }),
                 Some(Owner::Puncher | Owner::Nobody) => {}
                 None => self.pass_on(dht::Event::QueryDone { query, result }),
@@ -167,9 +158,7 @@ impl Endpoint {
         } else if let Some(id) = attempt {
             match event {
                 udx::Event::PathLearned { address, .. } => {
-                    self.with_attempt(now, id, |attempt, core| {
-                        attempt.handle_path(now, core, address)
-                    });
+                    self.with_attempt(now, id, |attempt, core| attempt.handle_path(now, core, address));
                 }
                 udx::Event::Closed(udx::Closed::Reset) => {
                     self.fail_attempt(now, id, Failure::Refused);
@@ -235,7 +224,8 @@ impl Endpoint {
                 let Ok(message) = HolepunchMessage::from_bytes(value) else {
                     return;
                 };
-                // A message from a client is passed on even if the server is ours: it names a node in between.
+                // A message from a client is passed on even if the server is ours: it names a node in
+                // between.
                 if let Some(server) = own.and_then(|id| self.servers.get_mut(&id))
                     && message.mode == Mode::FromRelay
                 {
@@ -253,15 +243,11 @@ impl Endpoint {
         let node = &mut self.core.node;
         match forward {
             Forward::Relay { to, message } => {
-                // Two peers of one address most likely find each other in their own network, which a punch must not overtake: where a reference client
-                // turns out to be reachable in the middle of connecting, the punch makes its server end what has just begun.
-                let neighbours =
-                    incoming.command == PEER_HOLEPUNCH && incoming.from.ip() == to.ip();
-                let at = if neighbours {
-                    now + NEIGHBOURS_FIRST
-                } else {
-                    now
-                };
+                // Two peers of one address most likely find each other in their own network, which a punch
+                // must not overtake: where a reference client turns out to be reachable in the middle of
+                // connecting, the punch makes its server end what has just begun.
+                let neighbours = incoming.command == PEER_HOLEPUNCH && incoming.from.ip() == to.ip();
+                let at = if neighbours { now + NEIGHBOURS_FIRST } else { now };
                 node.relay_at(now, at, incoming, to, message.to_bytes(), None);
             }
             Forward::Reply { to, message } => {
@@ -371,11 +357,7 @@ impl Endpoint {
         }
     }
 
-    fn with_server(
-        &mut self,
-        id: ServerId,
-        step: impl FnOnce(&mut Server, &mut Core) -> Option<News>,
-    ) {
+    fn with_server(&mut self, id: ServerId, step: impl FnOnce(&mut Server, &mut Core) -> Option<News>) {
         if let Some(server) = self.servers.get_mut(&id) {
             let news = step(server, &mut self.core);
             self.take_news(id, news);
@@ -406,6 +388,6 @@ impl Endpoint {
 /// Nodes remembered per server.
 const MAX_NODES: usize = 4;
 
-/// By how much a holepunch message to a peer of the sender's own address is put off: a few round trips in a local network, and the time that a Node process
-/// takes to answer.
+/// By how much a holepunch message to a peer of the sender's own address is put off: a few round trips in a
+/// local network, and the time that a Node process takes to answer.
 const NEIGHBOURS_FIRST: Duration = Duration::from_millis(10);

@@ -23,8 +23,8 @@ use crate::wire::transmit::{SocketId, Train};
 
 /// A peer of the HyperDHT without sockets or clock.
 ///
-/// **After every `handle_*` and every command, drain:** [`Self::poll_transmit`] and [`Self::poll_event`] until both are
-/// `None`, then arm the timer with [`Self::poll_timeout`].
+/// **After every `handle_*` and every command, drain:** [`Self::poll_transmit`] and [`Self::poll_event`]
+/// until both are `None`, then arm the timer with [`Self::poll_timeout`].
 #[derive(Debug)]
 pub struct Endpoint {
     pub(super) core: Core,
@@ -58,21 +58,24 @@ impl Endpoint {
         }
     }
 
-    /// Tells the local addresses of the two main sockets. Requests made before, or while suspended, wait for this.
+    /// Tells the local addresses of the two main sockets. Requests made before, or while suspended, wait for
+    /// this.
     pub fn handle_sockets(&mut self, now: Instant, server: SocketAddrV4, client: SocketAddrV4) {
         self.core.set_bound(server);
         self.core.node.handle_sockets(now, server, client);
         self.settle(now);
     }
 
-    /// Stops: what is under way in the DHT fails, and nothing is answered or announced until [`Self::handle_sockets`]. Streams stay.
+    /// Stops: what is under way in the DHT fails, and nothing is answered or announced until
+    /// [`Self::handle_sockets`]. Streams stay.
     pub fn suspend(&mut self, now: Instant) {
         self.core.close_puncher(now);
         self.core.node.suspend();
         self.settle(now);
     }
 
-    /// Tells that the host is in another network than before, or was asleep: servers are announced anew, NATs examined anew.
+    /// Tells that the host is in another network than before, or was asleep: servers are announced anew, NATs
+    /// examined anew.
     pub fn handle_network_change(&mut self, now: Instant) {
         self.core.examine(now);
         self.core.ways.retain(|_| false);
@@ -87,7 +90,8 @@ impl Endpoint {
         self.core.set_interfaces(addresses);
     }
 
-    /// Tells the local address of a socket asked for with [`Event::OpenSocket`], or `None` if it can't be had.
+    /// Tells the local address of a socket asked for with [`Event::OpenSocket`], or `None` if it can't be
+    /// had.
     pub fn handle_socket(&mut self, now: Instant, socket: SocketId, local: Option<SocketAddrV4>) {
         let opened = local.is_some();
         match self.core.sockets.purpose(socket) {
@@ -107,13 +111,7 @@ impl Endpoint {
     }
 
     /// Takes a datagram. Call [`Self::flush`] after the last one of a batch.
-    pub fn handle_datagram(
-        &mut self,
-        now: Instant,
-        socket: SocketId,
-        from: SocketAddrV4,
-        datagram: &[u8],
-    ) {
+    pub fn handle_datagram(&mut self, now: Instant, socket: SocketId, from: SocketAddrV4, datagram: &[u8]) {
         // A port of 0 can't be answered.
         if from.port() == 0 {
             return;
@@ -157,8 +155,7 @@ impl Endpoint {
         let in_use = !self.by_target.is_empty() && self.core.node.remote_address().is_none();
         self.core.keep_puncher(now, in_use);
         let core = &mut self.core;
-        core.sockets
-            .handle_timeout(now, &core.streams, &mut core.events);
+        core.sockets.handle_timeout(now, &core.streams, &mut core.events);
         self.settle(now);
     }
 
@@ -279,7 +276,8 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// [`ListenError::KeyInUse`] if a server of this node has the key, [`ListenError::TooMany`] beyond [`Limits::max_servers`].
+    /// [`ListenError::KeyInUse`] if a server of this node has the key, [`ListenError::TooMany`] beyond
+    /// [`Limits::max_servers`].
     pub fn listen(&mut self, now: Instant, listen: Listen) -> Result<ServerId, ListenError> {
         let target = listen.key_pair.public_key().target();
         if self.by_target.contains_key(&target) {
@@ -322,22 +320,15 @@ impl Endpoint {
         self.settle(now);
     }
 
-    /// Tells what became of [`Event::DialRelay`]: the stream of the connection to the relay, and the id under which the relay takes our packets;
-    /// or nothing.
-    pub fn handle_relay(
-        &mut self,
-        now: Instant,
-        stream: StreamId,
-        paired: Option<(StreamId, u32)>,
-    ) {
+    /// Tells what became of [`Event::DialRelay`]: the stream of the connection to the relay, and the id under
+    /// which the relay takes our packets; or nothing.
+    pub fn handle_relay(&mut self, now: Instant, stream: StreamId, paired: Option<(StreamId, u32)>) {
         let place = paired.and_then(|(connection, id)| {
             let (socket, address) = self.core.streams.path(connection)?;
             Some((socket, address, id))
         });
         if let Some(id) = self.attempt_streams.get(&stream).copied() {
-            self.with_attempt(now, id, |attempt, core| {
-                attempt.handle_relay(now, core, place)
-            });
+            self.with_attempt(now, id, |attempt, core| attempt.handle_relay(now, core, place));
         } else {
             let mut servers = self.servers.values_mut();
             if let Some(server) = servers.find(|server| server.owns_stream(stream)) {
@@ -352,20 +343,16 @@ impl Endpoint {
         let attempt = self.attempt_streams.get(&stream);
         let attempt = attempt.and_then(|id| self.attempts.get(id));
         let mut servers = self.servers.values();
-        attempt.is_some_and(Attempt::looks_for_path)
-            || servers.any(|server| server.expects_move(stream))
+        attempt.is_some_and(Attempt::looks_for_path) || servers.any(|server| server.expects_move(stream))
     }
 
-    /// Links two clients of a relay of ours: the stream of each one's connection, and the id under which it takes packets. Returns the ids
-    /// under which their packets are taken, or nothing if a connection is gone.
+    /// Links two clients of a relay of ours: the stream of each one's connection, and the id under which it
+    /// takes packets. Returns the ids under which their packets are taken, or nothing if a connection is
+    /// gone.
     ///
-    /// [`Event::Unlinked`] follows when one of them ends its stream or `bytes` are used up or `until` has passed.
-    pub fn link(
-        &mut self,
-        sides: [(StreamId, u32); 2],
-        bytes: u64,
-        until: Instant,
-    ) -> Option<[u32; 2]> {
+    /// [`Event::Unlinked`] follows when one of them ends its stream or `bytes` are used up or `until` has
+    /// passed.
+    pub fn link(&mut self, sides: [(StreamId, u32); 2], bytes: u64, until: Instant) -> Option<[u32; 2]> {
         let [a, b] = sides.map(|(connection, id)| Some((self.core.streams.path(connection)?, id)));
         let (a, b) = (a?, b?);
         // They reserve the ids.

@@ -55,18 +55,15 @@ pub(super) enum State {
     /// The cryptography is under way; these want the answer.
     Computing(Vec<Route>),
     /// Answered; the client's first packet has not come.
-    HalfOpen {
-        answer: Vec<u8>,
-        session: Box<Session>,
-    },
+    HalfOpen { answer: Vec<u8>, session: Box<Session> },
     /// Answered, and nothing is expected any more: the stream lives its own life, or never came to be.
     Settled { answer: Vec<u8> },
     /// Unreadable or refused: silence.
     Silent,
 }
 
-/// Where a handshake comes from, as coarse as a stranger's addresses are cheap: the network of whoever sent it to us, and inside of that
-/// the network of the client that a relay reports.
+/// Where a handshake comes from, as coarse as a stranger's addresses are cheap: the network of whoever sent
+/// it to us, and inside of that the network of the client that a relay reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Source {
     transport: [u8; 3],
@@ -215,7 +212,8 @@ impl Entries {
         }
     }
 
-    /// Returns the oldest half-open entry of whoever has the most of them: first by who sends to us, then by whom they name.
+    /// Returns the oldest half-open entry of whoever has the most of them: first by who sends to us, then by
+    /// whom they name.
     fn oldest_of_the_busiest(&self, public_only: bool) -> Option<EntryId> {
         let half_open = || {
             let all = self.by_stream.values().map(|id| (*id, &self.all[id].1));

@@ -22,8 +22,8 @@ pub(super) enum Kind {
 pub(super) struct Handshakes {
     /// Nodes named beforehand, tried one at a time: what was true last time may not be now.
     known: VecDeque<SocketAddrV4>,
-    /// Those of them that have just answered that they know the server. They are asked beside all others: what was remembered may be stale, and
-    /// then holds up nobody that was found now.
+    /// Those of them that have just answered that they know the server. They are asked beside all others:
+    /// what was remembered may be stale, and then holds up nobody that was found now.
     confirmed: VecDeque<SocketAddrV4>,
     /// Other nodes that have just answered so.
     found: VecDeque<SocketAddrV4>,
@@ -69,25 +69,14 @@ impl Handshakes {
             return Some((node, Kind::Known));
         }
         let crowded = self.crowded_until().is_some_and(|until| until > now);
-        let found = if crowded {
-            None
-        } else {
-            self.found.pop_front()
-        };
+        let found = if crowded { None } else { self.found.pop_front() };
         found.map(|node| (node, Kind::Found))
     }
 
     /// Takes note that a node has been asked.
-    pub(super) fn begin(
-        &mut self,
-        now: Instant,
-        request: RequestId,
-        asked: SocketAddrV4,
-        kind: Kind,
-    ) {
+    pub(super) fn begin(&mut self, now: Instant, request: RequestId, asked: SocketAddrV4, kind: Kind) {
         let since = now;
-        self.under_way
-            .insert(request, Shaking { asked, kind, since });
+        self.under_way.insert(request, Shaking { asked, kind, since });
         if kind != Kind::Remembered {
             self.tried.push(asked);
         }
@@ -139,7 +128,8 @@ impl Handshakes {
 
 /// Handshakes under way at once for one attempt, as the reference, beside those with nodes named beforehand.
 const MAX_PARALLEL: usize = 2;
-/// After so long, which is when a request is sent again, a handshake does not hold others up: whoever wants nobody to connect can claim to know the server and then say nothing.
+/// After so long, which is when a request is sent again, a handshake does not hold others up: whoever wants
+/// nobody to connect can claim to know the server and then say nothing.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Nodes that one attempt shakes hands through: a hostile record holder can't make us go on for ever.
 const MAX_NODES: usize = 64;

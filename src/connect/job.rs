@@ -6,9 +6,7 @@ use std::net::SocketAddrV4;
 use super::noise::{Initiator, NoiseError, Responder, Session};
 use super::types::{AttemptId, FirewallHook, ServerId};
 use crate::keys::{KeyPair, PublicKey};
-use crate::wire::handshake::{
-    ERROR_ABORTED, ERROR_NONE, ERROR_VERSION_MISMATCH, NoisePayload, VERSION,
-};
+use crate::wire::handshake::{ERROR_ABORTED, ERROR_NONE, ERROR_VERSION_MISMATCH, NoisePayload, VERSION};
 
 /// Names a handshake that a server answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,12 +91,8 @@ pub(super) struct Initiate {
 
 impl Initiate {
     fn run(self) -> Result<(Box<Initiator>, Vec<u8>), NoiseError> {
-        let (initiator, noise) = Initiator::start(
-            &self.key_pair,
-            &self.remote,
-            self.ephemeral_seed,
-            &self.payload,
-        )?;
+        let (initiator, noise) =
+            Initiator::start(&self.key_pair, &self.remote, self.ephemeral_seed, &self.payload)?;
         Ok((Box::new(initiator), noise))
     }
 }
@@ -135,11 +129,12 @@ pub(super) enum Unanswered {
 
 impl Respond {
     fn run(self) -> Result<Responded, Unanswered> {
-        let (responder, client) = Responder::read(&self.key_pair, &self.noise)
-            .map_err(|_: NoiseError| Unanswered::Unreadable)?;
+        let (responder, client) =
+            Responder::read(&self.key_pair, &self.noise).map_err(|_: NoiseError| Unanswered::Unreadable)?;
         if let Some(firewall) = &self.firewall {
             let key = *responder.remote_public_key();
-            // A hook is a stranger's code to us: its panic refuses this client and must not take the node down.
+            // A hook is a stranger's code to us: its panic refuses this client and must not take the node
+            // down.
             let allowed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                 firewall(&key, self.client_address)
             }));

@@ -5,10 +5,11 @@ use std::time::Duration;
 /// Bounds of one endpoint, each with a default that suits a server on the public network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Handshakes from public addresses that a server is answering or has answered, whose client's first packet has not come. Beyond it the
-    /// oldest of the busiest source goes.
+    /// Handshakes from public addresses that a server is answering or has answered, whose client's first
+    /// packet has not come. Beyond it the oldest of the busiest source goes.
     pub max_half_open: usize,
-    /// The same wherever they come from, each server by itself: private addresses and loopback have only this bound.
+    /// The same wherever they come from, each server by itself: private addresses and loopback have only this
+    /// bound.
     pub max_half_open_anywhere: usize,
     /// Handshakes over whose answers are kept for repetition, each server by itself.
     pub max_remembered: usize,
@@ -18,9 +19,11 @@ pub struct Limits {
     pub max_servers: usize,
     /// Servers whose last good nodes are remembered, as the reference.
     pub max_routes: usize,
-    /// Punches through a random NAT under way at once, on either side: each takes hundreds of a router's ports.
+    /// Punches through a random NAT under way at once, on either side: each takes hundreds of a router's
+    /// ports.
     pub random_punches: usize,
-    /// The least time from the end of a failed one to the next, as the reference; an eighth of it after one that succeeded.
+    /// The least time from the end of a failed one to the next, as the reference; an eighth of it after one
+    /// that succeeded.
     pub random_punch_interval: Duration,
 }
 

@@ -1,8 +1,9 @@
 //! Streams that leave their relay for a direct path.
 //!
-//! The client finds such a path by punching or in the local network, and asks over it until the server answers there; only then it moves. The
-//! server moves as soon as it hears its client from an address that the client has named. (The reference moves at its first probe and can't
-//! go back.) Each side then goes on as the reference does: once everything sent before is acknowledged, it says so in an empty message.
+//! The client finds such a path by punching or in the local network, and asks over it until the server
+//! answers there; only then it moves. The server moves as soon as it hears its client from an address that
+//! the client has named. (The reference moves at its first probe and can't go back.) Each side then goes on
+//! as the reference does: once everything sent before is acknowledged, it says so in an empty message.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -30,12 +31,7 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    pub(super) const fn new(
-        now: Instant,
-        socket: SocketId,
-        address: SocketAddrV4,
-        path: Path,
-    ) -> Self {
+    pub(super) const fn new(now: Instant, socket: SocketId, address: SocketAddrV4, path: Path) -> Self {
         Self {
             socket,
             address,
@@ -50,14 +46,9 @@ impl Candidate {
         self.next
     }
 
-    /// Asks the server over this path if it is time for that. Returns false when there is nothing to hope for any more.
-    pub(super) fn ask(
-        &mut self,
-        now: Instant,
-        core: &mut Core,
-        stream: StreamId,
-        remote_id: u32,
-    ) -> bool {
+    /// Asks the server over this path if it is time for that. Returns false when there is nothing to hope for
+    /// any more.
+    pub(super) fn ask(&mut self, now: Instant, core: &mut Core, stream: StreamId, remote_id: u32) -> bool {
         if self.next.is_none_or(|at| at > now) {
             return true;
         }
@@ -129,8 +120,7 @@ impl Core {
         };
         self.moves.by_stream.insert(stream, leaving);
         self.moves.deadlines.insert((due, stream));
-        self.streams
-            .change_remote(now, stream, socket, remote, remote_id);
+        self.streams.change_remote(now, stream, socket, remote, remote_id);
         self.events.push_back(Event::Moved(Box::new(Moved {
             stream,
             path,
@@ -188,7 +178,8 @@ impl Core {
 }
 
 impl Attempt {
-    /// Takes the news that packets of a stream have come over another path. If we have asked for that, it is the stream's from now on.
+    /// Takes the news that packets of a stream have come over another path. If we have asked for that, it is
+    /// the stream's from now on.
     pub(super) fn handle_offer(
         &mut self,
         now: Instant,
@@ -231,12 +222,7 @@ impl Attempt {
     }
 
     /// A stream that was handed out could take this path: asks the server there.
-    pub(super) fn ask_to_move(
-        &mut self,
-        now: Instant,
-        core: &mut Core,
-        mut candidate: Candidate,
-    ) -> Outcome {
+    pub(super) fn ask_to_move(&mut self, now: Instant, core: &mut Core, mut candidate: Candidate) -> Outcome {
         let Phase::Choosing(choosing) = &mut self.phase else {
             return Outcome::Pending;
         };
@@ -244,7 +230,8 @@ impl Attempt {
         core.streams
             .set_candidates(self.stream, vec![*candidate.address.ip()]);
         candidate.ask(now, core, self.stream, choosing.remote_id);
-        // Whoever has the server's address in the local network may have passed our message on and kept silent about it.
+        // Whoever has the server's address in the local network may have passed our message on and kept
+        // silent about it.
         if candidate.path == Path::Direct {
             if let Some(punch) = &choosing.punch {
                 punch.tell(core, &mut self.report);
@@ -271,7 +258,8 @@ impl Server {
         }
     }
 
-    /// Takes the news that the packets of a relayed stream have come from an address that the client has named: the stream moves there.
+    /// Takes the news that the packets of a relayed stream have come from an address that the client has
+    /// named: the stream moves there.
     pub(super) fn handle_offer(
         &mut self,
         now: Instant,
@@ -331,12 +319,14 @@ pub(super) fn hosts(core: &Core, seen: SocketAddrV4, client: &NoisePayload) -> V
 
 /// Hosts of a client that are taken from its noise payload.
 const MAX_HOSTS: usize = 8;
-/// How often a server is asked over a path that a probe came by, and the pause after the first time; each is twice the one before.
+/// How often a server is asked over a path that a probe came by, and the pause after the first time; each is
+/// twice the one before.
 const MAX_QUESTIONS: u32 = 7;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// How often the end of a move is told.
 const MAX_TOLD: u32 = 3;
-/// How long nothing must have come through a relay: a peer of the reference repeats what it has sent that way on the same way.
+/// How long nothing must have come through a relay: a peer of the reference repeats what it has sent that way
+/// on the same way.
 const QUIET: Duration = Duration::from_secs(3);
 /// How often is looked for streams that ended while they moved.
 const CHECK: Duration = Duration::from_secs(5);

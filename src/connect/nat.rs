@@ -3,9 +3,7 @@
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use crate::wire::handshake::{
-    FIREWALL_CONSISTENT, FIREWALL_OPEN, FIREWALL_RANDOM, FIREWALL_UNKNOWN,
-};
+use crate::wire::handshake::{FIREWALL_CONSISTENT, FIREWALL_OPEN, FIREWALL_RANDOM, FIREWALL_UNKNOWN};
 
 /// What stands between a socket and the internet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,7 +87,8 @@ impl Nat {
         self.set_addresses();
     }
 
-    /// Makes the best of one or two samples, as there is nobody left to ask: equal ones mean the same port for everybody, others a random one.
+    /// Makes the best of one or two samples, as there is nobody left to ask: equal ones mean the same port
+    /// for everybody, others a random one.
     ///
     /// The reference gives up then. A wrong guess costs no more: nothing comes through either way.
     pub(super) fn guess(&mut self) {
@@ -213,11 +212,7 @@ mod tests {
                 }
                 let from = SocketAddrV4::new([9, 9, 9, 9].into(), number(&step["from"]) as u16);
                 nat.add(text(&step["sample"]).parse().unwrap(), from, firewalled);
-                assert_eq!(
-                    nat.samples().len() as u64,
-                    number(&step["sampled"]),
-                    "{case}"
-                );
+                assert_eq!(nat.samples().len() as u64, number(&step["sampled"]), "{case}");
                 let (firewall, addresses) = frozen
                     .clone()
                     .unwrap_or_else(|| (nat.firewall(), nat.addresses().map(<[_]>::to_vec)));
@@ -252,10 +247,7 @@ mod tests {
             let from = SocketAddrV4::new([9, 9, 9, 9].into(), port);
             nat.add(SocketAddrV4::new([1, 1, 1, 1].into(), port), from, true);
         }
-        assert_eq!(
-            (nat.samples().len(), nat.full.len()),
-            (MAX_SAMPLES, MAX_SAMPLES)
-        );
+        assert_eq!((nat.samples().len(), nat.full.len()), (MAX_SAMPLES, MAX_SAMPLES));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Servers in our own network.
 //!
-//! Both sides tell their local addresses. Somebody else may have that of the server, in a network that is not the server's, so the client says
-//! message 1 once more there, to which nobody else has the answer. (The reference pings, and takes whoever answers for the server.)
+//! Both sides tell their local addresses. Somebody else may have that of the server, in a network that is not
+//! the server's, so the client says message 1 once more there, to which nobody else has the answer. (The
+//! reference pings, and takes whoever answers for the server.)
 
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
@@ -25,13 +26,9 @@ pub(super) struct Neighbour {
 }
 
 impl Attempt {
-    /// Looks for the server at that of its addresses which looks most like ours: says message 1 once more, to which nobody else has the answer.
-    pub(super) fn try_neighbours(
-        &mut self,
-        now: Instant,
-        core: &mut Core,
-        addresses: &[SocketAddrV4],
-    ) {
+    /// Looks for the server at that of its addresses which looks most like ours: says message 1 once more, to
+    /// which nobody else has the answer.
+    pub(super) fn try_neighbours(&mut self, now: Instant, core: &mut Core, addresses: &[SocketAddrV4]) {
         let local = core.local_addresses();
         let own: Vec<_> = local.iter().map(|a| *a.ip()).collect();
         // Another home may use the very addresses of ours, and we would be who answers.
@@ -67,8 +64,8 @@ impl Attempt {
             return Outcome::Pending;
         };
         if !neighbour.pinged && result.is_err() {
-            // A server of the reference whose network is not quite ours answers from another socket, which is lost on us. Every other node says
-            // that it does not know the server.
+            // A server of the reference whose network is not quite ours answers from another socket, which is
+            // lost on us. Every other node says that it does not know the server.
             let outgoing = Outgoing::internal(address, PING);
             let request = core.request(now, Owner::Attempt(self.id), outgoing);
             choosing.lan = Some(Neighbour {

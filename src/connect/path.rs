@@ -39,7 +39,8 @@ pub(super) struct Choosing {
     /// Where to go, and when at the latest, if the local network is only tried first.
     pub(super) otherwise: Option<(Instant, SocketId, SocketAddrV4)>,
     relay: Option<Relaying>,
-    /// The direct path that a stream which is its owner's already is about to take, if the server answers there.
+    /// The direct path that a stream which is its owner's already is about to take, if the server answers
+    /// there.
     pub(super) candidate: Option<Candidate>,
     /// Until the server has answered where it says to be reachable.
     pub(super) straight: Option<Box<Straight>>,
@@ -88,7 +89,8 @@ impl Choosing {
 }
 
 impl Attempt {
-    /// Chooses how stream packets travel. If that is not clear at once and either side has named a relay, we meet there at the same time.
+    /// Chooses how stream packets travel. If that is not clear at once and either side has named a relay, we
+    /// meet there at the same time.
     pub(super) fn settle(
         &mut self,
         now: Instant,
@@ -115,11 +117,7 @@ impl Attempt {
         outcome
     }
 
-    pub(super) fn dial_relay(
-        &mut self,
-        core: &mut Core,
-        (through, is_initiator): (RelayThrough, bool),
-    ) {
+    pub(super) fn dial_relay(&mut self, core: &mut Core, (through, is_initiator): (RelayThrough, bool)) {
         if let Phase::Choosing(choosing) = &mut self.phase {
             choosing.relay = Some(Relaying::Dialled);
             self.report.relay = Some(through.public_key);
@@ -203,7 +201,8 @@ impl Attempt {
             if let Phase::Choosing(choosing) = &mut self.phase {
                 choosing.straight = Some(Box::new(Straight::new(peer, payload)));
             }
-            // Behind one router, the address that it has outside often leads nowhere from inside. That may be a private one, too.
+            // Behind one router, the address that it has outside often leads nowhere from inside. That may be
+            // a private one, too.
             let neighbours: Vec<SocketAddrV4> = payload
                 .addresses4
                 .iter()
@@ -222,8 +221,7 @@ impl Attempt {
             return self.go_straight(now, core, socket, address);
         }
         // From here on the server, or a packet of its, may reach us first.
-        core.streams
-            .set_admission(self.stream, Admission::LearnPath);
+        core.streams.set_admission(self.stream, Admission::LearnPath);
         let Phase::Choosing(choosing) = &mut self.phase else {
             return Outcome::Pending;
         };
@@ -289,7 +287,8 @@ impl Attempt {
         }
     }
 
-    /// Takes what became of meeting at the relay: the place and the id through which the server can be reached, or nothing.
+    /// Takes what became of meeting at the relay: the place and the id through which the server can be
+    /// reached, or nothing.
     pub(super) fn handle_relay(
         &mut self,
         now: Instant,
@@ -533,19 +532,19 @@ impl Attempt {
         if let Phase::Choosing(choosing) = &self.phase {
             report.routes.clone_from(&choosing.routes);
         }
-        core.events
-            .push_back(Event::Established(Box::new(Established {
-                origin: Origin::Attempt(self.id),
-                stream: self.stream,
-                session,
-                path,
-                remote,
-                report,
-            })));
+        core.events.push_back(Event::Established(Box::new(Established {
+            origin: Origin::Attempt(self.id),
+            stream: self.stream,
+            session,
+            path,
+            remote,
+            report,
+        })));
     }
 }
 
-/// How long a server gets that could be punched to as well: the reference repeats its first packet after a second.
+/// How long a server gets that could be punched to as well: the reference repeats its first packet after a
+/// second.
 const WAIT_BEFORE_PUNCHING: Duration = Duration::from_millis(2500);
 
 /// How long a server gets that has to reach us, as the reference.

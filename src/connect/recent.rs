@@ -1,4 +1,5 @@
-//! What is remembered of peers, so that the next connection need not search: the least recently connected one is forgotten first.
+//! What is remembered of peers, so that the next connection need not search: the least recently connected one
+//! is forgotten first.
 
 use std::collections::BTreeMap;
 

@@ -38,17 +38,14 @@ impl fmt::Display for Stage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// DHT nodes answered and none of them knows the key.
-    #[error(
-        "no node of the DHT knows this key: the server is not running, or not announced to this network"
-    )]
+    #[error("no node of the DHT knows this key: the server is not running, or not announced to this network")]
     NotFound,
     /// No DHT node answered at all.
     #[error("no node of the DHT answered: there is no network, or the bootstrap nodes are down")]
     NoNetwork,
-    /// Nodes know the key, but no handshake through them was answered: the server is gone or refuses us without a word.
-    #[error(
-        "the server is announced but does not answer: it has gone away, or refuses this identity"
-    )]
+    /// Nodes know the key, but no handshake through them was answered: the server is gone or refuses us
+    /// without a word.
+    #[error("the server is announced but does not answer: it has gone away, or refuses this identity")]
     NoAnswer,
     /// The server ended the stream before it was ready: it has too many connections, or none for us.
     #[error("the server refused the connection")]
@@ -98,7 +95,8 @@ pub enum Lost {
     /// No socket could be opened.
     #[error("no socket could be opened to punch with")]
     NoSocket,
-    /// The peer has named addresses, but none has been proven to be its own, as punching through a random NAT needs.
+    /// The peer has named addresses, but none has been proven to be its own, as punching through a random NAT
+    /// needs.
     #[error("no address of the server is proven to be its own")]
     NotVerified,
     /// Too many punches through random NATs were made a moment ago.
@@ -139,8 +137,8 @@ pub struct Report {
     pub total: Duration,
     /// How far the attempt came.
     pub stage: Stage,
-    /// Until the node had joined the network, which is when a first node of it has answered; zero if that was before. `None` if none has, or the
-    /// attempt did not need the DHT.
+    /// Until the node had joined the network, which is when a first node of it has answered; zero if that was
+    /// before. `None` if none has, or the attempt did not need the DHT.
     pub joined: Option<Duration>,
     /// Until the first node that knows the server answered, if one did.
     pub lookup: Option<Duration>,
@@ -152,15 +150,16 @@ pub struct Report {
     pub nodes_answered: usize,
     /// Nodes that know the server.
     pub records_found: usize,
-    /// Handshakes that were started, through different nodes, in that order; those after [`Self::handshake`] look for the server in the local
-    /// network.
+    /// Handshakes that were started, through different nodes, in that order; those after [`Self::handshake`]
+    /// look for the server in the local network.
     pub exchanges: Vec<Exchange>,
     /// Where an earlier connection to the server ran, if it was asked there first.
     pub remembered: Option<SocketAddrV4>,
-    /// Until it was clear that the server can't reach us, though our node takes itself to be publicly reachable.
+    /// Until it was clear that the server can't reach us, though our node takes itself to be publicly
+    /// reachable.
     pub unreachable: Option<Duration>,
-    /// Where the server says that anybody can reach it, and until it was clear that it does not answer there at once. If nothing else led to it,
-    /// it never has.
+    /// Where the server says that anybody can reach it, and until it was clear that it does not answer there
+    /// at once. If nothing else led to it, it never has.
     pub unanswered: Option<(SocketAddrV4, Duration)>,
     /// Our own address as the node saw it through which the server answered.
     pub own_address: Option<SocketAddrV4>,
@@ -172,7 +171,8 @@ pub struct Report {
     pub own_samples: Vec<(SocketAddrV4, SocketAddrV4)>,
     /// What NAT the peer says is in front of it, if there was a punch.
     pub remote_nat: Option<Firewall>,
-    /// Where the peer was to be reached through it, by what it said and what was seen of it; without a port if that is another one for everybody.
+    /// Where the peer was to be reached through it, by what it said and what was seen of it; without a port
+    /// if that is another one for everybody.
     pub remote_addresses: Vec<SocketAddrV4>,
     /// How the NATs were punched through, if it came to that.
     pub strategy: Option<Strategy>,

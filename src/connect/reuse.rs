@@ -1,7 +1,7 @@
 //! Ways of earlier connections, for peers that both reuse their sockets (`reusableSocket` of the reference).
 //!
-//! Where a connection ran, both routers let packets through for a while after its end. A client that connects again shakes hands with the
-//! server right there: no lookup, no relaying, no punch.
+//! Where a connection ran, both routers let packets through for a while after its end. A client that connects
+//! again shakes hands with the server right there: no lookup, no relaying, no punch.
 
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
@@ -47,7 +47,8 @@ impl Core {
 }
 
 impl Attempt {
-    /// Tries the way of an earlier connection, alone for a moment. Returns whether everything else is to wait.
+    /// Tries the way of an earlier connection, alone for a moment. Returns whether everything else is to
+    /// wait.
     pub(super) fn tries_way(&mut self, now: Instant, core: &mut Core, noise: &[u8]) -> bool {
         if let Some(way) = self.way.take() {
             self.report.remembered = Some(way.address);
@@ -67,6 +68,6 @@ impl Attempt {
     }
 }
 
-/// How long nothing else is tried: the first repetition of a lost message is answered by then, and nobody notices the wait. (The reference
-/// tries for 4 s.)
+/// How long nothing else is tried: the first repetition of a lost message is answered by then, and nobody
+/// notices the wait. (The reference tries for 4 s.)
 const HEAD_START: Duration = Duration::from_millis(400);

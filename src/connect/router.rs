@@ -1,6 +1,7 @@
 //! What a node does with handshake and holepunch messages that are not for a server of its own.
 //!
-//! Every node forwards, ephemeral ones too. Nothing is remembered: the final answer finds its way by the addresses in the message.
+//! Every node forwards, ephemeral ones too. Nothing is remembered: the final answer finds its way by the
+//! addresses in the message.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -30,7 +31,8 @@ pub(super) enum Forward<M> {
     Drop,
 }
 
-/// Decides on a handshake message from `from`; `entry` is the address that the target's server announced itself from.
+/// Decides on a handshake message from `from`; `entry` is the address that the target's server announced
+/// itself from.
 ///
 /// On a public network (`private` false) addresses that a packet names are followed only if they are public:
 /// a node must not be a tool to reach into somebody's local network.
@@ -40,8 +42,7 @@ pub(super) fn handshake(
     entry: Option<SocketAddrV4>,
     private: bool,
 ) -> Forward<HandshakeMessage> {
-    let usable =
-        |address: &SocketAddrV4| may_follow(address, private || on_one_host(from, address));
+    let usable = |address: &SocketAddrV4| may_follow(address, private || on_one_host(from, address));
     let next = |mode, peer_address, relay_address| HandshakeMessage {
         mode,
         noise: message.noise.clone(),
@@ -81,8 +82,7 @@ pub(super) fn holepunch(
     entry: Option<SocketAddrV4>,
     private: bool,
 ) -> Forward<HolepunchMessage> {
-    let usable =
-        |address: &SocketAddrV4| may_follow(address, private || on_one_host(from, address));
+    let usable = |address: &SocketAddrV4| may_follow(address, private || on_one_host(from, address));
     let next = |mode| HolepunchMessage {
         mode,
         id: message.id,
@@ -112,7 +112,8 @@ pub(super) fn holepunch(
     }
 }
 
-/// Returns whether both addresses are on this computer, where programs reach each other anyway; no system takes a loopback source from outside.
+/// Returns whether both addresses are on this computer, where programs reach each other anyway; no system
+/// takes a loopback source from outside.
 const fn on_one_host(from: SocketAddrV4, address: &SocketAddrV4) -> bool {
     from.ip().is_loopback() && address.ip().is_loopback()
 }
@@ -137,12 +138,7 @@ mod tests {
 
     #[test]
     fn a_client_is_sent_on_to_where_the_server_announced_itself() {
-        let forward = handshake(
-            &message(Mode::FromClient),
-            at(CLIENT),
-            Some(at(SERVER)),
-            false,
-        );
+        let forward = handshake(&message(Mode::FromClient), at(CLIENT), Some(at(SERVER)), false);
         let Forward::Relay { to, message } = forward else {
             panic!("not relayed: {forward:?}")
         };
@@ -162,8 +158,7 @@ mod tests {
     fn the_second_relay_names_the_first() {
         let mut first = message(Mode::FromRelay);
         first.peer_address = Some(at(CLIENT));
-        let Forward::Relay { to, message } = handshake(&first, at(RELAY), Some(at(SERVER)), false)
-        else {
+        let Forward::Relay { to, message } = handshake(&first, at(RELAY), Some(at(SERVER)), false) else {
             panic!("not relayed")
         };
         assert_eq!(to, at(SERVER));
@@ -202,10 +197,7 @@ mod tests {
             Forward::Reply { .. }
         ));
         aimed.peer_address = Some(at("10.0.0.1:53"));
-        assert_eq!(
-            handshake(&aimed, at("127.0.0.1:9"), None, false),
-            Forward::Drop
-        );
+        assert_eq!(handshake(&aimed, at("127.0.0.1:9"), None, false), Forward::Drop);
     }
 
     #[test]
@@ -227,10 +219,7 @@ mod tests {
         let Forward::Relay { to, message } = holepunch(&message, at(RELAY), None, false) else {
             panic!("not relayed")
         };
-        assert_eq!(
-            (to, message.mode, message.id),
-            (at(SERVER), Mode::FromRelay, 7)
-        );
+        assert_eq!((to, message.mode, message.id), (at(SERVER), Mode::FromRelay, 7));
         assert_eq!(message.peer_address, Some(at(RELAY)));
         let answer = HolepunchMessage {
             mode: Mode::FromServer,

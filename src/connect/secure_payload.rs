@@ -1,4 +1,5 @@
-//! Encryption of the messages that two peers exchange through relays while they punch, and the tokens inside them.
+//! Encryption of the messages that two peers exchange through relays while they punch, and the tokens inside
+//! them.
 //!
 //! | box | size |
 //! |---|---|
@@ -38,7 +39,8 @@ impl SecurePayload {
         [nonce.as_slice(), &mac, &message].concat()
     }
 
-    /// Decrypts a message; `None` if it is too short, not from the peer, or not a payload. A server does not answer these.
+    /// Decrypts a message; `None` if it is too short, not from the peer, or not a payload. A server does not
+    /// answer these.
     pub fn open(&self, sealed_box: &[u8]) -> Option<HolepunchPayload> {
         let (nonce, sealed) = sealed_box.split_first_chunk::<NONCE_LEN>()?;
         let (mac, message) = sealed.split_first_chunk::<MAC_LEN>()?;
@@ -49,7 +51,8 @@ impl SecurePayload {
         HolepunchPayload::from_bytes(&message).ok()
     }
 
-    /// Returns the token that proves, when it comes back, that its sender receives at `host`; ports play no part.
+    /// Returns the token that proves, when it comes back, that its sender receives at `host`; ports play no
+    /// part.
     pub fn token(&self, host: Ipv4Addr) -> Token {
         hash::keyed_hash(&*self.local_secret, &[host.to_string().as_bytes()])
     }
@@ -86,11 +89,7 @@ mod tests {
         for case in list(&boxes["cases"]) {
             let payload = HolepunchPayload::from_bytes(&hex(&case["plaintext"])).unwrap();
             let sealed = hex(&case["box"]);
-            assert_eq!(
-                secure.seal(&payload, &fixed(&boxes["nonce"])),
-                sealed,
-                "{case}"
-            );
+            assert_eq!(secure.seal(&payload, &fixed(&boxes["nonce"])), sealed, "{case}");
             assert_eq!(secure.open(&sealed), Some(payload), "{case}");
         }
     }

@@ -30,11 +30,14 @@ use crate::wire::transmit::SocketId;
 const WAIT_FOR_CLIENT: Duration = Duration::from_secs(10);
 /// The same for one that we meet at a relay, as the reference.
 const WAIT_FOR_RELAY: Duration = Duration::from_secs(15);
-/// How long an answered message 1 is remembered after that, so that a retransmission gets the same answer, as the reference.
+/// How long an answered message 1 is remembered after that, so that a retransmission gets the same answer, as
+/// the reference.
 pub(super) const REMEMBER: Duration = Duration::from_secs(10);
-/// Message 1 is two keys, one of them sealed, and a sealed payload: what is shorter is not worth a computation.
+/// Message 1 is two keys, one of them sealed, and a sealed payload: what is shorter is not worth a
+/// computation.
 const MIN_NOISE: usize = 96;
-/// What a client that waits for us is sent before it has answered: a few empty packets, less than the answer to its handshake.
+/// What a client that waits for us is sent before it has answered: a few empty packets, less than the answer
+/// to its handshake.
 const OPENER_CREDIT: usize = 5 * HEADER_LEN;
 /// Between two of these packets.
 const OPENER_INTERVAL: Duration = Duration::from_millis(300);
@@ -53,7 +56,8 @@ pub(super) struct Server {
     reusable_socket: bool,
     pub(super) entries: Entries,
     next_entry: u64,
-    /// Clients that are punched to, by when they have something to do; and those whose message waits for our NAT to be known.
+    /// Clients that are punched to, by when they have something to do; and those whose message waits for our
+    /// NAT to be known.
     pub(super) guests: BTreeSet<(Instant, EntryId)>,
     pub(super) waiting: BTreeSet<EntryId>,
 }
@@ -244,25 +248,27 @@ impl Server {
         core.streams.set_remote_id(stream, remote_id);
         core.streams
             .expect_prefix(stream, responded.session.keys.remote_prefix().to_vec());
-        // Packets can follow the answer closely, so the stream is ready for them before the answer leaves. Who sends first is not us, so that
-        // nobody can make us send to somebody else: a client that was answered knows where we are. (The reference sends at once.)
+        // Packets can follow the answer closely, so the stream is ready for them before the answer leaves.
+        // Who sends first is not us, so that nobody can make us send to somebody else: a client that was
+        // answered knows where we are. (The reference sends at once.)
         let relayed = first.peer_address.is_some();
         if !relayed {
             // One of an earlier connection must not close meanwhile.
             core.sockets.hold(now, first.incoming.socket, stream);
         }
         if relayed && responded.client.firewall == FIREWALL_OPEN {
-            // This client waits for us. A few empty packets show it the way; everything else waits until it has answered.
+            // This client waits for us. A few empty packets show it the way; everything else waits until it
+            // has answered.
             let socket = core.node.request_socket();
             core.streams
                 .connect(now, stream, socket, client_address, remote_id);
             core.streams.set_credit(stream, OPENER_CREDIT);
-            core.streams
-                .set_keep_alive(now, stream, Some(OPENER_INTERVAL));
+            core.streams.set_keep_alive(now, stream, Some(OPENER_INTERVAL));
             // Only a closed stream refuses.
             let _ = core.streams.send_message(now, stream, &[]);
         }
-        // Also then: if we have just found out to be reachable, it may come to the socket that we used before.
+        // Also then: if we have just found out to be reachable, it may come to the socket that we used
+        // before.
         core.streams.set_admission(stream, Admission::LearnPath);
         if relayed {
             let secret = &responded.session.holepunch_secret;
@@ -271,8 +277,8 @@ impl Server {
         }
         if relayed && core.node.remote_address().is_none() {
             // In a local network the client has to see the address of our main socket.
-            entry.from_puncher = responded.client.firewall != FIREWALL_OPEN
-                && !is_neighbour(core, first, &responded.client);
+            entry.from_puncher =
+                responded.client.firewall != FIREWALL_OPEN && !is_neighbour(core, first, &responded.client);
             core.want_puncher(now);
         }
         for route in &routes {
@@ -330,9 +336,9 @@ impl Server {
         }
         entry.relayed = Some(address);
         core.streams.connect(now, stream, socket, address, relay_id);
-        // A relay of the reference learns from the first packet where we are. Should the client come directly after all, that is its path.
-        core.streams
-            .set_keep_alive(now, stream, Some(OPENER_INTERVAL));
+        // A relay of the reference learns from the first packet where we are. Should the client come directly
+        // after all, that is its path.
+        core.streams.set_keep_alive(now, stream, Some(OPENER_INTERVAL));
         // Only a closed stream refuses.
         let _ = core.streams.send_message(now, stream, &[]);
     }
@@ -423,13 +429,7 @@ impl Server {
         self.entries.with_stream(stream).is_some()
     }
 
-    fn payload(
-        &self,
-        core: &Core,
-        entry: EntryId,
-        stream: StreamId,
-        through: SocketAddrV4,
-    ) -> NoisePayload {
+    fn payload(&self, core: &Core, entry: EntryId, stream: StreamId, through: SocketAddrV4) -> NoisePayload {
         let own_address = core.node.remote_address();
         let relays = self.announcer.relays(through);
         let relay_addresses: Vec<SocketAddrV4> = own_address
@@ -438,8 +438,8 @@ impl Server {
             .take(MAX_RELAY_ADDRESSES)
             .collect();
         NoisePayload {
-            // Also where we take ourselves to be reachable: should that be wrong, a client of ours punches. The reference looks at it only if
-            // we are not.
+            // Also where we take ourselves to be reachable: should that be wrong, a client of ours punches.
+            // The reference looks at it only if we are not.
             holepunch: Some(HolepunchInfo {
                 id: entry.number,
                 relays,
@@ -449,14 +449,7 @@ impl Server {
         }
     }
 
-    fn establish(
-        &mut self,
-        now: Instant,
-        core: &mut Core,
-        id: EntryId,
-        remote: SocketAddrV4,
-        path: Path,
-    ) {
+    fn establish(&mut self, now: Instant, core: &mut Core, id: EntryId, remote: SocketAddrV4, path: Path) {
         let Some(entry) = self.entries.get_mut(id) else {
             return;
         };
@@ -492,11 +485,7 @@ impl Server {
             self.entries.set_deadline(id, now + punch::LONGEST);
             self.name_candidates(core, id);
         } else {
-            if self
-                .entries
-                .get_mut(id)
-                .is_some_and(|one| one.relay_dialled)
-            {
+            if self.entries.get_mut(id).is_some_and(|one| one.relay_dialled) {
                 core.events.push_back(Event::LeaveRelay(stream));
             }
             if let Some(client) = self.entries.get_mut(id).and_then(|one| one.reusable) {
@@ -505,15 +494,14 @@ impl Server {
             self.dismiss(now, core, id, true);
             self.entries.set_deadline(id, now + REMEMBER);
         }
-        core.events
-            .push_back(Event::Established(Box::new(Established {
-                origin: Origin::Server(self.id),
-                stream,
-                session: *session,
-                path,
-                remote,
-                report,
-            })));
+        core.events.push_back(Event::Established(Box::new(Established {
+            origin: Origin::Server(self.id),
+            stream,
+            session: *session,
+            path,
+            remote,
+            report,
+        })));
     }
 
     fn forget(&mut self, now: Instant, core: &mut Core, id: EntryId) {
@@ -530,7 +518,8 @@ impl Server {
     }
 }
 
-/// Returns whether a client seems to sit in our own network: nobody has to punch then, it only needs to see where we are.
+/// Returns whether a client seems to sit in our own network: nobody has to punch then, it only needs to see
+/// where we are.
 fn is_neighbour(core: &Core, route: &Route, client: &NoisePayload) -> bool {
     let private: Vec<SocketAddrV4> = client
         .addresses4
@@ -539,7 +528,5 @@ fn is_neighbour(core: &Core, route: &Route, client: &NoisePayload) -> bool {
         .copied()
         .collect();
     let own: Vec<_> = core.local_addresses().iter().map(|a| *a.ip()).collect();
-    core.lan
-        && route.client_address().ip() == route.incoming.to.ip()
-        && best_match(&own, &private).is_some()
+    core.lan && route.client_address().ip() == route.incoming.to.ip() && best_match(&own, &private).is_some()
 }

@@ -17,9 +17,7 @@ use super::types::{AttemptId, Config, Event, ServerId};
 use crate::dht::{Node, Outgoing, QueryId, RequestId};
 use crate::keys::PublicKey;
 use crate::udx::{StreamId, Streams};
-use crate::wire::handshake::{
-    FIREWALL_OPEN, FIREWALL_UNKNOWN, NoisePayload, RelayThrough, UdxInfo, VERSION,
-};
+use crate::wire::handshake::{FIREWALL_OPEN, FIREWALL_UNKNOWN, NoisePayload, RelayThrough, UdxInfo, VERSION};
 use crate::wire::transmit::Transmit;
 
 /// Who an answer is for.
@@ -64,7 +62,8 @@ pub(super) struct Core {
     pub(super) rng: StdRng,
     bound: Option<SocketAddrV4>,
     interfaces: Vec<Ipv4Addr>,
-    /// The address at which a server did not reach us though we took it to be public, and until when that counts.
+    /// The address at which a server did not reach us though we took it to be public, and until when that
+    /// counts.
     doubted: Option<(SocketAddrV4, Instant)>,
 }
 
@@ -182,11 +181,7 @@ impl Core {
         let open = self.node.remote_address().is_some();
         NoisePayload {
             version: VERSION,
-            firewall: if open {
-                FIREWALL_OPEN
-            } else {
-                FIREWALL_UNKNOWN
-            },
+            firewall: if open { FIREWALL_OPEN } else { FIREWALL_UNKNOWN },
             addresses4: self.own_addresses(),
             udx: Some(UdxInfo {
                 version: 1,
@@ -208,7 +203,8 @@ impl Core {
         }
     }
 
-    /// Returns what goes into `addresses4` of a noise payload: the public address if it is known, then the local ones.
+    /// Returns what goes into `addresses4` of a noise payload: the public address if it is known, then the
+    /// local ones.
     pub(super) fn own_addresses(&self) -> Vec<SocketAddrV4> {
         let local = if self.lan {
             self.local_addresses()
@@ -224,7 +220,8 @@ impl Core {
     }
 }
 
-/// Addresses of ours that a noise payload names: a host with hundreds of interfaces must not fill the datagram with them.
+/// Addresses of ours that a noise payload names: a host with hundreds of interfaces must not fill the
+/// datagram with them.
 const MAX_OWN_ADDRESSES: usize = 16;
 
 /// How long we don't claim to be reachable at an address where a server did not reach us.

@@ -1,8 +1,8 @@
 //! Servers that say to be reachable by anybody.
 //!
-//! Most are, so the stream is its owner's at once and the first data leaves without a further round trip. Until the server has answered on it
-//! the path is provisional: where nothing comes back, the client punches and goes to a relay as if the server had not said so, and the stream
-//! takes the way that opens first.
+//! Most are, so the stream is its owner's at once and the first data leaves without a further round trip.
+//! Until the server has answered on it the path is provisional: where nothing comes back, the client punches
+//! and goes to a relay as if the server had not said so, and the stream takes the way that opens first.
 
 use std::fmt;
 use std::net::SocketAddrV4;
@@ -58,17 +58,16 @@ impl Attempt {
         let Phase::Choosing(choosing) = &mut self.phase else {
             return Outcome::Pending;
         };
-        let (Some(session), Some(straight)) = (choosing.session.take(), &mut choosing.straight)
-        else {
+        let (Some(session), Some(straight)) = (choosing.session.take(), &mut choosing.straight) else {
             return Outcome::Pending;
         };
         straight.address = Some(address);
         straight.secret = session.holepunch_secret.clone();
         choosing.deadline = Some(now + WAIT_FOR_ANSWER);
         let routes = choosing.routes.clone();
-        // A server of the reference may send its first data from its other socket, and takes ours there as well.
-        core.streams
-            .set_admission(self.stream, Admission::LearnPath);
+        // A server of the reference may send its first data from its other socket, and takes ours there as
+        // well.
+        core.streams.set_admission(self.stream, Admission::LearnPath);
         core.streams
             .connect(now, self.stream, socket, address, choosing.remote_id);
         self.tell_established(now, core, session, address, Path::Direct);
@@ -106,7 +105,8 @@ impl Attempt {
         Outcome::Over
     }
 
-    /// The server does not answer where it says to be reachable: punches to it and meets it at a relay, as far as that is possible.
+    /// The server does not answer where it says to be reachable: punches to it and meets it at a relay, as
+    /// far as that is possible.
     pub(super) fn fall_back(&mut self, now: Instant, core: &mut Core) -> Outcome {
         let elapsed = self.elapsed(now);
         let Phase::Choosing(choosing) = &mut self.phase else {
@@ -135,8 +135,7 @@ impl Attempt {
         (socket, address, id): (SocketId, SocketAddrV4, u32),
     ) -> Outcome {
         core.streams.set_admission(self.stream, Admission::Refuse);
-        core.streams
-            .change_remote(now, self.stream, socket, address, id);
+        core.streams.change_remote(now, self.stream, socket, address, id);
         let mut report = self.report(now, core);
         report.path = Some((Path::Relayed, address));
         if let Phase::Choosing(choosing) = &mut self.phase {
@@ -165,5 +164,6 @@ impl Attempt {
 
 /// How long other ways get then at least: the owner of the stream waits for the first data.
 const WAIT_FOR_OTHERS: Duration = Duration::from_secs(6);
-/// How long a server alone gets to answer where it says that anybody can reach it: the reference repeats its first packet after a second.
+/// How long a server alone gets to answer where it says that anybody can reach it: the reference repeats its
+/// first packet after a second.
 const WAIT_FOR_ANSWER: Duration = Duration::from_millis(1500);

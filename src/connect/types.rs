@@ -34,7 +34,8 @@ pub enum Path {
     Relayed,
 }
 
-/// Decides whether a peer may connect: its claimed key and the address that it seems to have. Runs off the driver.
+/// Decides whether a peer may connect: its claimed key and the address that it seems to have. Runs off the
+/// driver.
 pub type FirewallHook = Arc<dyn Fn(&PublicKey, SocketAddrV4) -> bool + Send + Sync>;
 
 /// How an endpoint behaves.
@@ -77,7 +78,8 @@ pub struct Dial {
     pub only_nodes: bool,
     /// The blind relay that we offer the server to meet at until a direct path is found.
     pub relay_through: Option<PublicKey>,
-    /// Whether the socket of the connection may serve a later one to the same server, and that of an earlier one this.
+    /// Whether the socket of the connection may serve a later one to the same server, and that of an earlier
+    /// one this.
     pub reusable_socket: bool,
     /// How long the whole attempt may take.
     pub timeout: Duration,
@@ -164,14 +166,16 @@ pub struct RelayDial {
 /// What an endpoint tells its driver.
 #[derive(Debug)]
 pub enum Event {
-    /// Connect to this relay under the node's own key, ask it to pair the stream, and tell [`super::Endpoint::handle_relay`]. The connection
-    /// is of use until [`Self::LeaveRelay`] or the end of the stream.
+    /// Connect to this relay under the node's own key, ask it to pair the stream, and tell
+    /// [`super::Endpoint::handle_relay`]. The connection is of use until [`Self::LeaveRelay`] or the end of
+    /// the stream.
     DialRelay(RelayDial),
     /// The stream needs no relay any more.
     LeaveRelay(StreamId),
     /// A stream travels otherwise than before.
     Moved(Box<Moved>),
-    /// Nothing has come back on a stream that is its owner's already, and no other way to the server has opened.
+    /// Nothing has come back on a stream that is its owner's already, and no other way to the server has
+    /// opened.
     Unreachable {
         /// The stream.
         stream: StreamId,

@@ -15,7 +15,8 @@ use crate::wire::rpc::{self, MAX_CLOSER, MAX_DATAGRAM, Target};
 /// Why a value is not put at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ValueError {
-    /// Nodes would store it, and nobody could read it back: the answer would be longer than a datagram may be.
+    /// Nodes would store it, and nobody could read it back: the answer would be longer than a datagram may
+    /// be.
     #[error("a value of {size} bytes is too large, at most {max} bytes can be read back")]
     TooLarge {
         /// Size of the value in bytes.
@@ -29,13 +30,9 @@ pub enum ValueError {
 }
 
 impl Node {
-    /// Looks for the server with this key. Each node that knows it shows in an [`Event::QueryAnswer`](super::Event::QueryAnswer) with a value. `seeds` are asked first.
-    pub fn find_peer(
-        &mut self,
-        now: Instant,
-        key: &PublicKey,
-        seeds: Vec<SocketAddrV4>,
-    ) -> QueryId {
+    /// Looks for the server with this key. Each node that knows it shows in an
+    /// [`Event::QueryAnswer`](super::Event::QueryAnswer) with a value. `seeds` are asked first.
+    pub fn find_peer(&mut self, now: Instant, key: &PublicKey, seeds: Vec<SocketAddrV4>) -> QueryId {
         let query = Query {
             seeds,
             retries: Outgoing::RETRIES,
@@ -103,8 +100,8 @@ impl Node {
         self.query(now, Query::application(rpc::IMMUTABLE_GET, target))
     }
 
-    /// Stores a signed value under its key at the nodes nearest to it. Nodes refuse a sequence number below the one that they hold, and
-    /// another value under the same one.
+    /// Stores a signed value under its key at the nodes nearest to it. Nodes refuse a sequence number below
+    /// the one that they hold, and another value under the same one.
     ///
     /// # Errors
     ///
@@ -134,17 +131,13 @@ impl Node {
         Ok(self.query(now, Query { commit, ..query }))
     }
 
-    /// Looks for the values of a key from sequence number `least` on. Pass each [`Answer`] to [`mutable_value`].
+    /// Looks for the values of a key from sequence number `least` on. Pass each [`Answer`] to
+    /// [`mutable_value`].
     ///
     /// # Errors
     ///
     /// [`ValueError::SeqTooLarge`].
-    pub fn mutable_get(
-        &mut self,
-        now: Instant,
-        key: &PublicKey,
-        least: u64,
-    ) -> Result<QueryId, ValueError> {
+    pub fn mutable_get(&mut self, now: Instant, key: &PublicKey, least: u64) -> Result<QueryId, ValueError> {
         if least > MAX_VARUINT {
             return Err(ValueError::SeqTooLarge);
         }
@@ -165,7 +158,8 @@ pub fn mutable_value(answer: &Answer, key: &PublicKey, least: u64) -> Option<Mut
     (record.seq >= least && key.verify(&signable, &record.signature)).then_some(record)
 }
 
-/// Returns how many bytes a mutable value may have so that the answer that holds it fits a datagram: 1782 up to sequence number 252.
+/// Returns how many bytes a mutable value may have so that the answer that holds it fits a datagram: 1782 up
+/// to sequence number 252.
 pub const fn max_mutable(seq: u64) -> usize {
     // Beside the value: its length, the sequence number and the signature.
     MAX_IMMUTABLE - varuint_len(seq) - 3 - 64
@@ -187,6 +181,6 @@ const fn check_size(size: usize, max: usize) -> Result<(), ValueError> {
     Ok(())
 }
 
-/// Bytes of an immutable value, at most, so that the answer that holds it fits a datagram: 1850. The answer also has a header, an id, a token, a full list of closer
-/// nodes and the length of the value.
+/// Bytes of an immutable value, at most, so that the answer that holds it fits a datagram: 1850. The answer
+/// also has a header, an id, a token, a full list of closer nodes and the length of the value.
 pub const MAX_IMMUTABLE: usize = MAX_DATAGRAM - (10 + 32 + 32 + 1 + MAX_CLOSER * 6 + 3);

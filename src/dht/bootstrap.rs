@@ -52,7 +52,8 @@ pub(super) struct NetworkCheck {
 }
 
 impl Node {
-    /// Enters the network from the bootstrap nodes and what the table holds. [`Event::Bootstrapped`] follows; the call may be repeated then.
+    /// Enters the network from the bootstrap nodes and what the table holds. [`Event::Bootstrapped`] follows;
+    /// the call may be repeated then.
     pub fn bootstrap(&mut self, now: Instant) {
         if matches!(
             self.bootstrap,
@@ -151,13 +152,9 @@ impl Node {
             check.reached += 1;
             check.sampler.add(answer.to);
         }
-        let enough = if check.asked < PROBES {
-            1
-        } else {
-            PROBES_NEEDED
-        };
-        let open = check.reached >= enough
-            && check.sampler.address() == Some(SocketAddrV4::new(check.host, port));
+        let enough = if check.asked < PROBES { 1 } else { PROBES_NEEDED };
+        let open =
+            check.reached >= enough && check.sampler.address() == Some(SocketAddrV4::new(check.host, port));
         if open || check.outstanding == 0 {
             let check = self.check.take().filter(|_| open);
             self.conclude_check(now, check);
@@ -183,7 +180,8 @@ impl Node {
         if let Some(check) = open {
             self.firewalled = false;
             let address = SocketAddrV4::new(check.host, port);
-            // Behind a NAT that maps our port to another one, the id would stand for an address that is not ours.
+            // Behind a NAT that maps our port to another one, the id would stand for an address that is not
+            // ours.
             let still = self.sampler.host() == Some(check.host);
             if still && check.sampler.address() == Some(address) {
                 succeeded = true;

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::wire::address::{is_private, network};
 
-/// Levels that rise with what is spent and fall with time, one for each network. Loopback and private networks have none.
+/// Levels that rise with what is spent and fall with time, one for each network. Loopback and private
+/// networks have none.
 pub(super) struct Budget {
     networks: HashMap<[u8; 3], Level>,
     /// The highest level.
@@ -39,10 +40,7 @@ impl Budget {
             self.make_room(now);
         }
         let (burst, rate) = (self.burst, self.rate);
-        let level = self
-            .networks
-            .entry(key)
-            .or_insert(Level { spent: 0, at: now });
+        let level = self.networks.entry(key).or_insert(Level { spent: 0, at: now });
         level.fall(now, rate);
         let spent = level.spent + cost as u64;
         let affordable = spent <= burst;
@@ -57,7 +55,8 @@ impl Budget {
         self.networks.len()
     }
 
-    /// Forgets the networks whose level is back to nothing, and if there are none, all of them: who fills this with made-up sources gains another burst against each.
+    /// Forgets the networks whose level is back to nothing, and if there are none, all of them: who fills
+    /// this with made-up sources gains another burst against each.
     fn make_room(&mut self, now: Instant) {
         let rate = self.rate;
         self.networks.retain(|_, level| {
@@ -84,7 +83,8 @@ impl Level {
 
 /// Networks with a level, at most.
 pub(super) const MAX_NETWORKS: usize = 16384;
-/// Bytes of replies to requests without token, beyond three times the request, that a network gets at once and per second.
+/// Bytes of replies to requests without token, beyond three times the request, that a network gets at once
+/// and per second.
 pub(super) const UNPROVEN_BURST: u64 = 64 * 1024;
 pub(super) const UNPROVEN_RATE: u64 = 16 * 1024;
 /// Packets to third parties that a network makes us send at once and per second.

@@ -20,7 +20,8 @@ pub enum Mode {
 /// How a node walks towards a target and keeps its table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Algorithm {
-    /// Ours: asks the nearest first, asks others when an answer is later than most, and does not wait for who was silent before.
+    /// Ours: asks the nearest first, asks others when an answer is later than most, and does not wait for who
+    /// was silent before.
     #[default]
     Nearest,
     /// The reference's, with its constants; here to be compared with.
@@ -30,24 +31,31 @@ pub enum Algorithm {
 /// The settings of a [`Node`](crate::dht::Node).
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The nodes that queries start from while the table is small. Without any, the node is the first of its network.
+    /// The nodes that queries start from while the table is small. Without any, the node is the first of its
+    /// network.
     pub bootstrap: Vec<SocketAddrV4>,
-    /// Nodes of an earlier run, asked beside the bootstrap nodes at the start; they make up for those that have gone.
+    /// Nodes of an earlier run, asked beside the bootstrap nodes at the start; they make up for those that
+    /// have gone.
     pub known: Vec<SocketAddrV4>,
     /// Whether and when the node turns persistent.
     pub mode: Mode,
     /// Whether the node assumes at the start that unsolicited datagrams do not reach its server socket.
     pub firewalled: bool,
-    /// The address under which others reach the server socket, where it is known in advance. Port 0 stands for the local port
-    /// of the server socket. With [`Mode::Persistent`] the node is persistent as soon as its sockets are bound.
+    /// The address under which others reach the server socket, where it is known in advance. Port 0 stands
+    /// for the local port of the server socket. With [`Mode::Persistent`] the node is persistent as soon as
+    /// its sockets are bound.
     pub public_address: Option<SocketAddrV4>,
-    /// Whether a firewalled node asks one node during bootstrap to answer to its server socket, and if that arrives examines its firewall at once.
+    /// Whether a firewalled node asks one node during bootstrap to answer to its server socket, and if that
+    /// arrives examines its firewall at once.
     pub quick_firewall_check: bool,
-    /// Whether the network lives on loopback or private addresses, which nodes of the public network ignore when told of them.
+    /// Whether the network lives on loopback or private addresses, which nodes of the public network ignore
+    /// when told of them.
     pub private_network: bool,
-    /// The Unix time at the instant passed to [`Node::new`](crate::dht::Node::new). Announcements may carry a time stamp, and one too far in the future is ignored.
+    /// The Unix time at the instant passed to [`Node::new`](crate::dht::Node::new). Announcements may carry a
+    /// time stamp, and one too far in the future is ignored.
     pub unix_time: Duration,
-    /// Whether announcements are kept with their signatures, for [`Node::announcements`](crate::dht::Node::announcements).
+    /// Whether announcements are kept with their signatures, for
+    /// [`Node::announcements`](crate::dht::Node::announcements).
     pub keeps_announcements: bool,
     /// Announcements of an earlier run.
     pub announcements: Vec<Kept>,
@@ -84,8 +92,8 @@ impl Config {
         matches!(self.algorithm, Algorithm::Reference)
     }
 
-    /// Returns the share of one network of 256 addresses in a row of the table, in an answer and in a walk: what it has beyond counts only where others
-    /// are too few. A private network may have a single one.
+    /// Returns the share of one network of 256 addresses in a row of the table, in an answer and in a walk:
+    /// what it has beyond counts only where others are too few. A private network may have a single one.
     pub(super) const fn per_network(&self) -> usize {
         if self.private_network || self.is_reference() {
             usize::MAX
@@ -95,6 +103,7 @@ impl Config {
     }
 }
 
-/// The share of one network of 256 addresses in a row of the table, in an answer and in a walk. Somebody who has a few addresses has all their ports, and so
-/// any number of ids near any target: where nodes of other networks are to be had, a few addresses are not enough to surround it.
+/// The share of one network of 256 addresses in a row of the table, in an answer and in a walk. Somebody who
+/// has a few addresses has all their ports, and so any number of ids near any target: where nodes of other
+/// networks are to be had, a few addresses are not enough to surround it.
 pub(super) const PER_NETWORK: usize = 2;

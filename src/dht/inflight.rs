@@ -121,7 +121,8 @@ impl<O> Inflight<O> {
         Some(key)
     }
 
-    /// Takes a tid for a request, random, so that only who sees the request can answer it. With fewer requests than tids one is always free.
+    /// Takes a tid for a request, random, so that only who sees the request can answer it. With fewer
+    /// requests than tids one is always free.
     fn take_tid(&mut self, rng: &mut StdRng, to: SocketAddrV4, key: u64) -> u16 {
         loop {
             let tid = rng.r#gen();
@@ -194,14 +195,10 @@ impl<O> Inflight<O> {
         (to.ip() != from.ip() && to.port() == from.port()).then_some(*key)
     }
 
-    /// Lets a request be answered from `place` as well; returns the tid under which it is asked there. One request has one such place, and is asked there as
-    /// often as an answer to the first one comes from there.
-    pub(super) fn look_elsewhere(
-        &mut self,
-        rng: &mut StdRng,
-        key: u64,
-        place: SocketAddrV4,
-    ) -> Option<u16> {
+    /// Lets a request be answered from `place` as well; returns the tid under which it is asked there. One
+    /// request has one such place, and is asked there as often as an answer to the first one comes from
+    /// there.
+    pub(super) fn look_elsewhere(&mut self, rng: &mut StdRng, key: u64, place: SocketAddrV4) -> Option<u16> {
         match self.pending.get(&key)?.elsewhere {
             Some((tid, known)) => (known == place).then_some(tid),
             None => {

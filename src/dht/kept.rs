@@ -14,9 +14,11 @@ use crate::wire::hash;
 use crate::wire::records::{Announce, Peer};
 use crate::wire::rpc::{Target, Token};
 
-/// An announcement with what proves it: it holds at the node that gave the token, as long as that node has the same id.
+/// An announcement with what proves it: it holds at the node that gave the token, as long as that node has
+/// the same id.
 ///
-/// The text form is one line: target, address, token, seconds left, and the announcement, all but the address and the seconds in hexadecimal.
+/// The text form is one line: target, address, token, seconds left, and the announcement, all but the address
+/// and the seconds in hexadecimal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
     /// What was announced to.
@@ -32,7 +34,8 @@ pub struct Kept {
 }
 
 impl Node {
-    /// Returns the announcements of others that this node gives out; none if its configuration does not say to keep them.
+    /// Returns the announcements of others that this node gives out; none if its configuration does not say
+    /// to keep them.
     pub fn announcements(&self, now: Instant) -> Vec<Kept> {
         let Some(store) = &self.store else {
             return Vec::new();
@@ -52,7 +55,8 @@ impl Node {
         kept.collect()
     }
 
-    /// Takes the announcements of an earlier run up again, as far as their signatures hold here and their time is not over.
+    /// Takes the announcements of an earlier run up again, as far as their signatures hold here and their
+    /// time is not over.
     pub(super) fn restore_announcements(&mut self, now: Instant) {
         let earlier = std::mem::take(&mut self.config.announcements);
         // Those of one run end at one of two times, a sweep apart.
@@ -82,7 +86,8 @@ impl Node {
     }
 
     fn restore(&mut self, now: Instant, kept: &Kept) {
-        // One whose signature does not hold was made at another address of this node; its announcer comes again.
+        // One whose signature does not hold was made at another address of this node; its announcer comes
+        // again.
         let _ = self.store_announcement(now, kept.from, &kept.target, &kept.token, &kept.announce);
     }
 }

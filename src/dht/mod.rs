@@ -1,7 +1,8 @@
-//! A Kademlia node, sans-IO: routing table, requests, queries, tokens, NAT sampling, commands and the record store.
+//! A Kademlia node, sans-IO: routing table, requests, queries, tokens, NAT sampling, commands and the record
+//! store.
 //!
-//! A [`Node`] touches neither socket nor clock. Whoever drives it hands in datagrams and the time, and after **every**
-//! call drains [`Node::poll_transmit`] and [`Node::poll_event`] until both are empty, then asks
+//! A [`Node`] touches neither socket nor clock. Whoever drives it hands in datagrams and the time, and after
+//! **every** call drains [`Node::poll_transmit`] and [`Node::poll_event`] until both are empty, then asks
 //! [`Node::poll_timeout`] when to call [`Node::handle_timeout`].
 //!
 //! | file | what it holds |
@@ -49,8 +50,8 @@ pub use kept::{Kept, ParseKeptError};
 pub use node::Node;
 pub use table::K;
 pub use types::{
-    Answer, Commit, Drops, Event, Incoming, Outgoing, Query, QueryError, QueryId, QueryOutcome,
-    Reply, RequestError, RequestId, Stats,
+    Answer, Commit, Drops, Event, Incoming, Outgoing, Query, QueryError, QueryId, QueryOutcome, Reply,
+    RequestError, RequestId, Stats,
 };
 
 pub use crate::wire::rpc::{NodeId, Target, Token};

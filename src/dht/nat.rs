@@ -27,12 +27,8 @@ impl Sampler {
     /// Counts a sample of our address as one node saw it.
     pub(crate) fn add(&mut self, seen_as: SocketAddrV4) {
         let recent = || self.samples.iter().rev().take(LOOK_BACK);
-        let address = self
-            .addresses
-            .find(seen_as, recent().map(|sample| sample.0));
-        let host = self
-            .hosts
-            .find(*seen_as.ip(), recent().map(|sample| sample.1));
+        let address = self.addresses.find(seen_as, recent().map(|sample| sample.0));
+        let host = self.hosts.find(*seen_as.ip(), recent().map(|sample| sample.1));
         let address = self.addresses.hit(address, seen_as);
         let host = self.hosts.hit(host, *seen_as.ip());
         self.samples.push_back((address, host));
@@ -81,8 +77,8 @@ impl Sampler {
     }
 }
 
-/// Hit counters of one kind. A value that was not among the latest samples gets a counter of its own, so that an address we
-/// had before does not win by its past.
+/// Hit counters of one kind. A value that was not among the latest samples gets a counter of its own, so that
+/// an address we had before does not win by its past.
 #[derive(Clone, Debug)]
 struct Counters<T> {
     counters: Vec<Counter<T>>,
@@ -109,10 +105,7 @@ impl<T> Default for Counters<T> {
 
 impl<T: Copy + PartialEq> Counters<T> {
     fn find(&self, value: T, mut recent: impl Iterator<Item = u64>) -> Option<u64> {
-        recent.find(|number| {
-            self.get(*number)
-                .is_some_and(|counter| counter.value == value)
-        })
+        recent.find(|number| self.get(*number).is_some_and(|counter| counter.value == value))
     }
 
     fn hit(&mut self, found: Option<u64>, value: T) -> u64 {
@@ -135,11 +128,7 @@ impl<T: Copy + PartialEq> Counters<T> {
     }
 
     fn release(&mut self, number: u64) {
-        if let Some(counter) = self
-            .counters
-            .iter_mut()
-            .find(|counter| counter.number == number)
-        {
+        if let Some(counter) = self.counters.iter_mut().find(|counter| counter.number == number) {
             counter.hits -= 1;
         }
         let best = self.best;
@@ -162,9 +151,7 @@ impl<T: Copy + PartialEq> Counters<T> {
     }
 
     fn get(&self, number: u64) -> Option<&Counter<T>> {
-        self.counters
-            .iter()
-            .find(|counter| counter.number == number)
+        self.counters.iter().find(|counter| counter.number == number)
     }
 }
 

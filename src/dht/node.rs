@@ -72,7 +72,8 @@ pub struct Node {
 }
 
 impl Node {
-    /// Makes a node that waits for its sockets. All randomness comes from `seed`, which nobody else may know or guess.
+    /// Makes a node that waits for its sockets. All randomness comes from `seed`, which nobody else may know
+    /// or guess.
     pub fn new(now: Instant, config: Config, seed: [u8; 32]) -> Self {
         let mut rng = StdRng::from_seed(seed);
         let mut id = NodeId([0; 32]);
@@ -141,13 +142,7 @@ impl Node {
     }
 
     /// Takes a datagram that is not stream traffic. Whatever it holds, the worst it can do is be dropped.
-    pub fn handle_datagram(
-        &mut self,
-        now: Instant,
-        socket: SocketId,
-        from: SocketAddrV4,
-        datagram: &[u8],
-    ) {
+    pub fn handle_datagram(&mut self, now: Instant, socket: SocketId, from: SocketAddrV4, datagram: &[u8]) {
         if from.port() == 0 || datagram.len() > MAX_DATAGRAM || self.sockets.is_none() {
             self.stats.drops.oversized += 1;
             return;
@@ -186,7 +181,8 @@ impl Node {
         self.transmits.pop_front()
     }
 
-    /// Returns the next datagram if it goes the same way as `first` and is no longer, so that one call to the system takes both.
+    /// Returns the next datagram if it goes the same way as `first` and is no longer, so that one call to the
+    /// system takes both.
     ///
     /// Who asks several things at once gets the answers at once.
     pub fn poll_transmit_beside(&mut self, first: &Train) -> Option<Transmit> {
@@ -219,15 +215,15 @@ impl Node {
 
     /// Forgets a request; no event follows.
     pub fn cancel(&mut self, now: Instant, request: RequestId) {
-        let own =
-            |pending: &mut super::inflight::Pending<Owner>| matches!(pending.owner, Owner::Caller);
+        let own = |pending: &mut super::inflight::Pending<Owner>| matches!(pending.owner, Owner::Caller);
         if self.inflight.get_mut(request.0).is_some_and(own) {
             self.inflight.remove(request.0);
             self.flush_queue(now);
         }
     }
 
-    /// Stops: all requests and queries fail, input is ignored, and nothing happens until the sockets are bound again.
+    /// Stops: all requests and queries fail, input is ignored, and nothing happens until the sockets are
+    /// bound again.
     pub fn suspend(&mut self) {
         self.sockets = None;
         self.suspended = true;
@@ -240,7 +236,8 @@ impl Node {
         self.transmits.clear();
     }
 
-    /// Sets or removes the record of a server on this node, by the target of its key. It is found through us from now on.
+    /// Sets or removes the record of a server on this node, by the target of its key. It is found through us
+    /// from now on.
     pub fn set_server(&mut self, target: [u8; 32], record: Option<Vec<u8>>) {
         match record {
             Some(record) => self.servers.insert(target, record),
@@ -269,7 +266,8 @@ impl Node {
         self.persistent
     }
 
-    /// Returns whether requests leave from the client socket because the server socket is taken to be out of reach.
+    /// Returns whether requests leave from the client socket because the server socket is taken to be out of
+    /// reach.
     pub const fn is_firewalled(&self) -> bool {
         self.firewalled
     }
@@ -286,12 +284,11 @@ impl Node {
         (!self.firewalled && address.port() == server.port()).then_some(address)
     }
 
-    /// Returns what others agree on about our address on the socket that requests leave from, port 0 where they see different ones.
+    /// Returns what others agree on about our address on the socket that requests leave from, port 0 where
+    /// they see different ones.
     pub fn sampled_address(&self) -> Option<SocketAddrV4> {
         let port = self.sampler.address().map_or(0, |address| address.port());
-        self.sampler
-            .host()
-            .map(|host| SocketAddrV4::new(host, port))
+        self.sampler.host().map(|host| SocketAddrV4::new(host, port))
     }
 
     /// Returns the socket that requests leave from.
@@ -303,15 +300,16 @@ impl Node {
         }
     }
 
-    /// Returns up to `count` nodes of the table, the one heard of last first; on the public network, what one network of 256 addresses has beyond
-    /// two nodes comes behind all others.
+    /// Returns up to `count` nodes of the table, the one heard of last first; on the public network, what one
+    /// network of 256 addresses has beyond two nodes comes behind all others.
     pub fn recent_nodes(&self, count: usize) -> Vec<SocketAddrV4> {
         let mut nodes = self.table.recent();
         nodes.truncate(count);
         nodes
     }
 
-    /// Returns the nodes of the table that are nearest to `target`, nearest first, and with the same exception as [`Self::recent_nodes`].
+    /// Returns the nodes of the table that are nearest to `target`, nearest first, and with the same
+    /// exception as [`Self::recent_nodes`].
     pub fn closest_nodes(&self, target: &[u8; 32]) -> Vec<SocketAddrV4> {
         self.closest(target)
     }
@@ -345,12 +343,7 @@ impl Node {
     }
 
     /// Hands a datagram to the driver.
-    pub(super) fn transmit(
-        &mut self,
-        socket: SocketId,
-        destination: SocketAddrV4,
-        payload: Vec<u8>,
-    ) {
+    pub(super) fn transmit(&mut self, socket: SocketId, destination: SocketAddrV4, payload: Vec<u8>) {
         if self.transmits.len() >= MAX_TRANSMITS {
             self.stats.drops.full += 1;
             return;
@@ -363,19 +356,18 @@ impl Node {
         });
     }
 
-    /// Returns the id to tell in a packet that leaves from `socket`: only the server socket's address is what the id stands for.
+    /// Returns the id to tell in a packet that leaves from `socket`: only the server socket's address is what
+    /// the id stands for.
     pub(super) fn told_id(&self, socket: SocketId) -> Option<NodeId> {
         (self.persistent && socket == SocketId::SERVER).then(|| *self.table.id())
     }
 
-    /// Returns our own address if we were told, or if nothing can translate it: on loopback, and for the first node of a private network.
+    /// Returns our own address if we were told, or if nothing can translate it: on loopback, and for the
+    /// first node of a private network.
     fn own_address_told(&self, server: SocketAddrV4) -> Option<SocketAddrV4> {
         let first = self.config.private_network && self.config.bootstrap.is_empty();
         let plain = server.ip().is_loopback() || (first && is_private(*server.ip()));
-        let address = self
-            .config
-            .public_address
-            .or_else(|| plain.then_some(server))?;
+        let address = self.config.public_address.or_else(|| plain.then_some(server))?;
         let port = match address.port() {
             0 => server.port(),
             port => port,
@@ -408,5 +400,6 @@ impl std::fmt::Debug for Node {
 const MAX_EVENTS: usize = 4096;
 /// Datagrams that may wait to be sent.
 const MAX_TRANSMITS: usize = 4096;
-/// The longest datagram that shares a call with others: the system refuses such a call if one of them does not fit a packet of the path.
+/// The longest datagram that shares a call with others: the system refuses such a call if one of them does
+/// not fit a packet of the path.
 const MAX_COUPLED: usize = 512;

@@ -8,9 +8,7 @@ use super::query::{DownHint, Rank, Walk};
 use super::requests::Owner;
 use super::sign;
 use super::table::K;
-use super::types::{
-    Answer, Commit, Event, Outgoing, Query, QueryError, QueryId, QueryOutcome, RequestError,
-};
+use super::types::{Answer, Commit, Event, Outgoing, Query, QueryError, QueryId, QueryOutcome, RequestError};
 use crate::keys::KeyPair;
 use crate::wire::address::is_bogon;
 use crate::wire::compact::{Decode, Encode};
@@ -137,12 +135,9 @@ impl Node {
         };
         let from = result.as_ref().map_or(node, |answer| answer.from);
         // What answers from another address may be a node that the walk knows by that.
-        let counts =
-            running.phase == Phase::Walking && (from == node || running.walk.on_moved(node, from));
+        let counts = running.phase == Phase::Walking && (from == node || running.walk.on_moved(node, from));
         let hints = match &result {
-            Ok(answer) if counts => running
-                .walk
-                .on_answer(answer, |node| self.is_unwanted(node)),
+            Ok(answer) if counts => running.walk.on_answer(answer, |node| self.is_unwanted(node)),
             Ok(_) => {
                 running.walk.forget(node);
                 Vec::new()
@@ -191,12 +186,7 @@ impl Node {
     }
 
     /// Takes the end of a commit.
-    pub(super) fn on_commit_answer(
-        &mut self,
-        now: Instant,
-        key: u64,
-        result: Result<Answer, RequestError>,
-    ) {
+    pub(super) fn on_commit_answer(&mut self, now: Instant, key: u64, result: Result<Answer, RequestError>) {
         let Some(running) = self.queries.get_mut(&key) else {
             return;
         };
@@ -230,17 +220,15 @@ impl Node {
         }
     }
 
-    /// Returns whether a node that others name is none that we would ask: ourselves, or none that can be reached.
+    /// Returns whether a node that others name is none that we would ask: ourselves, or none that can be
+    /// reached.
     pub(super) fn is_unwanted(&self, node: &SocketAddrV4) -> bool {
         let public = !self.config.private_network;
-        node.port() == 0
-            || self.is_self(node)
-            || (public && (is_bogon(*node.ip()) || is_stray(node)))
+        node.port() == 0 || self.is_self(node) || (public && (is_bogon(*node.ip()) || is_stray(node)))
     }
 
     fn is_self(&self, node: &SocketAddrV4) -> bool {
-        Some(*node) == self.remote_address()
-            || (self.persistent && NodeId::of(*node) == *self.table.id())
+        Some(*node) == self.remote_address() || (self.persistent && NodeId::of(*node) == *self.table.id())
     }
 
     /// Asks as many nodes as may be asked at once, and ends the walk if there is nothing left to wait for.
@@ -259,8 +247,8 @@ impl Node {
                 running.walk.doubt(node, self.silence.tries(now, &node));
             }
             let query = &running.query;
-            // Nothing else gets a walk going whose only node has not heard it. Where there are several, or the walk is under way, a lost packet
-            // holds little up, and slow nodes are not to be asked twice.
+            // Nothing else gets a walk going whose only node has not heard it. Where there are several, or
+            // the walk is under way, a lost packet holds little up, and slow nodes are not to be asked twice.
             let hurry = !self.config.is_reference() && running.walk.hangs_on_one();
             let request = Outgoing {
                 to: node,
@@ -321,9 +309,10 @@ impl Node {
 
     /// Shows walks that still hang on one node others that have answered meanwhile.
     fn widen_walks(&mut self, now: Instant) {
-        let stuck = self.queries.iter().filter(|(_, running)| {
-            running.purpose == Purpose::Caller && running.walk.hangs_on_one()
-        });
+        let stuck = self
+            .queries
+            .iter()
+            .filter(|(_, running)| running.purpose == Purpose::Caller && running.walk.hangs_on_one());
         for key in stuck.map(|(key, _)| *key).collect::<Vec<_>>() {
             let Some(running) = self.queries.get(&key) else {
                 continue;
@@ -395,9 +384,7 @@ impl Node {
             Purpose::Caller => {
                 let result = match outcome {
                     QueryOutcome { answered: 0, .. } => Err(QueryError::NoNodes),
-                    outcome if commits && outcome.closest.is_empty() => {
-                        Err(QueryError::TooFewNodes)
-                    }
+                    outcome if commits && outcome.closest.is_empty() => Err(QueryError::TooFewNodes),
                     QueryOutcome {
                         committed: 0,
                         refused,
@@ -461,8 +448,7 @@ fn commit(query: &Query, answer: &Answer) -> Option<Outgoing> {
             };
             let kind = AnnounceKind::Announce;
             let id = answer.id?;
-            let mut announce =
-                sign::announcement(key_pair, &query.target, &id, &token, &peer, kind);
+            let mut announce = sign::announcement(key_pair, &query.target, &id, &token, &peer, kind);
             announce.bump = *bump;
             (rpc::ANNOUNCE, Some(announce.to_bytes()))
         }
@@ -507,7 +493,8 @@ fn most_frequent(codes: &[u64]) -> Option<u64> {
     codes.iter().max_by_key(|code| count(*code)).copied()
 }
 
-/// Returns whether a node is one of those on the public network that answer and yet belong to another one; the reference avoids the same.
+/// Returns whether a node is one of those on the public network that answer and yet belong to another one;
+/// the reference avoids the same.
 pub(super) fn is_stray(node: &SocketAddrV4) -> bool {
     matches!(
         (node.ip().octets(), node.port()),

@@ -139,21 +139,14 @@ impl Walk {
                 (Rank::First, order)
             }
         };
-        let candidate = Candidate {
-            node,
-            distance,
-            hops,
-        };
+        let candidate = Candidate { node, distance, hops };
         self.pending.insert(key, candidate);
     }
 
-    /// Returns the next node to ask while fewer than `concurrency` are being asked, those that are late not counted.
+    /// Returns the next node to ask while fewer than `concurrency` are being asked, those that are late not
+    /// counted.
     pub(super) fn next(&mut self, concurrency: usize) -> Option<SocketAddrV4> {
-        let slow = self
-            .inflight
-            .values()
-            .filter(|asked| asked.is_slow())
-            .count();
+        let slow = self.inflight.values().filter(|asked| asked.is_slow()).count();
         while self.asked < self.limit && self.inflight.len() < concurrency + slow {
             let Some(((rank, _), candidate)) = self.pending.pop_first() else {
                 return self.next_spare();
@@ -169,7 +162,8 @@ impl Walk {
         None
     }
 
-    /// Returns the nearest node beyond the share of its network, if nobody else is left to ask and too few have been found.
+    /// Returns the nearest node beyond the share of its network, if nobody else is left to ask and too few
+    /// have been found.
     fn next_spare(&mut self) -> Option<SocketAddrV4> {
         let mut inflight = self.inflight.values();
         let may_name_others = inflight.any(|asked| !asked.is_spare && !asked.is_slow());
@@ -180,7 +174,8 @@ impl Walk {
         Some(self.ask(candidate, true))
     }
 
-    /// Returns whether nodes beyond the share of their network have to make up for others. They never do where there are enough others.
+    /// Returns whether nodes beyond the share of their network have to make up for others. They never do
+    /// where there are enough others.
     fn needs_spare(&self) -> bool {
         let asked = self.inflight.values().filter(|asked| asked.is_spare);
         let found = self.closest.len() + self.spare_closest.len() + asked.count();
@@ -188,11 +183,7 @@ impl Walk {
     }
 
     fn ask(&mut self, candidate: Candidate, is_spare: bool) -> SocketAddrV4 {
-        let Candidate {
-            node,
-            distance,
-            hops,
-        } = candidate;
+        let Candidate { node, distance, hops } = candidate;
         self.asked += 1;
         let asked = Asked {
             distance,
@@ -206,7 +197,8 @@ impl Walk {
         node
     }
 
-    /// Takes the answer of a node that was asked, and returns the down hints that it gives rise to. `skip` names the nodes that are not to be asked.
+    /// Takes the answer of a node that was asked, and returns the down hints that it gives rise to. `skip`
+    /// names the nodes that are not to be asked.
     pub(super) fn on_answer(
         &mut self,
         answer: &Answer,
@@ -251,8 +243,8 @@ impl Walk {
         hints
     }
 
-    /// Notes that a node that is asked answers from another address than it was named by; returns whether the walk does not know that
-    /// address yet.
+    /// Notes that a node that is asked answers from another address than it was named by; returns whether the
+    /// walk does not know that address yet.
     pub(super) fn on_moved(&mut self, named: SocketAddrV4, from: SocketAddrV4) -> bool {
         let asked = self.inflight.remove(&named);
         self.mark(named, Seen::Done);
@@ -306,9 +298,10 @@ impl Walk {
 
     /// Returns whether nothing that may still come is worth waiting for.
     ///
-    /// That is when nobody is left to ask, and each node that still owes an answer either is too far away to matter or is late
-    /// while others have answered. (The reference waits for late ones too unless it has twenty answers, which in a network of
-    /// fewer nodes costs six seconds per dead one.) Who is `hurried` does not wait either for answers that take longer than most, once twenty have come.
+    /// That is when nobody is left to ask, and each node that still owes an answer either is too far away to
+    /// matter or is late while others have answered. (The reference waits for late ones too unless it has
+    /// twenty answers, which in a network of fewer nodes costs six seconds per dead one.) Who is `hurried`
+    /// does not wait either for answers that take longer than most, once twenty have come.
     pub(super) fn is_over(&self, hurried: bool) -> bool {
         let full = self.closest.len() >= K;
         if self.algorithm == Algorithm::Reference {
@@ -321,8 +314,7 @@ impl Walk {
         };
         let mut pending = self.pending.values();
         let all_asked = self.asked >= self.limit
-            || !(self.needs_spare()
-                || pending.any(|candidate| self.is_closer(&candidate.distance)));
+            || !(self.needs_spare() || pending.any(|candidate| self.is_closer(&candidate.distance)));
         let matters = |asked: &Asked| !full || (!asked.is_spare && self.is_closer(&asked.distance));
         let mut inflight = self.inflight.values();
         all_asked && inflight.all(|asked| late(asked) || !matters(asked))
@@ -405,7 +397,8 @@ impl Walk {
         }
     }
 
-    /// Counts a node that is about to be asked, unless its network has its share. Those that the caller named are asked all the same.
+    /// Counts a node that is about to be asked, unless its network has its share. Those that the caller named
+    /// are asked all the same.
     fn enter_network(&mut self, rank: Rank, node: &SocketAddrV4) -> bool {
         if self.per_network == usize::MAX {
             return true;

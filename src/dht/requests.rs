@@ -67,23 +67,13 @@ impl Node {
     }
 
     /// Sends a ping.
-    pub(super) fn ping(
-        &mut self,
-        now: Instant,
-        owner: Owner,
-        to: SocketAddrV4,
-        id: Option<NodeId>,
-    ) -> bool {
-        self.issue(now, owner, Outgoing::internal(to, PING), id)
-            .is_ok()
+    pub(super) fn ping(&mut self, now: Instant, owner: Owner, to: SocketAddrV4, id: Option<NodeId>) -> bool {
+        self.issue(now, owner, Outgoing::internal(to, PING), id).is_ok()
     }
 
     /// Sends what has waited for the window or for the sockets, as far as there is room.
     pub(super) fn flush_queue(&mut self, now: Instant) {
-        while self.inflight.has_queue()
-            && self.sockets.is_some()
-            && !self.inflight.window.is_full(now)
-        {
+        while self.inflight.has_queue() && self.sockets.is_some() && !self.inflight.window.is_full(now) {
             let Some(key) = self.inflight.dequeue() else {
                 return;
             };
@@ -173,9 +163,7 @@ impl Node {
         datagram: &[u8],
     ) {
         // The request is found before anything else is read, so that answers to nothing cost next to nothing.
-        let tid = datagram
-            .get(2..4)
-            .map(|tid| u16::from_le_bytes([tid[0], tid[1]]));
+        let tid = datagram.get(2..4).map(|tid| u16::from_le_bytes([tid[0], tid[1]]));
         let key = tid.and_then(|tid| self.inflight.find(tid, from));
         let Some(key) = key else {
             if tid.is_none_or(|tid| !self.ask_elsewhere(tid, socket, from)) {
@@ -207,13 +195,15 @@ impl Node {
         self.flush_queue(now);
     }
 
-    /// Takes an answer that no request waits for. If a bootstrap node was asked at the same port of another host, the question goes to where the answer
-    /// came from; returns whether it did.
+    /// Takes an answer that no request waits for. If a bootstrap node was asked at the same port of another
+    /// host, the question goes to where the answer came from; returns whether it did.
     ///
-    /// A host with several addresses may send from any of them, as the reference does, and a user may have named another one. The answer itself is
-    /// believed no more than any other datagram, since it need only be guessed. So the same question goes there under a tid of its own, and what comes back
-    /// is the word of a node at that address; until then the node that was asked can answer as well. Nobody gets there by trying tids: after a few answers to
-    /// nothing, none is followed for some seconds. Nodes that other nodes name need none of this, for they are known by the address that they send from.
+    /// A host with several addresses may send from any of them, as the reference does, and a user may have
+    /// named another one. The answer itself is believed no more than any other datagram, since it need only
+    /// be guessed. So the same question goes there under a tid of its own, and what comes back is the word of
+    /// a node at that address; until then the node that was asked can answer as well. Nobody gets there by
+    /// trying tids: after a few answers to nothing, none is followed for some seconds. Nodes that other nodes
+    /// name need none of this, for they are known by the address that they send from.
     fn ask_elsewhere(&mut self, tid: u16, socket: SocketId, from: SocketAddrV4) -> bool {
         if !self.upkeep.may_follow_stray() || self.is_unwanted(&from) {
             return false;
@@ -246,8 +236,8 @@ impl Node {
 
     /// Takes what a request tells about its sender and about us.
     ///
-    /// On the public network anybody can write a source address on a request, so a sender that is not known yet is pinged, and its answer
-    /// counts. (To the reference the request is enough.)
+    /// On the public network anybody can write a source address on a request, so a sender that is not known
+    /// yet is pinged, and its answer counts. (To the reference the request is enough.)
     pub(super) fn hear(
         &mut self,
         now: Instant,
@@ -306,7 +296,8 @@ impl Node {
         to: SocketAddrV4,
         id: Option<NodeId>,
     ) {
-        // What others see of a socket that we do not send from says nothing about the address that we are known by.
+        // What others see of a socket that we do not send from says nothing about the address that we are
+        // known by.
         let sample = (socket == self.request_socket()).then_some(to);
         let Some(id) = id else {
             self.sample_stranger(from, sample);
@@ -335,12 +326,7 @@ impl Node {
     }
 
     /// Puts a node into the table.
-    pub(super) fn admit(
-        &mut self,
-        id: NodeId,
-        address: SocketAddrV4,
-        sample: Option<SocketAddrV4>,
-    ) {
+    pub(super) fn admit(&mut self, id: NodeId, address: SocketAddrV4, sample: Option<SocketAddrV4>) {
         let tick = self.upkeep.tick();
         let added = self.table.insert(Entry {
             id,
@@ -408,12 +394,7 @@ impl Node {
     }
 
     /// Brings the end of a request to whoever waits for it.
-    fn deliver(
-        &mut self,
-        now: Instant,
-        pending: Pending<Owner>,
-        result: Result<Answer, RequestError>,
-    ) {
+    fn deliver(&mut self, now: Instant, pending: Pending<Owner>, result: Result<Answer, RequestError>) {
         match pending.owner {
             Owner::Caller => self.emit(Event::Answered {
                 request: RequestId(pending.key),
@@ -505,11 +486,13 @@ fn asked_delay(request: &Outgoing) -> Duration {
 
 /// How long a try may take, as the reference.
 const TRY_TIMEOUT: Duration = Duration::from_secs(1);
-/// Bytes of a request beside its value, at most: header, id, token, command, target and the length of the value.
+/// Bytes of a request beside its value, at most: header, id, token, command, target and the length of the
+/// value.
 const MAX_REQUEST_HEAD: usize = 10 + 32 + 32 + 9 + 32 + 3;
 /// Nodes that are pinged at once because they could enter the table.
 pub(super) const MAX_GREETINGS: usize = 32;
-/// Of these, nodes of one network of 256 addresses: more than start together there, and few enough to leave room for others.
+/// Of these, nodes of one network of 256 addresses: more than start together there, and few enough to leave
+/// room for others.
 pub(super) const MAX_GREETINGS_PER_NETWORK: usize = 8;
 /// How often such a ping is sent again.
 const GREETING_RETRIES: u32 = 1;

@@ -12,8 +12,7 @@ use super::types::{Event, Incoming, Reply};
 use crate::wire::address::Scope;
 use crate::wire::compact::{Decode, Encode, Reader};
 use crate::wire::rpc::{
-    self, ERROR_INVALID_TOKEN, ERROR_UNKNOWN_COMMAND, MAX_DATAGRAM, Packet, Request, Response,
-    Target, Token,
+    self, ERROR_INVALID_TOKEN, ERROR_UNKNOWN_COMMAND, MAX_DATAGRAM, Packet, Request, Response, Target, Token,
 };
 use crate::wire::transmit::SocketId;
 
@@ -98,10 +97,12 @@ impl Node {
         if self.config.is_reference() {
             return self.closest(target);
         }
-        // One that comes from outside and yet has reached us at a private address reaches others there as well.
+        // One that comes from outside and yet has reached us at a private address reaches others there as
+        // well.
         let reach = Scope::of(*incoming.from.ip()).min(Scope::of(*incoming.to.ip()));
         let mut closest = self.table.closest_within(target, reach);
-        // Who asks at another address of this host cannot check the id that we tell, and so not use us, before it has asked at the one that it stands for.
+        // Who asks at another address of this host cannot check the id that we tell, and so not use us,
+        // before it has asked at the one that it stands for.
         let own = self
             .remote_address()
             .filter(|own| self.persistent && *own != incoming.to && Scope::of(*own.ip()) >= reach);
@@ -219,12 +220,7 @@ impl Node {
     }
 
     /// Answers with a value, if there is one, a token, and nodes near the target.
-    pub(super) fn reply_value(
-        &mut self,
-        now: Instant,
-        incoming: &Incoming,
-        value: Option<Vec<u8>>,
-    ) {
+    pub(super) fn reply_value(&mut self, now: Instant, incoming: &Incoming, value: Option<Vec<u8>>) {
         let reply = Reply {
             value,
             token: true,

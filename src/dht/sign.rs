@@ -34,13 +34,6 @@ pub(super) fn verified<'a>(
 ) -> Option<&'a Peer> {
     let peer = announce.peer.as_ref()?;
     let signature = announce.signature.as_ref()?;
-    let signable = announce_signable(
-        kind,
-        target,
-        node_id,
-        token,
-        peer,
-        announce.refresh.as_ref(),
-    );
+    let signable = announce_signable(kind, target, node_id, token, peer, announce.refresh.as_ref());
     peer.public_key.verify(&signable, signature).then_some(peer)
 }

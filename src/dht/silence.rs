@@ -25,10 +25,10 @@ impl Silence {
         if self.addresses.len() >= MAX_SILENT && !self.addresses.contains_key(&address) {
             return;
         }
-        let silent = self.addresses.entry(address).or_insert(Silent {
-            tries: 0,
-            last: now,
-        });
+        let silent = self
+            .addresses
+            .entry(address)
+            .or_insert(Silent { tries: 0, last: now });
         if !silent.counts(now) {
             silent.tries = 0;
         }
@@ -48,10 +48,7 @@ impl Silence {
 
     /// Returns how many tries in a row `address` has not answered.
     pub(super) fn tries(&self, now: Instant, address: &SocketAddrV4) -> u32 {
-        let silent = self
-            .addresses
-            .get(address)
-            .filter(|silent| silent.counts(now));
+        let silent = self.addresses.get(address).filter(|silent| silent.counts(now));
         silent.map_or(0, |silent| silent.tries)
     }
 }

@@ -1,7 +1,8 @@
 //! What a persistent node keeps for others: announcements, forwards to servers, and values.
 //!
-//! Everything here ages in two generations. A sweep forgets the old one and makes the young one old; a full young one is swept
-//! early. An entry therefore lives between one and two sweeps, and memory has a bound without any bookkeeping per entry.
+//! Everything here ages in two generations. A sweep forgets the old one and makes the young one old; a full
+//! young one is swept early. An entry therefore lives between one and two sweeps, and memory has a bound
+//! without any bookkeeping per entry.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -241,13 +242,7 @@ impl Topics {
     /// Adds a record on behalf of `source`; returns whether that source may have another one.
     ///
     /// A record that is already in the young generation stays as it is, as at the reference.
-    pub(super) fn add(
-        &mut self,
-        source: Ipv4Addr,
-        topic: Target,
-        key: PublicKey,
-        record: Vec<u8>,
-    ) -> bool {
+    pub(super) fn add(&mut self, source: Ipv4Addr, topic: Target, key: PublicKey, record: Vec<u8>) -> bool {
         let known = self.young.topics.get(&topic);
         if known.is_some_and(|topic| topic.positions.contains_key(&key)) {
             return true;
@@ -284,10 +279,7 @@ impl Topics {
                 (&self.old, position - young)
             };
             let topic = generation.topics.get(topic)?;
-            topic
-                .records
-                .get(position)
-                .map(|record| record.1.as_slice())
+            topic.records.get(position).map(|record| record.1.as_slice())
         };
         let total = young + old;
         if total <= count {
@@ -342,7 +334,8 @@ struct Sources {
 }
 
 impl Sources {
-    /// Counts one more entry, unless the source has as many as it may. Loopback and private networks are not told apart.
+    /// Counts one more entry, unless the source has as many as it may. Loopback and private networks are not
+    /// told apart.
     fn admit(&mut self, source: Ipv4Addr) -> bool {
         if is_private(source) {
             return true;
@@ -358,7 +351,8 @@ impl Sources {
 const MAX_ANNOUNCEMENTS: usize = 65536;
 /// Bytes of self announcements in one generation: a record has 33 bytes and three addresses at most.
 const MAX_ANNOUNCEMENT_BYTES: usize = MAX_ANNOUNCEMENTS * 64;
-/// Bytes of kept announcements in one generation: a signature, a key, a refresh token, three addresses and some bytes between them.
+/// Bytes of kept announcements in one generation: a signature, a key, a refresh token, three addresses and
+/// some bytes between them.
 const MAX_KEPT_BYTES: usize = MAX_ANNOUNCEMENTS * 192;
 /// Values of one kind in one generation, as the reference.
 const MAX_VALUES: usize = 32768;

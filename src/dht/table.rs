@@ -32,14 +32,16 @@ pub(super) struct Entry {
 
 /// Up to [`K`] nodes for each length of prefix shared with our own id.
 ///
-/// No index beside the rows: a row fits a few cache lines, and there are rarely more than twenty rows with anything in them.
+/// No index beside the rows: a row fits a few cache lines, and there are rarely more than twenty rows with
+/// anything in them.
 pub(super) struct Table {
     id: NodeId,
     rows: Vec<Vec<Entry>>,
     /// No row from here on was ever used.
     depth: usize,
     len: usize,
-    /// The share of one network of 256 addresses: nodes beyond it make room for others, and are named after others.
+    /// The share of one network of 256 addresses: nodes beyond it make room for others, and are named after
+    /// others.
     per_network: usize,
     /// How many nodes each network has; empty without a share.
     networks: HashMap<[u8; 3], usize>,
@@ -60,7 +62,8 @@ impl Table {
         }
     }
 
-    /// Adds a node, unless it is ourselves or known, or its row is full of nodes that have no less right to their places; returns whether it was added.
+    /// Adds a node, unless it is ourselves or known, or its row is full of nodes that have no less right to
+    /// their places; returns whether it was added.
     ///
     /// In a full row, a node of a network that has its share makes room for one of a network that has less.
     pub(super) fn insert(&mut self, entry: Entry) -> bool {
@@ -116,8 +119,9 @@ impl Table {
         }
     }
 
-    /// Returns the node of a full row that makes room for one at `newcomer`: the one that came last of the network with the most nodes, if that
-    /// is more than its share and `newcomer`'s network has less than its own.
+    /// Returns the node of a full row that makes room for one at `newcomer`: the one that came last of the
+    /// network with the most nodes, if that is more than its share and `newcomer`'s network has less than its
+    /// own.
     fn surplus(&self, row: usize, newcomer: &SocketAddrV4) -> Option<usize> {
         let row = &self.rows[row];
         if self.crowded == 0 || !has_less_than(row, newcomer, self.per_network) {
@@ -136,7 +140,8 @@ impl Table {
         self.rows[row].iter_mut().find(|entry| entry.id == *id)
     }
 
-    /// Gives the table another base and puts every node in the row where it now belongs, as far as there is room.
+    /// Gives the table another base and puts every node in the row where it now belongs, as far as there is
+    /// room.
     pub(super) fn set_id(&mut self, id: NodeId) {
         let old = std::mem::replace(self, Self::new(id, self.per_network));
         for entry in old.rows.into_iter().flatten() {
@@ -152,16 +157,19 @@ impl Table {
         self.len
     }
 
-    /// Returns the nodes nearest to `target`, at most [`K`], nearest first. Those beyond the share of their network come last, and only if there are
-    /// too few others: an attacker with a few addresses has all their ports, and so any number of ids near any target.
+    /// Returns the nodes nearest to `target`, at most [`K`], nearest first. Those beyond the share of their
+    /// network come last, and only if there are too few others: an attacker with a few addresses has all
+    /// their ports, and so any number of ids near any target.
     ///
-    /// Seen from the target the rows are already in order: its own row shares the most with it, the longer rows follow or
-    /// precede each other by one bit of the difference between target and own id, then come the shorter ones downwards.
+    /// Seen from the target the rows are already in order: its own row shares the most with it, the longer
+    /// rows follow or precede each other by one bit of the difference between target and own id, then come
+    /// the shorter ones downwards.
     pub(super) fn closest(&self, target: &[u8; 32]) -> Vec<SocketAddrV4> {
         self.closest_within(target, Scope::Host)
     }
 
-    /// Returns those of them whose addresses have at least the scope `least`, and others that are further away in the place of the rest.
+    /// Returns those of them whose addresses have at least the scope `least`, and others that are further
+    /// away in the place of the rest.
     pub(super) fn closest_within(&self, target: &[u8; 32], least: Scope) -> Vec<SocketAddrV4> {
         let mut found = Vec::with_capacity(2 * K);
         let own = self.row_of(&NodeId(*target)).unwrap_or(ROWS);
@@ -198,7 +206,8 @@ impl Table {
         for (position, (key, entry)) in keys.iter_mut().zip(row).enumerate() {
             *key = distance_after(number + 1, &entry.id.0, target) & !POSITION | position as u32;
         }
-        // Counting those that are nearer takes no branches, and the processor would guess most of a sort's wrong.
+        // Counting those that are nearer takes no branches, and the processor would guess most of a sort's
+        // wrong.
         let mut order = [0; K];
         for key in &keys[..row.len()] {
             let nearer: u32 = keys.iter().map(|other| u32::from(other < key)).sum();
@@ -216,8 +225,8 @@ impl Table {
         }
     }
 
-    /// Returns the nodes that the reference names: those in the target's row, then those in the shorter rows, then those in the longer
-    /// ones, each row in the order of ids.
+    /// Returns the nodes that the reference names: those in the target's row, then those in the shorter rows,
+    /// then those in the longer ones, each row in the order of ids.
     pub(super) fn closest_by_row(&self, target: &[u8; 32]) -> Vec<SocketAddrV4> {
         let own = self.row_of(&NodeId(*target)).unwrap_or(ROWS - 1);
         let mut found = Vec::with_capacity(K);
@@ -233,14 +242,10 @@ impl Table {
         found
     }
 
-    /// Returns the node that should make room for the newcomer `id` if it does not answer: the one not pinged for longest, among equals the
-    /// oldest. Nodes pinged in this tick are not candidates, and a newcomer whose network has its share takes the place of a neighbour only.
-    pub(super) fn weakest(
-        &self,
-        id: &NodeId,
-        newcomer: &SocketAddrV4,
-        tick: u64,
-    ) -> Option<&Entry> {
+    /// Returns the node that should make room for the newcomer `id` if it does not answer: the one not pinged
+    /// for longest, among equals the oldest. Nodes pinged in this tick are not candidates, and a newcomer
+    /// whose network has its share takes the place of a neighbour only.
+    pub(super) fn weakest(&self, id: &NodeId, newcomer: &SocketAddrV4, tick: u64) -> Option<&Entry> {
         let row = &self.rows[self.row_of(id)?];
         let any = has_less_than(row, newcomer, self.per_network);
         row.iter()
@@ -255,13 +260,15 @@ impl Table {
             .is_some_and(|row| self.rows[row].len() >= K && self.surplus(row, address).is_none())
     }
 
-    /// Returns whether we know nobody who shares more with `target` than we do, although there should be somebody.
+    /// Returns whether we know nobody who shares more with `target` than we do, although there should be
+    /// somebody.
     pub(super) fn lacks(&self, target: &[u8; 32]) -> bool {
         let row = self.row_of(&NodeId(*target));
         row.is_some_and(|row| row + 1 < self.depth && self.rows[row].is_empty())
     }
 
-    /// Returns the rows that have few nodes although the network must have more for them: as many are known beyond.
+    /// Returns the rows that have few nodes although the network must have more for them: as many are known
+    /// beyond.
     pub(super) fn thin_rows(&self) -> Vec<usize> {
         let mut beyond = self.len;
         let mut thin = Vec::new();
@@ -286,7 +293,8 @@ impl Table {
         id
     }
 
-    /// Returns the nodes, the one heard of last first, but those beyond the share of their network behind all others.
+    /// Returns the nodes, the one heard of last first, but those beyond the share of their network behind all
+    /// others.
     pub(super) fn recent(&self) -> Vec<SocketAddrV4> {
         let by_age = self.by_age().into_iter().rev();
         let mut found: Vec<_> = by_age.map(|entry| entry.address).collect();
@@ -330,13 +338,9 @@ fn has_less_than(row: &[Entry], address: &SocketAddrV4, most: usize) -> bool {
     most == usize::MAX || count_of(row, address) < most
 }
 
-/// Moves what is beyond the share of its network out of `nodes`, from position `from` on, to `beyond`. The lists are short, so nothing is indexed.
-fn split_by_share(
-    nodes: &mut Vec<SocketAddrV4>,
-    from: usize,
-    share: usize,
-    beyond: &mut Vec<SocketAddrV4>,
-) {
+/// Moves what is beyond the share of its network out of `nodes`, from position `from` on, to `beyond`. The
+/// lists are short, so nothing is indexed.
+fn split_by_share(nodes: &mut Vec<SocketAddrV4>, from: usize, share: usize, beyond: &mut Vec<SocketAddrV4>) {
     let mut kept = from;
     for position in from..nodes.len() {
         let node = nodes[position];
@@ -352,7 +356,8 @@ fn split_by_share(
     nodes.truncate(kept);
 }
 
-/// Returns 32 bits of the distance between two ids, those behind the first so many. All nodes of a row agree in as many as its number and one more.
+/// Returns 32 bits of the distance between two ids, those behind the first so many. All nodes of a row agree
+/// in as many as its number and one more.
 fn distance_after(bits: usize, a: &[u8; 32], b: &[u8; 32]) -> u32 {
     let first = (bits / 8).min(24);
     let number = |id: &[u8; 32]| {

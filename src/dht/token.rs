@@ -10,12 +10,14 @@ use rand::rngs::StdRng;
 use crate::wire::hash;
 use crate::wire::rpc::Token;
 
-/// Gives out and verifies tokens. One is valid for this and the next rotation of the secrets, 7.5 to 15 seconds.
+/// Gives out and verifies tokens. One is valid for this and the next rotation of the secrets, 7.5 to 15
+/// seconds.
 pub(super) struct Tokens {
     /// The previous secret and the current one.
     secrets: [[u8; 32]; 2],
     rotated: Instant,
-    /// Tokens of the current secret, in the place that the host's address gives them: who asks once asks again, and shows what it was given.
+    /// Tokens of the current secret, in the place that the host's address gives them: who asks once asks
+    /// again, and shows what it was given.
     recent: Vec<Option<(Ipv4Addr, Token)>>,
 }
 
@@ -54,8 +56,7 @@ impl Tokens {
     }
 
     fn current(&mut self, host: Ipv4Addr) -> Token {
-        let place =
-            &mut self.recent[(u32::from(host).wrapping_mul(SPREAD) >> 24) as usize % RECENT];
+        let place = &mut self.recent[(u32::from(host).wrapping_mul(SPREAD) >> 24) as usize % RECENT];
         match place {
             Some((known, token)) if *known == host => *token,
             _ => {
@@ -73,7 +74,8 @@ impl Tokens {
             return;
         }
         self.recent.fill(None);
-        // After two rotations no old token is valid any more, so further ones would change nothing that anyone can see.
+        // After two rotations no old token is valid any more, so further ones would change nothing that
+        // anyone can see.
         for _ in 0..due.min(4) {
             let oldest = self.secrets[0];
             self.secrets = [self.secrets[1], hash::hash(&[&oldest])];
@@ -106,10 +108,7 @@ struct Dotted {
 impl std::fmt::Write for Dotted {
     fn write_str(&mut self, text: &str) -> std::fmt::Result {
         let end = self.length + text.len();
-        let room = self
-            .bytes
-            .get_mut(self.length..end)
-            .ok_or(std::fmt::Error)?;
+        let room = self.bytes.get_mut(self.length..end).ok_or(std::fmt::Error)?;
         room.copy_from_slice(text.as_bytes());
         self.length = end;
         Ok(())

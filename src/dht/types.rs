@@ -34,12 +34,14 @@ pub struct Outgoing {
     pub socket: Option<SocketId>,
     /// How often the datagram is sent again, one second apart, before the request fails.
     pub retries: u32,
-    /// After how long the first repetition follows already, the next after twice as long and so on up to a second, because somebody waits.
+    /// After how long the first repetition follows already, the next after twice as long and so on up to a
+    /// second, because somebody waits.
     pub hurry: Option<Duration>,
 }
 
 impl Stats {
-    /// Returns the requests received by layer, name of the command and count; `other` stands for all unknown ones.
+    /// Returns the requests received by layer, name of the command and count; `other` stands for all unknown
+    /// ones.
     pub fn requests_by_command(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
         let counts = |internal, counts: &[u64]| {
             let layer = if internal { "internal" } else { "application" };
@@ -60,8 +62,8 @@ impl Outgoing {
     /// How often a plain request is sent again, as the reference.
     pub const RETRIES: u32 = 3;
 
-    /// When a request in a hurry is sent again where nothing is known of the way: later than after most round trips through a node to a peer
-    /// and back.
+    /// When a request in a hurry is sent again where nothing is known of the way: later than after most round
+    /// trips through a node to a peer and back.
     pub const HURRY: Duration = Duration::from_millis(300);
 
     /// How often such a one is sent again, which takes as long.
@@ -341,7 +343,8 @@ pub struct Stats {
     pub application_received: [u64; rpc::PLUGIN as usize + 2],
     /// Requests answered with a response.
     pub replies_sent: u64,
-    /// Replies that were cut to three times the request, because the sender's network had spent its budget and the sender showed no token.
+    /// Replies that were cut to three times the request, because the sender's network had spent its budget
+    /// and the sender showed no token.
     pub trimmed: u64,
     /// Handshake messages passed on to another node, and their answers.
     pub relayed_handshakes: u64,

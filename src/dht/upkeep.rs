@@ -1,4 +1,5 @@
-//! What happens every five seconds: pinging the silent, refreshing the table, ageing the store, noticing sleep.
+//! What happens every five seconds: pinging the silent, refreshing the table, ageing the store, noticing
+//! sleep.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
@@ -143,7 +144,8 @@ impl Node {
         }
     }
 
-    /// Walks towards a part of the network where we know few, or else a random known node, which keeps the table filled.
+    /// Walks towards a part of the network where we know few, or else a random known node, which keeps the
+    /// table filled.
     pub(super) fn refresh(&mut self, now: Instant) {
         let thin = if self.config.is_reference() {
             Vec::new()
@@ -161,8 +163,8 @@ impl Node {
 
     /// Gets to know nodes wherever we know few.
     ///
-    /// The walk towards our own id meets only nodes near us. Nodes that know nobody far away leave others stuck there, so one that serves takes care
-    /// of it at once. (The reference leaves it to chance.)
+    /// The walk towards our own id meets only nodes near us. Nodes that know nobody far away leave others
+    /// stuck there, so one that serves takes care of it at once. (The reference leaves it to chance.)
     pub(super) fn fill(&mut self, now: Instant) {
         if self.config.is_reference() {
             return;
@@ -271,11 +273,7 @@ impl Node {
             (false, true) => 3,
             (false, false) => 5,
         };
-        let ids: Vec<_> = by_age
-            .into_iter()
-            .take(count)
-            .map(|entry| entry.id)
-            .collect();
+        let ids: Vec<_> = by_age.into_iter().take(count).map(|entry| entry.id).collect();
         for id in ids {
             self.check_ping(now, &id, false);
         }
@@ -299,7 +297,8 @@ impl Node {
     fn reconsider_persistence(&mut self, now: Instant) {
         match self.config.mode {
             Mode::Ephemeral => {}
-            // The reference gives up for good if the first attempt fails; a node that was told to serve should not.
+            // The reference gives up for good if the first attempt fails; a node that was told to serve
+            // should not.
             Mode::Persistent => {
                 // Probes cost others something; what the samples say does not.
                 if !self.firewalled || self.upkeep.tick.is_multiple_of(RETRY_PERIOD) {
@@ -323,9 +322,7 @@ impl Node {
 }
 
 fn is_alive(result: &Result<Answer, RequestError>, id: &NodeId) -> bool {
-    result
-        .as_ref()
-        .is_ok_and(|answer| answer.id.as_ref() == Some(id))
+    result.as_ref().is_ok_and(|answer| answer.id.as_ref() == Some(id))
 }
 
 const TICK: Duration = Duration::from_secs(5);
@@ -348,7 +345,8 @@ const MORE_STABLE: u32 = 720;
 const RETRY_PERIOD: u64 = 12;
 /// Rows of the table that are examined for room at once.
 const MAX_ROW_CHECKS: u32 = 3;
-/// Answers to nothing that are looked at in one tick: a host with several addresses causes one or two, and who tries tids needs thousands.
+/// Answers to nothing that are looked at in one tick: a host with several addresses causes one or two, and
+/// who tries tids needs thousands.
 const MAX_STRAYS: u32 = 16;
 /// Nodes that are pinged at once because others call them down.
 pub(super) const MAX_HINT_CHECKS: u32 = 10;

@@ -48,8 +48,9 @@ impl Entry {
         })
     }
 
-    /// Returns whether the node is known to be no part of the public network: at an address of a private network, a carrier's or a reserved one, or on
-    /// this computer. Other names may lead anywhere, and a resolver must not decide what we trust.
+    /// Returns whether the node is known to be no part of the public network: at an address of a private
+    /// network, a carrier's or a reserved one, or on this computer. Other names may lead anywhere, and a
+    /// resolver must not decide what we trust.
     pub(crate) fn is_private(&self) -> bool {
         match (self.address, &self.name) {
             (Some(address), _) => is_bogon(*address.ip()),
@@ -134,14 +135,10 @@ mod tests {
 
     #[tokio::test]
     async fn names_are_resolved_only_where_needed_and_failures_skipped() {
-        let entries: Vec<_> = [
-            "127.0.0.9@localhost:5",
-            "no-such-name.invalid:5",
-            "127.0.0.8:5",
-        ]
-        .iter()
-        .filter_map(|text| Entry::parse(text))
-        .collect();
+        let entries: Vec<_> = ["127.0.0.9@localhost:5", "no-such-name.invalid:5", "127.0.0.8:5"]
+            .iter()
+            .filter_map(|text| Entry::parse(text))
+            .collect();
         let fast = resolve(&entries[..1], false).await;
         assert_eq!(fast, ["127.0.0.9:5".parse().expect("valid")]);
         let all = resolve(&entries, true).await;

@@ -48,8 +48,9 @@ pub(crate) enum Command {
         query: Box<Query>,
         answer: oneshot::Sender<Result<Found, QueryFailure>>,
     },
-    /// Carry packets between two clients of a relay: the stream of each one's connection, and the id under which it takes packets. The answer
-    /// is the ids under which theirs are taken; `ended` is dropped when the link is over.
+    /// Carry packets between two clients of a relay: the stream of each one's connection, and the id under
+    /// which it takes packets. The answer is the ids under which theirs are taken; `ended` is dropped when
+    /// the link is over.
     Link {
         sides: [(StreamId, u32); 2],
         bytes: u64,
@@ -89,9 +90,9 @@ impl Command {
     /// Returns the token of a command that can be given up.
     pub(super) const fn token(&self) -> Option<Token> {
         match self {
-            Self::Connect { token, .. }
-            | Self::Listen { token, .. }
-            | Self::Query { token, .. } => Some(*token),
+            Self::Connect { token, .. } | Self::Listen { token, .. } | Self::Query { token, .. } => {
+                Some(*token)
+            }
             Self::Link { .. }
             | Self::Unlink(_)
             | Self::Ping { .. }

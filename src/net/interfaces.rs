@@ -81,11 +81,6 @@ mod tests {
     #[tokio::test]
     async fn what_carries_is_among_what_is_listed() {
         let listed = listed();
-        assert!(
-            usable()
-                .await
-                .iter()
-                .all(|address| listed.contains(address))
-        );
+        assert!(usable().await.iter().all(|address| listed.contains(address)));
     }
 }

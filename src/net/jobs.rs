@@ -91,7 +91,8 @@ impl<T> Waiting<T> {
     }
 }
 
-/// Strangers' jobs that wait at the same time: about what a core does in the time for which a client waits for its answer.
+/// Strangers' jobs that wait at the same time: about what a core does in the time for which a client waits
+/// for its answer.
 const MAX_WAITING: usize = 1024;
 
 #[cfg(test)]

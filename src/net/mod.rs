@@ -1,8 +1,9 @@
 //! The only code with sockets, clocks and system randomness (I/O).
 //!
-//! One task per node, the [`driver`], owns the sockets and the [`Endpoint`](crate::connect::Endpoint). It waits for a datagram, a deadline,
-//! a command, bytes of a connection or the outcome of a job, hands that to the endpoint with one reading of the clock, and then drains it.
-//! A connection's own task encrypts and decrypts; between it and the driver lies a [`link`] with one ring of bytes for each direction.
+//! One task per node, the [`driver`], owns the sockets and the [`Endpoint`](crate::connect::Endpoint). It
+//! waits for a datagram, a deadline, a command, bytes of a connection or the outcome of a job, hands that to
+//! the endpoint with one reading of the clock, and then drains it. A connection's own task encrypts and
+//! decrypts; between it and the driver lies a [`link`] with one ring of bytes for each direction.
 
 mod bootstrap;
 mod command;

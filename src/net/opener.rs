@@ -46,7 +46,8 @@ impl Opener {
         Ok(true)
     }
 
-    /// Takes the rest of the current message or the next one that is not empty; `None` if more bytes are needed.
+    /// Takes the rest of the current message or the next one that is not empty; `None` if more bytes are
+    /// needed.
     pub(super) fn take(&mut self) -> Result<Option<Bytes>, PullError> {
         while self.rest.is_empty() {
             if !self.open_next()? {
@@ -56,8 +57,8 @@ impl Opener {
         Ok(Some(std::mem::take(&mut self.rest)))
     }
 
-    /// Fills `buffer` as far as there are messages, decrypting to where they are wanted; tells whether anything was read. An error
-    /// behind it comes with the next call.
+    /// Fills `buffer` as far as there are messages, decrypting to where they are wanted; tells whether
+    /// anything was read. An error behind it comes with the next call.
     pub(super) fn read_into(&mut self, buffer: &mut ReadBuf<'_>) -> Result<bool, PullError> {
         let before = buffer.remaining();
         while buffer.remaining() > 0 {

@@ -1,16 +1,18 @@
 //! At which address of this host others have reached a socket that is bound to all of them.
 //!
-//! The system chooses the source address of a datagram by its routes. On a host with several addresses that need not be the one that a peer knows us
-//! by, and peers drop answers from elsewhere: a request is matched by the address that was asked.
+//! The system chooses the source address of a datagram by its routes. On a host with several addresses that
+//! need not be the one that a peer knows us by, and peers drop answers from elsewhere: a request is matched
+//! by the address that was asked.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-/// The address of this host that each peer sends to, for the peers heard of last. Under port 0 it is the one that any peer of that host sent to last, for
-/// answers that go to another port than was asked from, as those to PING_NAT.
+/// The address of this host that each peer sends to, for the peers heard of last. Under port 0 it is the one
+/// that any peer of that host sent to last, for answers that go to another port than was asked from, as those
+/// to PING_NAT.
 ///
-/// Two generations: when the young one is full, it becomes the old one, and what was in that is forgotten. A peer that is forgotten is answered from
-/// the address that the system chooses.
+/// Two generations: when the young one is full, it becomes the old one, and what was in that is forgotten. A
+/// peer that is forgotten is answered from the address that the system chooses.
 #[derive(Debug, Default)]
 pub(super) struct Origins {
     young: HashMap<SocketAddrV4, Ipv4Addr>,
@@ -70,13 +72,14 @@ const fn any_port(peer: &SocketAddrV4) -> SocketAddrV4 {
     SocketAddrV4::new(*peer.ip(), 0)
 }
 
-/// Returns whether the system chooses this address anyway: for peers on this host the one that they have, on loopback 127.0.0.1.
+/// Returns whether the system chooses this address anyway: for peers on this host the one that they have, on
+/// loopback 127.0.0.1.
 fn is_usual(peer: Ipv4Addr, own: Ipv4Addr) -> bool {
     own == peer || (peer.is_loopback() && own == Ipv4Addr::LOCALHOST)
 }
 
-/// Entries in one generation. An attacker who forges more sources than that moves the answers to others on a host with several addresses to the
-/// system's choice, until they send again.
+/// Entries in one generation. An attacker who forges more sources than that moves the answers to others on a
+/// host with several addresses to the system's choice, until they send again.
 const GENERATION: usize = 8192;
 
 #[cfg(test)]

@@ -110,9 +110,7 @@ impl Queries {
             Err(QueryError::NotCommitted {
                 error: Some(ERROR_SEQ_TOO_LOW),
             }) => Err(QueryFailure::SeqTooLow(None)),
-            Err(QueryError::TooFewNodes | QueryError::NotCommitted { .. }) => {
-                Err(QueryFailure::NotStored)
-            }
+            Err(QueryError::TooFewNodes | QueryError::NotCommitted { .. }) => Err(QueryFailure::NotStored),
         };
         // Whoever asked may have left.
         let _ = entry.answer.send(result);
@@ -164,7 +162,8 @@ impl Entry {
                 });
                 return (!latest).then_some(Ok(()));
             }
-            // A value that bars ours is proven by its signature, so nobody else need be asked. Error codes alone prove nothing.
+            // A value that bars ours is proven by its signature, so nobody else need be asked. Error codes
+            // alone prove nothing.
             Kind::MutablePut { key, seq, value } => {
                 let record = mutable_value(answer, key, *seq)?;
                 if record.seq > *seq {
@@ -197,22 +196,11 @@ fn start(now: Instant, node: &mut dht::Node, query: Query) -> Result<(QueryId, K
             key_pair,
             relays,
             bump,
-        } => (
-            node.announce(now, target, &key_pair, relays, bump),
-            Kind::Commit,
-        ),
-        Query::Unannounce { target, key_pair } => {
-            (node.unannounce(now, target, &key_pair), Kind::Commit)
-        }
+        } => (node.announce(now, target, &key_pair, relays, bump), Kind::Commit),
+        Query::Unannounce { target, key_pair } => (node.unannounce(now, target, &key_pair), Kind::Commit),
         Query::ImmutablePut(value) => (node.immutable_put(now, value)?, Kind::Commit),
-        Query::ImmutableGet(target) => {
-            (node.immutable_get(now, target), Kind::ImmutableGet(target))
-        }
-        Query::MutablePut {
-            key_pair,
-            seq,
-            value,
-        } => {
+        Query::ImmutableGet(target) => (node.immutable_get(now, target), Kind::ImmutableGet(target)),
+        Query::MutablePut { key_pair, seq, value } => {
             let id = node.mutable_put(now, &key_pair, seq, value.clone())?;
             let key = *key_pair.public_key();
             (id, Kind::MutablePut { key, seq, value })

@@ -1,4 +1,5 @@
-//! Meeting peers at blind relays: a connection to the relay, a wish to be paired, and the connection kept for as long as the stream needs it.
+//! Meeting peers at blind relays: a connection to the relay, a wish to be paired, and the connection kept for
+//! as long as the stream needs it.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -80,7 +81,8 @@ impl Relays {
         self.by_stream.insert(stream, meeting);
     }
 
-    /// Leaves the relay of a stream that needs none any more; returns the token of the dial, which nobody wants either.
+    /// Leaves the relay of a stream that needs none any more; returns the token of the dial, which nobody
+    /// wants either.
     pub(super) fn leave(&mut self, stream: StreamId) -> Option<Token> {
         let mut meeting = self.by_stream.remove(&stream)?;
         // A task that is over needs no telling.
@@ -88,7 +90,8 @@ impl Relays {
         Some(meeting.token)
     }
 
-    /// Leaves the relays of streams that are over; returns the tokens of the dials that nobody wants any more.
+    /// Leaves the relays of streams that are over; returns the tokens of the dials that nobody wants any
+    /// more.
     pub(super) fn sweep(&mut self, endpoint: &mut Endpoint) -> Vec<Token> {
         if self.by_stream.is_empty() {
             return Vec::new();

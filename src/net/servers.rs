@@ -107,7 +107,8 @@ impl Servers {
         }
     }
 
-    /// Stops handing out connections, and remembers who waits for the end. Returns whether there is such a server.
+    /// Stops handing out connections, and remembers who waits for the end. Returns whether there is such a
+    /// server.
     pub(super) fn close(&mut self, server: ServerId, answer: Option<oneshot::Sender<()>>) -> bool {
         let Some(entry) = self.entries.get_mut(&server) else {
             return false;
@@ -133,11 +134,7 @@ impl Servers {
 
     /// Hands a connection to its server, or gives it back if the backlog is full or the server closed.
     pub(super) fn deliver(&self, server: ServerId, connection: Handle) -> Result<(), Handle> {
-        match self
-            .entries
-            .get(&server)
-            .and_then(|entry| entry.accept.as_ref())
-        {
+        match self.entries.get(&server).and_then(|entry| entry.accept.as_ref()) {
             Some(accept) => accept.try_send(connection).map_err(|error| match error {
                 mpsc::error::TrySendError::Full(connection)
                 | mpsc::error::TrySendError::Closed(connection) => connection,

@@ -61,7 +61,8 @@ impl Socket {
         })
     }
 
-    /// Binds the first free port of the given one and the four that follow, or else any port if `other` allows it.
+    /// Binds the first free port of the given one and the four that follow, or else any port if `other`
+    /// allows it.
     pub(super) fn bind_near(address: SocketAddrV4, other: bool) -> io::Result<Self> {
         let port = address.port();
         if port == 0 || !other {
@@ -73,7 +74,8 @@ impl Socket {
             .map_or_else(|| Self::bind(SocketAddrV4::new(*address.ip(), 0)), Ok)
     }
 
-    /// Names the address of this host that datagrams leave from where nothing else is known, if the socket is bound to all of them.
+    /// Names the address of this host that datagrams leave from where nothing else is known, if the socket is
+    /// bound to all of them.
     pub(super) const fn prefer(&mut self, own: Ipv4Addr) {
         if let Some(origins) = &mut self.origins {
             origins.prefer(own);
@@ -106,7 +108,8 @@ impl Socket {
         let mut filled = 0;
         let received = self.io.try_io(Interest::READABLE, || {
             filled = self.state.recv((&self.io).into(), buffers, metas)?;
-            // A batch that is not full has emptied the socket: it counts as unreadable without a call that would only say so.
+            // A batch that is not full has emptied the socket: it counts as unreadable without a call that
+            // would only say so.
             if filled < metas.len() {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
@@ -118,14 +121,16 @@ impl Socket {
         }
     }
 
-    /// Notes at which address of this host a datagram of `from` has arrived: what goes back leaves from there.
+    /// Notes at which address of this host a datagram of `from` has arrived: what goes back leaves from
+    /// there.
     pub(super) fn note_arrival(&mut self, from: SocketAddrV4, meta: &RecvMeta) {
         if let (Some(origins), Some(IpAddr::V4(own))) = (&mut self.origins, meta.dst_ip) {
             origins.note(from, own);
         }
     }
 
-    /// Sends a train. A time to live is set, used and restored here, so that no other datagram leaves with it.
+    /// Sends a train. A time to live is set, used and restored here, so that no other datagram leaves with
+    /// it.
     pub(super) fn send(&mut self, train: &Train, bytes: &[u8]) -> Sent {
         if let Some(ttl) = train.ttl {
             self.set_ttl(ttl.into());
@@ -168,7 +173,8 @@ impl Socket {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Sent::Blocked(done);
                 }
-                // The same bytes go again, one by one. If they are taken, it is offload that does not work here.
+                // The same bytes go again, one by one. If they are taken, it is offload that does not work
+                // here.
                 Err(_) if transmit.segment_size.is_some() && self.state.max_gso_segments() == 1 => {
                     refused = true;
                 }
@@ -194,7 +200,8 @@ impl Socket {
         Sent::All { calls, failed }
     }
 
-    /// Goes on with segmentation offload, which is given up at some errors that say nothing about it: a datagram alone has had one as well.
+    /// Goes on with segmentation offload, which is given up at some errors that say nothing about it: a
+    /// datagram alone has had one as well.
     fn keep_offload(&mut self) {
         if self.state.max_gso_segments() == 1
             && let Ok(state) = UdpSocketState::new((&self.io).into())
@@ -430,9 +437,7 @@ mod tests {
     }
 
     fn pattern(length: usize) -> Vec<u8> {
-        (0..length)
-            .map(|index| (index * 7 + index / 251) as u8)
-            .collect()
+        (0..length).map(|index| (index * 7 + index / 251) as u8).collect()
     }
 
     async fn receive(socket: &Socket, count: usize) -> Vec<Vec<u8>> {

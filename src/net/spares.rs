@@ -4,8 +4,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::udx::Pool;
 
-/// Chunks of which the bytes are gone, kept for the next who needs one: allocated anew for each, they would go back to the
-/// system and come again, page by page. Connections themselves keep none.
+/// Chunks of which the bytes are gone, kept for the next who needs one: allocated anew for each, they would
+/// go back to the system and come again, page by page. Connections themselves keep none.
 #[derive(Debug, Default)]
 pub(super) struct Spares(Mutex<Pool<MAX_SPARES>>);
 

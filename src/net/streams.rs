@@ -55,9 +55,7 @@ impl Table {
         link: Arc<Link>,
         header: Vec<u8>,
     ) {
-        endpoint
-            .streams()
-            .set_keep_alive(now, stream, Some(KEEP_ALIVE));
+        endpoint.streams().set_keep_alive(now, stream, Some(KEEP_ALIVE));
         let deadline = (!link.is_proven()).then(|| now + self.unproven_for);
         if let Some(deadline) = deadline {
             if self.unproven.len() >= self.max_unproven
@@ -181,12 +179,7 @@ impl Table {
     }
 
     /// Ends a connection whose relay carries nothing any more, unless it has left the relay.
-    pub(super) fn handle_relay_gone(
-        &mut self,
-        now: Instant,
-        endpoint: &mut Endpoint,
-        stream: StreamId,
-    ) {
+    pub(super) fn handle_relay_gone(&mut self, now: Instant, endpoint: &mut Endpoint, stream: StreamId) {
         let entry = self.entries.get_mut(&stream);
         if let Some(entry) = entry.filter(|entry| entry.link.route().0 == Path::Relayed) {
             // What has arrived before is still delivered.
@@ -335,7 +328,8 @@ impl Entry {
         }
     }
 
-    /// Starts to send an encrypted empty message now and then, once, for a peer that does not answer heartbeats.
+    /// Starts to send an encrypted empty message now and then, once, for a peer that does not answer
+    /// heartbeats.
     fn keep_alive(&mut self) {
         if std::mem::replace(&mut self.keeps_alive, true) {
             return;
@@ -440,9 +434,7 @@ mod tests {
         relayed.set_remote_address(Some(Path::Relayed), place);
         for link in [&relayed, &direct] {
             let stream = link.stream();
-            world
-                .table
-                .handle_relay_gone(now, &mut world.endpoint, stream);
+            world.table.handle_relay_gone(now, &mut world.endpoint, stream);
         }
         assert_eq!(relayed.end(), Some(End::RelayGone));
         assert_eq!(direct.end(), None);
@@ -507,8 +499,7 @@ mod tests {
                 remote: "127.0.0.1:1".parse().expect("valid"),
                 report: Report::default(),
             };
-            let (link, header) =
-                Link::new(&established, self.bell.clone(), Arc::default(), 1000, 10);
+            let (link, header) = Link::new(&established, self.bell.clone(), Arc::default(), 1000, 10);
             self.table
                 .open(now, &mut self.endpoint, stream, link.clone(), header);
             link

@@ -226,10 +226,7 @@ fn check_text(
     }
     let allowed = |c: char| line_breaks && c == '\n';
     match text.chars().find(|c| is_forbidden(*c) && !allowed(*c)) {
-        Some(c) => Err(InvalidProfile::Character {
-            what,
-            code: c.into(),
-        }),
+        Some(c) => Err(InvalidProfile::Character { what, code: c.into() }),
         None => Ok(()),
     }
 }
@@ -275,7 +272,8 @@ pub fn is_forbidden(c: char) -> bool {
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Shows a text that a peer wrote, with what [`is_forbidden`] names, and half-visible look-alikes of nothing, as `\\u{…}`.
+/// Shows a text that a peer wrote, with what [`is_forbidden`] names, and half-visible look-alikes of nothing,
+/// as `\\u{…}`.
 pub fn escaped(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
@@ -389,10 +387,7 @@ mod tests {
         };
         assert!(Profile::parse(&field(64, 1024)).is_ok());
         for (n, m) in [(0, 1), (65, 1), (1, 1025)] {
-            assert!(matches!(
-                refused(&field(n, m)),
-                InvalidProfile::Length { .. }
-            ));
+            assert!(matches!(refused(&field(n, m)), InvalidProfile::Length { .. }));
         }
 
         let padded = |n: usize| format!(r#"{{"name":"a"{}}}"#, " ".repeat(n - 12));
@@ -402,15 +397,9 @@ mod tests {
 
     #[test]
     fn refuses_unknown_members_and_wrong_types() {
-        assert_eq!(
-            refused(r#"{"name":"a","age":"3"}"#),
-            InvalidProfile::UnknownField
-        );
+        assert_eq!(refused(r#"{"name":"a","age":"3"}"#), InvalidProfile::UnknownField);
         assert_eq!(refused(r#"{"name":7}"#), InvalidProfile::Type("name"));
-        assert_eq!(
-            refused(r#"{"name":"a","bio":null}"#),
-            InvalidProfile::Type("bio")
-        );
+        assert_eq!(refused(r#"{"name":"a","bio":null}"#), InvalidProfile::Type("bio"));
         assert_eq!(
             refused(r#"{"name":"a","links":[1]}"#),
             InvalidProfile::Type("links")
@@ -430,8 +419,8 @@ mod tests {
     #[test]
     fn refuses_control_and_bidirectional_characters_everywhere() {
         let bad = [
-            "\\u0000", "\\u001b", "\\u007f", "\\u009b", "\\t", "\\u061c", "\\u200e", "\\u200f",
-            "\\u2028", "\\u202e", "\\u2066", "\\u2069",
+            "\\u0000", "\\u001b", "\\u007f", "\\u009b", "\\t", "\\u061c", "\\u200e", "\\u200f", "\\u2028",
+            "\\u202e", "\\u2066", "\\u2069",
         ];
         for c in bad {
             for text in [

@@ -11,7 +11,8 @@ pub enum Entry {
     Unknown,
     /// The key's record.
     Present(Record),
-    /// The key had a record and deleted it. Its last version is kept, so that no older record can be played back.
+    /// The key had a record and deleted it. Its last version is kept, so that no older record can be played
+    /// back.
     Deleted {
         /// The version that was deleted.
         version: u64,
@@ -25,7 +26,8 @@ pub enum Change {
     Register {
         /// The record.
         record: Record,
-        /// The last version known to the server as the caller believes, 0 for none; then any greater version may follow it.
+        /// The last version known to the server as the caller believes, 0 for none; then any greater version
+        /// may follow it.
         after: Option<u64>,
     },
     /// Replaces the record.
@@ -75,10 +77,11 @@ impl Entry {
     pub fn decide(&self, change: &Change) -> Decision {
         let version = self.version();
         match (change, self) {
-            (
-                Change::Register { record, .. } | Change::Update { record, .. },
-                Self::Present(stored),
-            ) if stored.says_the_same_as(record) => Decision::Repeated,
+            (Change::Register { record, .. } | Change::Update { record, .. }, Self::Present(stored))
+                if stored.says_the_same_as(record) =>
+            {
+                Decision::Repeated
+            }
             (Change::Register { .. }, Self::Present(_)) => {
                 Decision::Refuse(Refusal::AlreadyRegistered { version })
             }
@@ -152,15 +155,9 @@ pub(super) mod tests {
         let written = Entry::Unknown.decide(&register(1, "Ada"));
         assert_eq!(written, Decision::Write(present(1, "Ada")));
         assert_eq!(Entry::Unknown.decide(&register(2, "Ada")), conflict(0));
-        assert_eq!(
-            present(1, "Ada").decide(&register(1, "Ada")),
-            Decision::Repeated
-        );
+        assert_eq!(present(1, "Ada").decide(&register(1, "Ada")), Decision::Repeated);
         let other = present(3, "Ada").decide(&register(1, "Bob"));
-        assert_eq!(
-            other,
-            Decision::Refuse(Refusal::AlreadyRegistered { version: 3 })
-        );
+        assert_eq!(other, Decision::Refuse(Refusal::AlreadyRegistered { version: 3 }));
     }
 
     #[test]
@@ -179,10 +176,7 @@ pub(super) mod tests {
             Decision::Write(present(9, "B"))
         );
         for (version, after) in [(9, 2), (9, 4), (3, 3), (2, 3)] {
-            assert_eq!(
-                stored.decide(&update(version, "B", Some(after))),
-                conflict(3)
-            );
+            assert_eq!(stored.decide(&update(version, "B", Some(after))), conflict(3));
         }
         for absent in [Entry::Unknown, Entry::Deleted { version: 3 }] {
             assert_eq!(
@@ -201,10 +195,7 @@ pub(super) mod tests {
             Decision::Write(deleted.clone())
         );
         assert_eq!(stored.decide(&Change::Delete { version: 2 }), conflict(3));
-        assert_eq!(
-            deleted.decide(&Change::Delete { version: 3 }),
-            Decision::Repeated
-        );
+        assert_eq!(deleted.decide(&Change::Delete { version: 3 }), Decision::Repeated);
         for (entry, version) in [(&deleted, 2), (&Entry::Unknown, 1)] {
             let refused = entry.decide(&Change::Delete { version });
             assert_eq!(refused, Decision::Refuse(Refusal::NotRegistered));

@@ -1,7 +1,7 @@
 //! JSON read strictly: no member name twice, a bounded depth, nothing after the value.
 //!
-//! Parsers differ in which of two members of one name they keep. Under a signature over the text that difference would let one record
-//! mean two things, so such a text is refused as a whole.
+//! Parsers differ in which of two members of one name they keep. Under a signature over the text that
+//! difference would let one record mean two things, so such a text is refused as a whole.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -137,10 +137,7 @@ struct Strict<'a> {
 impl Strict<'_> {
     fn one_level_down<E: serde::de::Error>(self) -> Result<Self, E> {
         match self.levels_left.checked_sub(1) {
-            Some(levels_left) => Ok(Self {
-                levels_left,
-                ..self
-            }),
+            Some(levels_left) => Ok(Self { levels_left, ..self }),
             None => Err(self.refuse(JsonError::TooDeep)),
         }
     }

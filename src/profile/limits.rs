@@ -180,10 +180,7 @@ impl<K: Copy + Eq + Hash> Windows<K> {
     /// Drops the windows that have ended, and the one that ends next if there is no room for another.
     fn forget(&mut self, now: Instant) {
         while let Some(first) = self.order.front() {
-            let ended = self
-                .counts
-                .get(first)
-                .is_none_or(|window| window.ends <= now);
+            let ended = self.counts.get(first).is_none_or(|window| window.ends <= now);
             if !ended && self.order.len() < MAX_WINDOWS {
                 break;
             }
@@ -200,8 +197,9 @@ fn whole_seconds(duration: Duration) -> u64 {
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Most keys, or networks, that are counted at once for one limit. Beyond it the oldest count is dropped: keys cost nothing to make, so
-/// the limits keep one key from disturbing others, not one person from making keys.
+/// Most keys, or networks, that are counted at once for one limit. Beyond it the oldest count is dropped:
+/// keys cost nothing to make, so the limits keep one key from disturbing others, not one person from making
+/// keys.
 pub const MAX_WINDOWS: usize = 20_000;
 
 #[cfg(test)]
@@ -236,9 +234,8 @@ mod tests {
     fn a_public_network_has_twenty_registrations_an_hour() {
         let now = Instant::now();
         let mut counters = Counters::new(&Limits::default());
-        let mut register = |n: u64, at, source: [u8; 4]| {
-            counters.registration(at, &key(n), Some(Ipv4Addr::from(source)))
-        };
+        let mut register =
+            |n: u64, at, source: [u8; 4]| counters.registration(at, &key(n), Some(Ipv4Addr::from(source)));
         for n in 0..20 {
             assert_eq!(register(n, now, [1, 2, 3, n.to_le_bytes()[0]]), Ok(()));
         }
@@ -251,12 +248,7 @@ mod tests {
     fn loopback_and_private_networks_have_no_limit() {
         let now = Instant::now();
         let mut counters = Counters::new(&Limits::default());
-        for source in [
-            [127, 0, 0, 1],
-            [10, 0, 0, 1],
-            [192, 168, 1, 1],
-            [172, 16, 0, 1],
-        ] {
+        for source in [[127, 0, 0, 1], [10, 0, 0, 1], [192, 168, 1, 1], [172, 16, 0, 1]] {
             for n in 0..100 {
                 let verdict = counters.registration(now, &key(n), Some(Ipv4Addr::from(source)));
                 assert_eq!(verdict, Ok(()));

@@ -50,7 +50,8 @@ impl Lines {
     ///
     /// # Cancel safety
     ///
-    /// A dropped call loses nothing: what has arrived stays in the buffer, and so does the instant at which a line began.
+    /// A dropped call loses nothing: what has arrived stays in the buffer, and so does the instant at which a
+    /// line began.
     pub async fn next<R: AsyncRead + Unpin>(
         &mut self,
         stream: &mut R,
@@ -165,11 +166,7 @@ mod tests {
 
     #[tokio::test]
     async fn takes_a_line_of_the_greatest_length_and_refuses_a_longer_one() {
-        for (length, fits) in [
-            (MAX_LINE - 1, true),
-            (MAX_LINE, false),
-            (4 * MAX_LINE, false),
-        ] {
+        for (length, fits) in [(MAX_LINE - 1, true), (MAX_LINE, false), (4 * MAX_LINE, false)] {
             let (mut near, mut far) = duplex(8 * MAX_LINE);
             far.write_all(&vec![b'x'; length]).await.unwrap();
             far.write_all(b"\n").await.unwrap();

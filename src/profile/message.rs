@@ -130,8 +130,7 @@ impl Call {
             },
         };
         let version = json.get("jsonrpc").and_then(Json::as_str);
-        let (Some("2.0"), Some(method)) = (version, json.get("method").and_then(Json::as_str))
-        else {
+        let (Some("2.0"), Some(method)) = (version, json.get("method").and_then(Json::as_str)) else {
             return bad(id, CallError::NotACall);
         };
         let Some(id) = id else { return Ok(None) };
@@ -159,9 +158,7 @@ impl Call {
 impl Id {
     fn from_json(json: &Json) -> Option<Self> {
         match json {
-            Json::Number(number) if number.is_i64() || number.is_u64() => {
-                Some(Self::Number(number.clone()))
-            }
+            Json::Number(number) if number.is_i64() || number.is_u64() => Some(Self::Number(number.clone())),
             Json::String(text) if text.len() <= MAX_ID_BYTES => Some(Self::Text(text.clone())),
             _ => None,
         }
@@ -444,18 +441,12 @@ mod tests {
         assert_eq!(code_of(&"[".repeat(9)), -32700);
         assert_eq!(code_of("[]"), -32600);
         assert_eq!(code_of("1"), -32600);
-        assert_eq!(
-            code_of(r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#),
-            -32600
-        );
+        assert_eq!(code_of(r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#), -32600);
         assert_eq!(
             code_of(r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}"#),
             -32600
         );
-        assert_eq!(
-            code_of(r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#),
-            -32600
-        );
+        assert_eq!(code_of(r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#), -32600);
         assert_eq!(code_of(r#"{"id":1,"method":"ping"}"#), -32600);
         assert_eq!(code_of(r#"{"jsonrpc":"2.0","id":1}"#), -32600);
         for id in ["null", "1.5", "{}", "true", "99999999999999999999"] {
@@ -477,20 +468,14 @@ mod tests {
             ("profile.register", "{\"record\":{}}"),
             ("profile.update", "{}"),
         ] {
-            let line =
-                format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#);
+            let line = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#);
             assert_eq!(code_of(&line), -32602, "{line}");
         }
     }
 
     #[test]
     fn an_identifier_of_64_bytes_passes_and_of_65_does_not() {
-        let line = |n: usize| {
-            format!(
-                r#"{{"jsonrpc":"2.0","id":"{}","method":"ping"}}"#,
-                "i".repeat(n)
-            )
-        };
+        let line = |n: usize| format!(r#"{{"jsonrpc":"2.0","id":"{}","method":"ping"}}"#, "i".repeat(n));
         assert!(Call::read(line(64).as_bytes()).is_ok());
         assert_eq!(code_of(&line(65)), -32600);
     }
@@ -505,8 +490,7 @@ mod tests {
 
     #[test]
     fn errors_carry_what_a_client_acts_on() {
-        let text =
-            |refusal| String::from_utf8(answer_line(Some(&1.into()), &Err(refusal))).unwrap();
+        let text = |refusal| String::from_utf8(answer_line(Some(&1.into()), &Err(refusal))).unwrap();
         assert!(
             text(Refusal::VersionConflict { version: 9 })
                 .contains(r#""data":{"kind":"version_conflict","version":9}"#)

@@ -1,7 +1,8 @@
-//! The profile service: each client keeps a small signed profile at a server it reaches by the server's public key.
+//! The profile service: each client keeps a small signed profile at a server it reaches by the server's
+//! public key.
 //!
-//! A client *is* the key that it proves in the handshake of its connection; no message says who sends it. Everything here works on any
-//! byte stream, so tests run it over pipes in memory.
+//! A client *is* the key that it proves in the handshake of its connection; no message says who sends it.
+//! Everything here works on any byte stream, so tests run it over pipes in memory.
 //!
 //! | module | what it does |
 //! |---|---|

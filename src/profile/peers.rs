@@ -27,7 +27,8 @@ pub(super) struct Place {
 }
 
 impl Peers {
-    /// Takes a place; if the key has `each` already, its oldest connection is told to close. `None` if all keys together have `total`.
+    /// Takes a place; if the key has `each` already, its oldest connection is told to close. `None` if all
+    /// keys together have `total`.
     pub(super) fn enter(&self, key: ProvenKey, each: usize, total: usize) -> Option<Place> {
         let replaced = CancellationToken::new();
         let mut state = self.state();
@@ -94,14 +95,9 @@ mod tests {
     #[test]
     fn the_fifth_connection_closes_the_oldest() {
         let peers = Peers::default();
-        let places: Vec<_> = (0..5)
-            .map(|_| peers.enter(key(1), 4, 99).unwrap())
-            .collect();
+        let places: Vec<_> = (0..5).map(|_| peers.enter(key(1), 4, 99).unwrap()).collect();
         let other = peers.enter(key(2), 4, 99).unwrap();
-        let replaced: Vec<_> = places
-            .iter()
-            .map(|place| place.replaced.is_cancelled())
-            .collect();
+        let replaced: Vec<_> = places.iter().map(|place| place.replaced.is_cancelled()).collect();
         assert_eq!(replaced, [true, false, false, false, false]);
         assert!(!other.replaced.is_cancelled());
     }
@@ -109,9 +105,7 @@ mod tests {
     #[test]
     fn a_place_given_back_is_free_again() {
         let peers = Peers::default();
-        let mut places: Vec<_> = (0..4)
-            .map(|_| peers.enter(key(1), 4, 99).unwrap())
-            .collect();
+        let mut places: Vec<_> = (0..4).map(|_| peers.enter(key(1), 4, 99).unwrap()).collect();
         drop(places.remove(2));
         places.push(peers.enter(key(1), 4, 99).unwrap());
         assert!(!places.iter().any(|place| place.replaced.is_cancelled()));

@@ -12,7 +12,8 @@ use super::json::Json;
 use crate::wire::hash;
 use crate::{KeyPair, PublicKey};
 
-/// A version of a profile that its owner has signed. A record that exists has been checked, the signature included.
+/// A version of a profile that its owner has signed. A record that exists has been checked, the signature
+/// included.
 ///
 /// Clones share their content.
 #[derive(Clone, PartialEq, Eq)]
@@ -33,10 +34,7 @@ impl Record {
     ///
     /// Panics if `version` is 0 or above [`MAX_VERSION`].
     pub fn sign(owner: &KeyPair, version: u64, profile: Profile) -> Self {
-        assert!(
-            is_version(version),
-            "versions count from 1 to 2^53-1: {version}"
-        );
+        assert!(is_version(version), "versions count from 1 to 2^53-1: {version}");
         let signature = owner.sign(&signable(version, profile.text()));
         Self::of(*owner.public_key(), version, profile, signature)
     }
@@ -101,7 +99,8 @@ impl Record {
         &self.0.signature
     }
 
-    /// Whether two records say the same: one owner, one version, one text. A signer that draws at random signs that anew each time.
+    /// Whether two records say the same: one owner, one version, one text. A signer that draws at random
+    /// signs that anew each time.
     pub fn says_the_same_as(&self, other: &Self) -> bool {
         self.0.key == other.0.key
             && self.0.version == other.0.version
@@ -111,12 +110,7 @@ impl Record {
 
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Record({} version {})",
-            self.0.key.short(),
-            self.0.version
-        )
+        write!(f, "Record({} version {})", self.0.key.short(), self.0.version)
     }
 }
 
@@ -185,13 +179,7 @@ impl Serialize for RawRecord {
 impl Serialize for Record {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let text = self.0.profile.text();
-        write_members(
-            serializer,
-            &self.0.key,
-            self.0.version,
-            text,
-            &self.0.signature,
-        )
+        write_members(serializer, &self.0.key, self.0.version, text, &self.0.signature)
     }
 }
 
@@ -275,12 +263,8 @@ mod tests {
     #[test]
     fn any_changed_part_fails() {
         let good = record(3);
-        let verify =
-            |key, version, text: &str, signature| Record::verify(key, version, text, signature);
-        assert_eq!(
-            verify(good.0.key, 3, TEXT, good.0.signature),
-            Ok(good.clone())
-        );
+        let verify = |key, version, text: &str, signature| Record::verify(key, version, text, signature);
+        assert_eq!(verify(good.0.key, 3, TEXT, good.0.signature), Ok(good.clone()));
         let other = *KeyPair::from_seed(&[2; 32]).public_key();
         assert_eq!(
             verify(other, 3, TEXT, good.0.signature),
@@ -298,10 +282,7 @@ mod tests {
         for bit in 0..512 {
             let mut damaged = good.0.signature;
             damaged[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(
-                verify(good.0.key, 3, TEXT, damaged),
-                Err(RecordError::Signature)
-            );
+            assert_eq!(verify(good.0.key, 3, TEXT, damaged), Err(RecordError::Signature));
         }
         assert_eq!(
             verify(good.0.key, 0, TEXT, good.0.signature),

@@ -27,8 +27,8 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`ApplyError::Refused`] if the change does not fit the entry; [`ApplyError::Store`] if it could not be made durable, in which
-    /// case it may or may not be found later.
+    /// [`ApplyError::Refused`] if the change does not fit the entry; [`ApplyError::Store`] if it could not be
+    /// made durable, in which case it may or may not be found later.
     ///
     /// # Cancel safety
     ///

@@ -1,8 +1,8 @@
 //! libsodium's `crypto_secretstream_xchacha20poly1305`, one direction.
 //!
-//! Written on ChaCha20 and Poly1305 directly: a third faster in bulk than the crate of that name, because the MAC takes
-//! many blocks at once and nothing is moved to make room for the tag byte, and like libsodium after a FINAL tag, where that
-//! crate does not change the key. The tests compare both, byte for byte.
+//! Written on ChaCha20 and Poly1305 directly: a third faster in bulk than the crate of that name, because the
+//! MAC takes many blocks at once and nothing is moved to make room for the tag byte, and like libsodium after
+//! a FINAL tag, where that crate does not change the key. The tests compare both, byte for byte.
 
 use chacha20::cipher::{InOutBuf, KeyIvInit, StreamCipher};
 use chacha20::{ChaCha20, R20, hchacha};
@@ -64,8 +64,8 @@ impl Cipher {
         self.advance(tag, &mac);
     }
 
-    /// Verifies the encrypted message that lies in `pieces` and then decrypts it into `message`, which has its length. Returns
-    /// the tag.
+    /// Verifies the encrypted message that lies in `pieces` and then decrypts it into `message`, which has
+    /// its length. Returns the tag.
     ///
     /// Of a forged frame nothing is decrypted and `None` returned.
     pub(super) fn open<'a>(
@@ -194,8 +194,7 @@ struct Mac {
 
 impl Mac {
     fn new(stream: &KeyStream, tag_block: &[u8; LOT]) -> Self {
-        let mut state =
-            Poly1305::new_from_slice(&stream.head[..32]).expect("its keys have 32 bytes");
+        let mut state = Poly1305::new_from_slice(&stream.head[..32]).expect("its keys have 32 bytes");
         state.update_padded(tag_block);
         Self {
             state,
@@ -224,11 +223,11 @@ impl Mac {
     }
 
     fn finish(mut self) -> [u8; MAC_LEN] {
-        let (whole, partial) =
-            self.carry[..self.carried].split_at(self.carried - self.carried % 16);
+        let (whole, partial) = self.carry[..self.carried].split_at(self.carried - self.carried % 16);
         self.state.update_padded(whole);
 
-        // The padding is as long as the partial block, not what would fill it: an oversight in libsodium that every peer shares.
+        // The padding is as long as the partial block, not what would fill it: an oversight in libsodium that
+        // every peer shares.
         let mut end = [0; 48];
         end[..partial.len()].copy_from_slice(partial);
         let lengths = 2 * partial.len() + 8;

@@ -19,7 +19,8 @@ pub struct DatagramsExhausted;
 
 /// Seals and opens datagrams, `counter u64 ‖ MAC (16) ‖ ciphertext`, each independent of all others.
 ///
-/// There is no protection against replay or reordering, as in the reference; an application that minds numbers its datagrams.
+/// There is no protection against replay or reordering, as in the reference; an application that minds
+/// numbers its datagrams.
 pub struct Datagrams {
     tx: SecretBox,
     rx: SecretBox,

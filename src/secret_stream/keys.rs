@@ -43,14 +43,9 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Takes what a handshake came to: the keys for what we send and for what we receive, the handshake hash, and whether we
-    /// are the side that dialled.
-    pub const fn new(
-        tx: [u8; 32],
-        rx: [u8; 32],
-        handshake_hash: [u8; 64],
-        is_initiator: bool,
-    ) -> Self {
+    /// Takes what a handshake came to: the keys for what we send and for what we receive, the handshake hash,
+    /// and whether we are the side that dialled.
+    pub const fn new(tx: [u8; 32], rx: [u8; 32], handshake_hash: [u8; 64], is_initiator: bool) -> Self {
         Self {
             tx,
             rx,

@@ -7,14 +7,16 @@
 //! | first | stream id of the sender (32) ‖ random header of its cipher (24) | 59 |
 //! | later | encrypted tag (1) ‖ encrypted message (n) ‖ MAC (16) | n + 20 |
 //!
-//! [`Push`] writes them, [`Pull`] reads them from an [`Input`] in any fragmentation. The cipher is libsodium's secretstream, in which every
-//! message depends on all earlier ones: loss, replay and reordering are failures of the MAC. Message borders survive;
-//! a caller that wants bytes only joins the messages. An empty message is a keep-alive.
+//! [`Push`] writes them, [`Pull`] reads them from an [`Input`] in any fragmentation. The cipher is
+//! libsodium's secretstream, in which every message depends on all earlier ones: loss, replay and reordering
+//! are failures of the MAC. Message borders survive; a caller that wants bytes only joins the messages. An
+//! empty message is a keep-alive.
 //!
-//! [`Datagrams`] are sealed apart from that, each for itself: unordered, unreliable, and replayable by whoever saw one.
+//! [`Datagrams`] are sealed apart from that, each for itself: unordered, unreliable, and replayable by
+//! whoever saw one.
 //!
-//! The end of a stream is the transport's and is not authenticated: a protocol that must not be cut short unnoticed brings
-//! its own last message.
+//! The end of a stream is the transport's and is not authenticated: a protocol that must not be cut short
+//! unnoticed brings its own last message.
 
 mod cipher;
 mod datagrams;

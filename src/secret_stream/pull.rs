@@ -7,11 +7,10 @@ use zeroize::Zeroizing;
 
 use super::cipher::Cipher;
 use super::input::Input;
-use super::keys::{
-    CONTENT_OVERHEAD, HEADER_FRAME_LEN, Keys, LENGTH_LEN, MAX_MESSAGE, STREAM_PREFIX_LEN,
-};
+use super::keys::{CONTENT_OVERHEAD, HEADER_FRAME_LEN, Keys, LENGTH_LEN, MAX_MESSAGE, STREAM_PREFIX_LEN};
 
-/// Why a stream cannot be read any further. Nothing that follows can be trusted, so the connection is to be destroyed.
+/// Why a stream cannot be read any further. Nothing that follows can be trusted, so the connection is to be
+/// destroyed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PullError {
     /// A frame failed its MAC: it was forged, replayed, reordered, or sealed under other keys.
@@ -38,11 +37,12 @@ pub enum PullError {
 
 /// Opens what the peer sends.
 ///
-/// Holds no bytes itself: the caller keeps what has arrived in an [`Input`], and takes messages out of it with
-/// [`pull`](Self::pull) or [`pull_into`](Self::pull_into). Only bytes that have arrived ever occupy memory, whatever length a
-/// frame announces.
+/// Holds no bytes itself: the caller keeps what has arrived in an [`Input`], and takes messages out of it
+/// with [`pull`](Self::pull) or [`pull_into`](Self::pull_into). Only bytes that have arrived ever occupy
+/// memory, whatever length a frame announces.
 ///
-/// Tags other than MESSAGE change keys where they must and have no meaning beyond, as in the reference; FINAL ends nothing.
+/// Tags other than MESSAGE change keys where they must and have no meaning beyond, as in the reference; FINAL
+/// ends nothing.
 pub struct Pull {
     prefix: [u8; STREAM_PREFIX_LEN],
     limit: usize,
@@ -70,7 +70,8 @@ enum State {
 }
 
 impl Pull {
-    /// Starts the peer's direction. Messages longer than `limit` bytes are refused; limits above [`MAX_MESSAGE`] mean that.
+    /// Starts the peer's direction. Messages longer than `limit` bytes are refused; limits above
+    /// [`MAX_MESSAGE`] mean that.
     pub fn new(keys: &Keys, limit: usize) -> Self {
         Self {
             prefix: keys.remote_prefix(),
@@ -83,8 +84,8 @@ impl Pull {
 
     /// Takes the next message from the front of `input`, or `None` if more bytes are needed.
     ///
-    /// An empty message is a keep-alive. The first message, empty or not, proves that the peer holds its secret key and is
-    /// there now.
+    /// An empty message is a keep-alive. The first message, empty or not, proves that the peer holds its
+    /// secret key and is there now.
     ///
     /// # Errors
     ///
@@ -111,8 +112,8 @@ impl Pull {
         })
     }
 
-    /// Returns how many more bytes than `input` holds are needed to get on, for a caller that sizes its reads: 0 if the next
-    /// message is complete or an error is certain.
+    /// Returns how many more bytes than `input` holds are needed to get on, for a caller that sizes its
+    /// reads: 0 if the next message is complete or an error is certain.
     pub fn missing(&self, input: &Input) -> usize {
         let wanted = match self.state {
             State::Header { .. } => HEADER_FRAME_LEN,
@@ -141,9 +142,7 @@ impl Pull {
         let Some(content) = announced(input) else {
             return Ok(Pulled::Incomplete);
         };
-        let length = content
-            .checked_sub(CONTENT_OVERHEAD)
-            .ok_or(PullError::TooShort)?;
+        let length = content.checked_sub(CONTENT_OVERHEAD).ok_or(PullError::TooShort)?;
         if length > self.limit {
             return Err(PullError::TooLong {
                 length,

@@ -6,8 +6,8 @@ use rand::{CryptoRng, RngCore};
 
 use super::cipher::{Cipher, TAG_MESSAGE};
 use super::keys::{
-    CONTENT_OVERHEAD, HEADER_FRAME_LEN, HEADER_LEN, Keys, MAX_MESSAGE, MESSAGE_OVERHEAD,
-    STREAM_PREFIX_LEN, length_field,
+    CONTENT_OVERHEAD, HEADER_FRAME_LEN, HEADER_LEN, Keys, MAX_MESSAGE, MESSAGE_OVERHEAD, STREAM_PREFIX_LEN,
+    length_field,
 };
 
 /// Why a message was not sealed: it is longer than [`MAX_MESSAGE`], and messages are not split.
@@ -20,7 +20,8 @@ pub struct TooLarge {
 
 /// Seals what we send.
 ///
-/// [`header`](Self::header) goes first, unasked and without waiting for the peer's; frames of messages may follow it at once.
+/// [`header`](Self::header) goes first, unasked and without waiting for the peer's; frames of messages may
+/// follow it at once.
 pub struct Push {
     cipher: Cipher,
     header_frame: [u8; HEADER_FRAME_LEN],
@@ -53,7 +54,8 @@ impl Push {
     ///
     /// # Errors
     ///
-    /// [`TooLarge`] if the message does not fit into one frame; nothing is appended then and the stream stays usable.
+    /// [`TooLarge`] if the message does not fit into one frame; nothing is appended then and the stream stays
+    /// usable.
     pub fn seal(&mut self, message: &[u8], out: &mut Vec<u8>) -> Result<(), TooLarge> {
         self.seal_with_tag(TAG_MESSAGE, message, out)
     }

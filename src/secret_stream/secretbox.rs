@@ -1,6 +1,7 @@
 //! libsodium's `crypto_secretbox`: XSalsa20 and Poly1305, with the authenticator apart from the message.
 //!
-//! Written on both crates directly, as there is no release of a crate of that name for their present versions.
+//! Written on both crates directly, as there is no release of a crate of that name for their present
+//! versions.
 
 use poly1305::Poly1305;
 use poly1305::universal_hash::KeyInit;
@@ -34,13 +35,9 @@ impl SecretBox {
         authenticator.compute_unpadded(message).into()
     }
 
-    /// Decrypts a message where it is, unless its authenticator is another: then returns `false` and leaves it as it was.
-    pub(crate) fn open(
-        &self,
-        nonce: &[u8; NONCE_LEN],
-        message: &mut [u8],
-        mac: &[u8; MAC_LEN],
-    ) -> bool {
+    /// Decrypts a message where it is, unless its authenticator is another: then returns `false` and leaves
+    /// it as it was.
+    pub(crate) fn open(&self, nonce: &[u8; NONCE_LEN], message: &mut [u8], mac: &[u8; MAC_LEN]) -> bool {
         let (mut cipher, authenticator) = self.start(nonce);
         let expected: [u8; MAC_LEN] = authenticator.compute_unpadded(message).into();
         let authentic = bool::from(expected.ct_eq(mac));
@@ -50,7 +47,8 @@ impl SecretBox {
         authentic
     }
 
-    /// The first 32 bytes of the key stream are the authenticator's key, and the message's begins behind them.
+    /// The first 32 bytes of the key stream are the authenticator's key, and the message's begins behind
+    /// them.
     fn start(&self, nonce: &[u8; NONCE_LEN]) -> (XSalsa20, Poly1305) {
         let mut cipher = XSalsa20::new(&(*self.key).into(), &(*nonce).into());
         let mut key = Zeroizing::new([0; 32]);

@@ -102,10 +102,7 @@ fn a_message_is_decrypted_where_there_is_room_for_it_and_stays_where_there_is_no
         assert_eq!(pulled, Ok(Pulled::NeedsRoom(1000)));
     }
     assert_eq!(out, [0; 1500]);
-    assert_eq!(
-        pull.pull_into(&mut input, &mut out),
-        Ok(Pulled::Message(1000))
-    );
+    assert_eq!(pull.pull_into(&mut input, &mut out), Ok(Pulled::Message(1000)));
     assert_eq!(
         pull.pull_into(&mut input, &mut out[1000..]),
         Ok(Pulled::Message(10))

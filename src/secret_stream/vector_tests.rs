@@ -12,14 +12,8 @@ fn the_cipher_makes_the_bytes_and_states_of_libsodium() {
     let vectors = vectors();
     let construction = &vectors["construction"];
     for chain in ["plain", "explicitRekeyTag", "counterWrap"] {
-        let mut push = Cipher::new(
-            &fixed(&construction["key"]),
-            &fixed(&construction["header"]),
-        );
-        let mut pull = Cipher::new(
-            &fixed(&construction["key"]),
-            &fixed(&construction["header"]),
-        );
+        let mut push = Cipher::new(&fixed(&construction["key"]), &fixed(&construction["header"]));
+        let mut pull = Cipher::new(&fixed(&construction["key"]), &fixed(&construction["header"]));
         let chain = &construction[chain];
         let start = counter(&chain["initialState"]["counter"]);
         push.set_counter(start);
@@ -34,10 +28,7 @@ fn the_cipher_makes_the_bytes_and_states_of_libsodium() {
             assert_eq!(sealed.len() as u64, number(&message["length"]));
             match message["ciphertext"].as_str() {
                 Some(_) => assert_eq!(sealed, hex(&message["ciphertext"])),
-                None => assert_eq!(
-                    hash::hash(&[&sealed]),
-                    fixed(&message["ciphertextBlake2b256"])
-                ),
+                None => assert_eq!(hash::hash(&[&sealed]), fixed(&message["ciphertextBlake2b256"])),
             }
             let (body, mac) = sealed.split_last_chunk().unwrap();
             let mut opened = vec![0; message_bytes.len()];
@@ -143,8 +134,8 @@ fn malformed_streams_fail_as_in_the_reference() {
         assert_eq!(result, expected, "{name}");
         let mut expected = messages(&case["delivered"]);
         if name == "replayed message" {
-            // The reference tears the stream down before its reader sees the message that was replayed. Here what was
-            // authentic has been delivered.
+            // The reference tears the stream down before its reader sees the message that was replayed. Here
+            // what was authentic has been delivered.
             expected.push(b"ok".to_vec());
         }
         assert_eq!(delivered, expected, "{name}");
@@ -159,10 +150,7 @@ fn the_longest_message_is_that_of_the_reference() {
     let mut push = Push::with_header(&initiator, [0; 24]);
     let mut wire = Vec::new();
     push.seal(&vec![0; MAX_MESSAGE], &mut wire).unwrap();
-    assert_eq!(
-        wire.len() as u64,
-        number(&limits["bytesWrittenBeforeError"])
-    );
+    assert_eq!(wire.len() as u64, number(&limits["bytesWrittenBeforeError"]));
     assert_eq!(wire[..3], [0xff; 3]);
     assert_eq!(
         push.seal(&vec![0; MAX_MESSAGE + 1], &mut wire),
@@ -173,7 +161,8 @@ fn the_longest_message_is_that_of_the_reference() {
     assert_eq!(wire.len(), MAX_MESSAGE + MESSAGE_OVERHEAD);
 }
 
-/// Builds what a responder sends in one of the reference's error cases, and the size of the pieces it arrives in.
+/// Builds what a responder sends in one of the reference's error cases, and the size of the pieces it arrives
+/// in.
 fn scenario(name: &str) -> (Vec<u8>, usize) {
     let (initiator, responder) = pair();
     let mut push = Push::with_header(&responder, [9; 24]);
@@ -217,8 +206,7 @@ fn scenario(name: &str) -> (Vec<u8>, usize) {
         }
         "tag PUSH, REKEY and FINAL are accepted like MESSAGE" => {
             for (tag, message) in [(1, "p"), (2, "r"), (3, "f"), (0, "after")] {
-                push.seal_with_tag(tag, message.as_bytes(), &mut wire)
-                    .unwrap();
+                push.seal_with_tag(tag, message.as_bytes(), &mut wire).unwrap();
             }
         }
         "empty message without keep-alive is delivered" => wire.extend(sealed(b"")),
@@ -288,11 +276,7 @@ impl Side {
 }
 
 /// Pulls all there is.
-fn drain(
-    pull: &mut Pull,
-    input: &mut Input,
-    delivered: &mut Vec<Vec<u8>>,
-) -> Result<(), PullError> {
+fn drain(pull: &mut Pull, input: &mut Input, delivered: &mut Vec<Vec<u8>>) -> Result<(), PullError> {
     while let Some(message) = pull.pull(input)? {
         delivered.push(message.to_vec());
     }

@@ -9,13 +9,14 @@ use crate::keys::{KeyPair, PublicKey};
 use crate::wire::compact::{Decode, Encode};
 use crate::wire::records::{Announce, LookupReply, Peer};
 use crate::wire::rpc::{
-    ANNOUNCE, FIND_PEER, LOOKUP, MAX_CLOSER, NodeId, PEER_HANDSHAKE, PEER_HOLEPUNCH, PING, Packet,
-    Request, Response, Target,
+    ANNOUNCE, FIND_PEER, LOOKUP, MAX_CLOSER, NodeId, PEER_HANDSHAKE, PEER_HOLEPUNCH, PING, Packet, Request,
+    Response, Target,
 };
 use crate::wire::transmit::{SocketId, Transmit};
 
-/// One host with every port of every address. It answers at once that it knows only itself, and acknowledges whatever is stored with it. Every other port
-/// claims to know the server that is looked for and passes nothing on to it; the others, and all of them for topics, have a record of somebody else.
+/// One host with every port of every address. It answers at once that it knows only itself, and acknowledges
+/// whatever is stored with it. Every other port claims to know the server that is looked for and passes
+/// nothing on to it; the others, and all of them for topics, have a record of somebody else.
 pub struct Attacker {
     /// All that it can call itself, in the order of ids.
     names: Vec<(NodeId, SocketAddrV4)>,
@@ -92,7 +93,8 @@ impl Attacker {
     }
 }
 
-/// Appends the nearest of some names that agree in their first bits, by halves: those that share the next bit with the target are all nearer than the others.
+/// Appends the nearest of some names that agree in their first bits, by halves: those that share the next bit
+/// with the target are all nearer than the others.
 fn nearest(
     names: &[(NodeId, SocketAddrV4)],
     bit: usize,
@@ -121,13 +123,7 @@ fn nearest(
 }
 
 impl Host for Attacker {
-    fn handle_datagram(
-        &mut self,
-        _now: Instant,
-        socket: SocketId,
-        from: SocketAddrV4,
-        datagram: &[u8],
-    ) {
+    fn handle_datagram(&mut self, _now: Instant, socket: SocketId, from: SocketAddrV4, datagram: &[u8]) {
         let Ok(Packet::Request(request)) = Packet::from_bytes(datagram) else {
             return;
         };
@@ -153,9 +149,7 @@ impl Host for Attacker {
             }
             _ => None,
         };
-        let near = request
-            .target
-            .map(|target| self.nearest(&target, MAX_CLOSER));
+        let near = request.target.map(|target| self.nearest(&target, MAX_CLOSER));
         let closer = near.into_iter().flatten().map(|name| name.1).collect();
         let response = Response {
             tid: request.tid,

@@ -96,7 +96,8 @@ pub(crate) struct Link {
     rng: StdRng,
     under_way: BTreeMap<(Instant, u64), (Side, Vec<u8>)>,
     count: u64,
-    /// Datagrams under way at most so many times more are dropped if they match: for tests that lose certain ones.
+    /// Datagrams under way at most so many times more are dropped if they match: for tests that lose certain
+    /// ones.
     filter: Option<fn(Side, &[u8]) -> bool>,
     idle_wakes: usize,
 }
@@ -147,13 +148,8 @@ impl Link {
     pub(crate) fn connect(&mut self, side: Side) {
         let remote = self.end(side.other()).id.0;
         let (now, end) = (self.now, self.end(side));
-        end.streams.connect(
-            now,
-            end.id,
-            SocketId::SERVER,
-            side.other().address(),
-            remote,
-        );
+        end.streams
+            .connect(now, end.id, SocketId::SERVER, side.other().address(), remote);
     }
 
     pub(crate) fn end(&mut self, side: Side) -> &mut End {
@@ -169,7 +165,8 @@ impl Link {
         self.filter = None;
     }
 
-    /// Sends what is to be sent and moves time to the next thing that happens. Returns false if nothing ever will.
+    /// Sends what is to be sent and moves time to the next thing that happens. Returns false if nothing ever
+    /// will.
     pub(crate) fn step(&mut self) -> bool {
         self.send();
         let arrival = self.under_way.first_key_value().map(|((at, _), _)| *at);
@@ -199,11 +196,7 @@ impl Link {
             if arrived {
                 end.streams.flush(self.now);
             }
-            if end
-                .streams
-                .poll_timeout()
-                .is_some_and(|(at, _)| at <= self.now)
-            {
+            if end.streams.poll_timeout().is_some_and(|(at, _)| at <= self.now) {
                 end.streams.handle_timeout(self.now);
             }
         }
@@ -254,10 +247,7 @@ impl Link {
                     "a train of {} bytes",
                     buffer.len()
                 );
-                assert!(
-                    train.segment_size <= 2048,
-                    "the reference cuts longer datagrams"
-                );
+                assert!(train.segment_size <= 2048, "the reference cuts longer datagrams");
                 let lost = train.destination != side.other().address();
                 assert!(
                     buffer
@@ -300,8 +290,7 @@ impl Link {
             if waiting as usize + datagram.len() > queue {
                 return;
             }
-            leaves =
-                end.busy_until.max(now) + Duration::from_secs_f64(datagram.len() as f64 / rate);
+            leaves = end.busy_until.max(now) + Duration::from_secs_f64(datagram.len() as f64 / rate);
             end.busy_until = leaves;
         }
         if lost {

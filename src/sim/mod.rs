@@ -1,4 +1,5 @@
-//! Virtual time, links and worlds of nodes, for tests and for the simulator in `examples`. No part of the library's interface.
+//! Virtual time, links and worlds of nodes, for tests and for the simulator in `examples`. No part of the
+//! library's interface.
 
 pub mod attacker;
 #[cfg(test)]

@@ -100,25 +100,20 @@ impl Nat {
         to: SocketAddrV4,
         rng: &mut StdRng,
     ) -> SocketAddrV4 {
-        let key = (
-            inside,
-            (self.router.mapping == Mapping::Random).then_some(to),
-        );
+        let key = (inside, (self.router.mapping == Mapping::Random).then_some(to));
         let known = self.ports.get(&key).copied();
-        let port = known
-            .filter(|port| self.is_alive(now, *port))
-            .unwrap_or_else(|| {
-                let port = self.draw(now, inside.port(), rng);
-                self.ports.insert(key, port);
-                let mapped = Mapped {
-                    inside,
-                    key,
-                    used: now,
-                    peers: BTreeMap::new(),
-                };
-                self.mappings.insert(port, mapped);
-                port
-            });
+        let port = known.filter(|port| self.is_alive(now, *port)).unwrap_or_else(|| {
+            let port = self.draw(now, inside.port(), rng);
+            self.ports.insert(key, port);
+            let mapped = Mapped {
+                inside,
+                key,
+                used: now,
+                peers: BTreeMap::new(),
+            };
+            self.mappings.insert(port, mapped);
+            port
+        });
         if let Some(mapped) = self.mappings.get_mut(&port) {
             mapped.used = now;
             mapped.peers.insert(to, now);
@@ -127,12 +122,7 @@ impl Nat {
     }
 
     /// Translates the destination of a datagram that wants in, if it may.
-    pub(super) fn enter(
-        &mut self,
-        now: Instant,
-        from: SocketAddrV4,
-        port: u16,
-    ) -> Option<SocketAddrV4> {
+    pub(super) fn enter(&mut self, now: Instant, from: SocketAddrV4, port: u16) -> Option<SocketAddrV4> {
         if !self.is_alive(now, port) {
             return None;
         }

@@ -15,13 +15,7 @@ use crate::wire::transmit::{SocketId, Transmit};
 /// A sans-IO machine behind some sockets.
 pub trait Host {
     /// Takes a datagram.
-    fn handle_datagram(
-        &mut self,
-        now: Instant,
-        socket: SocketId,
-        from: SocketAddrV4,
-        datagram: &[u8],
-    );
+    fn handle_datagram(&mut self, now: Instant, socket: SocketId, from: SocketAddrV4, datagram: &[u8]);
     /// Does what is due.
     fn handle_timeout(&mut self, now: Instant);
     /// Returns the next datagram to send.
@@ -313,11 +307,7 @@ impl<H: Host> Network<H> {
     /// # Panics
     ///
     /// Panics if that is not within `limit`.
-    pub fn run_until(
-        &mut self,
-        limit: Duration,
-        mut done: impl FnMut(&mut Self) -> bool,
-    ) -> Duration {
+    pub fn run_until(&mut self, limit: Duration, mut done: impl FnMut(&mut Self) -> bool) -> Duration {
         let start = self.now;
         let until = start + limit;
         while !done(self) {
@@ -408,8 +398,7 @@ impl<H: Host> Network<H> {
         if let Some(capture) = &mut self.capture {
             capture.push(datagram.clone());
         }
-        let chance =
-            |rng: &mut StdRng, probability: f64| probability > 0.0 && rng.gen_bool(probability);
+        let chance = |rng: &mut StdRng, probability: f64| probability > 0.0 && rng.gen_bool(probability);
         if chance(&mut self.rng, self.link.loss) || self.lost.is_some_and(|lost| lost(&datagram)) {
             return;
         }

@@ -51,7 +51,8 @@ impl Chunks {
         }
     }
 
-    /// Takes `chunk` to the end as it is, if it is long enough to be worth that, and leaves an empty one in its place.
+    /// Takes `chunk` to the end as it is, if it is long enough to be worth that, and leaves an empty one in
+    /// its place.
     pub(super) fn push(&mut self, pool: &mut Pool, chunk: &mut Vec<u8>) {
         if chunk.len() < MIN_PUSH {
             self.extend(pool, chunk);
@@ -79,7 +80,8 @@ impl Chunks {
         }
     }
 
-    /// Moves at most `max` bytes to the end of `out`, whole chunks where `out` is empty, and returns how many.
+    /// Moves at most `max` bytes to the end of `out`, whole chunks where `out` is empty, and returns how
+    /// many.
     pub(super) fn read(&mut self, pool: &mut Pool, max: usize, out: &mut Vec<u8>) -> usize {
         let mut moved = 0;
         while let Some(first) = self.chunks.front_mut()
@@ -157,7 +159,8 @@ impl Chunks {
     }
 }
 
-/// Bytes that are copied into one chunk: as many as a frame that carries 64 KiB has, so that one chunk's memory serves for both.
+/// Bytes that are copied into one chunk: as many as a frame that carries 64 KiB has, so that one chunk's
+/// memory serves for both.
 const CHUNK: usize = (64 << 10) + 20;
 /// Shorter chunks are copied to those before: many short ones would take more memory than they hold bytes.
 const MIN_PUSH: usize = 8 << 10;

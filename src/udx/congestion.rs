@@ -1,10 +1,11 @@
 //! How much may be in flight, and how fast it leaves: BBR, first version.
 //!
-//! A model of the path, its bandwidth and its shortest round trip, decides, and not the losses: UDX streams run over home uplinks
-//! and radio links, where random loss would hold a loss-based controller far under what the path carries (at 1 % loss and 20 ms
-//! CUBIC stays under 2 MB/s whatever the link). The reference does the same since 2025, so both share a bottleneck as equals.
-//! Apart from it: a round that loses a fifth ends STARTUP, PROBE_RTT keeps half of the window instead of four packets,
-//! and the window leaves room for trains.
+//! A model of the path, its bandwidth and its shortest round trip, decides, and not the losses: UDX streams
+//! run over home uplinks and radio links, where random loss would hold a loss-based controller far under what
+//! the path carries (at 1 % loss and 20 ms CUBIC stays under 2 MB/s whatever the link). The reference does
+//! the same since 2025, so both share a bottleneck as equals. Apart from it: a round that loses a fifth ends
+//! STARTUP, PROBE_RTT keeps half of the window instead of four packets, and the window leaves room for
+//! trains.
 
 use std::time::{Duration, Instant};
 
@@ -44,8 +45,8 @@ enum State {
 #[derive(Debug)]
 pub(super) struct Bbr {
     state: State,
-    /// Highest rate of this round and of each of the nine before it, by round number. Only rounds count that said something about
-    /// the path, so that a time with little to send does not wear the measurements out.
+    /// Highest rate of this round and of each of the nine before it, by round number. Only rounds count that
+    /// said something about the path, so that a time with little to send does not wear the measurements out.
     rates: [(u64, f64); ROUNDS],
     rated_round: u64,
     /// The current round has not said anything yet.
@@ -209,12 +210,11 @@ impl Bbr {
             excess.acked = acked;
         } else {
             excess.acked += acked;
-            // Without the bound, peers on one machine would take turns with ever larger windows, and nothing else got through.
+            // Without the bound, peers on one machine would take turns with ever larger windows, and nothing
+            // else got through.
             let rtt = self.minimum_rtt.map_or(0.0, |(rtt, _)| rtt.as_secs_f64());
             let most = bandwidth * (EXCESS_ROUNDS * rtt + EXCESS_SECONDS).min(0.1);
-            let more = (excess.acked as f64 - expected)
-                .min(most)
-                .min(self.window as f64);
+            let more = (excess.acked as f64 - expected).min(most).min(self.window as f64);
             excess.maxima[0] = excess.maxima[0].max(more as u64);
         }
     }
@@ -371,9 +371,7 @@ impl Bbr {
     /// Returns `gain` times what the path holds.
     fn target(&self, gain: f64) -> u64 {
         match self.minimum_rtt {
-            Some((rtt, _)) if self.bandwidth() > 0.0 => {
-                (gain * self.bandwidth() * rtt.as_secs_f64()) as u64
-            }
+            Some((rtt, _)) if self.bandwidth() > 0.0 => (gain * self.bandwidth() * rtt.as_secs_f64()) as u64,
             _ => INITIAL_WINDOW,
         }
     }
@@ -408,16 +406,8 @@ mod tests {
     fn finds_the_rate_of_a_steady_path_and_keeps_twice_what_it_holds() {
         let (rate, rtt) = (5e6, Duration::from_millis(40));
         let bbr = run(rate, rtt, 2_000, |_| 0);
-        assert!(
-            (4.5e6..5.5e6).contains(&bbr.bandwidth()),
-            "{}",
-            bbr.bandwidth()
-        );
-        assert!(
-            (200_000..600_000).contains(&bbr.window()),
-            "{}",
-            bbr.window()
-        );
+        assert!((4.5e6..5.5e6).contains(&bbr.bandwidth()), "{}", bbr.bandwidth());
+        assert!((200_000..600_000).contains(&bbr.window()), "{}", bbr.window());
     }
 
     #[test]

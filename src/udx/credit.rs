@@ -1,7 +1,7 @@
 //! How much may be sent to a path that has not spoken yet.
 //!
-//! Where a peer claims to be may be somebody else. Until a packet has come from there it gets no more than a stream was allowed,
-//! so that nobody can be flooded through us.
+//! Where a peer claims to be may be somebody else. Until a packet has come from there it gets no more than a
+//! stream was allowed, so that nobody can be flooded through us.
 
 /// What is left of the allowance of a stream; without one nothing is limited.
 #[derive(Debug, Default)]

@@ -6,7 +6,8 @@ use super::types::{Event, StreamId};
 
 /// Events in the order in which they happened.
 ///
-/// A peer can make at most a few events per stream before they are polled, but any number of messages, so these are counted.
+/// A peer can make at most a few events per stream before they are polled, but any number of messages, so
+/// these are counted.
 #[derive(Debug, Default)]
 pub(super) struct Events {
     queue: VecDeque<(StreamId, Event)>,

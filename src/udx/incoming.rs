@@ -33,8 +33,7 @@ impl Stream {
         }
         let is_plain = header.kind & (DATA | END | MESSAGE | DESTROY | HEARTBEAT) == 0;
         let outstanding = self.sender.outstanding() > 0;
-        self.liveness
-            .heard(now, is_plain && !outstanding, outstanding);
+        self.liveness.heard(now, is_plain && !outstanding, outstanding);
         if header.has(HEARTBEAT) {
             // The reference looks at nothing else in such a packet.
             self.ack_owed = true;
@@ -51,9 +50,7 @@ impl Stream {
             self.take_data(shared, seq, header.kind, payload);
         }
         if header.has(MESSAGE) {
-            shared
-                .events
-                .push(self.id, Event::Message(payload.to_vec()));
+            shared.events.push(self.id, Event::Message(payload.to_vec()));
         }
         self.take_window(header.window, seq, ack);
         self.take_acknowledgement(now, header, ack, rest);
@@ -62,7 +59,8 @@ impl Stream {
         }
     }
 
-    /// Checks the numbers: nothing that was not sent can be acknowledged, and nothing is taken from beyond any window.
+    /// Checks the numbers: nothing that was not sent can be acknowledged, and nothing is taken from beyond
+    /// any window.
     fn is_plausible(&self, seq: u64, ack: u64) -> bool {
         let next = self.receiver.next();
         seq < next + self.receiver.max_ahead() as u64
@@ -185,14 +183,8 @@ impl Stream {
             for (from, to) in header.ranges(rest).take(MAX_PAYLOAD / 8) {
                 if self.sender.outstanding() > 0 {
                     let (from, to) = (expand(from, oldest), expand(to, end));
-                    self.sender.acknowledge_range(
-                        now,
-                        from,
-                        to,
-                        minimum,
-                        &mut self.batch,
-                        &mut self.mtu,
-                    );
+                    self.sender
+                        .acknowledge_range(now, from, to, minimum, &mut self.batch, &mut self.mtu);
                 }
             }
         }

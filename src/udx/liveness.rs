@@ -56,7 +56,8 @@ impl Liveness {
         self.keep_alive_at = self.interval.map(|interval| now + interval);
     }
 
-    /// Takes note of a packet of the peer's. `answer` if it is a plain acknowledgement and no data is out that it could be for.
+    /// Takes note of a packet of the peer's. `answer` if it is a plain acknowledgement and no data is out
+    /// that it could be for.
     pub(super) fn heard(&mut self, now: Instant, answer: bool, outstanding: bool) {
         self.answers |= answer && self.heartbeat_sent.is_some();
         self.heartbeat_sent = None;
@@ -108,9 +109,7 @@ impl Liveness {
 
     /// Returns what is to be done next, and when.
     pub(super) fn due(&self) -> Option<(Instant, Duty)> {
-        let complain = self
-            .heartbeat_sent
-            .filter(|_| !self.answers && !self.complained);
+        let complain = self.heartbeat_sent.filter(|_| !self.answers && !self.complained);
         [
             self.keep_alive_at.map(|at| (at, Duty::KeepAlive)),
             self.probe.map(|(at, _)| (at, Duty::WindowProbe)),
@@ -142,8 +141,9 @@ impl Liveness {
     }
 }
 
-/// How long data and heartbeats may go without any packet of the peer's. With a keep-alive of up to 10 s, a peer that has vanished
-/// is noticed within 30 s.
+/// How long data and heartbeats may go without any packet of the peer's. With a keep-alive of up to 10 s, a
+/// peer that has vanished is noticed within 30 s.
 pub const PATIENCE: Duration = Duration::from_secs(20);
-/// How long the first heartbeat may go unanswered before the peer is taken for one that does not know heartbeats.
+/// How long the first heartbeat may go unanswered before the peer is taken for one that does not know
+/// heartbeats.
 const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(3);

@@ -1,4 +1,5 @@
-//! Which packets are lost, and when to find out: RACK and tail-loss probes after RFC 8985, and the retransmission time-out.
+//! Which packets are lost, and when to find out: RACK and tail-loss probes after RFC 8985, and the
+//! retransmission time-out.
 
 use std::time::{Duration, Instant};
 
@@ -76,22 +77,13 @@ impl Loss {
                 .newest
                 .is_none_or(|(transmission, _)| latest.transmission > transmission)
         {
-            self.newest = Some((
-                latest.transmission,
-                now.saturating_duration_since(latest.sent_at),
-            ));
+            self.newest = Some((latest.transmission, now.saturating_duration_since(latest.sent_at)));
         }
         self.detect(now, sender, rtt, mtu)
     }
 
     /// Marks the packets lost that left before an acknowledged one, and long enough ago.
-    pub(super) fn detect(
-        &mut self,
-        now: Instant,
-        sender: &mut Sender,
-        rtt: &Rtt,
-        mtu: &mut Mtu,
-    ) -> u64 {
+    pub(super) fn detect(&mut self, now: Instant, sender: &mut Sender, rtt: &Rtt, mtu: &mut Mtu) -> u64 {
         self.reordering_due = None;
         let Some((newest, took)) = self.newest else {
             return 0;
@@ -152,7 +144,8 @@ impl Loss {
         self.since = Some(now);
     }
 
-    /// Takes the retransmission time-out: marks lost what should have been answered. Returns how many have passed in a row.
+    /// Takes the retransmission time-out: marks lost what should have been answered. Returns how many have
+    /// passed in a row.
     pub(super) fn time_out(&mut self, now: Instant, sender: &mut Sender, mtu: &mut Mtu) -> u32 {
         self.timeouts += 1;
         self.since = Some(now);
@@ -181,8 +174,8 @@ impl Loss {
 
     /// Returns when something is to be done about packets in flight.
     ///
-    /// Unlike in the RFC the tail is probed during a recovery as well: a window that is full of packets which wait for one lost
-    /// twice would otherwise stand still until the time-out.
+    /// Unlike in the RFC the tail is probed during a recovery as well: a window that is full of packets which
+    /// wait for one lost twice would otherwise stand still until the time-out.
     pub(super) fn due(&self, sender: &Sender, rtt: &Rtt) -> Option<(Instant, Due)> {
         if sender.in_flight() == 0 {
             return None;

@@ -1,8 +1,8 @@
 //! Reliable ordered streams over datagrams (sans-IO).
 //!
-//! UDX has no handshake: two sides tell each other their stream ids out of band, connect, and send. Each direction is a stream of
-//! bytes in numbered packets that ends by itself; beside it go unordered messages. [`Streams`] is the table of all streams of a
-//! node; everything below it belongs to one stream:
+//! UDX has no handshake: two sides tell each other their stream ids out of band, connect, and send. Each
+//! direction is a stream of bytes in numbered packets that ends by itself; beside it go unordered messages.
+//! [`Streams`] is the table of all streams of a node; everything below it belongs to one stream:
 //!
 //! | module | what it knows |
 //! |---|---|
@@ -16,9 +16,10 @@
 //! | `liveness` | keep-alive, probes of a closed window, giving up |
 //! | `tombstones` | how to answer for streams that are closed |
 //!
-//! Where this differs from the reference, which a peer can see but not mind: a batch of received packets is acknowledged once;
-//! data carries acknowledgements; the window counts what waits for the reader, and its opening is announced; heartbeats without
-//! answers end a stream; packets from anywhere but the stream's path, or with impossible numbers, have no effect.
+//! Where this differs from the reference, which a peer can see but not mind: a batch of received packets is
+//! acknowledged once; data carries acknowledgements; the window counts what waits for the reader, and its
+//! opening is announced; heartbeats without answers end a stream; packets from anywhere but the stream's
+//! path, or with impossible numbers, have no effect.
 
 mod chunks;
 mod congestion;

@@ -1,8 +1,8 @@
 //! How much a packet may carry.
 //!
-//! A probe is a full packet of new data, padded in front of its payload. The padding is at most 255 bytes, so the search takes
-//! steps of that size upwards and halves the rest after a failure. A lost probe is sent again without its padding and says
-//! nothing about congestion.
+//! A probe is a full packet of new data, padded in front of its payload. The padding is at most 255 bytes, so
+//! the search takes steps of that size upwards and halves the rest after a failure. A lost probe is sent
+//! again without its padding and says nothing about congestion.
 
 /// The search for the largest payload that the path carries.
 #[derive(Debug)]

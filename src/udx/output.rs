@@ -7,9 +7,7 @@ use super::mtu::BASE_PAYLOAD;
 use super::send::MAX_OUTSTANDING;
 use super::stream::{Place, Shared, Stream};
 use super::types::{Closed, Event};
-use crate::wire::packet::{
-    DESTROY, HEADER_LEN, HEARTBEAT, MESSAGE, PacketHeader, SACK, encode_range,
-};
+use crate::wire::packet::{DESTROY, HEADER_LEN, HEARTBEAT, MESSAGE, PacketHeader, SACK, encode_range};
 use crate::wire::transmit::Train;
 
 /// The next packet with a number.
@@ -170,7 +168,8 @@ impl Stream {
     fn choose(&mut self) -> Next {
         let max = self.mtu.payload();
         if self.probe_due {
-            // The tail of what is out is asked about with something new if there is any, past all limits but the peer's.
+            // The tail of what is out is asked about with something new if there is any, past all limits but
+            // the peer's.
             if let Some(length) = self.sender.next_length(max)
                 && self.peer_window > 0
             {
@@ -208,11 +207,7 @@ impl Stream {
     /// The window is compared in packets, as the reference does: less than a packet still lets one through.
     fn window_allows(&self) -> bool {
         let packets = self.peer_window as usize / self.mtu.payload();
-        let limit = if self.peer_window == 0 {
-            0
-        } else {
-            packets.max(1)
-        };
+        let limit = if self.peer_window == 0 { 0 } else { packets.max(1) };
         self.sender.in_flight() < limit
             && self.sender.outstanding() < MAX_OUTSTANDING.min(2 * limit + MIN_SPAN)
     }
@@ -220,9 +215,7 @@ impl Stream {
     /// Remembers what sending waits for.
     fn note_limits(&mut self, now: Instant) {
         match self.next() {
-            Next::Paced => {
-                self.pacing_due = Some(self.pacer.ready_at(now, self.congestion.pacing_rate()))
-            }
+            Next::Paced => self.pacing_due = Some(self.pacer.ready_at(now, self.congestion.pacing_rate())),
             Next::None => {
                 self.pacer.rest();
                 if self.sender.in_flight_bytes() < self.congestion.window() {
@@ -260,14 +253,7 @@ impl Stream {
         self.ack_at = None;
     }
 
-    fn put_header(
-        &mut self,
-        out: &mut Vec<u8>,
-        remote_id: u32,
-        kind: u8,
-        data_offset: u8,
-        seq: u64,
-    ) {
+    fn put_header(&mut self, out: &mut Vec<u8>, remote_id: u32, kind: u8, data_offset: u8, seq: u64) {
         self.advertised = self.receiver.window();
         let window = u32::try_from(self.advertised).unwrap_or(u32::MAX);
         let (seq, ack) = (seq as u32, self.receiver.next() as u32);
@@ -305,8 +291,9 @@ impl Stream {
         packet
     }
 
-    /// Tells whether nothing is missing but the acknowledgement of our bare end by a peer that has ended before. The reference
-    /// closes as soon as it has both ends and answers nothing any more, so if its last answer was lost, none will ever come.
+    /// Tells whether nothing is missing but the acknowledgement of our bare end by a peer that has ended
+    /// before. The reference closes as soon as it has both ends and answers nothing any more, so if its last
+    /// answer was lost, none will ever come.
     fn waits_for_last_answer(&self) -> bool {
         self.receiver.ended() && self.sender.only_end_is_out()
     }
@@ -324,7 +311,8 @@ impl Stream {
                 && self.next() != Next::None)
     }
 
-    /// Tells whether new data waits until the window has opened a good part: many short trains cost more than a long one.
+    /// Tells whether new data waits until the window has opened a good part: many short trains cost more than
+    /// a long one.
     fn is_gathering(&mut self) -> bool {
         let (in_flight, window) = (self.sender.in_flight_bytes(), self.congestion.window());
         let room = window.saturating_sub(in_flight);
@@ -383,9 +371,7 @@ impl Stream {
         {
             match due {
                 Due::Reordering => {
-                    let lost = self
-                        .loss
-                        .detect(now, &mut self.sender, &self.rtt, &mut self.mtu);
+                    let lost = self.loss.detect(now, &mut self.sender, &self.rtt, &mut self.mtu);
                     self.learn(now, &super::send::Batch::default(), lost);
                 }
                 Due::Probe => {
@@ -414,16 +400,10 @@ impl Stream {
             match duty {
                 super::liveness::Duty::GiveUp => {
                     let ended = self.waits_for_last_answer();
-                    let closed = if ended {
-                        Closed::Ended
-                    } else {
-                        Closed::TimedOut
-                    };
+                    let closed = if ended { Closed::Ended } else { Closed::TimedOut };
                     return self.close(shared, closed);
                 }
-                super::liveness::Duty::Complain => {
-                    shared.events.push(self.id, Event::HeartbeatUnanswered)
-                }
+                super::liveness::Duty::Complain => shared.events.push(self.id, Event::HeartbeatUnanswered),
                 _ => {}
             }
         }

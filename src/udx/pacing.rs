@@ -1,8 +1,8 @@
 //! When the next train may leave.
 //!
-//! Credit grows with time at the pacing rate and every datagram takes its size from it. It is capped, so that a pause is not
-//! followed by a burst, but not under a few milliseconds' worth: timers of operating systems are no finer. What accrues while a
-//! train waits for it is not saved up but owed, and capped less.
+//! Credit grows with time at the pacing rate and every datagram takes its size from it. It is capped, so that
+//! a pause is not followed by a burst, but not under a few milliseconds' worth: timers of operating systems
+//! are no finer. What accrues while a train waits for it is not saved up but owed, and capped less.
 
 use std::time::{Duration, Instant};
 
@@ -66,8 +66,8 @@ impl Pacer {
 const INITIAL_CREDIT: f64 = 16_384.0;
 const MAX_BURST: f64 = 262_144.0;
 const MAX_BURST_SECONDS: f64 = 0.004;
-/// A busy machine wakes its tasks late. Without what is owed for that, the stream would be slower than its rate, measure that as
-/// the path's, and become slower again.
+/// A busy machine wakes its tasks late. Without what is owed for that, the stream would be slower than its
+/// rate, measure that as the path's, and become slower again.
 const MAX_OWED: f64 = 2_097_152.0;
 const MAX_OWED_SECONDS: f64 = 0.02;
 const MAX_TRAIN: f64 = 65_536.0;

@@ -90,13 +90,7 @@ impl Receiver {
     }
 
     /// Takes a packet with DATA or END whose number is known to be plausible.
-    pub(super) fn receive(
-        &mut self,
-        pool: &mut Pool,
-        seq: u64,
-        kind: u8,
-        payload: &[u8],
-    ) -> Arrival {
+    pub(super) fn receive(&mut self, pool: &mut Pool, seq: u64, kind: u8, payload: &[u8]) -> Arrival {
         let payload = if kind & DATA != 0 { payload } else { &[] };
         if seq < self.next || self.ended || self.end.is_some_and(|end| seq > end) {
             return Arrival::Repeated;
@@ -105,13 +99,10 @@ impl Receiver {
         if self.ahead.contains_key(&seq) {
             return Arrival::Repeated;
         }
-        // Acknowledgements overtake each other, so a sender may overrun the window. What fills a gap is taken beyond it, and the
-        // next packet in any case: it is what all kept ones wait for.
+        // Acknowledgements overtake each other, so a sender may overrun the window. What fills a gap is taken
+        // beyond it, and the next packet in any case: it is what all kept ones wait for.
         let full = self.full_window();
-        let fills_gap = self
-            .ahead
-            .last_key_value()
-            .is_some_and(|(last, _)| seq < *last);
+        let fills_gap = self.ahead.last_key_value().is_some_and(|(last, _)| seq < *last);
         let (held, limit) = match distance {
             0 => (self.ready.len(), full + SLACK),
             _ if fills_gap => (self.held(), full + full / 4 + SLACK),
@@ -227,7 +218,8 @@ impl Receiver {
         }
     }
 
-    /// Returns how far ahead of the next number a packet may be: what full windows of full packets need, and as much again.
+    /// Returns how far ahead of the next number a packet may be: what full windows of full packets need, and
+    /// as much again.
     pub(super) fn max_ahead(&self) -> usize {
         if self.is_proven() {
             (2 * self.window / MIN_CHARGE).clamp(MIN_AHEAD, MAX_AHEAD)
@@ -236,8 +228,8 @@ impl Receiver {
         }
     }
 
-    /// Returns the packets that wait, lowest first, as far as an acknowledgement tells of them: with very many gaps, those in the middle
-    /// were told of when they were the highest.
+    /// Returns the packets that wait, lowest first, as far as an acknowledgement tells of them: with very
+    /// many gaps, those in the middle were told of when they were the highest.
     pub(super) fn gaps(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.ranges.edges(MAX_SACK_RANGES)
     }
@@ -298,11 +290,7 @@ mod tests {
             (seq - START) as usize * 1000
         );
         assert_eq!(receiver.window(), 16 << 10);
-        assert_eq!(
-            receiver.ready.capacity(),
-            0,
-            "an empty stream holds no buffer"
-        );
+        assert_eq!(receiver.ready.capacity(), 0, "an empty stream holds no buffer");
     }
 
     #[test]
@@ -329,9 +317,7 @@ mod tests {
         assert_eq!(receiver.window(), UNPROVEN_WINDOW);
         let mut held = 0;
         for distance in 1..MAX_AHEAD as u64 {
-            if receiver.receive(&mut pool, START + distance, DATA, &[7; MAX_PAYLOAD])
-                == Arrival::Kept
-            {
+            if receiver.receive(&mut pool, START + distance, DATA, &[7; MAX_PAYLOAD]) == Arrival::Kept {
                 held += MAX_PAYLOAD;
             }
         }

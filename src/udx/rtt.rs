@@ -64,9 +64,7 @@ impl Rtt {
         match (self.smoothed, self.expected) {
             (Some(smoothed), _) => (smoothed + self.variation * 4).clamp(MIN_TIMEOUT, MAX_TIMEOUT),
             // What a first sample of that length would give.
-            (None, Some(expected)) => {
-                (expected.min(INITIAL_TIMEOUT) * 3).clamp(MIN_TIMEOUT, INITIAL_TIMEOUT)
-            }
+            (None, Some(expected)) => (expected.min(INITIAL_TIMEOUT) * 3).clamp(MIN_TIMEOUT, INITIAL_TIMEOUT),
             (None, None) => INITIAL_TIMEOUT,
         }
     }
@@ -74,7 +72,8 @@ impl Rtt {
 
 /// 1 s before the first sample where nothing is known, as the reference.
 const INITIAL_TIMEOUT: Duration = Duration::from_secs(1);
-/// A third of the reference's second: acknowledgements are held back by milliseconds, not by delayed-ack timers.
+/// A third of the reference's second: acknowledgements are held back by milliseconds, not by delayed-ack
+/// timers.
 const MIN_TIMEOUT: Duration = Duration::from_millis(300);
 /// Short enough for several attempts before a stream gives up.
 pub(super) const MAX_TIMEOUT: Duration = Duration::from_secs(5);

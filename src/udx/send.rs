@@ -1,7 +1,7 @@
 //! What goes to the peer: written bytes, and the packets made of them until they are acknowledged.
 //!
-//! A packet keeps its number and its borders for ever, so it is a view of the byte queue and holds no bytes itself. Packets are
-//! found by their distance from the oldest unacknowledged one.
+//! A packet keeps its number and its borders for ever, so it is a view of the byte queue and holds no bytes
+//! itself. Packets are found by their distance from the oldest unacknowledged one.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -127,12 +127,7 @@ impl Sender {
     }
 
     /// Takes `chunk` whole, and leaves an empty one in its place, if [`Self::write`] would take any of it.
-    pub(super) fn write_chunk(
-        &mut self,
-        pool: &mut Pool,
-        chunk: &mut Vec<u8>,
-        waiting: usize,
-    ) -> bool {
+    pub(super) fn write_chunk(&mut self, pool: &mut Pool, chunk: &mut Vec<u8>, waiting: usize) -> bool {
         let fits = self.room(waiting) > 0;
         if fits {
             self.buffer.push(pool, chunk);
@@ -169,10 +164,7 @@ impl Sender {
         }
         batch.advanced = true;
         self.sacked.remove_below(self.oldest);
-        let freed = self
-            .packets
-            .front()
-            .map_or(self.unsent, |packet| packet.offset);
+        let freed = self.packets.front().map_or(self.unsent, |packet| packet.offset);
         self.buffer.remove((freed - self.base) as usize);
         self.base = freed;
     }
@@ -230,8 +222,7 @@ impl Sender {
             snapshot: packet.snapshot,
         };
         if acked.repeated {
-            if minimum.is_some_and(|minimum| now.saturating_duration_since(acked.sent_at) < minimum)
-            {
+            if minimum.is_some_and(|minimum| now.saturating_duration_since(acked.sent_at) < minimum) {
                 // The first copy was only late. Nothing can be learned from this pair of times.
                 batch.spurious = true;
                 return;
@@ -260,17 +251,12 @@ impl Sender {
         acked: &Acked,
         minimum: Option<Duration>,
     ) -> Option<super::rate::Sample> {
-        self.delivery
-            .sample(now, &acked.snapshot, acked.sent_at, minimum)
+        self.delivery.sample(now, &acked.snapshot, acked.sent_at, minimum)
     }
 
-    /// Calls `is_lost` with the packets in flight, the one that left earliest first, until it returns false, and marks the others
-    /// lost. Returns how many bytes were lost, without probes of the path.
-    pub(super) fn detect(
-        &mut self,
-        mtu: &mut Mtu,
-        mut is_lost: impl FnMut(&Packet) -> bool,
-    ) -> u64 {
+    /// Calls `is_lost` with the packets in flight, the one that left earliest first, until it returns false,
+    /// and marks the others lost. Returns how many bytes were lost, without probes of the path.
+    pub(super) fn detect(&mut self, mtu: &mut Mtu, mut is_lost: impl FnMut(&Packet) -> bool) -> u64 {
         let mut bytes = 0;
         while let Some(&(transmission, seq)) = self.order.front() {
             let packet = seq
@@ -305,12 +291,9 @@ impl Sender {
     fn forget_old_transmissions(&mut self) {
         let (oldest, packets) = (self.oldest, &self.packets);
         self.order.retain(|(transmission, seq)| {
-            let packet = seq
-                .checked_sub(oldest)
-                .and_then(|at| packets.get(at as usize));
-            packet.is_some_and(|packet| {
-                packet.state == State::InFlight && packet.transmission == *transmission
-            })
+            let packet = seq.checked_sub(oldest).and_then(|at| packets.get(at as usize));
+            packet
+                .is_some_and(|packet| packet.state == State::InFlight && packet.transmission == *transmission)
         });
     }
 
@@ -342,13 +325,9 @@ impl Sender {
         Some(self.oldest + at as u64)
     }
 
-    /// Makes the next packet of at most `max` bytes of payload. `None` if there is nothing to send for the first time.
-    pub(super) fn make(
-        &mut self,
-        now: Instant,
-        max: usize,
-        padded_to: Option<usize>,
-    ) -> Option<u64> {
+    /// Makes the next packet of at most `max` bytes of payload. `None` if there is nothing to send for the
+    /// first time.
+    pub(super) fn make(&mut self, now: Instant, max: usize, padded_to: Option<usize>) -> Option<u64> {
         let length = self.next_length(max)?;
         let mut kind = if length > 0 { DATA } else { 0 };
         let offset = self.unsent;
@@ -504,10 +483,7 @@ impl Sender {
     pub(super) fn only_end_is_out(&self) -> bool {
         self.end_sent
             && self.packets.len() == 1
-            && self
-                .packets
-                .front()
-                .is_some_and(|packet| packet.kind == END)
+            && self.packets.front().is_some_and(|packet| packet.kind == END)
     }
 
     /// Returns how many bytes are held, sent or not.

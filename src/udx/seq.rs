@@ -99,12 +99,7 @@ mod tests {
         for at in 0..9 {
             ranges.insert(10 * at, 10 * at + 1, |_, _| {});
         }
-        let told = |count| {
-            ranges
-                .edges(count)
-                .map(|(from, _)| from / 10)
-                .collect::<Vec<_>>()
-        };
+        let told = |count| ranges.edges(count).map(|(from, _)| from / 10).collect::<Vec<_>>();
         assert_eq!(told(4), [0, 1, 7, 8]);
         assert_eq!(told(9), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
         assert_eq!(told(100).len(), 9);

@@ -73,7 +73,8 @@ pub(super) struct Stream {
     pub(super) ack_owed: bool,
     /// An acknowledgement leaves with the next poll.
     pub(super) ack_due: bool,
-    /// Packets received since the last acknowledgement, and when one that waits for data to carry it leaves at the latest.
+    /// Packets received since the last acknowledgement, and when one that waits for data to carry it leaves
+    /// at the latest.
     pub(super) unacknowledged: u32,
     pub(super) ack_at: Option<Instant>,
     pub(super) messages: VecDeque<Vec<u8>>,
@@ -87,7 +88,8 @@ pub(super) struct Stream {
     pub(super) finished_told: bool,
     pub(super) remote_finished_told: bool,
     pub(super) closed: Option<Closed>,
-    /// The deadline under which the stream is filed, and whether it is in the queue of those with something to send.
+    /// The deadline under which the stream is filed, and whether it is in the queue of those with something
+    /// to send.
     pub(super) filed: Option<Instant>,
     pub(super) queued: bool,
     pub(super) dirty: bool,
@@ -226,9 +228,7 @@ impl Stream {
         if self.closed.is_some() || self.sender.end_queued() {
             return Err(WriteError::Closed);
         }
-        let taken = self
-            .sender
-            .write(shared.pool, bytes, shared.config.send_buffer);
+        let taken = self.sender.write(shared.pool, bytes, shared.config.send_buffer);
         self.write_blocked = taken < bytes.len();
         self.probe_window(now);
         Ok(taken)
@@ -261,12 +261,10 @@ impl Stream {
         self.readable_told = false;
         let count = self.receiver.read(shared.pool, max, out);
         self.tune_window(now, shared.config, count);
-        // Only a window that was nearly shut can hold the peer up, and only one that has opened a good part is worth a packet.
+        // Only a window that was nearly shut can hold the peer up, and only one that has opened a good part
+        // is worth a packet.
         let (full, window) = (self.receiver.full_window(), self.receiver.window());
-        if self.advertised <= full / 2
-            && window >= self.advertised + full / 4
-            && self.closed.is_none()
-        {
+        if self.advertised <= full / 2 && window >= self.advertised + full / 4 && self.closed.is_none() {
             self.ack_owed = true;
             self.ack_due = true;
         }
@@ -274,7 +272,8 @@ impl Stream {
         count
     }
 
-    /// Widens the window if the reader takes more than half of it in a round trip: then it is the window that holds the peer up.
+    /// Widens the window if the reader takes more than half of it in a round trip: then it is the window that
+    /// holds the peer up.
     fn tune_window(&mut self, now: Instant, config: &Config, count: usize) {
         let since = *self.taken_since.get_or_insert(now);
         self.taken += count;
@@ -321,7 +320,8 @@ impl Stream {
         self.liveness.set_interval(now, interval);
     }
 
-    /// Ends a batch of received datagrams: learns from what it acknowledged, and lets the acknowledgement for it leave.
+    /// Ends a batch of received datagrams: learns from what it acknowledged, and lets the acknowledgement for
+    /// it leave.
     pub(super) fn flush(&mut self, now: Instant, shared: &mut Shared<'_>) {
         if self.ack_owed && !self.ack_due {
             if self.may_hold_back(shared.config) {
@@ -344,16 +344,15 @@ impl Stream {
             self.learn(now, &batch, lost);
             // What waits for the pace of before does not have to.
             let rate = self.congestion.pacing_rate();
-            self.pacing_due = self
-                .pacing_due
-                .map(|at| at.min(self.pacer.ready_at(now, rate)));
+            self.pacing_due = self.pacing_due.map(|at| at.min(self.pacer.ready_at(now, rate)));
             self.sender.reclaim(shared.pool);
             self.probe_window(now);
         }
         self.report(shared);
     }
 
-    /// Tells whether the acknowledgement may wait for data. Not for a peer that has just begun: it measures the path by the answers.
+    /// Tells whether the acknowledgement may wait for data. Not for a peer that has just begun: it measures
+    /// the path by the answers.
     fn may_hold_back(&self, config: &Config) -> bool {
         !config.ack_delay.is_zero()
             && self.unacknowledged < 2

@@ -17,9 +17,9 @@ use crate::wire::transmit::{SocketId, Train};
 
 /// The streams of a node: one table for all its sockets.
 ///
-/// **After every call, drain**: [`poll_transmit`](Self::poll_transmit) and [`poll_event`](Self::poll_event) until they return
-/// `None`, then ask [`poll_timeout`](Self::poll_timeout). A batch of received datagrams counts as one call if
-/// [`flush`](Self::flush) ends it.
+/// **After every call, drain**: [`poll_transmit`](Self::poll_transmit) and [`poll_event`](Self::poll_event)
+/// until they return `None`, then ask [`poll_timeout`](Self::poll_timeout). A batch of received datagrams
+/// counts as one call if [`flush`](Self::flush) ends it.
 #[derive(Debug)]
 pub struct Streams {
     config: Config,
@@ -87,13 +87,11 @@ impl Streams {
 
     /// Sets the first bytes that the peer must send.
     ///
-    /// Until they have come the path is provisional: a first packet that contradicts them is dropped without an answer, and where
-    /// they come from is the path if it is to be learned. Afterwards packets from elsewhere have no effect. Without this call a
-    /// path counts as settled once it is known.
+    /// Until they have come the path is provisional: a first packet that contradicts them is dropped without
+    /// an answer, and where they come from is the path if it is to be learned. Afterwards packets from
+    /// elsewhere have no effect. Without this call a path counts as settled once it is known.
     pub fn expect_prefix(&mut self, id: StreamId, prefix: Vec<u8>) {
-        self.with(None, id, |stream, shared| {
-            stream.expect_prefix(shared, prefix)
-        });
+        self.with(None, id, |stream, shared| stream.expect_prefix(shared, prefix));
     }
 
     /// Sets the id that the peer gave the stream, before there is a path.
@@ -103,8 +101,8 @@ impl Streams {
         }
     }
 
-    /// Sets the first sequence numbers of both directions, which both sides must agree on, before anything was sent or received.
-    /// Without this call both are zero, as in all of HyperDHT.
+    /// Sets the first sequence numbers of both directions, which both sides must agree on, before anything
+    /// was sent or received. Without this call both are zero, as in all of HyperDHT.
     pub fn set_sequence(&mut self, id: StreamId, own: u32, remote: u32) {
         if let Some(stream) = self.streams.get_mut(&id.0) {
             stream.set_sequence(&self.config, own, remote);
@@ -126,9 +124,11 @@ impl Streams {
         });
     }
 
-    /// Moves the stream to another path; [`Event::RemoteChanged`] follows when everything sent before is acknowledged.
+    /// Moves the stream to another path; [`Event::RemoteChanged`] follows when everything sent before is
+    /// acknowledged.
     ///
-    /// Packets are still taken from the path before. The peer learns nothing from this: a message makes it notice.
+    /// Packets are still taken from the path before. The peer learns nothing from this: a message makes it
+    /// notice.
     pub fn change_remote(
         &mut self,
         now: Instant,
@@ -143,14 +143,14 @@ impl Streams {
         });
     }
 
-    /// Tells how long a round trip is thought to take at most, so that the first packets are repeated sooner than after a second. Of no
-    /// effect after the first measurement.
+    /// Tells how long a round trip is thought to take at most, so that the first packets are repeated sooner
+    /// than after a second. Of no effect after the first measurement.
     pub fn expect_rtt(&mut self, id: StreamId, rtt: Duration) {
         self.with(None, id, |stream, _| stream.rtt.expect(rtt));
     }
 
-    /// Names hosts that the peer may be at besides: what comes from there is taken, without moving the path, and told as
-    /// [`Event::PathOffered`]. The last call counts.
+    /// Names hosts that the peer may be at besides: what comes from there is taken, without moving the path,
+    /// and told as [`Event::PathOffered`]. The last call counts.
     pub fn set_candidates(&mut self, id: StreamId, mut hosts: Vec<Ipv4Addr>) {
         if let Some(stream) = self.streams.get_mut(&id.0) {
             hosts.truncate(MAX_CANDIDATES);
@@ -158,15 +158,9 @@ impl Streams {
         }
     }
 
-    /// Sends a packet over another path than the stream's, which a peer that gets it answers there if it moves: a heartbeat. `remote_id`
-    /// is what the peer takes it under.
-    pub fn probe_path(
-        &mut self,
-        id: StreamId,
-        socket: SocketId,
-        address: SocketAddrV4,
-        remote_id: u32,
-    ) {
+    /// Sends a packet over another path than the stream's, which a peer that gets it answers there if it
+    /// moves: a heartbeat. `remote_id` is what the peer takes it under.
+    pub fn probe_path(&mut self, id: StreamId, socket: SocketId, address: SocketAddrV4, remote_id: u32) {
         let stream = self.streams.get_mut(&id.0);
         let stream = stream.filter(|stream| stream.closed.is_none());
         let packet = stream.and_then(|stream| stream.path_probe(remote_id));
@@ -178,9 +172,9 @@ impl Streams {
         self.streams.get(&id.0)?.alternate_heard
     }
 
-    /// Limits what is sent before the path has spoken: until a packet has been taken from where packets go, at most `bytes` bytes
-    /// of datagrams leave, headers, repetitions and everything else counted. What does not fit waits. Without this call, and once
-    /// the path has spoken, nothing is limited.
+    /// Limits what is sent before the path has spoken: until a packet has been taken from where packets go,
+    /// at most `bytes` bytes of datagrams leave, headers, repetitions and everything else counted. What does
+    /// not fit waits. Without this call, and once the path has spoken, nothing is limited.
     pub fn set_credit(&mut self, id: StreamId, bytes: usize) {
         if let Some(stream) = self.streams.get_mut(&id.0) {
             stream.credit.set(bytes);
@@ -206,7 +200,8 @@ impl Streams {
 
     /// Takes a datagram. Returns false if it is for no stream of this node.
     ///
-    /// Acknowledgements and what follows from those received wait for [`flush`](Self::flush), which the caller owes within 2 ms.
+    /// Acknowledgements and what follows from those received wait for [`flush`](Self::flush), which the
+    /// caller owes within 2 ms.
     pub fn handle_datagram(
         &mut self,
         now: Instant,
@@ -219,11 +214,7 @@ impl Streams {
         };
         let id = header.stream_id;
         let place = (socket, from);
-        let Some(stream) = self
-            .streams
-            .get_mut(&id)
-            .filter(|stream| stream.closed.is_none())
-        else {
+        let Some(stream) = self.streams.get_mut(&id).filter(|stream| stream.closed.is_none()) else {
             return match self.tombstones.handle_packet(now, place, &header) {
                 Some(answer) => {
                     self.say_farewell(answer);
@@ -263,10 +254,7 @@ impl Streams {
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if self
-            .dirty_since
-            .is_some_and(|since| since + MAX_HELD_BACK <= now)
-        {
+        if self.dirty_since.is_some_and(|since| since + MAX_HELD_BACK <= now) {
             self.flush(now);
         }
         // Each at most once, so that a stream whose next deadline is due as well can't hold up the others.
@@ -287,7 +275,8 @@ impl Streams {
         }
     }
 
-    /// Returns when to call [`handle_timeout`](Self::handle_timeout) next and why, or `None` while nothing is pending.
+    /// Returns when to call [`handle_timeout`](Self::handle_timeout) next and why, or `None` while nothing is
+    /// pending.
     pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
         let flush = self
             .dirty_since
@@ -299,8 +288,9 @@ impl Streams {
         flush.into_iter().chain(stream).min_by_key(|(at, _)| *at)
     }
 
-    /// Appends the datagrams of the next train to `buffer`: at most `max_segments`, of equal size but the last, which may be
-    /// shorter. `None` while there is nothing to send; what waits for its pace follows at [`poll_timeout`](Self::poll_timeout).
+    /// Appends the datagrams of the next train to `buffer`: at most `max_segments`, of equal size but the
+    /// last, which may be shorter. `None` while there is nothing to send; what waits for its pace follows at
+    /// [`poll_timeout`](Self::poll_timeout).
     pub fn poll_transmit(
         &mut self,
         now: Instant,
@@ -341,14 +331,13 @@ impl Streams {
     ///
     /// [`WriteError::Closed`] if the stream was finished, is closed, or never was.
     pub fn write(&mut self, now: Instant, id: StreamId, bytes: &[u8]) -> Result<usize, WriteError> {
-        self.with(Some(now), id, |stream, shared| {
-            stream.write(now, shared, bytes)
-        })
-        .unwrap_or(Err(WriteError::Closed))
+        self.with(Some(now), id, |stream, shared| stream.write(now, shared, bytes))
+            .unwrap_or(Err(WriteError::Closed))
     }
 
-    /// Takes a chunk as it is, without a copy if it is a long one, and leaves an empty one in its place. Returns false, with the
-    /// chunk untouched, if there is no room for any of it; [`Event::Writable`] follows then.
+    /// Takes a chunk as it is, without a copy if it is a long one, and leaves an empty one in its place.
+    /// Returns false, with the chunk untouched, if there is no room for any of it; [`Event::Writable`]
+    /// follows then.
     ///
     /// The chunk may exceed the room, so what waits here is bounded only as far as chunks are.
     ///
@@ -367,13 +356,11 @@ impl Streams {
         .unwrap_or(Err(WriteError::Closed))
     }
 
-    /// Moves at most `max` received bytes to `out` and returns how many, without a copy where `out` is empty and a whole chunk fits.
-    /// What is taken opens the window again.
+    /// Moves at most `max` received bytes to `out` and returns how many, without a copy where `out` is empty
+    /// and a whole chunk fits. What is taken opens the window again.
     pub fn read(&mut self, now: Instant, id: StreamId, max: usize, out: &mut Vec<u8>) -> usize {
-        self.with(Some(now), id, |stream, shared| {
-            stream.read(now, shared, max, out)
-        })
-        .unwrap_or(0)
+        self.with(Some(now), id, |stream, shared| stream.read(now, shared, max, out))
+            .unwrap_or(0)
     }
 
     /// Returns how many received bytes wait for the reader.
@@ -383,7 +370,8 @@ impl Streams {
             .map_or(0, |stream| stream.receiver.readable())
     }
 
-    /// Tells whether the peer has ended its direction, for an owner that was not there when [`Event::RemoteFinished`] was told.
+    /// Tells whether the peer has ended its direction, for an owner that was not there when
+    /// [`Event::RemoteFinished`] was told.
     pub fn is_remote_finished(&self, id: StreamId) -> bool {
         self.streams
             .get(&id.0)
@@ -395,7 +383,8 @@ impl Streams {
         self.with(Some(now), id, |stream, _| stream.finish(now));
     }
 
-    /// Drops the stream at once and tells the peer; no event follows. Also frees what a closed stream has left unread.
+    /// Drops the stream at once and tells the peer; no event follows. Also frees what a closed stream has
+    /// left unread.
     pub fn destroy(&mut self, now: Instant, id: StreamId) {
         let Some(stream) = self.streams.get_mut(&id.0) else {
             return;
@@ -416,23 +405,17 @@ impl Streams {
     ///
     /// # Errors
     ///
-    /// [`WriteError::NotConnected`] before there is a path, [`WriteError::TooLarge`] if it does not fit a packet,
-    /// [`WriteError::Full`] if too many wait, [`WriteError::Closed`] after the end.
-    pub fn send_message(
-        &mut self,
-        now: Instant,
-        id: StreamId,
-        message: &[u8],
-    ) -> Result<(), WriteError> {
+    /// [`WriteError::NotConnected`] before there is a path, [`WriteError::TooLarge`] if it does not fit a
+    /// packet, [`WriteError::Full`] if too many wait, [`WriteError::Closed`] after the end.
+    pub fn send_message(&mut self, now: Instant, id: StreamId, message: &[u8]) -> Result<(), WriteError> {
         self.with(Some(now), id, |stream, _| stream.send_message(message))
             .unwrap_or(Err(WriteError::Closed))
     }
 
-    /// Sets after what time without data of ours a heartbeat asks the peer for a sign of life; `None` is never.
+    /// Sets after what time without data of ours a heartbeat asks the peer for a sign of life; `None` is
+    /// never.
     pub fn set_keep_alive(&mut self, now: Instant, id: StreamId, interval: Option<Duration>) {
-        self.with(Some(now), id, |stream, _| {
-            stream.set_keep_alive(now, interval)
-        });
+        self.with(Some(now), id, |stream, _| stream.set_keep_alive(now, interval));
     }
 
     /// Lets `act` work on a stream and files what follows. Without a time nothing can follow.

@@ -1,7 +1,7 @@
 //! What is left of closed streams: enough to answer peers that have not heard of the end.
 //!
-//! The reference forgets a stream at once; if its last packet is lost, the peer repeats its own end for 13 s and then reports a
-//! time-out although all data arrived.
+//! The reference forgets a stream at once; if its last packet is lost, the peer repeats its own end for 13 s
+//! and then reports a time-out although all data arrived.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -55,11 +55,7 @@ impl Tombstones {
         place: Place,
         header: &PacketHeader,
     ) -> Option<Option<(Place, [u8; HEADER_LEN])>> {
-        while self
-            .order
-            .front()
-            .is_some_and(|(expires, _)| *expires <= now)
-        {
+        while self.order.front().is_some_and(|(expires, _)| *expires <= now) {
             self.remove_first();
         }
         let tombstone = self.by_id.get(&header.stream_id)?;
@@ -118,10 +114,7 @@ mod tests {
             tombstones.handle_packet(now, place, &header),
             Some(Some(_))
         ));
-        assert_eq!(
-            tombstones.handle_packet(now + LIFETIME, place, &header),
-            None
-        );
+        assert_eq!(tombstones.handle_packet(now + LIFETIME, place, &header), None);
         assert!(tombstones.order.is_empty());
     }
 }

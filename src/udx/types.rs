@@ -19,7 +19,8 @@ impl fmt::Display for StreamId {
 
 /// What to do with packets for a stream that do not come over its connected path.
 ///
-/// Once the path is settled (see [`Streams::expect_prefix`](super::Streams::expect_prefix)) only [`Admission::Only`] still admits any.
+/// Once the path is settled (see [`Streams::expect_prefix`](super::Streams::expect_prefix)) only
+/// [`Admission::Only`] still admits any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
     /// They are swallowed without effect.
@@ -48,8 +49,9 @@ pub enum Event {
         /// Where they came from.
         address: SocketAddrV4,
     },
-    /// Packets have come over another path from a candidate, see [`Streams::set_candidates`](super::Streams::set_candidates). Not repeated
-    /// while they come from the same place.
+    /// Packets have come over another path from a candidate, see
+    /// [`Streams::set_candidates`](super::Streams::set_candidates). Not repeated while they come from the
+    /// same place.
     PathOffered {
         /// The socket that the packets came to.
         socket: SocketId,
@@ -66,7 +68,8 @@ pub enum Event {
     RemoteFinished,
     /// Our end, and everything before it, is acknowledged.
     Finished,
-    /// The stream is over: its last event. Unread bytes can be read until `destroy` or until many more streams have closed.
+    /// The stream is over: its last event. Unread bytes can be read until `destroy` or until many more
+    /// streams have closed.
     Closed(Closed),
 }
 
@@ -101,12 +104,13 @@ pub enum WriteError {
 /// How streams behave. The defaults fit peers on the Internet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The most bytes per stream that wait here for the reader, which is also the window at its widest, until a reader has shown that
-    /// it takes so many in a round trip.
+    /// The most bytes per stream that wait here for the reader, which is also the window at its widest, until
+    /// a reader has shown that it takes so many in a round trip.
     pub receive_window: u32,
     /// The same for readers that have shown it.
     pub max_receive_window: u32,
-    /// How long the acknowledgement of a single packet may wait for data that carries it, 2 ms at most; zero acknowledges each batch at once.
+    /// How long the acknowledgement of a single packet may wait for data that carries it, 2 ms at most; zero
+    /// acknowledges each batch at once.
     pub ack_delay: Duration,
     /// How many written bytes per stream may wait here to be sent for the first time.
     pub send_buffer: usize,

@@ -49,11 +49,7 @@ impl Decode for ConnectAddress {
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let key = PublicKey::decode(reader)?;
-        let flags = if reader.is_empty() {
-            0
-        } else {
-            reader.varuint()?
-        };
+        let flags = if reader.is_empty() { 0 } else { reader.varuint()? };
         Ok(Self {
             key,
             nodes: read_if(flags, Self::NODES, || reader.array())?.unwrap_or_default(),
@@ -73,11 +69,7 @@ pub const fn is_private(ip: Ipv4Addr) -> bool {
 pub const fn is_reserved(ip: Ipv4Addr) -> bool {
     matches!(
         ip.octets(),
-        [0 | 224..=255, ..]
-            | [192, 0, 0 | 2, _]
-            | [198, 18 | 19, ..]
-            | [198, 51, 100, _]
-            | [203, 0, 113, _]
+        [0 | 224..=255, ..] | [192, 0, 0 | 2, _] | [198, 18 | 19, ..] | [198, 51, 100, _] | [203, 0, 113, _]
     )
 }
 
@@ -92,7 +84,8 @@ pub const fn is_bogon(ip: Ipv4Addr) -> bool {
     is_private(ip) || is_reserved(ip)
 }
 
-/// How far an address leads: those of a wider scope are reached from a narrower one, and not the other way round.
+/// How far an address leads: those of a wider scope are reached from a narrower one, and not the other way
+/// round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
     /// Within this computer.
@@ -118,7 +111,8 @@ impl Scope {
 
 /// Returns the address of the other side that looks most like one of our own network.
 ///
-/// The first pair that shares three octets wins at once; else the first found with two, else the first with one.
+/// The first pair that shares three octets wins at once; else the first found with two, else the first with
+/// one.
 pub fn best_match(own: &[Ipv4Addr], other: &[SocketAddrV4]) -> Option<SocketAddrV4> {
     let mut best = None;
     let mut best_shared = 0;

@@ -10,8 +10,8 @@
 //! | addr6 | 8 big-endian groups, port as little-endian u16 |
 //! | array | varuint count, then the elements |
 //!
-//! Integers are written in their shortest form and read in any. Bytes after the last known field of a message are a newer
-//! peer's extension and are ignored everywhere.
+//! Integers are written in their shortest form and read in any. Bytes after the last known field of a message
+//! are a newer peer's extension and are ignored everywhere.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 
@@ -67,7 +67,8 @@ pub trait Encode {
 
 /// A value that can be read from its wire form.
 pub trait Decode: Sized {
-    /// The fewest bytes that a value takes, at least 1. A list reserves no more memory than its input could fill.
+    /// The fewest bytes that a value takes, at least 1. A list reserves no more memory than its input could
+    /// fill.
     const MIN_LEN: usize = 1;
 
     /// Reads a value and leaves the reader behind its last byte.
@@ -179,10 +180,7 @@ impl<'a> Reader<'a> {
     ///
     /// [`DecodeError::Truncated`].
     pub fn fixed<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        let (head, rest) = self
-            .rest
-            .split_first_chunk::<N>()
-            .ok_or(DecodeError::Truncated)?;
+        let (head, rest) = self.rest.split_first_chunk::<N>().ok_or(DecodeError::Truncated)?;
         self.rest = rest;
         Ok(*head)
     }
@@ -193,10 +191,7 @@ impl<'a> Reader<'a> {
     ///
     /// [`DecodeError::Truncated`].
     pub fn take(&mut self, len: usize) -> Result<&'a [u8], DecodeError> {
-        let (head, rest) = self
-            .rest
-            .split_at_checked(len)
-            .ok_or(DecodeError::Truncated)?;
+        let (head, rest) = self.rest.split_at_checked(len).ok_or(DecodeError::Truncated)?;
         self.rest = rest;
         Ok(head)
     }
@@ -221,11 +216,13 @@ impl<'a> Reader<'a> {
         Ok(SocketAddrV6::new(Ipv6Addr::from(octets), self.u16()?, 0, 0))
     }
 
-    /// Reads a list with its count in front. A count that the rest of the input cannot hold fails before memory is reserved.
+    /// Reads a list with its count in front. A count that the rest of the input cannot hold fails before
+    /// memory is reserved.
     ///
     /// # Errors
     ///
-    /// [`DecodeError::ArrayTooLarge`] above [`MAX_ARRAY`], [`DecodeError::Truncated`], or the error of an element.
+    /// [`DecodeError::ArrayTooLarge`] above [`MAX_ARRAY`], [`DecodeError::Truncated`], or the error of an
+    /// element.
     pub fn array<T: Decode>(&mut self) -> Result<Vec<T>, DecodeError> {
         let count = self.varuint()?;
         if count > MAX_ARRAY {
@@ -276,10 +273,7 @@ pub trait Put {
 
 impl Put for Vec<u8> {
     fn put_varuint(&mut self, value: u64) {
-        debug_assert!(
-            value <= MAX_VARUINT,
-            "no integer of the protocol exceeds 53 bits"
-        );
+        debug_assert!(value <= MAX_VARUINT, "no integer of the protocol exceeds 53 bits");
         match value {
             0..=0xfc => self.push(value as u8),
             0xfd..=0xffff => {

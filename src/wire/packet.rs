@@ -30,9 +30,11 @@ pub const HEARTBEAT: u8 = 0x20;
 
 /// Length of the header.
 pub const HEADER_LEN: usize = 20;
-/// The most bytes after the header: the reference cuts datagrams at 2048 bytes and acknowledges them as whole.
+/// The most bytes after the header: the reference cuts datagrams at 2048 bytes and acknowledges them as
+/// whole.
 pub const MAX_PAYLOAD: usize = 2028;
-/// The most ranges that we put into one packet: what fits the smallest that every path carries. The reference sends 50 and takes any number.
+/// The most ranges that we put into one packet: what fits the smallest that every path carries. The reference
+/// sends 50 and takes any number.
 pub const MAX_SACK_RANGES: usize = 140;
 
 const MAGIC: u8 = 255;
@@ -76,9 +78,8 @@ impl PacketHeader {
         if header[0] != MAGIC || header[1] != VERSION {
             return None;
         }
-        let word = |at: usize| {
-            u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
-        };
+        let word =
+            |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
         let decoded = Self {
             kind: header[2],
             data_offset: header[3],
@@ -147,8 +148,7 @@ impl Iterator for SackRanges<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         let (pair, rest) = self.0.split_first_chunk::<8>()?;
         self.0 = rest;
-        let word =
-            |at: usize| u32::from_le_bytes([pair[at], pair[at + 1], pair[at + 2], pair[at + 3]]);
+        let word = |at: usize| u32::from_le_bytes([pair[at], pair[at + 1], pair[at + 2], pair[at + 3]]);
         Some((word(0), word(4)))
     }
 }

@@ -13,8 +13,8 @@ use std::fmt;
 use std::net::SocketAddrV4;
 
 use super::compact::{
-    Decode, DecodeError, Encode, Put, Reader, array_len, bytes_len, flag, option_len, put_option,
-    read_if, varuint_len,
+    Decode, DecodeError, Encode, Put, Reader, array_len, bytes_len, flag, option_len, put_option, read_if,
+    varuint_len,
 };
 use super::hash;
 use super::rpc::{self, NodeId, Target, Token};
@@ -87,11 +87,7 @@ impl Decode for LookupReply {
         Ok(Self {
             peers: reader.array()?,
             // Nodes older than 6.24 end here.
-            bump: if reader.is_empty() {
-                0
-            } else {
-                reader.varuint()?
-            },
+            bump: if reader.is_empty() { 0 } else { reader.varuint()? },
         })
     }
 }
@@ -164,7 +160,8 @@ pub enum AnnounceKind {
     Unannounce,
 }
 
-/// Returns the 64 bytes that an announcer signs for one node: namespace, then a hash that binds target, node and token.
+/// Returns the 64 bytes that an announcer signs for one node: namespace, then a hash that binds target, node
+/// and token.
 pub fn announce_signable(
     kind: AnnounceKind,
     target: &Target,

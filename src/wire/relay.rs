@@ -82,8 +82,8 @@ impl Frame {
     ///
     /// # Errors
     ///
-    /// Returns what is wrong with the input; more than [`MAX_BATCH`] frames are [`DecodeError::ArrayTooLarge`]. The
-    /// connection is useless then.
+    /// Returns what is wrong with the input; more than [`MAX_BATCH`] frames are
+    /// [`DecodeError::ArrayTooLarge`]. The connection is useless then.
     pub fn decode_all(message: &[u8]) -> Result<Vec<Self>, DecodeError> {
         if message.is_empty() {
             return Ok(Vec::new());
@@ -148,10 +148,7 @@ impl Encode for Frame {
                 id,
                 handshake,
             } => {
-                2 + varuint_len(*local_id)
-                    + bytes_len(protocol.as_bytes())
-                    + bytes_len(id)
-                    + handshake.len()
+                2 + varuint_len(*local_id) + bytes_len(protocol.as_bytes()) + bytes_len(id) + handshake.len()
             }
             Self::Reject { local_id } | Self::Close { local_id } => 2 + varuint_len(*local_id),
             Self::Message {

@@ -19,8 +19,8 @@ use std::fmt;
 use std::net::SocketAddrV4;
 
 use super::compact::{
-    Decode, DecodeError, Encode, Put, Reader, array_len, bytes_len, flag, option_len, put_option,
-    read_if, varuint_len,
+    Decode, DecodeError, Encode, Put, Reader, array_len, bytes_len, flag, option_len, put_option, read_if,
+    varuint_len,
 };
 use super::hash;
 

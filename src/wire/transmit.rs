@@ -7,7 +7,8 @@ use std::net::SocketAddrV4;
 pub struct SocketId(pub u32);
 
 impl SocketId {
-    /// The socket whose public address makes the node id; requests leave from it when the node is not firewalled.
+    /// The socket whose public address makes the node id; requests leave from it when the node is not
+    /// firewalled.
     pub const SERVER: Self = Self(0);
     /// The socket that requests leave from while the node is firewalled.
     pub const CLIENT: Self = Self(1);

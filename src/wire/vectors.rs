@@ -21,9 +21,7 @@ pub(crate) fn list(value: &Value) -> &[Value] {
 
 /// Reads hexadecimal text.
 pub(crate) fn hex(value: &Value) -> Vec<u8> {
-    HEXLOWER
-        .decode(text(value).as_bytes())
-        .expect("hexadecimal")
+    HEXLOWER.decode(text(value).as_bytes()).expect("hexadecimal")
 }
 
 /// Reads hexadecimal text of a known length.
@@ -33,9 +31,7 @@ pub(crate) fn fixed<const N: usize>(value: &Value) -> [u8; N] {
 
 /// Reads a text.
 pub(crate) fn text(value: &Value) -> &str {
-    value
-        .as_str()
-        .unwrap_or_else(|| panic!("a text, not {value}"))
+    value.as_str().unwrap_or_else(|| panic!("a text, not {value}"))
 }
 
 /// Reads an integer, written as a number or as decimal digits.
@@ -63,12 +59,7 @@ pub(crate) fn addr6(value: &Value) -> SocketAddrV6 {
 
 /// Reads a list of addresses, which may be empty.
 pub(crate) fn addrs4(value: &Value) -> Vec<SocketAddrV4> {
-    value
-        .as_array()
-        .expect("a list")
-        .iter()
-        .map(addr4)
-        .collect()
+    value.as_array().expect("a list").iter().map(addr4).collect()
 }
 
 fn port(value: &Value) -> u16 {

@@ -67,18 +67,12 @@ async fn both_sides_learn_who_the_other_is() {
     );
     let proven = within(client.proven()).await.unwrap();
     assert_eq!(proven.public_key(), world.server.public_key());
-    assert_eq!(
-        server.claimed_key().to_address_reply(),
-        identity.public_key()
-    );
+    assert_eq!(server.claimed_key().to_address_reply(), identity.public_key());
     client.write_all(b"x").await.unwrap();
     // Nobody reads on the accepting side.
     let proven = within(server.proven()).await.unwrap();
     assert_eq!(proven.public_key(), identity.public_key());
-    assert_eq!(
-        server.remote_public_key().as_ref(),
-        Some(identity.public_key())
-    );
+    assert_eq!(server.remote_public_key().as_ref(), Some(identity.public_key()));
 }
 
 #[tokio::test]
@@ -191,17 +185,11 @@ async fn messages_keep_their_borders() {
         within(client.write_message(message)).await.unwrap();
     }
     within(client.shutdown()).await.unwrap();
-    assert_eq!(
-        within(server.read_message()).await.unwrap().unwrap(),
-        b"one"[..]
-    );
+    assert_eq!(within(server.read_message()).await.unwrap().unwrap(), b"one"[..]);
     let mut part = [0; 2];
     server.read_exact(&mut part).await.unwrap();
     assert_eq!(&part, b"tw");
-    assert_eq!(
-        within(server.read_message()).await.unwrap().unwrap(),
-        b"o"[..]
-    );
+    assert_eq!(within(server.read_message()).await.unwrap().unwrap(), b"o"[..]);
     assert!(within(server.read_message()).await.unwrap().unwrap() == large);
     assert_eq!(within(server.read_message()).await.unwrap(), None);
 }

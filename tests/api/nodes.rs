@@ -5,9 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyperprofile::api::{
-    BootstrapError, ConnectError, Limits, ListenError, QueryError, StreamError,
-};
+use hyperprofile::api::{BootstrapError, ConnectError, Limits, ListenError, QueryError, StreamError};
 use hyperprofile::{Dht, KeyPair, Testnet};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -125,9 +123,7 @@ async fn a_writer_is_held_back_by_a_reader_that_stops() {
     let (mut client, mut server) = world.connect().await;
     let chunk = pattern(64 * 1024);
     let mut written = 0;
-    while let Ok(result) =
-        tokio::time::timeout(Duration::from_secs(1), client.write_all(&chunk)).await
-    {
+    while let Ok(result) = tokio::time::timeout(Duration::from_secs(1), client.write_all(&chunk)).await {
         result.unwrap();
         written += chunk.len();
         assert!(written < 64 << 20, "nothing holds the writer back");
@@ -155,11 +151,7 @@ async fn what_was_announced_is_found_and_gone_after_unannounce() {
     assert!(took > 0);
     let found = within(world.listening.lookup(topic)).await.unwrap();
     assert!(!found.is_empty());
-    assert!(
-        found
-            .iter()
-            .all(|found| found.public_key == *key.public_key())
-    );
+    assert!(found.iter().all(|found| found.public_key == *key.public_key()));
     assert_eq!(found[0].relay_addresses, relays);
     within(world.client.unannounce(topic, &key)).await.unwrap();
     assert_eq!(within(world.listening.lookup(topic)).await.unwrap(), []);

@@ -85,8 +85,5 @@ async fn a_lookup_tells_the_latest_time_stamp_of_a_topic() {
     let ahead = world.client.announce(topic, &KeyPair::generate(), &[]);
     within(ahead.bump(u64::MAX).into_future()).await.unwrap();
     let found = within(world.listening.lookup(topic)).await.unwrap();
-    assert!(
-        found.iter().all(|found| found.bump == 7),
-        "too far in the future"
-    );
+    assert!(found.iter().all(|found| found.bump == 7), "too far in the future");
 }

@@ -44,10 +44,8 @@ impl World {
     /// Connects the client to the server and returns both ends.
     pub(crate) async fn connect(&self) -> (Connection, Connection) {
         within(async {
-            let (client, server) = tokio::join!(
-                self.client.connect(&self.key).into_future(),
-                self.server.accept()
-            );
+            let (client, server) =
+                tokio::join!(self.client.connect(&self.key).into_future(), self.server.accept());
             (client.unwrap(), server.unwrap())
         })
         .await

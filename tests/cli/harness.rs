@@ -136,9 +136,7 @@ impl Person {
         let mut arguments = vec!["--json", "--identity", text(&identity)];
         arguments.extend(words.split(' ').filter(|word| !word.is_empty()));
         let cache = self.path("cache");
-        Running::start_with(CLIENT, &arguments, text(&cache))
-            .end()
-            .await
+        Running::start_with(CLIENT, &arguments, text(&cache)).end().await
     }
 
     pub(crate) async fn key(&self) -> String {

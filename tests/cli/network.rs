@@ -76,10 +76,7 @@ async fn a_profile_lives_as_the_readme_tells() {
     assert_eq!(world.client(&ada, "").await.ended(0).json(), registered);
     assert_eq!(world.client(&ada, "show").await.ended(0).json(), registered);
     // Unchanged, it is no failure; changed, it is.
-    assert_eq!(
-        world.client(&ada, register).await.ended(0).json(),
-        registered
-    );
+    assert_eq!(world.client(&ada, register).await.ended(0).json(), registered);
     world
         .client(&ada, "register --name Eve")
         .await
@@ -95,11 +92,7 @@ async fn a_profile_lives_as_the_readme_tells() {
 
     let key = ada.key().await;
     world.client(&bob, "show").await.failed(8, "not_registered");
-    let seen = world
-        .client(&bob, &format!("lookup {key}"))
-        .await
-        .ended(0)
-        .json();
+    let seen = world.client(&bob, &format!("lookup {key}")).await.ended(0).json();
     assert_eq!(seen, updated);
 
     let deleted = world.client(&ada, "delete --yes").await.ended(0).json();
@@ -108,11 +101,7 @@ async fn a_profile_lives_as_the_readme_tells() {
         .client(&bob, &format!("lookup {key}"))
         .await
         .failed(8, "not_registered");
-    let again = world
-        .client(&ada, "register --name Ada")
-        .await
-        .ended(0)
-        .json();
+    let again = world.client(&ada, "register --name Ada").await.ended(0).json();
     assert_eq!(again["version"], 3);
 }
 
@@ -121,11 +110,7 @@ async fn a_server_ends_in_order_and_comes_back_as_itself() {
     for signal in ["-TERM", "-INT"] {
         let world = World::start(&[]).await;
         let ada = Person::new();
-        let registered = world
-            .client(&ada, "register --name Ada")
-            .await
-            .ended(0)
-            .json();
+        let registered = world.client(&ada, "register --name Ada").await.ended(0).json();
         world.server.signal(signal).await;
         let ended = world.server.end().await.ended(0);
         assert_eq!(ended.stdout, "", "nothing but the key on standard output");
@@ -152,10 +137,7 @@ async fn several_clients_come_at_once() {
     for visit in &mut visits {
         visit.as_mut().await.ended(0);
     }
-    let (first, second) = tokio::join!(
-        world.client(&people[0], "show"),
-        world.client(&people[1], "show")
-    );
+    let (first, second) = tokio::join!(world.client(&people[0], "show"), world.client(&people[1], "show"));
     assert_ne!(
         first.ended(0).json()["public_key"],
         second.ended(0).json()["public_key"]
@@ -192,10 +174,7 @@ async fn too_many_writes_are_refused() {
     let world = World::start(&["--writes-per-minute", "1"]).await;
     let ada = Person::new();
     world.client(&ada, "register --name Ada").await.ended(0);
-    world
-        .client(&ada, "update --bio x")
-        .await
-        .failed(6, "too_many");
+    world.client(&ada, "update --bio x").await.failed(6, "too_many");
 }
 
 #[tokio::test]
@@ -230,10 +209,7 @@ async fn no_network_is_no_network() {
     let ada = Person::new();
     let nobody = KeyPair::from_seed(&[9; 32]);
     let bootstrap = format!("127.0.0.1:{}", free_port());
-    let line = format!(
-        "--server {} --bootstrap {bootstrap} show",
-        nobody.public_key()
-    );
+    let line = format!("--server {} --bootstrap {bootstrap} show", nobody.public_key());
     ada.run(&line).await.failed(12, "no_network");
     run(NODE, &["--bootstrap", &bootstrap]).await.ended(12);
 }
@@ -304,10 +280,7 @@ async fn a_server_that_speaks_something_else_breaks_the_protocol() {
     });
     let ada = Person::new();
     let bootstrap = network.bootstrap().remove(0);
-    let line = format!(
-        "--server {} --bootstrap {bootstrap} show",
-        key_pair.public_key()
-    );
+    let line = format!("--server {} --bootstrap {bootstrap} show", key_pair.public_key());
     ada.run(&line).await.failed(11, "protocol");
 }
 

@@ -33,14 +33,8 @@ async fn wrong_arguments_are_wrong_usage() {
         ),
         (CLIENT, format!("--server {key} --timeout soon show")),
         (CLIENT, format!("--server {key} register")),
-        (
-            CLIENT,
-            format!("--server {key} register --name a --from-file b"),
-        ),
-        (
-            CLIENT,
-            format!("--server {key} register --name a --field b"),
-        ),
+        (CLIENT, format!("--server {key} register --name a --from-file b")),
+        (CLIENT, format!("--server {key} register --name a --field b")),
         (CLIENT, format!("--server {key} update")),
         (CLIENT, format!("--server {key} delete")),
         (CLIENT, format!("--server {key} lookup xyz")),
@@ -53,10 +47,7 @@ async fn wrong_arguments_are_wrong_usage() {
     ] {
         let arguments: Vec<_> = line.split(' ').collect();
         let outcome = run(program, &arguments).await.ended(2);
-        assert!(
-            outcome.stdout.is_empty() && !outcome.stderr.is_empty(),
-            "{line}"
-        );
+        assert!(outcome.stdout.is_empty() && !outcome.stderr.is_empty(), "{line}");
     }
 }
 
@@ -162,10 +153,7 @@ async fn an_unfit_identity_file_is_refused_with_the_command_that_mends_it() {
     whoami(&identity).await.ended(7);
     ada.run("whoami").await.failed(7, "identity");
     let kept = fs::read_to_string(&identity).unwrap();
-    assert!(
-        kept.contains("SECRET-1 y"),
-        "a damaged file is left as it is"
-    );
+    assert!(kept.contains("SECRET-1 y"), "a damaged file is left as it is");
 }
 
 #[tokio::test]

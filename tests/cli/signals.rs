@@ -16,15 +16,10 @@ async fn a_node_that_is_asked_to_end_while_it_announces_ends() {
     let mute = tokio::spawn(answer_the_network_only(socket));
     let keys = Person::new();
     let key = keys.path("relay");
-    let arguments = [
-        "--bootstrap",
-        &bootstrap,
-        "--relay",
-        "--relay-key",
-        text(&key),
-    ];
+    let arguments = ["--bootstrap", &bootstrap, "--relay", "--relay-key", text(&key)];
     let mut node = Running::start(NODE, &arguments);
-    // From here on it asks for a place to announce its relay, which nobody gives it: that takes seconds, and no other step waits for so long.
+    // From here on it asks for a place to announce its relay, which nobody gives it: that takes seconds, and
+    // no other step waits for so long.
     let address: SocketAddrV4 = node.line().await.parse().unwrap();
     assert!(address.ip().is_loopback());
     node.signal("-TERM").await;

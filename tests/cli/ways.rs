@@ -22,13 +22,7 @@ async fn the_way_to_the_server_is_explained() {
     assert!(through.iter().any(|node| node["answered"].is_number()));
 
     let identity = ada.path("identity");
-    let arguments = [
-        "--identity",
-        text(&identity),
-        "--explain",
-        "--server",
-        &world.key,
-    ];
+    let arguments = ["--identity", text(&identity), "--explain", "--server", &world.key];
     let told = run(
         CLIENT,
         &[&arguments[..], &["--bootstrap", &world.bootstrap]].concat(),
@@ -81,15 +75,9 @@ async fn a_server_at_a_known_address_needs_no_dht() {
 
     // Whoever is there has to prove the key.
     let other = KeyPair::from_seed(&[9; 32]);
-    let line = format!(
-        "--server {} --server-addr {address} show",
-        other.public_key()
-    );
+    let line = format!("--server {} --server-addr {address} show", other.public_key());
     ada.run(&line).await.failed(3, "server_not_found");
-    let line = format!(
-        "--server {} --server-addr {address} --local show",
-        world.key
-    );
+    let line = format!("--server {} --server-addr {address} --local show", world.key);
     ada.run(&line).await.ended(2);
 }
 
@@ -98,21 +86,15 @@ async fn a_server_that_was_reached_is_found_again_without_its_bootstrap_nodes() 
     let world = World::start(&[]).await;
     let (ada, eve) = (Person::new(), Person::new());
     let line = format!("--server {} --bootstrap {}", world.key, world.bootstrap);
-    ada.run(&format!("{line} register --name Ada"))
-        .await
-        .ended(0);
+    ada.run(&format!("{line} register --name Ada")).await.ended(0);
 
     world.network.nodes()[0].close().await;
     ada.run(&format!("{line} show")).await.ended(0);
-    eve.run(&format!("{line} show"))
-        .await
-        .failed(12, "no_network");
+    eve.run(&format!("{line} show")).await.failed(12, "no_network");
 
     // A damaged memory is no memory.
     std::fs::write(ada.path("cache/profile-client/routes"), "nonsense").unwrap();
-    ada.run(&format!("{line} show"))
-        .await
-        .failed(12, "no_network");
+    ada.run(&format!("{line} show")).await.failed(12, "no_network");
 }
 
 #[tokio::test]
@@ -122,9 +104,7 @@ async fn remembered_nodes_that_are_gone_do_no_harm() {
     let file = ada.path("cache/profile-client/routes");
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     let line = format!("--server {} --bootstrap {}", world.key, world.bootstrap);
-    ada.run(&format!("{line} register --name Ada"))
-        .await
-        .ended(0);
+    ada.run(&format!("{line} register --name Ada")).await.ended(0);
     let memory = std::fs::read_to_string(&file).unwrap();
     let (network, _) = memory.split_once(&world.key).unwrap();
     let gone = format!("{network}{} 127.0.0.1:{}\n", world.key, free_port());
@@ -138,10 +118,7 @@ async fn remembered_nodes_that_are_gone_do_no_harm() {
 async fn the_doctor_finds_nothing_wrong_in_a_healthy_network() {
     let world = World::start(&[]).await;
     let ada = Person::new();
-    let line = format!(
-        "--bootstrap {} --server {} doctor",
-        world.bootstrap, world.key
-    );
+    let line = format!("--bootstrap {} --server {} doctor", world.bootstrap, world.key);
     let told = ada.run(&line).await.ended(0).json();
     let checks = told["checks"].as_array().unwrap();
     let names: Vec<_> = checks
@@ -178,10 +155,7 @@ async fn the_doctor_ends_with_the_code_of_the_first_thing_that_is_wrong() {
     assert!(told["checks"][0]["advice"].is_string());
 
     let bootstrap = network.bootstrap().remove(0);
-    let line = format!(
-        "--bootstrap {bootstrap} --server {} doctor",
-        nobody.public_key()
-    );
+    let line = format!("--bootstrap {bootstrap} --server {} doctor", nobody.public_key());
     let told = ada.run(&line).await.ended(3).json();
     assert_eq!(told["failed"], "lookup");
 }

@@ -1,11 +1,13 @@
-//! Networks that are broken in one way each: the client says with its exit code and in its report where it ended.
+//! Networks that are broken in one way each: the client says with its exit code and in its report where it
+//! ended.
 
 use serde_json::Value;
 
 use super::homes::{CLIENT, Kind, Lab};
 use super::support::reference_installed;
 
-/// How a client ends: its exit code, the kind of the failure, and how far the report says that it came; nothing once it was connected.
+/// How a client ends: its exit code, the kind of the failure, and how far the report says that it came;
+/// nothing once it was connected.
 type Ending = (i32, &'static str, &'static str);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -19,14 +21,7 @@ async fn networks_broken_on_the_way_to_the_dht_end_with_12() {
     lab.home("blocked", "blocked", 2);
     let ending = (12, "no_network", "bootstrap");
     // Nobody is at that address; nobody resolves that name; no UDP leaves that home.
-    ends(
-        &lab,
-        "open",
-        &key,
-        &["--bootstrap", "25.0.99.1:49737"],
-        ending,
-    )
-    .await;
+    ends(&lab, "open", &key, &["--bootstrap", "25.0.99.1:49737"], ending).await;
     ends(
         &lab,
         "open",
@@ -35,14 +30,7 @@ async fn networks_broken_on_the_way_to_the_dht_end_with_12() {
         ending,
     )
     .await;
-    ends(
-        &lab,
-        "blocked",
-        &key,
-        &["--bootstrap", &lab.bootstrap],
-        ending,
-    )
-    .await;
+    ends(&lab, "blocked", &key, &["--bootstrap", &lab.bootstrap], ending).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,14 +42,7 @@ async fn servers_that_are_not_there_end_with_3_and_those_that_do_not_want_us_wit
     let network = ["--bootstrap", lab.bootstrap.as_str()];
     let nobody = hyperprofile::KeyPair::from_seed(&[9; 32]);
     let key = nobody.public_key().to_z32();
-    ends(
-        &lab,
-        "client",
-        &key,
-        &network,
-        (3, "server_not_found", "lookup"),
-    )
-    .await;
+    ends(&lab, "client", &key, &network, (3, "server_not_found", "lookup")).await;
 
     // It is killed, so it takes its announcement back no more.
     let (server, key) = lab.server("server", "killed", &[]).await;
@@ -163,11 +144,7 @@ async fn servers_of_another_version_end_with_11_in_every_layer() {
         if !connected {
             let (code, output) = lab.client("client", &key, &["doctor"]).await;
             let told: Value = serde_json::from_str(&output).unwrap();
-            assert_eq!(
-                (code, &told["failed"]),
-                (11, &"handshake".into()),
-                "{told:#}"
-            );
+            assert_eq!((code, &told["failed"]), (11, &"handshake".into()), "{told:#}");
         }
     }
 }

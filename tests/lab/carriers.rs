@@ -24,8 +24,9 @@ async fn homes_behind_providers_of_their_own_connect_directly() {
     }
 }
 
-/// Their provider's router lets them reach no public address of its own, and neither knows what the other is called between the two
-/// routers. Both homes use the same addresses, and both nodes the same port, so what the server calls its local address is the client's own.
+/// Their provider's router lets them reach no public address of its own, and neither knows what the other is
+/// called between the two routers. Both homes use the same addresses, and both nodes the same port, so what
+/// the server calls its local address is the client's own.
 #[tokio::test(flavor = "multi_thread")]
 async fn homes_behind_one_provider_meet_at_a_relay_and_nowhere_else() {
     let Some(lab) = Lab::start().await else {
@@ -43,11 +44,7 @@ async fn homes_behind_one_provider_meet_at_a_relay_and_nowhere_else() {
     let line = [&bind[..], &words].concat();
     let (code, output) = lab.client_within("30s", "client", &key, &line).await;
     let told: Value = serde_json::from_str(&output).unwrap();
-    assert_eq!(
-        (code, &told["error"]["kind"]),
-        (4, &"no_path".into()),
-        "{told:#}"
-    );
+    assert_eq!((code, &told["error"]["kind"]), (4, &"no_path".into()), "{told:#}");
     assert_eq!(
         told["report"]["punch"]["lost"], "no probe came through",
         "{told:#}"

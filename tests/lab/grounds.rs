@@ -1,4 +1,5 @@
-//! Networks of one's own: every pair of homes over few nodes, over nodes of one subnet or one host, and over the reference's.
+//! Networks of one's own: every pair of homes over few nodes, over nodes of one subnet or one host, and over
+//! the reference's.
 
 use serde_json::Value;
 
@@ -41,7 +42,8 @@ async fn every_pair_in_the_private_network_of_a_carrier() {
     every_pair(Ground::Private).await;
 }
 
-/// A second or third node would show that the client's router gives out random ports, and the client be punched to as such.
+/// A second or third node would show that the client's router gives out random ports, and the client be
+/// punched to as such.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_for_want_of_nodes_is_called_so() {
     let Some(lab) = Lab::start_on(Ground::One).await else {
@@ -77,11 +79,13 @@ fn expected(ground: Ground, peers: Peers, row: (Kind, Kind, Way)) -> Option<(Kin
     match peers {
         // What one node sees of a random NAT looks like any other.
         Peers::Ours => match (ground, server, client) {
-            (Ground::One, Kind::Random, Kind::Restricted)
-            | (Ground::One, Kind::Restricted, Kind::Random) => Some((server, client, Way::NoPath)),
+            (Ground::One, Kind::Random, Kind::Restricted) | (Ground::One, Kind::Restricted, Kind::Random) => {
+                Some((server, client, Way::NoPath))
+            }
             _ => Some(row),
         },
-        // The reference does not judge a NAT by fewer than three nodes: its servers do not punch then, and its clients only where we know better.
+        // The reference does not judge a NAT by fewer than three nodes: its servers do not punch then, and
+        // its clients only where we know better.
         Peers::TheirServer => None,
         Peers::TheirClient => (!random).then_some(row),
     }

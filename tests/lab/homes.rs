@@ -35,7 +35,8 @@ pub(crate) enum Ground {
     Mixed,
     /// The hosts of the README, with nothing on them.
     Readme,
-    /// Four hosts of one subnet in a carrier's private network, with the homes behind routers in the same network.
+    /// Four hosts of one subnet in a carrier's private network, with the homes behind routers in the same
+    /// network.
     Private,
 }
 
@@ -89,13 +90,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 5] = [
-        Self::Open,
-        Self::Cone,
-        Self::Restricted,
-        Self::Random,
-        Self::Same,
-    ];
+    pub(crate) const ALL: [Self; 5] = [Self::Open, Self::Cone, Self::Restricted, Self::Random, Self::Same];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -109,7 +104,8 @@ impl Kind {
     }
 }
 
-/// An internet with a DHT. Everything in it ends when this is dropped, or when this process ends in any other way.
+/// An internet with a DHT. Everything in it ends when this is dropped, or when this process ends in any other
+/// way.
 pub(crate) struct Lab {
     prefix: String,
     guard: Child,
@@ -122,7 +118,8 @@ pub(crate) struct Lab {
 }
 
 impl Lab {
-    /// Makes the internet and starts a DHT that is spread over it. Without the means a test is skipped aloud, but on CI it fails.
+    /// Makes the internet and starts a DHT that is spread over it. Without the means a test is skipped aloud,
+    /// but on CI it fails.
     pub(crate) async fn start() -> Option<Self> {
         Self::start_on(Ground::Spread).await
     }
@@ -233,7 +230,8 @@ impl Lab {
         }
     }
 
-    /// Makes two homes behind one provider's NAT. Their routers give out the same addresses, as all of a make do.
+    /// Makes two homes behind one provider's NAT. Their routers give out the same addresses, as all of a make
+    /// do.
     pub(crate) fn neighbours(&self) {
         self.home("server", Kind::Carrier.name(), 1);
         self.natlab("next", &["client", "server", "1"]);
@@ -277,7 +275,8 @@ impl Lab {
         self.natlab("also", &[host, address]);
     }
 
-    /// Starts what a person types on a host, where our programs are in the path and the home folder is the host's own.
+    /// Starts what a person types on a host, where our programs are in the path and the home folder is the
+    /// host's own.
     pub(crate) fn shell(&self, host: &str, line: &str) -> Process {
         let programs = Path::new(NODE).parent().unwrap();
         let path = std::env::var("PATH").unwrap_or_default();
@@ -299,7 +298,8 @@ impl Lab {
         Process::start(format!("{host}: {script} {}", arguments.join(" ")), command)
     }
 
-    /// Starts a profile server on a host, with a new identity for each `run`; returns it with its key once it is announced.
+    /// Starts a profile server on a host, with a new identity for each `run`; returns it with its key once it
+    /// is announced.
     pub(crate) async fn server(&self, host: &str, run: &str, extra: &[&str]) -> (Process, String) {
         let folder = self.folder.path().join(run);
         let mut arguments = vec!["--data-dir", folder.to_str().unwrap(), "--quiet"];
@@ -333,19 +333,12 @@ impl Lab {
     }
 
     /// Runs the reference's profile client on a host to its end; returns its exit code and what it printed.
-    pub(crate) async fn javascript_client(
-        &self,
-        host: &str,
-        key: &str,
-        words: &[&str],
-    ) -> (i32, String) {
+    pub(crate) async fn javascript_client(&self, host: &str, key: &str, words: &[&str]) -> (i32, String) {
         let identity = self.folder.path().join(format!("identity-{host}"));
         let mut arguments = vec!["--server", key, "--bootstrap", &self.bootstrap];
         arguments.extend(["--identity", identity.to_str().unwrap(), "--timing"]);
         arguments.extend(words);
-        self.script(host, "profile-client.mjs", &arguments)
-            .end()
-            .await
+        self.script(host, "profile-client.mjs", &arguments).end().await
     }
 
     fn mate_of(&self, name: &str, other: &str, kind: Kind, number: u32) {

@@ -1,9 +1,12 @@
-//! The real programs in homes behind kernel NATs: network namespaces that `natlab` makes, which nothing leaves.
+//! The real programs in homes behind kernel NATs: network namespaces that `natlab` makes, which nothing
+//! leaves.
 //!
-//! Needs root, iproute2 and nftables, and is skipped aloud without them. `HYPERPROFILE_RUNS=20` repeats every pair so often and prints a table.
+//! Needs root, iproute2 and nftables, and is skipped aloud without them. `HYPERPROFILE_RUNS=20` repeats every
+//! pair so often and prints a table.
 
 #![cfg(all(feature = "cli", target_os = "linux"))]
-// The lint knows test functions, not the helpers below them; skipping aloud and the tables are what is printed.
+// The lint knows test functions, not the helpers below them; skipping aloud and the tables are what is
+// printed.
 #![allow(clippy::print_stderr, clippy::unwrap_used)]
 
 #[path = "../support/mod.rs"]

@@ -1,4 +1,5 @@
-//! A network of one's own as a person starts it: what `dht-node` prints, who can join, and hosts with several addresses.
+//! A network of one's own as a person starts it: what `dht-node` prints, who can join, and hosts with several
+//! addresses.
 
 use serde_json::Value;
 
@@ -14,10 +15,7 @@ async fn the_network_of_the_readme_runs_from_other_hosts() {
     let readme = include_str!("../../README.md");
     let section = readme.split("\n## Run your own network").nth(1).unwrap();
     let section = section.split("\n## ").next().unwrap();
-    let lines: Vec<&str> = section
-        .lines()
-        .filter_map(|l| l.strip_prefix("    "))
-        .collect();
+    let lines: Vec<&str> = section.lines().filter_map(|l| l.strip_prefix("    ")).collect();
     let mut commands = lines.iter().filter_map(|line| line.strip_prefix("$ "));
 
     let mut first = lab.shell("d1", commands.next().unwrap());
@@ -68,8 +66,7 @@ async fn every_form_of_the_first_command_shows_its_nodes_to_other_hosts() {
         }
         assert_eq!(nodes_seen(&lab, address).await, 5, "{arguments}");
         let (_server, key) = server_on(&lab, "d2", address).await;
-        let client =
-            format!("profile-client --bootstrap {address} --server {key} register --name A");
+        let client = format!("profile-client --bootstrap {address} --server {key} register --name A");
         lab.shell("d3", &client).success().await;
     }
     let Some(lab) = Lab::start_on(Ground::Readme).await else {
@@ -113,7 +110,8 @@ async fn a_host_with_two_addresses_answers_from_the_one_that_was_asked() {
     lab.shell("d2", &local).success().await;
 }
 
-/// The nodes are known by an address that others reach, and programs beside them may still join through loopback.
+/// The nodes are known by an address that others reach, and programs beside them may still join through
+/// loopback.
 #[tokio::test(flavor = "multi_thread")]
 async fn programs_on_the_host_of_the_nodes_meet_through_loopback() {
     let Some(lab) = Lab::start_on(Ground::Readme).await else {
@@ -165,8 +163,6 @@ async fn nodes_seen(lab: &Lab, bootstrap: &str) -> u64 {
     let (_, output) = lab.program("d4", CLIENT, &words).end().await;
     let told: Value = serde_json::from_str(&output).unwrap();
     let checks = told["checks"].as_array().unwrap().iter();
-    let nodes = checks
-        .filter_map(|check| check["data"]["nodes"].as_u64())
-        .max();
+    let nodes = checks.filter_map(|check| check["data"]["nodes"].as_u64()).max();
     nodes.unwrap_or_default()
 }

@@ -58,13 +58,7 @@ struct Tried {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn every_pair_ends_as_the_table_says() {
-    try_all(
-        "our server and our client",
-        Peers::Ours,
-        rows(Peers::Ours),
-        0,
-    )
-    .await;
+    try_all("our server and our client", Peers::Ours, rows(Peers::Ours), 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
@@ -131,8 +125,7 @@ pub(crate) async fn try_all_on(
     };
     let mut done: Vec<_> = done.into_iter().flatten().collect();
     done.sort_unstable_by_key(|(index, _)| *index);
-    let mut text =
-        format!("{title}: server, client, path, how often, median, 95th percentile, slowest\n");
+    let mut text = format!("{title}: server, client, path, how often, median, 95th percentile, slowest\n");
     for (_, tried) in &done {
         text.push_str(&tried.row());
     }
@@ -142,15 +135,9 @@ pub(crate) async fn try_all_on(
     }
 }
 
-/// Lets a client visit a server, as often as asked for. Each visit has a server of its own: the reference's refuses a second punch through a
-/// random NAT for a while.
-async fn tries(
-    lab: &Lab,
-    peers: Peers,
-    (server, client): (Kind, Kind),
-    way: Way,
-    loss: u32,
-) -> Tried {
+/// Lets a client visit a server, as often as asked for. Each visit has a server of its own: the reference's
+/// refuses a second punch through a random NAT for a while.
+async fn tries(lab: &Lab, peers: Peers, (server, client): (Kind, Kind), way: Way, loss: u32) -> Tried {
     lab.pair(server, client);
     if loss > 0 {
         lab.lose("server", loss);
@@ -200,7 +187,8 @@ fn taken(peers: Peers, way: Way, code: i32, output: &str) -> Option<Duration> {
         _ => told["report"]["total"].as_f64(),
     };
     let kind = told["report"]["path"]["kind"].as_str().unwrap_or_default();
-    // The reference's client does not tell how it has come, and neighbours of the reference meet at the public address as well.
+    // The reference's client does not tell how it has come, and neighbours of the reference meet at the
+    // public address as well.
     let as_expected = peers != Peers::Ours || kind == path;
     let taken = milliseconds.filter(|_| code == expected && as_expected)?;
     Some(Duration::from_secs_f64(taken / 1e3))
@@ -208,8 +196,8 @@ fn taken(peers: Peers, way: Way, code: i32, output: &str) -> Option<Duration> {
 
 /// Returns the pairs that are tried with these peers, and how they end.
 pub(crate) fn rows(peers: Peers) -> impl Iterator<Item = (Kind, Kind, Way)> {
-    // Inside of a cone's home either side of the reference that takes itself for open goes to, or waits at, the public address, which leads
-    // nowhere.
+    // Inside of a cone's home either side of the reference that takes itself for open goes to, or waits at,
+    // the public address, which leads nowhere.
     let lost = [(Kind::Cone, Kind::Same), (Kind::Same, Kind::Cone)];
     let rows = Kind::ALL.into_iter().zip(TABLE);
     let all = rows.flat_map(|(server, row)| {

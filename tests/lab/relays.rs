@@ -26,9 +26,7 @@ async fn random_homes_meet_at_the_relay_that_either_side_names() {
     let words = ["register", "--name", "Ada"];
     let (_server, key) = lab.server("server", "plain", &[]).await;
     let named = ["--relay", &relay];
-    let (code, output) = lab
-        .client("client", &key, &[&named[..], &words].concat())
-        .await;
+    let (code, output) = lab.client("client", &key, &[&named[..], &words].concat()).await;
     assert_relayed(code, &output);
 
     let (_server, key) = lab.server("server", "named", &named).await;
@@ -53,12 +51,7 @@ async fn relays_and_peers_of_the_reference_work_with_ours_in_every_role() {
     let words = ["register", "--name", "Ada"];
     for (owner, relay) in &relays {
         let named = ["--relay", relay];
-        for (server, client) in [
-            (Ours, Ours),
-            (Ours, Theirs),
-            (Theirs, Ours),
-            (Theirs, Theirs),
-        ] {
+        for (server, client) in [(Ours, Ours), (Ours, Theirs), (Theirs, Ours), (Theirs, Theirs)] {
             for server_names in [true, false] {
                 let name = format!(
                     "relay {owner:?}, server {server:?}, client {client:?}, by the server {server_names}"
@@ -104,9 +97,7 @@ async fn a_relay_never_sees_what_it_carries() {
     lab.pair(Kind::Random, Kind::Random);
     let (server, key) = lab.server("server", "secret", &[]).await;
     let secret = ["a-word-that-", "nobody-else-says"].concat();
-    let words = [
-        "--relay", &relay, "register", "--name", "Ada", "--bio", &secret,
-    ];
+    let words = ["--relay", &relay, "register", "--name", "Ada", "--bio", &secret];
     let (code, output) = lab.client("client", &key, &words).await;
     assert_relayed(code, &output);
     assert!(
@@ -176,7 +167,6 @@ fn holds(pid: u32, needle: &[u8]) -> bool {
         let mut bytes = vec![0; (to - from) as usize];
         memory.seek(SeekFrom::Start(from)).unwrap();
         // Some ranges of the kernel's can't be read.
-        memory.read_exact(&mut bytes).is_ok()
-            && bytes.windows(needle.len()).any(|part| part == needle)
+        memory.read_exact(&mut bytes).is_ok() && bytes.windows(needle.len()).any(|part| part == needle)
     })
 }

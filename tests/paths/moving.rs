@@ -1,5 +1,5 @@
-//! Connections that begin at a blind relay and move to a direct path. The peer of the reference holds its probes back, so that the relay is there
-//! first.
+//! Connections that begin at a blind relay and move to a direct path. The peer of the reference holds its
+//! probes back, so that the relay is there first.
 
 use std::future::IntoFuture;
 use std::net::{Ipv4Addr, SocketAddrV4};

@@ -10,7 +10,8 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
-/// How long anything may take before a test gives up. Nothing here waits for time to pass: on success it ends at once.
+/// How long anything may take before a test gives up. Nothing here waits for time to pass: on success it ends
+/// at once.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 
 /// The installed versions of the reference, by the name that the scripts take in `HYPERDHT`.
@@ -33,12 +34,9 @@ impl Reference {
 
 /// Tells whether the reference is installed. Without it a test is skipped aloud, but on CI it fails.
 pub(crate) fn reference_installed() -> bool {
-    let installed = [Reference::Latest, Reference::V6_32].iter().all(|version| {
-        interop()
-            .join("node_modules")
-            .join(version.package())
-            .is_dir()
-    });
+    let installed = [Reference::Latest, Reference::V6_32]
+        .iter()
+        .all(|version| interop().join("node_modules").join(version.package()).is_dir());
     if !installed {
         let missing = "the JavaScript peers are not installed: run `npm ci` in tests/interop";
         assert!(std::env::var_os("CI").is_none(), "{missing}");
@@ -47,7 +45,8 @@ pub(crate) fn reference_installed() -> bool {
     installed
 }
 
-/// A running process whose lines are read. It is killed when this is dropped, and ends by itself when we are gone.
+/// A running process whose lines are read. It is killed when this is dropped, and ends by itself when we are
+/// gone.
 pub(crate) struct Process {
     name: String,
     pub(crate) child: Child,
@@ -122,7 +121,8 @@ impl Process {
         }
     }
 
-    /// Waits for so many lines on either output, and returns them in the order of the alphabet: the two are not in step.
+    /// Waits for so many lines on either output, and returns them in the order of the alphabet: the two are
+    /// not in step.
     pub(crate) async fn sorted_lines(&mut self, count: usize) -> Vec<String> {
         let mut lines = Vec::new();
         while lines.len() < count {
@@ -140,11 +140,7 @@ impl Process {
         while self.next_line().await.is_some() {}
         let status = self.within(self.name.clone(), DEADLINE).await;
         let mut output = String::new();
-        for line in self
-            .seen
-            .iter()
-            .filter(|line| !line.starts_with("stderr: "))
-        {
+        for line in self.seen.iter().filter(|line| !line.starts_with("stderr: ")) {
             writeln!(output, "{line}").unwrap();
         }
         (status, output)

@@ -17,7 +17,8 @@ use crate::wire::address::ConnectAddress;
 
 /// Keep your profile at a profile server, wherever it runs, by its public key
 ///
-/// Your identity is a key pair in a file of yours, made at the first use. There is no password and no account: whoever has the file is you.
+/// Your identity is a key pair in a file of yours, made at the first use. There is no password and no
+/// account: whoever has the file is you.
 #[derive(Debug, Parser)]
 #[command(name = "profile-client", version, after_help = EXIT_CODES)]
 pub(super) struct Arguments {
@@ -99,7 +100,8 @@ pub(super) enum Command {
         #[arg(value_name = "KEY")]
         key: PublicKey,
     },
-    /// Look at what works between this computer, the network and, with --server, the server, and say what to do about what does not
+    /// Look at what works between this computer, the network and, with --server, the server, and say what to
+    /// do about what does not
     Doctor,
     /// Print my public key and where it is kept; needs no network
     #[command(alias = "identity")]
@@ -230,16 +232,7 @@ mod tests {
         assert_eq!(duration("7"), Ok(Duration::from_secs(7)));
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
-        for bad in [
-            "",
-            "s",
-            "0",
-            "-1s",
-            "1h",
-            "1.5s",
-            "61m",
-            "99999999999999999999s",
-        ] {
+        for bad in ["", "s", "0", "-1s", "1h", "1.5s", "61m", "99999999999999999999s"] {
             assert!(duration(bad).is_err(), "{bad}");
         }
     }

@@ -75,7 +75,8 @@ impl Dial for DhtDial {
                 return Err(error.into());
             }
         };
-        // The server speaks first, so this takes no longer than what follows. Other ends are for whoever reads.
+        // The server speaks first, so this takes no longer than what follows. Other ends are for whoever
+        // reads.
         let answered = timeout(WAIT_FOR_ANSWER, connection.answered()).await;
         self.last.set(Some(connection.report()));
         if let Ok(Err(error @ StreamError::Unreachable { .. })) = answered {

@@ -1,4 +1,5 @@
-//! `profile-client doctor`: what works between this computer and the network, and what to do about what does not.
+//! `profile-client doctor`: what works between this computer and the network, and what to do about what does
+//! not.
 
 use std::net::{IpAddr, SocketAddrV4};
 use std::time::Duration;
@@ -62,11 +63,7 @@ pub(super) async fn run(arguments: &Arguments, output: &Output, dht: Dht) -> Res
     let network = arguments.network.network();
     let mut checks = Vec::new();
     let mut report = |check: Check| {
-        let mark = if check.failed.is_some() {
-            "FAIL"
-        } else {
-            "ok  "
-        };
+        let mark = if check.failed.is_some() { "FAIL" } else { "ok  " };
         output.line(&format!("{mark} {:<10} {}", check.name, check.found));
         if let Some(advice) = &check.advice {
             output.line(&format!("     {:<10} {advice}", ""));
@@ -90,8 +87,9 @@ pub(super) async fn run(arguments: &Arguments, output: &Output, dht: Dht) -> Res
             let found = format!("joined, {} nodes known", stats.nodes);
             Check::passed("bootstrap", found).data(json!({"nodes": stats.nodes}))
         }
-        _ => Check::failed("bootstrap", Exit::NoNetwork, format!("no answer from {asked}"))
-            .advice("name nodes that run with --bootstrap HOST:PORT, or --local for a network on this computer"),
+        _ => Check::failed("bootstrap", Exit::NoNetwork, format!("no answer from {asked}")).advice(
+            "name nodes that run with --bootstrap HOST:PORT, or --local for a network on this computer",
+        ),
     });
     let samples = sample(&dht).await;
     let nat = judge(&samples, stats.firewalled);
@@ -105,9 +103,7 @@ pub(super) async fn run(arguments: &Arguments, output: &Output, dht: Dht) -> Res
         }
     }
     dht.close().await;
-    let wrong = checks
-        .iter()
-        .find_map(|check| Some((check.failed?, check.name)));
+    let wrong = checks.iter().find_map(|check| Some((check.failed?, check.name)));
     let list = checks.iter().map(|check| {
         json!({
             "check": check.name,
@@ -123,9 +119,7 @@ pub(super) async fn run(arguments: &Arguments, output: &Output, dht: Dht) -> Res
     }));
     match wrong {
         None => Ok(()),
-        Some((exit, name)) => {
-            Err(Failure::new(exit, format!("{name} is not as it should be")).told())
-        }
+        Some((exit, name)) => Err(Failure::new(exit, format!("{name} is not as it should be")).told()),
     }
 }
 
@@ -155,11 +149,7 @@ fn judge(samples: &[(SocketAddrV4, SocketAddrV4)], firewalled: bool) -> Firewall
 fn address(samples: &[(SocketAddrV4, SocketAddrV4)]) -> Check {
     match samples.first() {
         Some((node, seen)) => Check::passed("address", format!("{node} sees us as {seen}")),
-        None => Check::failed(
-            "address",
-            Exit::NoNetwork,
-            "nobody has told how they see us",
-        ),
+        None => Check::failed("address", Exit::NoNetwork, "nobody has told how they see us"),
     }
 }
 
@@ -174,9 +164,15 @@ fn nat_check(nat: Firewall, samples: &[(SocketAddrV4, SocketAddrV4)]) -> Check {
         Firewall::Open => Check::passed("nat", "none in the way"),
         Firewall::Consistent => Check::passed("nat", format!("one port for everybody: {evidence}")),
         Firewall::Random => Check::passed("nat", format!("another port for each destination: {evidence}"))
-            .advice("peers behind such a NAT as well are only reached through a relay: name one with --relay KEY"),
-        Firewall::Unknown => Check::failed("nat", Exit::NoNetwork, format!("only {} nodes have told how they see us", samples.len()))
-            .advice("a NAT is judged by at least three nodes: join a larger network"),
+            .advice(
+                "peers behind such a NAT as well are only reached through a relay: name one with --relay KEY",
+            ),
+        Firewall::Unknown => Check::failed(
+            "nat",
+            Exit::NoNetwork,
+            format!("only {} nodes have told how they see us", samples.len()),
+        )
+        .advice("a NAT is judged by at least three nodes: join a larger network"),
     };
     check.data(data)
 }
@@ -205,15 +201,8 @@ fn reachability(nat: Firewall) -> Check {
     match nat {
         Firewall::Open => Check::passed("reachable", "by anybody, directly"),
         Firewall::Consistent => Check::passed("reachable", "by punching, from all kinds of NAT"),
-        Firewall::Random => Check::passed(
-            "reachable",
-            "by punching, but not from behind another such NAT",
-        ),
-        Firewall::Unknown => Check::failed(
-            "reachable",
-            Exit::NoPath,
-            "not known without knowing the NAT",
-        ),
+        Firewall::Random => Check::passed("reachable", "by punching, but not from behind another such NAT"),
+        Firewall::Unknown => Check::failed("reachable", Exit::NoPath, "not known without knowing the NAT"),
     }
 }
 
@@ -249,17 +238,15 @@ async fn reach(arguments: &Arguments, dht: &Dht, server: &ServerAddress) -> Vec<
         Some(ConnectError::TimedOut { .. }) => Exit::TimedOut,
         _ => default,
     };
-    let why = failure
-        .as_ref()
-        .map(ToString::to_string)
-        .unwrap_or_default();
+    let why = failure.as_ref().map(ToString::to_string).unwrap_or_default();
     let found = format!(
         "{} of {} nodes know the server",
         report.records_found, report.nodes_answered
     );
     if report.records_found == 0 && report.handshake.is_none() {
-        let check = Check::failed("lookup", exit(Exit::NotFound), found)
-            .advice("is the server running, and on the same network? compare --bootstrap or --local of both sides");
+        let check = Check::failed("lookup", exit(Exit::NotFound), found).advice(
+            "is the server running, and on the same network? compare --bootstrap or --local of both sides",
+        );
         return vec![check.data(explain::as_json(&report))];
     }
     let mut checks = vec![Check::passed("lookup", found)];

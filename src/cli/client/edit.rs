@@ -15,10 +15,7 @@ pub(super) enum Edit {
     /// Whatever there is, this comes in its place.
     Replace(Profile),
     /// These parts change.
-    Parts {
-        parts: ProfileArgs,
-        unset: Vec<String>,
-    },
+    Parts { parts: ProfileArgs, unset: Vec<String> },
 }
 
 impl Edit {
@@ -110,8 +107,7 @@ mod tests {
     use super::*;
 
     fn stored() -> Profile {
-        let text =
-            r#"{"name":"Ada","bio":"b","links":["http://a"],"fields":{"town":"London","x":"y"}}"#;
+        let text = r#"{"name":"Ada","bio":"b","links":["http://a"],"fields":{"town":"London","x":"y"}}"#;
         Profile::parse(text).unwrap()
     }
 

@@ -60,9 +60,8 @@ pub(super) fn timeline(report: &Report) -> Vec<String> {
         line(Some(at), "the server has proven its key".into());
     }
     if let Some((address, at)) = report.unanswered {
-        let text = format!(
-            "the server says that anybody can reach it at {address}, and does not answer there"
-        );
+        let text =
+            format!("the server says that anybody can reach it at {address}, and does not answer there");
         line(Some(at), text);
     }
     if let (Some(own), Some(server)) = (report.own_address, report.server_address) {
@@ -72,9 +71,7 @@ pub(super) fn timeline(report: &Report) -> Vec<String> {
         );
     }
     if let (Some(own), Some(server)) = (report.own_nat, report.remote_nat) {
-        let strategy = report
-            .strategy
-            .map(|strategy| format!("; {}", plan(strategy)));
+        let strategy = report.strategy.map(|strategy| format!("; {}", plan(strategy)));
         let text = format!(
             "our NAT: {own}{}, the server's: {server}{}{}; {} probes sent",
             evidence("seen as ", report.own_samples.iter().map(|(_, seen)| *seen)),
@@ -92,17 +89,11 @@ pub(super) fn timeline(report: &Report) -> Vec<String> {
             Some(_) => "the server is there",
             None => "not paired",
         };
-        line(
-            report.relay_paired,
-            format!("relay {}: {paired}", relay.short()),
-        );
+        line(report.relay_paired, format!("relay {}: {paired}", relay.short()));
     }
     match report.path {
         Some(found) => line(Some(report.total), format!("connected: {}", path(found))),
-        None => line(
-            Some(report.total),
-            format!("gave up while {}", report.stage),
-        ),
+        None => line(Some(report.total), format!("gave up while {}", report.stage)),
     }
     lines
 }
@@ -244,10 +235,7 @@ mod tests {
         };
         let lines = timeline(&report);
         assert_eq!(lines.len(), 4);
-        assert!(
-            lines[1].contains("7 of 8 nodes answered, 1 know"),
-            "{lines:?}"
-        );
+        assert!(lines[1].contains("7 of 8 nodes answered, 1 know"), "{lines:?}");
         assert!(
             lines[2].contains("3.0 ms  handshake through 25.0.1.1:49737: no answer"),
             "{lines:?}"
@@ -286,10 +274,7 @@ mod tests {
 
         report.remembered = Some(node);
         assert!(timeline(&report)[2].contains("with the server where it was last, at 25.0.1.1"));
-        assert_eq!(
-            as_json(&report)["handshake"]["remembered"],
-            node.to_string()
-        );
+        assert_eq!(as_json(&report)["handshake"]["remembered"], node.to_string());
 
         report.handshake = Some(Duration::from_millis(4));
         assert!(timeline(&report)[2].ends_with("at 25.0.1.1:49737: called off"));

@@ -32,10 +32,7 @@ pub(super) async fn profile(output: Output) -> Result<Profile, Failure> {
             draft.name = ask("Name", true)?;
             draft.bio = ask("Bio (may be empty)", false)?;
             let link = ask("Link (may be empty)", false)?;
-            draft.links = Some(link)
-                .filter(|link| !link.is_empty())
-                .into_iter()
-                .collect();
+            draft.links = Some(link).filter(|link| !link.is_empty()).into_iter().collect();
             match draft.clone().check() {
                 Ok(profile) => return Ok(profile),
                 Err(error) => output.note(&error.to_string()),
@@ -70,7 +67,6 @@ fn failed(error: dialoguer::Error) -> Failure {
     let dialoguer::Error::IO(error) = error;
     match error.kind() {
         std::io::ErrorKind::Interrupted => Failure::new(Exit::Interrupted, "interrupted"),
-        _ => Failure::from_error(Exit::Usage, error)
-            .hint("give the answers as arguments, see --help"),
+        _ => Failure::from_error(Exit::Usage, error).hint("give the answers as arguments, see --help"),
     }
 }

@@ -38,14 +38,8 @@ pub fn main() -> ExitCode {
     });
     match &arguments.command {
         Some(Command::Whoami) => runtime::report(&output, whoami(&arguments, &output)),
-        Some(Command::Demo) => {
-            runtime::run(output, None, runtime::interruptible(demo::run(&output)))
-        }
-        _ => runtime::run(
-            output,
-            Some(1),
-            runtime::interruptible(run(&arguments, &output)),
-        ),
+        Some(Command::Demo) => runtime::run(output, None, runtime::interruptible(demo::run(&output))),
+        _ => runtime::run(output, Some(1), runtime::interruptible(run(&arguments, &output))),
     }
 }
 

@@ -24,8 +24,8 @@ pub(super) fn profile(output: &Output, record: &Record) {
 
 /// Returns the object that `--json` prints.
 pub(super) fn as_json(record: &Record) -> Value {
-    let profile: Value = serde_json::from_str(record.profile().text())
-        .expect("the text of a profile was read as JSON before");
+    let profile: Value =
+        serde_json::from_str(record.profile().text()).expect("the text of a profile was read as JSON before");
     json!({
         "public_key": record.key().to_z32(),
         "version": record.version(),

@@ -15,7 +15,8 @@ use crate::keys::KeyPair;
 
 const KEY_LEN: usize = 32;
 
-/// A private key as snow is given it, with the public key so that nobody has to derive that again: scalar ‖ public key.
+/// A private key as snow is given it, with the public key so that nobody has to derive that again: scalar ‖
+/// public key.
 pub(super) fn private_key(key_pair: &KeyPair) -> Zeroizing<[u8; 2 * KEY_LEN]> {
     let mut private = Zeroizing::new([0; 2 * KEY_LEN]);
     let scalar = Zeroizing::new(key_pair.dh_scalar());
@@ -24,14 +25,15 @@ pub(super) fn private_key(key_pair: &KeyPair) -> Zeroizing<[u8; 2 * KEY_LEN]> {
     private
 }
 
-/// Multiplies a point that [`check`] let pass; `None` if the result is the identity, which no clamped scalar leads to.
+/// Multiplies a point that [`check`] let pass; `None` if the result is the identity, which no clamped scalar
+/// leads to.
 pub(super) fn exchange(scalar: &Scalar, point: &EdwardsPoint) -> Option<[u8; KEY_LEN]> {
     let shared = point * scalar;
     (!shared.is_identity()).then(|| shared.compress().0)
 }
 
-/// Decodes a public key, unless libsodium would refuse it: not canonical, not on the curve, of small order or outside the
-/// prime-order subgroup.
+/// Decodes a public key, unless libsodium would refuse it: not canonical, not on the curve, of small order or
+/// outside the prime-order subgroup.
 ///
 /// Scalars are reduced modulo the order of that subgroup, which is correct for these points only.
 pub(super) fn check(bytes: &[u8; KEY_LEN]) -> Option<EdwardsPoint> {
@@ -39,11 +41,10 @@ pub(super) fn check(bytes: &[u8; KEY_LEN]) -> Option<EdwardsPoint> {
         return None;
     }
     let point = CompressedEdwardsY(*bytes).decompress()?;
-    // −1 stands for the order less one, so this is the order times the point. Keys are no secrets: variable time is fine, and
-    // a fifth faster.
+    // −1 stands for the order less one, so this is the order times the point. Keys are no secrets: variable
+    // time is fine, and a fifth faster.
     let times_order =
-        EdwardsPoint::vartime_double_scalar_mul_basepoint(&-Scalar::ONE, &point, &Scalar::ZERO)
-            + point;
+        EdwardsPoint::vartime_double_scalar_mul_basepoint(&-Scalar::ONE, &point, &Scalar::ZERO) + point;
     // Of the points with x = 0, which could carry either sign, the identity alone gets here.
     (times_order.is_identity() && !point.is_identity()).then_some(point)
 }
@@ -104,7 +105,8 @@ impl Random for Shared {
     }
 }
 
-/// Gives snow what it calculates with. It asks for what the name of the handshake says, so there is nothing to choose.
+/// Gives snow what it calculates with. It asks for what the name of the handshake says, so there is nothing
+/// to choose.
 pub(super) struct Resolver(pub(super) Shared);
 
 impl CryptoResolver for Resolver {

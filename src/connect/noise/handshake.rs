@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::LazyLock;
 
 use snow::params::{
-    BaseChoice, CipherChoice, DHChoice, HandshakeChoice, HandshakeModifierList, HandshakePattern,
-    HashChoice, NoiseParams,
+    BaseChoice, CipherChoice, DHChoice, HandshakeChoice, HandshakeModifierList, HandshakePattern, HashChoice,
+    NoiseParams,
 };
 use snow::{Builder, HandshakeState};
 use zeroize::Zeroizing;
@@ -31,7 +31,8 @@ static NS_PEER_HOLEPUNCH: LazyLock<[u8; 32]> = LazyLock::new(|| hash::dht_namesp
 /// Why a handshake message was not written or not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoiseError {
-    /// A part of the message failed its authentication: it is damaged, forged, or meant for another handshake or key.
+    /// A part of the message failed its authentication: it is damaged, forged, or meant for another handshake
+    /// or key.
     #[error("the handshake message failed its authentication")]
     Authentication,
     /// The handshake has already read its last message.
@@ -85,10 +86,7 @@ impl Session {
             .try_into()
             .expect("BLAKE2b-512 has 64 bytes of output");
         Self {
-            holepunch_secret: Zeroizing::new(hash::keyed_hash(
-                &handshake_hash,
-                &[&*NS_PEER_HOLEPUNCH],
-            )),
+            holepunch_secret: Zeroizing::new(hash::keyed_hash(&handshake_hash, &[&*NS_PEER_HOLEPUNCH])),
             keys: Keys::new(tx, rx, handshake_hash, is_initiator),
             remote_public_key,
         }
@@ -113,8 +111,8 @@ pub struct Initiator {
 impl Initiator {
     /// Writes message 1 to the holder of `remote`.
     ///
-    /// `ephemeral_seed` must come from a secure source and be used for nothing else. One connection has one message 1, whatever
-    /// the number of ways it is sent.
+    /// `ephemeral_seed` must come from a secure source and be used for nothing else. One connection has one
+    /// message 1, whatever the number of ways it is sent.
     ///
     /// # Errors
     ///
@@ -133,11 +131,13 @@ impl Initiator {
         Ok((Self { state, remote }, message))
     }
 
-    /// Reads message 2. A message that is refused leaves everything as it was, so that a forged answer spoils nothing.
+    /// Reads message 2. A message that is refused leaves everything as it was, so that a forged answer spoils
+    /// nothing.
     ///
     /// # Errors
     ///
-    /// Any [`NoiseError`]; after [`NoiseError::Payload`], which only the peer itself can cause, the handshake is over.
+    /// Any [`NoiseError`]; after [`NoiseError::Payload`], which only the peer itself can cause, the handshake
+    /// is over.
     pub fn finish(&mut self, message: &[u8]) -> Result<(NoisePayload, Session), NoiseError> {
         let payload = read(&mut self.state, message, OVERHEAD_2)?;
         Ok((payload, Session::new(&mut self.state, self.remote)))
@@ -240,34 +240,19 @@ fn handshake(key_pair: &KeyPair, remote: Option<&PublicKey>, shared: Shared) -> 
     .expect("the parameters are complete and each is set once")
 }
 
-fn write(
-    state: &mut HandshakeState,
-    payload: &NoisePayload,
-    overhead: usize,
-) -> Result<Vec<u8>, NoiseError> {
+fn write(state: &mut HandshakeState, payload: &NoisePayload, overhead: usize) -> Result<Vec<u8>, NoiseError> {
     write_bytes(state, &payload.to_bytes(), overhead)
 }
 
-fn write_bytes(
-    state: &mut HandshakeState,
-    payload: &[u8],
-    overhead: usize,
-) -> Result<Vec<u8>, NoiseError> {
+fn write_bytes(state: &mut HandshakeState, payload: &[u8], overhead: usize) -> Result<Vec<u8>, NoiseError> {
     let mut message = vec![0; payload.len() + overhead];
     let length = state.write_message(payload, &mut message)?;
     message.truncate(length);
     Ok(message)
 }
 
-fn read(
-    state: &mut HandshakeState,
-    message: &[u8],
-    overhead: usize,
-) -> Result<NoisePayload, NoiseError> {
-    let length = message
-        .len()
-        .checked_sub(overhead)
-        .ok_or(NoiseError::Length)?;
+fn read(state: &mut HandshakeState, message: &[u8], overhead: usize) -> Result<NoisePayload, NoiseError> {
+    let length = message.len().checked_sub(overhead).ok_or(NoiseError::Length)?;
     let mut payload = vec![0; length];
     state.read_message(message, &mut payload)?;
     Ok(NoisePayload::from_bytes(&payload)?)

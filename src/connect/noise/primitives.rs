@@ -1,4 +1,5 @@
-//! The cipher and the hash of the handshake, for snow: kept crates, in the versions that the rest of this crate uses.
+//! The cipher and the hash of the handshake, for snow: kept crates, in the versions that the rest of this
+//! crate uses.
 
 use blake2::Blake2b512;
 use blake2::digest::{Digest, FixedOutputReset, Reset, Update};
@@ -54,12 +55,7 @@ impl Cipher for ChaChaPoly {
         let message = out.get_mut(..sealed.len()).ok_or(snow::Error::Decrypt)?;
         message.copy_from_slice(sealed);
         self.cipher()
-            .decrypt_inout_detached(
-                &nonce_bytes(nonce),
-                authtext,
-                message.into(),
-                &Tag::from(*tag),
-            )
+            .decrypt_inout_detached(&nonce_bytes(nonce), authtext, message.into(), &Tag::from(*tag))
             .map_err(|_| snow::Error::Decrypt)?;
         Ok(sealed.len())
     }
@@ -120,16 +116,8 @@ mod tests {
 
         assert!(cipher.decrypt(4, b"header", &sealed, &mut opened).is_err());
         assert!(cipher.decrypt(3, b"other", &sealed, &mut opened).is_err());
-        assert!(
-            cipher
-                .decrypt(3, b"header", &sealed[..15], &mut opened)
-                .is_err()
-        );
-        assert!(
-            cipher
-                .decrypt(3, b"header", &sealed, &mut opened[..4])
-                .is_err()
-        );
+        assert!(cipher.decrypt(3, b"header", &sealed[..15], &mut opened).is_err());
+        assert!(cipher.decrypt(3, b"header", &sealed, &mut opened[..4]).is_err());
         sealed[0] ^= 1;
         assert!(cipher.decrypt(3, b"header", &sealed, &mut opened).is_err());
     }

@@ -220,14 +220,8 @@ fn a_forged_answer_spoils_nothing() {
         assert!(initiator.finish(&case.noise2[..at]).is_err());
     }
     let (_, session) = initiator.finish(&case.noise2).unwrap();
-    assert_eq!(
-        session.keys.handshake_hash(),
-        case.session.keys.handshake_hash()
-    );
-    assert_eq!(
-        initiator.finish(&case.noise2).unwrap_err(),
-        NoiseError::Finished
-    );
+    assert_eq!(session.keys.handshake_hash(), case.session.keys.handshake_hash());
+    assert_eq!(initiator.finish(&case.noise2).unwrap_err(), NoiseError::Finished);
 }
 
 #[test]

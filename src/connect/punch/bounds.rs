@@ -93,18 +93,15 @@ impl Throttle {
     /// One has ended. A success has cost the router far less than a failure.
     pub(super) fn end(&mut self, now: Instant, won: bool) {
         self.running = self.running.saturating_sub(1);
-        let interval = if won {
-            self.interval / 8
-        } else {
-            self.interval
-        };
+        let interval = if won { self.interval / 8 } else { self.interval };
         self.free = self.free.max(Some(now + interval));
     }
 }
 
 /// Hosts that are counted at once.
 const MAX_HOSTS: usize = 4096;
-/// Probes to one host that has proven nothing, per window, whoever names it: a few peers behind one address still find each other.
+/// Probes to one host that has proven nothing, per window, whoever names it: a few peers behind one address
+/// still find each other.
 pub(in crate::connect) const MAX_UNVERIFIED_PROBES: u32 = 64;
 const WINDOW: Duration = Duration::from_secs(10);
 /// Answers to probes from one host that can be pending, and how long they stay allowed.
@@ -121,10 +118,7 @@ mod tests {
         let host = Ipv4Addr::new(8, 8, 8, 8);
         let spent = |budget: &mut Budget, now| (0..200).filter(|_| budget.spend(now, host)).count();
         assert_eq!(spent(&mut budget, now), MAX_UNVERIFIED_PROBES as usize);
-        assert_eq!(
-            spent(&mut budget, now + WINDOW),
-            MAX_UNVERIFIED_PROBES as usize
-        );
+        assert_eq!(spent(&mut budget, now + WINDOW), MAX_UNVERIFIED_PROBES as usize);
     }
 
     #[test]

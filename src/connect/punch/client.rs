@@ -17,8 +17,8 @@ use crate::connect::types::AttemptId;
 use crate::dht::{Answer, Outgoing, RequestError, RequestId};
 use crate::wire::compact::{Decode, Encode};
 use crate::wire::handshake::{
-    ERROR_ABORTED, ERROR_NONE, ERROR_TRY_LATER, HolepunchInfo, HolepunchMessage, HolepunchPayload,
-    Mode, RelayInfo,
+    ERROR_ABORTED, ERROR_NONE, ERROR_TRY_LATER, HolepunchInfo, HolepunchMessage, HolepunchPayload, Mode,
+    RelayInfo,
 };
 use crate::wire::rpc::PEER_HOLEPUNCH;
 use crate::wire::transmit::SocketId;
@@ -99,16 +99,12 @@ impl Punch {
         info: &HolepunchInfo,
         holepunch_secret: &[u8; 32],
     ) -> Option<Self> {
-        let usable = |relay: &&RelayInfo| {
-            core.may_send_to(relay.relay_address) && relay.peer_address.port() != 0
-        };
+        let usable =
+            |relay: &&RelayInfo| core.may_send_to(relay.relay_address) && relay.peer_address.port() != 0;
         let mut relays: VecDeque<_> = info.relays.iter().filter(usable).copied().collect();
         relays.truncate(MAX_RELAYS);
         // The node that has just passed our handshake on is the best choice.
-        if let Some(index) = relays
-            .iter()
-            .position(|relay| relay.relay_address == peer.asked)
-        {
+        if let Some(index) = relays.iter().position(|relay| relay.relay_address == peer.asked) {
             relays.rotate_left(index);
         }
         if relays.is_empty() {
@@ -264,21 +260,18 @@ impl Punch {
         }
     }
 
-    /// Returns whether a probe on this socket from this address can be the server's: it has named the host, or proven to be there.
-    pub(in crate::connect) fn takes_probe(
-        &self,
-        core: &Core,
-        socket: SocketId,
-        from: SocketAddrV4,
-    ) -> bool {
+    /// Returns whether a probe on this socket from this address can be the server's: it has named the host,
+    /// or proven to be there.
+    pub(in crate::connect) fn takes_probe(&self, core: &Core, socket: SocketId, from: SocketAddrV4) -> bool {
         let ours = core.puncher.socket() == Some(socket)
             || self.running.as_ref().is_some_and(|own| own.uses(socket));
         let named = from.ip() == self.peer.server.ip() || self.remote.names(*from.ip());
         ours && named && !matches!(self.state, State::Over)
     }
 
-    /// Takes a probe of the server's. Where the server has named the address, or its NAT gives out ports that it can't know, it is the way at
-    /// once; another port of the same host may be another peer's, so that it is the way only if nothing better comes.
+    /// Takes a probe of the server's. Where the server has named the address, or its NAT gives out ports that
+    /// it can't know, it is the way at once; another port of the same host may be another peer's, so that it
+    /// is the way only if nothing better comes.
     pub(in crate::connect) fn handle_probe(
         &mut self,
         now: Instant,
@@ -319,7 +312,8 @@ impl Punch {
         }
     }
 
-    /// First round: how does the server see itself? A probe on the way opens our NAT for one that the server may send at once.
+    /// First round: how does the server see itself? A probe on the way opens our NAT for one that the server
+    /// may send at once.
     fn ask(&mut self, now: Instant, core: &mut Core) {
         let Some(socket) = core.puncher.socket() else {
             return;
@@ -392,7 +386,8 @@ impl Punch {
         }
         let mut relay = self.relays[0];
         if relay.relay_address == self.peer.asked {
-            // As the node of our handshake sees the server: at the socket that it punches with, which has a way open to that node.
+            // As the node of our handshake sees the server: at the socket that it punches with, which has a
+            // way open to that node.
             relay.peer_address = self.peer.server;
         }
         let payload = HolepunchPayload {
@@ -462,13 +457,15 @@ impl Punch {
         let outgoing = Outgoing {
             value: Some(message.to_bytes()),
             socket: core.puncher.socket(),
-            // Where there is another node to try, not for long; but an answer may be late if it is not our turn yet.
+            // Where there is another node to try, not for long; but an answer may be late if it is not our
+            // turn yet.
             retries: if self.relays.len() > 1 && self.turns == 0 {
                 3
             } else {
                 Outgoing::RETRIES_IN_HURRY + 1
             },
-            // The way is that of our handshake. If that had to be repeated, nobody knows whether it got lost or the way is long.
+            // The way is that of our handshake. If that had to be repeated, nobody knows whether it got lost
+            // or the way is long.
             hurry: Some((2 * self.peer.round_trip).clamp(SOON, Outgoing::HURRY)),
             ..Outgoing::application(relay.relay_address, PEER_HOLEPUNCH, self.peer.target)
         };

@@ -1,8 +1,9 @@
-//! Holepunching: two peers behind NATs open the way to each other with small datagrams, told when and where by messages through a
-//! node that both reach.
+//! Holepunching: two peers behind NATs open the way to each other with small datagrams, told when and where
+//! by messages through a node that both reach.
 //!
-//! `strategy` knows which probes open which pair of NATs and when they leave; `puncher` has the socket that punches begin from;
-//! `client` and `server` lead the conversation; `bounds` keeps strangers from using us against others.
+//! `strategy` knows which probes open which pair of NATs and when they leave; `puncher` has the socket that
+//! punches begin from; `client` and `server` lead the conversation; `bounds` keeps strangers from using us
+//! against others.
 
 mod bounds;
 mod client;

@@ -1,7 +1,7 @@
 //! The socket that all punches of a node begin from, and what is in front of it.
 //!
-//! The reference opens and examines a socket for every connection. One that is kept open is examined already when a peer comes, and
-//! strangers can't make us open any number of them.
+//! The reference opens and examines a socket for every connection. One that is kept open is examined already
+//! when a peer comes, and strangers can't make us open any number of them.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddrV4;
@@ -138,8 +138,9 @@ impl Core {
         from: SocketAddrV4,
     ) {
         if self.puncher.socket() == Some(socket) && seen_as.port() != 0 {
-            // Whoever gets to punch has been told of no address where we are open, and one that we find out meanwhile is not this socket's:
-            // the reference does not punch to peers that call themselves open.
+            // Whoever gets to punch has been told of no address where we are open, and one that we find out
+            // meanwhile is not this socket's: the reference does not punch to peers that call themselves
+            // open.
             self.puncher.nat.add(seen_as, from, true);
             self.puncher.guess();
             self.puncher.news = true;
@@ -217,12 +218,13 @@ impl Core {
         };
     }
 
-    /// Asks as many nodes as samples are missing: those that we know to be there, though not the very last ones, which everybody would ask.
+    /// Asks as many nodes as samples are missing: those that we know to be there, though not the very last
+    /// ones, which everybody would ask.
     fn ask_nodes(&mut self, now: Instant) {
         let nodes = self.node.recent_nodes(usize::MAX);
         let skip = if nodes.len() >= 8 { 5 } else { 0 };
-        let missing = WANTED_SAMPLES
-            .saturating_sub(self.puncher.nat.samples().len() + self.puncher.waiting.len());
+        let missing =
+            WANTED_SAMPLES.saturating_sub(self.puncher.nat.samples().len() + self.puncher.waiting.len());
         let fresh = |node: &&SocketAddrV4| !self.puncher.asked.contains(*node);
         let chosen = nodes.iter().skip(skip).chain(nodes.iter().take(skip));
         let chosen: Vec<_> = chosen.filter(fresh).take(missing).copied().collect();

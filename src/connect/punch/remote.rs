@@ -18,8 +18,9 @@ pub(in crate::connect) struct Remote {
 }
 
 impl Remote {
-    /// Takes over what the peer says. `seen_at` is where the node in between sees it; if the peer has proven to be there, it counts
-    /// as an address whether listed or not. Addresses that `may_follow` refuses are left out.
+    /// Takes over what the peer says. `seen_at` is where the node in between sees it; if the peer has proven
+    /// to be there, it counts as an address whether listed or not. Addresses that `may_follow` refuses are
+    /// left out.
     pub(in crate::connect) fn update(
         &mut self,
         payload: &HolepunchPayload,
@@ -79,11 +80,7 @@ impl Remote {
 
     /// Returns whether the peer has named this host as its own or proven to be there.
     pub(in crate::connect) fn names(&self, host: Ipv4Addr) -> bool {
-        self.verified.contains(&host)
-            || self
-                .targets
-                .iter()
-                .any(|target| *target.address.ip() == host)
+        self.verified.contains(&host) || self.targets.iter().any(|target| *target.address.ip() == host)
     }
 
     pub(in crate::connect) fn is_verified(&self, host: Ipv4Addr) -> bool {
@@ -103,12 +100,9 @@ mod tests {
     fn at_most_four_addresses_are_taken_and_none_that_may_not_be_followed() {
         let mut remote = Remote::default();
         let addresses = (1..100).map(|last| at(&format!("8.8.{}.{last}:7", last % 2)));
-        remote.update(
-            &payload(addresses.collect()),
-            at("9.9.9.9:1"),
-            false,
-            |host| host.octets()[2] == 1,
-        );
+        remote.update(&payload(addresses.collect()), at("9.9.9.9:1"), false, |host| {
+            host.octets()[2] == 1
+        });
         assert_eq!(remote.targets().len(), MAX_ADDRESSES);
         assert!(
             remote
@@ -137,12 +131,7 @@ mod tests {
         said.firewall = FIREWALL_RANDOM;
         remote.update(&said, at("8.8.8.8:9"), true, |_| true);
         assert_eq!(targets(&remote), [(at("8.8.8.8:0"), true)]);
-        remote.update(
-            &payload(vec![at("8.8.8.8:0")]),
-            at("1.1.1.1:1"),
-            false,
-            |_| true,
-        );
+        remote.update(&payload(vec![at("8.8.8.8:0")]), at("1.1.1.1:1"), false, |_| true);
         assert_eq!(targets(&remote), []);
     }
 

@@ -80,9 +80,7 @@ impl Core {
         targets: &[Target],
     ) {
         let mut steps = Vec::new();
-        running
-            .plan
-            .advance(now, targets, &mut self.rng, &mut steps);
+        running.plan.advance(now, targets, &mut self.rng, &mut steps);
         for step in steps {
             match step {
                 Step::Open => {
@@ -93,11 +91,7 @@ impl Core {
                         running.plan.handle_socket(number, false);
                     }
                 }
-                Step::Probe {
-                    socket,
-                    to,
-                    low_ttl,
-                } => {
+                Step::Probe { socket, to, low_ttl } => {
                     let socket = running.sockets.get(socket).copied().flatten();
                     let verified = targets
                         .iter()
@@ -142,7 +136,8 @@ impl Core {
         }
     }
 
-    /// Sends a probe, unless it would go where strangers must not send us, or to a host that wants none and has had enough.
+    /// Sends a probe, unless it would go where strangers must not send us, or to a host that wants none and
+    /// has had enough.
     pub(in crate::connect) fn probe(
         &mut self,
         now: Instant,

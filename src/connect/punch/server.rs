@@ -61,7 +61,8 @@ impl Guest {
         }
     }
 
-    /// Takes a message that a node has passed on; `announced` tells whether we are announced there, so that it proves where the client is.
+    /// Takes a message that a node has passed on; `announced` tells whether we are announced there, so that
+    /// it proves where the client is.
     pub(in crate::connect) fn handle_message(
         &mut self,
         now: Instant,
@@ -94,9 +95,8 @@ impl Guest {
             self.round = payload.round;
             self.seen_at = Some(*client.ip());
             let private = core.private;
-            self.remote.update(&payload, client, proven, |host| {
-                may_follow_host(host, private)
-            });
+            self.remote
+                .update(&payload, client, proven, |host| may_follow_host(host, private));
             self.expect_probes(now, core, client);
         }
         if !core.puncher.is_settled() {
@@ -123,7 +123,8 @@ impl Guest {
                 return Handled::Answered;
             }
             if random && free.is_none_or(|free| free > now) {
-                // The reference ends such a punch unless there is a relay. Its clients give up at any error, others may ask again.
+                // The reference ends such a punch unless there is a relay. Its clients give up at any error,
+                // others may ask again.
                 error = ERROR_TRY_LATER;
             } else {
                 self.running = core.punch(now, Purpose::Entry(id), own, &self.remote);
@@ -152,9 +153,7 @@ impl Guest {
     }
 
     /// Takes up the message that has waited for our NAT to be known.
-    pub(in crate::connect) fn take_waiting(
-        &mut self,
-    ) -> Option<(Incoming, HolepunchMessage, bool)> {
+    pub(in crate::connect) fn take_waiting(&mut self) -> Option<(Incoming, HolepunchMessage, bool)> {
         self.waits_until = None;
         self.waiting.take()
     }
@@ -228,7 +227,8 @@ impl Guest {
         report.probes_sent = self.fast_probes + self.running.as_ref().map_or(0, Running::probes);
     }
 
-    /// The client has sent a probe to an address of ours, which opened its NAT: one of ours gets through at once.
+    /// The client has sent a probe to an address of ours, which opened its NAT: one of ours gets through at
+    /// once.
     fn send_fast_probe(
         &mut self,
         now: Instant,
@@ -254,11 +254,7 @@ impl Guest {
 
     /// Lets the client's probes be answered: it takes our answer for the way.
     fn expect_probes(&self, now: Instant, core: &mut Core, client: SocketAddrV4) {
-        let named = self
-            .remote
-            .targets()
-            .iter()
-            .map(|target| *target.address.ip());
+        let named = self.remote.targets().iter().map(|target| *target.address.ip());
         let mut hosts: Vec<_> = named.chain([*client.ip()]).collect();
         hosts.sort_unstable();
         hosts.dedup();

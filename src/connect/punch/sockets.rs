@@ -135,11 +135,13 @@ impl Sockets {
     }
 }
 
-/// Sockets of one node beside the main ones: a few punches with many sockets each, and the streams of earlier ones.
+/// Sockets of one node beside the main ones: a few punches with many sockets each, and the streams of earlier
+/// ones.
 const MAX_SOCKETS: usize = 1024;
 /// How often is looked for streams that have ended.
 const SWEEP: Duration = Duration::from_secs(5);
-/// How long a socket outlives its last stream, so that a peer which has not heard of the end is still answered.
+/// How long a socket outlives its last stream, so that a peer which has not heard of the end is still
+/// answered.
 const LINGER: Duration = Duration::from_secs(20);
 
 #[cfg(test)]
@@ -176,8 +178,7 @@ mod tests {
     #[test]
     fn sockets_are_bounded() {
         let (mut sockets, mut events) = (Sockets::default(), VecDeque::new());
-        let opened =
-            (0..2 * MAX_SOCKETS).filter_map(|_| sockets.open(&mut events, Purpose::Shared));
+        let opened = (0..2 * MAX_SOCKETS).filter_map(|_| sockets.open(&mut events, Purpose::Shared));
         assert_eq!(opened.count(), MAX_SOCKETS);
         sockets.release(&mut events, SocketId(2));
         assert!(sockets.open(&mut events, Purpose::Shared).is_some());

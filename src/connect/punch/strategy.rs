@@ -6,7 +6,8 @@
 //! | consistent | random | probes to random ports of the remote host: one of them is the port that its NAT has given one of its sockets |
 //! | random | consistent | a probe from each of many sockets, so that the NAT gives out many ports for the remote to find |
 //!
-//! Probes that only open our own NAT have a low time to live: they must not reach the other one, which might block us for them.
+//! Probes that only open our own NAT have a low time to live: they must not reach the other one, which might
+//! block us for them.
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -49,7 +50,8 @@ pub(super) enum Step {
     },
 }
 
-/// When probes to random ports leave: `burst` of them, `interval` apart, at the beginning of each `window`; and how many ports there are to hit.
+/// When probes to random ports leave: `burst` of them, `interval` apart, at the beginning of each `window`;
+/// and how many ports there are to hit.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     /// Sockets of the side with the random NAT.
@@ -62,17 +64,19 @@ pub(super) struct Pace {
     head_start: Duration,
     /// When rounds between two consistent NATs begin, before there is one each second.
     first_rounds: &'static [Duration],
-    /// How long an answer may come after the last probe: a lost one is made up for when the remote goes round its sockets again.
+    /// How long an answer may come after the last probe: a lost one is made up for when the remote goes round
+    /// its sockets again.
     linger: Duration,
 }
 
 impl Pace {
-    /// As fast as a verified host may be probed, and that early in each second. With so many sockets four of five punches succeed within the
-    /// first 200 probes, half of them within 87; with the reference's 256 it would be hardly more than half, and the rest of that second brings
-    /// none.
+    /// As fast as a verified host may be probed, and that early in each second. With so many sockets four of
+    /// five punches succeed within the first 200 probes, half of them within 87; with the reference's 256 it
+    /// would be hardly more than half, and the rest of that second brings none.
     pub(super) const FAST: Self = Self {
         sockets: MAX_SOCKETS,
-        // Twelve seconds. Of three thousand punches to 256 sockets one does not succeed in that time, a share of lost packets included.
+        // Twelve seconds. Of three thousand punches to 256 sockets one does not succeed in that time, a share
+        // of lost packets included.
         probes: 2400,
         burst: MAX_PROBES_PER_SECOND,
         interval: Duration::from_millis(2),
@@ -134,7 +138,8 @@ enum Kind {
 }
 
 impl Plan {
-    /// Begins, if these two NATs can be opened towards each other with what is known and proven of the remote.
+    /// Begins, if these two NATs can be opened towards each other with what is known and proven of the
+    /// remote.
     pub(super) fn new(
         now: Instant,
         is_client: bool,
@@ -213,8 +218,7 @@ impl Plan {
                         return;
                     }
                     // Unproven hosts get no more for the early rounds.
-                    let every_fourth =
-                        second_of(early, *round).is_some_and(|second| second % 4 == 3);
+                    let every_fourth = second_of(early, *round).is_some_and(|second| second % 4 == 3);
                     *round += 1;
                     let due = targets.iter().filter(|one| one.verified || every_fourth);
                     steps.extend(due.map(|one| Step::Probe {
@@ -308,11 +312,7 @@ impl Plan {
             return None;
         }
         match &self.kind {
-            Kind::Consistent {
-                delay,
-                early,
-                round,
-            } => Some(self.started + *delay + round_at(early, *round)),
+            Kind::Consistent { delay, early, round } => Some(self.started + *delay + round_at(early, *round)),
             Kind::RandomPorts { pace, sent, .. } => Some(self.started + pace.at(*sent)),
             Kind::ManySockets {
                 sockets,
@@ -354,8 +354,9 @@ fn second_of(early: &[Duration], round: u32) -> Option<u32> {
     }
 }
 
-/// Sockets of one side with a NAT that gives out random ports: twice as many as the reference's, so that its probes hit twice as soon as well.
-/// Each takes a port of the router for half a minute; providers that share an address among their customers leave each of them a thousand or more.
+/// Sockets of one side with a NAT that gives out random ports: twice as many as the reference's, so that its
+/// probes hit twice as soon as well. Each takes a port of the router for half a minute; providers that share
+/// an address among their customers leave each of them a thousand or more.
 pub(super) const MAX_SOCKETS: usize = 512;
 /// The most probes that a verified host gets in a second. The reference sends 50.
 pub(super) const MAX_PROBES_PER_SECOND: u32 = 200;
@@ -396,11 +397,7 @@ mod tests {
         for case in list(&load("nat.json")["schedules"]) {
             let run = Run::of(case, REFERENCE);
             let name = text(&case["name"]);
-            assert_eq!(
-                run.began,
-                case["punchReturned"].as_bool().unwrap(),
-                "{name}"
-            );
+            assert_eq!(run.began, case["punchReturned"].as_bool().unwrap(), "{name}");
             assert_eq!(run.probes.len() as u64, number(&case["probes"]), "{name}");
             let low = run.probes.iter().filter(|probe| probe.low_ttl).count();
             let expected = case["lowTTLProbes"].as_u64().unwrap();
@@ -415,11 +412,7 @@ mod tests {
                 case["socketsUsed"].as_u64().unwrap(),
                 "{name}"
             );
-            for (ours, theirs) in run
-                .probes
-                .iter()
-                .zip(case["firstProbes"].as_array().unwrap())
-            {
+            for (ours, theirs) in run.probes.iter().zip(case["firstProbes"].as_array().unwrap()) {
                 assert_eq!(ours.at, number(&theirs["at"]), "{name}");
                 assert_eq!(ours.socket as u64, theirs["socket"].as_u64().unwrap());
                 let to = text(&theirs["to"]);
@@ -539,10 +532,7 @@ mod tests {
                 _ => Firewall::Random,
             };
             let verified = case["firstAddressVerified"].as_bool().unwrap();
-            let targets = [
-                target("1.1.1.1:1111", verified),
-                target("2.2.2.2:2222", false),
-            ];
+            let targets = [target("1.1.1.1:1111", verified), target("2.2.2.2:2222", false)];
             let start = Instant::now();
             let is_client = case["isInitiator"].as_bool().unwrap();
             let mut run = Self {
@@ -566,11 +556,7 @@ mod tests {
                             plan.handle_socket(opened, true);
                             opened += 1;
                         }
-                        Step::Probe {
-                            socket,
-                            to,
-                            low_ttl,
-                        } => run.probes.push(Sent {
+                        Step::Probe { socket, to, low_ttl } => run.probes.push(Sent {
                             at: (now - start).as_millis() as u64,
                             socket,
                             to,

@@ -33,7 +33,8 @@ pub enum RelayError {
 }
 
 impl RelayClient {
-    /// Makes a wish of the peer whose key is `key` towards the relay: to be brought together, for `stream`, with the other holder of the token.
+    /// Makes a wish of the peer whose key is `key` towards the relay: to be brought together, for `stream`,
+    /// with the other holder of the token.
     pub const fn new(key: PublicKey, token: Token, is_initiator: bool, stream: StreamId) -> Self {
         Self {
             key,
@@ -58,7 +59,8 @@ impl RelayClient {
         ]
     }
 
-    /// Takes a message of the relay. Returns the id under which the relay takes our packets, once both peers are there.
+    /// Takes a message of the relay. Returns the id under which the relay takes our packets, once both peers
+    /// are there.
     ///
     /// # Errors
     ///
@@ -97,10 +99,7 @@ impl RelayClient {
                     }
                 }
                 // Channels that we know nothing of are somebody else's business.
-                Frame::Open { .. }
-                | Frame::Reject { .. }
-                | Frame::Close { .. }
-                | Frame::Message { .. } => {}
+                Frame::Open { .. } | Frame::Reject { .. } | Frame::Close { .. } | Frame::Message { .. } => {}
             }
         }
         Ok(paired)
@@ -172,10 +171,7 @@ mod tests {
         let reject = Frame::Reject { local_id: 1 }.to_bytes();
         assert_eq!(client().handle_message(&reject), Err(RelayError::Refused));
         let mut open = client();
-        assert_eq!(
-            open.handle_message(&Frame::open(2, &key).to_bytes()),
-            Ok(None)
-        );
+        assert_eq!(open.handle_message(&Frame::open(2, &key).to_bytes()), Ok(None));
         let close = Frame::Close { local_id: 2 }.to_bytes();
         assert_eq!(open.handle_message(&close), Err(RelayError::Refused));
         assert!(matches!(

@@ -52,13 +52,9 @@ pub(in crate::connect) enum Forwarded {
 }
 
 impl Forwards {
-    /// Links two places: the id under which packets are taken from each, the place, and the id under which it takes packets.
-    pub(in crate::connect) fn link(
-        &mut self,
-        sides: [(u32, Place, u32); 2],
-        bytes: u64,
-        until: Instant,
-    ) {
+    /// Links two places: the id under which packets are taken from each, the place, and the id under which it
+    /// takes packets.
+    pub(in crate::connect) fn link(&mut self, sides: [(u32, Place, u32); 2], bytes: u64, until: Instant) {
         let [a, b] = sides;
         for ((own, from, _), (other, to, to_id)) in [(a, b), (b, a)] {
             self.sides.insert(
@@ -84,15 +80,15 @@ impl Forwards {
         Some([id, other])
     }
 
-    /// Passes a packet on if it belongs to a link. Only the peer itself can use its link: nobody else's packets travel on.
+    /// Passes a packet on if it belongs to a link. Only the peer itself can use its link: nobody else's
+    /// packets travel on.
     pub(in crate::connect) fn handle_packet(
         &mut self,
         now: Instant,
         from: Place,
         packet: &[u8],
     ) -> Forwarded {
-        let Some((header, _)) = PacketHeader::split(packet).filter(|_| !self.sides.is_empty())
-        else {
+        let Some((header, _)) = PacketHeader::split(packet).filter(|_| !self.sides.is_empty()) else {
             return Forwarded::NotOurs;
         };
         let id = header.stream_id;
@@ -157,10 +153,7 @@ mod tests {
     fn only_the_id_changes_on_the_way() {
         let (now, mut forwards) = linked(1000, Duration::from_secs(1));
         let packet = packet(11, DATA, b"sealed");
-        assert_eq!(
-            forwards.handle_packet(now, place(1), &packet),
-            Forwarded::Taken
-        );
+        assert_eq!(forwards.handle_packet(now, place(1), &packet), Forwarded::Taken);
         let sent = forwards.poll_transmit().unwrap();
         assert_eq!((sent.socket, sent.destination), place(2));
         assert_eq!(sent.payload[4..8], 200_u32.to_le_bytes());
@@ -247,10 +240,7 @@ mod tests {
     }
 
     fn place(last: u8) -> Place {
-        (
-            SocketId::SERVER,
-            SocketAddrV4::new([10, 0, 0, last].into(), 5),
-        )
+        (SocketId::SERVER, SocketAddrV4::new([10, 0, 0, last].into(), 5))
     }
 
     fn packet(id: u32, kind: u8, payload: &[u8]) -> Vec<u8> {

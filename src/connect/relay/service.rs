@@ -48,7 +48,8 @@ pub struct SessionId(pub u64);
 pub enum RelayAction {
     /// Send a message to a client.
     Send(SessionId, Vec<u8>),
-    /// Carry packets between two clients, and say under which ids with [`RelayService::linked`]. The one that is no initiator comes first.
+    /// Carry packets between two clients, and say under which ids with [`RelayService::linked`]. The one that
+    /// is no initiator comes first.
     Link {
         /// What both have shown.
         token: Token,
@@ -92,7 +93,8 @@ impl RelayService {
         }
     }
 
-    /// Takes a new client, whose key is proven, and returns the message to send first; `None` if there are too many.
+    /// Takes a new client, whose key is proven, and returns the message to send first; `None` if there are
+    /// too many.
     pub fn connect(&mut self, session: SessionId, key: PublicKey) -> Option<Vec<u8>> {
         if self.sessions.len() >= self.limits.sessions {
             return None;
@@ -112,11 +114,7 @@ impl RelayService {
     /// # Errors
     ///
     /// Returns what is wrong with it; the client is to be [disconnected](Self::disconnect) then.
-    pub fn handle_message(
-        &mut self,
-        id: SessionId,
-        message: &[u8],
-    ) -> Result<Vec<RelayAction>, DecodeError> {
+    pub fn handle_message(&mut self, id: SessionId, message: &[u8]) -> Result<Vec<RelayAction>, DecodeError> {
         let mut actions = Vec::new();
         for frame in Frame::decode_all(message)? {
             let Some(session) = self.sessions.get_mut(&id) else {
@@ -144,24 +142,23 @@ impl RelayService {
                     channel,
                     kind,
                     content,
-                } if session.channel == Some(channel) => {
-                    match RelayMessage::decode(kind, &content)? {
-                        RelayMessage::Pair {
-                            is_initiator,
-                            token,
-                            id: stream,
-                            ..
-                        } => actions.extend(self.pair(id, is_initiator, token, stream)),
-                        RelayMessage::Unpair { token } => actions.extend(self.unpair(id, &token)),
-                    }
-                }
+                } if session.channel == Some(channel) => match RelayMessage::decode(kind, &content)? {
+                    RelayMessage::Pair {
+                        is_initiator,
+                        token,
+                        id: stream,
+                        ..
+                    } => actions.extend(self.pair(id, is_initiator, token, stream)),
+                    RelayMessage::Unpair { token } => actions.extend(self.unpair(id, &token)),
+                },
                 Frame::Reject { .. } | Frame::Close { .. } | Frame::Message { .. } => {}
             }
         }
         Ok(actions)
     }
 
-    /// Tells under which ids the packets of a pair are taken, in the order of [`RelayAction::Link`]; returns what to send.
+    /// Tells under which ids the packets of a pair are taken, in the order of [`RelayAction::Link`]; returns
+    /// what to send.
     pub fn linked(&mut self, token: &Token, ids: [u32; 2]) -> Vec<RelayAction> {
         let Some(sides) = self.links.get(token) else {
             return vec![RelayAction::Unlink { token: *token }];
@@ -204,15 +201,10 @@ impl RelayService {
         self.pairs.len()
     }
 
-    fn pair(
-        &mut self,
-        id: SessionId,
-        is_initiator: bool,
-        token: Token,
-        stream: u32,
-    ) -> Option<RelayAction> {
+    fn pair(&mut self, id: SessionId, is_initiator: bool, token: Token, stream: u32) -> Option<RelayAction> {
         let session = self.sessions.get_mut(&id)?;
-        // A token that is in use, twice the same side, and too much of it all: whoever asks waits in vain, as with the reference.
+        // A token that is in use, twice the same side, and too much of it all: whoever asks waits in vain, as
+        // with the reference.
         let sides = self.pairs.get(&token).copied().unwrap_or_default();
         let refused = self.links.contains_key(&token)
             || sides[usize::from(is_initiator)].is_some()
@@ -238,11 +230,7 @@ impl RelayService {
             session.links.insert(token);
         }
         let own = (id, stream);
-        let sides = if is_initiator {
-            [other, own]
-        } else {
-            [own, other]
-        };
+        let sides = if is_initiator { [other, own] } else { [own, other] };
         self.links.insert(token, sides.map(|(session, _)| session));
         Some(RelayAction::Link { token, sides })
     }
@@ -310,16 +298,12 @@ mod tests {
             let Some(name) = frame["from"].as_str().filter(|name| name.len() == 1) else {
                 continue;
             };
-            for action in relay
-                .handle_message(id(name), &hex(&frame["bytes"]))
-                .unwrap()
-            {
+            for action in relay.handle_message(id(name), &hex(&frame["bytes"])).unwrap() {
                 match action {
                     RelayAction::Send(to, message) => sent.push((to, message)),
                     RelayAction::Link { token, sides } => {
-                        let ids = ["B", "A"].map(|name| {
-                            session["deliveredRemoteIds"][name].as_u64().unwrap() as u32
-                        });
+                        let ids = ["B", "A"]
+                            .map(|name| session["deliveredRemoteIds"][name].as_u64().unwrap() as u32);
                         assert_eq!(sides[1], (id("A"), 287_454_020));
                         assert_eq!(sides[0], (id("B"), 250));
                         for action in relay.linked(&token, ids) {
@@ -368,9 +352,7 @@ mod tests {
         let mut relay = relay(RelayLimits::default(), 3);
         pair(&mut relay, 0, true, 1);
         assert_eq!(pair(&mut relay, 2, true, 1), [], "the side is taken");
-        let unpair = RelayMessage::Unpair { token: [1; 32] }
-            .to_frame(1)
-            .to_bytes();
+        let unpair = RelayMessage::Unpair { token: [1; 32] }.to_frame(1).to_bytes();
         assert_eq!(relay.handle_message(SessionId(2), &unpair), Ok(vec![]));
         assert_eq!(relay.pending(), 1);
         let linked = pair(&mut relay, 1, false, 1);
@@ -395,10 +377,7 @@ mod tests {
             ..RelayLimits::default()
         };
         let mut relay = relay(limits, 3);
-        assert_eq!(
-            relay.connect(SessionId(9), PublicKey::from_bytes([9; 32])),
-            None
-        );
+        assert_eq!(relay.connect(SessionId(9), PublicKey::from_bytes([9; 32])), None);
         for token in 0..100 {
             pair(&mut relay, 0, true, token);
         }
@@ -424,10 +403,7 @@ mod tests {
     fn relay(limits: RelayLimits, clients: u8) -> RelayService {
         let mut relay = RelayService::new(limits);
         for number in 0..clients {
-            let (id, key) = (
-                SessionId(number.into()),
-                PublicKey::from_bytes([number; 32]),
-            );
+            let (id, key) = (SessionId(number.into()), PublicKey::from_bytes([number; 32]));
             relay.connect(id, key).unwrap();
             relay
                 .handle_message(id, &Frame::open(1, &key).to_bytes())

@@ -142,8 +142,7 @@ impl Siege {
 
     /// Makes the attacker's nearest names known to every node.
     fn surround(&mut self, target: &[u8; 32]) {
-        let Some(Machine::Attacker(attacker)) = self.attacker.map(|id| self.network.host(id))
-        else {
+        let Some(Machine::Attacker(attacker)) = self.attacker.map(|id| self.network.host(id)) else {
             return;
         };
         for (id, own) in attacker.nearest(target, NAMES) {
@@ -216,13 +215,7 @@ enum Machine {
 }
 
 impl Host for Machine {
-    fn handle_datagram(
-        &mut self,
-        now: Instant,
-        socket: SocketId,
-        from: SocketAddrV4,
-        datagram: &[u8],
-    ) {
+    fn handle_datagram(&mut self, now: Instant, socket: SocketId, from: SocketAddrV4, datagram: &[u8]) {
         match self {
             Self::Peer(peer) => peer.handle_datagram(now, socket, from, datagram),
             Self::Attacker(attacker) => attacker.handle_datagram(now, socket, from, datagram),

@@ -102,8 +102,7 @@ fn an_open_client_may_answer_on_the_socket_that_the_server_used_before() {
         ..NoisePayload::default()
     };
     let client = KeyPair::from_seed(&[2; 32]);
-    let (mut initiator, noise) =
-        Initiator::start(&client, key.public_key(), [7; 32], &payload).unwrap();
+    let (mut initiator, noise) = Initiator::start(&client, key.public_key(), [7; 32], &payload).unwrap();
     let message = HandshakeMessage {
         mode: Mode::FromRelay,
         peer_address: Some(ATTACKER),
@@ -181,13 +180,7 @@ fn half_open_handshakes_are_bounded() {
         let noise = first_message(&KeyPair::from_seed(&[2; 32]), key.public_key(), number);
         // Three of four come from one network.
         let network = if number % 4 == 0 { number } else { 200 };
-        inject_at(
-            &mut world,
-            server,
-            number.into(),
-            &key,
-            relayed(noise, network),
-        );
+        inject_at(&mut world, server, number.into(), &key, relayed(noise, network));
         world.network.run_for(Duration::from_millis(1));
         let half_open = world.network.host(server).endpoint.half_open();
         assert!(half_open <= 16, "{half_open} half open after {number}");
@@ -232,12 +225,7 @@ fn arbitrary_messages_for_a_server_change_nothing() {
     let (server, key) = (world.nodes[1], KeyPair::from_seed(&[1; 32]));
     world.listen(server, &key);
     let mut rng = StdRng::seed_from_u64(6);
-    let valid = direct(first_message(
-        &KeyPair::from_seed(&[2; 32]),
-        key.public_key(),
-        7,
-    ))
-    .to_bytes();
+    let valid = direct(first_message(&KeyPair::from_seed(&[2; 32]), key.public_key(), 7)).to_bytes();
     for round in 0..2000u16 {
         let value = if round % 2 == 0 {
             let mut value = vec![0; rng.gen_range(0..200)];
@@ -269,7 +257,8 @@ fn a_dialler_survives_nodes_that_answer_with_nonsense() {
     let (server, client) = (world.open_peer(), world.peer());
     let key = KeyPair::from_seed(&[1; 32]);
     world.listen(server, &key);
-    // The dialler's own record says that a node which knows nothing is a way to the server, beside one address that is nobody's.
+    // The dialler's own record says that a node which knows nothing is a way to the server, beside one
+    // address that is nobody's.
     let attempt = world.dial_with(client, key.public_key(), |dial| {
         dial.nodes = vec![
             "10.0.0.1:49737".parse().unwrap(),

@@ -9,10 +9,12 @@ use crate::keys::KeyPair;
 use crate::sim::nat::Router;
 use crate::sim::network::Link;
 
-/// Lost packets are repeated after a fraction of a second: messages to the peer by way of a node, probes, and the first packets of the stream.
+/// Lost packets are repeated after a fraction of a second: messages to the peer by way of a node, probes, and
+/// the first packets of the stream.
 #[test]
 fn a_lost_packet_costs_no_second() {
-    // Messages to the peer follow the handshake's time, so that three of four attempts are later by less than where that is unknown.
+    // Messages to the peer follow the handshake's time, so that three of four attempts are later by less than
+    // where that is unknown.
     for (server, client, later) in [
         (Home::Restricted, Home::Restricted, 200),
         (Home::Cone, Home::Restricted, 200),
@@ -60,7 +62,8 @@ fn a_lost_packet_costs_no_second_when_a_client_has_just_started() {
     assert!(nearly_all < Duration::from_millis(1500), "{times:?}");
 }
 
-/// A lookup that is quicker than joining knows the bootstrap node alone, and one node shows nothing of a random NAT.
+/// A lookup that is quicker than joining knows the bootstrap node alone, and one node shows nothing of a
+/// random NAT.
 #[test]
 fn a_client_that_has_just_started_does_not_judge_its_nat_before_it_knows_the_others() {
     // Worlds in which a lost packet keeps the second node unknown for a while.

@@ -42,8 +42,7 @@ fn a_relayed_stream_moves_to_the_direct_path_and_loses_nothing() {
             end.write(&mut scene, 10_000);
         }
         scene.run_until(&mut ends, |_, ends| ends.iter().all(End::has_all));
-        let open =
-            |scene: &Scene, end: &End| scene.world.network.host(end.host).endpoint.attempts.len();
+        let open = |scene: &Scene, end: &End| scene.world.network.host(end.host).endpoint.attempts.len();
         assert_eq!(open(&scene, &ends[0]), 0, "nothing is looked for any more");
     }
 }
@@ -108,9 +107,7 @@ fn a_relay_that_the_direct_path_forestalls_is_left_at_once() {
     let (client, server) = (scene.client, scene.server);
     scene.world.wait(client, attempt);
     let network = &mut scene.world.network;
-    network.run_until(LIMIT, |network| {
-        !network.host(server).established.is_empty()
-    });
+    network.run_until(LIMIT, |network| !network.host(server).established.is_empty());
     for host in [client, server] {
         let peer = network.host(host);
         assert_ne!(peer.established[0].path, Path::Relayed);
@@ -161,9 +158,10 @@ fn a_stream_that_ends_while_a_path_is_looked_for_takes_the_search_with_it() {
     let ends = scene.meet();
     for end in &ends {
         let stream = end.stream;
-        scene.world.network.with(end.host, |peer, now| {
-            peer.endpoint.streams().destroy(now, stream)
-        });
+        scene
+            .world
+            .network
+            .with(end.host, |peer, now| peer.endpoint.streams().destroy(now, stream));
     }
     scene.world.network.run_for(Duration::from_secs(5));
     let client = scene.world.network.host(ends[0].host);
@@ -181,7 +179,8 @@ struct End {
 }
 
 impl End {
-    /// Writes bytes that follow from their place, to be expected by this end from the other one, which does the same.
+    /// Writes bytes that follow from their place, to be expected by this end from the other one, which does
+    /// the same.
     fn write(&mut self, scene: &mut Scene, count: usize) {
         let start = self.expected.len() as u32;
         let bytes: Vec<u8> = (start..start + count as u32)
@@ -196,15 +195,11 @@ impl End {
     }
 
     fn has_left(&self, scene: &Scene) -> bool {
-        scene
-            .world
-            .network
-            .host(self.host)
-            .left
-            .contains(&self.stream)
+        scene.world.network.host(self.host).left.contains(&self.stream)
     }
 
-    /// Returns whether everything that the other end wrote has come, which is what this one wrote, after the header frame.
+    /// Returns whether everything that the other end wrote has come, which is what this one wrote, after the
+    /// header frame.
     fn has_all(&self) -> bool {
         let read = self.read.get(59..).unwrap_or_default();
         assert!(self.expected.starts_with(read), "bytes lost or doubled");

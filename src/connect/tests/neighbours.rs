@@ -34,7 +34,8 @@ fn another_node_at_the_servers_private_address_is_not_taken_for_it() {
             world.network.add_nat(router, outside, Some(outer))
         };
         let (theirs, ours) = (home(&mut world, 1), home(&mut world, 2));
-        // In either home somebody has this address; the one in ours can be a persistent node that the server is announced on.
+        // In either home somebody has this address; the one in ours can be a persistent node that the server
+        // is announced on.
         let address = at("192.168.7.2:5000");
         let other = if relays {
             world.mistaken_peer(ours, address, public)
@@ -134,8 +135,7 @@ fn a_punch_between_neighbours_waits_until_they_may_have_met_and_another_does_not
         };
         world.network.with(node, |peer, now| {
             let socket = SocketId::SERVER;
-            peer.endpoint
-                .handle_datagram(now, socket, client, &datagram);
+            peer.endpoint.handle_datagram(now, socket, client, &datagram);
             let early = now + Duration::from_millis(9);
             assert_eq!(passed_on(peer, early), millis == 0);
             let due = now + Duration::from_millis(10);

@@ -188,11 +188,7 @@ fn a_firewall_hook_that_panics_refuses() {
     let mut world = World::new(12, 5, Link::default());
     let (server, client) = (world.peer(), world.peer());
     let key = KeyPair::from_seed(&[1; 32]);
-    world.listen_with(
-        server,
-        &key,
-        Some(Arc::new(|_, _| panic!("a bug of the user's"))),
-    );
+    world.listen_with(server, &key, Some(Arc::new(|_, _| panic!("a bug of the user's"))));
     let attempt = world.dial(client, key.public_key());
     world.wait(client, attempt);
     assert_eq!(world.failure(client, attempt), Some(Failure::NoAnswer));
@@ -237,9 +233,7 @@ fn a_server_that_one_node_of_several_knows_is_not_announced_before_it_has_tried_
     let server = world.open_peer();
     // The others answer questions and lose announcements, for a while.
     for node in world.nodes.clone().into_iter().skip(1) {
-        world
-            .network
-            .with(node, |peer, _| peer.deaf_to = Some(ANNOUNCE));
+        world.network.with(node, |peer, _| peer.deaf_to = Some(ANNOUNCE));
     }
     let key = KeyPair::from_seed(&[1; 32]);
     let id = world.start_listening(server, &key);
@@ -315,9 +309,7 @@ fn nodes_that_no_longer_know_the_server_do_not_delay_those_that_do() {
     let key = KeyPair::from_seed(&[1; 32]);
     world.listen(server, &key);
     let silent = (1..=4).map(|last| SocketAddrV4::new([10, 99, 0, last].into(), 1));
-    let attempt = world.dial_with(client, key.public_key(), |dial| {
-        dial.nodes = silent.collect()
-    });
+    let attempt = world.dial_with(client, key.public_key(), |dial| dial.nodes = silent.collect());
     let took = world.wait(client, attempt);
     assert_eq!(world.failure(client, attempt), None);
     assert!(took < Duration::from_secs(1), "{took:?}");
@@ -404,13 +396,7 @@ pub(super) fn exchange(
 ) {
     for (from, stream, to, other) in [(client, near, server, far), (server, far, client, near)] {
         world.network.with(from, |peer, now| {
-            assert_eq!(
-                peer.endpoint
-                    .streams()
-                    .write(now, stream, b"hello")
-                    .unwrap(),
-                5
-            );
+            assert_eq!(peer.endpoint.streams().write(now, stream, b"hello").unwrap(), 5);
         });
         let mut received = Vec::new();
         world.network.run_until(Duration::from_secs(30), |network| {

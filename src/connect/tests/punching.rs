@@ -27,8 +27,8 @@ pub(super) enum Home {
     Double,
 }
 
-/// Every pair, server by client: how they connect, after how many probes of the client and after how long, where that is not a matter of luck.
-/// Reviewed like code.
+/// Every pair, server by client: how they connect, after how many probes of the client and after how long,
+/// where that is not a matter of luck. Reviewed like code.
 const OUTCOMES: &str = "
 Open/Open: Direct, 0 probes, 60 ms
 Open/Plain: Direct, 0 probes, 60 ms
@@ -117,19 +117,16 @@ fn two_peers_of_one_home_meet_inside_it() {
 #[test]
 fn a_dead_local_address_does_not_end_an_attempt_that_can_punch() {
     let mut world = World::new(3, 8, Link::default());
-    // Both are behind one provider, whose router lets them reach each other, each in a home of its own with the same local addresses.
+    // Both are behind one provider, whose router lets them reach each other, each in a home of its own with
+    // the same local addresses.
     let provider = Router {
         hairpin: true,
         ..Router::RESTRICTED
     };
-    let outer = world
-        .network
-        .add_nat(provider, Ipv4Addr::new(10, 9, 1, 1), None);
+    let outer = world.network.add_nat(provider, Ipv4Addr::new(10, 9, 1, 1), None);
     let home = |world: &mut World, number: u8| {
         let outside = Ipv4Addr::new(100, 64, 0, number);
-        let nat = world
-            .network
-            .add_nat(Router::RESTRICTED, outside, Some(outer));
+        let nat = world.network.add_nat(Router::RESTRICTED, outside, Some(outer));
         inside(world, nat, 7 + number)
     };
     let (server, key) = (home(&mut world, 1), KeyPair::from_seed(&[1; 32]));
@@ -149,9 +146,7 @@ fn homes_behind_one_provider_are_not_taken_for_one_home() {
     // The routers of both homes give out the same addresses, and both nodes have the same port.
     let home = |world: &mut World, number: u8| {
         let outside = Ipv4Addr::new(100, 64, 0, number);
-        let nat = world
-            .network
-            .add_nat(Router::RESTRICTED, outside, Some(outer));
+        let nat = world.network.add_nat(Router::RESTRICTED, outside, Some(outer));
         inside(world, nat, 7)
     };
     let (server, key) = (home(&mut world, 1), KeyPair::from_seed(&[1; 32]));
@@ -198,9 +193,7 @@ fn a_node_that_is_silent_does_not_keep_a_server_from_noticing_that_its_router_ha
         .node
         .closest_nodes(&key.public_key().target())[0];
     let nodes = world.nodes.clone();
-    let silent = nodes
-        .into_iter()
-        .find(|node| world.address(*node) == nearest);
+    let silent = nodes.into_iter().find(|node| world.address(*node) == nearest);
     world.network.set_up(silent.unwrap(), false);
     world.network.restart_nat(nat);
     // One round of pings is due by then, and the silent node is asked for four seconds.
@@ -292,10 +285,7 @@ fn peers_punch_through_loss() {
 fn a_server_can_be_punched_to_though_a_node_could_not_tell_it_that_it_is_announced_there() {
     // While the server still asks, and when it has given up.
     for seconds in [0, 10] {
-        for (server, client) in [
-            (Home::Restricted, Home::Random),
-            (Home::Random, Home::Restricted),
-        ] {
+        for (server, client) in [(Home::Restricted, Home::Random), (Home::Random, Home::Restricted)] {
             let mut world = World::new(12, 8, Link::default());
             world.network.lost = Some(says_done);
             let key = KeyPair::from_seed(&[1; 32]);
@@ -344,10 +334,7 @@ fn a_server_that_was_idle_for_long_is_punched_to_at_once() {
 
 #[test]
 fn punching_through_one_random_router_takes_half_a_second_more_often_than_not() {
-    for (server, client) in [
-        (Home::Restricted, Home::Random),
-        (Home::Random, Home::Restricted),
-    ] {
+    for (server, client) in [(Home::Restricted, Home::Random), (Home::Random, Home::Restricted)] {
         let mut times: Vec<_> = (0..101)
             .map(|seed| {
                 let link = Link {
@@ -366,7 +353,8 @@ fn punching_through_one_random_router_takes_half_a_second_more_often_than_not() 
             })
             .collect();
         times.sort_unstable();
-        // Four of five punches end within the first 200 probes, 0.5 s and the handshake; the rest of a second brings none.
+        // Four of five punches end within the first 200 probes, 0.5 s and the handshake; the rest of a second
+        // brings none.
         let share = |percent: usize| times[times.len() * percent / 100];
         assert!(share(50) < Duration::from_millis(600), "{times:?}");
         assert!(share(70) < Duration::from_millis(1000), "{times:?}");
@@ -376,19 +364,16 @@ fn punching_through_one_random_router_takes_half_a_second_more_often_than_not() 
 #[test]
 fn sockets_are_closed_when_nobody_needs_them() {
     let mut world = World::new(6, 8, Link::default());
-    let (server, key) = (
-        Home::Random.build(&mut world, 1),
-        KeyPair::from_seed(&[1; 32]),
-    );
+    let (server, key) = (Home::Random.build(&mut world, 1), KeyPair::from_seed(&[1; 32]));
     let id = world.listen(server, &key);
     let client = Home::Restricted.build(&mut world, 2);
     let (near, far) = world.connect(client, server, key.public_key());
     let open = |world: &World, host| world.network.host(host).endpoint.core.sockets.len();
     // One that new clients find, one that the stream is on.
     assert_eq!((open(&world, server), open(&world, client)), (2, 1));
-    world.network.with(client, |peer, now| {
-        peer.endpoint.streams().destroy(now, near)
-    });
+    world
+        .network
+        .with(client, |peer, now| peer.endpoint.streams().destroy(now, near));
     world.network.with(server, |peer, now| {
         peer.endpoint.streams().destroy(now, far);
         peer.endpoint.unlisten(now, id);
@@ -405,9 +390,7 @@ fn a_server_that_was_suspended_is_reachable_again_when_resumed() {
         .add_nat(Router::RESTRICTED, Ipv4Addr::new(10, 9, 1, 1), None);
     let (server, key) = (inside(&mut world, nat, 1), KeyPair::from_seed(&[1; 32]));
     world.listen(server, &key);
-    world
-        .network
-        .with(server, |peer, now| peer.endpoint.suspend(now));
+    world.network.with(server, |peer, now| peer.endpoint.suspend(now));
     // Long enough for all ways in to be gone.
     world.network.run_for(Duration::from_secs(300));
     let client = Home::Restricted.build(&mut world, 2);

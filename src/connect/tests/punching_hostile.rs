@@ -11,8 +11,8 @@ use crate::sim::nat::Router;
 use crate::sim::network::{Datagram, HostId, Link};
 use crate::wire::compact::{Decode, Encode};
 use crate::wire::handshake::{
-    FIREWALL_CONSISTENT, FIREWALL_RANDOM, HandshakeMessage, HolepunchMessage, HolepunchPayload,
-    Mode, NoisePayload, UdxInfo, VERSION,
+    FIREWALL_CONSISTENT, FIREWALL_RANDOM, HandshakeMessage, HolepunchMessage, HolepunchPayload, Mode,
+    NoisePayload, UdxInfo, VERSION,
 };
 use crate::wire::rpc::{PEER_HANDSHAKE, PEER_HOLEPUNCH, Packet, Request};
 use crate::wire::transmit::SocketId;
@@ -28,13 +28,7 @@ fn a_probe_of_somebody_else_does_not_divert_a_client() {
     let socket = SocketAddrV4::new(*world.address(client).ip(), 30_000);
     // From the moment at which its socket is there.
     world.network.run_until(Duration::from_secs(1), |network| {
-        network
-            .host(client)
-            .endpoint
-            .core
-            .puncher
-            .socket()
-            .is_some()
+        network.host(client).endpoint.core.puncher.socket().is_some()
     });
     for byte in [vec![0], vec![]] {
         world.network.inject(ATTACKER, socket, byte);
@@ -60,13 +54,7 @@ fn a_probe_from_another_port_of_the_servers_host_waits_for_a_better_one() {
     let socket = SocketAddrV4::new(*world.address(client).ip(), 30_000);
     let neighbour = SocketAddrV4::new(*world.address(server).ip(), 4444);
     world.network.run_until(Duration::from_secs(1), |network| {
-        network
-            .host(client)
-            .endpoint
-            .core
-            .puncher
-            .socket()
-            .is_some()
+        network.host(client).endpoint.core.puncher.socket().is_some()
     });
     world.network.inject(neighbour, socket, vec![0]);
     world.wait(client, attempt);

@@ -73,17 +73,12 @@ fn a_server_that_is_not_reachable_where_it_says_to_be_is_met_at_the_relay() {
         });
         let attempt = scene.dial();
         let (client, server) = (scene.client, scene.server);
-        scene.world.network.run_until(LIMIT, |network| {
-            !network.host(client).relay_dials.is_empty()
-        });
-        scene.pair();
-        let near = scene
+        scene
             .world
             .network
-            .host(client)
-            .find(attempt)
-            .unwrap()
-            .stream;
+            .run_until(LIMIT, |network| !network.host(client).relay_dials.is_empty());
+        scene.pair();
+        let near = scene.world.network.host(client).find(attempt).unwrap().stream;
         scene
             .world
             .network
@@ -112,9 +107,10 @@ fn the_servers_relay_goes_first_and_both_agree_on_the_token() {
     let mut scene = Scene::new(true, true);
     scene.dial();
     let (client, server) = (scene.client, scene.server);
-    scene.world.network.run_until(LIMIT, |network| {
-        !network.host(client).relay_dials.is_empty()
-    });
+    scene
+        .world
+        .network
+        .run_until(LIMIT, |network| !network.host(client).relay_dials.is_empty());
     let ours = scene.world.network.host(client).relay_dials[0].clone();
     let theirs = scene.world.network.host(server).relay_dials[0].clone();
     assert_eq!(ours.token, theirs.token);
@@ -122,9 +118,10 @@ fn the_servers_relay_goes_first_and_both_agree_on_the_token() {
     let mut scene = Scene::new(false, true);
     scene.dial();
     let (client, server) = (scene.client, scene.server);
-    scene.world.network.run_until(LIMIT, |network| {
-        !network.host(client).relay_dials.is_empty()
-    });
+    scene
+        .world
+        .network
+        .run_until(LIMIT, |network| !network.host(client).relay_dials.is_empty());
     let ours = scene.world.network.host(client).relay_dials[0].clone();
     let theirs = scene.world.network.host(server).relay_dials[0].clone();
     assert_eq!(ours.token, theirs.token);
@@ -136,9 +133,10 @@ fn a_relay_that_never_answers_ends_with_no_path() {
     let mut scene = Scene::new(false, true);
     let attempt = scene.dial();
     let client = scene.client;
-    scene.world.network.run_until(LIMIT, |network| {
-        !network.host(client).relay_dials.is_empty()
-    });
+    scene
+        .world
+        .network
+        .run_until(LIMIT, |network| !network.host(client).relay_dials.is_empty());
     let stream = scene.world.network.host(client).relay_dials[0].stream;
     scene.world.network.run_for(Duration::from_secs(3));
     assert_eq!(
@@ -161,18 +159,11 @@ fn a_relay_that_brings_somebody_else_gains_nothing() {
     let other = KeyPair::from_seed(&[66; 32]);
     let (_, foreign) = scene.at_relay(accomplice, &other);
     let stream = scene.world.network.with(accomplice, |peer, _| {
-        peer.endpoint
-            .streams()
-            .open(crate::udx::Admission::LearnPath)
+        peer.endpoint.streams().open(crate::udx::Admission::LearnPath)
     });
     let ids = scene.link_client_with(foreign, stream);
     scene.world.wait(scene.client, attempt);
-    let near = scene
-        .world
-        .network
-        .host(scene.client)
-        .find(attempt)
-        .unwrap();
+    let near = scene.world.network.host(scene.client).find(attempt).unwrap();
     let near = near.stream;
     let relay = scene.world.address(scene.relay);
     scene.world.network.with(accomplice, |peer, now| {
@@ -191,10 +182,7 @@ fn a_relay_that_brings_somebody_else_gains_nothing() {
     });
     scene.world.network.run_for(Duration::from_secs(5));
     let client = scene.client;
-    let read = scene
-        .world
-        .network
-        .with(client, |peer, now| peer.read(now, near));
+    let read = scene.world.network.with(client, |peer, now| peer.read(now, near));
     assert_eq!(
         read, b"",
         "what does not begin as the server's stream is not taken"
@@ -259,9 +247,9 @@ impl Scene {
             .network
             .with(server, |peer, now| peer.endpoint.listen(now, listen))
             .unwrap();
-        world.network.run_until(LIMIT, |network| {
-            network.host(server).listening.contains(&id)
-        });
+        world
+            .network
+            .run_until(LIMIT, |network| network.host(server).listening.contains(&id));
         Self {
             world,
             relay,
@@ -286,8 +274,7 @@ impl Scene {
         let stream = self.world.network.host(server).relay_dials[0].stream;
         let ids = self.link_client_with(far, stream);
         self.world.network.with(server, |peer, now| {
-            peer.endpoint
-                .handle_relay(now, stream, Some((near, ids[1])));
+            peer.endpoint.handle_relay(now, stream, Some((near, ids[1])));
         });
     }
 
@@ -302,8 +289,7 @@ impl Scene {
             peer.endpoint.link(sides, 1 << 20, until).unwrap()
         });
         self.world.network.with(client, |peer, now| {
-            peer.endpoint
-                .handle_relay(now, wished, Some((near, ids[0])));
+            peer.endpoint.handle_relay(now, wished, Some((near, ids[0])));
         });
         ids
     }
@@ -315,14 +301,11 @@ impl Scene {
         let attempt = self.world.dial_as(host, key.public_key(), key_pair);
         self.world.wait(host, attempt);
         let relay = self.relay;
-        self.world.network.run_until(LIMIT, |network| {
-            network.host(relay).established.len() > accepted
-        });
+        self.world
+            .network
+            .run_until(LIMIT, |network| network.host(relay).established.len() > accepted);
         let near = self.world.network.host(host).find(attempt).unwrap().stream;
-        (
-            near,
-            self.world.network.host(relay).established[accepted].stream,
-        )
+        (near, self.world.network.host(relay).established[accepted].stream)
     }
 }
 

@@ -90,16 +90,7 @@ fn a_way_that_is_closed_costs_a_moment_and_no_connection() {
 fn the_sockets_of_a_way_close_after_a_while() {
     let mut scene = Scene::new(Home::Random, Home::Restricted);
     let first = scene.connect();
-    let open = |scene: &Scene| {
-        scene
-            .world
-            .network
-            .host(scene.server)
-            .endpoint
-            .core
-            .sockets
-            .len()
-    };
+    let open = |scene: &Scene| scene.world.network.host(scene.server).endpoint.core.sockets.len();
     assert_eq!(open(&scene), 2);
     // Each connection keeps the socket for the next one.
     let mut last = first;
@@ -136,12 +127,9 @@ fn a_socket_stays_open_for_a_client_that_comes_back_at_the_last_moment() {
     };
     let mut scene = ended();
     let server = scene.server;
-    let closes = scene
-        .world
-        .network
-        .run_until(Duration::from_secs(60), |network| {
-            network.host(server).endpoint.core.sockets.len() == 1
-        });
+    let closes = scene.world.network.run_until(Duration::from_secs(60), |network| {
+        network.host(server).endpoint.core.sockets.len() == 1
+    });
     let mut scene = ended();
     // The handshake arrives 5 ms before that, the first packet 15 ms after.
     scene.world.network.run_for(closes - DELAY * 3 / 2);
@@ -284,9 +272,7 @@ impl Scene {
     fn end(&mut self, (near, far): (StreamId, StreamId)) {
         for (host, stream) in [(self.client, near), (self.server, far)] {
             let network = &mut self.world.network;
-            network.with(host, |peer, now| {
-                peer.endpoint.streams().destroy(now, stream)
-            });
+            network.with(host, |peer, now| peer.endpoint.streams().destroy(now, stream));
         }
     }
 }

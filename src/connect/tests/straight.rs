@@ -24,9 +24,9 @@ fn a_server_that_wrongly_takes_itself_to_be_reachable_is_punched_to() {
             let (server, key) = mistaken_server(&mut world, Router::RESTRICTED);
             let client = home.build(&mut world, 2);
             let attempt = world.dial(client, key.public_key());
-            world.network.run_until(patience, |network| {
-                !network.host(server).established.is_empty()
-            });
+            world
+                .network
+                .run_until(patience, |network| !network.host(server).established.is_empty());
             let near = world.network.host(client).find(attempt).unwrap().stream;
             let far = world.network.host(server).established[0].stream;
             exchange(&mut world, client, server, near, far);
@@ -100,10 +100,7 @@ fn a_server_that_is_not_reachable_where_it_says_to_be_nor_otherwise_is_named() {
     assert_eq!(*stream, near);
     let named = report.unanswered.map(|(address, _)| address);
     assert_eq!(named, Some(at("10.9.1.1:5000")));
-    assert_eq!(
-        (report.punch_lost, report.path),
-        (Some(Lost::NoProbe), None)
-    );
+    assert_eq!((report.punch_lost, report.path), (Some(Lost::NoProbe), None));
     assert!(peer.moved.is_empty() && peer.endpoint.attempts.is_empty());
     assert!(world.network.host(server).established.is_empty());
 }

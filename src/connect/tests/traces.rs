@@ -149,8 +149,8 @@ fn punch(world: &mut World) -> (Punched, HostId) {
     world.network.run_for(Duration::from_millis(500));
     let captured = world.network.capture.take().unwrap();
     let established = world.network.host(client).find(attempt);
-    let secure = established
-        .map(|established| SecurePayload::new(&established.session.holepunch_secret, [0; 32]));
+    let secure =
+        established.map(|established| SecurePayload::new(&established.session.holepunch_secret, [0; 32]));
     let name = |at: SocketAddrV4| {
         for (host, name) in [(client, "client"), (server, "server")] {
             let address = world.address(host);
@@ -225,10 +225,7 @@ fn recorded(trace: &str) -> Punched {
     })
 }
 
-fn punched(
-    sent: Vec<(String, String, u64, Vec<u8>)>,
-    read: impl Fn(usize, &[u8]) -> String,
-) -> Punched {
+fn punched(sent: Vec<(String, String, u64, Vec<u8>)>, read: impl Fn(usize, &[u8]) -> String) -> Punched {
     let (mut messages, mut probes) = (Vec::new(), BTreeSet::new());
     let mut asked = BTreeSet::new();
     for (index, (from, to, ttl, bytes)) in sent.iter().enumerate() {
@@ -262,7 +259,8 @@ fn punched(
     }
 }
 
-/// Connects, and holds the hops of the handshake and the first stream packet with data against the reference's.
+/// Connects, and holds the hops of the handshake and the first stream packet with data against the
+/// reference's.
 fn compare(world: &mut World, client: HostId, server: HostId, trace: &str) {
     let key = KeyPair::from_seed(&[1; 32]);
     world.listen(server, &key);
@@ -301,8 +299,8 @@ fn compare(world: &mut World, client: HostId, server: HostId, trace: &str) {
 
     let (our_hops, their_hops) = (hops(&ours), hops(&theirs));
     assert!(!our_hops.is_empty());
-    // We stop as soon as one handshake is through, so we may do less, but nothing else. Only to a neighbour, which the reference pings, we say
-    // message 1 again.
+    // We stop as soon as one handshake is through, so we may do less, but nothing else. Only to a neighbour,
+    // which the reference pings, we say message 1 again.
     let to_neighbour = |(mode, from, to): &(String, String, String)| {
         let sides = BTreeSet::from([from.as_str(), to.as_str()]);
         let server_sockets = BTreeSet::from(["client.serverSocket", "server.serverSocket"]);
@@ -311,7 +309,8 @@ fn compare(world: &mut World, client: HostId, server: HostId, trace: &str) {
     let extra = our_hops.difference(&their_hops);
     let extra: Vec<_> = extra.filter(|hop| !to_neighbour(hop)).collect();
     assert!(extra.is_empty(), "{extra:?} are not among {their_hops:?}");
-    // The reference's server sends first to an address that a client merely names; ours waits for a packet from there. The way is the same.
+    // The reference's server sends first to an address that a client merely names; ours waits for a packet
+    // from there. The way is the same.
     assert_eq!(first_data(&ours), first_data(&theirs));
 }
 

@@ -17,12 +17,7 @@ fn answers_to_one_asker_leave_together() {
     // An ephemeral node answers a LOOKUP with an error code, which makes that answer one byte longer.
     let lookup = (one, false, LOOKUP);
     let mut asked = vec![(one, true, PING); 5];
-    asked.extend([
-        lookup,
-        (one, true, PING),
-        (one, true, PING),
-        (other, true, PING),
-    ]);
+    asked.extend([lookup, (one, true, PING), (one, true, PING), (other, true, PING)]);
     for (tid, (from, internal, command)) in asked.iter().copied().enumerate() {
         let request = Request {
             tid: tid as u16,

@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
 use crate::connect::{
-    AttemptId, Config, Dial, Endpoint, Established, Event, Failure, FirewallHook, Limits, Listen,
-    Moved, Origin, RelayDial, Report, ServerId,
+    AttemptId, Config, Dial, Endpoint, Established, Event, Failure, FirewallHook, Limits, Listen, Moved,
+    Origin, RelayDial, Report, ServerId,
 };
 use crate::dht;
 use crate::keys::{KeyPair, PublicKey};
@@ -17,7 +17,8 @@ use crate::wire::compact::Decode;
 use crate::wire::rpc::Packet;
 use crate::wire::transmit::{SocketId, Transmit};
 
-/// An endpoint, what it has said, and a rudimentary owner of its streams that writes the prefix of the secret stream.
+/// An endpoint, what it has said, and a rudimentary owner of its streams that writes the prefix of the secret
+/// stream.
 pub(super) struct Peer {
     pub(super) endpoint: Endpoint,
     pub(super) established: Vec<Established>,
@@ -70,10 +71,7 @@ impl Peer {
                     let mut frame = vec![56, 0, 0];
                     frame.extend_from_slice(&established.session.keys.stream_id());
                     frame.extend_from_slice(&[0; 24]);
-                    let written = self
-                        .endpoint
-                        .streams()
-                        .write(now, established.stream, &frame);
+                    let written = self.endpoint.streams().write(now, established.stream, &frame);
                     assert_eq!(written.unwrap(), frame.len());
                     self.established.push(*established);
                 }
@@ -110,21 +108,13 @@ impl Peer {
     /// Reads everything that a stream holds.
     pub(super) fn read(&mut self, now: Instant, stream: StreamId) -> Vec<u8> {
         let mut bytes = Vec::new();
-        self.endpoint
-            .streams()
-            .read(now, stream, usize::MAX, &mut bytes);
+        self.endpoint.streams().read(now, stream, usize::MAX, &mut bytes);
         bytes
     }
 }
 
 impl Host for Peer {
-    fn handle_datagram(
-        &mut self,
-        now: Instant,
-        socket: SocketId,
-        from: SocketAddrV4,
-        datagram: &[u8],
-    ) {
+    fn handle_datagram(&mut self, now: Instant, socket: SocketId, from: SocketAddrV4, datagram: &[u8]) {
         if let Some(command) = self.deaf_to
             && let Ok(Packet::Request(request)) = Packet::from_bytes(datagram)
             && (request.internal, request.command) == (false, command)
@@ -172,7 +162,8 @@ pub(super) struct World {
     pub(super) limits: Limits,
     /// Whether the peers added from now on know that the network is a private one.
     pub(super) private: bool,
-    /// Whether they tell and try local addresses, and whether they send a probe with their first holepunch message.
+    /// Whether they tell and try local addresses, and whether they send a probe with their first holepunch
+    /// message.
     pub(super) lan: bool,
     pub(super) fast_open: bool,
     /// Whether what listens and dials from now on reuses its sockets.
@@ -254,7 +245,8 @@ impl World {
         self.start(nat, address, false, firewalled())
     }
 
-    /// Adds a peer that has not joined the network yet, and will take long for it: one of the nodes that it was told of is dead.
+    /// Adds a peer that has not joined the network yet, and will take long for it: one of the nodes that it
+    /// was told of is dead.
     pub(super) fn newcomer(&mut self) -> HostId {
         self.peers += 1;
         let address = SocketAddrV4::new(Ipv4Addr::new(self.first, 0, 1, self.peers), 49737);
@@ -296,12 +288,7 @@ impl World {
     }
 
     /// Adds a peer that takes itself to be reachable at its router's address, which it is not.
-    pub(super) fn mistaken_peer(
-        &mut self,
-        nat: NatId,
-        address: SocketAddrV4,
-        public: Ipv4Addr,
-    ) -> HostId {
+    pub(super) fn mistaken_peer(&mut self, nat: NatId, address: SocketAddrV4, public: Ipv4Addr) -> HostId {
         let config = dht::Config {
             mode: dht::Mode::Persistent,
             firewalled: false,
@@ -311,13 +298,7 @@ impl World {
         self.add(Some(nat), address, false, config)
     }
 
-    fn add(
-        &mut self,
-        nat: Option<NatId>,
-        server: SocketAddrV4,
-        first: bool,
-        config: dht::Config,
-    ) -> HostId {
+    fn add(&mut self, nat: Option<NatId>, server: SocketAddrV4, first: bool, config: dht::Config) -> HostId {
         let id = self.start(nat, server, first, config);
         self.network
             .run_until(LIMIT, |network| network.host(id).bootstrapped);
@@ -409,12 +390,7 @@ impl World {
         self.dial_with(host, remote, |_| {})
     }
 
-    pub(super) fn dial_as(
-        &mut self,
-        host: HostId,
-        remote: &PublicKey,
-        key_pair: &KeyPair,
-    ) -> AttemptId {
+    pub(super) fn dial_as(&mut self, host: HostId, remote: &PublicKey, key_pair: &KeyPair) -> AttemptId {
         self.dial_with(host, remote, |dial| dial.key_pair = key_pair.clone())
     }
 
@@ -457,9 +433,8 @@ impl World {
         let accepted = self.network.host(server).established.len();
         let attempt = self.dial(client, remote);
         self.wait(client, attempt);
-        self.network.run_until(LIMIT, |network| {
-            network.host(server).established.len() > accepted
-        });
+        self.network
+            .run_until(LIMIT, |network| network.host(server).established.len() > accepted);
         let near = self.network.host(client).find(attempt);
         let near = near.expect("the attempt succeeded").stream;
         (near, self.network.host(server).established[accepted].stream)

@@ -14,14 +14,8 @@ use crate::wire::records::{Announce, AnnounceKind, Peer};
 use crate::wire::rpc::{Target, Token};
 
 impl Node {
-    pub(in crate::dht) fn serve_announce(
-        &mut self,
-        now: Instant,
-        incoming: &Incoming,
-        token: Option<Token>,
-    ) {
-        let (Some(target), Some(token), Some(value)) = (incoming.target, token, &incoming.value)
-        else {
+    pub(in crate::dht) fn serve_announce(&mut self, now: Instant, incoming: &Incoming, token: Option<Token>) {
+        let (Some(target), Some(token), Some(value)) = (incoming.target, token, &incoming.value) else {
             return;
         };
         let Ok(announce) = Announce::from_bytes(value) else {
@@ -43,8 +37,7 @@ impl Node {
         incoming: &Incoming,
         token: Option<Token>,
     ) {
-        let (Some(target), Some(token), Some(value)) = (incoming.target, token, &incoming.value)
-        else {
+        let (Some(target), Some(token), Some(value)) = (incoming.target, token, &incoming.value) else {
             return;
         };
         let Ok(announce) = Announce::from_bytes(value) else {
@@ -55,8 +48,8 @@ impl Node {
             return;
         };
         self.forget_announcement(&target, peer);
-        // The server may end when it hears that. Clients whom we have just shown the way to it are still coming, and one of the reference that finds it gone
-        // waits for a long time.
+        // The server may end when it hears that. Clients whom we have just shown the way to it are still
+        // coming, and one of the reference that finds it gone waits for a long time.
         self.reply_done_at(now, now + FAREWELL, incoming);
     }
 
@@ -121,7 +114,8 @@ impl Node {
         Some(())
     }
 
-    /// Renews an announcement by the token that hashes to the one it came with, and expects the next of the chain from now on.
+    /// Renews an announcement by the token that hashes to the one it came with, and expects the next of the
+    /// chain from now on.
     fn renew(&mut self, from: SocketAddrV4, shown: &[u8; 32]) -> Option<()> {
         let expected = hash::hash(&[shown]);
         let entry = self.store.as_mut()?.refreshes.remove(&expected)?;
@@ -131,7 +125,8 @@ impl Node {
         Some(())
     }
 
-    /// Puts a record where it belongs: a server under its own key is a way to forward to, everything else belongs to a topic.
+    /// Puts a record where it belongs: a server under its own key is a way to forward to, everything else
+    /// belongs to a topic.
     fn put_announcement(&mut self, from: SocketAddrV4, entry: Refresh) -> Option<()> {
         let store = self.store.as_mut()?;
         let source = *from.ip();
@@ -142,14 +137,9 @@ impl Node {
         } = entry;
         let stored = if public_key.target() == target {
             store.topics.remove(&target, &public_key);
-            store.forwards.set(
-                source,
-                target,
-                Forward {
-                    relay: from,
-                    record,
-                },
-            )
+            store
+                .forwards
+                .set(source, target, Forward { relay: from, record })
         } else {
             store.topics.add(source, target, public_key, record)
         };

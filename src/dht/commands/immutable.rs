@@ -23,10 +23,7 @@ impl Node {
         let Some(store) = &mut self.store else {
             return;
         };
-        if store
-            .immutables
-            .set(*incoming.from.ip(), target, value.clone())
-        {
+        if store.immutables.set(*incoming.from.ip(), target, value.clone()) {
             self.reply_value(now, incoming, None);
         }
     }

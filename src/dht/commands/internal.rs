@@ -15,8 +15,9 @@ impl Node {
         match incoming.command {
             rpc::PING => self.reply_done(now, incoming),
             rpc::PING_NAT => self.serve_ping_nat(now, incoming, value),
-            // The reference joins by this command. It asks the first node that answers whether its firewall is open, and believes the answer only if its
-            // walk is not over by then. So nodes that are quicker than its own let it take itself for firewalled.
+            // The reference joins by this command. It asks the first node that answers whether its firewall
+            // is open, and believes the answer only if its walk is not over by then. So nodes that are
+            // quicker than its own let it take itself for firewalled.
             rpc::FIND_NODE if incoming.id.is_none() && self.hold(now, incoming) => {}
             rpc::FIND_NODE => self.serve_find_node(now, incoming),
             rpc::DOWN_HINT => self.serve_down_hint(now, incoming, value),

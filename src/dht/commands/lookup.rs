@@ -16,7 +16,8 @@ impl Node {
         self.reply_value(now, incoming, value);
     }
 
-    /// Returns the encoded list of up to twenty records and the latest time stamp, or `None` if there is no record.
+    /// Returns the encoded list of up to twenty records and the latest time stamp, or `None` if there is no
+    /// record.
     fn lookup_reply(&mut self, target: &[u8; 32]) -> Option<Vec<u8>> {
         let server = self.server_record(target);
         let store = self.store.as_mut()?;

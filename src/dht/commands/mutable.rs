@@ -45,10 +45,7 @@ impl Node {
             value: put.value,
             signature: put.signature,
         };
-        if store
-            .mutables
-            .set(*incoming.from.ip(), target, record.to_bytes())
-        {
+        if store.mutables.set(*incoming.from.ip(), target, record.to_bytes()) {
             self.reply_value(now, incoming, None);
         }
     }
@@ -62,8 +59,7 @@ impl Node {
         };
         let store = self.store.as_mut();
         let record = store.and_then(|store| store.mutables.get(target));
-        let new_enough =
-            record.filter(|record| Reader::new(record).varuint().is_ok_and(|seq| seq >= least));
+        let new_enough = record.filter(|record| Reader::new(record).varuint().is_ok_and(|seq| seq >= least));
         let value = new_enough.cloned();
         self.reply_value(now, incoming, value);
     }

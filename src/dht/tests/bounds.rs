@@ -103,9 +103,7 @@ fn a_network_makes_us_send_only_so_many_packets_to_others() {
     assert_eq!(pass_on(start, at("99.1.2.200", 1), false), 0, "a neighbour");
     assert_eq!(pass_on(start, at("99.1.3.3", 1), false), 1, "somebody else");
     let later = start + Duration::from_secs(1);
-    let passed: usize = (0..2 * RELAY_BURST)
-        .map(|_| pass_on(later, source, false))
-        .sum();
+    let passed: usize = (0..2 * RELAY_BURST).map(|_| pass_on(later, source, false)).sum();
     assert_eq!(passed as u64, RELAY_RATE);
 }
 

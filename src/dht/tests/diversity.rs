@@ -1,4 +1,5 @@
-//! One network of 256 addresses among others: it counts for little where there are enough others, and in full where there are not.
+//! One network of 256 addresses among others: it counts for little where there are enough others, and in full
+//! where there are not.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Instant;
@@ -87,17 +88,12 @@ fn a_network_that_is_full_of_one_subnet_replaces_its_dead_by_its_own() {
     assert!(insert(&mut table, 31, "70.1.1.1", 31));
     assert_eq!(table.len(), K);
     assert!(table.recent().contains(&at("60.1.1.1", 1)));
-    assert!(
-        !table.recent().contains(&at("50.1.1.19", 1)),
-        "the last to come"
-    );
+    assert!(!table.recent().contains(&at("50.1.1.19", 1)), "the last to come");
 }
 
 #[test]
 fn a_walk_in_one_subnet_asks_everybody_and_another_only_its_share() {
-    let subnet: Vec<_> = (1..=200)
-        .map(|host| at(&format!("80.1.1.{host}"), 1))
-        .collect();
+    let subnet: Vec<_> = (1..=200).map(|host| at(&format!("80.1.1.{host}"), 1)).collect();
     for others in [0, 5, 60] {
         let elsewhere = (0..others).map(|host| at(&format!("81.1.{host}.1"), 1));
         let all: Vec<_> = elsewhere.chain(subnet.iter().copied()).collect();
@@ -160,9 +156,7 @@ fn a_few_addresses_cannot_surround_a_target() {
         .collect();
     hostile.sort_by_key(|node| NodeId::of(*node).distance(&target));
     hostile.truncate(40);
-    let honest: Vec<_> = (1..60)
-        .map(|host| at(&format!("80.1.{host}.1"), 1))
-        .collect();
+    let honest: Vec<_> = (1..60).map(|host| at(&format!("80.1.{host}.1"), 1)).collect();
     walk.add(honest[0], Rank::First);
     let mut asked = Vec::new();
     while let Some(node) = walk.next(10) {
@@ -182,9 +176,7 @@ fn a_few_addresses_cannot_surround_a_target() {
     assert!(walk.is_over(false));
     let closest = walk.take_closest();
     assert_eq!(closest.len(), K);
-    let found = closest
-        .iter()
-        .filter(|answer| honest.contains(&answer.from));
+    let found = closest.iter().filter(|answer| honest.contains(&answer.from));
     assert_eq!(found.count(), K - 2 * PER_NETWORK);
 }
 

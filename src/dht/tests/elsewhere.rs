@@ -22,10 +22,7 @@ fn a_bootstrap_node_that_answers_from_another_address_is_asked_there_and_counts(
     assert_eq!(node.table_len(), 0);
     let again = sent(&mut node);
     assert_eq!(again.len(), 1);
-    assert_eq!(
-        (again[0].destination, decoded(&again[0]).to),
-        (OTHER, OTHER)
-    );
+    assert_eq!((again[0].destination, decoded(&again[0]).to), (OTHER, OTHER));
     assert_ne!(decoded(&again[0]).tid, decoded(&first[0]).tid);
     // The same answer once more leads there again, as a lost question is asked again, and under the same tid.
     answer(&mut node, now, &first[0], OTHER, Vec::new());
@@ -146,13 +143,7 @@ fn decoded(transmit: &Transmit) -> Request {
 }
 
 /// Answers a question from some address.
-fn answer(
-    node: &mut Node,
-    now: Instant,
-    question: &Transmit,
-    from: SocketAddrV4,
-    closer: Vec<SocketAddrV4>,
-) {
+fn answer(node: &mut Node, now: Instant, question: &Transmit, from: SocketAddrV4, closer: Vec<SocketAddrV4>) {
     let datagram = response(decoded(question).tid, from, closer);
     node.handle_datagram(now, question.socket, from, &datagram);
 }

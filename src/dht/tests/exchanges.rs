@@ -67,31 +67,18 @@ fn prepared(now: Instant, vectors: &Value, persistent: bool) -> Node {
     let mut node = Node::new(now, config, [7; 32]);
     let client = "10.0.0.2:60001".parse().expect("an address");
     node.handle_sockets(now, address, client);
-    let secrets = [
-        fixed(&vectors["tokenSecret0"]),
-        fixed(&vectors["tokenSecret1"]),
-    ];
+    let secrets = [fixed(&vectors["tokenSecret0"]), fixed(&vectors["tokenSecret1"])];
     node.tokens = Tokens::with_secrets(now, secrets);
     for other in addrs4(&vectors["tableNodes"]) {
-        node.learn(
-            now,
-            SocketId::SERVER,
-            other,
-            address,
-            Some(NodeId::of(other)),
-        );
+        node.learn(now, SocketId::SERVER, other, address, Some(NodeId::of(other)));
     }
     while node.poll_event().is_some() {}
     node
 }
 
-/// Does what the layer above decides for handshakes and holepunches, so that the bytes of replies and relays are compared too.
-fn answer_for_the_layer_above(
-    node: &mut Node,
-    now: Instant,
-    incoming: &crate::dht::Incoming,
-    out: &Value,
-) {
+/// Does what the layer above decides for handshakes and holepunches, so that the bytes of replies and relays
+/// are compared too.
+fn answer_for_the_layer_above(node: &mut Node, now: Instant, incoming: &crate::dht::Incoming, out: &Value) {
     match Packet::decode(&mut Reader::new(&hex(&out["hex"]))).expect("a recorded packet") {
         Packet::Request(request) => {
             let value = request.value.expect("a relayed value");
@@ -109,7 +96,8 @@ fn answer_for_the_layer_above(
     }
 }
 
-/// Reads a packet and levels what may differ: the order of closer nodes, and the transaction ids of our own requests.
+/// Reads a packet and levels what may differ: the order of closer nodes, and the transaction ids of our own
+/// requests.
 fn comparable(datagram: &[u8]) -> Packet {
     match Packet::decode(&mut Reader::new(datagram)).expect("a packet") {
         Packet::Request(mut request) => {

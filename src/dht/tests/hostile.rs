@@ -71,10 +71,7 @@ fn announcements_need_a_token_a_signature_and_the_right_node() {
     let right = announce(AnnounceKind::Announce, id, &key_pair);
     let refused = [
         (None, right.clone()),
-        (
-            Some(token),
-            announce(AnnounceKind::Unannounce, id, &key_pair),
-        ),
+        (Some(token), announce(AnnounceKind::Unannounce, id, &key_pair)),
         (
             Some(token),
             announce(AnnounceKind::Announce, NodeId([0; 32]), &key_pair),

@@ -78,9 +78,7 @@ fn what_was_announced_can_be_taken_back() {
     let (key, stays) = (KeyPair::from_seed(&[1; 32]), KeyPair::from_seed(&[2; 32]));
     let topic = [5; 32];
     for key in [&key, &stays] {
-        let (_, result, _) = world.query(id, |node, now| {
-            node.announce(now, topic, key, Vec::new(), 0)
-        });
+        let (_, result, _) = world.query(id, |node, now| node.announce(now, topic, key, Vec::new(), 0));
         assert_eq!(result.map(|outcome| outcome.committed), Ok(11));
     }
     let (_, result, _) = world.query(id, |node, now| node.unannounce(now, topic, &key));
@@ -107,9 +105,7 @@ fn announcements_are_forgotten_after_a_while() {
     let key = KeyPair::from_seed(&[1; 32]);
     let target = key.public_key().target();
     let from = world.nodes[0];
-    let (_, result, _) = world.query(from, |node, now| {
-        node.announce(now, target, &key, Vec::new(), 0)
-    });
+    let (_, result, _) = world.query(from, |node, now| node.announce(now, target, &key, Vec::new(), 0));
     assert!(result.is_ok());
     let holder = world.nodes[2];
     let held = |world: &mut World| {
@@ -161,13 +157,7 @@ fn an_adaptive_node_is_ephemeral_again_after_sleep() {
         .network
         .with(id, |machine, _| machine.node.handle_timeout(later));
     assert!(!world.node(id).is_persistent());
-    assert!(
-        world
-            .network
-            .host(id)
-            .events
-            .contains(&Event::Persistent(false))
-    );
+    assert!(world.network.host(id).events.contains(&Event::Persistent(false)));
 }
 
 #[test]
@@ -232,9 +222,7 @@ fn answers_from_elsewhere_do_not_enter_a_walk() {
             error: 0,
             value: Some(vec![6; 33]),
         };
-        world
-            .network
-            .inject(address(99), address(2), lie.to_bytes());
+        world.network.inject(address(99), address(2), lie.to_bytes());
     }
     let done = |network: &mut Network<Machine>| network.host(id).done(query).is_some();
     world.network.run_until(Duration::from_secs(10), done);
@@ -319,10 +307,7 @@ fn whoever_is_bound_where_nothing_translates_knows_its_address() {
     };
     let known = |address: &str| Some(address.to_owned());
     assert_eq!(persistent("127.0.0.1:5", None, true), known("127.0.0.1:5"));
-    assert_eq!(
-        persistent("192.168.1.2:5", None, true),
-        known("192.168.1.2:5")
-    );
+    assert_eq!(persistent("192.168.1.2:5", None, true), known("192.168.1.2:5"));
     assert_eq!(persistent("192.168.1.2:5", None, false), None);
     assert_eq!(persistent("0.0.0.0:5", None, true), None);
     assert_eq!(
@@ -370,10 +355,7 @@ fn nodes_of_an_earlier_run_lead_into_a_network_whose_bootstrap_nodes_have_gone()
     let known = world.node(second).recent_nodes(1000);
     assert!(known.len() > 15);
     // Most of what was known has gone meanwhile.
-    for node in (2..20)
-        .map(|number| world.nodes[number])
-        .collect::<Vec<_>>()
-    {
+    for node in (2..20).map(|number| world.nodes[number]).collect::<Vec<_>>() {
         world.network.set_up(node, false);
     }
     let config = Config { known, ..server() };

@@ -34,13 +34,7 @@ fn a_small_network_forms_and_finds_in_milliseconds() {
         node.find_peer(now, key.public_key(), Vec::new())
     });
     assert!(result.is_ok());
-    assert_eq!(
-        answers
-            .iter()
-            .filter(|answer| answer.value.is_some())
-            .count(),
-        4
-    );
+    assert_eq!(answers.iter().filter(|answer| answer.value.is_some()).count(), 4);
     assert!(took < Duration::from_millis(5), "{took:?}");
 }
 
@@ -59,9 +53,7 @@ fn fifty_nodes_find_everything_in_spite_of_loss() {
         let topic = [number; 32];
         let from = world.nodes[usize::from(number)];
         let to = world.nodes[usize::from(49 - number)];
-        let (_, result, _) = world.query(from, |node, now| {
-            node.announce(now, target, &key, Vec::new(), 0)
-        });
+        let (_, result, _) = world.query(from, |node, now| node.announce(now, target, &key, Vec::new(), 0));
         assert!(
             result.is_ok_and(|outcome| outcome.committed >= 15),
             "announce {number}"
@@ -73,16 +65,12 @@ fn fifty_nodes_find_everything_in_spite_of_loss() {
             result.is_ok_and(|outcome| outcome.committed >= 15),
             "announce topic {number}"
         );
-        let (answers, _, _) = world.query(to, |node, now| {
-            node.find_peer(now, key.public_key(), Vec::new())
-        });
+        let (answers, _, _) = world.query(to, |node, now| node.find_peer(now, key.public_key(), Vec::new()));
         let found = answers
             .iter()
             .filter_map(|answer| Peer::from_bytes(answer.value.as_ref()?).ok());
         assert!(
-            found
-                .into_iter()
-                .any(|peer| peer.public_key == *key.public_key()),
+            found.into_iter().any(|peer| peer.public_key == *key.public_key()),
             "find {number}"
         );
         let (answers, _, _) = world.query(to, |node, now| node.lookup(now, topic));
@@ -155,10 +143,7 @@ fn an_adaptive_node_turns_persistent_after_twenty_minutes() {
     let mut world = World::new(5, 6, Link::default());
     let id = world.join(Config::default());
     assert!(!world.node(id).is_persistent());
-    assert!(
-        !world.node(id).is_firewalled(),
-        "the quick check found it open"
-    );
+    assert!(!world.node(id).is_firewalled(), "the quick check found it open");
     world.network.run_for(Duration::from_secs(21 * 60));
     assert!(world.node(id).is_persistent());
     let ephemeral = Config {
@@ -184,19 +169,13 @@ fn walks_through_hundreds_of_nodes_end_at_the_true_closest() {
         let id = world.nodes[from];
         let (_, result, took) = world.query(id, |node, now| node.find_node(now, target));
         let outcome = result.expect("a walk with an end");
-        let mut nearest: Vec<_> = (0..300)
-            .filter(|other| *other != from)
-            .map(address)
-            .collect();
+        let mut nearest: Vec<_> = (0..300).filter(|other| *other != from).map(address).collect();
         nearest.sort_by_key(|node| NodeId::of(*node).distance(&target));
         nearest.truncate(K);
         let found: Vec<_> = outcome.closest.iter().map(|answer| answer.from).collect();
         assert_eq!(found, nearest, "walk {number}");
         assert!(outcome.asked <= 50, "walk {number} asked {}", outcome.asked);
-        assert!(
-            took < Duration::from_millis(400),
-            "walk {number} took {took:?}"
-        );
+        assert!(took < Duration::from_millis(400), "walk {number} took {took:?}");
     }
 }
 
@@ -226,9 +205,7 @@ fn a_late_answer_holds_a_lookup_up_less_than_a_second() {
     // Who announces waits, because it wants the nearest.
     let mut other = world.join(Config::default());
     let key = KeyPair::from_seed(&[1; 32]);
-    let (_, result, took) = world.query(other, |node, now| {
-        node.announce(now, target, &key, Vec::new(), 0)
-    });
+    let (_, result, took) = world.query(other, |node, now| node.announce(now, target, &key, Vec::new(), 0));
     assert!(result.is_ok());
     assert!(took > Duration::from_millis(900), "{took:?}");
     // A node that stays silent is tried three times, then the walk leaves it alone.

@@ -1,4 +1,5 @@
-//! Answers that leave a moment later, so that peers of the reference, which are slower, keep the order that they count on.
+//! Answers that leave a moment later, so that peers of the reference, which are slower, keep the order that
+//! they count on.
 
 use std::time::{Duration, Instant};
 
@@ -24,13 +25,7 @@ fn a_newcomer_hears_whether_its_firewall_is_open_before_its_walk_ends() {
     node.handle_timeout(at);
     assert_eq!(answered(&mut node), [1]);
     // A node that serves has nothing to wait for.
-    ask(
-        &mut node,
-        at,
-        3,
-        (true, FIND_NODE),
-        Some(NodeId::of(address(9))),
-    );
+    ask(&mut node, at, 3, (true, FIND_NODE), Some(NodeId::of(address(9))));
     assert!(answered(&mut node).contains(&3));
 }
 
@@ -83,13 +78,7 @@ fn node(now: Instant) -> Node {
 }
 
 /// Lets a peer ask something, by one of the commands of the RPC layer or not.
-fn ask(
-    node: &mut Node,
-    now: Instant,
-    tid: u16,
-    (internal, command): (bool, u64),
-    id: Option<NodeId>,
-) {
+fn ask(node: &mut Node, now: Instant, tid: u16, (internal, command): (bool, u64), id: Option<NodeId>) {
     let target = KeyPair::from_seed(&[1; 32]).public_key().target();
     let request = Request {
         tid,

@@ -199,9 +199,9 @@ fn at_most_eighty_requests_leave_at_once_and_the_rest_follow() {
         };
         machine.events.iter().filter(failed).count()
     };
-    world.network.run_until(Duration::from_secs(10), |network| {
-        done(network.host(id)) == 200
-    });
+    world
+        .network
+        .run_until(Duration::from_secs(10), |network| done(network.host(id)) == 200);
     assert_eq!(world.network.sent() - before, 200);
 }
 
@@ -210,11 +210,7 @@ fn answers_open_the_window_at_once() {
     let mut world = World::new(12, 2, Link::default());
     let (id, other) = (world.nodes[0], address(1));
     let requests: Vec<_> = world.network.with(id, |machine, now| {
-        let ping = |_| {
-            machine
-                .node
-                .request(now, Outgoing::internal(other, rpc::PING))
-        };
+        let ping = |_| machine.node.request(now, Outgoing::internal(other, rpc::PING));
         (0..1000).map(ping).collect()
     });
     let last = requests[999];
@@ -301,10 +297,7 @@ fn suspending_ends_everything_and_resuming_asks_again() {
         (request, query)
     });
     let machine = world.network.host(id);
-    assert_eq!(
-        machine.answered(request),
-        Some(&Err(RequestError::TimedOut))
-    );
+    assert_eq!(machine.answered(request), Some(&Err(RequestError::TimedOut)));
     assert_eq!(machine.done(query), Some(&Err(QueryError::NoNodes)));
     assert_eq!(machine.node.poll_timeout(), None);
     let sent = world.network.sent();

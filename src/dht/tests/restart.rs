@@ -61,7 +61,8 @@ fn a_kept_announcement_reads_as_it_was_written() {
             })
         );
         for end in 0..text.len() {
-            // Digits of an announcement that are missing leave no announcement; whatever else is cut must not pass for another one.
+            // Digits of an announcement that are missing leave no announcement; whatever else is cut must not
+            // pass for another one.
             assert!(text[..end].parse::<Kept>().is_err(), "{}", &text[..end]);
         }
     }
@@ -79,8 +80,7 @@ fn what_is_taken_back_is_not_kept() {
     assert!(announced.is_ok());
     let now = world.network.now();
     assert_eq!(world.node(keeper).announcements(now).len(), 1);
-    let (_, taken_back, _) =
-        world.query(client, |node, now| node.unannounce(now, [9; 32], &key_pair));
+    let (_, taken_back, _) = world.query(client, |node, now| node.unannounce(now, [9; 32], &key_pair));
     assert!(taken_back.is_ok());
     assert_eq!(world.node(keeper).announcements(now), []);
     let other = world.nodes[0];
@@ -91,7 +91,8 @@ fn what_is_taken_back_is_not_kept() {
     );
 }
 
-/// Lets a server and a topic be announced to a node, the second of its world; returns what it keeps, and their targets.
+/// Lets a server and a topic be announced to a node, the second of its world; returns what it keeps, and
+/// their targets.
 fn announced() -> (Vec<Kept>, [[u8; 32]; 2]) {
     let mut world = World::new(71, 1, Link::default());
     let keeper = world.join(keeping());

@@ -75,11 +75,7 @@ fn alike() -> impl Strategy<Value = [u8; 32]> {
 fn with_prefix(own: &[u8; 32], bits: usize, mut id: [u8; 32]) -> [u8; 32] {
     for bit in 0..=bits {
         let mask = 0x80 >> (bit % 8);
-        let wanted = if bit == bits {
-            !own[bit / 8]
-        } else {
-            own[bit / 8]
-        };
+        let wanted = if bit == bits { !own[bit / 8] } else { own[bit / 8] };
         id[bit / 8] = (id[bit / 8] & !mask) | (wanted & mask);
     }
     id
@@ -98,8 +94,5 @@ fn entry(id: NodeId, address: SocketAddrV4) -> Entry {
 }
 
 fn address(number: usize) -> SocketAddrV4 {
-    SocketAddrV4::new(
-        Ipv4Addr::LOCALHOST,
-        u16::try_from(number).expect("few nodes"),
-    )
+    SocketAddrV4::new(Ipv4Addr::LOCALHOST, u16::try_from(number).expect("few nodes"))
 }

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use super::world::{World, address};
 use crate::dht::{
-    Answer, Config, K, MAX_IMMUTABLE, QueryError, ValueError, immutable_value, max_mutable,
-    mutable_value,
+    Answer, Config, K, MAX_IMMUTABLE, QueryError, ValueError, immutable_value, max_mutable, mutable_value,
 };
 use crate::keys::KeyPair;
 use crate::sim::network::Link;
@@ -22,14 +21,12 @@ fn the_largest_values_come_back_from_nodes_with_full_lists_and_larger_ones_are_r
     assert_eq!((MAX_IMMUTABLE, max_mutable(252)), (1850, 1782));
     world.network.capture = Some(Vec::new());
     let (_, result, _) = world.query(client, |node, now| {
-        node.immutable_put(now, value.clone())
-            .expect("the largest size")
+        node.immutable_put(now, value.clone()).expect("the largest size")
     });
     assert_eq!(result.map(|outcome| outcome.committed), Ok(K));
     let (answers, _, _) = world.query(client, |node, now| node.immutable_get(now, target));
-    let full = |answer: &&Answer| {
-        answer.closer.len() == K && immutable_value(answer, &target) == Some(&value)
-    };
+    let full =
+        |answer: &&Answer| answer.closer.len() == K && immutable_value(answer, &target) == Some(&value);
     assert!(answers.iter().filter(full).count() >= 15);
 
     let key = KeyPair::from_seed(&[1; 32]);
@@ -74,8 +71,7 @@ fn a_refused_sequence_number_is_told() {
     let key = KeyPair::from_seed(&[1; 32]);
     let mut put = |seq, value: &[u8]| {
         let put = |node: &mut crate::dht::Node, now| {
-            node.mutable_put(now, &key, seq, value.to_vec())
-                .expect("small")
+            node.mutable_put(now, &key, seq, value.to_vec()).expect("small")
         };
         world.query(client, put).1
     };
@@ -120,8 +116,7 @@ fn answers_that_are_not_what_was_asked_for_count_for_nothing() {
     let mut world = World::new(4, 1, Link::default());
     let client = world.join(Config::default());
     let put = world.query(client, |node, now| {
-        node.mutable_put(now, &key, 3, b"three".to_vec())
-            .expect("small")
+        node.mutable_put(now, &key, 3, b"three".to_vec()).expect("small")
     });
     assert!(put.1.is_ok());
     let (answers, _, _) = world.query(client, |node, now| {

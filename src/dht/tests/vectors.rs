@@ -35,8 +35,7 @@ fn tokens_are_those_of_the_reference() {
     }
     let after = &vectors["afterTenDrains"];
     let later = now + Duration::from_millis(7500);
-    let mut expected =
-        Tokens::with_secrets(later, [fixed(&after["secret0"]), fixed(&after["secret1"])]);
+    let mut expected = Tokens::with_secrets(later, [fixed(&after["secret0"]), fixed(&after["secret1"])]);
     let host = Ipv4Addr::LOCALHOST;
     assert_eq!(tokens.issue(later, host), expected.issue(later, host));
 }
@@ -49,9 +48,7 @@ fn the_sampler_agrees_with_the_reference_at_every_step() {
             let (host, port) = (text(&step["sample"][0]), number(&step["sample"][1]));
             let ip: Ipv4Addr = host.parse().expect("an address");
             sampler.add(SocketAddrV4::new(ip, port.try_into().expect("a port")));
-            let host = option(&step["host"], |host| {
-                text(host).parse().expect("an address")
-            });
+            let host = option(&step["host"], |host| text(host).parse().expect("an address"));
             let expected = match (host, option(&step["port"], number).unwrap_or(0)) {
                 (None, _) => Sampled::Unknown,
                 (Some(host), 0) => Sampled::Host(host),
@@ -59,12 +56,7 @@ fn the_sampler_agrees_with_the_reference_at_every_step() {
                     Sampled::Address(SocketAddrV4::new(host, port.try_into().expect("a port")))
                 }
             };
-            assert_eq!(
-                sampler.sampled(),
-                expected,
-                "{}, step {number_of}",
-                case["name"]
-            );
+            assert_eq!(sampler.sampled(), expected, "{}, step {number_of}", case["name"]);
         }
     }
 }
@@ -136,11 +128,7 @@ fn walks_find_the_true_closest_with_no_more_requests_than_the_reference() {
             "{}: {successes} to {theirs}",
             case["name"]
         );
-        let closest: Vec<_> = walk
-            .take_closest()
-            .iter()
-            .map(|answer| answer.from)
-            .collect();
+        let closest: Vec<_> = walk.take_closest().iter().map(|answer| answer.from).collect();
         assert_eq!(closest, named("trueClosest"), "{}", case["name"]);
     }
 }
@@ -208,12 +196,7 @@ fn announcements_are_signed_as_by_the_reference() {
         let mut made = sign::announcement(&key_pair, &target, &node, &token, &peer, kind);
         made.bump = number(&case["bump"]);
         if case["refresh"].is_null() {
-            assert_eq!(
-                made.to_bytes(),
-                hex(&case["requestValue"]),
-                "{}",
-                case["name"]
-            );
+            assert_eq!(made.to_bytes(), hex(&case["requestValue"]), "{}", case["name"]);
         } else {
             // We never make these, but a node must verify them.
             made.refresh = Some(fixed(&case["refresh"]));

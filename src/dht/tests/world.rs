@@ -17,13 +17,7 @@ pub(crate) struct Machine {
 }
 
 impl Host for Machine {
-    fn handle_datagram(
-        &mut self,
-        now: Instant,
-        socket: SocketId,
-        from: SocketAddrV4,
-        datagram: &[u8],
-    ) {
+    fn handle_datagram(&mut self, now: Instant, socket: SocketId, from: SocketAddrV4, datagram: &[u8]) {
         self.node.handle_datagram(now, socket, from, datagram);
     }
 
@@ -53,10 +47,7 @@ impl Machine {
 
     pub(crate) fn done(&self, query: QueryId) -> Option<&Result<QueryOutcome, QueryError>> {
         self.events.iter().find_map(|event| match event {
-            Event::QueryDone {
-                query: ended,
-                result,
-            } if *ended == query => Some(result),
+            Event::QueryDone { query: ended, result } if *ended == query => Some(result),
             _ => None,
         })
     }
@@ -70,10 +61,7 @@ impl Machine {
 
     pub(crate) fn answered(&self, request: RequestId) -> Option<&Result<Answer, RequestError>> {
         self.events.iter().find_map(|event| match event {
-            Event::Answered {
-                request: of,
-                result,
-            } if *of == request => Some(result),
+            Event::Answered { request: of, result } if *of == request => Some(result),
             _ => None,
         })
     }
@@ -115,11 +103,7 @@ impl World {
     pub(crate) fn start_at(&mut self, config: Config, local: SocketAddrV4) -> HostId {
         let number = self.nodes.len();
         let seed = self.network.seed();
-        let bootstrap = if number == 0 {
-            Vec::new()
-        } else {
-            vec![address(0)]
-        };
+        let bootstrap = if number == 0 { Vec::new() } else { vec![address(0)] };
         let bootstrap = if config.bootstrap.is_empty() {
             bootstrap
         } else {

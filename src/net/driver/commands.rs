@@ -22,19 +22,12 @@ impl Driver {
             if !command.knows_nodes()
                 && let Some(held) = &mut self.held
             {
-                held.push(Held {
-                    command,
-                    since: now,
-                });
+                held.push(Held { command, since: now });
                 return;
             }
         }
         match command {
-            Command::Connect {
-                token,
-                dial,
-                answer,
-            } => {
+            Command::Connect { token, dial, answer } => {
                 self.refresh_interfaces(now);
                 let attempt = self.endpoint.connect(now, *dial);
                 self.dials.insert(attempt, (token, answer));
@@ -67,13 +60,9 @@ impl Driver {
                     self.endpoint.unlisten(now, server);
                 }
             }
-            Command::Query {
-                token,
-                query,
-                answer,
-            } => self
-                .queries
-                .start(now, &mut self.endpoint, token, query, answer),
+            Command::Query { token, query, answer } => {
+                self.queries.start(now, &mut self.endpoint, token, query, answer)
+            }
             Command::GiveUp(token) => self.give_up(now, token),
             Command::Suspend(answer) => {
                 self.endpoint.suspend(now);
@@ -82,9 +71,7 @@ impl Driver {
             }
             Command::Resume(answer) => {
                 let local = |id| self.sockets.get(&id).map(Socket::local);
-                if let (Some(server), Some(client)) =
-                    (local(SocketId::SERVER), local(SocketId::CLIENT))
-                {
+                if let (Some(server), Some(client)) = (local(SocketId::SERVER), local(SocketId::CLIENT)) {
                     self.endpoint.handle_sockets(now, server, client);
                     self.endpoint.handle_network_change(now);
                 }
@@ -176,7 +163,8 @@ impl Driver {
         }
     }
 
-    /// Returns whether the node has ended; dropping the answers tells those who wait, after the sockets are gone.
+    /// Returns whether the node has ended; dropping the answers tells those who wait, after the sockets are
+    /// gone.
     ///
     /// Not while something is `unsent`: peers would wait for streams that are over.
     pub(super) fn is_over(&mut self, now: Instant, unsent: bool) -> bool {

@@ -68,8 +68,7 @@ impl Driver {
                 }
             }
             Event::Stream(stream, event) => {
-                self.table
-                    .handle_event(now, &mut self.endpoint, stream, event);
+                self.table.handle_event(now, &mut self.endpoint, stream, event);
             }
             Event::Dht(dht::Event::Bootstrapped { reached }) => self.bootstrapped(reached),
             Event::Dht(dht::Event::QueryAnswer { query, answer }) => {
@@ -113,7 +112,8 @@ impl Driver {
             .start(token, *own.public_key(), dial, connected, outbox);
     }
 
-    /// Makes a connection of a stream and hands it to whoever waits for it. If nobody does, its handle is dropped, which destroys it.
+    /// Makes a connection of a stream and hands it to whoever waits for it. If nobody does, its handle is
+    /// dropped, which destroys it.
     fn establish(&mut self, now: Instant, established: &Established) {
         let node = match self.handles.upgrade() {
             Some(node) if self.closing.is_none() => node,

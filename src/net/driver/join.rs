@@ -122,11 +122,7 @@ impl Driver {
     /// Lists this host's addresses, beside the driver, unless that was done a moment ago.
     pub(super) fn refresh_interfaces(&mut self, now: Instant) {
         let ip = *self.settings.bind.ip();
-        if !ip.is_unspecified()
-            || self
-                .interfaces_at
-                .is_some_and(|at| now < at + INTERFACES_LAST)
-        {
+        if !ip.is_unspecified() || self.interfaces_at.is_some_and(|at| now < at + INTERFACES_LAST) {
             return;
         }
         self.interfaces_at = Some(now);

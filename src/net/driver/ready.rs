@@ -1,7 +1,7 @@
 //! Which of the sockets beside the main ones have something to read.
 //!
-//! There may be hundreds of them, nearly all silent. Each has a waker of its own, so that only those are looked at on which something
-//! has happened, and the silent ones cost nothing.
+//! There may be hundreds of them, nearly all silent. Each has a waker of its own, so that only those are
+//! looked at on which something has happened, and the silent ones cost nothing.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,11 +49,7 @@ impl Ready {
     /// Returns the sockets that were woken, each with its waker, which wakes the driver from now on.
     pub(super) fn take(&mut self, driver: &Waker) -> Vec<(SocketId, Waker)> {
         let mut woken = lock(&self.woken);
-        if !woken
-            .driver
-            .as_ref()
-            .is_some_and(|own| own.will_wake(driver))
-        {
+        if !woken.driver.as_ref().is_some_and(|own| own.will_wake(driver)) {
             woken.driver = Some(driver.clone());
         }
         let sockets = std::mem::take(&mut woken.sockets);
@@ -108,11 +104,7 @@ mod tests {
             waker.wake_by_ref();
         }
         ready.remove(one);
-        let again: Vec<_> = ready
-            .take(Waker::noop())
-            .iter()
-            .map(|each| each.0)
-            .collect();
+        let again: Vec<_> = ready.take(Waker::noop()).iter().map(|each| each.0).collect();
         assert_eq!(again, [other]);
     }
 

@@ -35,7 +35,8 @@ pub(in crate::net) enum News {
     Job(Option<Box<JobDone>>),
     /// The addresses of this host's interfaces.
     Interfaces(Vec<Ipv4Addr>),
-    /// What became of meeting the peer of a stream at a relay: the stream of the connection to the relay, and the id that it gave us.
+    /// What became of meeting the peer of a stream at a relay: the stream of the connection to the relay, and
+    /// the id that it gave us.
     Relay(StreamId, Option<(StreamId, u32)>),
     /// The relay has ended the connection that a stream needs.
     RelayGone(StreamId),
@@ -130,7 +131,8 @@ pub(super) struct Driver {
     /// What the timer is set to.
     pub(super) armed: Option<Instant>,
     pub(super) commands: Commands,
-    /// Makes the senders that connections and servers hold; the driver itself holds none, so that it notices when all are gone.
+    /// Makes the senders that connections and servers hold; the driver itself holds none, so that it notices
+    /// when all are gone.
     pub(super) handles: mpsc::WeakUnboundedSender<Command>,
     /// Connections that have something to do.
     pub(super) bells: mpsc::UnboundedReceiver<StreamId>,

@@ -20,11 +20,7 @@ impl Driver {
         more |= self.take_news(cx, now);
         more |= self.take_commands(cx, now);
         more |= self.take_bells(cx, now);
-        if self
-            .endpoint
-            .poll_timeout()
-            .is_some_and(|(at, _)| at <= now)
-        {
+        if self.endpoint.poll_timeout().is_some_and(|(at, _)| at <= now) {
             self.endpoint.handle_timeout(now);
         }
         self.table.handle_timeout(now, &mut self.endpoint);
@@ -63,13 +59,7 @@ impl Driver {
     }
 
     /// Takes what a socket has, up to a bound; returns whether there may be more.
-    fn receive_from(
-        &mut self,
-        cx: &mut Context<'_>,
-        now: Instant,
-        id: SocketId,
-        any: &mut bool,
-    ) -> bool {
+    fn receive_from(&mut self, cx: &mut Context<'_>, now: Instant, id: SocketId, any: &mut bool) -> bool {
         let Some(socket) = self.sockets.get_mut(&id) else {
             return false;
         };
@@ -121,8 +111,7 @@ impl Driver {
                 }
                 Poll::Ready(Some(News::RelayGone(stream))) => {
                     if !self.endpoint.may_leave_relay(stream) {
-                        self.table
-                            .handle_relay_gone(now, &mut self.endpoint, stream);
+                        self.table.handle_relay_gone(now, &mut self.endpoint, stream);
                     }
                 }
                 Poll::Ready(Some(News::Bootstrap(addresses))) => {
@@ -160,7 +149,8 @@ impl Driver {
         true
     }
 
-    /// Sends what the endpoint wants sent and takes its events, until it is idle or enough has been sent; returns whether there is more.
+    /// Sends what the endpoint wants sent and takes its events, until it is idle or enough has been sent;
+    /// returns whether there is more.
     ///
     /// The only function that sends.
     fn drain(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
@@ -174,8 +164,7 @@ impl Driver {
                     .sockets
                     .get(&SocketId::SERVER)
                     .map_or(1, Socket::max_segments);
-                let Some(train) = self.endpoint.poll_transmit(now, segments, &mut self.buffer)
-                else {
+                let Some(train) = self.endpoint.poll_transmit(now, segments, &mut self.buffer) else {
                     break;
                 };
                 idle = false;

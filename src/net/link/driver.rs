@@ -18,8 +18,9 @@ pub(in crate::net) struct Outbound {
 impl Link {
     /// Must be called before looking at anything else, so that what comes later rings again.
     pub(in crate::net) fn hush(&self) {
-        // A swap, not a store: it reads the ring of whoever rang before, and with it what they rang for. A store could come to pass after
-        // the loads that follow it, and both sides would believe that the other one knows.
+        // A swap, not a store: it reads the ring of whoever rang before, and with it what they rang for. A
+        // store could come to pass after the loads that follow it, and both sides would believe that the
+        // other one knows.
         self.rung.swap(false, Ordering::AcqRel);
     }
 
@@ -61,8 +62,8 @@ impl Link {
         wake(finisher);
     }
 
-    /// Returns how many received bytes the ring takes, or that it takes `all`, and a chunk to put them in. With no room, the reader rings
-    /// once there is some.
+    /// Returns how many received bytes the ring takes, or that it takes `all`, and a chunk to put them in.
+    /// With no room, the reader rings once there is some.
     pub(in crate::net) fn incoming_room(&self, all: bool) -> (usize, Vec<u8>) {
         let mut incoming = lock(&self.incoming);
         let room = incoming.ring.room(match () {
@@ -173,5 +174,6 @@ const INCOMING_LIMIT: usize = 256 * 1024;
 /// The same while the peer's key is not proven.
 const UNPROVEN_LIMIT: usize = 72 * 1024;
 
-/// The largest first frame that the driver decrypts itself; a larger one is left to who reads or waits for the proof.
+/// The largest first frame that the driver decrypts itself; a larger one is left to who reads or waits for
+/// the proof.
 const MAX_PROOF: usize = 64 * 1024 + 20;

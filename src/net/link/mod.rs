@@ -1,4 +1,5 @@
-//! What a connection's task and the driver share: a ring of bytes for each direction, the ciphers, and how it ended.
+//! What a connection's task and the driver share: a ring of bytes for each direction, the ciphers, and how it
+//! ended.
 
 mod driver;
 mod end;

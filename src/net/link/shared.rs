@@ -19,7 +19,8 @@ use crate::udx::StreamId;
 
 /// The shared part of one connection.
 ///
-/// The driver never holds a lock here while it calls the system, and no lock that the driver waits for is held across cryptography.
+/// The driver never holds a lock here while it calls the system, and no lock that the driver waits for is
+/// held across cryptography.
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(super) stream: StreamId,
@@ -69,10 +70,11 @@ pub(super) struct Incoming {
 }
 
 impl Link {
-    /// Makes the shared part of a new connection and returns it with the header frame, which must be sent first.
+    /// Makes the shared part of a new connection and returns it with the header frame, which must be sent
+    /// first.
     ///
-    /// On the dialling side an empty message follows it, which every peer ignores: it proves our key to the server at once, which drops
-    /// those that do not prove theirs.
+    /// On the dialling side an empty message follows it, which every peer ignores: it proves our key to the
+    /// server at once, which drops those that do not prove theirs.
     pub(in crate::net) fn new(
         established: &Established,
         bell: mpsc::UnboundedSender<StreamId>,
@@ -174,7 +176,8 @@ impl Link {
     /// Tries to decrypt the first message, of at most so many bytes; it is kept for the reader.
     pub(super) fn prove_with(&self, mut opener: MutexGuard<'_, Opener>, limit: usize) -> Proof {
         loop {
-            // Asked with the opener in hand: what somebody else has just decrypted is not read yet, and the next message would replace it.
+            // Asked with the opener in hand: what somebody else has just decrypted is not read yet, and the
+            // next message would replace it.
             if self.is_proven() {
                 return Proof::Proven;
             }

@@ -20,16 +20,11 @@ impl Link {
     /// Encrypts as much of `data` as one message takes and queues it; pending while the ring is full.
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, End>> {
         let length = data.len().min(MAX_WRITE);
-        self.poll_write_message(cx, &data[..length])
-            .map_ok(|()| length)
+        self.poll_write_message(cx, &data[..length]).map_ok(|()| length)
     }
 
     /// Encrypts one message and queues it; pending while the ring is full.
-    pub(crate) fn poll_write_message(
-        &self,
-        cx: &mut Context<'_>,
-        message: &[u8],
-    ) -> Poll<Result<(), End>> {
+    pub(crate) fn poll_write_message(&self, cx: &mut Context<'_>, message: &[u8]) -> Poll<Result<(), End>> {
         if message.len() > MAX_MESSAGE {
             return Poll::Ready(Err(End::TooLarge {
                 size: message.len(),
@@ -103,11 +98,7 @@ impl Link {
     }
 
     /// Reads bytes, message borders ignored; nothing read means that the peer has ended its direction.
-    pub(crate) fn poll_read(
-        &self,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<Result<(), End>> {
+    pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<(), End>> {
         if buffer.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
@@ -120,10 +111,7 @@ impl Link {
     }
 
     /// Reads one message or the rest of one.
-    pub(crate) fn poll_read_message(
-        &self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<Bytes>, End>> {
+    pub(crate) fn poll_read_message(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, End>> {
         self.poll_opened(cx, &mut lock(&self.opener), Opener::take)
     }
 
@@ -202,7 +190,8 @@ impl Link {
         .await
     }
 
-    /// Waits until the peer's key is proven, and takes what has arrived for that: at most the largest message that is allowed.
+    /// Waits until the peer's key is proven, and takes what has arrived for that: at most the largest message
+    /// that is allowed.
     pub(crate) async fn proven(&self) -> Result<PublicKey, End> {
         self.wait_for(|| {
             if self.is_proven() {
@@ -291,7 +280,8 @@ impl Drop for Handle {
 /// The largest datagram: what the smallest packet size that the stream uses leaves.
 pub(crate) const MAX_DATAGRAM: usize = 1128;
 
-/// Bulk writes become messages of this size: large enough that framing costs nothing, small enough to start decrypting early.
+/// Bulk writes become messages of this size: large enough that framing costs nothing, small enough to start
+/// decrypting early.
 const MAX_WRITE: usize = 64 * 1024;
 
 /// Encrypted bytes that may wait for the driver.

@@ -40,19 +40,10 @@ fn message_borders_survive_and_a_part_read_leaves_the_rest() {
         assert_eq!(write_message(&dialler, message), Poll::Ready(Ok(())));
     }
     acceptor.push_incoming(encrypted(&dialler));
-    assert_eq!(
-        read_message(&acceptor),
-        Poll::Ready(Ok(Some(b"first".to_vec())))
-    );
+    assert_eq!(read_message(&acceptor), Poll::Ready(Ok(Some(b"first".to_vec()))));
     assert_eq!(read(&acceptor, 2), Poll::Ready(Ok(b"se".to_vec())));
-    assert_eq!(
-        read_message(&acceptor),
-        Poll::Ready(Ok(Some(b"cond".to_vec())))
-    );
-    assert_eq!(
-        read_message(&acceptor),
-        Poll::Ready(Ok(Some(b"third".to_vec())))
-    );
+    assert_eq!(read_message(&acceptor), Poll::Ready(Ok(Some(b"cond".to_vec()))));
+    assert_eq!(read_message(&acceptor), Poll::Ready(Ok(Some(b"third".to_vec()))));
     assert_eq!(read_message(&acceptor), Poll::Pending);
 }
 
@@ -83,14 +74,8 @@ fn a_full_ring_leaves_received_bytes_in_the_stream_until_the_reader_takes() {
     acceptor.rang();
     acceptor.hush();
     assert!(read(&acceptor, 10).is_ready());
-    assert!(
-        acceptor.rang() >= 1,
-        "the driver must learn that there is room"
-    );
-    assert!(
-        acceptor.incoming_room(false).0 > room,
-        "a proven peer gets more"
-    );
+    assert!(acceptor.rang() >= 1, "the driver must learn that there is room");
+    assert!(acceptor.incoming_room(false).0 > room, "a proven peer gets more");
 }
 
 #[test]
@@ -215,9 +200,7 @@ fn too_large_messages_and_datagrams_are_refused() {
     let (dialler, _acceptor) = pair();
     let size = crate::secret_stream::MAX_MESSAGE + 1;
     let refused = write_message(&dialler, &vec![0; size]);
-    assert!(
-        matches!(refused, Poll::Ready(Err(End::TooLarge { size: given, .. })) if given == size)
-    );
+    assert!(matches!(refused, Poll::Ready(Err(End::TooLarge { size: given, .. })) if given == size));
     assert!(
         write_message(&dialler, b"x").is_ready(),
         "the connection stays usable"
@@ -240,10 +223,7 @@ async fn datagrams_beyond_the_queue_are_dropped_and_forged_ones_ignored() {
     }
     // The queue of this link holds ten, of which one is forged.
     for index in 0..9 {
-        assert_eq!(
-            acceptor.recv_datagram().await.as_deref(),
-            Ok([index].as_slice())
-        );
+        assert_eq!(acceptor.recv_datagram().await.as_deref(), Ok([index].as_slice()));
     }
     acceptor.set_end(End::Orderly);
     assert_eq!(acceptor.recv_datagram().await, Err(End::Local));
@@ -439,11 +419,8 @@ fn write_message(link: &Link, data: &[u8]) -> Poll<Result<(), End>> {
 fn read(link: &Link, length: usize) -> Poll<Result<Vec<u8>, End>> {
     let mut bytes = vec![0; length];
     let mut buffer = ReadBuf::new(&mut bytes);
-    link.poll_read(
-        &mut Context::from_waker(std::task::Waker::noop()),
-        &mut buffer,
-    )
-    .map_ok(|()| buffer.filled().to_vec())
+    link.poll_read(&mut Context::from_waker(std::task::Waker::noop()), &mut buffer)
+        .map_ok(|()| buffer.filled().to_vec())
 }
 
 fn read_message(link: &Link) -> Poll<Result<Option<Vec<u8>>, End>> {

@@ -106,9 +106,7 @@ impl Denied {
             .chars()
             .take(MAX_REASON)
             .collect();
-        let kind = data
-            .and_then(|data| data.get("kind"))
-            .and_then(Json::as_str);
+        let kind = data.and_then(|data| data.get("kind")).and_then(Json::as_str);
         Some(match kind.unwrap_or_default() {
             "already_registered" => Self::AlreadyRegistered {
                 version: number("version")?,

@@ -29,8 +29,8 @@ pub trait Dial: Send {
 
 /// A client of a profile server, under one identity.
 ///
-/// A lost connection is made again, and the request that was under way is repeated: the server answers a repeated request as it answered the
-/// first. No record is believed without its owner's signature.
+/// A lost connection is made again, and the request that was under way is repeated: the server answers a
+/// repeated request as it answered the first. No record is believed without its owner's signature.
 #[derive(Debug)]
 pub struct ProfileClient<D: Dial, V> {
     identity: KeyPair,
@@ -75,8 +75,8 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
         self.record.as_ref()
     }
 
-    /// Returns the highest version that this identity has signed or seen at the server. Above the [`record`](Self::record)'s it means that
-    /// the server has forgotten something.
+    /// Returns the highest version that this identity has signed or seen at the server. Above the
+    /// [`record`](Self::record)'s it means that the server has forgotten something.
     ///
     /// # Errors
     ///
@@ -109,9 +109,7 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
                     let stored = self.get().await?;
                     return same_profile(&stored, record.profile());
                 }
-                Err(ClientError::Denied(Denied::VersionConflict { version }))
-                    if attempt < ATTEMPTS =>
-                {
+                Err(ClientError::Denied(Denied::VersionConflict { version })) if attempt < ATTEMPTS => {
                     if record.version() <= version {
                         record = self.sign(version, record.profile().clone())?;
                     }
@@ -123,12 +121,13 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
         unreachable!("the last attempt returns")
     }
 
-    /// Changes our profile. `edit` gets the stored one, and gets it again if somebody else with our identity was faster.
+    /// Changes our profile. `edit` gets the stored one, and gets it again if somebody else with our identity
+    /// was faster.
     ///
     /// # Errors
     ///
-    /// [`ClientError::InvalidProfile`] if `edit` says so; [`Denied::NotRegistered`] if there is nothing to change; otherwise as
-    /// [`ClientError`] says.
+    /// [`ClientError::InvalidProfile`] if `edit` says so; [`Denied::NotRegistered`] if there is nothing to
+    /// change; otherwise as [`ClientError`] says.
     ///
     /// # Cancel safety
     ///
@@ -149,10 +148,7 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
             let record = self.sign(stored.version(), profile)?;
             let after = (record.version() - 1 != stored.version()).then_some(stored.version());
             let raw = (&record).into();
-            match self
-                .store(Request::Update { record: raw, after }, &record)
-                .await
-            {
+            match self.store(Request::Update { record: raw, after }, &record).await {
                 Err(ClientError::Denied(Denied::VersionConflict { .. })) if attempt < ATTEMPTS => {
                     self.get().await?;
                 }
@@ -257,15 +253,14 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
         }
     }
 
-    /// Signs a version above the given one and above every version signed or seen before, which is remembered before anybody sees it.
+    /// Signs a version above the given one and above every version signed or seen before, which is remembered
+    /// before anybody sees it.
     fn sign(&mut self, above: u64, profile: Profile) -> Result<Record, ClientError> {
         let version = self.highest_version()?.max(above) + 1;
         if version > MAX_VERSION {
             return Err(ClientError::NoVersionLeft);
         }
-        self.versions
-            .raise(version)
-            .map_err(ClientError::Versions)?;
+        self.versions.raise(version).map_err(ClientError::Versions)?;
         Ok(Record::sign(&self.identity, version, profile))
     }
 
@@ -274,9 +269,7 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
         let result = self.call(request).await?;
         let stored = record_in(&result, sent.key())?;
         if !stored.says_the_same_as(sent) {
-            return Err(ClientError::Protocol(
-                "it stored another record than it was sent",
-            ));
+            return Err(ClientError::Protocol("it stored another record than it was sent"));
         }
         self.learn(Some(stored.clone()))?;
         Ok(stored)
@@ -284,17 +277,15 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
 
     async fn call(&mut self, request: Request) -> Result<Json, ClientError> {
         for attempt in 1.. {
-            // Taken out, so that a dropped call never leaves an answer behind that a later call would take for its own.
-            let session = match self.session.take() {
-                Some(session) => Ok(session),
-                None => self
-                    .open()
-                    .await
-                    .map(|()| self.session.take())
-                    .map(|session| {
+            // Taken out, so that a dropped call never leaves an answer behind that a later call would take
+            // for its own.
+            let session =
+                match self.session.take() {
+                    Some(session) => Ok(session),
+                    None => self.open().await.map(|()| self.session.take()).map(|session| {
                         session.expect("a connection that was opened is kept until it is taken")
                     }),
-            };
+                };
             let outcome = match session {
                 Ok(mut session) => {
                     let outcome = session.call(request.clone()).await;

@@ -108,9 +108,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Session<T> {
     }
 
     async fn read(&mut self, deadline: Instant) -> Result<Json, CallError> {
-        let line = self
-            .lines
-            .next(&mut self.stream, Some(deadline), self.patience);
+        let line = self.lines.next(&mut self.stream, Some(deadline), self.patience);
         let line = line.await.map_err(|error| match error {
             LineError::Ended => lost(io::ErrorKind::UnexpectedEof.into()),
             LineError::Io(error) => lost(error),
@@ -125,9 +123,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Session<T> {
 pub(super) fn verified(record: &Json, owner: &PublicKey) -> Result<Record, ClientError> {
     RawRecord::from_json(record)
         .filter(|record| record.key == *owner)
-        .ok_or(ClientError::Protocol(
-            "a record is malformed or another key's",
-        ))?
+        .ok_or(ClientError::Protocol("a record is malformed or another key's"))?
         .verify()
         .map_err(|_| ClientError::Protocol("a record is not signed by its owner"))
 }

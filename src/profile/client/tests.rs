@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 
 use serde_json::json;
 use tokio::io::{
-    AsyncBufReadExt as _, AsyncRead, AsyncWriteExt as _, BufReader, DuplexStream, Join, ReadBuf,
-    Sink, duplex, join, sink,
+    AsyncBufReadExt as _, AsyncRead, AsyncWriteExt as _, BufReader, DuplexStream, Join, ReadBuf, Sink,
+    duplex, join, sink,
 };
 
 use super::super::content::{Profile, ProfileDraft};
@@ -38,7 +38,8 @@ fn service() -> TestService {
     Service::new(MemoryStore::default(), ServiceConfig::default())
 }
 
-/// Connects to a service in memory. The first connections are cut as told: the answer with that number, from 0, is lost.
+/// Connects to a service in memory. The first connections are cut as told: the answer with that number, from
+/// 0, is lost.
 #[derive(Clone)]
 struct Pipe {
     service: TestService,
@@ -142,10 +143,7 @@ async fn updates_and_deletes_and_registers_again() {
     assert_eq!(client.delete().await.unwrap(), 2);
     assert!(client.record().is_none());
     assert_eq!(client.register(profile("Ada")).await.unwrap().version(), 3);
-    assert_eq!(
-        client.lookup(*ada().public_key()).await.unwrap().version(),
-        3
-    );
+    assert_eq!(client.lookup(*ada().public_key()).await.unwrap().version(), 3);
     client.ping().await.unwrap();
 }
 
@@ -191,11 +189,7 @@ async fn a_client_without_memory_learns_the_deleted_version() {
 async fn signs_above_what_it_saw_when_the_server_has_forgotten() {
     // The server was restored from a backup: it has version 1, the client remembers 7.
     let service = service();
-    connect(&service)
-        .await
-        .register(profile("Ada"))
-        .await
-        .unwrap();
+    connect(&service).await.register(profile("Ada")).await.unwrap();
     let mut versions = MemoryVersions::default();
     versions.raise(7).unwrap();
     let dial = Pipe::to(&service, &ada(), &[]);
@@ -203,10 +197,7 @@ async fn signs_above_what_it_saw_when_the_server_has_forgotten() {
         .await
         .unwrap();
     assert_eq!(client.highest_version().unwrap(), 7);
-    assert_eq!(
-        client.update(|_| Ok(profile("B"))).await.unwrap().version(),
-        8
-    );
+    assert_eq!(client.update(|_| Ok(profile("B"))).await.unwrap().version(), 8);
 
     // And one that has forgotten everything.
     let empty = self::service();
@@ -226,10 +217,7 @@ async fn a_lost_answer_is_asked_for_again_and_nothing_is_done_twice() {
         assert_eq!(client.register(profile("Ada")).await.unwrap().version(), 1);
         client.dial.cuts.lock().unwrap().extend(cuts);
         client.session = None;
-        assert_eq!(
-            client.update(|_| Ok(profile("B"))).await.unwrap().version(),
-            2
-        );
+        assert_eq!(client.update(|_| Ok(profile("B"))).await.unwrap().version(), 2);
         client.dial.cuts.lock().unwrap().extend(cuts);
         client.session = None;
         assert_eq!(client.delete().await.unwrap(), 2);
@@ -274,11 +262,7 @@ impl Dial for &mut Nowhere {
 struct Unreachable;
 
 impl AsyncRead for Unreachable {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        _: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Err(io::ErrorKind::HostUnreachable.into()))
     }
 }
@@ -303,8 +287,7 @@ impl Dial for Script {
 }
 
 fn hello(record: &serde_json::Value) -> String {
-    json!({"jsonrpc": "2.0", "method": "hello", "params": {"protocol": 1, "record": record}})
-        .to_string()
+    json!({"jsonrpc": "2.0", "method": "hello", "params": {"protocol": 1, "record": record}}).to_string()
 }
 
 async fn scripted(lines: &[String]) -> Result<ProfileClient<Script, MemoryVersions>, ClientError> {
@@ -321,17 +304,11 @@ async fn believes_no_record_that_its_owner_did_not_sign() {
     let foreign = serde_json::to_value(Record::sign(&eve, 1, profile("Eve"))).unwrap();
     for bad in [&forged, &foreign, &json!({}), &json!("x")] {
         let outcome = scripted(&[hello(bad)]).await.map(|_| ());
-        assert!(
-            matches!(outcome, Err(ClientError::Protocol(_))),
-            "{outcome:?}"
-        );
+        assert!(matches!(outcome, Err(ClientError::Protocol(_))), "{outcome:?}");
         let answer = json!({"jsonrpc": "2.0", "id": 1, "result": {"record": bad}}).to_string();
         let mut client = scripted(&[hello(&json!(null)), answer]).await.unwrap();
         let outcome = client.get().await;
-        assert!(
-            matches!(outcome, Err(ClientError::Protocol(_))),
-            "{outcome:?}"
-        );
+        assert!(matches!(outcome, Err(ClientError::Protocol(_))), "{outcome:?}");
     }
 }
 
@@ -341,20 +318,14 @@ async fn a_server_that_stores_something_else_is_found_out() {
     let answer = json!({"jsonrpc": "2.0", "id": 1, "result": {"record": other}}).to_string();
     let mut client = scripted(&[hello(&json!(null)), answer]).await.unwrap();
     let outcome = client.register(profile("Ada")).await;
-    assert!(
-        matches!(outcome, Err(ClientError::Protocol(_))),
-        "{outcome:?}"
-    );
+    assert!(matches!(outcome, Err(ClientError::Protocol(_))), "{outcome:?}");
 }
 
 #[tokio::test]
 async fn another_version_is_told_from_nonsense() {
     let greeting = r#"{"method":"hello","params":{"protocol":2}}"#;
     let outcome = scripted(&[greeting.to_owned()]).await.map(|_| ());
-    assert!(
-        matches!(outcome, Err(ClientError::Incompatible)),
-        "{outcome:?}"
-    );
+    assert!(matches!(outcome, Err(ClientError::Incompatible)), "{outcome:?}");
 }
 
 #[tokio::test]
@@ -377,9 +348,7 @@ async fn nonsense_is_called_nonsense() {
         r#"{"jsonrpc":"2.0","id":1,"error":{}}"#,
         r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"data":{"kind":"too_many"}}}"#,
     ] {
-        let mut client = scripted(&[hello(&json!(null)), answer.to_owned()])
-            .await
-            .unwrap();
+        let mut client = scripted(&[hello(&json!(null)), answer.to_owned()]).await.unwrap();
         let outcome = client.ping().await;
         assert!(
             matches!(outcome, Err(ClientError::Protocol(_))),
@@ -390,8 +359,7 @@ async fn nonsense_is_called_nonsense() {
 
 #[tokio::test]
 async fn words_of_the_server_are_escaped() {
-    let answer =
-        json!({"jsonrpc": "2.0", "id": 1, "error": {"code": -1, "message": "\u{1b}[2J\u{202e}"}});
+    let answer = json!({"jsonrpc": "2.0", "id": 1, "error": {"code": -1, "message": "\u{1b}[2J\u{202e}"}});
     let mut client = scripted(&[hello(&json!(null)), answer.to_string()])
         .await
         .unwrap();

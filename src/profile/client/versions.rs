@@ -2,10 +2,12 @@
 
 use std::io;
 
-/// Remembers the highest version that an identity has signed or seen at one server, beyond the life of the program.
+/// Remembers the highest version that an identity has signed or seen at one server, beyond the life of the
+/// program.
 ///
-/// A server that was restored from a backup asks for versions that were used before. Two records of one version would make it a matter of
-/// luck which of them others believe, so a client signs above what it remembers.
+/// A server that was restored from a backup asks for versions that were used before. Two records of one
+/// version would make it a matter of luck which of them others believe, so a client signs above what it
+/// remembers.
 pub trait Versions: Send {
     /// Returns the highest version remembered, 0 if none.
     ///

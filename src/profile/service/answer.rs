@@ -80,8 +80,7 @@ impl<S: Store> Answerer<S> {
             }
             Request::Register { record, after } => {
                 let record = owned(&record)?;
-                self.change(caller, Change::Register { record, after })
-                    .await
+                self.change(caller, Change::Register { record, after }).await
             }
             Request::Update { record, after } => {
                 let record = owned(&record)?;
@@ -92,7 +91,8 @@ impl<S: Store> Answerer<S> {
     }
 
     async fn change(&self, caller: &Caller, change: Change) -> Result<Success, Refusal> {
-        // The store decides again when it writes; here it is only learned whether this would be a write, which alone is limited.
+        // The store decides again when it writes; here it is only learned whether this would be a write,
+        // which alone is limited.
         let entry = self.load(caller.key.public_key()).await?;
         match entry.decide(&change) {
             Decision::Refuse(refusal) => return Err(refusal),

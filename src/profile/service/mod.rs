@@ -1,8 +1,8 @@
 //! The server's side: greets, answers, keeps peers within their limits.
 //!
-//! A connection is read one request at a time: the next line is taken when the last one is answered and its answer has been handed over.
-//! So answers come in the order of the requests, a peer that does not read its answers is not read from either, and what a stranger can
-//! keep in memory is one line.
+//! A connection is read one request at a time: the next line is taken when the last one is answered and its
+//! answer has been handed over. So answers come in the order of the requests, a peer that does not read its
+//! answers is not read from either, and what a stranger can keep in memory is one line.
 
 mod answer;
 mod config;

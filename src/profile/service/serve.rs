@@ -23,8 +23,8 @@ use crate::{Connection, Server};
 
 /// A profile service over a store. Clones share everything.
 ///
-/// A connection passes two doors: [`greet`](Self::greet) takes a claimed key and only ever reads that key's own record;
-/// [`serve_proven`](Self::serve_proven) does everything else and takes a proven one.
+/// A connection passes two doors: [`greet`](Self::greet) takes a claimed key and only ever reads that key's
+/// own record; [`serve_proven`](Self::serve_proven) does everything else and takes a proven one.
 #[derive(Debug)]
 pub struct Service<S> {
     shared: Arc<Shared<S>>,
@@ -83,7 +83,8 @@ impl<S: Store> Service<S> {
         }
     }
 
-    /// Serves whoever connects to a listening server, until the server is closed or [`Self::close`] is called.
+    /// Serves whoever connects to a listening server, until the server is closed or [`Self::close`] is
+    /// called.
     ///
     /// # Cancel safety
     ///
@@ -191,7 +192,8 @@ impl<S: Store> Service<S> {
         .await
     }
 
-    /// Stops accepting, lets each connection finish the request it is at, and waits until all have ended, at most a few seconds.
+    /// Stops accepting, lets each connection finish the request it is at, and waits until all have ended, at
+    /// most a few seconds.
     ///
     /// # Cancel safety
     ///
@@ -222,7 +224,8 @@ impl<S: Store> Service<S> {
         let mut lines = Lines::default();
         let mut idle_at = Instant::now() + limits.idle;
         loop {
-            // The next line is taken when this one is answered, so a peer never has more than one request in memory here.
+            // The next line is taken when this one is answered, so a peer never has more than one request in
+            // memory here.
             let line = tokio::select! {
                 biased;
                 () = self.shared.closing.cancelled() => return Err(Ended::Closing),

@@ -96,8 +96,7 @@ impl Peer {
     }
 
     pub(super) async fn register(&mut self, record: &Record) -> Value {
-        self.call("profile.register", json!({"record": record}))
-            .await
+        self.call("profile.register", json!({"record": record})).await
     }
 
     pub(super) async fn update(&mut self, record: &Record) -> Value {

@@ -30,10 +30,7 @@ async fn a_known_client_is_greeted_with_its_profile() {
     );
     let stored = record(1, 1, "Ada");
     let answer = first.register(&stored).await;
-    assert_eq!(
-        answer["result"]["record"],
-        serde_json::to_value(&stored).unwrap()
-    );
+    assert_eq!(answer["result"]["record"], serde_json::to_value(&stored).unwrap());
 
     let second = Peer::connect(&service, 1).await;
     assert_eq!(
@@ -48,14 +45,8 @@ async fn a_known_client_is_greeted_with_its_profile() {
 async fn the_life_of_a_profile() {
     let (service, _) = service(ServiceConfig::default());
     let mut ada = Peer::connect(&service, 1).await;
-    assert_eq!(
-        kind(&ada.call("profile.get", json!({})).await),
-        "not_registered"
-    );
-    assert_eq!(
-        kind(&ada.update(&record(1, 1, "Ada")).await),
-        "not_registered"
-    );
+    assert_eq!(kind(&ada.call("profile.get", json!({})).await), "not_registered");
+    assert_eq!(kind(&ada.update(&record(1, 1, "Ada")).await), "not_registered");
     ada.register(&record(1, 1, "Ada")).await;
     let again = ada.register(&record(1, 1, "Ada")).await;
     assert_eq!(again["result"]["record"]["version"], 1);
@@ -79,10 +70,7 @@ async fn the_life_of_a_profile() {
         9
     );
     let got = ada.call("profile.get", json!({})).await;
-    assert_eq!(
-        got["result"]["record"]["profile"],
-        json!(r#"{"name":"Ada M"}"#)
-    );
+    assert_eq!(got["result"]["record"]["profile"], json!(r#"{"name":"Ada M"}"#));
 
     let stale = ada.call("profile.delete", json!({"version": 2})).await;
     assert_eq!(
@@ -93,10 +81,7 @@ async fn the_life_of_a_profile() {
         let deleted = ada.call("profile.delete", json!({"version": 9})).await;
         assert_eq!(deleted["result"], json!({"deleted": true}));
     }
-    assert_eq!(
-        kind(&ada.call("profile.get", json!({})).await),
-        "not_registered"
-    );
+    assert_eq!(kind(&ada.call("profile.get", json!({})).await), "not_registered");
     let replayed = ada.register(&record(1, 1, "Ada")).await;
     assert_eq!(
         replayed["error"]["data"],
@@ -138,10 +123,7 @@ async fn what_the_operator_closed_stays_closed() {
 #[tokio::test]
 async fn closed_registration_leaves_members_as_they_are() {
     let (open, store) = service(ServiceConfig::default());
-    Peer::connect(&open, 1)
-        .await
-        .register(&record(1, 1, "Ada"))
-        .await;
+    Peer::connect(&open, 1).await.register(&record(1, 1, "Ada")).await;
     let service = Service::new(store, closed(Access::Closed, Access::Open));
     let mut ada = Peer::connect(&service, 1).await;
     assert_eq!(
@@ -308,10 +290,7 @@ async fn writes_lookups_and_refusals_have_their_share_of_a_minute() {
     for _ in 0..60 {
         assert!(ada.call("profile.lookup", key.clone()).await["result"].is_object());
     }
-    assert_eq!(
-        kind(&ada.call("profile.lookup", key.clone()).await),
-        "too_many"
-    );
+    assert_eq!(kind(&ada.call("profile.lookup", key.clone()).await), "too_many");
 
     // Two were refused so far.
     for _ in 0..58 {

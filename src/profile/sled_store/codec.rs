@@ -57,10 +57,7 @@ mod tests {
 
     #[test]
     fn entries_read_back_and_their_prefixes_do_not() {
-        for entry in [
-            Entry::Present(record(7, "Ada")),
-            Entry::Deleted { version: 9 },
-        ] {
+        for entry in [Entry::Present(record(7, "Ada")), Entry::Deleted { version: 9 }] {
             let key = *record(7, "Ada").key();
             let bytes = encode(&entry).unwrap();
             assert_eq!(decode(&key, &bytes), Some(entry));

@@ -27,7 +27,8 @@ pub(super) struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The entries before the batch that is being written: what a power failure might bring back, and so what readers see.
+    /// The entries before the batch that is being written: what a power failure might bring back, and so what
+    /// readers see.
     before: BTreeMap<PublicKey, Entry>,
     failed: bool,
 }
@@ -42,7 +43,8 @@ impl Shared {
 
     /// Returns the durable entry of a key. May block on the disk.
     pub(super) fn load(&self, key: &PublicKey) -> Result<Entry, StoreError> {
-        // In this order: the writer notes the old entry before it writes the new one, and drops the note after the sync.
+        // In this order: the writer notes the old entry before it writes the new one, and drops the note
+        // after the sync.
         let latest = self.latest(key);
         let state = self.state();
         if state.failed {
@@ -58,9 +60,7 @@ impl Shared {
         let bytes = self.entries.get(key.as_bytes()).map_err(engine)?;
         match bytes {
             None => Ok(Entry::Unknown),
-            Some(bytes) => {
-                codec::decode(key, &bytes).ok_or_else(|| StoreError::Damaged { key: key.short() })
-            }
+            Some(bytes) => codec::decode(key, &bytes).ok_or_else(|| StoreError::Damaged { key: key.short() }),
         }
     }
 
@@ -89,7 +89,8 @@ pub(super) fn run(
         let mut state = shared.state();
         match &synced {
             Ok(()) => state.before.clear(),
-            // A failed sync may have dropped the written pages: trying again would report success for data that is gone.
+            // A failed sync may have dropped the written pages: trying again would report success for data
+            // that is gone.
             Err(_) => state.failed = true,
         }
         drop(state);

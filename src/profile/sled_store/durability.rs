@@ -1,6 +1,7 @@
 //! Kills a writing process again and again: what it was told to be stored is there afterwards.
 //!
-//! The writer is this test program, started anew for one of its tests. It reports each acknowledged write on standard output.
+//! The writer is this test program, started anew for one of its tests. It reports each acknowledged write on
+//! standard output.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -50,7 +51,8 @@ async fn fifty_kills_lose_no_acknowledged_write() {
     assert_eq!(blobs.count(), 0);
 }
 
-/// Runs a writer until it has reported so many writes, kills it, and takes in what it reported meanwhile. Returns the number of reports.
+/// Runs a writer until it has reported so many writes, kills it, and takes in what it reported meanwhile.
+/// Returns the number of reports.
 fn write_and_kill(folder: &Path, reports: usize, acknowledged: &mut BTreeMap<u8, u64>) -> usize {
     let mut writer = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "--nocapture", "--test-threads=1"])
@@ -126,14 +128,8 @@ async fn write_for_ever(store: &SledStore, seed: u8) {
             Entry::Present(record) if record.version() % 7 == 0 => Change::Delete {
                 version: record.version(),
             },
-            Entry::Present(_) => Change::Update {
-                record,
-                after: None,
-            },
-            Entry::Unknown | Entry::Deleted { .. } => Change::Register {
-                record,
-                after: None,
-            },
+            Entry::Present(_) => Change::Update { record, after: None },
+            Entry::Unknown | Entry::Deleted { .. } => Change::Register { record, after: None },
         };
         entry = store.apply(&proven, change).await.unwrap();
         let report = format!("stored {seed} {} on_disk\n", progress_of(&entry));

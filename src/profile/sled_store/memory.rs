@@ -1,5 +1,5 @@
-//! Measures what a store of many profiles keeps in memory. Run by hand, one case to a process:
-//! `cargo test --lib -- --ignored --nocapture --exact profile::sled_store::memory::thirty_thousand_small_profiles`.
+//! Measures what a store of many profiles keeps in memory. Run by hand, one case to a process: `cargo test
+//! --lib -- --ignored --nocapture --exact profile::sled_store::memory::thirty_thousand_small_profiles`.
 
 use std::path::Path;
 use std::process::Command;
@@ -29,7 +29,8 @@ fn thirty_thousand_large_profiles() {
     measure(7000);
 }
 
-/// Fills a store in a process of its own, so that what filling costs does not count, then opens and reads it in this one.
+/// Fills a store in a process of its own, so that what filling costs does not count, then opens and reads it
+/// in this one.
 fn measure(bytes: usize) {
     let folder = tempfile::tempdir().unwrap();
     let filled = Command::new(std::env::current_exe().unwrap())
@@ -72,10 +73,7 @@ fn filler() {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let bytes = bytes.parse().unwrap();
     runtime.unwrap().block_on(fill(&store, bytes));
-    println!(
-        "filling, resident KiB: before {before}, after {}",
-        resident()
-    );
+    println!("filling, resident KiB: before {before}, after {}", resident());
 }
 
 async fn fill(store: &Arc<SledStore>, bytes: usize) {
@@ -93,10 +91,7 @@ async fn fill(store: &Arc<SledStore>, bytes: usize) {
             let owner = owner(number);
             let proven = ProvenKey::new(*owner.public_key());
             let record = Record::sign(&owner, 1, profile.clone());
-            let change = Change::Register {
-                record,
-                after: None,
-            };
+            let change = Change::Register { record, after: None };
             let store = Arc::clone(store);
             writes.spawn(async move { store.apply(&proven, change).await.map(|_| ()) });
         }

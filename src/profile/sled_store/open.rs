@@ -32,8 +32,9 @@ impl SledStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Locked`] if another process has it open; [`StoreError::Schema`] and [`StoreError::Blobs`] if this version cannot
-    /// keep its promises with what is in it; otherwise what the file system or the engine said.
+    /// [`StoreError::Locked`] if another process has it open; [`StoreError::Schema`] and
+    /// [`StoreError::Blobs`] if this version cannot keep its promises with what is in it; otherwise what the
+    /// file system or the engine said.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         create_folder(folder)?;
         let lock = lock(&folder.join("lock"))?;
@@ -107,9 +108,7 @@ impl Store for SledStore {
         };
         let jobs = self.jobs.as_ref().ok_or(StoreError::Failed)?;
         jobs.send(job).await.map_err(|_| StoreError::Failed)?;
-        outcome
-            .await
-            .unwrap_or_else(|_| Err(StoreError::Failed.into()))
+        outcome.await.unwrap_or_else(|_| Err(StoreError::Failed.into()))
     }
 }
 
@@ -122,7 +121,8 @@ impl Drop for SledStore {
         {
             debug!("the writing thread of the store panicked");
         }
-        // Closing the file is not enough: a child that this process is just starting holds a copy of it until it runs its own program.
+        // Closing the file is not enough: a child that this process is just starting holds a copy of it until
+        // it runs its own program.
         if let Err(error) = self.lock.unlock() {
             debug!(%error, "cannot unlock the folder of the store");
         }
@@ -148,9 +148,7 @@ fn lock(path: &Path) -> Result<File, StoreError> {
         .map_err(|error| io_error("open", path, error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            Err(StoreError::Locked(path.parent().unwrap_or(path).to_owned()))
-        }
+        Err(TryLockError::WouldBlock) => Err(StoreError::Locked(path.parent().unwrap_or(path).to_owned())),
         Err(TryLockError::Error(error)) => Err(io_error("lock", path, error)),
     }
 }
@@ -164,7 +162,8 @@ fn open_database(database: &Path) -> Result<sled::Db, StoreError> {
     let give_up_at = Instant::now() + LINGER;
     loop {
         match config.open() {
-            // We hold the lock of the folder, so this is a store that this process dropped a moment ago, whose memory sled has yet to reclaim.
+            // We hold the lock of the folder, so this is a store that this process dropped a moment ago,
+            // whose memory sled has yet to reclaim.
             Err(sled::Error::Io(error))
                 if error.to_string().contains("acquire lock") && Instant::now() < give_up_at =>
             {
@@ -235,7 +234,8 @@ const SCHEMA_KEY: &[u8] = b"schema";
 /// The format of folder and entries; counted up when an older program could misread a newer folder.
 const SCHEMA: u32 = 1;
 
-/// 2 MiB. A page over a quarter of it would go to `blobs/`. The largest page has some twenty entries of at most 8.3 KiB.
+/// 2 MiB. A page over a quarter of it would go to `blobs/`. The largest page has some twenty entries of at
+/// most 8.3 KiB.
 const SEGMENT_SIZE: usize = 2 << 20;
 
 /// 4 MiB of pages, beside sled's own index of them, which grows with their number whatever is set here.

@@ -58,17 +58,11 @@ async fn entries_are_found_after_the_store_is_opened_again() {
         store.load(&key).await.unwrap(),
         Entry::Present(record(2, "Ada L."))
     );
-    store
-        .apply(&ada(), Change::Delete { version: 2 })
-        .await
-        .unwrap();
+    store.apply(&ada(), Change::Delete { version: 2 }).await.unwrap();
     drop(store);
 
     let store = SledStore::open(folder.path()).unwrap();
-    assert_eq!(
-        store.load(&key).await.unwrap(),
-        Entry::Deleted { version: 2 }
-    );
+    assert_eq!(store.load(&key).await.unwrap(), Entry::Deleted { version: 2 });
     let replayed = store.apply(&ada(), register(1, "Ada")).await;
     assert!(matches!(
         replayed,
@@ -138,14 +132,8 @@ async fn the_largest_profiles_leave_no_blobs() {
         for version in 1..=3 {
             let record = Record::sign(&owner, version, Profile::parse(&text).unwrap());
             let change = match version {
-                1 => Change::Register {
-                    record,
-                    after: None,
-                },
-                _ => Change::Update {
-                    record,
-                    after: None,
-                },
+                1 => Change::Register { record, after: None },
+                _ => Change::Update { record, after: None },
             };
             store.apply(&proven, change).await.unwrap();
         }
@@ -221,19 +209,11 @@ async fn nobody_sees_a_write_that_is_not_durable() {
 #[tokio::test]
 async fn a_failed_sync_fails_the_write_and_everything_after_it() {
     let folder = tempfile::tempdir().unwrap();
-    let store = open_with(folder.path(), || {
-        Err(StoreError::Engine("disk full".into()))
-    });
+    let store = open_with(folder.path(), || Err(StoreError::Engine("disk full".into())));
     let written = store.apply(&ada(), register(1, "Ada")).await;
-    assert!(matches!(
-        written,
-        Err(ApplyError::Store(StoreError::Engine(_)))
-    ));
+    assert!(matches!(written, Err(ApplyError::Store(StoreError::Engine(_)))));
     let repeated = store.apply(&ada(), register(1, "Ada")).await;
-    assert!(matches!(
-        repeated,
-        Err(ApplyError::Store(StoreError::Failed))
-    ));
+    assert!(matches!(repeated, Err(ApplyError::Store(StoreError::Failed))));
     let read = store.load(&PublicKey::from_bytes([0; 32])).await;
     assert!(matches!(read, Err(StoreError::Failed)));
 }

@@ -12,7 +12,8 @@ use crate::wire::packet::{HEADER_LEN, PacketHeader};
 use crate::wire::transmit::SocketId;
 use crate::wire::vectors::{hex, list, load, number, text};
 
-/// What happened, in the order of the recording. Windows are left out: ours count what waits, those of the reference do not.
+/// What happened, in the order of the recording. Windows are left out: ours count what waits, those of the
+/// reference do not.
 #[derive(Clone, Debug, PartialEq)]
 enum Row {
     Data(Vec<u8>),
@@ -30,10 +31,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "any-source-address",
         "a connected stream takes packets from its path only",
     ),
-    (
-        "far-ahead-data",
-        "nothing is kept that no window of ours allows",
-    ),
+    ("far-ahead-data", "nothing is kept that no window of ours allows"),
     (
         "larger-than-2048",
         "the datagram is taken as a whole: its bytes are right, and those of the reference are not",
@@ -135,9 +133,7 @@ fn data_and_events(name: &str) -> Vec<Row> {
         .find(|probe| text(&probe["name"]) == name);
     let mut rows = replay(probe.expect("a probe"));
     let last = rows.pop();
-    assert!(
-        matches!(last, Some(Row::Reply(header, _)) if header.kind == crate::wire::packet::DESTROY)
-    );
+    assert!(matches!(last, Some(Row::Reply(header, _)) if header.kind == crate::wire::packet::DESTROY));
     rows
 }
 
@@ -285,11 +281,5 @@ fn recorded(probe: &Value) -> Vec<Row> {
 
 fn reply(datagram: &[u8]) -> Row {
     let (header, rest) = PacketHeader::split(datagram).expect("a packet");
-    Row::Reply(
-        PacketHeader {
-            window: 0,
-            ..header
-        },
-        rest.to_vec(),
-    )
+    Row::Reply(PacketHeader { window: 0, ..header }, rest.to_vec())
 }

@@ -37,10 +37,7 @@ fn repetitions_and_probes_are_counted() {
     let mut link = silenced(300);
     written(&mut link, Side::A, &[7; 60]);
     link.run_for(Duration::from_secs(15));
-    assert_eq!(
-        (link.end(Side::A).sent, link.end(Side::A).sent_bytes),
-        (3, 240)
-    );
+    assert_eq!((link.end(Side::A).sent, link.end(Side::A).sent_bytes), (3, 240));
     link.run_for(Duration::from_secs(15));
     assert_eq!(
         link.end(Side::A).events,
@@ -85,11 +82,7 @@ fn a_destroy_that_credit_does_not_cover_waits_for_a_packet() {
 
 /// A link whose A may send `credit` bytes and never hears anything.
 fn silenced(credit: usize) -> Link {
-    let mut link = Link::new(
-        3,
-        Config::default(),
-        Direction::clean(Duration::from_millis(10)),
-    );
+    let mut link = Link::new(3, Config::default(), Direction::clean(Duration::from_millis(10)));
     let end = link.end(Side::A);
     end.streams.set_credit(end.id, credit);
     link.drop_if(|_, _| true);

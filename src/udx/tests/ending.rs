@@ -23,10 +23,7 @@ fn a_half_closed_stream_still_takes_data_back() {
     assert_eq!(read(&mut link, Side::A), b"answer");
     link.send();
     for side in Side::BOTH {
-        assert_eq!(
-            link.end(side).events.last(),
-            Some(&Event::Closed(Closed::Ended))
-        );
+        assert_eq!(link.end(side).events.last(), Some(&Event::Closed(Closed::Ended)));
     }
 }
 
@@ -44,10 +41,7 @@ fn nothing_can_be_written_after_the_end() {
     let mut link = link();
     finish(&mut link, Side::A);
     let (now, end) = (link.now, link.end(Side::A));
-    assert_eq!(
-        end.streams.write(now, end.id, b"more"),
-        Err(WriteError::Closed)
-    );
+    assert_eq!(end.streams.write(now, end.id, b"more"), Err(WriteError::Closed));
 }
 
 #[test]
@@ -163,10 +157,7 @@ fn an_end_that_overtakes_data_waits_for_it() {
     link.run_for(Duration::from_millis(15));
     assert!(!has(&mut link, Side::B, &Event::RemoteFinished));
     link.run_for(SECOND * 5);
-    assert_eq!(
-        link.end(Side::B).events,
-        [Event::Readable, Event::RemoteFinished]
-    );
+    assert_eq!(link.end(Side::B).events, [Event::Readable, Event::RemoteFinished]);
 }
 
 #[test]
@@ -175,13 +166,7 @@ fn a_late_packet_of_a_destroyed_stream_opens_nothing() {
     let (now, end) = (link.now, link.end(Side::A));
     end.streams.destroy(now, end.id);
     link.run_for(SECOND * 60);
-    assert!(
-        !link
-            .end(Side::B)
-            .streams
-            .poll_timeout()
-            .is_some_and(|_| true)
-    );
+    assert!(!link.end(Side::B).streams.poll_timeout().is_some_and(|_| true));
     link.drop_if(|_, datagram| datagram[2] & END != 0);
     assert!(!link.step(), "nothing is pending");
 }
@@ -189,11 +174,7 @@ fn a_late_packet_of_a_destroyed_stream_opens_nothing() {
 const SECOND: Duration = Duration::from_secs(1);
 
 fn link() -> Link {
-    Link::new(
-        7,
-        Config::default(),
-        Direction::clean(Duration::from_millis(10)),
-    )
+    Link::new(7, Config::default(), Direction::clean(Duration::from_millis(10)))
 }
 
 fn finish(link: &mut Link, side: Side) {

@@ -43,8 +43,7 @@ enum Op {
 
 fn op() -> impl Strategy<Value = Op> {
     let near = prop_oneof![6 => -3..40i32, 1 => any::<i32>()];
-    let kind =
-        prop_oneof![6 => prop::sample::select(vec![0u8, 1, 2, 3, 4, 8, 32]), 1 => any::<u8>()];
+    let kind = prop_oneof![6 => prop::sample::select(vec![0u8, 1, 2, 3, 4, 8, 32]), 1 => any::<u8>()];
     let rest = prop_oneof![
         3 => prop::collection::vec(any::<u8>(), 0..40),
         2 => prop::collection::vec(0..30u32, 0..20).prop_map(|words| words.into_iter().flat_map(u32::to_le_bytes).collect()),
@@ -214,9 +213,7 @@ fn apply(streams: &mut Streams, now: &mut Instant, op: Op) {
         Op::Message(stream, length) => {
             let _ = streams.send_message(*now, id(stream), &vec![7; length.into()]);
         }
-        Op::Connect(stream, to) => {
-            streams.connect(*now, id(stream), SocketId::SERVER, address(to), 9)
-        }
+        Op::Connect(stream, to) => streams.connect(*now, id(stream), SocketId::SERVER, address(to), 9),
         Op::ChangeRemote(stream, to) => {
             streams.change_remote(*now, id(stream), SocketId::SERVER, address(to), 9)
         }

@@ -52,10 +52,7 @@ fn a_pause_of_ten_seconds_closes_nothing() {
     link.run_for(Duration::from_secs(10));
     link.drop_nothing();
     link.run_for(Duration::from_secs(60));
-    assert_eq!(
-        super::helpers::read(&mut link, Side::B, 100),
-        b"beforeduring"
-    );
+    assert_eq!(super::helpers::read(&mut link, Side::B, 100), b"beforeduring");
     assert!(link.end(Side::A).events.is_empty());
 }
 
@@ -116,18 +113,11 @@ fn a_lost_tail_is_repaired_long_before_the_time_out() {
     link.send();
     link.drop_nothing();
     link.run_for(Duration::from_millis(150));
-    assert_eq!(
-        super::helpers::read(&mut link, Side::B, 100).last(),
-        Some(&b'!')
-    );
+    assert_eq!(super::helpers::read(&mut link, Side::B, 100).last(), Some(&b'!'));
 }
 
 fn link() -> Link {
-    Link::new(
-        9,
-        Config::default(),
-        Direction::clean(Duration::from_millis(20)),
-    )
+    Link::new(9, Config::default(), Direction::clean(Duration::from_millis(20)))
 }
 
 fn keep_alive(link: &mut Link, side: Side, seconds: Option<u64>) {

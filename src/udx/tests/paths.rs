@@ -22,10 +22,7 @@ fn a_holding_stream_keeps_early_data_and_acknowledges_when_connected() {
     let mut node = Node::new(Admission::HoldAndAccept);
     assert!(node.takes(PEER, DATA, 0, b"early"));
     assert_eq!(node.drain(), (vec![Event::Readable], vec![]));
-    assert_eq!(
-        node.streams.held_path(node.id),
-        Some((SocketId::CLIENT, PEER))
-    );
+    assert_eq!(node.streams.held_path(node.id), Some((SocketId::CLIENT, PEER)));
     node.connect(PEER);
     let (_, sent) = node.drain();
     assert_eq!(sent, [(PEER, 0, 1)]);
@@ -70,10 +67,7 @@ fn a_provisional_path_gives_way_to_the_one_with_the_proof_and_to_none_after() {
     node.takes(STRANGER, MESSAGE, 0, b"");
     node.takes(STRANGER, DATA, 1, b"poison");
     node.drain();
-    assert_eq!(
-        node.streams.path(node.id),
-        Some((SocketId::CLIENT, STRANGER))
-    );
+    assert_eq!(node.streams.path(node.id), Some((SocketId::CLIENT, STRANGER)));
     node.takes(PEER, HEARTBEAT, 0, b"");
     assert_eq!(node.drain(), (vec![], vec![]), "a heartbeat proves nothing");
     node.takes(PEER, DATA, 0, GENUINE);
@@ -143,12 +137,7 @@ fn candidates_are_bounded() {
     let hosts = (0..100).map(|last| Ipv4Addr::new(198, 51, 100, last));
     node.streams.set_candidates(node.id, hosts.rev().collect());
     assert_unmoved(&mut node, PEER);
-    node.takes(
-        SocketAddrV4::new([198, 51, 100, 99].into(), 1),
-        MESSAGE,
-        0,
-        b"",
-    );
+    node.takes(SocketAddrV4::new([198, 51, 100, 99].into(), 1), MESSAGE, 0, b"");
     assert_eq!(node.drain().0.len(), 2);
 }
 
@@ -157,8 +146,7 @@ fn a_probe_of_another_path_leaves_what_is_owed_for_the_path() {
     let mut node = Node::new(Admission::Refuse);
     node.connect(RELAY);
     node.takes(RELAY, DATA, 0, b"by relay");
-    node.streams
-        .probe_path(node.id, SocketId::SERVER, PEER, REMOTE);
+    node.streams.probe_path(node.id, SocketId::SERVER, PEER, REMOTE);
     let (_, sent) = node.drain();
     assert_eq!(sent, [(PEER, HEARTBEAT, 1), (RELAY, 0, 1)]);
 }
@@ -192,11 +180,7 @@ fn implausible_numbers_have_no_effect() {
 
 #[test]
 fn a_change_of_path_is_complete_when_what_was_sent_before_is_acknowledged() {
-    let mut link = Link::new(
-        1,
-        Config::default(),
-        Direction::clean(Duration::from_millis(10)),
-    );
+    let mut link = Link::new(1, Config::default(), Direction::clean(Duration::from_millis(10)));
     let (now, end) = (link.now, link.end(Side::A));
     end.streams
         .change_remote(now, end.id, SocketId::SERVER, Side::B.address(), 0);
@@ -207,11 +191,7 @@ fn a_change_of_path_is_complete_when_what_was_sent_before_is_acknowledged() {
         "nothing was out"
     );
 
-    let mut link = Link::new(
-        1,
-        Config::default(),
-        Direction::clean(Duration::from_millis(10)),
-    );
+    let mut link = Link::new(1, Config::default(), Direction::clean(Duration::from_millis(10)));
     let remote = link.end(Side::B).id.0;
     let elsewhere = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9);
     let (now, end) = (link.now, link.end(Side::A));
@@ -226,10 +206,7 @@ fn a_change_of_path_is_complete_when_what_was_sent_before_is_acknowledged() {
     assert_eq!(link.end(Side::A).events, []);
     link.run_for(Duration::from_secs(5));
     assert_eq!(link.end(Side::A).events, [Event::RemoteChanged]);
-    assert_eq!(
-        super::helpers::read(&mut link, Side::B, usize::MAX).len(),
-        50_000
-    );
+    assert_eq!(super::helpers::read(&mut link, Side::B, usize::MAX).len(), 50_000);
 }
 
 #[test]

@@ -1,7 +1,8 @@
-//! Stored tables of what a stream achieves on links of all kinds, so that a change of behaviour shows in review.
+//! Stored tables of what a stream achieves on links of all kinds, so that a change of behaviour shows in
+//! review.
 //!
-//! A difference is not a failure of the engine but a question to the author: is the new table better? `UPDATE_TABLES=1 cargo test
-//! tables` writes the tables anew.
+//! A difference is not a failure of the engine but a question to the author: is the new table better?
+//! `UPDATE_TABLES=1 cargo test tables` writes the tables anew.
 
 use std::fmt::Write;
 use std::path::PathBuf;

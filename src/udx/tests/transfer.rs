@@ -182,10 +182,7 @@ pub(super) fn exchange(link: &mut Link, bytes: usize) -> Duration {
             assert_eq!(read, [bytes; 2]);
             return link.now - link.began;
         }
-        assert!(
-            link.step(),
-            "the transfer stands still at {read:?} of {bytes}"
-        );
+        assert!(link.step(), "the transfer stands still at {read:?} of {bytes}");
         assert!(
             link.now - link.began < Duration::from_secs(3600),
             "the transfer crawls: {read:?} of {bytes}"

@@ -24,10 +24,7 @@ fn a_stopped_reader_holds_the_writer_at_the_window_and_lets_go_at_once() {
         let end = link.end(Side::B);
         end.streams.readable(end.id)
     };
-    assert!(
-        (50_000..=100_000).contains(&arrived),
-        "{arrived} bytes arrived"
-    );
+    assert!((50_000..=100_000).contains(&arrived), "{arrived} bytes arrived");
     assert!(total <= arrived + 50_000, "{total} bytes were taken");
     let (before, now) = (link.end(Side::A).sent, link.now);
     assert!(before < 300, "{before} packets for a window of 100 kB");
@@ -46,10 +43,7 @@ fn the_window_widens_for_a_reader_that_keeps_up_and_only_for_one() {
         max_receive_window: 400_000,
         ..Config::default()
     };
-    for (pause, widest) in [
-        (Duration::ZERO, 400_000),
-        (Duration::from_millis(200), 100_000),
-    ] {
+    for (pause, widest) in [(Duration::ZERO, 400_000), (Duration::from_millis(200), 100_000)] {
         let mut link = link(config.clone());
         // As every connection does, the receiver says something first.
         written(&mut link, Side::B, b"header");
@@ -191,10 +185,7 @@ fn messages_are_sent_once_and_their_queue_is_bounded() {
     for n in 0..MAX_OUTGOING_MESSAGES {
         assert_eq!(end.streams.send_message(now, end.id, &[n as u8]), Ok(()));
     }
-    assert_eq!(
-        end.streams.send_message(now, end.id, b""),
-        Err(WriteError::Full)
-    );
+    assert_eq!(end.streams.send_message(now, end.id, b""), Err(WriteError::Full));
     assert_eq!(
         end.streams.send_message(now, end.id, &[0; 1500]),
         Err(WriteError::TooLarge)
@@ -257,11 +248,7 @@ fn an_answer_carries_the_acknowledgement_and_one_without_an_answer_leaves_in_tim
     let (now, end) = (link.now, link.end(Side::A));
     end.streams.finish(now, end.id);
     link.run_for(Duration::from_millis(10));
-    assert_eq!(
-        sent(&link)[1],
-        alone[1] + 3,
-        "an end is acknowledged at once"
-    );
+    assert_eq!(sent(&link)[1], alone[1] + 3, "an end is acknowledged at once");
 }
 
 fn link(config: Config) -> Link {

@@ -17,8 +17,7 @@ use std::fmt;
 use std::net::SocketAddrV4;
 
 use crate::wire::compact::{
-    Decode, DecodeError, Encode, Put, Reader, bytes_len, flag, option_len, put_option, read_if,
-    varuint_len,
+    Decode, DecodeError, Encode, Put, Reader, bytes_len, flag, option_len, put_option, read_if, varuint_len,
 };
 
 /// Which leg of its way a handshake or holepunch message is on.

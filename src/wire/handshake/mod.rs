@@ -7,6 +7,6 @@ mod punch;
 pub use message::{HandshakeMessage, HolepunchMessage, Mode};
 pub use payload::{HolepunchInfo, NoisePayload, RelayInfo, RelayThrough, UdxInfo, VERSION};
 pub use punch::{
-    ERROR_ABORTED, ERROR_NONE, ERROR_TRY_LATER, ERROR_VERSION_MISMATCH, FIREWALL_CONSISTENT,
-    FIREWALL_OPEN, FIREWALL_RANDOM, FIREWALL_UNKNOWN, HolepunchPayload,
+    ERROR_ABORTED, ERROR_NONE, ERROR_TRY_LATER, ERROR_VERSION_MISMATCH, FIREWALL_CONSISTENT, FIREWALL_OPEN,
+    FIREWALL_RANDOM, FIREWALL_UNKNOWN, HolepunchPayload,
 };

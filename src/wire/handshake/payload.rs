@@ -15,8 +15,7 @@ use std::net::{SocketAddrV4, SocketAddrV6};
 
 use crate::keys::PublicKey;
 use crate::wire::compact::{
-    Decode, DecodeError, Encode, Put, Reader, array_len, flag, option_len, put_option, read_if,
-    varuint_len,
+    Decode, DecodeError, Encode, Put, Reader, array_len, flag, option_len, put_option, read_if, varuint_len,
 };
 
 /// The version of the noise payload, of the stream and of the encryption that peers speak today.
@@ -228,10 +227,7 @@ impl Encode for NoisePayload {
             + option_len(self.udx.as_ref())
             + self.secret_stream.map_or(0, varuint_len)
             + option_len(self.relay_through.as_ref())
-            + self
-                .relay_addresses
-                .as_ref()
-                .map_or(0, |list| array_len(list))
+            + self.relay_addresses.as_ref().map_or(0, |list| array_len(list))
     }
 
     fn encode(&self, out: &mut Vec<u8>) {

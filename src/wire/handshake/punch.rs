@@ -11,8 +11,7 @@
 use std::net::SocketAddrV4;
 
 use crate::wire::compact::{
-    Decode, DecodeError, Encode, Put, Reader, array_len, flag, option_len, put_option, read_if,
-    varuint_len,
+    Decode, DecodeError, Encode, Put, Reader, array_len, flag, option_len, put_option, read_if, varuint_len,
 };
 
 /// Firewall kind: not known yet.

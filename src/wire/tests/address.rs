@@ -58,10 +58,7 @@ fn classes_end_where_their_networks_end() {
         assert_eq!(is_bogon(ip), is_private(ip) || is_reserved(ip));
         (is_private(ip), is_reserved(ip))
     };
-    for (networks, expected) in [
-        (&private[..], (true, false)),
-        (&reserved[..], (false, true)),
-    ] {
+    for (networks, expected) in [(&private[..], (true, false)), (&reserved[..], (false, true))] {
         for (first, last) in networks {
             let [first, last] = [first, last].map(|ip| u32::from(ip.parse::<Ipv4Addr>().unwrap()));
             assert_eq!(class(first), expected);
@@ -85,13 +82,7 @@ fn three_shared_octets_win_at_once() {
 
 #[test]
 fn otherwise_the_first_with_most_shared_octets_wins() {
-    let other = [
-        "10.9.9.9:1",
-        "192.1.1.1:2",
-        "192.168.2.2:3",
-        "192.168.3.3:4",
-    ]
-    .map(addr);
+    let other = ["10.9.9.9:1", "192.1.1.1:2", "192.168.2.2:3", "192.168.3.3:4"].map(addr);
     assert_eq!(
         best_match(&[ip("10.0.0.1"), ip("192.168.1.5")], &other),
         Some(other[2])

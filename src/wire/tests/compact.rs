@@ -1,6 +1,4 @@
-use super::super::compact::{
-    Decode, DecodeError, Encode, MAX_VARUINT, Put, Reader, bytes_len, varuint_len,
-};
+use super::super::compact::{Decode, DecodeError, Encode, MAX_VARUINT, Put, Reader, bytes_len, varuint_len};
 use super::super::records::Peer;
 use super::super::vectors::{addr4, addr6, addrs4, hex, list, load, number, option, text};
 use std::net::SocketAddrV4;
@@ -21,11 +19,7 @@ fn integers_of_variable_length_match_the_reference() {
         let value = reader.varuint();
         assert_eq!(value.ok(), option(&case["value"], number), "{case}");
         if let Some(consumed) = option(&case["consumed"], number) {
-            assert_eq!(
-                bytes.len() - reader.remaining(),
-                consumed as usize,
-                "{case}"
-            );
+            assert_eq!(bytes.len() - reader.remaining(), consumed as usize, "{case}");
         }
     }
 }
@@ -83,10 +77,7 @@ fn byte_strings_and_texts_match_the_reference() {
         let bytes = hex(&case["hex"]);
         assert_eq!(Reader::new(&bytes).text(), Ok(text(&case["value"])));
     }
-    assert_eq!(
-        Reader::new(&[1, 0xff]).text(),
-        Err(DecodeError::InvalidText)
-    );
+    assert_eq!(Reader::new(&[1, 0xff]).text(), Err(DecodeError::InvalidText));
 }
 
 #[test]

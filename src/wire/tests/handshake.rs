@@ -2,8 +2,8 @@ use serde_json::Value;
 
 use super::super::compact::{Decode, DecodeError, Encode};
 use super::super::handshake::{
-    self, HandshakeMessage, HolepunchInfo, HolepunchMessage, HolepunchPayload, Mode, NoisePayload,
-    RelayInfo, RelayThrough, UdxInfo, VERSION,
+    self, HandshakeMessage, HolepunchInfo, HolepunchMessage, HolepunchPayload, Mode, NoisePayload, RelayInfo,
+    RelayThrough, UdxInfo, VERSION,
 };
 use super::super::vectors::{addr4, addr6, addrs4, fixed, hex, list, load, number, option};
 use crate::keys::PublicKey;
@@ -50,18 +50,10 @@ fn a_stream_id_beyond_32_bits_is_refused() {
 fn handshake_messages_match_the_reference() {
     let vectors = load("noise-payload.json");
     for case in list(&vectors["peerHandshakeValue"]) {
-        golden(
-            &hex(&case["bytes"]),
-            &handshake_message(&case["decoded"]),
-            case,
-        );
+        golden(&hex(&case["bytes"]), &handshake_message(&case["decoded"]), case);
     }
     for case in list(&load("rpc.json")["messages"]["handshake"]) {
-        golden(
-            &hex(&case["hex"]),
-            &handshake_message(&case["decoded"]),
-            case,
-        );
+        golden(&hex(&case["hex"]), &handshake_message(&case["decoded"]), case);
     }
     for case in list(&vectors["peerHandshakeDecode"]) {
         let decoded = HandshakeMessage::from_bytes(&hex(&case["bytes"]));
@@ -81,36 +73,20 @@ fn handshake_messages_match_the_reference() {
 #[test]
 fn holepunch_messages_match_the_reference() {
     for case in list(&load("noise-payload.json")["peerHolepunchValue"]) {
-        golden(
-            &hex(&case["bytes"]),
-            &holepunch_message(&case["decoded"]),
-            case,
-        );
+        golden(&hex(&case["bytes"]), &holepunch_message(&case["decoded"]), case);
     }
     for case in list(&load("rpc.json")["messages"]["holepunch"]) {
-        golden(
-            &hex(&case["hex"]),
-            &holepunch_message(&case["decoded"]),
-            case,
-        );
+        golden(&hex(&case["hex"]), &holepunch_message(&case["decoded"]), case);
     }
 }
 
 #[test]
 fn holepunch_payloads_match_the_reference() {
     for case in list(&load("holepunch-payload.json")["payloads"]) {
-        golden(
-            &hex(&case["bytes"]),
-            &holepunch_payload(&case["decoded"]),
-            case,
-        );
+        golden(&hex(&case["bytes"]), &holepunch_payload(&case["decoded"]), case);
     }
     for case in list(&load("rpc.json")["messages"]["holepunchPayload"]) {
-        golden(
-            &hex(&case["hex"]),
-            &holepunch_payload(&case["decoded"]),
-            case,
-        );
+        golden(&hex(&case["hex"]), &holepunch_payload(&case["decoded"]), case);
     }
 }
 
@@ -120,10 +96,7 @@ fn numbers_match_the_reference() {
     let firewall = &vectors["firewall"];
     assert_eq!(number(&firewall["UNKNOWN"]), handshake::FIREWALL_UNKNOWN);
     assert_eq!(number(&firewall["OPEN"]), handshake::FIREWALL_OPEN);
-    assert_eq!(
-        number(&firewall["CONSISTENT"]),
-        handshake::FIREWALL_CONSISTENT
-    );
+    assert_eq!(number(&firewall["CONSISTENT"]), handshake::FIREWALL_CONSISTENT);
     assert_eq!(number(&firewall["RANDOM"]), handshake::FIREWALL_RANDOM);
     let errors = &vectors["errors"]["hyperdht"];
     assert_eq!(number(&errors["NONE"]), handshake::ERROR_NONE);

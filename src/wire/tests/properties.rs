@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use super::super::address::ConnectAddress;
 use super::super::compact::{Decode, Encode, MAX_VARUINT, Reader};
 use super::super::handshake::{
-    HandshakeMessage, HolepunchInfo, HolepunchMessage, HolepunchPayload, Mode, NoisePayload,
-    RelayInfo, RelayThrough, UdxInfo, VERSION,
+    HandshakeMessage, HolepunchInfo, HolepunchMessage, HolepunchPayload, Mode, NoisePayload, RelayInfo,
+    RelayThrough, UdxInfo, VERSION,
 };
 use super::super::records::{Announce, LookupReply, MutablePut, MutableValue, Peer, PluginRequest};
 use super::super::relay::{Frame, RelayMessage};
@@ -158,15 +158,7 @@ fn settles<T: Encode + Decode + PartialEq + Debug>(bytes: &[u8]) {
 /// Integers of all lengths, the edges between them more often than chance would.
 fn int() -> impl Strategy<Value = u64> {
     prop_oneof![
-        prop::sample::select(vec![
-            0,
-            252,
-            253,
-            0xffff,
-            0x1_0000,
-            0xffff_ffff,
-            0x1_0000_0000
-        ]),
+        prop::sample::select(vec![0, 252, 253, 0xffff, 0x1_0000, 0xffff_ffff, 0x1_0000_0000]),
         0..=MAX_VARUINT,
         0..300_u64,
     ]
@@ -245,24 +237,22 @@ fn peer() -> impl Strategy<Value = Peer> {
 }
 
 fn announce() -> impl Strategy<Value = Announce> {
-    (of(peer()), of(any::<[u8; 32]>()), any::<bool>(), int()).prop_map(
-        |(peer, refresh, signed, bump)| Announce {
+    (of(peer()), of(any::<[u8; 32]>()), any::<bool>(), int()).prop_map(|(peer, refresh, signed, bump)| {
+        Announce {
             peer,
             refresh,
             signature: signed.then_some([9; 64]),
             bump,
-        },
-    )
+        }
+    })
 }
 
 fn plugin() -> impl Strategy<Value = PluginRequest> {
-    (".{0,20}", int(), int(), of(blob())).prop_map(|(plugin, version, command, value)| {
-        PluginRequest {
-            plugin,
-            version,
-            command,
-            value,
-        }
+    (".{0,20}", int(), int(), of(blob())).prop_map(|(plugin, version, command, value)| PluginRequest {
+        plugin,
+        version,
+        command,
+        value,
     })
 }
 
@@ -272,25 +262,20 @@ fn noise_payload() -> impl Strategy<Value = NoisePayload> {
         peer_address,
     });
     let holepunch = (int(), vec(relay, 0..4)).prop_map(|(id, relays)| HolepunchInfo { id, relays });
-    let udx = (int(), any::<bool>(), any::<u32>(), int()).prop_map(
-        |(version, reusable_socket, id, seq)| UdxInfo {
+    let udx =
+        (int(), any::<bool>(), any::<u32>(), int()).prop_map(|(version, reusable_socket, id, seq)| UdxInfo {
             version,
             reusable_socket,
             id,
             seq,
-        },
-    );
+        });
     let relay_through =
         (int(), key(), any::<[u8; 32]>()).prop_map(|(version, public_key, token)| RelayThrough {
             version,
             public_key,
             token,
         });
-    let lists = (
-        vec(addr4(), 0..4),
-        vec(addr6(), 0..4),
-        of(vec(addr4(), 0..4)),
-    );
+    let lists = (vec(addr4(), 0..4), vec(addr6(), 0..4), of(vec(addr4(), 0..4)));
     (
         int(),
         int(),
@@ -325,22 +310,20 @@ fn holepunch_payload() -> impl Strategy<Value = HolepunchPayload> {
         of(any::<[u8; 32]>()),
         of(any::<[u8; 32]>()),
     )
-        .prop_map(
-            |(numbers, addresses, remote_address, token, remote_token)| {
-                let (error, firewall, round, connected, punching) = numbers;
-                HolepunchPayload {
-                    error,
-                    firewall,
-                    round,
-                    connected,
-                    punching,
-                    addresses,
-                    remote_address,
-                    token,
-                    remote_token,
-                }
-            },
-        )
+        .prop_map(|(numbers, addresses, remote_address, token, remote_token)| {
+            let (error, firewall, round, connected, punching) = numbers;
+            HolepunchPayload {
+                error,
+                firewall,
+                round,
+                connected,
+                punching,
+                addresses,
+                remote_address,
+                token,
+                remote_token,
+            }
+        })
 }
 
 fn frame() -> impl Strategy<Value = Frame> {

@@ -3,8 +3,8 @@ use serde_json::Value;
 use super::super::compact::{Decode, Encode, Put};
 use super::super::hash;
 use super::super::records::{
-    Announce, AnnounceKind, LookupReply, MutablePut, MutableValue, Peer, PluginRequest,
-    announce_signable, mutable_signable,
+    Announce, AnnounceKind, LookupReply, MutablePut, MutableValue, Peer, PluginRequest, announce_signable,
+    mutable_signable,
 };
 use super::super::rpc::NodeId;
 use super::super::vectors::{addrs4, fixed, hex, list, load, number, option, text};
@@ -58,11 +58,7 @@ fn lookup_replies_match_the_reference_old_and_new() {
                 .collect(),
             bump: number(&case["decoded"]["bump"]),
         };
-        assert_eq!(
-            LookupReply::from_bytes(&bytes).as_ref(),
-            Ok(&reply),
-            "{case}"
-        );
+        assert_eq!(LookupReply::from_bytes(&bytes).as_ref(), Ok(&reply), "{case}");
         if !text(&case["name"]).starts_with("decode only") {
             assert_eq!(reply.to_bytes(), bytes, "{case}");
         }
@@ -96,10 +92,7 @@ fn announcements_are_signed_as_the_reference_signs_them() {
             bump: option(&case["bump"], number).unwrap_or(0),
         };
         assert_eq!(announce.to_bytes(), hex(&case["requestValue"]), "{case}");
-        assert!(
-            pair.public_key()
-                .verify(&signable, &fixed(&case["signature"]))
-        );
+        assert!(pair.public_key().verify(&signable, &fixed(&case["signature"])));
     }
 }
 

@@ -135,10 +135,7 @@ fn refuses_a_batch_of_too_many_frames() {
 #[test]
 fn refuses_unknown_control_frames_and_relay_messages() {
     assert_eq!(Frame::decode_all(&[0, 4]), Err(DecodeError::UnknownKind));
-    assert_eq!(
-        RelayMessage::decode(2, &[0; 64]),
-        Err(DecodeError::UnknownKind)
-    );
+    assert_eq!(RelayMessage::decode(2, &[0; 64]), Err(DecodeError::UnknownKind));
 }
 
 #[test]

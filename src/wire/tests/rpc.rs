@@ -107,10 +107,7 @@ fn numbers_match_the_reference() {
     }
     let errors = &vectors["errors"];
     for (value, expected) in [
-        (
-            rpc::ERROR_UNKNOWN_COMMAND,
-            &errors["rpc"]["UNKNOWN_COMMAND"],
-        ),
+        (rpc::ERROR_UNKNOWN_COMMAND, &errors["rpc"]["UNKNOWN_COMMAND"]),
         (rpc::ERROR_INVALID_TOKEN, &errors["rpc"]["INVALID_TOKEN"]),
         (rpc::ERROR_SEQ_REUSED, &errors["hyperdht"]["SEQ_REUSED"]),
         (rpc::ERROR_SEQ_TOO_LOW, &errors["hyperdht"]["SEQ_TOO_LOW"]),
@@ -124,15 +121,11 @@ fn hashes_namespaces_and_keys_match_the_reference() {
     let vectors = load("rpc.json");
     for case in list(&vectors["blake2b256"]) {
         let input = hex(&case["input"]);
-        let digest = option(&case["key"], hex).map_or_else(
-            || hash::hash(&[&input]),
-            |key| hash::keyed_hash(&key, &[&input]),
-        );
+        let digest = option(&case["key"], hex)
+            .map_or_else(|| hash::hash(&[&input]), |key| hash::keyed_hash(&key, &[&input]));
         assert_eq!(digest, fixed(&case["digest"]));
     }
-    let namespaces = vectors["namespaces"]["values"]
-        .as_object()
-        .expect("namespaces");
+    let namespaces = vectors["namespaces"]["values"].as_object().expect("namespaces");
     assert_eq!(namespaces.len(), 6);
     for case in namespaces.values() {
         let command = number(&case["byte"]) as u8;
@@ -150,10 +143,10 @@ fn hashes_namespaces_and_keys_match_the_reference() {
     }
 }
 
-/// Reads a decoded request. The reference reports an id only if it belongs to the source, so the raw one is used.
+/// Reads a decoded request. The reference reports an id only if it belongs to the source, so the raw one is
+/// used.
 fn request(bytes: &[u8], decoded: &Value) -> Request {
-    let claimed =
-        (bytes[1] < 0xfd && bytes[1] & 1 != 0).then(|| bytes[10..42].try_into().expect("an id"));
+    let claimed = (bytes[1] < 0xfd && bytes[1] & 1 != 0).then(|| bytes[10..42].try_into().expect("an id"));
     if let Some(verified) = option(&decoded["from"]["id"], fixed) {
         assert_eq!(claimed, Some(verified));
         assert_eq!(NodeId::of(addr4(&decoded["from"])).0, verified);
