@@ -149,7 +149,7 @@ impl Endpoint {
                     });
                     return;
                 }
-                udx::Event::Settled => {
+                udx::Event::PathValidated => {
                     self.with_attempt(now, id, |attempt, core| attempt.handle_settled(now, core))
                 }
                 udx::Event::Closed(_) => self.end_attempt(now, id, false),
@@ -189,7 +189,7 @@ impl Endpoint {
                     server.handle_path(now, &mut self.core, stream, address);
                 }
                 // The path was known, and now the client has answered on it.
-                udx::Event::Settled => {
+                udx::Event::PathValidated => {
                     if let Some((_, address)) = self.core.streams.path(stream) {
                         server.handle_path(now, &mut self.core, stream, address);
                     }

@@ -130,7 +130,7 @@ impl Table {
                 }
             }
             Event::PathLearned { address, .. } => entry.link.set_remote_address(None, address),
-            Event::Settled => entry.link.set_heard(),
+            Event::PathValidated => entry.link.set_heard(),
             Event::HeartbeatUnanswered => entry.keep_alive(),
             Event::Closed(reason) => {
                 // What has arrived before the end is still delivered; the receive window bounds it.

@@ -154,7 +154,7 @@ impl Stream {
             }
         }
         if self.expecting && !proven && self.receiver.is_proven() {
-            shared.events.push(self.id, Event::Settled);
+            shared.events.push(self.id, Event::PathValidated);
         }
         if self.receiver.readable() > readable && !self.readable_told {
             self.readable_told = true;

@@ -156,7 +156,7 @@ impl Stream {
             self.ack_owed = false;
             self.ack_due = false;
         } else if self.expecting && self.receiver.is_proven() {
-            shared.events.push(self.id, Event::Settled);
+            shared.events.push(self.id, Event::PathValidated);
         }
     }
 

@@ -61,7 +61,7 @@ pub enum Event {
     /// Everything sent before the change of path is acknowledged.
     RemoteChanged,
     /// The expected first bytes have come: the path is the peer's.
-    Settled,
+    PathValidated,
     /// A heartbeat got no answer in time, and the peer never answered one: it may be too old to know them.
     HeartbeatUnanswered,
     /// The peer has ended its direction; everything before the end has come. Some of it may still be unread.

@@ -37,7 +37,7 @@ fn held_data_that_is_not_the_peers_is_forgotten_when_its_beginning_is_known() {
     assert_eq!(node.streams.readable(node.id), 0);
     assert_eq!(node.streams.held_path(node.id), None);
     node.takes(PEER, DATA, 0, GENUINE);
-    assert_eq!(node.drain().0, [Event::Settled, Event::Readable]);
+    assert_eq!(node.drain().0, [Event::PathValidated, Event::Readable]);
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn a_path_is_learned_from_the_first_acceptable_packet() {
     );
     node.takes(PEER, DATA, 0, GENUINE);
     let (events, sent) = node.drain();
-    assert_eq!(events, [learned(PEER), Event::Settled, Event::Readable]);
+    assert_eq!(events, [learned(PEER), Event::PathValidated, Event::Readable]);
     assert_eq!(sent, [(PEER, 0, 1)]);
 }
 
@@ -72,7 +72,7 @@ fn a_provisional_path_gives_way_to_the_one_with_the_proof_and_to_none_after() {
     assert_eq!(node.drain(), (vec![], vec![]), "a heartbeat proves nothing");
     node.takes(PEER, DATA, 0, GENUINE);
     let (events, sent) = node.drain();
-    assert_eq!(events, [learned(PEER), Event::Settled, Event::Readable]);
+    assert_eq!(events, [learned(PEER), Event::PathValidated, Event::Readable]);
     assert_eq!(sent, [(PEER, 0, 1)], "what the stranger sent ahead is gone");
     assert_unmoved(&mut node, STRANGER);
 }
