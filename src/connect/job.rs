@@ -3,18 +3,11 @@
 use std::fmt;
 use std::net::SocketAddrV4;
 
+use super::ids::{AttemptId, EntryId};
 use super::noise::{Initiator, NoiseError, Responder, Session};
-use super::types::{AttemptId, FirewallHook, ServerId};
+use super::options::FirewallHook;
 use crate::keys::{KeyPair, PublicKey};
 use crate::wire::handshake::{ERROR_ABORTED, ERROR_NONE, ERROR_VERSION_MISMATCH, NoisePayload, VERSION};
-
-/// Names a handshake that a server answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct EntryId {
-    pub(super) server: ServerId,
-    /// The holepunch id of the handshake.
-    pub(super) number: u64,
-}
 
 /// Handshake cryptography that runs beside the driver.
 #[derive(Debug)]

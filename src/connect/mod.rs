@@ -1,49 +1,54 @@
-//! From two keys to one path (sans-IO): handshake, relaying, announcing, and the way to a stream.
+//! From two keys to one path (sans-IO): handshake, forwarding, announcing, and the path of a stream.
 //!
 //! [`Endpoint`] is a whole peer. It owns a DHT node and the streams, and turns the answers of the one and the
-//! packets of the other into connections: `client` holds one attempt to connect, `handshakes` whom it asks,
-//! `path` its last part, where `neighbours` looks for servers in the local network, `straight` goes to those
-//! that say to be reachable and `reuse` the way of an earlier connection; `moving` lets streams take another
-//! path. `server` holds one listening key, `guests` those of its clients that are punched to, `announcer`
-//! keeps that key findable, `router` passes on what is meant for others.
+//! packets of the other into connections.
+//!
+//! | room | duty |
+//! |---|---|
+//! | `ids`, `options`, `event`, `limits`, `report`, `job` | what goes in and comes out |
+//! | `nat`, `router`, `noise`, `secure_payload`, `timers` | tools that know no connection |
+//! | `path` | which places might work, what is checked next, which one is taken |
+//! | `context` | the node, the streams, who waits for what, the own addresses |
+//! | `punch` | opens NATs: the puncher socket, plans of probes, budgets |
+//! | `relay` | blind relays: the client, the service, what it forwards, and leaving one |
+//! | `remembered` | where peers were reached before |
+//! | `core` | what `dial` and `serve` share |
+//! | `dial` | the client: one attempt to connect |
+//! | `serve` | the server: one listening key |
+//! | `endpoint` | the verbs of the driver, and the routing of events to attempts and servers |
+//!
+//! Each room names only those above it; `dial` and `serve` never name each other. The protocol is described in
+//! `docs/protocol/connect.md`, the life of a connection in `docs/architecture.md`.
 
-mod announcer;
-mod client;
-mod dispatch;
+mod context;
+mod core;
+mod dial;
 mod endpoint;
-mod entries;
-mod guests;
-mod handshakes;
+mod event;
+mod ids;
 mod job;
 mod limits;
-mod moving;
 mod nat;
-mod neighbours;
 pub mod noise;
+mod options;
 mod path;
 mod punch;
-mod recent;
 pub mod relay;
-mod reply;
+mod remembered;
 mod report;
-mod reuse;
-mod route;
 mod router;
 pub mod secure_payload;
-mod server;
-mod shared;
-mod straight;
+mod serve;
 #[cfg(test)]
 mod tests;
-mod types;
+mod timers;
 
 pub use endpoint::Endpoint;
+pub use event::{Established, Event, Moved, Origin, RelayDial};
+pub use ids::{AttemptId, Path, ServerId};
 pub use job::{Job, JobDone};
 pub use limits::Limits;
 pub use nat::Firewall;
+pub use options::{Config, Dial, FirewallHook, Listen, ListenError};
 pub use punch::Strategy;
 pub use report::{Exchange, Failure, Lost, Report, Stage};
-pub use types::{
-    AttemptId, Config, Dial, Established, Event, FirewallHook, Listen, ListenError, Moved, Origin, Path,
-    RelayDial, ServerId,
-};

@@ -128,7 +128,7 @@ impl Nat {
     }
 
     /// Returns whether more samples are not waited for.
-    pub(super) const fn is_settled(&self) -> bool {
+    pub(super) const fn is_complete(&self) -> bool {
         self.firewall.is_consistent() || self.samples.len() >= WANTED_SAMPLES
     }
 
@@ -224,7 +224,7 @@ mod tests {
                 });
                 assert_eq!(addresses, expected, "{step}");
                 assert_eq!(
-                    nat.is_settled(),
+                    nat.is_complete(),
                     step["analysisDone"].as_bool().unwrap(),
                     "{step}"
                 );

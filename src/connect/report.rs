@@ -4,9 +4,9 @@ use std::fmt;
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
+use super::ids::Path;
 use super::nat::Firewall;
 use super::punch::Strategy;
-use super::types::Path;
 use crate::keys::PublicKey;
 
 /// A step on the way to a connection.

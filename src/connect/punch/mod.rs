@@ -1,23 +1,21 @@
-//! Holepunching: two peers behind NATs open the way to each other with small datagrams, told when and where
-//! by messages through a node that both reach.
+//! Holepunching: two peers behind NATs open a path to each other with small datagrams (`connect.md` §8, §9).
 //!
-//! `strategy` knows which probes open which pair of NATs and when they leave; `puncher` has the socket that
-//! punches begin from; `client` and `server` lead the conversation; `bounds` keeps strangers from using us
-//! against others.
+//! [`plan`] knows which probes open which pair of NATs and when they leave, [`run`] carries a plan out,
+//! [`puncher`] owns the socket that punches begin from, [`remote`] what a peer has named and proven. [`bounds`]
+//! keeps peers from aiming probes at others. [`Kit`] holds what all punches share. The messages that lead a
+//! punch are exchanged in `dial::punching` and `serve::punching`.
 
 mod bounds;
-mod client;
+mod kit;
+mod plan;
 mod puncher;
 mod remote;
-mod running;
-mod server;
+mod run;
 mod sockets;
-mod strategy;
 
-pub(super) use bounds::{Budget, Throttle};
-pub(super) use client::{Peer, Punch, Verdict};
-pub(super) use puncher::Puncher;
-pub(super) use server::{Guest, Handled};
+pub(super) use kit::{Kit, Probe};
+pub(super) use plan::LONGEST;
+pub use plan::Strategy;
+pub(super) use remote::Remote;
+pub(super) use run::Run;
 pub(super) use sockets::{Purpose, Sockets};
-pub(super) use strategy::LONGEST;
-pub use strategy::Strategy;

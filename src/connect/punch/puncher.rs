@@ -7,9 +7,11 @@ use std::collections::BTreeSet;
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
-use super::sockets::Purpose;
+use tracing::debug;
+
+use super::sockets::{Purpose, Sockets};
+use crate::connect::context::{Asker, Context};
 use crate::connect::nat::{Firewall, Nat, WANTED_SAMPLES};
-use crate::connect::shared::{Core, Owner};
 use crate::dht::{Answer, Outgoing, RequestError, RequestId};
 use crate::wire::rpc::PING;
 use crate::wire::transmit::SocketId;
@@ -24,8 +26,8 @@ pub(in crate::connect) struct Puncher {
     waiting: BTreeSet<RequestId>,
     /// Nobody is left to ask.
     exhausted: bool,
-    /// Something has changed for those who wait.
-    news: bool,
+    /// Whether something has changed for the punches that wait.
+    changed: bool,
     wanted: Option<Instant>,
     next: Option<Instant>,
     /// When the system last had no socket for us.
@@ -68,190 +70,202 @@ impl Puncher {
     }
 
     /// Returns whether more about our NAT is not to be expected soon.
-    pub(in crate::connect) fn is_settled(&self) -> bool {
-        self.is_closed() || (self.is_open && (self.nat.is_settled() || self.exhausted))
+    pub(in crate::connect) fn is_judged(&self) -> bool {
+        self.is_closed() || (self.is_open && (self.nat.is_complete() || self.exhausted))
     }
 
     /// Returns, once, that something has changed.
-    pub(in crate::connect) const fn take_news(&mut self) -> bool {
-        std::mem::replace(&mut self.news, false)
+    pub(in crate::connect) const fn take_change(&mut self) -> bool {
+        std::mem::replace(&mut self.changed, false)
     }
 
-    /// Returns when [`Core::keep_puncher`] has something to do.
+    /// Returns when [`Self::handle_timeout`] has something to do.
     pub(in crate::connect) const fn poll_timeout(&self) -> Option<Instant> {
         self.next
     }
-}
 
-impl Core {
     /// Opens the socket and examines its NAT, unless that has been done; keeps it for a while.
-    pub(in crate::connect) fn want_puncher(&mut self, now: Instant) {
-        self.puncher.wanted = Some(now);
-        let refused = self.puncher.refused;
-        if self.puncher.is_closed() && refused.is_none_or(|at| at + TRY_AGAIN <= now) {
-            self.puncher.socket = self.sockets.open(&mut self.events, Purpose::Shared);
-            self.puncher.is_open = false;
+    pub(super) fn want(&mut self, now: Instant, cx: &mut Context, sockets: &mut Sockets) {
+        self.wanted = Some(now);
+        if self.is_closed() && self.refused.is_none_or(|at| at + TRY_AGAIN <= now) {
+            self.socket = sockets.open(cx, Purpose::Shared);
+            self.is_open = false;
         }
-        // Whoever waits for a socket learns that there is none.
-        self.puncher.news |= self.puncher.is_closed();
+        // Punches that wait for a socket have to learn that there is none.
+        self.changed |= self.is_closed();
     }
 
-    /// Tells whether the socket could be opened.
-    pub(in crate::connect) fn handle_puncher_socket(&mut self, now: Instant, opened: bool) {
-        self.puncher.news = true;
+    /// Handles the outcome of opening the socket.
+    pub(super) fn handle_socket(
+        &mut self,
+        now: Instant,
+        cx: &mut Context,
+        sockets: &mut Sockets,
+        opened: bool,
+    ) {
+        self.changed = true;
         if opened {
-            self.puncher.is_open = true;
-            self.puncher.next = Some(now + KEEP_ALIVE);
-            self.examine(now);
-        } else if let Some(socket) = self.puncher.socket.take() {
-            self.sockets.forget(socket);
-            self.puncher.refused = Some(now);
+            self.is_open = true;
+            self.next = Some(now + KEEP_ALIVE);
+            self.examine(now, cx);
+        } else if let Some(socket) = self.socket.take() {
+            sockets.forget(socket);
+            self.refused = Some(now);
         }
     }
 
-    /// Forgets what is known of our NAT and asks again.
-    pub(in crate::connect) fn examine(&mut self, now: Instant) {
-        if !self.puncher.is_open {
+    /// Forgets what is known of the NAT and asks again.
+    pub(in crate::connect) fn examine(&mut self, now: Instant, cx: &mut Context) {
+        if !self.is_open {
             return;
         }
-        for request in std::mem::take(&mut self.puncher.waiting) {
-            self.cancel_request(now, request);
+        for request in std::mem::take(&mut self.waiting) {
+            cx.cancel_request(now, request);
         }
-        self.puncher.nat = Nat::default();
-        self.puncher.asked.clear();
-        self.puncher.exhausted = false;
-        self.ask_nodes(now);
+        self.nat = Nat::default();
+        self.asked.clear();
+        self.exhausted = false;
+        self.ask_nodes(now, cx);
     }
 
-    /// Asks those whom we have got to know by joining the network, if too few have told until then.
-    pub(in crate::connect) fn handle_joined(&mut self, now: Instant) {
-        if self.puncher.is_open && !self.puncher.nat.is_settled() {
-            self.ask_nodes(now);
+    /// Asks the nodes that are known since the network was joined, if too few have answered before.
+    pub(in crate::connect) fn handle_joined(&mut self, now: Instant, cx: &mut Context) {
+        if self.is_open && !self.nat.is_complete() {
+            self.ask_nodes(now, cx);
         }
     }
 
-    /// Takes how a node sees the socket that this is about.
+    /// Counts how a node sees this socket.
     pub(in crate::connect) fn add_sample(
         &mut self,
         socket: SocketId,
         seen_as: SocketAddrV4,
         from: SocketAddrV4,
     ) {
-        if self.puncher.socket() == Some(socket) && seen_as.port() != 0 {
-            // Whoever gets to punch has been told of no address where we are open, and one that we find out
-            // meanwhile is not this socket's: the reference does not punch to peers that call themselves
-            // open.
-            self.puncher.nat.add(seen_as, from, true);
-            self.puncher.guess();
-            self.puncher.news = true;
+        if self.socket() == Some(socket) && seen_as.port() != 0 {
+            // A peer that punches was given no public address, and one that is found out meanwhile is not
+            // this socket's: the reference does not punch to peers that claim to be open.
+            let before = self.nat.firewall();
+            self.nat.add(seen_as, from, true);
+            self.guess();
+            self.changed = true;
+            if self.nat.firewall() != before {
+                debug!(nat = %self.nat.firewall(), samples = self.nat.samples().len(), "NAT classified");
+            }
         }
     }
 
-    pub(in crate::connect) fn handle_sample(
+    pub(in crate::connect) fn handle_answer(
         &mut self,
         now: Instant,
+        cx: &mut Context,
         request: RequestId,
         result: Result<Answer, RequestError>,
     ) {
-        if !self.puncher.waiting.remove(&request) {
+        if !self.waiting.remove(&request) {
             return;
         }
         if let Ok(answer) = result {
-            let before = self.puncher.nat.sample_of(answer.from);
+            let before = self.nat.sample_of(answer.from);
             if before.is_some_and(|before| before != answer.to) {
-                // The router has given us another port, so nothing of before holds.
-                self.examine(now);
+                // The router has given the socket another port, so that earlier samples are void.
+                self.examine(now, cx);
             }
             self.add_sample(answer.socket, answer.to, answer.from);
         }
-        self.puncher.news = true;
-        let asking = self.puncher.nat.samples().len() + self.puncher.waiting.len();
-        if asking < WANTED_SAMPLES && !self.puncher.exhausted {
-            self.ask_nodes(now);
+        self.changed = true;
+        let asking = self.nat.samples().len() + self.waiting.len();
+        if asking < WANTED_SAMPLES && !self.exhausted {
+            self.ask_nodes(now, cx);
         }
     }
 
-    /// Keeps the NAT's mapping alive and notices when it changes, or lets go of a socket that nobody needs.
-    pub(in crate::connect) fn keep_puncher(&mut self, now: Instant, in_use: bool) {
-        if self.puncher.next.is_none_or(|at| now < at) {
+    /// Keeps the NAT's mapping alive and notices when it changes, or closes a socket that is not needed.
+    pub(super) fn handle_timeout(
+        &mut self,
+        now: Instant,
+        cx: &mut Context,
+        sockets: &mut Sockets,
+        in_use: bool,
+    ) {
+        if self.next.is_none_or(|at| now < at) {
             return;
         }
-        self.puncher.next = Some(now + KEEP_ALIVE);
+        self.next = Some(now + KEEP_ALIVE);
         if in_use {
-            self.puncher.wanted = Some(now);
-        } else if self.puncher.wanted.is_none_or(|at| at + UNUSED <= now) {
-            self.close_puncher(now);
+            self.wanted = Some(now);
+        } else if self.wanted.is_none_or(|at| at + UNUSED <= now) {
+            self.close(now, cx, sockets);
             return;
         }
-        if !self.puncher.is_open {
+        if !self.is_open {
             return;
         }
-        if self.puncher.nat.firewall() == Firewall::Unknown {
-            if self.puncher.waiting.is_empty() {
-                self.examine(now);
+        if self.nat.firewall() == Firewall::Unknown {
+            if self.waiting.is_empty() {
+                self.examine(now, cx);
             }
             return;
         }
-        if self.puncher.nat.is_scarce() && self.puncher.waiting.is_empty() {
+        if self.nat.is_scarce() && self.waiting.is_empty() {
             // What was guessed can be judged once there are more nodes.
-            self.ask_nodes(now);
+            self.ask_nodes(now, cx);
         }
-        // One that has told before, if it is still there: only its word shows a change.
-        let nodes = self.node.recent_nodes(usize::MAX);
-        let known = |node: &&SocketAddrV4| self.puncher.nat.sample_of(**node).is_some();
+        // Only a node that has answered before can show a change.
+        let nodes = cx.node.recent_nodes(usize::MAX);
+        let known = |node: &&SocketAddrV4| self.nat.sample_of(**node).is_some();
         if let Some(node) = nodes.iter().find(known).or_else(|| nodes.first()).copied() {
-            self.ask(now, node);
+            self.ask(now, cx, node);
         }
     }
 
-    /// Lets go of the socket: it closes once no stream uses it.
-    pub(in crate::connect) fn close_puncher(&mut self, now: Instant) {
-        for request in std::mem::take(&mut self.puncher.waiting) {
-            self.cancel_request(now, request);
+    /// Gives the socket up: it closes once no stream uses it.
+    pub(super) fn close(&mut self, now: Instant, cx: &mut Context, sockets: &mut Sockets) {
+        for request in std::mem::take(&mut self.waiting) {
+            cx.cancel_request(now, request);
         }
-        if let Some(socket) = self.puncher.socket.take() {
-            self.sockets.release(&mut self.events, socket);
+        if let Some(socket) = self.socket.take() {
+            sockets.release(cx, socket);
         }
-        self.puncher = Puncher {
-            news: true,
-            ..Puncher::default()
+        *self = Self {
+            changed: true,
+            ..Self::default()
         };
     }
 
-    /// Asks as many nodes as samples are missing: those that we know to be there, though not the very last
-    /// ones, which everybody would ask.
-    fn ask_nodes(&mut self, now: Instant) {
-        let nodes = self.node.recent_nodes(usize::MAX);
+    /// Asks as many nodes as samples are missing: known ones, though not the very last ones, which every peer
+    /// would ask (`connect.md` §7).
+    fn ask_nodes(&mut self, now: Instant, cx: &mut Context) {
+        let nodes = cx.node.recent_nodes(usize::MAX);
         let skip = if nodes.len() >= 8 { 5 } else { 0 };
-        let missing =
-            WANTED_SAMPLES.saturating_sub(self.puncher.nat.samples().len() + self.puncher.waiting.len());
-        let fresh = |node: &&SocketAddrV4| !self.puncher.asked.contains(*node);
+        let missing = WANTED_SAMPLES.saturating_sub(self.nat.samples().len() + self.waiting.len());
+        let fresh = |node: &&SocketAddrV4| !self.asked.contains(*node);
         let chosen = nodes.iter().skip(skip).chain(nodes.iter().take(skip));
         let chosen: Vec<_> = chosen.filter(fresh).take(missing).copied().collect();
         for node in chosen {
-            self.ask(now, node);
+            self.ask(now, cx, node);
         }
-        if self.puncher.waiting.is_empty() {
-            // Until we have joined, nodes that we do not know yet are on their way.
-            self.puncher.exhausted = self.node.is_bootstrapped();
-            self.puncher.guess();
-            self.puncher.news = true;
-            // The table may fill while somebody needs us.
+        if self.waiting.is_empty() {
+            // Until the network is joined, further nodes become known.
+            self.exhausted = cx.node.is_bootstrapped();
+            self.guess();
+            self.changed = true;
+            // The table may fill while a punch waits.
             let soon = now + ASK_AGAIN;
-            self.puncher.next = self.puncher.next.map(|at| at.min(soon));
+            self.next = self.next.map(|at| at.min(soon));
         }
     }
 
-    fn ask(&mut self, now: Instant, node: SocketAddrV4) {
-        self.puncher.asked.insert(node);
+    fn ask(&mut self, now: Instant, cx: &mut Context, node: SocketAddrV4) {
+        self.asked.insert(node);
         let outgoing = Outgoing {
-            socket: self.puncher.socket(),
+            socket: self.socket(),
             retries: 1,
             hurry: Some(Outgoing::HURRY),
             ..Outgoing::internal(node, PING)
         };
-        let request = self.request(now, Owner::Puncher, outgoing);
-        self.puncher.waiting.insert(request);
+        let request = cx.request(now, Asker::Puncher, outgoing);
+        self.waiting.insert(request);
     }
 }
 

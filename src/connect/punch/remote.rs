@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use super::strategy::Target;
+use super::plan::Target;
 use crate::connect::nat::Firewall;
 use crate::connect::report::Report;
 use crate::wire::handshake::HolepunchPayload;
@@ -64,7 +64,7 @@ impl Remote {
     }
 
     /// Adds what is known to a report.
-    pub(in crate::connect) fn tell(&self, report: &mut Report) {
+    pub(in crate::connect) fn describe(&self, report: &mut Report) {
         report.remote_nat = Some(self.firewall);
         let addresses = self.targets.iter().map(|target| target.address);
         report.remote_addresses = addresses.collect();

@@ -1,11 +1,12 @@
 //! The sockets beside the two main ones: who they were opened for, and the streams that keep them open.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use crate::connect::job::EntryId;
-use crate::connect::types::{AttemptId, Event};
-use crate::udx::{StreamId, Streams};
+use crate::connect::context::Context;
+use crate::connect::event::Event;
+use crate::connect::ids::{AttemptId, EntryId};
+use crate::udx::StreamId;
 use crate::wire::transmit::SocketId;
 
 /// Who a socket was opened for.
@@ -38,11 +39,7 @@ struct Slot {
 
 impl Sockets {
     /// Asks for another socket; `None` if there are too many.
-    pub(in crate::connect) fn open(
-        &mut self,
-        events: &mut VecDeque<Event>,
-        purpose: Purpose,
-    ) -> Option<SocketId> {
+    pub(in crate::connect) fn open(&mut self, cx: &mut Context, purpose: Purpose) -> Option<SocketId> {
         if self.slots.len() >= MAX_SOCKETS {
             return None;
         }
@@ -54,7 +51,7 @@ impl Sockets {
             closes: None,
         };
         self.slots.insert(id, slot);
-        events.push_back(Event::OpenSocket(id));
+        cx.emit(Event::OpenSocket(id));
         Some(id)
     }
 
@@ -83,31 +80,26 @@ impl Sockets {
     }
 
     /// Nobody punches with a socket any more: it closes, at once if it never had a stream.
-    pub(in crate::connect) fn release(&mut self, events: &mut VecDeque<Event>, id: SocketId) {
+    pub(in crate::connect) fn release(&mut self, cx: &mut Context, id: SocketId) {
         let Some(slot) = self.slots.get_mut(&id) else {
             return;
         };
         slot.purpose = None;
         if slot.streams.is_empty() && slot.closes.is_none() {
             self.slots.remove(&id);
-            events.push_back(Event::CloseSocket(id));
+            cx.emit(Event::CloseSocket(id));
         }
     }
 
     /// Notices streams that have ended, and closes what they leave behind.
-    pub(in crate::connect) fn handle_timeout(
-        &mut self,
-        now: Instant,
-        streams: &Streams,
-        events: &mut VecDeque<Event>,
-    ) {
+    pub(in crate::connect) fn handle_timeout(&mut self, now: Instant, cx: &mut Context) {
         if self.next_sweep.is_none_or(|at| now < at) {
             return;
         }
         let mut busy = false;
         self.slots.retain(|id, slot| {
             if !slot.streams.is_empty() {
-                slot.streams.retain(|stream| streams.contains(*stream));
+                slot.streams.retain(|stream| cx.streams.contains(*stream));
                 if slot.streams.is_empty() {
                     slot.closes = Some(now + LINGER);
                 }
@@ -115,7 +107,7 @@ impl Sockets {
             if slot.closes.is_some_and(|at| at <= now) {
                 slot.closes = None;
                 if slot.purpose.is_none() {
-                    events.push_back(Event::CloseSocket(*id));
+                    cx.emit(Event::CloseSocket(*id));
                     return false;
                 }
             }
@@ -147,40 +139,47 @@ const LINGER: Duration = Duration::from_secs(20);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::udx::{Admission, Config};
+    use crate::connect::options::Config;
+    use crate::dht::Node;
+    use crate::udx::{Admission, Streams};
 
     #[test]
     fn a_socket_outlives_its_stream_by_a_while_and_then_closes() {
         let now = Instant::now();
-        let (mut sockets, mut events) = (Sockets::default(), VecDeque::new());
-        let mut streams = Streams::new(Config::default(), [1; 32]);
-        let stream = streams.open(Admission::Refuse);
-        let id = sockets.open(&mut events, Purpose::Shared).unwrap();
+        let (mut sockets, mut cx) = (Sockets::default(), context(now));
+        let stream = cx.streams.open(Admission::Refuse);
+        let id = sockets.open(&mut cx, Purpose::Shared).unwrap();
         sockets.hold(now, id, stream);
-        sockets.release(&mut events, id);
-        assert!(matches!(events.pop_front(), Some(Event::OpenSocket(opened)) if opened == id));
-        assert!(events.is_empty());
-        let mut at = now;
-        let mut sweep = |sockets: &mut Sockets, streams: &Streams| {
-            at = sockets.poll_timeout().unwrap();
-            sockets.handle_timeout(at, streams, &mut events);
-            (at, events.pop_front().is_some())
+        sockets.release(&mut cx, id);
+        assert!(matches!(cx.poll_event(), Some(Event::OpenSocket(opened)) if opened == id));
+        assert!(cx.poll_event().is_none());
+        let mut sweep = |cx: &mut Context| {
+            let at = sockets.poll_timeout().unwrap();
+            sockets.handle_timeout(at, cx);
+            (at, cx.poll_event().is_some())
         };
-        assert!(!sweep(&mut sockets, &streams).1);
-        streams.destroy(now, stream);
-        let (ended, closed) = sweep(&mut sockets, &streams);
+        assert!(!sweep(&mut cx).1);
+        cx.streams.destroy(now, stream);
+        let (ended, closed) = sweep(&mut cx);
         assert!(!closed);
-        let closed = std::iter::repeat_with(|| sweep(&mut sockets, &streams)).find(|(_, is)| *is);
+        let closed = std::iter::repeat_with(|| sweep(&mut cx)).find(|(_, closed)| *closed);
         assert_eq!(closed.map(|(at, _)| at - ended), Some(LINGER));
         assert_eq!((sockets.len(), sockets.poll_timeout()), (0, None));
     }
 
     #[test]
     fn sockets_are_bounded() {
-        let (mut sockets, mut events) = (Sockets::default(), VecDeque::new());
-        let opened = (0..2 * MAX_SOCKETS).filter_map(|_| sockets.open(&mut events, Purpose::Shared));
+        let (mut sockets, mut cx) = (Sockets::default(), context(Instant::now()));
+        let opened = (0..2 * MAX_SOCKETS).filter_map(|_| sockets.open(&mut cx, Purpose::Shared));
         assert_eq!(opened.count(), MAX_SOCKETS);
-        sockets.release(&mut events, SocketId(2));
-        assert!(sockets.open(&mut events, Purpose::Shared).is_some());
+        sockets.release(&mut cx, SocketId(2));
+        assert!(sockets.open(&mut cx, Purpose::Shared).is_some());
+    }
+
+    fn context(now: Instant) -> Context {
+        let config = Config::default();
+        let node = Node::new(now, config.dht.clone(), [1; 32]);
+        let streams = Streams::new(config.udx.clone(), [1; 32]);
+        Context::new(node, streams, &config, [1; 32])
     }
 }

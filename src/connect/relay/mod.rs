@@ -1,13 +1,16 @@
 //! Blind relays: a third peer passes stream packets on between two that have no path, and can read none of
-//! them.
+//! them (`connect.md` §11).
 //!
-//! [`RelayClient`] is what a peer says to a relay, [`RelayService`] what a relay makes of that, both without
-//! connections: messages go in and come out. `forwards` is the part of a relay that touches packets.
+//! [`RelayClient`] holds the messages of a peer to a relay, [`RelayService`] the answers of the relay, both
+//! without connections: messages go in and come out. `forwards` is the part of a relay that touches packets,
+//! `exit` the part of a peer that leaves one.
 
 mod client;
+mod exit;
 mod forwards;
 mod service;
 
 pub use client::{RelayClient, RelayError};
+pub(super) use exit::Exits;
 pub(super) use forwards::{Forwarded, Forwards};
 pub use service::{RelayAction, RelayLimits, RelayService, SessionId};

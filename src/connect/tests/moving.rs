@@ -42,7 +42,8 @@ fn a_relayed_stream_moves_to_the_direct_path_and_loses_nothing() {
             end.write(&mut scene, 10_000);
         }
         scene.run_until(&mut ends, |_, ends| ends.iter().all(End::has_all));
-        let open = |scene: &Scene, end: &End| scene.world.network.host(end.host).endpoint.attempts.len();
+        let open =
+            |scene: &Scene, end: &End| scene.world.network.host(end.host).endpoint.attempts_under_way();
         assert_eq!(open(&scene, &ends[0]), 0, "nothing is looked for any more");
     }
 }
@@ -66,7 +67,7 @@ fn a_relayed_stream_stays_where_it_is_when_no_direct_path_opens() {
     for end in &ends {
         let peer = scene.world.network.host(end.host);
         assert!(peer.moved.is_empty() && peer.left.is_empty());
-        assert!(peer.failed.is_empty() && peer.endpoint.attempts.is_empty());
+        assert!(peer.failed.is_empty() && peer.endpoint.attempts_under_way() == 0);
     }
 }
 
@@ -165,7 +166,7 @@ fn a_stream_that_ends_while_a_path_is_looked_for_takes_the_search_with_it() {
     }
     scene.world.network.run_for(Duration::from_secs(5));
     let client = scene.world.network.host(ends[0].host);
-    assert!(client.endpoint.attempts.is_empty() && client.failed.is_empty());
+    assert!(client.endpoint.attempts_under_way() == 0 && client.failed.is_empty());
 }
 
 /// One end of the stream: what it has written and what has come.

@@ -46,9 +46,9 @@ fn another_node_at_the_servers_private_address_is_not_taken_for_it() {
         let key = KeyPair::from_seed(&[1; 32]);
         world.listen(server, &key);
         let target = key.public_key().target();
-        let forwards = world.network.with(other, |peer, _| {
-            peer.endpoint.core.node.forward(&target).is_some()
-        });
+        let forwards = world
+            .network
+            .with(other, |peer, _| peer.endpoint.node().forward(&target).is_some());
         assert_eq!(forwards, relays);
         let client = world.peer_behind(Some(ours), at("192.168.7.3:5000"));
         world.network.capture = Some(Vec::new());

@@ -254,7 +254,7 @@ fn a_node_that_keeps_nothing_does_not_have_a_server_announce_for_ever() {
     world.listen(server, &key);
     let forgetful = world.nodes[1];
     let asked = |world: &World| {
-        let stats = world.network.host(forgetful).endpoint.core.node.stats();
+        let stats = world.network.host(forgetful).endpoint.dht_node().stats();
         stats.application_received[ANNOUNCE as usize]
     };
     let before = asked(&world);

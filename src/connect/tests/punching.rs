@@ -189,8 +189,7 @@ fn a_node_that_is_silent_does_not_keep_a_server_from_noticing_that_its_router_ha
         .network
         .host(server)
         .endpoint
-        .core
-        .node
+        .dht_node()
         .closest_nodes(&key.public_key().target())[0];
     let nodes = world.nodes.clone();
     let silent = nodes.into_iter().find(|node| world.address(*node) == nearest);
@@ -292,8 +291,8 @@ fn a_server_can_be_punched_to_though_a_node_could_not_tell_it_that_it_is_announc
             let server = server.build(&mut world, 1);
             let listening = world.listen(server, &key);
             world.network.run_for(Duration::from_secs(seconds));
-            let announcer = &world.network.host(server).endpoint.servers[&listening].announcer;
-            assert_eq!(announcer.is_relay(MUTE), seconds == 0);
+            let endpoint = &world.network.host(server).endpoint;
+            assert_eq!(endpoint.is_announced_at(listening, MUTE), seconds == 0);
             let client = client.build(&mut world, 2);
             let attempt = world.dial_with(client, key.public_key(), |dial| {
                 dial.nodes = vec![MUTE];
@@ -368,7 +367,7 @@ fn sockets_are_closed_when_nobody_needs_them() {
     let id = world.listen(server, &key);
     let client = Home::Restricted.build(&mut world, 2);
     let (near, far) = world.connect(client, server, key.public_key());
-    let open = |world: &World, host| world.network.host(host).endpoint.core.sockets.len();
+    let open = |world: &World, host| world.network.host(host).endpoint.extra_sockets();
     // One that new clients find, one that the stream is on.
     assert_eq!((open(&world, server), open(&world, client)), (2, 1));
     world

@@ -28,7 +28,7 @@ fn a_probe_of_somebody_else_does_not_divert_a_client() {
     let socket = SocketAddrV4::new(*world.address(client).ip(), 30_000);
     // From the moment at which its socket is there.
     world.network.run_until(Duration::from_secs(1), |network| {
-        network.host(client).endpoint.core.puncher.socket().is_some()
+        network.host(client).endpoint.has_puncher_socket()
     });
     for byte in [vec![0], vec![]] {
         world.network.inject(ATTACKER, socket, byte);
@@ -54,7 +54,7 @@ fn a_probe_from_another_port_of_the_servers_host_waits_for_a_better_one() {
     let socket = SocketAddrV4::new(*world.address(client).ip(), 30_000);
     let neighbour = SocketAddrV4::new(*world.address(server).ip(), 4444);
     world.network.run_until(Duration::from_secs(1), |network| {
-        network.host(client).endpoint.core.puncher.socket().is_some()
+        network.host(client).endpoint.has_puncher_socket()
     });
     world.network.inject(neighbour, socket, vec![0]);
     world.wait(client, attempt);
@@ -164,7 +164,7 @@ fn many_sockets_are_opened_only_for_a_client_that_has_proven_its_host() {
     let mut attack = Attack::on(world, server);
     let open = |attack: &Attack| {
         let peer = attack.world.network.host(attack.server);
-        peer.endpoint.core.sockets.len()
+        peer.endpoint.extra_sockets()
     };
     let before = open(&attack);
     let session = attack.shake_hands(1);

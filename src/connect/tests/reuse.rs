@@ -90,7 +90,7 @@ fn a_way_that_is_closed_costs_a_moment_and_no_connection() {
 fn the_sockets_of_a_way_close_after_a_while() {
     let mut scene = Scene::new(Home::Random, Home::Restricted);
     let first = scene.connect();
-    let open = |scene: &Scene| scene.world.network.host(scene.server).endpoint.core.sockets.len();
+    let open = |scene: &Scene| scene.world.network.host(scene.server).endpoint.extra_sockets();
     assert_eq!(open(&scene), 2);
     // Each connection keeps the socket for the next one.
     let mut last = first;
@@ -128,7 +128,7 @@ fn a_socket_stays_open_for_a_client_that_comes_back_at_the_last_moment() {
     let mut scene = ended();
     let server = scene.server;
     let closes = scene.world.network.run_until(Duration::from_secs(60), |network| {
-        network.host(server).endpoint.core.sockets.len() == 1
+        network.host(server).endpoint.extra_sockets() == 1
     });
     let mut scene = ended();
     // The handshake arrives 5 ms before that, the first packet 15 ms after.

@@ -31,7 +31,7 @@ fn a_server_that_wrongly_takes_itself_to_be_reachable_is_punched_to() {
             let far = world.network.host(server).established[0].stream;
             exchange(&mut world, client, server, near, far);
             let peer = world.network.host(client);
-            assert!(peer.endpoint.attempts.is_empty());
+            assert!(peer.endpoint.attempts_under_way() == 0);
             // An open client is what the server itself goes to.
             if home != Home::Open {
                 let moved = &peer.moved[0];
@@ -101,7 +101,7 @@ fn a_server_that_is_not_reachable_where_it_says_to_be_nor_otherwise_is_named() {
     let named = report.unanswered.map(|(address, _)| address);
     assert_eq!(named, Some(at("10.9.1.1:5000")));
     assert_eq!((report.punch_lost, report.path), (Some(Lost::NoProbe), None));
-    assert!(peer.moved.is_empty() && peer.endpoint.attempts.is_empty());
+    assert!(peer.moved.is_empty() && peer.endpoint.attempts_under_way() == 0);
     assert!(world.network.host(server).established.is_empty());
 }
 
@@ -127,7 +127,7 @@ fn a_server_that_is_slow_to_answer_where_it_says_to_be_is_waited_for() {
     exchange(&mut world, client, server, near, far);
     let peer = world.network.host(client);
     assert!(peer.unreachable.is_empty());
-    assert!(peer.endpoint.attempts.is_empty());
+    assert!(peer.endpoint.attempts_under_way() == 0);
 }
 
 /// Starts a server behind a router that it does not know of.

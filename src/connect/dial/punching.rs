@@ -1,19 +1,19 @@
-//! The client's part: it leads, round by round, until a probe comes through.
+//! The client's part of a punch: it leads, round by round, until a probe comes through (`connect.md` §9.2).
 
 use std::collections::VecDeque;
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
-use super::remote::Remote;
-use super::running::Running;
-use super::sockets::Purpose;
-use super::strategy::Strategy;
+use tracing::debug;
+
+use crate::connect::context::Asker;
+use crate::connect::core::Core;
+use crate::connect::ids::{AttemptId, Place};
 use crate::connect::nat::Firewall;
+use crate::connect::punch::{Probe, Purpose, Remote, Run, Strategy};
 use crate::connect::report::{Lost, Report};
 use crate::connect::router::may_follow_host;
 use crate::connect::secure_payload::SecurePayload;
-use crate::connect::shared::{Core, Owner};
-use crate::connect::types::AttemptId;
 use crate::dht::{Answer, Outgoing, RequestError, RequestId};
 use crate::wire::compact::{Decode, Encode};
 use crate::wire::handshake::{
@@ -25,36 +25,36 @@ use crate::wire::transmit::SocketId;
 
 /// What a step has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::connect) enum Verdict {
+pub(super) enum Verdict {
     Pending,
-    /// This is the way.
-    Take(SocketId, SocketAddrV4),
+    /// A probe of the server has come through.
+    Open(Place),
     /// No probe will come any more.
     GaveUp(Lost),
 }
 
-/// Who is punched to, and through whom.
+/// The server that is punched to, and the node in between.
 #[derive(Debug)]
-pub(in crate::connect) struct Peer {
-    pub(in crate::connect) attempt: AttemptId,
+pub(super) struct Peer {
+    pub(super) attempt: AttemptId,
     /// The server's key, hashed.
-    pub(in crate::connect) target: [u8; 32],
-    /// The node that our handshake went through.
-    pub(in crate::connect) asked: SocketAddrV4,
+    pub(super) target: [u8; 32],
+    /// The node that the handshake went through.
+    pub(super) asked: SocketAddrV4,
     /// The server as that node sees it.
-    pub(in crate::connect) server: SocketAddrV4,
-    /// How long our handshake took, repetitions included.
-    pub(in crate::connect) round_trip: Duration,
+    pub(super) server: SocketAddrV4,
+    /// How long the handshake took, repetitions included.
+    pub(super) round_trip: Duration,
 }
 
 /// One attempt's punch.
 #[derive(Debug)]
-pub(in crate::connect) struct Punch {
+pub(super) struct Punch {
     peer: Peer,
-    /// The server's number for our handshake.
+    /// The server's number for the handshake.
     number: u64,
     secure: SecurePayload,
-    /// Nodes at which the server is announced; the first is the one in use.
+    /// Nodes at which the server is announced. The first one is in use.
     relays: VecDeque<RelayInfo>,
     round: u64,
     state: State,
@@ -63,36 +63,36 @@ pub(in crate::connect) struct Punch {
     turns: u32,
     own: Firewall,
     remote: Remote,
-    /// What proves to the server that we are where it sees us.
+    /// Proves to the server that the client receives at the address where it is seen.
     token: Option<[u8; 32]>,
-    running: Option<Running>,
     strategy: Option<Strategy>,
-    opened: u32,
+    /// Probes that have left outside of the plan that is under way.
+    probes: u32,
     /// A probe from a port of the server's host that it did not name, and until when a better one may come.
-    odd: Option<(Instant, SocketId, SocketAddrV4)>,
+    unnamed: Option<(Instant, Place)>,
 }
 
 #[derive(Debug)]
 enum State {
     /// Waits for the socket.
     Opening,
-    /// Has asked how the server sees itself.
+    /// The first round is under way: what is the server's NAT?
     Asking(RequestId),
-    /// Gives a server that knows nothing of its NAT a moment: the first probe may be all that it takes.
+    /// Gives a server that does not know its NAT a moment: the first probe may be enough.
     Pausing(Instant),
-    /// Waits until our NAT is known.
+    /// Waits until the own NAT is known.
     Examining,
-    /// Waits for a random punch of before to be long enough ago.
+    /// Waits until an earlier punch through a random NAT is long enough ago.
     Throttled(Instant),
-    /// Has said that we punch now, to an address of the server.
+    /// The second round is under way, to this address of the server: both punch now.
     Announcing(RequestId, SocketAddrV4),
-    Punching,
+    Punching(Run),
     Over,
 }
 
 impl Punch {
-    /// Begins. Without a relay that may be asked there is nothing to begin with.
-    pub(in crate::connect) fn start(
+    /// Starts the first round. Returns `None` without a node that may be asked.
+    pub(super) fn start(
         now: Instant,
         core: &mut Core,
         peer: Peer,
@@ -100,18 +100,18 @@ impl Punch {
         holepunch_secret: &[u8; 32],
     ) -> Option<Self> {
         let usable =
-            |relay: &&RelayInfo| core.may_send_to(relay.relay_address) && relay.peer_address.port() != 0;
+            |relay: &&RelayInfo| core.cx.may_send_to(relay.relay_address) && relay.peer_address.port() != 0;
         let mut relays: VecDeque<_> = info.relays.iter().filter(usable).copied().collect();
         relays.truncate(MAX_RELAYS);
-        // The node that has just passed our handshake on is the best choice.
+        // The node that has just passed the handshake on is the best choice.
         if let Some(index) = relays.iter().position(|relay| relay.relay_address == peer.asked) {
             relays.rotate_left(index);
         }
         if relays.is_empty() {
             return None;
         }
-        let secure = SecurePayload::new(holepunch_secret, core.random_seed());
-        core.want_puncher(now);
+        let secure = SecurePayload::new(holepunch_secret, core.cx.random_seed());
+        core.punch.want_puncher(now, &mut core.cx);
         let mut punch = Self {
             peer,
             number: info.id,
@@ -125,38 +125,37 @@ impl Punch {
             own: Firewall::Unknown,
             remote: Remote::default(),
             token: None,
-            running: None,
             strategy: None,
-            opened: 0,
-            odd: None,
+            probes: 0,
+            unnamed: None,
         };
-        if core.puncher.socket().is_some() {
+        if core.punch.puncher.socket().is_some() {
             punch.ask(now, core);
         }
         Some(punch)
     }
 
-    pub(in crate::connect) const fn owns(&self, request: RequestId) -> bool {
-        match self.state {
+    pub(super) const fn owns(&self, request: RequestId) -> bool {
+        match &self.state {
             State::Asking(own) | State::Announcing(own, _) => own.0 == request.0,
             _ => false,
         }
     }
 
-    /// Takes the news that the socket is open or its NAT better known.
-    pub(in crate::connect) fn handle_news(&mut self, now: Instant, core: &mut Core) -> Verdict {
+    /// Handles a puncher socket that is open, or whose NAT is better known.
+    pub(super) fn handle_puncher(&mut self, now: Instant, core: &mut Core) -> Verdict {
         match self.state {
-            State::Opening if core.puncher.socket().is_some() => {
+            State::Opening if core.punch.puncher.socket().is_some() => {
                 self.ask(now, core);
                 Verdict::Pending
             }
-            State::Opening if core.puncher.is_closed() => self.give_up(Lost::NoSocket),
+            State::Opening if core.punch.puncher.is_closed() => self.give_up(Lost::NoSocket),
             State::Examining => self.decide(now, core),
             _ => Verdict::Pending,
         }
     }
 
-    pub(in crate::connect) fn handle_answer(
+    pub(super) fn handle_answer(
         &mut self,
         now: Instant,
         core: &mut Core,
@@ -172,16 +171,20 @@ impl Punch {
         };
         let (payload, server) = match read {
             Some((Some(read), socket, seen_as, relay)) => {
-                core.add_sample(socket, seen_as, relay);
+                core.punch.puncher.add_sample(socket, seen_as, relay);
                 read
             }
-            // Said and damaged, or never said: another node may do better.
+            // The answer is damaged, or there was none: another node may do better.
             Some((None, ..)) | None => return self.try_next_relay(now, core, asking),
         };
         match payload.error {
             ERROR_NONE => {}
             ERROR_TRY_LATER if !asking && self.turns < MAX_TURNS => {
                 self.turns += 1;
+                debug!(
+                    round = self.round,
+                    "the server punches for another client: waiting"
+                );
                 self.state = State::Throttled(now + TURN);
                 return Verdict::Pending;
             }
@@ -189,7 +192,14 @@ impl Punch {
             _ => return self.give_up(Lost::Aborted),
         }
         let echoed = payload.remote_token == Some(self.secure.token(*destination.ip()));
-        let private = core.private;
+        let private = core.cx.private;
+        debug!(
+            asking,
+            remote = %Firewall::from_wire(payload.firewall),
+            punching = payload.punching,
+            verified = echoed && !asking,
+            "holepunch answer"
+        );
         self.remote
             .update(&payload, destination, echoed && !asking, |host| {
                 may_follow_host(host, private)
@@ -200,11 +210,11 @@ impl Punch {
         }
         if self.relays[0].relay_address == self.peer.asked
             && server != self.peer.server
-            && let Some(socket) = core.puncher.socket()
+            && let Some(socket) = core.punch.puncher.socket()
         {
             // The server has moved to another socket, and this node sees which.
             self.peer.server = server;
-            self.opened += u32::from(core.probe(now, socket, server, true, false));
+            self.probe_unproven(now, core, socket, server);
         }
         if self.remote.firewall() == Firewall::Unknown {
             self.state = State::Pausing(now + PAUSE);
@@ -214,137 +224,133 @@ impl Punch {
         self.decide(now, core)
     }
 
-    pub(in crate::connect) fn handle_timeout(&mut self, now: Instant, core: &mut Core) -> Verdict {
-        if let Some((_, socket, from)) = self.odd.filter(|(until, ..)| *until <= now) {
-            return Verdict::Take(socket, from);
+    pub(super) fn handle_timeout(&mut self, now: Instant, core: &mut Core) -> Verdict {
+        if let Some((_, place)) = self.unnamed.filter(|(until, _)| *until <= now) {
+            return Verdict::Open(place);
         }
-        match self.state {
-            State::Pausing(until) if until <= now => {
+        match &mut self.state {
+            State::Pausing(until) if *until <= now => {
                 self.state = State::Examining;
                 self.decide(now, core)
             }
-            State::Throttled(until) if until <= now => self.announce(now, core),
-            State::Punching => {
-                let Some(running) = &mut self.running else {
-                    return Verdict::Pending;
-                };
-                core.go_on_punching(now, running, self.remote.targets());
-                if running.is_over() {
-                    return self.give_up(Lost::NoProbe);
+            State::Throttled(until) if *until <= now => self.announce(now, core),
+            State::Punching(run) => {
+                run.advance(now, &mut core.cx, &mut core.punch, self.remote.targets());
+                match run.is_over() {
+                    true => Verdict::GaveUp(Lost::NoProbe),
+                    false => Verdict::Pending,
                 }
-                Verdict::Pending
             }
             _ => Verdict::Pending,
         }
     }
 
-    pub(in crate::connect) fn poll_timeout(&self) -> Option<Instant> {
-        let step = match self.state {
-            State::Pausing(until) | State::Throttled(until) => Some(until),
-            State::Punching => self.running.as_ref().and_then(Running::poll_timeout),
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let step = match &self.state {
+            State::Pausing(until) | State::Throttled(until) => Some(*until),
+            State::Punching(run) => run.poll_timeout(),
             _ => None,
         };
-        step.into_iter().chain(self.odd.map(|(at, ..)| at)).min()
+        step.into_iter().chain(self.unnamed.map(|(at, _)| at)).min()
     }
 
-    /// Tells whether a socket of ours could be opened.
-    pub(in crate::connect) fn handle_socket(
-        &mut self,
-        now: Instant,
-        core: &mut Core,
-        socket: SocketId,
-        opened: bool,
-    ) {
-        if let Some(running) = &mut self.running {
-            core.handle_punch_socket(now, running, self.remote.targets(), socket, opened);
+    /// Handles the outcome of opening a socket of this punch.
+    pub(super) fn handle_socket(&mut self, now: Instant, core: &mut Core, socket: SocketId, opened: bool) {
+        if let State::Punching(run) = &mut self.state {
+            let (cx, kit) = (&mut core.cx, &mut core.punch);
+            run.handle_socket(now, cx, kit, self.remote.targets(), socket, opened);
         }
     }
 
-    /// Returns whether a probe on this socket from this address can be the server's: it has named the host,
-    /// or proven to be there.
-    pub(in crate::connect) fn takes_probe(&self, core: &Core, socket: SocketId, from: SocketAddrV4) -> bool {
-        let ours = core.puncher.socket() == Some(socket)
-            || self.running.as_ref().is_some_and(|own| own.uses(socket));
+    /// Returns whether a probe at this place can be the server's: it has named the host, or proven to be
+    /// there.
+    pub(super) fn takes_probe(&self, core: &Core, place: Place) -> bool {
+        let Place {
+            socket,
+            address: from,
+        } = place;
+        let is_own = core.punch.puncher.socket() == Some(socket)
+            || matches!(&self.state, State::Punching(run) if run.uses(socket));
         let named = from.ip() == self.peer.server.ip() || self.remote.names(*from.ip());
-        ours && named && !matches!(self.state, State::Over)
+        is_own && named && !matches!(self.state, State::Over)
     }
 
-    /// Takes a probe of the server's. Where the server has named the address, or its NAT gives out ports that
-    /// it can't know, it is the way at once; another port of the same host may be another peer's, so that it
-    /// is the way only if nothing better comes.
-    pub(in crate::connect) fn handle_probe(
-        &mut self,
-        now: Instant,
-        socket: SocketId,
-        from: SocketAddrV4,
-    ) -> Verdict {
-        if self.expects(from) || self.remote.firewall() == Firewall::Random {
-            return Verdict::Take(socket, from);
+    /// Handles a probe of the server. From an address that the server has named, or through a NAT whose ports
+    /// it can't know, the path is open at once. Another port of the same host may be another peer's, and
+    /// counts only if no better probe comes.
+    pub(super) fn handle_probe(&mut self, now: Instant, place: Place) -> Verdict {
+        if self.expects(place.address) || self.remote.firewall() == Firewall::Random {
+            return Verdict::Open(place);
         }
-        self.odd.get_or_insert((now + BETTER, socket, from));
+        debug!(from = %place.address, "probe from a port that was not named: waiting for a better one");
+        self.unnamed.get_or_insert((now + BETTER, place));
         Verdict::Pending
     }
 
     /// Returns whether this is the very address that the server has named.
-    pub(in crate::connect) fn expects(&self, from: SocketAddrV4) -> bool {
+    pub(super) fn expects(&self, from: SocketAddrV4) -> bool {
         let mut targets = self.remote.targets().iter();
         from == self.peer.server || targets.any(|target| target.address == from)
     }
 
     /// Adds what is known to a report.
-    pub(in crate::connect) fn tell(&self, core: &Core, report: &mut Report) {
+    pub(super) fn describe(&self, core: &Core, report: &mut Report) {
         report.own_nat = Some(self.own);
-        report.own_samples = core.puncher.samples().to_vec();
-        self.remote.tell(report);
+        report.own_samples = core.punch.puncher.samples().to_vec();
+        self.remote.describe(report);
         report.strategy = self.strategy;
-        report.probes_sent = self.opened + self.running.as_ref().map_or(0, Running::probes);
+        let planned = match &self.state {
+            State::Punching(run) => run.probes(),
+            _ => 0,
+        };
+        report.probes_sent = self.probes + planned;
     }
 
     /// Stops. Sockets that carry no stream close.
-    pub(in crate::connect) fn stop(&mut self, now: Instant, core: &mut Core, won: bool) {
-        if let State::Asking(request) | State::Announcing(request, _) = self.state {
-            core.cancel_request(now, request);
-        }
-        self.state = State::Over;
-        if let Some(running) = self.running.take() {
-            core.stop_punching(now, &running, won);
-            self.opened += running.probes();
+    pub(super) fn stop(&mut self, now: Instant, core: &mut Core, won: bool) {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Asking(request) | State::Announcing(request, _) => core.cx.cancel_request(now, request),
+            State::Punching(run) => {
+                run.stop(now, &mut core.cx, &mut core.punch, won);
+                self.probes += run.probes();
+            }
+            _ => {}
         }
     }
 
-    /// First round: how does the server see itself? A probe on the way opens our NAT for one that the server
-    /// may send at once.
+    /// Sends the first round: what is the server's NAT? A probe beside it opens the own NAT for one that the
+    /// server may send at once.
     fn ask(&mut self, now: Instant, core: &mut Core) {
-        let Some(socket) = core.puncher.socket() else {
+        let Some(socket) = core.punch.puncher.socket() else {
             return;
         };
         let mut fast = None;
-        if core.fast_open && core.probe(now, socket, self.peer.server, true, false) {
-            self.opened += 1;
+        if core.punch.fast_open && self.probe_unproven(now, core, socket, self.peer.server) {
             fast = Some(self.peer.server);
         }
         let payload = HolepunchPayload {
-            firewall: core.puncher.firewall().to_wire(),
-            addresses: core.puncher.addresses().map(<[_]>::to_vec),
+            firewall: core.punch.puncher.firewall().to_wire(),
+            addresses: core.punch.puncher.addresses().map(<[_]>::to_vec),
             remote_address: fast,
             ..HolepunchPayload::default()
         };
         let relay = self.relays[0];
+        debug!(node = %relay.relay_address, own = %core.punch.puncher.firewall(), "asking for the server's NAT");
         let request = self.send(now, core, payload, relay);
         self.state = State::Asking(request);
     }
 
     /// Decides once both NATs are known, as far as they ever will be.
     fn decide(&mut self, now: Instant, core: &mut Core) -> Verdict {
-        if !core.puncher.is_settled() {
+        if !core.punch.puncher.is_judged() {
             return Verdict::Pending;
         }
-        let (own, remote) = (core.puncher.firewall(), self.remote.firewall());
+        let (own, remote) = (core.punch.puncher.firewall(), self.remote.firewall());
         self.own = own;
         if own == Firewall::Unknown && self.examinations < MAX_EXAMINATIONS {
             self.examinations += 1;
-            core.examine(now);
-            if !core.puncher.is_settled() {
+            core.punch.puncher.examine(now, &mut core.cx);
+            if !core.punch.puncher.is_judged() {
                 return Verdict::Pending;
             }
         }
@@ -358,26 +364,28 @@ impl Punch {
             (Firewall::Random, Firewall::Random) => Lost::BothRandom,
             _ => return self.announce(now, core),
         };
-        // The server need not wait for us. Whether it hears that does not matter.
+        // The server need not wait. Whether it gets the message does not matter.
         let payload = HolepunchPayload {
             error: ERROR_ABORTED,
             ..HolepunchPayload::default()
         };
         let relay = self.relays[0];
         let request = self.send(now, core, payload, relay);
-        core.let_go(request);
+        core.cx.detach_request(request);
         self.give_up(lost)
     }
 
-    /// Second round: says that we punch now. The server begins when it hears that, and we when it answers.
+    /// Sends the second round: both sides punch. The server begins when it gets the message, and this node
+    /// when the answer comes.
     fn announce(&mut self, now: Instant, core: &mut Core) -> Verdict {
-        let own = core.puncher.firewall();
+        let own = core.punch.puncher.firewall();
         self.own = own;
         let random = own == Firewall::Random || self.remote.firewall() == Firewall::Random;
         if random {
-            match core.throttle.free_at(now) {
+            match core.punch.throttle.free_at(now) {
                 Some(free) if free <= now => {}
-                Some(free) if free <= now + PATIENCE => {
+                Some(free) if free <= now + WAIT_FOR_TURN => {
+                    debug!("waiting for the turn to punch through a random NAT");
                     self.state = State::Throttled(free);
                     return Verdict::Pending;
                 }
@@ -386,48 +394,49 @@ impl Punch {
         }
         let mut relay = self.relays[0];
         if relay.relay_address == self.peer.asked {
-            // As the node of our handshake sees the server: at the socket that it punches with, which has a
-            // way open to that node.
+            // The node that the handshake went through sees the server at its puncher socket, whose NAT is
+            // open to that node.
             relay.peer_address = self.peer.server;
         }
         let payload = HolepunchPayload {
-            firewall: core.puncher.firewall().to_wire(),
-            addresses: core.puncher.addresses().map(<[_]>::to_vec),
+            firewall: core.punch.puncher.firewall().to_wire(),
+            addresses: core.punch.puncher.addresses().map(<[_]>::to_vec),
             punching: true,
             token: Some(self.secure.token(*relay.peer_address.ip())),
             remote_token: self.token,
             ..HolepunchPayload::default()
         };
+        debug!(node = %relay.relay_address, %own, to = %relay.peer_address, "announcing the punch");
         let request = self.send(now, core, payload, relay);
         self.state = State::Announcing(request, relay.peer_address);
         Verdict::Pending
     }
 
-    /// The server punches: so do we.
+    /// Starts to punch, as the server does.
     fn punch(&mut self, now: Instant, core: &mut Core) -> Verdict {
         if !self.remote.is_punching() {
             return self.give_up(Lost::Aborted);
         }
-        let own = core.puncher.firewall();
+        let own = core.punch.puncher.firewall();
         let purpose = Purpose::Attempt(self.peer.attempt);
-        self.running = core.punch(now, purpose, own, &self.remote);
-        let Some(running) = &self.running else {
+        let Some(run) = core.punch.start(now, &mut core.cx, purpose, own, &self.remote) else {
             return self.give_up(Lost::NotVerified);
         };
-        self.strategy = Some(running.strategy());
-        self.state = State::Punching;
+        self.strategy = Some(run.strategy());
+        self.state = State::Punching(run);
         Verdict::Pending
     }
 
-    /// The node in use does not bring our messages through. Each gets one go.
+    /// Goes on with the next node: the one in use does not bring messages through.
     fn try_next_relay(&mut self, now: Instant, core: &mut Core, asking: bool) -> Verdict {
         if self.turns > 0 {
-            // The reference says that it is not our turn and forgets us.
+            // A server of the reference that refuses a turn forgets the client (`connect.md` §9.3 step 6).
             return self.give_up(Lost::TryLater);
         }
         if self.relays.len() < 2 {
             return self.give_up(Lost::NoAnswer);
         }
+        debug!(node = %self.relays[0].relay_address, "holepunch unanswered: trying the next node");
         self.relays.pop_front();
         if asking {
             self.ask(now, core);
@@ -451,28 +460,28 @@ impl Punch {
         let message = HolepunchMessage {
             mode: Mode::FromClient,
             id: self.number,
-            payload: self.secure.seal(&payload, &core.random_nonce()),
+            payload: self.secure.seal(&payload, &core.cx.random_nonce()),
             peer_address: Some(relay.peer_address),
         };
         let outgoing = Outgoing {
             value: Some(message.to_bytes()),
-            socket: core.puncher.socket(),
-            // Where there is another node to try, not for long; but an answer may be late if it is not our
-            // turn yet.
+            socket: core.punch.puncher.socket(),
+            // Where there is another node to try, not for long; but an answer may be late if it is not the
+            // client's turn yet.
             retries: if self.relays.len() > 1 && self.turns == 0 {
                 3
             } else {
                 Outgoing::RETRIES_IN_HURRY + 1
             },
-            // The way is that of our handshake. If that had to be repeated, nobody knows whether it got lost
-            // or the way is long.
+            // The route is that of the handshake. If that was repeated, it is not known whether a message got
+            // lost or the route is long.
             hurry: Some((2 * self.peer.round_trip).clamp(SOON, Outgoing::HURRY)),
             ..Outgoing::application(relay.relay_address, PEER_HOLEPUNCH, self.peer.target)
         };
-        core.request(now, Owner::Attempt(self.peer.attempt), outgoing)
+        core.cx.request(now, Asker::Attempt(self.peer.attempt), outgoing)
     }
 
-    /// Returns what the server said, and where the node in between sees it.
+    /// Returns what the server has answered, and where the node in between sees it.
     fn read(&self, answer: &Answer) -> Option<(HolepunchPayload, SocketAddrV4)> {
         let message = HolepunchMessage::from_bytes(answer.value.as_deref()?).ok()?;
         let payload = self.secure.open(&message.payload)?;
@@ -480,7 +489,21 @@ impl Punch {
         usable.then_some((payload, message.peer_address.unwrap_or(answer.from)))
     }
 
-    const fn give_up(&mut self, lost: Lost) -> Verdict {
+    /// Sends a probe that opens the own NAT for the server, to an address that is not proven to be its own.
+    fn probe_unproven(&mut self, now: Instant, core: &mut Core, socket: SocketId, to: SocketAddrV4) -> bool {
+        let (low_ttl, verified) = (true, false);
+        let probe = Probe {
+            socket,
+            to,
+            low_ttl,
+            verified,
+        };
+        let sent = core.punch.probe(now, &core.cx, probe);
+        self.probes += u32::from(sent);
+        sent
+    }
+
+    fn give_up(&mut self, lost: Lost) -> Verdict {
         self.state = State::Over;
         Verdict::GaveUp(lost)
     }
@@ -488,16 +511,17 @@ impl Punch {
 
 /// When a message to the server is repeated at the earliest: it may first have to ask others how they see it.
 const SOON: Duration = Duration::from_millis(100);
-/// Nodes that the server's word makes us try, one after the other.
+/// Nodes that the server names which are tried, one after the other.
 const MAX_RELAYS: usize = 3;
 /// How long a probe from the right host and an unknown port waits for a better one.
 const BETTER: Duration = Duration::from_millis(500);
-/// How long a server that does not know its NAT gets, as the reference.
+/// How long a server that does not know its NAT gets (`connect.md` §9.2, §13.1).
 const PAUSE: Duration = Duration::from_secs(1);
-/// How often nodes are asked anew how they see us when they have not agreed, as the reference.
+/// How often the own NAT is examined anew when nodes have not agreed (`connect.md` §9.1, §13.1).
 const MAX_EXAMINATIONS: u32 = 3;
-/// How often a server that punches through its random NAT for somebody else is asked again, and when.
+/// How often a server that punches through its random NAT for another client is asked again, and when.
 const MAX_TURNS: u32 = 10;
 const TURN: Duration = Duration::from_secs(2);
-/// How long we wait for our turn at punching through a random NAT: the server keeps its side ready for 10 s.
-const PATIENCE: Duration = Duration::from_secs(8);
+/// How long the own turn at punching through a random NAT is waited for: the server keeps its side ready for
+/// 10 s.
+const WAIT_FOR_TURN: Duration = Duration::from_secs(8);

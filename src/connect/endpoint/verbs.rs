@@ -1,21 +1,25 @@
-//! A peer: a DHT node, the streams on its sockets, and what turns two keys into one of these streams.
+//! What the driver of an endpoint calls.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Instant;
 
-use super::announcer::News;
-use super::client::Attempt;
-use super::job::{Done, JobDone};
-use super::limits::Limits;
-use super::nat::Firewall;
-use super::punch::Purpose;
-use super::recent::Recent;
-use super::relay::Forwarded;
-use super::report::Failure;
-use super::server::Server;
-use super::shared::Core;
-use super::types::{AttemptId, Config, Dial, Event, Listen, ListenError, ServerId};
+use tracing::{debug, debug_span, trace};
+
+use crate::connect::context::StreamOwner;
+use crate::connect::core::Core;
+use crate::connect::dial::Attempt;
+use crate::connect::event::Event;
+use crate::connect::ids::{AttemptId, ServerId};
+use crate::connect::job::{Done, JobDone};
+use crate::connect::limits::Limits;
+use crate::connect::nat::Firewall;
+use crate::connect::options::{Config, Dial, Listen, ListenError};
+use crate::connect::punch::Purpose;
+use crate::connect::relay::{Forwarded, Forwards};
+use crate::connect::report::Failure;
+use crate::connect::serve::{Notice, Server};
+use crate::connect::timers::Timers;
 use crate::dht;
 use crate::udx::{self, Admission, StreamId};
 use crate::wire::hash;
@@ -30,13 +34,13 @@ pub struct Endpoint {
     pub(super) core: Core,
     pub(super) limits: Limits,
     pub(super) attempts: BTreeMap<AttemptId, Attempt>,
-    pub(super) attempt_streams: BTreeMap<StreamId, AttemptId>,
-    pub(super) attempt_deadlines: BTreeSet<(Instant, AttemptId)>,
+    pub(super) attempt_timers: Timers<AttemptId>,
     pub(super) servers: BTreeMap<ServerId, Server>,
+    pub(super) server_timers: Timers<ServerId>,
     pub(super) by_target: BTreeMap<[u8; 32], ServerId>,
-    /// Nodes through which servers were reached before.
-    pub(super) routes: Recent<Vec<SocketAddrV4>>,
-    pub(super) next_id: u64,
+    /// The links of the own relay.
+    forwards: Forwards,
+    next_id: u64,
 }
 
 impl Endpoint {
@@ -49,68 +53,76 @@ impl Endpoint {
             core: Core::new(node, streams, &config, part(b"connect")),
             limits: config.limits,
             attempts: BTreeMap::new(),
-            attempt_streams: BTreeMap::new(),
-            attempt_deadlines: BTreeSet::new(),
+            attempt_timers: Timers::default(),
             servers: BTreeMap::new(),
+            server_timers: Timers::default(),
             by_target: BTreeMap::new(),
-            routes: Recent::new(config.limits.max_routes),
+            forwards: Forwards::default(),
             next_id: 0,
         }
     }
 
-    /// Tells the local addresses of the two main sockets. Requests made before, or while suspended, wait for
+    /// Sets the local addresses of the two main sockets. Requests made before, or while suspended, wait for
     /// this.
     pub fn handle_sockets(&mut self, now: Instant, server: SocketAddrV4, client: SocketAddrV4) {
-        self.core.set_bound(server);
-        self.core.node.handle_sockets(now, server, client);
-        self.settle(now);
+        self.core.cx.own.set_bound(server);
+        self.core.cx.node.handle_sockets(now, server, client);
+        self.drain(now);
     }
 
     /// Stops: what is under way in the DHT fails, and nothing is answered or announced until
     /// [`Self::handle_sockets`]. Streams stay.
     pub fn suspend(&mut self, now: Instant) {
-        self.core.close_puncher(now);
-        self.core.node.suspend();
-        self.settle(now);
+        self.core.punch.close_puncher(now, &mut self.core.cx);
+        self.core.cx.node.suspend();
+        self.drain(now);
     }
 
-    /// Tells that the host is in another network than before, or was asleep: servers are announced anew, NATs
+    /// Handles a host that is in another network than before, or was asleep: servers are announced anew, NATs
     /// examined anew.
     pub fn handle_network_change(&mut self, now: Instant) {
-        self.core.examine(now);
-        self.core.ways.retain(|_| false);
-        for server in self.servers.values_mut() {
-            server.announcer.restart(now, &mut self.core);
+        debug!("network changed");
+        self.core.punch.puncher.examine(now, &mut self.core.cx);
+        self.core.remembered.forget_places();
+        let servers: Vec<_> = self.servers.keys().copied().collect();
+        for id in servers {
+            self.with_server(id, |server, core| {
+                server.announcer().restart(now, core);
+                None
+            });
         }
-        self.settle(now);
+        self.drain(now);
     }
 
-    /// Tells the IPv4 addresses of this host's interfaces, loopback left out.
+    /// Sets the IPv4 addresses of this host's interfaces, loopback left out.
     pub fn handle_interfaces(&mut self, _now: Instant, addresses: &[Ipv4Addr]) {
-        self.core.set_interfaces(addresses);
+        self.core.cx.own.set_interfaces(addresses);
     }
 
-    /// Tells the local address of a socket asked for with [`Event::OpenSocket`], or `None` if it can't be
+    /// Handles the outcome of [`Event::OpenSocket`]: the local address of the socket, or `None` if it can't be
     /// had.
     pub fn handle_socket(&mut self, now: Instant, socket: SocketId, local: Option<SocketAddrV4>) {
         let opened = local.is_some();
-        match self.core.sockets.purpose(socket) {
-            Some(Purpose::Shared) => self.core.handle_puncher_socket(now, opened),
+        match self.core.punch.sockets.purpose(socket) {
+            Some(Purpose::Shared) => {
+                self.core
+                    .punch
+                    .handle_puncher_socket(now, &mut self.core.cx, opened);
+            }
             Some(Purpose::Attempt(id)) => self.with_attempt(now, id, |attempt, core| {
                 attempt.handle_socket(now, core, socket, opened)
             }),
-            Some(Purpose::Entry(id)) => {
-                if let Some(server) = self.servers.get_mut(&id.server) {
-                    server.handle_socket(now, &mut self.core, id, socket, opened);
-                }
-            }
-            // Nobody wants it any more; its closing has been asked for.
+            Some(Purpose::Entry(id)) => self.with_server(id.server, |server, core| {
+                server.handle_socket(now, core, id, socket, opened);
+                None
+            }),
+            // It is not needed any more, and its closing has been asked for.
             None => {}
         }
-        self.settle(now);
+        self.drain(now);
     }
 
-    /// Takes a datagram. Call [`Self::flush`] after the last one of a batch.
+    /// Handles a datagram. Call [`Self::flush`] after the last one of a batch.
     pub fn handle_datagram(&mut self, now: Instant, socket: SocketId, from: SocketAddrV4, datagram: &[u8]) {
         // A port of 0 can't be answered.
         if from.port() == 0 {
@@ -119,47 +131,48 @@ impl Endpoint {
         if datagram.len() < 2 {
             self.handle_probe(now, socket, from);
         } else if datagram[0] == STREAM_MAGIC {
-            let core = &mut self.core;
-            match core.forwards.handle_packet(now, (socket, from), datagram) {
+            trace!(socket = socket.0, %from, bytes = datagram.len(), "stream packet");
+            match self.forwards.handle_packet(now, (socket, from), datagram) {
                 Forwarded::NotOurs => {
-                    core.streams.handle_datagram(now, socket, from, datagram);
+                    let streams = &mut self.core.cx.streams;
+                    streams.handle_datagram(now, socket, from, datagram);
                 }
                 Forwarded::Taken => {}
                 Forwarded::Last(ids) => self.end_link(now, ids),
             }
         } else {
-            self.core.node.handle_datagram(now, socket, from, datagram);
+            self.core.cx.node.handle_datagram(now, socket, from, datagram);
         }
-        self.settle(now);
+        self.drain(now);
     }
 
     /// Ends a batch of received datagrams: acknowledges, detects losses, sends.
     pub fn flush(&mut self, now: Instant) {
-        self.core.streams.flush(now);
-        self.settle(now);
+        self.core.cx.streams.flush(now);
+        self.drain(now);
     }
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.core.node.handle_timeout(now);
-        self.core.streams.handle_timeout(now);
-        while let Some((at, id)) = self.attempt_deadlines.first().copied()
-            && at <= now
-        {
+        self.core.cx.node.handle_timeout(now);
+        self.core.cx.streams.handle_timeout(now);
+        while let Some(id) = self.attempt_timers.due(now) {
             self.with_attempt(now, id, |attempt, core| attempt.handle_timeout(now, core));
         }
-        for server in self.servers.values_mut() {
-            server.handle_timeout(now, &mut self.core);
+        while let Some(id) = self.server_timers.due(now) {
+            self.with_server(id, |server, core| {
+                server.handle_timeout(now, core);
+                None
+            });
         }
-        self.core.finish_moves(now);
-        let in_use = !self.by_target.is_empty() && self.core.node.remote_address().is_none();
-        self.core.keep_puncher(now, in_use);
         let core = &mut self.core;
-        core.sockets.handle_timeout(now, &core.streams, &mut core.events);
-        self.settle(now);
+        core.exits.handle_timeout(now, &mut core.cx);
+        let in_use = !self.by_target.is_empty() && core.cx.node.remote_address().is_none();
+        core.punch.handle_timeout(now, &mut core.cx, in_use);
+        self.drain(now);
     }
 
-    /// Takes the outcome of a job.
+    /// Handles the outcome of a job.
     pub fn handle_job(&mut self, now: Instant, done: JobDone) {
         match done.0 {
             Done::Initiated { attempt, result } => self.with_attempt(now, attempt, |this, core| {
@@ -169,16 +182,17 @@ impl Endpoint {
                 attempt,
                 initiator,
                 result,
-            } => self.with_attempt(now, attempt, |this, core| {
-                this.handle_finished(now, core, initiator, result)
-            }),
-            Done::Responded { entry, result } => {
-                if let Some(server) = self.servers.get_mut(&entry.server) {
-                    server.handle_responded(now, &mut self.core, entry, result);
-                }
+            } => {
+                self.with_attempt(now, attempt, |this, core| {
+                    this.handle_finished(now, core, initiator, result)
+                });
             }
+            Done::Responded { entry, result } => self.with_server(entry.server, |server, core| {
+                server.handle_responded(now, core, entry, result);
+                None
+            }),
         }
-        self.settle(now);
+        self.drain(now);
     }
 
     /// Appends the datagrams of the next train to `buffer`, at most `max_segments` of them.
@@ -189,21 +203,21 @@ impl Endpoint {
         buffer: &mut Vec<u8>,
     ) -> Option<Train> {
         let core = &mut self.core;
-        let first = core.probes.pop_front();
-        let first = first.or_else(|| core.forwards.poll_transmit());
+        let first = core.punch.poll_transmit();
+        let first = first.or_else(|| self.forwards.poll_transmit());
         if let Some(transmit) = first {
             buffer.extend_from_slice(&transmit.payload);
             return Some(Train::of(&transmit));
         }
-        let Some(transmit) = core.node.poll_transmit() else {
-            return core.streams.poll_transmit(now, max_segments, buffer);
+        let Some(transmit) = core.cx.node.poll_transmit() else {
+            return core.cx.streams.poll_transmit(now, max_segments, buffer);
         };
         let train = Train::of(&transmit);
         buffer.extend_from_slice(&transmit.payload);
         // Only the last one may be shorter.
         while buffer.len().is_multiple_of(train.segment_size)
             && buffer.len() / train.segment_size < max_segments
-            && let Some(next) = core.node.poll_transmit_beside(&train)
+            && let Some(next) = core.cx.node.poll_transmit_beside(&train)
         {
             buffer.extend_from_slice(&next.payload);
         }
@@ -212,64 +226,62 @@ impl Endpoint {
 
     /// Returns when to call [`Self::handle_timeout`] next and why, or `None` while nothing is pending.
     pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
-        let attempt = self
-            .attempt_deadlines
-            .first()
-            .map(|(at, _)| (*at, "attempt to connect"));
-        let server = self.servers.values().filter_map(Server::poll_timeout).min();
-        self.core
-            .node
-            .poll_timeout()
-            .into_iter()
-            .chain(self.core.streams.poll_timeout())
-            .chain(attempt)
-            .chain(server.map(|at| (at, "server")))
-            .chain(self.core.puncher.poll_timeout().map(|at| (at, "puncher")))
-            .chain(self.core.moves.poll_timeout().map(|at| (at, "move")))
-            .chain(self.core.sockets.poll_timeout().map(|at| (at, "sockets")))
+        let core = &self.core;
+        let own = [
+            (self.attempt_timers.next(), "attempt to connect"),
+            (self.server_timers.next(), "server"),
+            (core.punch.puncher.poll_timeout(), "puncher"),
+            (core.exits.poll_timeout(), "relay exit"),
+            (core.punch.sockets.poll_timeout(), "sockets"),
+        ];
+        let own = own.into_iter().filter_map(|(at, reason)| Some((at?, reason)));
+        let node = core.cx.node.poll_timeout().into_iter();
+        node.chain(core.cx.streams.poll_timeout())
+            .chain(own)
             .min_by_key(|(at, _)| *at)
     }
 
     /// Returns what has happened.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.core.events.pop_front()
+        self.core.cx.poll_event()
     }
 
     /// Starts to join the network; [`dht::Event::Bootstrapped`] follows.
     pub fn bootstrap(&mut self, now: Instant) {
-        self.core.node.bootstrap(now);
-        self.settle(now);
+        self.core.cx.node.bootstrap(now);
+        self.drain(now);
     }
 
     /// Starts to connect; [`Event::Established`] or [`Event::Failed`] follows.
     pub fn connect(&mut self, now: Instant, mut dial: Dial) -> AttemptId {
         let id = AttemptId(self.take_id());
-        let known = self.routes.get(&dial.remote).into_iter().flatten().copied();
+        let known = self.core.remembered.routes(&dial.remote).iter();
         for node in known.filter(|_| !dial.only_nodes) {
-            if !dial.nodes.contains(&node) {
-                dial.nodes.push(node);
+            if !dial.nodes.contains(node) {
+                dial.nodes.push(*node);
             }
         }
         if self.attempts.len() >= self.limits.max_attempts {
-            self.core.events.push_back(Event::Failed {
+            let failure = Failure::TooMany;
+            let report = Box::default();
+            self.core.cx.emit(Event::Failed {
                 attempt: id,
-                failure: Failure::TooMany,
-                report: Box::default(),
+                failure,
+                report,
             });
             return id;
         }
         let attempt = Attempt::start(now, &mut self.core, id, dial);
-        self.attempt_streams.insert(attempt.stream(), id);
-        self.attempt_deadlines.insert((attempt.poll_timeout(), id));
+        self.attempt_timers.set(id, Some(attempt.poll_timeout()));
         self.attempts.insert(id, attempt);
-        self.settle(now);
+        self.drain(now);
         id
     }
 
     /// Gives an attempt up; no event follows.
     pub fn abort(&mut self, now: Instant, attempt: AttemptId) {
         self.end_attempt(now, attempt, true);
-        self.settle(now);
+        self.drain(now);
     }
 
     /// Starts to listen; [`Event::Listening`] follows once the server is announced.
@@ -286,64 +298,71 @@ impl Endpoint {
         if self.servers.len() >= self.limits.max_servers {
             return Err(ListenError::TooMany);
         }
-        // A withdrawal that arrived after the new announcement would undo it.
+        // A withdrawal that arrives after the new announcement would undo it.
         let old = self.servers.iter().find(|(_, old)| old.target() == target);
         if let Some(old) = old.map(|(old, _)| *old) {
-            if let Some(server) = self.servers.get_mut(&old) {
-                server.announcer.cancel_withdrawals(now, &mut self.core);
-            }
-            self.take_news(old, Some(News::Withdrawn));
+            self.with_server(old, |server, core| {
+                server.announcer().cancel_withdrawals(now, core);
+                Some(Notice::Withdrawn)
+            });
         }
         let id = ServerId(self.take_id());
-        let mut server = Server::new(id, listen);
-        self.core.node.set_server(target, Some(server.record()));
-        server.announcer.update(now, &mut self.core);
+        let _span =
+            debug_span!("server", server = id.0, key = %listen.key_pair.public_key().short()).entered();
+        debug!("listening");
+        let server = Server::new(id, listen);
+        self.core.cx.node.set_server(target, Some(server.record()));
         self.by_target.insert(target, id);
         self.servers.insert(id, server);
-        self.settle(now);
+        self.with_server(id, |server, core| {
+            server.announcer().update(now, core);
+            None
+        });
+        self.drain(now);
         Ok(id)
     }
 
     /// Stops listening and withdraws the announcements; [`Event::Unlistened`] follows. Streams live on.
     pub fn unlisten(&mut self, now: Instant, id: ServerId) {
-        let Some(server) = self.servers.get_mut(&id) else {
-            return;
-        };
-        let target = server.target();
+        let target = self.servers.get(&id).map(Server::target);
         // Otherwise it is withdrawing already, and the key may be a newer server's.
-        if self.by_target.get(&target) == Some(&id) {
-            let news = server.close(now, &mut self.core);
+        if let Some(target) = target
+            && self.by_target.get(&target) == Some(&id)
+        {
             self.by_target.remove(&target);
-            self.core.node.set_server(target, None);
-            self.take_news(id, news);
+            self.core.cx.node.set_server(target, None);
+            self.with_server(id, |server, core| server.close(now, core));
         }
-        self.settle(now);
+        self.drain(now);
     }
 
-    /// Tells what became of [`Event::DialRelay`]: the stream of the connection to the relay, and the id under
-    /// which the relay takes our packets; or nothing.
+    /// Handles the outcome of [`Event::DialRelay`]: the stream of the connection to the relay, and the id under
+    /// which the relay takes packets; or nothing.
     pub fn handle_relay(&mut self, now: Instant, stream: StreamId, paired: Option<(StreamId, u32)>) {
-        let place = paired.and_then(|(connection, id)| {
-            let (socket, address) = self.core.streams.path(connection)?;
-            Some((socket, address, id))
-        });
-        if let Some(id) = self.attempt_streams.get(&stream).copied() {
-            self.with_attempt(now, id, |attempt, core| attempt.handle_relay(now, core, place));
-        } else {
-            let mut servers = self.servers.values_mut();
-            if let Some(server) = servers.find(|server| server.owns_stream(stream)) {
-                server.handle_relay(now, &mut self.core, stream, place);
+        let paired = paired.and_then(|(connection, id)| Some((self.core.cx.path_of(connection)?, id)));
+        match self.core.cx.stream_owner(stream) {
+            Some(StreamOwner::Attempt(id)) => {
+                self.with_attempt(now, id, |attempt, core| attempt.handle_relay(now, core, paired))
             }
+            Some(StreamOwner::Entry(id)) => self.with_server(id.server, |server, core| {
+                server.handle_relay(now, core, id, paired);
+                None
+            }),
+            None => {}
         }
-        self.settle(now);
+        self.drain(now);
     }
 
-    /// Returns whether a stream that runs over a relay may still find a direct path.
+    /// Returns whether a stream that runs through a relay may still find a direct path.
     pub fn may_leave_relay(&self, stream: StreamId) -> bool {
-        let attempt = self.attempt_streams.get(&stream);
-        let attempt = attempt.and_then(|id| self.attempts.get(id));
-        let mut servers = self.servers.values();
-        attempt.is_some_and(Attempt::looks_for_path) || servers.any(|server| server.expects_move(stream))
+        match self.core.cx.stream_owner(stream) {
+            Some(StreamOwner::Attempt(id)) => self.attempts.get(&id).is_some_and(Attempt::is_looking),
+            Some(StreamOwner::Entry(id)) => {
+                let server = self.servers.get(&id.server);
+                server.is_some_and(|server| server.may_leave_relay(id))
+            }
+            None => false,
+        }
     }
 
     /// Links two clients of a relay of ours: the stream of each one's connection, and the id under which it
@@ -353,43 +372,48 @@ impl Endpoint {
     /// [`Event::Unlinked`] follows when one of them ends its stream or `bytes` are used up or `until` has
     /// passed.
     pub fn link(&mut self, sides: [(StreamId, u32); 2], bytes: u64, until: Instant) -> Option<[u32; 2]> {
-        let [a, b] = sides.map(|(connection, id)| Some((self.core.streams.path(connection)?, id)));
+        let [a, b] = sides.map(|(connection, id)| Some((self.core.cx.streams.path(connection)?, id)));
         let (a, b) = (a?, b?);
         // They reserve the ids.
-        let ids = [(); 2].map(|()| self.core.streams.open(Admission::Refuse).0);
+        let ids = [(); 2].map(|()| self.core.cx.streams.open(Admission::Refuse).0);
         let sides = [(ids[0], a.0, a.1), (ids[1], b.0, b.1)];
-        self.core.forwards.link(sides, bytes, until);
+        self.forwards.link(sides, bytes, until);
         Some(ids)
     }
 
     /// Ends a link, named by either of its ids.
     pub fn unlink(&mut self, now: Instant, id: u32) {
-        if let Some(ids) = self.core.forwards.unlink(id) {
+        if let Some(ids) = self.forwards.unlink(id) {
             self.end_link(now, ids);
         }
-        self.settle(now);
+        self.drain(now);
     }
 
     fn end_link(&mut self, now: Instant, ids: [u32; 2]) {
         for id in ids {
-            self.core.streams.destroy(now, StreamId(id));
+            self.core.cx.streams.destroy(now, StreamId(id));
         }
-        self.core.events.push_back(Event::Unlinked(ids));
+        self.core.cx.emit(Event::Unlinked(ids));
     }
 
     /// Returns what NAT the node's socket for punching is behind, as far as that was examined.
     pub const fn firewall(&self) -> Firewall {
-        self.core.puncher.firewall()
+        self.core.punch.puncher.firewall()
     }
 
     /// Returns the streams, to write, read, finish and destroy established ones.
     pub const fn streams(&mut self) -> &mut udx::Streams {
-        &mut self.core.streams
+        &mut self.core.cx.streams
     }
 
     /// Returns the DHT node, for lookups and announcements of the user's own.
     pub const fn node(&mut self) -> &mut dht::Node {
-        &mut self.core.node
+        &mut self.core.cx.node
+    }
+
+    const fn take_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
     }
 
     /// Returns how many handshakes of all servers wait for their client's first packet.

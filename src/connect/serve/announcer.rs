@@ -1,25 +1,31 @@
-//! Keeps a server announced on the nodes closest to its key, and the way from these nodes to us open.
+//! Keeps a server announced on the nodes closest to its key, and the NAT open from these nodes to it
+//! (`hyperdht-rpc.md` §6.1).
 //!
-//! Times are those of the reference's announcer: a ping to each node every three seconds (which also keeps
+//! The times are those of the reference's announcer: a ping to each node every three seconds (which also keeps
 //! the NAT mapping that handshakes arrive through), a new announcement every hundred rounds or as soon as too
-//! few nodes are left. Every other time the ping is a question for the server itself, since a node that was
-//! restarted answers pings and knows nobody. The nodes are the three closest, as there, and on the public
-//! network a few more: whoever has a handful of addresses has ids closer to a key than anybody else, and
-//! would be all that knows of the server.
+//! few nodes are left. Every other ping asks for the server itself, since a node that was restarted answers
+//! pings and has lost the announcement. The nodes are the three closest, as there, and on the public network a
+//! few more: an attacker with a handful of addresses has ids closer to a key than any other node, and would be
+//! all that knows of the server.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
-use super::shared::{Core, Owner};
-use super::types::ServerId;
+use tracing::debug;
+
+use super::announcement::signed;
+use super::withdrawals::Withdrawals;
+use crate::connect::context::Asker;
+use crate::connect::core::Core;
+use crate::connect::ids::ServerId;
 use crate::dht::{Answer, Outgoing, QueryId, QueryOutcome, RequestError, RequestId};
 use crate::keys::{KeyPair, PublicKey};
 use crate::wire::address::network;
-use crate::wire::compact::{Decode, Encode};
+use crate::wire::compact::Decode;
 use crate::wire::handshake::RelayInfo;
-use crate::wire::records::{Announce, AnnounceKind, Peer, announce_signable};
-use crate::wire::rpc::{ANNOUNCE, FIND_PEER, NodeId, PING, Token, UNANNOUNCE};
+use crate::wire::records::{AnnounceKind, Peer};
+use crate::wire::rpc::{FIND_PEER, PING};
 
 /// A server is announced on this many nodes at least, and names so many.
 const RELAYS: usize = 3;
@@ -40,15 +46,13 @@ const RETRY_FIRST: Duration = Duration::from_millis(500);
 const RETRY_MOST: Duration = Duration::from_secs(4);
 /// From the third try on, a single node is enough.
 const RETRY_PERSISTS: Duration = Duration::from_secs(1);
-/// Retransmissions when taking an announcement back: it expires by itself, so nobody waits long for it.
-const RETRIES_GOODBYE: u32 = 1;
 
-/// What the announcer wants its server to know.
+/// What has become of the announcements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum News {
-    /// Reachable through at least one node.
+pub(in crate::connect) enum Notice {
+    /// The server is reachable through at least one node.
     Announced,
-    /// Nothing of ours is left on other nodes, as far as we can tell.
+    /// No announcement is left on other nodes, as far as is known.
     Withdrawn,
 }
 
@@ -69,17 +73,7 @@ enum State {
         wanted: usize,
         fresh: Vec<Relay>,
     },
-    Pinging {
-        waiting: Vec<RequestId>,
-        /// Nodes that have answered, and still have the announcement if they were asked for it.
-        answered: usize,
-        /// A node has lost the announcement.
-        forgotten: bool,
-        /// A node sees us at another address than when we announced: it would pass handshakes on to the old
-        /// one.
-        moved: bool,
-        round: u32,
-    },
+    Pinging(Pings),
     Sleeping {
         until: Instant,
         /// The round that follows, or `None` for a new update.
@@ -88,8 +82,46 @@ enum State {
     Withdrawing,
 }
 
+/// One round of pings.
 #[derive(Debug)]
-pub(super) struct Announcer {
+struct Pings {
+    round: u32,
+    waiting: Vec<RequestId>,
+    /// Nodes that have answered, and still have the announcement if they were asked for it.
+    answered: usize,
+    /// Whether a node has lost the announcement.
+    forgotten: bool,
+    /// Whether a node sees the server at another address than when it was announced: it would pass handshakes
+    /// on to the old one.
+    moved: bool,
+}
+
+impl Pings {
+    fn count(
+        &mut self,
+        answer: &Answer,
+        key: &PublicKey,
+        relays: &[Relay],
+        forgetful: &mut BTreeSet<SocketAddrV4>,
+    ) {
+        // A node that keeps nothing for long must not cause announcements all the time.
+        let keeps = match asks_for_server(self.round) {
+            true if names(answer, key) => {
+                forgetful.remove(&answer.from);
+                true
+            }
+            true => !forgetful.insert(answer.from),
+            false => true,
+        };
+        self.forgotten |= !keeps;
+        self.answered += usize::from(keeps);
+        let relay = relays.iter().find(|relay| relay.address == answer.from);
+        self.moved |= relay.is_some_and(|relay| relay.peer_address != answer.to);
+    }
+}
+
+#[derive(Debug)]
+pub(in crate::connect) struct Announcer {
     server: ServerId,
     key_pair: KeyPair,
     state: State,
@@ -101,14 +133,7 @@ pub(super) struct Announcer {
     announced: bool,
     /// Nodes that did not have the announcement when they were last asked for it.
     forgetful: BTreeSet<SocketAddrV4>,
-    withdrawals: Vec<Withdrawal>,
-}
-
-/// Taking back one announcement: ask for a token, then send the signed withdrawal.
-#[derive(Debug)]
-struct Withdrawal {
-    request: RequestId,
-    asked_token: bool,
+    withdrawals: Withdrawals,
 }
 
 impl Announcer {
@@ -122,19 +147,19 @@ impl Announcer {
             retry: RETRY_FIRST,
             announced: false,
             forgetful: BTreeSet::new(),
-            withdrawals: Vec::new(),
+            withdrawals: Withdrawals::default(),
         }
     }
 
     /// Starts over: finds the closest nodes and announces on them.
-    pub(super) fn update(&mut self, now: Instant, core: &mut Core) {
+    pub(in crate::connect) fn update(&mut self, now: Instant, core: &mut Core) {
         if matches!(self.state, State::Withdrawing) {
             return;
         }
         self.cancel(now, core);
-        let query = core.find_peer(
+        let query = core.cx.find_peer(
             now,
-            Owner::Server(self.server),
+            self.asker(),
             self.key_pair.public_key(),
             self.closest.clone(),
         );
@@ -142,13 +167,13 @@ impl Announcer {
     }
 
     /// Starts over at once: the network is another one, so that earlier failures mean nothing.
-    pub(super) fn restart(&mut self, now: Instant, core: &mut Core) {
+    pub(in crate::connect) fn restart(&mut self, now: Instant, core: &mut Core) {
         self.retry = RETRY_FIRST;
         self.update(now, core);
     }
 
-    /// Takes all announcements back; [`News::Withdrawn`] follows, at once if there are none.
-    pub(super) fn withdraw(&mut self, now: Instant, core: &mut Core) -> Option<News> {
+    /// Takes all announcements back; [`Notice::Withdrawn`] follows, at once if there are none.
+    pub(in crate::connect) fn withdraw(&mut self, now: Instant, core: &mut Core) -> Option<Notice> {
         let mut all: Vec<Relay> = self.relays[..2].concat();
         if let State::Announcing { waiting, fresh, .. } = &self.state {
             all.extend(waiting.values());
@@ -161,24 +186,22 @@ impl Announcer {
         for relay in all {
             self.take_back(now, core, relay);
         }
-        self.withdrawals.is_empty().then_some(News::Withdrawn)
+        self.withdrawals.is_empty().then_some(Notice::Withdrawn)
     }
 
-    /// Lets go of withdrawals under way: somebody announces the same key anew.
-    pub(super) fn cancel_withdrawals(&mut self, now: Instant, core: &mut Core) {
-        for withdrawal in std::mem::take(&mut self.withdrawals) {
-            core.cancel_request(now, withdrawal.request);
-        }
+    /// Cancels withdrawals under way: the same key is announced anew.
+    pub(in crate::connect) fn cancel_withdrawals(&mut self, now: Instant, core: &mut Core) {
+        self.withdrawals.cancel(now, &mut core.cx);
     }
 
     /// Takes the end of the query for the closest nodes.
-    pub(super) fn handle_query_done(
+    pub(in crate::connect) fn handle_query_done(
         &mut self,
         now: Instant,
         core: &mut Core,
         query: QueryId,
         outcome: Option<QueryOutcome>,
-    ) -> Option<News> {
+    ) -> Option<Notice> {
         if !matches!(self.state, State::Finding(own) if own == query) {
             return None;
         }
@@ -186,7 +209,7 @@ impl Announcer {
         self.closest = closest.iter().map(|answer| answer.from).collect();
         let mut waiting = BTreeMap::new();
         let mut networks = BTreeSet::new();
-        let enough = if core.private { 0 } else { NETWORKS };
+        let enough = if core.cx.private { 0 } else { NETWORKS };
         for answer in &closest {
             if waiting.len() >= RELAYS && networks.len() >= enough {
                 break;
@@ -202,8 +225,8 @@ impl Announcer {
                 address: answer.from,
                 peer_address: answer.to,
             };
-            let outgoing = self.signed(answer.from, id, token, AnnounceKind::Announce);
-            let request = core.request(now, Owner::Server(self.server), outgoing);
+            let outgoing = signed(&self.key_pair, answer.from, id, token, AnnounceKind::Announce);
+            let request = core.cx.request(now, self.asker(), outgoing);
             waiting.insert(request, relay);
         }
         self.state = State::Announcing {
@@ -215,15 +238,20 @@ impl Announcer {
     }
 
     /// Takes an answer to one of our requests, or its failure.
-    pub(super) fn handle_answer(
+    pub(in crate::connect) fn handle_answer(
         &mut self,
         now: Instant,
         core: &mut Core,
         request: RequestId,
         result: Result<Answer, RequestError>,
-    ) -> Option<News> {
-        if let Some(index) = self.withdrawals.iter().position(|one| one.request == request) {
-            return self.handle_withdrawal(now, core, index, result.ok());
+    ) -> Option<Notice> {
+        if self.withdrawals.owns(request) {
+            let asker = self.asker();
+            let (cx, key_pair) = (&mut core.cx, &self.key_pair);
+            self.withdrawals
+                .handle_answer(now, cx, asker, key_pair, request, result.ok());
+            let done = self.withdrawals.is_empty() && matches!(self.state, State::Withdrawing);
+            return done.then_some(Notice::Withdrawn);
         }
         match &mut self.state {
             State::Announcing { waiting, fresh, .. } => {
@@ -233,47 +261,16 @@ impl Announcer {
                 }
                 self.announced_more(now, core)
             }
-            State::Pinging {
-                waiting,
-                answered,
-                forgotten,
-                moved,
-                round,
-            } => {
-                let index = waiting.iter().position(|own| *own == request)?;
-                waiting.swap_remove(index);
+            State::Pinging(pings) => {
+                let index = pings.waiting.iter().position(|own| *own == request)?;
+                pings.waiting.swap_remove(index);
                 if let Ok(answer) = result {
-                    // One that keeps nothing for long must not have us announce all the time.
-                    let keeps = match asks_for_server(*round) {
-                        true if names(&answer, self.key_pair.public_key()) => {
-                            self.forgetful.remove(&answer.from);
-                            true
-                        }
-                        true => !self.forgetful.insert(answer.from),
-                        false => true,
-                    };
-                    *forgotten |= !keeps;
-                    *answered += usize::from(keeps);
-                    let mut relays = self.relays[0].iter();
-                    let relay = relays.find(|relay| relay.address == answer.from);
-                    *moved |= relay.is_some_and(|relay| relay.peer_address != answer.to);
+                    let key = self.key_pair.public_key();
+                    pings.count(&answer, key, &self.relays[0], &mut self.forgetful);
                 }
-                // Those that are silent say nothing against what one has seen.
-                if waiting.is_empty() || *moved {
-                    let lost = *forgotten || *answered < self.relays[0].len().min(RELAYS);
-                    let next = *round + 1;
-                    if *moved {
-                        // What was found out about our NAT is as old.
-                        core.examine(now);
-                    }
-                    if lost || *moved || next >= ROUNDS {
-                        self.update(now, core);
-                    } else {
-                        self.state = State::Sleeping {
-                            until: now + PING_INTERVAL,
-                            round: Some(next),
-                        };
-                    }
+                // Nodes that are silent do not contradict what one has seen.
+                if pings.waiting.is_empty() || pings.moved {
+                    self.end_round(now, core);
                 }
                 None
             }
@@ -306,7 +303,7 @@ impl Announcer {
         self.announced
     }
 
-    /// Returns whether this node has an announcement of ours, of this update or of the ones before, or may
+    /// Returns whether this node has an announcement of this server, of this update or of the ones before, or may
     /// have one: its word that it has taken it can be lost, or later than the first client that it sends us.
     pub(super) fn is_relay(&self, node: SocketAddrV4) -> bool {
         let is_it = |relay: &Relay| relay.address == node;
@@ -340,8 +337,32 @@ impl Announcer {
             .collect()
     }
 
+    /// Ends a round of pings: announces anew if too few nodes know the server, or rests until the next round.
+    fn end_round(&mut self, now: Instant, core: &mut Core) {
+        let State::Pinging(pings) = &self.state else {
+            return;
+        };
+        let lost = pings.forgotten || pings.answered < self.relays[0].len().min(RELAYS);
+        let (moved, next) = (pings.moved, pings.round + 1);
+        if moved {
+            // What was found out about the NAT is as old.
+            core.punch.puncher.examine(now, &mut core.cx);
+        }
+        if lost || moved || next >= ROUNDS {
+            let answered = pings.answered;
+            debug!(lost, moved, answered, round = next, "announcing anew");
+            self.update(now, core);
+        } else {
+            let round = Some(next);
+            self.state = State::Sleeping {
+                until: now + PING_INTERVAL,
+                round,
+            };
+        }
+    }
+
     /// Goes on once enough nodes have the announcement or none is left to wait for.
-    fn announced_more(&mut self, now: Instant, core: &mut Core) -> Option<News> {
+    fn announced_more(&mut self, now: Instant, core: &mut Core) -> Option<Notice> {
         let State::Announcing {
             waiting,
             wanted,
@@ -352,59 +373,70 @@ impl Announcer {
         };
         let reachable = if *wanted == 0 {
             // The only node of its network: it answers lookups for its own servers itself.
-            core.node.is_persistent()
+            core.cx.node.is_persistent()
         } else {
             // Where nodes go on refusing, one has to do.
             let persists = waiting.is_empty() && self.retry > RETRY_PERSISTS;
             fresh.len() >= ENOUGH.min(*wanted) || (persists && !fresh.is_empty())
         };
-        let news = (reachable && !self.announced).then_some(News::Announced);
+        let notice = (reachable && !self.announced).then_some(Notice::Announced);
         self.announced |= reachable;
-        if !waiting.is_empty() {
-            return news;
+        if waiting.is_empty() {
+            let (wanted, fresh) = (*wanted, std::mem::take(fresh));
+            debug!(
+                asked = wanted,
+                answered = fresh.len(),
+                reachable,
+                "announcement ended"
+            );
+            self.rest(now, core, reachable && !fresh.is_empty());
+            self.replace_relays(now, core, fresh, reachable);
         }
-        let fresh = std::mem::take(fresh);
-        if !reachable || fresh.is_empty() {
-            self.state = State::Sleeping {
-                until: now + self.retry,
-                round: None,
-            };
+        notice
+    }
+
+    /// Rests after an announcement: until the first round of pings, or until the next try.
+    fn rest(&mut self, now: Instant, core: &mut Core, announced: bool) {
+        if !announced {
+            let until = now + self.retry;
+            self.state = State::Sleeping { until, round: None };
             self.retry = (self.retry * 2).min(RETRY_MOST);
-        } else {
-            self.state = State::Sleeping {
-                until: now + PING_INTERVAL,
-                round: Some(0),
-            };
-            if self.retry > RETRY_FIRST {
-                // After a time without network, what was found out about our NAT is as old.
-                core.examine(now);
-            }
-            self.retry = RETRY_FIRST;
+            return;
         }
+        let until = now + PING_INTERVAL;
+        self.state = State::Sleeping {
+            until,
+            round: Some(0),
+        };
+        if self.retry > RETRY_FIRST {
+            // After a time without network, what was found out about the NAT is as old.
+            core.punch.puncher.examine(now, &mut core.cx);
+        }
+        self.retry = RETRY_FIRST;
+    }
+
+    /// Takes over the nodes that have the announcement now, and withdraws it from others.
+    fn replace_relays(&mut self, now: Instant, core: &mut Core, fresh: Vec<Relay>, reachable: bool) {
         if !reachable {
-            // Too few know us to take anything back from others.
+            // Too few know the server to withdraw anything from others.
             for relay in fresh {
                 self.relays[0].retain(|known| known.address != relay.address);
                 self.relays[0].push(relay);
             }
-            return news;
+            return;
         }
         if fresh.is_empty() {
-            return news;
+            return;
         }
         self.forgetful
             .retain(|node| fresh.iter().any(|relay| relay.address == *node));
-        let stale: Vec<Relay> = self.relays[0]
-            .iter()
-            .filter(|old| fresh.iter().all(|new| new.address != old.address))
-            .copied()
-            .collect();
+        let is_stale = |old: &&Relay| fresh.iter().all(|new| new.address != old.address);
+        let stale: Vec<Relay> = self.relays[0].iter().filter(is_stale).copied().collect();
         self.relays.rotate_right(1);
         self.relays[0] = fresh;
         for relay in stale {
             self.take_back(now, core, relay);
         }
-        news
     }
 
     fn ping(&mut self, now: Instant, core: &mut Core, round: u32) {
@@ -417,101 +449,39 @@ impl Announcer {
                 }
                 false => Outgoing::internal(relay.address, PING),
             };
-            waiting.push(core.request(now, Owner::Server(self.server), outgoing));
+            waiting.push(core.cx.request(now, self.asker(), outgoing));
         }
-        self.state = State::Pinging {
+        self.state = State::Pinging(Pings {
+            round,
             waiting,
             answered: 0,
             forgotten: false,
             moved: false,
-            round,
-        };
-    }
-
-    fn take_back(&mut self, now: Instant, core: &mut Core, relay: Relay) {
-        let target = self.key_pair.public_key().target();
-        let outgoing = Outgoing {
-            retries: RETRIES_GOODBYE,
-            ..Outgoing::application(relay.address, FIND_PEER, target)
-        };
-        let request = core.request(now, Owner::Server(self.server), outgoing);
-        self.withdrawals.push(Withdrawal {
-            request,
-            asked_token: true,
         });
     }
 
-    fn handle_withdrawal(
-        &mut self,
-        now: Instant,
-        core: &mut Core,
-        index: usize,
-        answer: Option<Answer>,
-    ) -> Option<News> {
-        let asked_token = self.withdrawals[index].asked_token;
-        match answer {
-            Some(Answer {
-                from,
-                id: Some(id),
-                token: Some(token),
-                value: Some(_),
-                ..
-            }) if asked_token => {
-                let outgoing = Outgoing {
-                    retries: RETRIES_GOODBYE,
-                    ..self.signed(from, id, token, AnnounceKind::Unannounce)
-                };
-                self.withdrawals[index] = Withdrawal {
-                    request: core.request(now, Owner::Server(self.server), outgoing),
-                    asked_token: false,
-                };
-            }
-            _ => {
-                self.withdrawals.swap_remove(index);
-            }
-        }
-        let done = self.withdrawals.is_empty() && matches!(self.state, State::Withdrawing);
-        done.then_some(News::Withdrawn)
+    fn take_back(&mut self, now: Instant, core: &mut Core, relay: Relay) {
+        let (cx, asker) = (&mut core.cx, self.asker());
+        self.withdrawals
+            .begin(now, cx, asker, &self.key_pair, relay.address);
     }
 
-    /// Makes an announcement for one node, or the withdrawal of one: a signature holds only with the id and
-    /// the token of that node.
-    fn signed(&self, to: SocketAddrV4, id: NodeId, token: Token, kind: AnnounceKind) -> Outgoing {
-        let peer = Peer {
-            public_key: *self.key_pair.public_key(),
-            relay_addresses: Vec::new(),
-        };
-        let target = peer.public_key.target();
-        let signable = announce_signable(kind, &target, &id, &token, &peer, None);
-        let announce = Announce {
-            peer: Some(peer),
-            refresh: None,
-            signature: Some(self.key_pair.sign(&signable)),
-            bump: 0,
-        };
-        let command = match kind {
-            AnnounceKind::Announce => ANNOUNCE,
-            AnnounceKind::Unannounce => UNANNOUNCE,
-        };
-        Outgoing {
-            token: Some(token),
-            value: Some(announce.to_bytes()),
-            ..Outgoing::application(to, command, target)
-        }
+    const fn asker(&self) -> Asker {
+        Asker::Server(self.server)
     }
 
     /// Forgets what the current state waits for.
     fn cancel(&mut self, now: Instant, core: &mut Core) {
         match std::mem::replace(&mut self.state, State::Idle) {
-            State::Finding(query) => core.cancel_query(query),
+            State::Finding(query) => core.cx.cancel_query(query),
             State::Announcing { waiting, .. } => {
                 for request in waiting.into_keys() {
-                    core.cancel_request(now, request);
+                    core.cx.cancel_request(now, request);
                 }
             }
-            State::Pinging { waiting, .. } => {
-                for request in waiting {
-                    core.cancel_request(now, request);
+            State::Pinging(pings) => {
+                for request in pings.waiting {
+                    core.cx.cancel_request(now, request);
                 }
             }
             State::Idle | State::Sleeping { .. } | State::Withdrawing => {}

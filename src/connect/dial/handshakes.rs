@@ -1,4 +1,4 @@
-//! Whom an attempt sends message 1 to, and when: nodes that may know the server.
+//! Which nodes an attempt sends message 1 to, and when (`connect.md` §5.1).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddrV4;
@@ -28,12 +28,12 @@ pub(super) struct Handshakes {
     /// Other nodes that have just answered so.
     found: VecDeque<SocketAddrV4>,
     seen: BTreeSet<SocketAddrV4>,
-    under_way: BTreeMap<RequestId, Shaking>,
+    under_way: BTreeMap<RequestId, UnderWay>,
     tried: Vec<SocketAddrV4>,
 }
 
 #[derive(Debug)]
-struct Shaking {
+struct UnderWay {
     asked: SocketAddrV4,
     kind: Kind,
     since: Instant,
@@ -76,15 +76,16 @@ impl Handshakes {
     /// Takes note that a node has been asked.
     pub(super) fn begin(&mut self, now: Instant, request: RequestId, asked: SocketAddrV4, kind: Kind) {
         let since = now;
-        self.under_way.insert(request, Shaking { asked, kind, since });
+        self.under_way.insert(request, UnderWay { asked, kind, since });
         if kind != Kind::Remembered {
             self.tried.push(asked);
         }
     }
 
-    /// Takes note that a request has ended, and returns whom it asked.
-    pub(super) fn finish(&mut self, request: RequestId) -> Option<SocketAddrV4> {
-        Some(self.under_way.remove(&request)?.asked)
+    /// Ends a request. Returns the node that was asked, and since when.
+    pub(super) fn finish(&mut self, request: RequestId) -> Option<(SocketAddrV4, Instant)> {
+        let ended = self.under_way.remove(&request)?;
+        Some((ended.asked, ended.since))
     }
 
     /// Returns the nodes that were asked, the server itself left out where an earlier connection ran.
@@ -106,7 +107,7 @@ impl Handshakes {
         let mut since: Vec<_> = found.map(|one| one.since).collect();
         since.sort_unstable();
         let last_few = since.len().checked_sub(MAX_PARALLEL)?;
-        Some(since[last_few] + PATIENCE)
+        Some(since[last_few] + REQUEST_TIMEOUT)
     }
 
     /// Takes everything under way back; the requests are to be cancelled.
@@ -130,7 +131,7 @@ impl Handshakes {
 const MAX_PARALLEL: usize = 2;
 /// After so long, which is when a request is sent again, a handshake does not hold others up: whoever wants
 /// nobody to connect can claim to know the server and then say nothing.
-const PATIENCE: Duration = Duration::from_secs(1);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 /// Nodes that one attempt shakes hands through: a hostile record holder can't make us go on for ever.
 const MAX_NODES: usize = 64;
 
@@ -155,7 +156,7 @@ mod tests {
             handshakes.add_found(at(host));
         }
         assert_eq!(asked(&mut handshakes, now), [11, 12], "as many as ever");
-        assert_eq!(asked(&mut handshakes, now + PATIENCE), [13, 14]);
+        assert_eq!(asked(&mut handshakes, now + REQUEST_TIMEOUT), [13, 14]);
     }
 
     /// Asks everybody who may be asked now, and returns whom.

@@ -1,9 +1,9 @@
-//! Message 1 of a handshake on its way to a node, and what the node answers.
+//! Message 1 of a handshake on its way to a node, and what the node answers (`connect.md` §4, §5.2).
 
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use super::report::Failure;
+use crate::connect::report::Failure;
 use crate::dht::{Answer, Outgoing};
 use crate::wire::compact::{Decode, Encode};
 use crate::wire::handshake::{
@@ -23,13 +23,15 @@ pub(super) struct Reply {
     pub(super) peer_address: Option<SocketAddrV4>,
     /// Ourselves as that node sees us.
     pub(super) client_address: SocketAddrV4,
-    /// How long the exchange took.
+    /// The round-trip time of the datagram that was answered.
     pub(super) rtt: Duration,
+    /// How long the exchange took, repetitions included.
+    pub(super) round_trip: Duration,
 }
 
 impl Reply {
     /// Returns the server's answer if the node that was asked passed one on.
-    pub(super) fn accept(answer: Answer) -> Option<Self> {
+    pub(super) fn accept(answer: Answer, round_trip: Duration) -> Option<Self> {
         let message = HandshakeMessage::from_bytes(answer.value.as_deref()?).ok()?;
         let usable = answer.error == 0
             && message.mode == Mode::Reply
@@ -41,12 +43,18 @@ impl Reply {
             peer_address: message.peer_address,
             client_address: answer.to,
             rtt: answer.rtt,
+            round_trip,
         })
     }
 }
 
 /// Makes the request that takes message 1 to a node.
-pub(super) fn first_message(node: SocketAddrV4, target: [u8; 32], noise: Vec<u8>) -> Outgoing {
+pub(super) fn first_message(
+    node: SocketAddrV4,
+    socket: Option<SocketId>,
+    target: [u8; 32],
+    noise: Vec<u8>,
+) -> Outgoing {
     let message = HandshakeMessage {
         mode: Mode::FromClient,
         noise,
@@ -54,6 +62,7 @@ pub(super) fn first_message(node: SocketAddrV4, target: [u8; 32], noise: Vec<u8>
         relay_address: None,
     };
     Outgoing {
+        socket,
         value: Some(message.to_bytes()),
         retries: Outgoing::RETRIES_IN_HURRY,
         hurry: Some(Outgoing::HURRY),

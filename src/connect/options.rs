@@ -1,0 +1,85 @@
+//! What an endpoint, an attempt to connect and a server are given to work with.
+
+use std::net::SocketAddrV4;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::limits::Limits;
+use crate::dht;
+use crate::keys::{KeyPair, PublicKey};
+use crate::udx;
+
+/// Decides whether a peer may connect, by the key that it claims and the address that it seems to have. Runs
+/// beside the driver, so that it may take a while.
+pub type FirewallHook = Arc<dyn Fn(&PublicKey, SocketAddrV4) -> bool + Send + Sync>;
+
+/// How an endpoint behaves.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The DHT node.
+    pub dht: dht::Config,
+    /// The streams.
+    pub udx: udx::Config,
+    /// Whether addresses in the local network are named to peers, and those of peers tried.
+    pub lan: bool,
+    /// Whether a punch begins with a probe, so that the server's answer to it can already open the path.
+    pub fast_open: bool,
+    /// Bounds of what remote hosts make an endpoint hold.
+    pub limits: Limits,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            dht: dht::Config::default(),
+            udx: udx::Config::default(),
+            lan: true,
+            fast_open: true,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// What to connect to, and under which identity.
+#[derive(Clone, Debug)]
+pub struct Dial {
+    /// The server's key.
+    pub remote: PublicKey,
+    /// The client's identity.
+    pub key_pair: KeyPair,
+    /// Nodes that probably know the server. They are tried beside the lookup.
+    pub nodes: Vec<SocketAddrV4>,
+    /// Whether only `nodes` are asked and not the DHT. The server's own address is among them.
+    pub only_nodes: bool,
+    /// The blind relay that the client offers to meet the server at until a direct path is found.
+    pub relay_through: Option<PublicKey>,
+    /// Whether the socket of this connection may serve a later one to the same server, and the socket of an
+    /// earlier connection this one.
+    pub reusable_socket: bool,
+    /// The time for the whole attempt.
+    pub timeout: Duration,
+}
+
+/// What to listen as.
+#[derive(Clone)]
+pub struct Listen {
+    /// The server's identity.
+    pub key_pair: KeyPair,
+    /// Decides on each handshake; `None` accepts every client.
+    pub firewall: Option<FirewallHook>,
+    /// The blind relay that clients are offered to meet at until a direct path is found.
+    pub relay_through: Option<PublicKey>,
+    /// Whether the sockets of connections may serve later ones with the same client.
+    pub reusable_socket: bool,
+}
+
+/// Why an endpoint can't listen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ListenError {
+    /// Another server of this node has the same key.
+    #[error("this node already listens with this key")]
+    KeyInUse,
+    /// The node has as many servers as its limits allow.
+    #[error("this node already has as many servers as its limits allow")]
+    TooMany,
+}

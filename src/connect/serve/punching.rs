@@ -1,0 +1,369 @@
+//! The server's part of a punch: it answers each message of its client, and punches when asked to (`connect.md`
+//! §9.3).
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::{Duration, Instant};
+
+use tracing::debug;
+
+use crate::connect::core::Core;
+use crate::connect::ids::EntryId;
+use crate::connect::nat::Firewall;
+use crate::connect::punch::{Probe, Purpose, Remote, Run};
+use crate::connect::report::Report;
+use crate::connect::router::may_follow_host;
+use crate::connect::secure_payload::SecurePayload;
+use crate::dht::Incoming;
+use crate::wire::compact::Encode;
+use crate::wire::handshake::{
+    ERROR_ABORTED, ERROR_NONE, ERROR_TRY_LATER, HolepunchMessage, HolepunchPayload, Mode,
+};
+use crate::wire::transmit::SocketId;
+
+/// What punching to one client has come to.
+#[derive(Debug)]
+pub(super) struct Punching {
+    secure: SecurePayload,
+    round: u64,
+    remote: Remote,
+    /// The host of the client's last message.
+    seen_at: Option<Ipv4Addr>,
+    phase: Phase,
+    waiting: Waiting,
+    /// Probes that have left before the plan.
+    fast_probes: u32,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Answers messages.
+    Answering,
+    Punching(Run),
+    Over,
+}
+
+/// A message that can't be answered yet. A later one replaces it, as the client has given it up then.
+#[derive(Debug)]
+enum Waiting {
+    None,
+    /// For the own NAT to be known.
+    ForNat(Message),
+    /// For another punch through the random NAT to be long enough ago.
+    ForTurn(Message, Instant),
+}
+
+/// A holepunch message, as a node has passed it on.
+#[derive(Clone, Debug)]
+pub(super) struct Message {
+    pub(super) incoming: Incoming,
+    pub(super) message: HolepunchMessage,
+    /// Whether the server is announced at that node, so that the message proves where the client is.
+    pub(super) announced: bool,
+}
+
+/// What a message has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Handled {
+    /// Answered, or kept, or not worth an answer.
+    Answered,
+    /// Punching has begun.
+    Punching,
+    /// The client was asked to come again later.
+    Later,
+}
+
+impl Punching {
+    pub(super) fn new(holepunch_secret: &[u8; 32], local_secret: [u8; 32]) -> Self {
+        Self {
+            secure: SecurePayload::new(holepunch_secret, local_secret),
+            round: 0,
+            remote: Remote::default(),
+            seen_at: None,
+            phase: Phase::Answering,
+            waiting: Waiting::None,
+            fast_probes: 0,
+        }
+    }
+
+    pub(super) fn handle_message(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        id: EntryId,
+        message: Message,
+    ) -> Handled {
+        let named = message.message.peer_address;
+        let Some(client) = named.filter(|address| core.cx.may_send_to(*address)) else {
+            return Handled::Answered;
+        };
+        // What can't be read gets no answer, nor what comes when all is over (`connect.md` §9.3).
+        let Some(payload) = self
+            .secure
+            .open(&message.message.payload)
+            .filter(|_| !self.is_over())
+        else {
+            debug!("holepunch message dropped");
+            return Handled::Answered;
+        };
+        debug!(
+            round = payload.round,
+            punching = payload.punching,
+            "holepunch message"
+        );
+        if payload.error != ERROR_NONE {
+            return self.abort(now, core, &message.incoming, client, "the client gave up");
+        }
+        let token = self.secure.token(*client.ip());
+        let proven = message.announced && payload.remote_token == Some(token);
+        self.learn(now, core, &message, &payload, client, proven);
+        if !core.punch.puncher.is_judged() {
+            self.waiting = Waiting::ForNat(message);
+            return Handled::Answered;
+        }
+        let (own, remote) = (core.punch.puncher.firewall(), self.remote.firewall());
+        let hopeless = own == Firewall::Unknown
+            || (own == Firewall::Random && remote == Firewall::Random)
+            || core.punch.puncher.socket().is_none();
+        if hopeless {
+            return self.abort(now, core, &message.incoming, client, "the NATs do not match");
+        }
+        self.send_fast_probe(now, core, &payload, client);
+        let mut error = ERROR_NONE;
+        if self.remote.is_punching() && !matches!(self.phase, Phase::Punching(_)) {
+            let random = own == Firewall::Random || remote == Firewall::Random;
+            let free = core.punch.throttle.free_at(now);
+            if random && let Some(until) = free.filter(|free| now < *free && *free <= now + HELD_BACK) {
+                // The client still waits for the answer by then.
+                self.waiting = Waiting::ForTurn(message, until);
+                return Handled::Answered;
+            }
+            if random && free.is_none_or(|free| free > now) {
+                // The reference ends such a punch unless there is a relay. Its clients give up at any error,
+                // others may ask again (`connect.md` §9.3 step 6, §9.5).
+                error = ERROR_TRY_LATER;
+            } else {
+                let run = core
+                    .punch
+                    .start(now, &mut core.cx, Purpose::Entry(id), own, &self.remote);
+                let Some(run) = run else {
+                    return self.abort(now, core, &message.incoming, client, "no address is proven");
+                };
+                self.phase = Phase::Punching(run);
+            }
+        }
+        let punching = matches!(self.phase, Phase::Punching(_));
+        let answer = HolepunchPayload {
+            error,
+            firewall: own.to_wire(),
+            round: self.round.min(HolepunchPayload::MAX_ROUND),
+            punching,
+            addresses: core.punch.puncher.addresses().map(<[_]>::to_vec),
+            token: message.announced.then_some(token),
+            remote_token: payload.token,
+            ..HolepunchPayload::default()
+        };
+        let socket = core.punch.puncher.socket();
+        self.answer(now, core, &message.incoming, client, &answer, socket);
+        match (punching, error) {
+            (true, _) => Handled::Punching,
+            (false, ERROR_TRY_LATER) => Handled::Later,
+            (false, _) => Handled::Answered,
+        }
+    }
+
+    /// Returns the message that has waited.
+    pub(super) fn take_waiting(&mut self) -> Option<Message> {
+        match std::mem::replace(&mut self.waiting, Waiting::None) {
+            Waiting::ForNat(message) | Waiting::ForTurn(message, _) => Some(message),
+            Waiting::None => None,
+        }
+    }
+
+    /// Returns whether a message waits for the own NAT to be known.
+    pub(super) const fn awaits_nat(&self) -> bool {
+        matches!(self.waiting, Waiting::ForNat(_))
+    }
+
+    /// Returns whether a message has waited for its turn, which has come.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        matches!(&self.waiting, Waiting::ForTurn(_, until) if *until <= now)
+    }
+
+    /// Returns whether punching to this client has come to nothing.
+    pub(super) const fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Over)
+    }
+
+    /// Sends the probes that are due.
+    pub(super) fn handle_timeout(&mut self, now: Instant, core: &mut Core) {
+        if let Phase::Punching(run) = &mut self.phase {
+            run.advance(now, &mut core.cx, &mut core.punch, self.remote.targets());
+            if run.is_over() {
+                self.stop(now, core, false);
+            }
+        }
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let run = match &self.phase {
+            Phase::Punching(run) => run.poll_timeout(),
+            Phase::Answering | Phase::Over => None,
+        };
+        let turn = match &self.waiting {
+            Waiting::ForTurn(_, until) => Some(*until),
+            Waiting::None | Waiting::ForNat(_) => None,
+        };
+        run.into_iter().chain(turn).min()
+    }
+
+    /// Handles the outcome of opening a socket for this client.
+    pub(super) fn handle_socket(&mut self, now: Instant, core: &mut Core, socket: SocketId, opened: bool) {
+        if let Phase::Punching(run) = &mut self.phase {
+            let (cx, kit) = (&mut core.cx, &mut core.punch);
+            run.handle_socket(now, cx, kit, self.remote.targets(), socket, opened);
+        }
+    }
+
+    /// Stops punching. Sockets that carry no stream close.
+    pub(super) fn stop(&mut self, now: Instant, core: &mut Core, won: bool) {
+        self.waiting = Waiting::None;
+        if let Phase::Punching(run) = std::mem::replace(&mut self.phase, Phase::Over) {
+            run.stop(now, &mut core.cx, &mut core.punch, won);
+        }
+    }
+
+    /// Returns the hosts that the client has named, or was seen at with its last message.
+    pub(super) fn hosts(&self) -> impl Iterator<Item = Ipv4Addr> + '_ {
+        let targets = self.remote.targets().iter();
+        let named = targets.map(|target| *target.address.ip());
+        named.chain(self.seen_at)
+    }
+
+    /// Adds what is known to a report.
+    pub(super) fn describe(&self, core: &Core, report: &mut Report) {
+        report.own_nat = Some(core.punch.puncher.firewall());
+        report.own_samples = core.punch.puncher.samples().to_vec();
+        self.remote.describe(report);
+        let (strategy, probes) = match &self.phase {
+            Phase::Punching(run) => (Some(run.strategy()), run.probes()),
+            _ => (None, 0),
+        };
+        report.strategy = strategy;
+        report.probes_sent = self.fast_probes + probes;
+    }
+
+    /// Takes over what a message shows of either side.
+    fn learn(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        message: &Message,
+        payload: &HolepunchPayload,
+        client: SocketAddrV4,
+        proven: bool,
+    ) {
+        let incoming = &message.incoming;
+        if message.announced {
+            let puncher = &mut core.punch.puncher;
+            puncher.add_sample(incoming.socket, incoming.to, incoming.from);
+        }
+        if payload.round >= self.round {
+            self.round = payload.round;
+            self.seen_at = Some(*client.ip());
+            let private = core.cx.private;
+            self.remote
+                .update(payload, client, proven, |host| may_follow_host(host, private));
+            self.expect_probes(now, core, client);
+        }
+    }
+
+    /// The client has sent a probe to an own address, which has opened its NAT: one back gets through at once.
+    fn send_fast_probe(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        payload: &HolepunchPayload,
+        to: SocketAddrV4,
+    ) {
+        let puncher = &core.punch.puncher;
+        let own = puncher.addresses().unwrap_or_default();
+        let opened = payload
+            .remote_address
+            .is_some_and(|address| own.contains(&address));
+        if opened
+            && puncher.firewall().is_consistent()
+            && self.fast_probes < MAX_FAST_PROBES
+            && let Some(socket) = puncher.socket()
+        {
+            self.fast_probes += 1;
+            let (low_ttl, verified) = (false, self.remote.is_verified(*to.ip()));
+            let probe = Probe {
+                socket,
+                to,
+                low_ttl,
+                verified,
+            };
+            core.punch.probe(now, &core.cx, probe);
+        }
+    }
+
+    /// Lets the client's probes be answered: the answer opens its path.
+    fn expect_probes(&self, now: Instant, core: &mut Core, client: SocketAddrV4) {
+        let named = self.remote.targets().iter().map(|target| *target.address.ip());
+        let mut hosts: Vec<_> = named.chain([*client.ip()]).collect();
+        hosts.sort_unstable();
+        hosts.dedup();
+        for host in hosts {
+            let verified = self.remote.is_verified(host);
+            let count = if verified { ECHOES_VERIFIED } else { ECHOES };
+            core.punch.expect_probes(now, host, count);
+        }
+    }
+
+    fn abort(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        incoming: &Incoming,
+        client: SocketAddrV4,
+        reason: &str,
+    ) -> Handled {
+        debug!(reason, "punch given up");
+        self.stop(now, core, false);
+        let answer = HolepunchPayload {
+            error: ERROR_ABORTED,
+            round: self.round.min(HolepunchPayload::MAX_ROUND),
+            ..HolepunchPayload::default()
+        };
+        let socket = core.cx.node.request_socket();
+        self.answer(now, core, incoming, client, &answer, Some(socket));
+        Handled::Answered
+    }
+
+    fn answer(
+        &self,
+        now: Instant,
+        core: &mut Core,
+        incoming: &Incoming,
+        client: SocketAddrV4,
+        payload: &HolepunchPayload,
+        socket: Option<SocketId>,
+    ) {
+        let message = HolepunchMessage {
+            mode: Mode::FromServer,
+            id: 0,
+            payload: self.secure.seal(payload, &core.cx.random_nonce()),
+            peer_address: Some(client),
+        };
+        let node = &mut core.cx.node;
+        node.relay(now, incoming, incoming.from, message.to_bytes(), socket);
+    }
+}
+
+/// Probes that one client's messages draw at once, whatever they claim.
+const MAX_FAST_PROBES: u32 = 4;
+/// How long the answer to a client may be held back that wants to punch through a random NAT a little too soon.
+const HELD_BACK: Duration = Duration::from_secs(3);
+/// Answers to probes per message, from a host that is named and from one that has proven to be the client's.
+const ECHOES: u32 = 16;
+const ECHOES_VERIFIED: u32 = 256;
