@@ -1,7 +1,6 @@
 //! What the phases of an attempt share.
 
 use std::net::SocketAddrV4;
-use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use crate::connect::context::{Context, StreamOwner};
@@ -10,20 +9,16 @@ use crate::connect::event::{Established, Event, Origin};
 use crate::connect::ids::AttemptId;
 use crate::connect::noise::Session;
 use crate::connect::options::Dial;
-use crate::connect::report::{Exchange, Failure, Report};
+use crate::connect::report::{Exchange, Report};
 use crate::udx::{self, Admission, StreamId};
 use crate::wire::handshake::{FIREWALL_OPEN, FIREWALL_UNKNOWN, NoisePayload, RelayThrough};
 
-/// How an attempt ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::connect) enum End {
-    /// The stream was handed out, and its path does not change any more.
-    Over,
-    Failed(Failure),
+/// One step of an attempt: the time, and what it works with.
+pub(super) struct Turn<'a> {
+    pub(super) now: Instant,
+    pub(super) core: &'a mut Core,
+    pub(super) call: &'a mut Call,
 }
-
-/// What comes of a step: the attempt goes on, or ends.
-pub(in crate::connect) type Outcome = ControlFlow<End>;
 
 /// One call of [`Endpoint::connect`](crate::connect::Endpoint::connect).
 #[derive(Debug)]
@@ -126,8 +121,11 @@ impl Call {
         payload
     }
 
-    /// Takes another stream in place of the one that the server has been given.
-    pub(super) fn renew_stream(&mut self, now: Instant, cx: &mut Context) {
+    /// Claims to be reachable no more, and takes another stream in place of the one that the server was given.
+    pub(super) fn claim_no_more(&mut self, now: Instant, cx: &mut Context) {
+        self.report.unreachable = Some(self.elapsed(now));
+        self.claims_open = false;
+        self.was_unreachable = true;
         let owner = StreamOwner::Attempt(self.id);
         let old = std::mem::replace(&mut self.stream, cx.open_stream(owner, Admission::HoldAndAccept));
         cx.destroy_stream(now, old);

@@ -8,11 +8,12 @@ use std::time::Instant;
 use tracing::debug;
 use zeroize::Zeroizing;
 
-use super::call::{Call, End};
+use super::call::{Call, Turn};
 use super::handshakes::Handshakes;
 use super::lan::{self, LanCheck};
 use super::punching::{Peer, Punch, Verdict};
-use super::search::ServerAnswer;
+use super::reply::ServerAnswer;
+use super::step::{End, Input, Step};
 use crate::connect::core::Core;
 use crate::connect::event::{Event, Moved, RelayDial};
 use crate::connect::ids::Place;
@@ -62,24 +63,9 @@ struct Server {
     relay: Option<(RelayThrough, bool)>,
 }
 
-/// What comes of a step.
-#[derive(Debug)]
-pub(super) enum Step {
-    Continue,
-    /// The server has not reached this node, which has to search and punch.
-    StartAgain,
-    End(End),
-}
-
 impl Connecting {
     /// Lists the candidates and begins their checks.
-    pub(super) fn start(
-        now: Instant,
-        core: &mut Core,
-        call: &mut Call,
-        handshakes: Handshakes,
-        answer: ServerAnswer,
-    ) -> Self {
+    pub(super) fn start(turn: &mut Turn<'_>, handshakes: Handshakes, answer: ServerAnswer) -> Self {
         let ServerAnswer {
             reply,
             message1,
@@ -87,18 +73,18 @@ impl Connecting {
             session,
             remote_id,
         } = answer;
-        let streams = &mut core.cx.streams;
-        streams.expect_prefix(call.stream, session.keys.remote_prefix().to_vec());
-        streams.set_remote_id(call.stream, remote_id);
-        streams.expect_rtt(call.stream, reply.rtt);
-        let heard = streams.held_path(call.stream);
+        let streams = &mut turn.core.cx.streams;
+        streams.expect_prefix(turn.call.stream, session.keys.remote_prefix().to_vec());
+        streams.set_remote_id(turn.call.stream, remote_id);
+        streams.expect_rtt(turn.call.stream, reply.rtt);
+        let heard = streams.held_path(turn.call.stream);
         let theirs = payload.relay_through.clone().map(|offer| (offer, false));
-        let relay = theirs.or_else(|| call.own_relay.clone().map(|offer| (offer, true)));
-        let local = core.cx.own.lan_addresses();
+        let relay = theirs.or_else(|| turn.call.own_relay.clone().map(|offer| (offer, true)));
+        let local = turn.core.cx.own.lan_addresses();
         let facts = Facts {
             local: local.as_deref(),
-            claims_open: call.claims_open,
-            request_socket: core.cx.node.request_socket(),
+            claims_open: turn.call.claims_open,
+            request_socket: turn.core.cx.node.request_socket(),
             heard: heard.map(|(socket, address)| Place::new(socket, address)),
             asked: Place::new(reply.socket, reply.asked),
             server: reply.peer_address,
@@ -110,29 +96,33 @@ impl Connecting {
             candidates,
             expects_packets,
             may_punch_instead,
-        } = gather(now, &facts);
+        } = gather(turn.now, &facts);
         if expects_packets {
-            core.cx.streams.set_admission(call.stream, Admission::LearnPath);
+            turn.core
+                .cx
+                .streams
+                .set_admission(turn.call.stream, Admission::LearnPath);
         }
         let routes = payload.relay_addresses.unwrap_or_default();
         let routes = match (routes.is_empty(), handshakes.tried()) {
             (false, _) => routes,
-            (true, []) => call.dial.nodes.clone(),
+            (true, []) => turn.call.dial.nodes.clone(),
             (true, tried) => tried.to_vec(),
         };
         let peer = Peer {
-            attempt: call.id,
-            target: call.dial.remote.target(),
+            attempt: turn.call.id,
+            target: turn.call.dial.remote.target(),
             asked: reply.asked,
             server: reply.peer_address.unwrap_or(reply.asked),
             round_trip: reply.round_trip,
         };
         Self {
-            agent: PathAgent::new(now, Side::Leading, candidates),
+            agent: PathAgent::new(turn.now, Side::Leading, candidates),
             server: Server {
                 remote_id,
                 routes,
-                reusable: call.dial.reusable_socket && payload.udx.is_some_and(|udx| udx.reusable_socket),
+                reusable: turn.call.dial.reusable_socket
+                    && payload.udx.is_some_and(|udx| udx.reusable_socket),
                 messages: [message1, reply.noise],
                 secret: session.holepunch_secret.clone(),
                 punch: payload.holepunch.map(|info| (peer, info)),
@@ -148,179 +138,68 @@ impl Connecting {
     }
 
     /// Carries out what the agent has decided.
-    pub(super) fn advance(&mut self, now: Instant, core: &mut Core, call: &mut Call) -> Step {
+    pub(super) fn advance(&mut self, turn: &mut Turn<'_>) -> Step {
         while let Some(action) = self.agent.poll_action() {
             match action {
-                Action::Check { kind, place } => self.check(now, core, call, kind, place),
-                Action::Select { kind, place } => self.select(now, core, call, kind, place),
+                Action::Check { kind, place } => self.check(turn, kind, place),
+                Action::Select { kind, place } => self.select(turn, kind, place),
                 Action::Probe {
                     kind,
                     place,
                     is_first,
-                } => self.probe(now, core, call, kind, place, is_first),
+                } => self.probe(turn, kind, place, is_first),
                 Action::Overdue(kind) => {
                     debug!(kind = kind.name(), "candidate has not opened in time");
                     if kind == Kind::Incoming && self.may_punch_instead && !self.agent.has_selected() {
                         return Step::StartAgain;
                     }
                     if kind == Kind::Advertised
-                        && let Some(place) = core.cx.path_of(call.stream)
+                        && let Some(place) = turn.core.cx.path_of(turn.call.stream)
                     {
-                        call.report.unanswered = Some((place.address, call.elapsed(now)));
+                        turn.call.report.unanswered = Some((place.address, turn.call.elapsed(turn.now)));
                     }
                 }
-                Action::StopChecks { won } => self.stop_checks(now, core, call, won),
-                Action::LeaveRelay => core.cx.emit(Event::LeaveRelay(call.stream)),
+                Action::StopChecks { won } => self.stop_checks(turn, won),
+                Action::LeaveRelay => turn.core.cx.emit(Event::LeaveRelay(turn.call.stream)),
                 Action::Exhausted if self.agent.has_selected() => {
                     debug!("no candidate is left, and the advertised address never answered");
-                    core.cx.emit(Event::Unreachable {
-                        stream: call.stream,
-                        report: Box::new(self.report(now, core, call)),
+                    turn.core.cx.emit(Event::Unreachable {
+                        stream: turn.call.stream,
+                        report: Box::new(self.report(turn.now, turn.core, turn.call)),
                     });
                     return Step::End(End::Over);
                 }
-                Action::Exhausted => return Step::End(End::Failed(Failure::NoPath)),
+                Action::Exhausted => return Step::fail(Failure::NoPath),
                 Action::Done => return Step::End(End::Over),
             }
         }
         Step::Continue
     }
 
-    /// Handles an answer to a request of one of the checks.
-    pub(super) fn handle_answer(
-        &mut self,
-        now: Instant,
-        core: &mut Core,
-        call: &mut Call,
-        request: RequestId,
-        result: Result<Answer, RequestError>,
-    ) -> Step {
-        if let Some(check) = self.lan.take_if(|check| check.owns(request)) {
-            match check.handle_answer(now, &mut core.cx, call, &self.server.messages[1], result) {
-                lan::Verdict::Pending(check) => self.lan = Some(check),
-                lan::Verdict::Open(server) => {
-                    debug!(address = %server, kind = "lan", "candidate opened");
-                    self.agent
-                        .opened(now, Kind::Lan, Place::new(SocketId::SERVER, server));
-                }
-                lan::Verdict::Failed => {
-                    debug!(kind = "lan", "candidate failed");
-                    self.agent.failed(now, Kind::Lan);
+    pub(super) fn handle(&mut self, turn: &mut Turn<'_>, input: Input) -> Step {
+        match input {
+            Input::Answer(request, result) => self.handle_answer(turn, request, result),
+            Input::Relay(paired) => self.handle_relay(turn, paired),
+            Input::Stream(event) => return self.handle_stream_event(turn, event),
+            Input::Puncher => self.punching(turn, |punch, turn| punch.handle_puncher(turn.now, turn.core)),
+            Input::Probe(place) => self.punching(turn, |punch, turn| punch.handle_probe(turn.now, place)),
+            Input::Socket(socket, opened) => {
+                if let Some(punch) = &mut self.punch {
+                    punch.handle_socket(turn.now, turn.core, socket, opened);
                 }
             }
-        } else if let Some(punch) = &mut self.punch
-            && punch.owns(request)
-        {
-            let verdict = punch.handle_answer(now, core, result);
-            self.conclude(now, core, call, verdict);
+            Input::Timeout => {
+                self.agent.handle_timeout(turn.now);
+                self.punching(turn, |punch, turn| punch.handle_timeout(turn.now, turn.core));
+            }
+            Input::Initiated(_) | Input::Finished(..) | Input::QueryAnswer(_) | Input::QueryDone(_) => {}
         }
-        self.advance(now, core, call)
-    }
-
-    /// Handles the outcome of meeting at the relay: the place and the id through which the server can be
-    /// reached, or nothing.
-    pub(super) fn handle_relay(
-        &mut self,
-        now: Instant,
-        core: &mut Core,
-        call: &mut Call,
-        paired: Option<(Place, u32)>,
-    ) -> Step {
-        match paired {
-            Some((place, id)) => {
-                debug!(kind = "relayed", "candidate opened");
-                call.report.relay_paired = Some(call.elapsed(now));
-                self.relay_id = Some(id);
-                self.agent.opened(now, Kind::Relayed, place);
-            }
-            None => {
-                debug!(kind = "relayed", "candidate failed");
-                self.agent.failed(now, Kind::Relayed);
-            }
-        }
-        self.advance(now, core, call)
-    }
-
-    /// Handles an event of the stream. Returns it if its owner needs to have it.
-    pub(super) fn handle_stream_event(
-        &mut self,
-        now: Instant,
-        core: &mut Core,
-        call: &mut Call,
-        event: udx::Event,
-    ) -> (Step, Option<udx::Event>) {
-        let waiting = matches!(self.handover, Handover::Waiting(_));
-        match event {
-            udx::Event::PathLearned { .. } if waiting => {
-                if let Some(place) = core.cx.path_of(call.stream) {
-                    self.agent.heard(Kind::Incoming, place);
-                }
-            }
-            udx::Event::PathOffered { socket, address } => {
-                self.agent.heard(Kind::Incoming, Place::new(socket, address));
-            }
-            udx::Event::Closed(Closed::Reset) if waiting => {
-                return (Step::End(End::Failed(Failure::Refused)), None);
-            }
-            udx::Event::Closed(_) if waiting => {
-                return (Step::End(End::Failed(Failure::NoPath)), None);
-            }
-            udx::Event::Closed(_) => return (Step::End(End::Over), Some(event)),
-            udx::Event::PathValidated if self.agent.is_provisional() => {
-                if self.server.reusable {
-                    core.remembered.set_place(&core.cx, call.dial.remote, call.stream);
-                }
-                core.cx.streams.set_candidates(call.stream, Vec::new());
-                self.agent.validated();
-                return (self.advance(now, core, call), Some(event));
-            }
-            other => return (Step::Continue, Some(other)),
-        }
-        (self.advance(now, core, call), None)
-    }
-
-    pub(super) fn handle_timeout(&mut self, now: Instant, core: &mut Core, call: &mut Call) -> Step {
-        self.agent.handle_timeout(now);
-        if let Some(punch) = &mut self.punch {
-            let verdict = punch.handle_timeout(now, core);
-            self.conclude(now, core, call, verdict);
-        }
-        self.advance(now, core, call)
+        self.advance(turn)
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let punch = self.punch.as_ref().and_then(|punch| punch.poll_timeout());
         punch.into_iter().chain(self.agent.poll_timeout()).min()
-    }
-
-    /// Handles a puncher socket that is open, or whose NAT is better known.
-    pub(super) fn handle_puncher(&mut self, now: Instant, core: &mut Core, call: &mut Call) -> Step {
-        if let Some(punch) = &mut self.punch {
-            let verdict = punch.handle_puncher(now, core);
-            self.conclude(now, core, call, verdict);
-        }
-        self.advance(now, core, call)
-    }
-
-    /// Handles the outcome of opening a socket of this attempt.
-    pub(super) fn handle_socket(&mut self, now: Instant, core: &mut Core, socket: SocketId, opened: bool) {
-        if let Some(punch) = &mut self.punch {
-            punch.handle_socket(now, core, socket, opened);
-        }
-    }
-
-    pub(super) fn handle_probe(
-        &mut self,
-        now: Instant,
-        core: &mut Core,
-        call: &mut Call,
-        place: Place,
-    ) -> Step {
-        if let Some(punch) = &mut self.punch {
-            let verdict = punch.handle_probe(now, place);
-            self.conclude(now, core, call, verdict);
-        }
-        self.advance(now, core, call)
     }
 
     /// Returns the punch that waits for probes.
@@ -351,20 +230,115 @@ impl Connecting {
     }
 
     /// Ends everything that looks for a path.
-    pub(super) fn stop(&mut self, now: Instant, core: &mut Core, call: &mut Call) {
-        self.stop_checks(now, core, call, false);
+    pub(super) fn stop(&mut self, turn: &mut Turn<'_>) {
+        self.stop_checks(turn, false);
     }
 
     /// Ends the phase for a new search: leaves the relay, and returns what is known of the nodes.
-    pub(super) fn stop_to_search(mut self, now: Instant, core: &mut Core, call: &mut Call) -> Handshakes {
+    pub(super) fn stop_to_search(mut self, turn: &mut Turn<'_>) -> Handshakes {
         if self.agent.uses_relay() {
-            core.cx.emit(Event::LeaveRelay(call.stream));
+            turn.core.cx.emit(Event::LeaveRelay(turn.call.stream));
         }
-        self.stop_checks(now, core, call, false);
+        self.stop_checks(turn, false);
         self.handshakes
     }
 
-    fn check(&mut self, now: Instant, core: &mut Core, call: &mut Call, kind: Kind, place: Option<Place>) {
+    /// Handles an answer to a request of one of the checks.
+    fn handle_answer(
+        &mut self,
+        turn: &mut Turn<'_>,
+        request: RequestId,
+        result: Result<Answer, RequestError>,
+    ) {
+        let Some(check) = self.lan.take_if(|check| check.owns(request)) else {
+            if self.punch.as_ref().is_some_and(|punch| punch.owns(request)) {
+                self.punching(turn, |punch, turn| {
+                    punch.handle_answer(turn.now, turn.core, result)
+                });
+            }
+            return;
+        };
+        match check.handle_answer(turn, &self.server.messages[1], result) {
+            lan::Verdict::Pending(check) => self.lan = Some(check),
+            lan::Verdict::Open(address) => {
+                debug!(%address, kind = "lan", "candidate opened");
+                let place = Place::new(SocketId::SERVER, address);
+                self.agent.opened(turn.now, Kind::Lan, place);
+            }
+            lan::Verdict::Failed => {
+                debug!(kind = "lan", "candidate failed");
+                self.agent.failed(turn.now, Kind::Lan);
+            }
+        }
+    }
+
+    /// Handles the outcome of meeting at the relay: the place and the id through which the server can be
+    /// reached, or nothing.
+    fn handle_relay(&mut self, turn: &mut Turn<'_>, paired: Option<(Place, u32)>) {
+        match paired {
+            Some((place, id)) => {
+                debug!(kind = "relayed", "candidate opened");
+                turn.call.report.relay_paired = Some(turn.call.elapsed(turn.now));
+                self.relay_id = Some(id);
+                self.agent.opened(turn.now, Kind::Relayed, place);
+            }
+            None => {
+                debug!(kind = "relayed", "candidate failed");
+                self.agent.failed(turn.now, Kind::Relayed);
+            }
+        }
+    }
+
+    /// Handles an event of the stream, and passes it on if its owner needs it.
+    fn handle_stream_event(&mut self, turn: &mut Turn<'_>, event: udx::Event) -> Step {
+        let stream = turn.call.stream;
+        let waiting = !self.is_handed_out();
+        match event {
+            udx::Event::PathLearned { .. } if waiting => {
+                if let Some(place) = turn.core.cx.path_of(stream) {
+                    self.agent.heard(Kind::Incoming, place);
+                }
+                return self.advance(turn);
+            }
+            udx::Event::PathOffered { socket, address } => {
+                self.agent.heard(Kind::Incoming, Place::new(socket, address));
+                return self.advance(turn);
+            }
+            udx::Event::Closed(Closed::Reset) if waiting => return Step::fail(Failure::Refused),
+            udx::Event::Closed(_) if waiting => return Step::fail(Failure::NoPath),
+            udx::Event::PathValidated if self.agent.is_provisional() => {
+                if self.server.reusable {
+                    let (cx, peer) = (&turn.core.cx, turn.call.dial.remote);
+                    turn.core.remembered.set_place(cx, peer, stream);
+                }
+                turn.core.cx.streams.set_candidates(stream, Vec::new());
+                self.agent.validated();
+            }
+            _ => {}
+        }
+        let is_over = matches!(event, udx::Event::Closed(_));
+        let step = if is_over {
+            Step::End(End::Over)
+        } else {
+            self.advance(turn)
+        };
+        if self.is_handed_out() {
+            turn.core.cx.emit(Event::Stream(stream, event));
+        } else {
+            turn.call.keep_event(event);
+        }
+        step
+    }
+
+    /// Lets the punch take a step, if there is one.
+    fn punching(&mut self, turn: &mut Turn<'_>, step: impl FnOnce(&mut Punch, &mut Turn<'_>) -> Verdict) {
+        if let Some(punch) = &mut self.punch {
+            let verdict = step(punch, turn);
+            self.conclude(turn, verdict);
+        }
+    }
+
+    fn check(&mut self, turn: &mut Turn<'_>, kind: Kind, place: Option<Place>) {
         debug!(
             kind = kind.name(),
             address = place.map(|place| place.address.to_string()),
@@ -373,26 +347,27 @@ impl Connecting {
         match (kind, place) {
             (Kind::Lan, Some(place)) => {
                 let message1 = &self.server.messages[0];
-                self.lan = Some(LanCheck::start(now, &mut core.cx, call, place, message1));
+                self.lan = Some(LanCheck::start(turn, place, message1));
             }
             (Kind::Punched, _) => {
                 let punch = self.server.punch.take();
-                let punch =
-                    punch.and_then(|(peer, info)| Punch::start(now, core, peer, &info, &self.server.secret));
+                let punch = punch.and_then(|(peer, info)| {
+                    Punch::start(turn.now, turn.core, peer, &info, &self.server.secret)
+                });
                 self.punch = punch.map(Box::new);
                 if self.punch.is_none() {
                     debug!(
                         kind = kind.name(),
                         "candidate failed: no node to lead the punch through"
                     );
-                    self.agent.failed(now, kind);
+                    self.agent.failed(turn.now, kind);
                 }
             }
             (Kind::Relayed, _) => {
                 if let Some((through, is_initiator)) = self.server.relay.clone() {
-                    call.report.relay = Some(through.public_key);
-                    core.cx.emit(Event::DialRelay(RelayDial {
-                        stream: call.stream,
+                    turn.call.report.relay = Some(through.public_key);
+                    turn.core.cx.emit(Event::DialRelay(RelayDial {
+                        stream: turn.call.stream,
                         relay: through.public_key,
                         token: through.token,
                         is_initiator,
@@ -404,142 +379,144 @@ impl Connecting {
         }
     }
 
-    fn select(&mut self, now: Instant, core: &mut Core, call: &mut Call, kind: Kind, place: Place) {
+    fn select(&mut self, turn: &mut Turn<'_>, kind: Kind, place: Place) {
         debug!(
             kind = kind.name(),
             address = %place.address,
-            after_ms = call.elapsed(now).as_millis() as u64,
+            after_ms = turn.call.elapsed(turn.now).as_millis() as u64,
             "candidate selected"
         );
         match std::mem::replace(&mut self.handover, Handover::Done) {
-            Handover::Waiting(session) => self.connect(now, core, call, *session, kind, place),
-            Handover::Done => self.migrate(now, core, call, kind, place),
+            Handover::Waiting(session) => self.connect(turn, *session, kind, place),
+            Handover::Done => self.migrate(turn, kind, place),
         }
     }
 
     /// Gives the stream its first path, and hands it out.
-    fn connect(
-        &mut self,
-        now: Instant,
-        core: &mut Core,
-        call: &mut Call,
-        session: Session,
-        kind: Kind,
-        place: Place,
-    ) {
-        let (stream, cx) = (call.stream, &mut core.cx);
+    fn connect(&mut self, turn: &mut Turn<'_>, session: Session, kind: Kind, place: Place) {
+        let (stream, cx) = (turn.call.stream, &mut turn.core.cx);
         match kind {
             Kind::Relayed => {
                 cx.streams.set_admission(stream, Admission::Refuse);
-                cx.connect_stream(now, stream, place, self.relay_id.unwrap_or(self.server.remote_id));
+                cx.connect_stream(
+                    turn.now,
+                    stream,
+                    place,
+                    self.relay_id.unwrap_or(self.server.remote_id),
+                );
             }
             Kind::Advertised => {
                 // A server of the reference may send its first data from its other socket, and takes the
                 // client's there as well (`connect.md` §6.2 step 7 row b).
                 cx.streams.set_admission(stream, Admission::LearnPath);
-                cx.connect_stream(now, stream, place, self.server.remote_id);
+                cx.connect_stream(turn.now, stream, place, self.server.remote_id);
             }
             Kind::Incoming | Kind::Punched | Kind::Observed | Kind::Lan => {
-                cx.connect_stream(now, stream, place, self.server.remote_id);
-                if call.was_unreachable {
-                    cx.doubt_reachability(now);
+                cx.connect_stream(turn.now, stream, place, self.server.remote_id);
+                if turn.call.was_unreachable {
+                    cx.doubt_reachability(turn.now);
                 }
-                core.punch.sockets.hold(now, place.socket, stream);
+                turn.core.punch.sockets.hold(turn.now, place.socket, stream);
                 if self.server.reusable {
-                    core.remembered
-                        .set_place(&core.cx, session.remote_public_key, stream);
+                    turn.core
+                        .remembered
+                        .set_place(&turn.core.cx, session.remote_public_key, stream);
                 }
             }
         }
-        let report = self.report_of_path(now, core, call, kind, place);
-        call.hand_out(core, session, report);
+        let report = self.report_of_path(turn, kind, place);
+        turn.call.hand_out(turn.core, session, report);
     }
 
     /// Moves the stream to another path. Its owner has it already.
-    fn migrate(&mut self, now: Instant, core: &mut Core, call: &mut Call, kind: Kind, place: Place) {
-        let report = self.report_of_path(now, core, call, kind, place);
-        let (stream, cx) = (call.stream, &mut core.cx);
+    fn migrate(&mut self, turn: &mut Turn<'_>, kind: Kind, place: Place) {
+        let report = self.report_of_path(turn, kind, place);
+        let (stream, cx) = (turn.call.stream, &mut turn.core.cx);
         if kind == Kind::Relayed {
             let relay_id = self.relay_id.unwrap_or(self.server.remote_id);
             cx.streams.set_admission(stream, Admission::Refuse);
             cx.streams
-                .change_remote(now, stream, place.socket, place.address, relay_id);
+                .change_remote(turn.now, stream, place.socket, place.address, relay_id);
         } else {
-            core.punch.sockets.hold(now, place.socket, stream);
-            core.exits.begin(now, cx, stream, place, self.server.remote_id);
+            turn.core.punch.sockets.hold(turn.now, place.socket, stream);
+            turn.core
+                .exits
+                .begin(turn.now, cx, stream, place, self.server.remote_id);
         }
-        core.cx.emit(Event::Moved(Box::new(Moved {
+        turn.core.cx.emit(Event::Moved(Box::new(Moved {
             stream,
             path: kind.path(),
             remote: place.address,
             report,
         })));
         if kind != Kind::Relayed && self.server.reusable {
-            core.remembered.set_place(&core.cx, call.dial.remote, stream);
+            turn.core
+                .remembered
+                .set_place(&turn.core.cx, turn.call.dial.remote, stream);
         }
     }
 
     /// Asks the server to answer at a place that the stream may migrate to.
-    fn probe(
-        &mut self,
-        now: Instant,
-        core: &mut Core,
-        call: &Call,
-        kind: Kind,
-        place: Place,
-        is_first: bool,
-    ) {
-        let streams = &mut core.cx.streams;
+    fn probe(&mut self, turn: &mut Turn<'_>, kind: Kind, place: Place, is_first: bool) {
+        let streams = &mut turn.core.cx.streams;
         if is_first {
             debug!(kind = kind.name(), address = %place.address, "candidate probed");
-            core.punch.sockets.hold(now, place.socket, call.stream);
-            streams.set_candidates(call.stream, vec![*place.address.ip()]);
+            turn.core
+                .punch
+                .sockets
+                .hold(turn.now, place.socket, turn.call.stream);
+            streams.set_candidates(turn.call.stream, vec![*place.address.ip()]);
         }
-        streams.probe_path(call.stream, place.socket, place.address, self.server.remote_id);
+        streams.probe_path(
+            turn.call.stream,
+            place.socket,
+            place.address,
+            self.server.remote_id,
+        );
     }
 
     /// Handles what a step of the punch has come to.
-    fn conclude(&mut self, now: Instant, core: &mut Core, call: &mut Call, verdict: Verdict) {
+    fn conclude(&mut self, turn: &mut Turn<'_>, verdict: Verdict) {
         match verdict {
             Verdict::Pending => {}
             Verdict::Open(place) => {
                 debug!(address = %place.address, kind = "punched", "candidate opened");
-                self.agent.opened(now, Kind::Punched, place);
+                self.agent.opened(turn.now, Kind::Punched, place);
             }
             Verdict::GaveUp(lost) => {
                 // What either side took for its NAT was a guess then.
                 let guessed = matches!(lost, Lost::NatUnknown | Lost::NoProbe | Lost::Aborted);
-                let lost = match guessed && core.punch.puncher.lacks_nodes() {
+                let lost = match guessed && turn.core.punch.puncher.lacks_nodes() {
                     true => Lost::TooFewNodes,
                     false => lost,
                 };
                 debug!(reason = %lost, kind = "punched", "candidate failed");
-                call.report.punch_lost = Some(lost);
-                self.stop_punch(now, core, call, false);
-                self.agent.failed(now, Kind::Punched);
+                turn.call.report.punch_lost = Some(lost);
+                self.stop_punch(turn, false);
+                self.agent.failed(turn.now, Kind::Punched);
             }
         }
     }
 
-    fn stop_checks(&mut self, now: Instant, core: &mut Core, call: &mut Call, won: bool) {
+    fn stop_checks(&mut self, turn: &mut Turn<'_>, won: bool) {
         if let Some(check) = self.lan.take() {
-            check.stop(now, &mut core.cx);
+            check.stop(turn);
         }
-        self.stop_punch(now, core, call, won);
+        self.stop_punch(turn, won);
     }
 
-    fn stop_punch(&mut self, now: Instant, core: &mut Core, call: &mut Call, won: bool) {
+    fn stop_punch(&mut self, turn: &mut Turn<'_>, won: bool) {
         if let Some(mut punch) = self.punch.take() {
-            punch.stop(now, core, won);
-            punch.describe(core, &mut call.report);
+            punch.stop(turn.now, turn.core, won);
+            punch.describe(turn.core, &mut turn.call.report);
         }
     }
 
-    fn report_of_path(&self, now: Instant, core: &Core, call: &Call, kind: Kind, place: Place) -> Report {
+    fn report_of_path(&self, turn: &Turn<'_>, kind: Kind, place: Place) -> Report {
         Report {
             path: Some((kind.path(), place.address)),
             routes: self.server.routes.clone(),
-            ..self.report(now, core, call)
+            ..self.report(turn.now, turn.core, turn.call)
         }
     }
 }

@@ -5,11 +5,11 @@
 //! reference pings, and takes any host that answers for the server.)
 
 use std::net::SocketAddrV4;
-use std::time::Instant;
+use std::time::Duration;
 
-use super::call::Call;
+use super::call::Turn;
 use super::reply::{Reply, first_message};
-use crate::connect::context::{Asker, Context};
+use crate::connect::context::Asker;
 use crate::connect::ids::Place;
 use crate::dht::{Answer, Outgoing, RequestError, RequestId};
 use crate::wire::rpc::PING;
@@ -39,18 +39,15 @@ pub(super) enum Verdict {
 }
 
 impl LanCheck {
-    pub(super) fn start(
-        now: Instant,
-        cx: &mut Context,
-        call: &mut Call,
-        place: Place,
-        message1: &[u8],
-    ) -> Self {
-        let target = call.dial.remote.target();
+    pub(super) fn start(turn: &mut Turn<'_>, place: Place, message1: &[u8]) -> Self {
+        let target = turn.call.dial.remote.target();
         let outgoing = first_message(place.address, Some(place.socket), target, message1.to_vec());
-        call.note_asked(now, place.address);
+        turn.call.note_asked(turn.now, place.address);
         Self {
-            request: cx.request(now, Asker::Attempt(call.id), outgoing),
+            request: turn
+                .core
+                .cx
+                .request(turn.now, Asker::Attempt(turn.call.id), outgoing),
             address: place.address,
             question: Question::Message1,
         }
@@ -63,9 +60,7 @@ impl LanCheck {
     /// Handles the answer; `message2` is what the server has answered through a node.
     pub(super) fn handle_answer(
         self,
-        now: Instant,
-        cx: &mut Context,
-        call: &mut Call,
+        turn: &mut Turn<'_>,
         message2: &[u8],
         result: Result<Answer, RequestError>,
     ) -> Verdict {
@@ -74,9 +69,9 @@ impl LanCheck {
                 // A server of the reference that does not take the client for local answers from another
                 // socket (`connect.md` §6.2 step 7 row f), and the answer is lost. A node that is not the
                 // server answers that it does not know the server.
-                let request = cx.request(
-                    now,
-                    Asker::Attempt(call.id),
+                let request = turn.core.cx.request(
+                    turn.now,
+                    Asker::Attempt(turn.call.id),
                     Outgoing::internal(self.address, PING),
                 );
                 let question = Question::Ping;
@@ -88,21 +83,21 @@ impl LanCheck {
             }
             (Question::Ping, Ok(answer)) => Some(answer.from),
             // Another host may be at that address, and may even pass messages on to the server.
-            (Question::Message1, Ok(answer)) => Reply::accept(answer, std::time::Duration::ZERO)
+            (Question::Message1, Ok(answer)) => Reply::accept(answer, Duration::ZERO)
                 .filter(|reply| reply.peer_address.is_none() && reply.noise == message2)
                 .map(|reply| reply.asked),
             (Question::Ping, Err(_)) => None,
         };
         match server {
             Some(server) => {
-                call.note_answered(now, self.address);
+                turn.call.note_answered(turn.now, self.address);
                 Verdict::Open(server)
             }
             None => Verdict::Failed,
         }
     }
 
-    pub(super) fn stop(self, now: Instant, cx: &mut Context) {
-        cx.cancel_request(now, self.request);
+    pub(super) fn stop(self, turn: &mut Turn<'_>) {
+        turn.core.cx.cancel_request(turn.now, self.request);
     }
 }

@@ -13,5 +13,7 @@ mod lan;
 mod punching;
 mod reply;
 mod search;
+mod step;
 
-pub(super) use attempt::{Attempt, End, Outcome};
+pub(super) use attempt::Attempt;
+pub(super) use step::{End, Input};

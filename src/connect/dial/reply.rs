@@ -3,6 +3,7 @@
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
+use crate::connect::noise::Session;
 use crate::connect::report::Failure;
 use crate::dht::{Answer, Outgoing};
 use crate::wire::compact::{Decode, Encode};
@@ -46,6 +47,17 @@ impl Reply {
             round_trip,
         })
     }
+}
+
+/// A server's answer that could be read, and the exact messages.
+#[derive(Debug)]
+pub(super) struct ServerAnswer {
+    pub(super) reply: Reply,
+    pub(super) message1: Vec<u8>,
+    pub(super) payload: NoisePayload,
+    pub(super) session: Session,
+    /// The id of the server's stream.
+    pub(super) remote_id: u32,
 }
 
 /// Makes the request that takes message 1 to a node.

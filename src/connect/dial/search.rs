@@ -7,17 +7,18 @@ use std::time::{Duration, Instant};
 
 use tracing::debug;
 
-use super::call::Call;
+use super::call::{Call, Turn};
 use super::handshakes::{Handshakes, Kind};
-use super::reply::{Reply, first_message, refusal};
-use crate::connect::context::{Asker, Context};
-use crate::connect::core::Core;
+use super::reply::{Reply, ServerAnswer, first_message, refusal};
+use super::step::{Input, Step};
+use crate::connect::context::Asker;
 use crate::connect::event::Event;
 use crate::connect::ids::Place;
 use crate::connect::job::{Initiate, Job, Work};
 use crate::connect::noise::{Initiator, NoiseError, Session};
 use crate::connect::report::{Failure, Stage};
 use crate::dht::{Answer, QueryError, QueryId, QueryOutcome, RequestError, RequestId};
+use crate::udx::{self, Closed};
 use crate::wire::compact::Decode;
 use crate::wire::handshake::{ERROR_NONE, NoisePayload};
 use crate::wire::records::Peer;
@@ -55,196 +56,170 @@ enum Reader {
     Busy(Reply),
 }
 
-/// What the search has come to.
-#[derive(Debug)]
-pub(super) enum Found {
-    Nothing,
-    Answer(Box<ServerAnswer>),
-    Failed(Failure),
-}
-
-/// A server's answer that could be read, and the exact messages.
-#[derive(Debug)]
-pub(super) struct ServerAnswer {
-    pub(super) reply: Reply,
-    pub(super) message1: Vec<u8>,
-    pub(super) payload: NoisePayload,
-    pub(super) session: Session,
-    /// The id of the server's stream.
-    pub(super) remote_id: u32,
-}
-
 impl Search {
-    pub(super) fn start(now: Instant, core: &mut Core, call: &mut Call) -> Self {
+    pub(super) fn start(turn: &mut Turn<'_>) -> Self {
         let mut search = Self {
             message: Message1::Computing,
             remembered: None,
             head_start: None,
             query: None,
             query_failed: false,
-            may_look_again: !call.dial.nodes.is_empty() && !call.dial.only_nodes,
+            may_look_again: !turn.call.dial.nodes.is_empty() && !turn.call.dial.only_nodes,
             handshakes: Handshakes::default(),
             replies: VecDeque::new(),
         };
-        initiate(&mut core.cx, call);
+        initiate(turn);
         // A persistent node may hold the server's announcement itself.
-        let own_entry = core.cx.node.forward(&call.dial.remote.target());
-        let own_entry = own_entry.filter(|_| !call.dial.only_nodes);
-        for node in own_entry.into_iter().chain(call.dial.nodes.clone()) {
+        let own_entry = turn.core.cx.node.forward(&turn.call.dial.remote.target());
+        let own_entry = own_entry.filter(|_| !turn.call.dial.only_nodes);
+        for node in own_entry.into_iter().chain(turn.call.dial.nodes.clone()) {
             search.handshakes.add_known(node);
         }
-        if call.dial.reusable_socket && !call.dial.only_nodes {
-            search.remembered = core.remembered.place(&call.dial.remote, &core.punch.sockets);
+        if turn.call.dial.reusable_socket && !turn.call.dial.only_nodes {
+            search.remembered = turn
+                .core
+                .remembered
+                .place(&turn.call.dial.remote, &turn.core.punch.sockets);
         }
         if search.remembered.is_none() {
-            search.look_up(now, &mut core.cx, call);
+            search.look_up(turn);
         }
         search
     }
 
-    /// Starts again with the nodes that led to the server a moment ago.
-    pub(super) fn start_again(cx: &mut Context, call: &mut Call, mut handshakes: Handshakes) -> Self {
+    /// Exchanges handshakes anew, on another stream, as a client behind a firewall: the server has not reached
+    /// this node at the address that it claims. Starts with the nodes that led to the server a moment ago.
+    pub(super) fn start_again(turn: &mut Turn<'_>, mut handshakes: Handshakes) -> Self {
+        debug!("the server does not reach this node: starting again, to punch");
         handshakes.start_over();
-        initiate(cx, call);
+        turn.call.claim_no_more(turn.now, &mut turn.core.cx);
+        initiate(turn);
         Self {
             message: Message1::Computing,
             remembered: None,
             head_start: None,
             query: None,
             query_failed: false,
-            may_look_again: !call.dial.only_nodes,
+            may_look_again: !turn.call.dial.only_nodes,
             handshakes,
             replies: VecDeque::new(),
         }
     }
 
-    pub(super) fn handle_initiated(
-        &mut self,
-        now: Instant,
-        core: &mut Core,
-        call: &mut Call,
-        result: Result<(Box<Initiator>, Vec<u8>), NoiseError>,
-    ) -> Found {
-        match result {
-            Ok((initiator, noise)) => {
+    pub(super) fn handle(&mut self, turn: &mut Turn<'_>, input: Input) -> Step {
+        match input {
+            Input::Initiated(Ok((initiator, noise))) => {
                 let reader = Reader::Idle(initiator);
                 self.message = Message1::Written { noise, reader };
-                self.advance(now, core, call)
             }
             // Only a key that is no point of the curve gets here: no server can have it.
-            Err(_) => Found::Failed(Failure::BadKey),
+            Input::Initiated(Err(_)) => return Step::fail(Failure::BadKey),
+            Input::Finished(initiator, result) => return self.handle_finished(turn, initiator, result),
+            Input::QueryAnswer(answer) => self.handle_query_answer(turn, &answer),
+            Input::QueryDone(result) => self.handle_query_done(turn, result),
+            Input::Answer(request, result) => self.handle_answer(turn, request, result),
+            Input::Stream(udx::Event::Closed(Closed::Reset)) => return Step::fail(Failure::Refused),
+            Input::Stream(udx::Event::Closed(_)) => return Step::fail(Failure::NoPath),
+            // The path is asked for once the server has answered.
+            Input::Stream(udx::Event::PathLearned { .. }) => return Step::Continue,
+            Input::Stream(event) => {
+                turn.call.keep_event(event);
+                return Step::Continue;
+            }
+            Input::Timeout => {}
+            Input::Relay(_) | Input::Puncher | Input::Socket(..) | Input::Probe(_) => return Step::Continue,
         }
+        self.advance(turn)
     }
 
     /// Handles an answer of the lookup: a node that holds a record of the server can pass messages on to it.
-    pub(super) fn handle_query_answer(
-        &mut self,
-        now: Instant,
-        core: &mut Core,
-        call: &mut Call,
-        answer: &Answer,
-    ) -> Found {
-        call.nodes_answered += 1;
+    fn handle_query_answer(&mut self, turn: &mut Turn<'_>, answer: &Answer) {
+        turn.call.nodes_answered += 1;
         // A node that is answered by the DHT is in it, though bootstrapping may go on for a while.
-        call.note_joined(now);
+        turn.call.note_joined(turn.now);
         let record = answer.value.as_deref().map(Peer::from_bytes);
-        if matches!(record, Some(Ok(peer)) if peer.public_key == call.dial.remote) {
-            debug!(node = %answer.from, after_ms = call.elapsed(now).as_millis() as u64, "record found");
-            call.records_found += 1;
-            let elapsed = call.elapsed(now);
-            call.report.lookup.get_or_insert(elapsed);
+        if matches!(record, Some(Ok(peer)) if peer.public_key == turn.call.dial.remote) {
+            debug!(node = %answer.from, after_ms = turn.call.elapsed(turn.now).as_millis() as u64, "record found");
+            turn.call.records_found += 1;
+            let elapsed = turn.call.elapsed(turn.now);
+            turn.call.report.lookup.get_or_insert(elapsed);
             self.handshakes.add_found(answer.from);
         }
-        self.advance(now, core, call)
     }
 
-    pub(super) fn handle_query_done(
-        &mut self,
-        now: Instant,
-        core: &mut Core,
-        call: &mut Call,
-        result: Result<QueryOutcome, QueryError>,
-    ) -> Found {
+    fn handle_query_done(&mut self, turn: &mut Turn<'_>, result: Result<QueryOutcome, QueryError>) {
         self.query = None;
         match result {
             Ok(outcome) => {
                 debug!(asked = outcome.asked, answered = outcome.answered, "lookup ended");
-                call.report.nodes_asked = outcome.asked;
-                call.nodes_answered = call.nodes_answered.max(outcome.answered);
+                turn.call.report.nodes_asked = outcome.asked;
+                turn.call.nodes_answered = turn.call.nodes_answered.max(outcome.answered);
             }
             Err(error) => {
                 debug!(%error, "lookup failed");
                 self.query_failed = true;
             }
         }
-        self.advance(now, core, call)
     }
 
-    pub(super) fn handle_answer(
+    fn handle_answer(
         &mut self,
-        now: Instant,
-        core: &mut Core,
-        call: &mut Call,
+        turn: &mut Turn<'_>,
         request: RequestId,
         result: Result<Answer, RequestError>,
-    ) -> Found {
+    ) {
         let Some((asked, since)) = self.handshakes.finish(request) else {
-            return Found::Nothing;
+            return;
         };
-        match result.map(|answer| Reply::accept(answer, now.saturating_duration_since(since))) {
+        match result.map(|answer| Reply::accept(answer, turn.now.saturating_duration_since(since))) {
             Ok(Some(reply)) if self.replies.len() < MAX_REPLIES => {
                 debug!(node = %asked, rtt_ms = reply.round_trip.as_millis() as u64, "handshake answered");
-                call.note_answered(now, asked);
+                turn.call.note_answered(turn.now, asked);
                 self.replies.push_back(reply);
             }
             Ok(Some(_)) => debug!(node = %asked, "handshake answer dropped: too many wait"),
             Ok(None) => debug!(node = %asked, "handshake answer does not come from the server"),
             Err(error) => debug!(node = %asked, %error, "handshake unanswered"),
         }
-        self.advance(now, core, call)
     }
 
-    pub(super) fn handle_finished(
+    fn handle_finished(
         &mut self,
-        now: Instant,
-        core: &mut Core,
-        call: &mut Call,
+        turn: &mut Turn<'_>,
         initiator: Box<Initiator>,
         result: Result<Box<(NoisePayload, Session)>, NoiseError>,
-    ) -> Found {
+    ) -> Step {
         let Message1::Written { noise, reader } = &mut self.message else {
-            return Found::Nothing;
+            return Step::Continue;
         };
         let Reader::Busy(reply) = std::mem::replace(reader, Reader::Idle(initiator)) else {
-            return Found::Nothing;
+            return Step::Continue;
         };
         let Ok(read) = result else {
             debug!(node = %reply.asked, "handshake answer unreadable");
             // A forged or damaged answer ends only this exchange.
-            return self.advance(now, core, call);
+            return self.advance(turn);
         };
         let (payload, session) = *read;
-        let elapsed = call.elapsed(now);
-        call.report.handshake = Some(elapsed);
-        call.report.own_address = Some(reply.client_address);
-        call.report.server_address = reply.peer_address.or(Some(reply.asked));
+        let elapsed = turn.call.elapsed(turn.now);
+        turn.call.report.handshake = Some(elapsed);
+        turn.call.report.own_address = Some(reply.client_address);
+        turn.call.report.server_address = reply.peer_address.or(Some(reply.asked));
         if let Some(failure) = refusal(&payload) {
-            return Found::Failed(failure);
+            return Step::fail(failure);
         }
         let Some(udx) = &payload.udx else {
-            return Found::Failed(Failure::Protocol(ERROR_NONE));
+            return Step::fail(Failure::Protocol(ERROR_NONE));
         };
-        Found::Answer(Box::new(ServerAnswer {
-            remote_id: udx.id,
-            message1: std::mem::take(noise),
+        let (remote_id, message1) = (udx.id, std::mem::take(noise));
+        let answer = ServerAnswer {
             reply,
+            message1,
             payload,
             session,
-        }))
-    }
-
-    pub(super) fn handle_timeout(&mut self, now: Instant, core: &mut Core, call: &mut Call) -> Found {
-        self.advance(now, core, call)
+            remote_id,
+        };
+        Step::Answered(Box::new(answer))
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
@@ -263,29 +238,34 @@ impl Search {
     }
 
     /// Withdraws every request, and returns what is known of the nodes.
-    pub(super) fn stop(mut self, now: Instant, cx: &mut Context) -> Handshakes {
+    pub(super) fn stop(mut self, turn: &mut Turn<'_>) -> Handshakes {
         if let Some(query) = self.query.take() {
-            cx.cancel_query(query);
+            turn.core.cx.cancel_query(query);
         }
         for request in self.handshakes.withdraw() {
-            cx.cancel_request(now, request);
+            turn.core.cx.cancel_request(turn.now, request);
         }
         self.handshakes
     }
 
     /// Asks the DHT which nodes know the server.
-    fn look_up(&mut self, now: Instant, cx: &mut Context, call: &Call) {
-        if !call.dial.only_nodes {
-            let (asker, seeds) = (Asker::Attempt(call.id), call.dial.nodes.clone());
-            self.query = Some(cx.find_peer(now, asker, &call.dial.remote, seeds));
+    fn look_up(&mut self, turn: &mut Turn<'_>) {
+        if !turn.call.dial.only_nodes {
+            let seeds = turn.call.dial.nodes.clone();
+            self.find_peer(turn, seeds);
         }
+    }
+
+    fn find_peer(&mut self, turn: &mut Turn<'_>, seeds: Vec<SocketAddrV4>) {
+        let (asker, key) = (Asker::Attempt(turn.call.id), &turn.call.dial.remote);
+        self.query = Some(turn.core.cx.find_peer(turn.now, asker, key, seeds));
     }
 
     /// Reads the next answer, starts the handshakes that may run, and notices when nothing is left to wait
     /// for.
-    fn advance(&mut self, now: Instant, core: &mut Core, call: &mut Call) -> Found {
+    fn advance(&mut self, turn: &mut Turn<'_>) -> Step {
         let Message1::Written { noise, reader } = &mut self.message else {
-            return Found::Nothing;
+            return Step::Continue;
         };
         if let Reader::Idle(_) = reader
             && let Some(reply) = self.replies.pop_front()
@@ -293,33 +273,32 @@ impl Search {
             let noise = reply.noise.clone();
             if let Reader::Idle(initiator) = std::mem::replace(reader, Reader::Busy(reply)) {
                 let work = Work::Finish {
-                    attempt: call.id,
+                    attempt: turn.call.id,
                     initiator,
                     noise,
                 };
-                core.cx.emit(Event::Job(Job(work)));
+                turn.core.cx.emit(Event::Job(Job(work)));
             }
         }
         let noise = noise.clone();
-        if self.tries_remembered_place(now, core, call, &noise) {
-            return Found::Nothing;
+        if self.tries_remembered_place(turn, &noise) {
+            return Step::Continue;
         }
-        while let Some((node, kind)) = self.handshakes.next(now) {
-            self.send_message1(now, core, call, &noise, (node, None), kind);
+        while let Some((node, kind)) = self.handshakes.next(turn.now) {
+            self.send_message1(turn, &noise, (node, None), kind);
         }
         if self.query.is_some() || self.awaits_answer() {
-            return Found::Nothing;
+            return Step::Continue;
         }
         if std::mem::take(&mut self.may_look_again) {
             debug!("lookup repeated without the named nodes");
             self.query_failed = false;
-            let asker = Asker::Attempt(call.id);
-            self.query = Some(core.cx.find_peer(now, asker, &call.dial.remote, Vec::new()));
-            return Found::Nothing;
+            self.find_peer(turn, Vec::new());
+            return Step::Continue;
         }
-        Found::Failed(if call.records_found > 0 || call.dial.only_nodes {
+        Step::fail(if turn.call.records_found > 0 || turn.call.dial.only_nodes {
             Failure::NoAnswer
-        } else if self.query_failed || call.nodes_answered == 0 {
+        } else if self.query_failed || turn.call.nodes_answered == 0 {
             Failure::NoNetwork
         } else {
             Failure::NotFound
@@ -328,45 +307,40 @@ impl Search {
 
     /// Tries the place of an earlier connection, alone for a moment: where a connection ran, both routers let
     /// packets through for a while after its end (`connect.md` §12.3). Returns whether everything else waits.
-    fn tries_remembered_place(
-        &mut self,
-        now: Instant,
-        core: &mut Core,
-        call: &mut Call,
-        noise: &[u8],
-    ) -> bool {
+    fn tries_remembered_place(&mut self, turn: &mut Turn<'_>, noise: &[u8]) -> bool {
         if let Some(place) = self.remembered.take() {
-            call.report.remembered = Some(place.address);
+            turn.call.report.remembered = Some(place.address);
             let to = (place.address, Some(place.socket));
-            self.send_message1(now, core, call, noise, to, Kind::Remembered);
-            self.head_start = Some(now + HEAD_START);
+            self.send_message1(turn, noise, to, Kind::Remembered);
+            self.head_start = Some(turn.now + HEAD_START);
         }
         let Some(until) = self.head_start else {
             return false;
         };
-        if now < until && self.awaits_answer() {
+        if turn.now < until && self.awaits_answer() {
             return true;
         }
         self.head_start = None;
-        self.look_up(now, &mut core.cx, call);
+        self.look_up(turn);
         false
     }
 
     /// Sends message 1 to a node, or to the server itself.
     fn send_message1(
         &mut self,
-        now: Instant,
-        core: &mut Core,
-        call: &mut Call,
+        turn: &mut Turn<'_>,
         noise: &[u8],
         (node, socket): (SocketAddrV4, Option<SocketId>),
         kind: Kind,
     ) {
         debug!(%node, ?kind, "handshake sent");
-        let outgoing = first_message(node, socket, call.dial.remote.target(), noise.to_vec());
-        let request = core.cx.request(now, Asker::Attempt(call.id), outgoing);
-        self.handshakes.begin(now, request, node, kind);
-        call.note_asked(now, node);
+        let outgoing = first_message(node, socket, turn.call.dial.remote.target(), noise.to_vec());
+        let request = turn
+            .core
+            .cx
+            .request(turn.now, Asker::Attempt(turn.call.id), outgoing);
+        self.handshakes.begin(turn.now, request, node, kind);
+        turn.call.note_asked(turn.now, node);
     }
 
     /// Returns whether an answer to message 1 may come or is being read.
@@ -383,16 +357,16 @@ impl Search {
 }
 
 /// Has message 1 written.
-fn initiate(cx: &mut Context, call: &mut Call) {
-    let payload = call.payload(cx);
+fn initiate(turn: &mut Turn<'_>) {
+    let payload = turn.call.payload(&mut turn.core.cx);
     let work = Initiate {
-        attempt: call.id,
-        key_pair: call.dial.key_pair.clone(),
-        remote: call.dial.remote,
-        ephemeral_seed: cx.random_seed(),
+        attempt: turn.call.id,
+        key_pair: turn.call.dial.key_pair.clone(),
+        remote: turn.call.dial.remote,
+        ephemeral_seed: turn.core.cx.random_seed(),
         payload,
     };
-    cx.emit(Event::Job(Job(Work::Initiate(Box::new(work)))));
+    turn.core.cx.emit(Event::Job(Job(Work::Initiate(Box::new(work)))));
 }
 
 /// Answers to message 1 that wait while another one is read.

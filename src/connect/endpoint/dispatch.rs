@@ -1,7 +1,6 @@
 //! Routes DHT and stream events to the attempt or server that owns them, and does what their steps ask for.
 
 use std::net::SocketAddrV4;
-use std::ops::ControlFlow;
 use std::time::Instant;
 
 use tracing::debug;
@@ -9,7 +8,7 @@ use tracing::debug;
 use super::verbs::Endpoint;
 use crate::connect::context::{Asker, StreamOwner};
 use crate::connect::core::Core;
-use crate::connect::dial::{Attempt, End, Outcome};
+use crate::connect::dial::{Attempt, End, Input};
 use crate::connect::event::Event;
 use crate::connect::ids::{AttemptId, Place, ServerId};
 use crate::connect::report::Failure;
@@ -47,7 +46,7 @@ impl Endpoint {
     fn handle_puncher(&mut self, now: Instant) {
         let attempts: Vec<_> = self.attempts.keys().copied().collect();
         for id in attempts {
-            self.with_attempt(now, id, |attempt, core| attempt.handle_puncher(now, core));
+            self.step_attempt(now, id, Input::Puncher);
         }
         let servers: Vec<_> = self.servers.keys().copied().collect();
         for id in servers {
@@ -77,7 +76,7 @@ impl Endpoint {
         };
         if let Some((id, _)) = taker {
             let id = *id;
-            self.with_attempt(now, id, |attempt, core| attempt.handle_probe(now, core, place));
+            self.step_attempt(now, id, Input::Probe(place));
         }
         self.core.punch.echo(now, &self.core.cx, socket, from);
     }
@@ -86,9 +85,7 @@ impl Endpoint {
         match event {
             dht::Event::Incoming(incoming) => self.handle_incoming(now, incoming),
             dht::Event::Answered { request, result } => match self.core.cx.take_request(request) {
-                Some(Asker::Attempt(id)) => self.with_attempt(now, id, |attempt, core| {
-                    attempt.handle_answer(now, core, request, result)
-                }),
+                Some(Asker::Attempt(id)) => self.step_attempt(now, id, Input::Answer(request, result)),
                 Some(Asker::Server(id)) => self.with_server(id, |server, core| {
                     server.announcer().handle_answer(now, core, request, result)
                 }),
@@ -100,16 +97,12 @@ impl Endpoint {
                 None => self.report(dht::Event::Answered { request, result }),
             },
             dht::Event::QueryAnswer { query, answer } => match self.core.cx.asker_of_query(query) {
-                Some(Asker::Attempt(id)) => self.with_attempt(now, id, |attempt, core| {
-                    attempt.handle_query_answer(now, core, &answer)
-                }),
+                Some(Asker::Attempt(id)) => self.step_attempt(now, id, Input::QueryAnswer(answer)),
                 Some(Asker::Server(_) | Asker::Puncher | Asker::Unattended) => {}
                 None => self.report(dht::Event::QueryAnswer { query, answer }),
             },
             dht::Event::QueryDone { query, result } => match self.core.cx.take_query(query) {
-                Some(Asker::Attempt(id)) => self.with_attempt(now, id, |attempt, core| {
-                    attempt.handle_query_done(now, core, result)
-                }),
+                Some(Asker::Attempt(id)) => self.step_attempt(now, id, Input::QueryDone(result)),
                 Some(Asker::Server(id)) => self.with_server(id, |server, core| {
                     let outcome = result.ok();
                     server.announcer().handle_query_done(now, core, query, outcome)
@@ -138,9 +131,7 @@ impl Endpoint {
             self.core.remembered.forget_place_of(stream);
         }
         match self.core.cx.stream_owner(stream) {
-            Some(StreamOwner::Attempt(id)) => self.with_attempt(now, id, |attempt, core| {
-                attempt.handle_stream_event(now, core, event)
-            }),
+            Some(StreamOwner::Attempt(id)) => self.step_attempt(now, id, Input::Stream(event)),
             Some(StreamOwner::Entry(id)) => self.with_server(id.server, |server, core| {
                 server.handle_stream_event(now, core, id, stream, event);
                 None
@@ -149,28 +140,23 @@ impl Endpoint {
         }
     }
 
-    /// Lets an attempt take a step and does what the step asks for.
-    pub(super) fn with_attempt(
-        &mut self,
-        now: Instant,
-        id: AttemptId,
-        step: impl FnOnce(&mut Attempt, &mut Core) -> Outcome,
-    ) {
+    /// Lets an attempt take a step, and ends it if that is the last one.
+    pub(super) fn step_attempt(&mut self, now: Instant, id: AttemptId, input: Input) {
         let Some(attempt) = self.attempts.get_mut(&id) else {
             return;
         };
         let span = attempt.span().entered();
         let gone = attempt.is_handed_out() && !self.core.cx.streams.contains(attempt.stream());
-        let outcome = if gone {
-            ControlFlow::Break(End::Over)
+        let end = if gone {
+            Some(End::Over)
         } else {
-            step(attempt, &mut self.core)
+            attempt.handle(now, &mut self.core, input)
         };
         self.attempt_timers.set(id, Some(attempt.poll_timeout()));
-        match outcome {
-            ControlFlow::Continue(()) => {}
-            ControlFlow::Break(End::Over) => self.end_attempt(now, id, false),
-            ControlFlow::Break(End::Failed(failure)) => self.fail_attempt(now, id, failure),
+        match end {
+            None => {}
+            Some(End::Over) => self.end_attempt(now, id, false),
+            Some(End::Failed(failure)) => self.fail_attempt(now, id, failure),
         }
         drop(span);
     }

@@ -8,7 +8,7 @@ use tracing::{debug, debug_span, trace};
 
 use crate::connect::context::StreamOwner;
 use crate::connect::core::Core;
-use crate::connect::dial::Attempt;
+use crate::connect::dial::{Attempt, Input};
 use crate::connect::event::Event;
 use crate::connect::ids::{AttemptId, ServerId};
 use crate::connect::job::{Done, JobDone};
@@ -109,9 +109,7 @@ impl Endpoint {
                     .punch
                     .handle_puncher_socket(now, &mut self.core.cx, opened);
             }
-            Some(Purpose::Attempt(id)) => self.with_attempt(now, id, |attempt, core| {
-                attempt.handle_socket(now, core, socket, opened)
-            }),
+            Some(Purpose::Attempt(id)) => self.step_attempt(now, id, Input::Socket(socket, opened)),
             Some(Purpose::Entry(id)) => self.with_server(id.server, |server, core| {
                 server.handle_socket(now, core, id, socket, opened);
                 None
@@ -157,7 +155,7 @@ impl Endpoint {
         self.core.cx.node.handle_timeout(now);
         self.core.cx.streams.handle_timeout(now);
         while let Some(id) = self.attempt_timers.due(now) {
-            self.with_attempt(now, id, |attempt, core| attempt.handle_timeout(now, core));
+            self.step_attempt(now, id, Input::Timeout);
         }
         while let Some(id) = self.server_timers.due(now) {
             self.with_server(id, |server, core| {
@@ -175,17 +173,13 @@ impl Endpoint {
     /// Handles the outcome of a job.
     pub fn handle_job(&mut self, now: Instant, done: JobDone) {
         match done.0 {
-            Done::Initiated { attempt, result } => self.with_attempt(now, attempt, |this, core| {
-                this.handle_initiated(now, core, result)
-            }),
+            Done::Initiated { attempt, result } => self.step_attempt(now, attempt, Input::Initiated(result)),
             Done::Finished {
                 attempt,
                 initiator,
                 result,
             } => {
-                self.with_attempt(now, attempt, |this, core| {
-                    this.handle_finished(now, core, initiator, result)
-                });
+                self.step_attempt(now, attempt, Input::Finished(initiator, result));
             }
             Done::Responded { entry, result } => self.with_server(entry.server, |server, core| {
                 server.handle_responded(now, core, entry, result);
@@ -341,9 +335,7 @@ impl Endpoint {
     pub fn handle_relay(&mut self, now: Instant, stream: StreamId, paired: Option<(StreamId, u32)>) {
         let paired = paired.and_then(|(connection, id)| Some((self.core.cx.path_of(connection)?, id)));
         match self.core.cx.stream_owner(stream) {
-            Some(StreamOwner::Attempt(id)) => {
-                self.with_attempt(now, id, |attempt, core| attempt.handle_relay(now, core, paired))
-            }
+            Some(StreamOwner::Attempt(id)) => self.step_attempt(now, id, Input::Relay(paired)),
             Some(StreamOwner::Entry(id)) => self.with_server(id.server, |server, core| {
                 server.handle_relay(now, core, id, paired);
                 None
