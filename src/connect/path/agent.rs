@@ -140,6 +140,9 @@ impl PathAgent {
 
     /// Handles what is due.
     pub(in crate::connect) fn handle_timeout(&mut self, now: Instant) {
+        if self.selected == Selected::Final {
+            return;
+        }
         for index in 0..self.candidates.len() {
             let Candidate { kind, place, state } = self.candidates[index];
             if self.candidates[index].deadline().is_none_or(|at| at > now) {

@@ -132,6 +132,16 @@ impl Candidate {
         )
     }
 
+    #[cfg(test)]
+    pub(super) fn describe(&self) -> String {
+        let state = match self.state {
+            State::Held { until } if until > Instant::now() => "held ",
+            State::Reserve => "reserve ",
+            _ => "",
+        };
+        format!("{state}{}", self.kind.name())
+    }
+
     /// Returns when the candidate has something to do.
     pub(super) const fn deadline(&self) -> Option<Instant> {
         match self.state {
