@@ -182,7 +182,7 @@ impl Context {
         Some(Place { socket, address })
     }
 
-    /// Returns whether servers may be told that they can reach this node.
+    /// Returns whether message 1 may claim that the server can reach this node.
     pub(super) fn is_reachable(&self, now: Instant) -> bool {
         let doubted = self.own.doubted.filter(|(_, until)| now < *until);
         let address = self.node.remote_address();

@@ -14,7 +14,7 @@ use crate::wire::handshake::{ERROR_ABORTED, ERROR_NONE, ERROR_VERSION_MISMATCH, 
 pub struct Job(pub(super) Work);
 
 impl Job {
-    /// Returns whether it belongs to an attempt of our own, rather than to a stranger who wants an answer.
+    /// Returns whether it belongs to an attempt of the own node, rather than to a remote client.
     pub const fn is_ours(&self) -> bool {
         !matches!(self.0, Work::Respond(_))
     }
@@ -126,8 +126,7 @@ impl Respond {
             Responder::read(&self.key_pair, &self.noise).map_err(|_: NoiseError| Unanswered::Unreadable)?;
         if let Some(firewall) = &self.firewall {
             let key = *responder.remote_public_key();
-            // A hook is a stranger's code to us: its panic refuses this client and must not take the node
-            // down.
+            // A hook is foreign code: its panic refuses this client and must not take the node down.
             let allowed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                 firewall(&key, self.client_address)
             }));

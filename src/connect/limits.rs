@@ -1,4 +1,4 @@
-//! What strangers can make an endpoint hold.
+//! Bounds of what remote hosts make an endpoint hold.
 
 use std::time::Duration;
 
@@ -17,13 +17,13 @@ pub struct Limits {
     pub max_attempts: usize,
     /// Servers of one node.
     pub max_servers: usize,
-    /// Servers whose last good nodes are remembered, as the reference.
+    /// Servers whose last good nodes are remembered (`connect.md` §12.2).
     pub max_routes: usize,
     /// Punches through a random NAT under way at once, on either side: each takes hundreds of a router's
     /// ports.
     pub random_punches: usize,
-    /// The least time from the end of a failed one to the next, as the reference; an eighth of it after one
-    /// that succeeded.
+    /// The least time from the end of a failed one to the next, (`connect.md` §9.5); an eighth of it after
+    /// one that succeeded.
     pub random_punch_interval: Duration,
 }
 

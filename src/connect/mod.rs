@@ -17,8 +17,8 @@
 //! | `serve` | the server: one listening key |
 //! | `endpoint` | the verbs of the driver, and the routing of events to attempts and servers |
 //!
-//! Each room names only those above it; `dial` and `serve` never name each other. The protocol is described in
-//! `docs/protocol/connect.md`, the life of a connection in `docs/architecture.md`.
+//! Each room names only those above it; `dial` and `serve` never name each other. The protocol is described
+//! in `docs/protocol/connect.md`, the life of a connection in `docs/architecture.md`.
 
 mod context;
 mod core;

@@ -25,7 +25,7 @@ impl Firewall {
             FIREWALL_UNKNOWN => Self::Unknown,
             FIREWALL_OPEN => Self::Open,
             FIREWALL_CONSISTENT => Self::Consistent,
-            // The reference takes all that is larger for random, too.
+            // Larger numbers count as random (`connect.md` §3.1).
             _ => Self::Random,
         }
     }
@@ -61,7 +61,7 @@ impl fmt::Display for Firewall {
 pub(super) struct Nat {
     firewall: Firewall,
     addresses: Option<Vec<SocketAddrV4>>,
-    /// Who has told, and what.
+    /// Nodes, and how each sees the socket.
     samples: Vec<(SocketAddrV4, SocketAddrV4)>,
     /// Most hits first, among equals the one that was there first.
     hosts: Vec<(Ipv4Addr, u32)>,
@@ -71,7 +71,7 @@ pub(super) struct Nat {
 }
 
 impl Nat {
-    /// Counts how `from` sees us. Without a firewall that is all there is to know.
+    /// Counts how `from` sees the socket. Without a firewall that is all there is to know.
     pub(super) fn add(&mut self, seen_as: SocketAddrV4, from: SocketAddrV4, firewalled: bool) {
         if self.samples.len() >= MAX_SAMPLES || self.sample_of(from).is_some() {
             return;
@@ -87,10 +87,11 @@ impl Nat {
         self.set_addresses();
     }
 
-    /// Makes the best of one or two samples, as there is nobody left to ask: equal ones mean the same port
+    /// Guesses by one or two samples, as no other node is left to ask: equal ones mean the same port
     /// for everybody, others a random one.
     ///
-    /// The reference gives up then. A wrong guess costs no more: nothing comes through either way.
+    /// The reference gives up then (`connect.md` §9.2). A wrong guess costs no more: nothing comes through
+    /// either way.
     pub(super) fn guess(&mut self) {
         if self.firewall != Firewall::Unknown || !self.is_scarce() || self.samples.is_empty() {
             return;
@@ -111,7 +112,7 @@ impl Nat {
     fn set_addresses(&mut self) {
         self.addresses = match self.firewall {
             Firewall::Unknown => None,
-            // Open peers are found by the address that they tell when they shake hands.
+            // An open peer is reached at the address in its noise payload (`connect.md` pitfall 16).
             Firewall::Open => self.addresses.take(),
             Firewall::Random => Some(vec![SocketAddrV4::new(self.hosts[0].0, 0)]),
             Firewall::Consistent => Some(self.consistent_addresses()),
@@ -122,23 +123,23 @@ impl Nat {
         self.firewall
     }
 
-    /// Returns where we can be reached: without a port if it is another one for everybody.
+    /// Returns where the socket can be reached: without a port if that is another one for each destination.
     pub(super) fn addresses(&self) -> Option<&[SocketAddrV4]> {
         self.addresses.as_deref()
     }
 
-    /// Returns whether more samples are not waited for.
+    /// Returns whether there are enough samples.
     pub(super) const fn is_complete(&self) -> bool {
         self.firewall.is_consistent() || self.samples.len() >= WANTED_SAMPLES
     }
 
-    /// Returns how `from` has seen us, if it has told.
+    /// Returns how `from` has seen the socket, if it has answered.
     pub(super) fn sample_of(&self, from: SocketAddrV4) -> Option<SocketAddrV4> {
         let mut samples = self.samples.iter();
         samples.find(|(node, _)| *node == from).map(|(_, to)| *to)
     }
 
-    /// Returns who has told, and what.
+    /// Returns nodes, and how each sees the socket.
     pub(super) fn samples(&self) -> &[(SocketAddrV4, SocketAddrV4)] {
         &self.samples
     }
@@ -187,9 +188,9 @@ fn hit<T: Copy + PartialEq>(counts: &mut Vec<(T, u32)>, value: T) {
     }
 }
 
-/// Samples below which a NAT is not judged, as the reference.
+/// Samples below which a NAT is not judged (`connect.md` §7).
 const NEEDED_SAMPLES: usize = 3;
-/// Samples that are asked for, as the reference.
+/// Samples that are asked for (`connect.md` §7, §13.1).
 pub(super) const WANTED_SAMPLES: usize = 4;
 /// Samples that are kept; more would change nothing.
 const MAX_SAMPLES: usize = 16;

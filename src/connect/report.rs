@@ -43,14 +43,14 @@ pub enum Failure {
     /// No DHT node answered at all.
     #[error("no node of the DHT answered: there is no network, or the bootstrap nodes are down")]
     NoNetwork,
-    /// Nodes know the key, but no handshake through them was answered: the server is gone or refuses us
-    /// without a word.
+    /// Nodes know the key, but no handshake through them was answered: the server is gone, or refuses this
+    /// client and does not answer.
     #[error("the server is announced but does not answer: it has gone away, or refuses this identity")]
     NoAnswer,
-    /// The server ended the stream before it was ready: it has too many connections, or none for us.
+    /// The server ended the stream before it was ready: it has too many connections, or refuses this client.
     #[error("the server refused the connection")]
     Refused,
-    /// The server speaks another version of the handshake, or says that we do.
+    /// The server speaks another version of the handshake, or claims that the client does.
     #[error("the server speaks another version of the handshake")]
     Incompatible,
     /// The server answered with an error or with something that makes no sense.
@@ -83,10 +83,10 @@ pub enum Lost {
     /// A NAT could not be judged: too few nodes answered, or they did not agree.
     #[error("one side could not find out what NAT it is behind")]
     NatUnknown,
-    /// Fewer than three nodes have told how they see us, which is too few to judge a NAT by.
+    /// Fewer than three nodes have answered how they see this node, which is too few to judge a NAT by.
     #[error("the network has too few nodes to judge the NATs by: it takes three")]
     TooFewNodes,
-    /// No node brought our messages through.
+    /// No node brought messages through.
     #[error("no node passed messages on to the server and back")]
     NoAnswer,
     /// All probes were sent and none arrived.
@@ -103,7 +103,7 @@ pub enum Lost {
     #[error("too many punches through random NATs were made a moment ago")]
     Throttled,
     /// The same, on the server's side.
-    #[error("the server punches through its random NAT for somebody else")]
+    #[error("the server punches through its random NAT for another client")]
     TryLater,
 }
 
@@ -155,24 +155,24 @@ pub struct Report {
     pub exchanges: Vec<Exchange>,
     /// Where an earlier connection to the server ran, if it was asked there first.
     pub remembered: Option<SocketAddrV4>,
-    /// Until it was clear that the server can't reach us, though our node takes itself to be publicly
+    /// Until it was clear that the server can't reach this node, though the node seemed to be publicly
     /// reachable.
     pub unreachable: Option<Duration>,
-    /// Where the server says that anybody can reach it, and until it was clear that it does not answer there
-    /// at once. If nothing else led to it, it never has.
+    /// Where the server claims to be reachable by everybody, and until it was clear that it does not answer
+    /// there at once. If nothing else led to it, it never has.
     pub unanswered: Option<(SocketAddrV4, Duration)>,
-    /// Our own address as the node saw it through which the server answered.
+    /// The own address as the node sees it through which the server answered.
     pub own_address: Option<SocketAddrV4>,
     /// The server's address as that node saw it, or the node's own if it is the server.
     pub server_address: Option<SocketAddrV4>,
-    /// What NAT is in front of us, if there was a punch.
+    /// What NAT is in front of this node, if there was a punch.
     pub own_nat: Option<Firewall>,
-    /// What that is judged by: DHT nodes, and how each saw the socket that we punched with.
+    /// What that is judged by: DHT nodes, and how each sees the puncher socket.
     pub own_samples: Vec<(SocketAddrV4, SocketAddrV4)>,
-    /// What NAT the peer says is in front of it, if there was a punch.
+    /// What NAT the peer claims to be behind, if there was a punch.
     pub remote_nat: Option<Firewall>,
-    /// Where the peer was to be reached through it, by what it said and what was seen of it; without a port
-    /// if that is another one for everybody.
+    /// Where the peer was to be reached through it, by what it claims and what was seen of it; without a port
+    /// if that is another one for each destination.
     pub remote_addresses: Vec<SocketAddrV4>,
     /// How the NATs were punched through, if it came to that.
     pub strategy: Option<Strategy>,
@@ -182,7 +182,7 @@ pub struct Report {
     pub punch_lost: Option<Lost>,
     /// The blind relay that one side named, if one did.
     pub relay: Option<PublicKey>,
-    /// Until that relay had paired us, if it has.
+    /// Until that relay had paired both sides, if it has.
     pub relay_paired: Option<Duration>,
     /// Nodes to ask for the server next time, best first.
     pub routes: Vec<SocketAddrV4>,

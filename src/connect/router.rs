@@ -18,14 +18,14 @@ pub(super) enum Forward<M> {
         /// The message, rewritten for that hop.
         message: M,
     },
-    /// Send it as a response with the same transaction id to whoever asked first.
+    /// Send it as a response with the same transaction id to the host that asked first.
     Reply {
         /// Who asked.
         to: SocketAddrV4,
         /// The message, rewritten.
         message: M,
     },
-    /// Tell the sender that the target is not known here, with nodes closer to it.
+    /// Answer that the target is not known here, with nodes closer to it.
     Unknown,
     /// Say nothing.
     Drop,
@@ -35,7 +35,7 @@ pub(super) enum Forward<M> {
 /// itself from.
 ///
 /// On a public network (`private` false) addresses that a packet names are followed only if they are public:
-/// a node must not be a tool to reach into somebody's local network.
+/// a node must not be a tool to reach into a local network.
 pub(super) fn handshake(
     message: &HandshakeMessage,
     from: SocketAddrV4,
@@ -118,12 +118,12 @@ const fn on_one_host(from: SocketAddrV4, address: &SocketAddrV4) -> bool {
     from.ip().is_loopback() && address.ip().is_loopback()
 }
 
-/// Returns whether an address that a stranger named may be sent to.
+/// Returns whether an address that a packet names may be sent to.
 pub(super) fn may_follow(address: &SocketAddrV4, private: bool) -> bool {
     address.port() != 0 && may_follow_host(*address.ip(), private)
 }
 
-/// Returns whether a host that a stranger named may be sent to.
+/// Returns whether a host that a packet names may be sent to.
 pub(super) const fn may_follow_host(host: Ipv4Addr, private: bool) -> bool {
     private || !is_bogon(host)
 }

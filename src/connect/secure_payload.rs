@@ -24,7 +24,8 @@ pub struct SecurePayload {
 }
 
 impl SecurePayload {
-    /// Takes the secret that both peers derived from their handshake, and a random one of our own for tokens.
+    /// Takes the secret that both peers have derived from their handshake, and a random one for the own
+    /// tokens.
     pub fn new(holepunch_secret: &[u8; 32], local_secret: [u8; 32]) -> Self {
         Self {
             cipher: SecretBox::new(*holepunch_secret),

@@ -121,7 +121,8 @@ impl Call {
         payload
     }
 
-    /// Claims to be reachable no more, and takes another stream in place of the one that the server was given.
+    /// Claims to be reachable no more, and takes another stream in place of the one that the server was
+    /// given.
     pub(super) fn claim_no_more(&mut self, now: Instant, cx: &mut Context) {
         self.report.unreachable = Some(self.elapsed(now));
         self.claims_open = false;

@@ -23,7 +23,7 @@ pub(super) struct Handshakes {
     /// Nodes named beforehand, tried one at a time: what was true last time may not be now.
     known: VecDeque<SocketAddrV4>,
     /// Those of them that have just answered that they know the server. They are asked beside all others:
-    /// what was remembered may be stale, and then holds up nobody that was found now.
+    /// what was remembered may be stale, and must not hold up what was found now.
     confirmed: VecDeque<SocketAddrV4>,
     /// Other nodes that have just answered so.
     found: VecDeque<SocketAddrV4>,
@@ -127,12 +127,13 @@ impl Handshakes {
     }
 }
 
-/// Handshakes under way at once for one attempt, as the reference, beside those with nodes named beforehand.
+/// Handshakes under way at once for one attempt, beside those with nodes named beforehand (`connect.md` §5.1
+/// step 4, §13.1).
 const MAX_PARALLEL: usize = 2;
-/// After so long, which is when a request is sent again, a handshake does not hold others up: whoever wants
-/// nobody to connect can claim to know the server and then say nothing.
+/// After this time, when a request is sent again, a handshake does not hold others up: a node that wants to
+/// keep clients away can claim to know the server and then be silent.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
-/// Nodes that one attempt shakes hands through: a hostile record holder can't make us go on for ever.
+/// Nodes that one attempt sends message 1 to: hostile record holders can't make it go on for ever.
 const MAX_NODES: usize = 64;
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ pub(super) struct Reply {
     pub(super) socket: SocketId,
     /// The server as that node sees it; `None` if the node is the server.
     pub(super) peer_address: Option<SocketAddrV4>,
-    /// Ourselves as that node sees us.
+    /// The client as that node sees it.
     pub(super) client_address: SocketAddrV4,
     /// The round-trip time of the datagram that was answered.
     pub(super) rtt: Duration,

@@ -87,8 +87,9 @@ impl Search {
         search
     }
 
-    /// Exchanges handshakes anew, on another stream, as a client behind a firewall: the server has not reached
-    /// this node at the address that it claims. Starts with the nodes that led to the server a moment ago.
+    /// Exchanges handshakes anew, on another stream, as a client behind a firewall: the server has not
+    /// reached this node at the address that it claims. Starts with the nodes that led to the server a moment
+    /// ago.
     pub(super) fn start_again(turn: &mut Turn<'_>, mut handshakes: Handshakes) -> Self {
         debug!("the server does not reach this node: starting again, to punch");
         handshakes.start_over();

@@ -99,8 +99,8 @@ impl Endpoint {
         self.core.cx.own.set_interfaces(addresses);
     }
 
-    /// Handles the outcome of [`Event::OpenSocket`]: the local address of the socket, or `None` if it can't be
-    /// had.
+    /// Handles the outcome of [`Event::OpenSocket`]: the local address of the socket, or `None` if it can't
+    /// be had.
     pub fn handle_socket(&mut self, now: Instant, socket: SocketId, local: Option<SocketAddrV4>) {
         let opened = local.is_some();
         match self.core.punch.sockets.purpose(socket) {
@@ -330,8 +330,8 @@ impl Endpoint {
         self.drain(now);
     }
 
-    /// Handles the outcome of [`Event::DialRelay`]: the stream of the connection to the relay, and the id under
-    /// which the relay takes packets; or nothing.
+    /// Handles the outcome of [`Event::DialRelay`]: the stream of the connection to the relay, and the id
+    /// under which the relay takes packets; or nothing.
     pub fn handle_relay(&mut self, now: Instant, stream: StreamId, paired: Option<(StreamId, u32)>) {
         let paired = paired.and_then(|(connection, id)| Some((self.core.cx.path_of(connection)?, id)));
         match self.core.cx.stream_owner(stream) {
@@ -357,7 +357,7 @@ impl Endpoint {
         }
     }
 
-    /// Links two clients of a relay of ours: the stream of each one's connection, and the id under which it
+    /// Links two clients of the own relay: the stream of each one's connection, and the id under which it
     /// takes packets. Returns the ids under which their packets are taken, or nothing if a connection is
     /// gone.
     ///

@@ -15,7 +15,7 @@ use crate::keys::KeyPair;
 
 const KEY_LEN: usize = 32;
 
-/// A private key as snow is given it, with the public key so that nobody has to derive that again: scalar ‖
+/// A private key as snow is given it, with the public key so that it is not derived again: scalar ‖
 /// public key.
 pub(super) fn private_key(key_pair: &KeyPair) -> Zeroizing<[u8; 2 * KEY_LEN]> {
     let mut private = Zeroizing::new([0; 2 * KEY_LEN]);

@@ -1,4 +1,4 @@
-//! What keeps a node from being aimed at others with probes, and a router from running out of ports.
+//! Keeps peers from aiming probes at others, and a router from running out of ports.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -100,8 +100,8 @@ impl Throttle {
 
 /// Hosts that are counted at once.
 const MAX_HOSTS: usize = 4096;
-/// Probes to one host that has proven nothing, per window, whoever names it: a few peers behind one address
-/// still find each other.
+/// Probes to one host that has proven nothing, per window and over all peers that name it: a few behind one
+/// address still find each other.
 pub(in crate::connect) const MAX_UNVERIFIED_PROBES: u32 = 64;
 const WINDOW: Duration = Duration::from_secs(10);
 /// Answers to probes from one host that can be pending, and how long they stay allowed.

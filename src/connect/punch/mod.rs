@@ -1,9 +1,9 @@
 //! Holepunching: two peers behind NATs open a path to each other with small datagrams (`connect.md` §8, §9).
 //!
 //! [`plan`] knows which probes open which pair of NATs and when they leave, [`run`] carries a plan out,
-//! [`puncher`] owns the socket that punches begin from, [`remote`] what a peer has named and proven. [`bounds`]
-//! keeps peers from aiming probes at others. [`Kit`] holds what all punches share. The messages that lead a
-//! punch are exchanged in `dial::punching` and `serve::punching`.
+//! [`puncher`] owns the socket that punches begin from, [`remote`] what a peer has named and proven.
+//! [`bounds`] keeps peers from aiming probes at others. [`Kit`] holds what all punches share. The messages
+//! that lead a punch are exchanged in `dial::punching` and `serve::punching`.
 
 mod bounds;
 mod kit;

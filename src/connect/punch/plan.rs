@@ -6,8 +6,8 @@
 //! | consistent | random | probes to random ports of the remote host: one of them is the port that its NAT has given one of its sockets |
 //! | random | consistent | a probe from each of many sockets, so that the NAT gives out many ports for the remote to find |
 //!
-//! Probes that only open our own NAT have a low time to live: they must not reach the other one, which might
-//! block us for them.
+//! Probes that only open the own NAT have a low time to live: they must not reach the remote one, which might
+//! block their sender.
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -26,7 +26,7 @@ pub enum Strategy {
     Consistent,
     /// The remote NAT has a port for each destination: probes to random ports.
     RandomPorts,
-    /// Our NAT has a port for each destination: many sockets, each with a port of its own.
+    /// The own NAT has a port for each destination: many sockets, each with a port of its own.
     ManySockets,
 }
 
@@ -289,7 +289,7 @@ impl Plan {
         }
     }
 
-    /// Tells that the socket with this number is open, or can't be had.
+    /// Handles the outcome of opening the socket with this number.
     pub(super) fn handle_socket(&mut self, number: usize, opened: bool) {
         if let Kind::ManySockets {
             outstanding,
@@ -360,14 +360,14 @@ fn second_of(early: &[Duration], round: u32) -> Option<u32> {
 pub(super) const MAX_SOCKETS: usize = 512;
 /// The most probes that a verified host gets in a second. The reference sends 50.
 pub(super) const MAX_PROBES_PER_SECOND: u32 = 200;
-/// Rounds of probes between two consistent NATs, and the time between them, as the reference.
+/// Rounds of probes between two consistent NATs, and the time between them (`connect.md` §9.4).
 const ROUNDS: u32 = 10;
 const ROUND: Duration = Duration::from_secs(1);
-/// Probes from many sockets to one address, as the reference, which sends as many to random ports.
+/// Probes from many sockets to one address (`connect.md` §9.4; the reference sends as many to random ports).
 const PROBES: u32 = 1750;
 const PAUSE_AFTER_OPENING: Duration = Duration::from_millis(100);
 const LAP_INTERVAL: Duration = Duration::from_millis(20);
-/// NATs hardly give out lower ports, as the reference.
+/// NATs hardly give out lower ports (`connect.md` §9.4).
 const FIRST_RANDOM_PORT: u16 = 1000;
 
 /// The longest that any plan lasts: one with many sockets.

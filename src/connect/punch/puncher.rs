@@ -1,7 +1,7 @@
 //! The socket that all punches of a node begin from, and what is in front of it.
 //!
 //! The reference opens and examines a socket for every connection. One that is kept open is examined already
-//! when a peer comes, and strangers can't make us open any number of them.
+//! when a peer comes, and remote hosts can't make the node open any number of them (`connect.md` §9.1).
 
 use std::collections::BTreeSet;
 use std::net::SocketAddrV4;
@@ -21,16 +21,16 @@ pub(in crate::connect) struct Puncher {
     socket: Option<SocketId>,
     is_open: bool,
     nat: Nat,
-    /// Nodes that were asked how they see us, and the questions that are open.
+    /// Nodes that were asked how they see the socket, and the requests under way.
     asked: BTreeSet<SocketAddrV4>,
     waiting: BTreeSet<RequestId>,
-    /// Nobody is left to ask.
+    /// Whether no node is left to ask.
     exhausted: bool,
     /// Whether something has changed for the punches that wait.
     changed: bool,
     wanted: Option<Instant>,
     next: Option<Instant>,
-    /// When the system last had no socket for us.
+    /// When the system last refused a socket.
     refused: Option<Instant>,
 }
 
@@ -57,19 +57,19 @@ impl Puncher {
         self.nat.addresses()
     }
 
-    /// Returns whether too few nodes are there to judge our NAT.
+    /// Returns whether there are too few nodes to judge the NAT by.
     pub(in crate::connect) const fn lacks_nodes(&self) -> bool {
         self.exhausted && self.nat.is_scarce()
     }
 
-    /// Makes the best of what is known if nobody is left to ask.
+    /// Guesses the NAT if no node is left to ask.
     fn guess(&mut self) {
         if self.exhausted {
             self.nat.guess();
         }
     }
 
-    /// Returns whether more about our NAT is not to be expected soon.
+    /// Returns whether the NAT is known as well as it will soon be.
     pub(in crate::connect) fn is_judged(&self) -> bool {
         self.is_closed() || (self.is_open && (self.nat.is_complete() || self.exhausted))
     }
@@ -275,5 +275,5 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 /// When the system is asked again for a socket that it did not have.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
-/// How long the socket is kept for nobody.
+/// How long the socket is kept unused.
 const UNUSED: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! What a peer says of itself while both punch, and what of it is proven.
+//! What a peer claims of itself while both punch, and what of it is proven.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -13,14 +13,14 @@ pub(in crate::connect) struct Remote {
     firewall: Firewall,
     targets: Vec<Target>,
     is_punching: bool,
-    /// Hosts at which the peer has received something of ours.
+    /// Hosts at which the peer has received a token.
     verified: Vec<Ipv4Addr>,
 }
 
 impl Remote {
-    /// Takes over what the peer says. `seen_at` is where the node in between sees it; if the peer has proven
-    /// to be there, it counts as an address whether listed or not. Addresses that `may_follow` refuses are
-    /// left out.
+    /// Takes over what the peer claims. `seen_at` is where the node in between sees it; if the peer has
+    /// proven to be there, it counts as an address whether listed or not. Addresses that `may_follow` refuses
+    /// are left out.
     pub(in crate::connect) fn update(
         &mut self,
         payload: &HolepunchPayload,

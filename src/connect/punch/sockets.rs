@@ -12,15 +12,15 @@ use crate::wire::transmit::SocketId;
 /// Who a socket was opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::connect) enum Purpose {
-    /// Everybody who punches: the puncher's own socket.
+    /// All punches: the puncher socket.
     Shared,
     /// An attempt with a random NAT.
     Attempt(AttemptId),
-    /// A server's verified client, with a random NAT in front of us.
+    /// A server's verified client, with a random NAT in front of the server.
     Entry(EntryId),
 }
 
-/// Sockets are closed once nobody punches with them and the last stream on them has ended.
+/// Sockets are closed once no punch uses them and the last stream on them has ended.
 #[derive(Debug, Default)]
 pub(in crate::connect) struct Sockets {
     slots: BTreeMap<SocketId, Slot>,
@@ -30,7 +30,7 @@ pub(in crate::connect) struct Sockets {
 
 #[derive(Debug)]
 struct Slot {
-    /// `None` once nobody punches with it any more.
+    /// `None` once no punch uses it any more.
     purpose: Option<Purpose>,
     streams: BTreeSet<StreamId>,
     /// When a socket without streams closes.
@@ -79,7 +79,7 @@ impl Sockets {
         }
     }
 
-    /// Nobody punches with a socket any more: it closes, at once if it never had a stream.
+    /// Ends the use of a socket for a punch: it closes, at once if it never had a stream.
     pub(in crate::connect) fn release(&mut self, cx: &mut Context, id: SocketId) {
         let Some(slot) = self.slots.get_mut(&id) else {
             return;

@@ -1,4 +1,4 @@
-//! What a peer says to a blind relay, over an ordinary connection to it.
+//! The messages of a peer to a blind relay, over an ordinary connection to it.
 
 use crate::keys::PublicKey;
 use crate::udx::StreamId;
@@ -7,7 +7,7 @@ use crate::wire::compact::Encode as _;
 use crate::wire::relay::{Frame, PROTOCOL, RelayMessage};
 use crate::wire::rpc::Token;
 
-/// Our number of the only channel.
+/// The own number of the only channel.
 const CHANNEL: u64 = 1;
 
 /// One wish to be paired, as the messages of a connection to a relay.
@@ -27,7 +27,7 @@ pub enum RelayError {
     /// The relay sent what makes no sense.
     #[error("the relay breaks its protocol: {0}")]
     Protocol(#[from] DecodeError),
-    /// The peer that was connected to is no relay, or does not want us.
+    /// The peer that was connected to is no relay, or refuses this client.
     #[error("the relay refuses")]
     Refused,
 }
@@ -59,8 +59,8 @@ impl RelayClient {
         ]
     }
 
-    /// Takes a message of the relay. Returns the id under which the relay takes our packets, once both peers
-    /// are there.
+    /// Takes a message of the relay. Returns the id under which the relay takes packets, once both peers are
+    /// there.
     ///
     /// # Errors
     ///
@@ -98,7 +98,7 @@ impl RelayClient {
                         paired = Some(id);
                     }
                 }
-                // Channels that we know nothing of are somebody else's business.
+                // Other channels belong to other protocols.
                 Frame::Open { .. } | Frame::Reject { .. } | Frame::Close { .. } | Frame::Message { .. } => {}
             }
         }

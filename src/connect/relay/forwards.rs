@@ -10,7 +10,7 @@ use crate::wire::transmit::{SocketId, Transmit};
 /// Packets that may wait to be passed on; further ones are lost, as on any path.
 const MAX_WAITING: usize = 1024;
 
-/// Packets for a side that has not spoken yet: it does not expect us before it has.
+/// Packets for a side that has not sent anything yet: it does not expect any before it has.
 const MAX_EARLY: usize = 8;
 
 /// Where the packets of one side come from and go to.
@@ -80,7 +80,7 @@ impl Forwards {
         Some([id, other])
     }
 
-    /// Passes a packet on if it belongs to a link. Only the peer itself can use its link: nobody else's
+    /// Passes a packet on if it belongs to a link. Only the peer itself can use its link: no other
     /// packets travel on.
     pub(in crate::connect) fn handle_packet(
         &mut self,

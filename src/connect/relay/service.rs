@@ -9,7 +9,7 @@ use crate::wire::compact::Encode as _;
 use crate::wire::relay::{Frame, PROTOCOL, RelayMessage};
 use crate::wire::rpc::Token;
 
-/// Our number of the only channel of a session.
+/// The own number of the only channel of a session.
 const CHANNEL: u64 = 1;
 
 /// What strangers can make a relay hold and carry.
@@ -157,7 +157,7 @@ impl RelayService {
         Ok(actions)
     }
 
-    /// Tells under which ids the packets of a pair are taken, in the order of [`RelayAction::Link`]; returns
+    /// Sets under which ids the packets of a pair are taken, in the order of [`RelayAction::Link`]; returns
     /// what to send.
     pub fn linked(&mut self, token: &Token, ids: [u32; 2]) -> Vec<RelayAction> {
         let Some(sides) = self.links.get(token) else {
@@ -203,8 +203,8 @@ impl RelayService {
 
     fn pair(&mut self, id: SessionId, is_initiator: bool, token: Token, stream: u32) -> Option<RelayAction> {
         let session = self.sessions.get_mut(&id)?;
-        // A token that is in use, twice the same side, and too much of it all: whoever asks waits in vain, as
-        // with the reference.
+        // A token that is in use, the same side twice, or too many pairings: the client waits in vain, as
+        // with the reference (`connect.md` §11.3).
         let sides = self.pairs.get(&token).copied().unwrap_or_default();
         let refused = self.links.contains_key(&token)
             || sides[usize::from(is_initiator)].is_some()
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_takes_a_place_or_a_pairing_of_somebody_else() {
+    fn no_client_takes_the_place_or_the_pairing_of_another() {
         let mut relay = relay(RelayLimits::default(), 3);
         pair(&mut relay, 0, true, 1);
         assert_eq!(pair(&mut relay, 2, true, 1), [], "the side is taken");

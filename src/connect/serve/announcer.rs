@@ -1,12 +1,12 @@
 //! Keeps a server announced on the nodes closest to its key, and the NAT open from these nodes to it
 //! (`hyperdht-rpc.md` §6.1).
 //!
-//! The times are those of the reference's announcer: a ping to each node every three seconds (which also keeps
-//! the NAT mapping that handshakes arrive through), a new announcement every hundred rounds or as soon as too
-//! few nodes are left. Every other ping asks for the server itself, since a node that was restarted answers
-//! pings and has lost the announcement. The nodes are the three closest, as there, and on the public network a
-//! few more: an attacker with a handful of addresses has ids closer to a key than any other node, and would be
-//! all that knows of the server.
+//! The times are those of the reference's announcer: a ping to each node every three seconds (which also
+//! keeps the NAT mapping that handshakes arrive through), a new announcement every hundred rounds or as soon
+//! as too few nodes are left. Every other ping asks for the server itself, since a node that was restarted
+//! answers pings and has lost the announcement. The nodes are the three closest, as there, and on the public
+//! network a few more: an attacker with a handful of addresses has ids closer to a key than any other node,
+//! and would be all that knows of the server.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddrV4;
@@ -56,11 +56,11 @@ pub(in crate::connect) enum Notice {
     Withdrawn,
 }
 
-/// A node that has our announcement.
+/// A node that has the announcement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Relay {
     address: SocketAddrV4,
-    /// Ourselves as this node sees us.
+    /// The server as this node sees it.
     peer_address: SocketAddrV4,
 }
 
@@ -172,7 +172,7 @@ impl Announcer {
         self.update(now, core);
     }
 
-    /// Takes all announcements back; [`Notice::Withdrawn`] follows, at once if there are none.
+    /// Withdraws all announcements; [`Notice::Withdrawn`] follows, at once if there are none.
     pub(in crate::connect) fn withdraw(&mut self, now: Instant, core: &mut Core) -> Option<Notice> {
         let mut all: Vec<Relay> = self.relays[..2].concat();
         if let State::Announcing { waiting, fresh, .. } = &self.state {
@@ -194,7 +194,7 @@ impl Announcer {
         self.withdrawals.cancel(now, &mut core.cx);
     }
 
-    /// Takes the end of the query for the closest nodes.
+    /// Handles the end of the query for the closest nodes.
     pub(in crate::connect) fn handle_query_done(
         &mut self,
         now: Instant,
@@ -237,7 +237,7 @@ impl Announcer {
         self.announced_more(now, core)
     }
 
-    /// Takes an answer to one of our requests, or its failure.
+    /// Handles the answer to one of the announcer's requests, or its failure.
     pub(in crate::connect) fn handle_answer(
         &mut self,
         now: Instant,
@@ -303,8 +303,8 @@ impl Announcer {
         self.announced
     }
 
-    /// Returns whether this node has an announcement of this server, of this update or of the ones before, or may
-    /// have one: its word that it has taken it can be lost, or later than the first client that it sends us.
+    /// Returns whether this node has an announcement of this server, of this update or of the ones before, or
+    /// may have one: its acknowledgement can be lost, or come later than the first client that it sends.
     pub(super) fn is_relay(&self, node: SocketAddrV4) -> bool {
         let is_it = |relay: &Relay| relay.address == node;
         let may_be = match &self.state {

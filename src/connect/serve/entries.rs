@@ -100,8 +100,8 @@ impl Entries {
         }
     }
 
-    /// Returns the oldest half-open entry of the busiest source: of the sending network with the most of them,
-    /// and inside of that of the client network with the most of them.
+    /// Returns the oldest half-open entry of the busiest source: of the sending network with the most of
+    /// them, and inside of that of the client network with the most of them.
     fn oldest_of_the_busiest(&self, public_only: bool) -> Option<EntryId> {
         let half_open = || {
             let all = self.half_open.iter().map(|id| (*id, &self.all[id]));

@@ -1,5 +1,5 @@
-//! The server's part of a punch: it answers each message of its client, and punches when asked to (`connect.md`
-//! §9.3).
+//! The server's part of a punch: it answers each message of its client, and punches when asked to
+//! (`connect.md` §9.3).
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
@@ -277,7 +277,8 @@ impl Punching {
         }
     }
 
-    /// The client has sent a probe to an own address, which has opened its NAT: one back gets through at once.
+    /// The client has sent a probe to an own address, which has opened its NAT: one back gets through at
+    /// once.
     fn send_fast_probe(
         &mut self,
         now: Instant,
@@ -362,7 +363,8 @@ impl Punching {
 
 /// Probes that one client's messages draw at once, whatever they claim.
 const MAX_FAST_PROBES: u32 = 4;
-/// How long the answer to a client may be held back that wants to punch through a random NAT a little too soon.
+/// How long the answer to a client may be held back that wants to punch through a random NAT a little too
+/// soon.
 const HELD_BACK: Duration = Duration::from_secs(3);
 /// Answers to probes per message, from a host that is named and from one that has proven to be the client's.
 const ECHOES: u32 = 16;

@@ -407,9 +407,10 @@ impl Server {
         core.cx.streams.set_remote_id(stream, remote_id);
         let prefix = session.keys.remote_prefix().to_vec();
         core.cx.streams.expect_prefix(stream, prefix);
-        // Packets can follow the answer closely, so the stream is ready for them before the answer leaves. The
-        // client sends first, so that no message 1 makes this node send to another host: a client that was
-        // answered knows where the server is. (The reference sends at once, `connect.md` §6.2 step 7 row b.)
+        // Packets can follow the answer closely, so the stream is ready for them before the answer leaves.
+        // The client sends first, so that no message 1 makes this node send to another host: a client that
+        // was answered knows where the server is. (The reference sends at once, `connect.md` §6.2 step 7 row
+        // b.)
         if !forwarded {
             // The socket of an earlier connection must not close meanwhile.
             core.punch.sockets.hold(now, first.incoming.socket, stream);
@@ -557,8 +558,8 @@ fn client_address(cx: &Context, incoming: &Incoming, message: &HandshakeMessage)
     (message.noise.len() >= MIN_NOISE && follows && first).then_some(address)
 }
 
-/// Returns whether a client seems to sit in the same local network: it needs no punch then, but has to see the
-/// address of the server socket (`connect.md` §6.2 step 7 row d).
+/// Returns whether a client seems to sit in the same local network: it needs no punch then, but has to see
+/// the address of the server socket (`connect.md` §6.2 step 7 row d).
 fn is_local(cx: &Context, route: &ReturnPath, client: &NoisePayload) -> bool {
     let local = cx.own.lan_addresses();
     route.client_address().ip() == route.incoming.to.ip()
@@ -574,7 +575,8 @@ const WAIT_FOR_TURN: Duration = Duration::from_secs(25);
 /// How long an answered message 1 is remembered after that, so that a retransmission gets the same answer
 /// (`connect.md` §6.2, §13.1).
 const REMEMBER: Duration = Duration::from_secs(10);
-/// Message 1 is two keys, one of them sealed, and a sealed payload: what is shorter is not worth a computation.
+/// Message 1 is two keys, one of them sealed, and a sealed payload: what is shorter is not worth a
+/// computation.
 const MIN_NOISE: usize = 96;
 /// Copies of one message 1, forwarded by other nodes or retransmitted, that wait for its answer.
 const MAX_WAITING_ROUTES: usize = 8;
