@@ -22,7 +22,7 @@ use crate::connect::path::{Action, Facts, Gathered, Kind, PathAgent, Side, gathe
 use crate::connect::report::{Failure, Lost, Report, Stage};
 use crate::dht::{Answer, RequestError, RequestId};
 use crate::udx::{self, Admission, Closed};
-use crate::wire::handshake::{HolepunchInfo, RelayThrough};
+use crate::wire::handshake::{HolepunchInfo, NoisePayload, RelayThrough};
 use crate::wire::transmit::SocketId;
 
 #[derive(Debug)]
@@ -92,6 +92,13 @@ impl Connecting {
             payload: &payload,
             relay: relay.is_some(),
         };
+        let peer = Peer {
+            attempt: turn.call.id,
+            target: turn.call.dial.remote.target(),
+            asked: reply.asked,
+            server: reply.peer_address.unwrap_or(reply.asked),
+            round_trip: reply.round_trip,
+        };
         let Gathered {
             candidates,
             expects_packets,
@@ -103,24 +110,11 @@ impl Connecting {
                 .streams
                 .set_admission(turn.call.stream, Admission::LearnPath);
         }
-        let routes = payload.relay_addresses.unwrap_or_default();
-        let routes = match (routes.is_empty(), handshakes.tried()) {
-            (false, _) => routes,
-            (true, []) => turn.call.dial.nodes.clone(),
-            (true, tried) => tried.to_vec(),
-        };
-        let peer = Peer {
-            attempt: turn.call.id,
-            target: turn.call.dial.remote.target(),
-            asked: reply.asked,
-            server: reply.peer_address.unwrap_or(reply.asked),
-            round_trip: reply.round_trip,
-        };
         Self {
             agent: PathAgent::new(turn.now, Side::Leading, candidates),
             server: Server {
                 remote_id,
-                routes,
+                routes: routes(turn.call, &handshakes, &payload),
                 reusable: turn.call.dial.reusable_socket
                     && payload.udx.is_some_and(|udx| udx.reusable_socket),
                 messages: [message1, reply.noise],
@@ -518,5 +512,14 @@ impl Connecting {
             routes: self.server.routes.clone(),
             ..self.report(turn.now, turn.core, turn.call)
         }
+    }
+}
+
+/// Returns the nodes to ask for the server next time: those that it names, or those that led to it.
+fn routes(call: &Call, handshakes: &Handshakes, payload: &NoisePayload) -> Vec<SocketAddrV4> {
+    match (payload.relay_addresses.as_deref(), handshakes.tried()) {
+        (None | Some([]), []) => call.dial.nodes.clone(),
+        (None | Some([]), tried) => tried.to_vec(),
+        (Some(named), _) => named.to_vec(),
     }
 }

@@ -419,7 +419,7 @@ impl Punch {
         }
         let own = core.punch.puncher.firewall();
         let purpose = Purpose::Attempt(self.peer.attempt);
-        let Some(run) = core.punch.start(now, &mut core.cx, purpose, own, &self.remote) else {
+        let Some(run) = Run::start(now, &mut core.cx, &mut core.punch, purpose, own, &self.remote) else {
             return self.give_up(Lost::NotVerified);
         };
         self.strategy = Some(run.strategy());

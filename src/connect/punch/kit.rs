@@ -7,11 +7,8 @@ use std::time::Instant;
 
 use super::bounds::{Budget, Throttle};
 use super::puncher::Puncher;
-use super::remote::Remote;
-use super::run::Run;
-use super::sockets::{Purpose, Sockets};
+use super::sockets::Sockets;
 use crate::connect::context::Context;
-use crate::connect::nat::Firewall;
 use crate::connect::options::Config;
 use crate::wire::transmit::{SocketId, Transmit};
 
@@ -77,18 +74,6 @@ impl Kit {
 
     pub(in crate::connect) fn poll_transmit(&mut self) -> Option<Transmit> {
         self.probes.waiting.pop_front()
-    }
-
-    /// Starts to punch, if that can work with what is known and proven of the remote NAT.
-    pub(in crate::connect) fn start(
-        &mut self,
-        now: Instant,
-        cx: &mut Context,
-        purpose: Purpose,
-        own: Firewall,
-        remote: &Remote,
-    ) -> Option<Run> {
-        Run::start(now, cx, self, purpose, own, remote)
     }
 
     /// Sends a probe, unless it would go where packets must not lead the node, or to a host that has had

@@ -7,6 +7,7 @@
 
 mod bounds;
 mod kit;
+mod many_sockets;
 mod plan;
 mod puncher;
 mod remote;
@@ -14,7 +15,7 @@ mod run;
 mod sockets;
 
 pub(super) use kit::{Kit, Probe};
-pub(super) use plan::LONGEST;
+pub(super) use many_sockets::LONGEST;
 pub use plan::Strategy;
 pub(super) use remote::Remote;
 pub(super) use run::Run;

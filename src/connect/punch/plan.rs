@@ -9,13 +9,13 @@
 //! Probes that only open the own NAT have a low time to live: they must not reach the remote one, which might
 //! block their sender.
 
-use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
 use rand::Rng;
 use rand::rngs::StdRng;
 
+use super::many_sockets::{Due, ManySockets};
 use crate::connect::nat::Firewall;
 
 /// How two NATs are opened towards each other.
@@ -123,18 +123,7 @@ enum Kind {
         pace: Pace,
         sent: u32,
     },
-    ManySockets {
-        target: SocketAddrV4,
-        /// How many are wanted.
-        sockets: usize,
-        /// Numbers that were given out; those that could not be opened stay unused.
-        asked: usize,
-        outstanding: usize,
-        open: Vec<usize>,
-        fresh: VecDeque<usize>,
-        laps_from: Option<Instant>,
-        sent: u32,
-    },
+    ManySockets(ManySockets),
 }
 
 impl Plan {
@@ -172,16 +161,9 @@ impl Plan {
                 },
                 sent: 0,
             },
-            (false, true) if own == Firewall::Random => Kind::ManySockets {
-                target: verified()?.address,
-                sockets: pace.sockets,
-                asked: 1,
-                outstanding: 0,
-                open: vec![0],
-                fresh: VecDeque::new(),
-                laps_from: None,
-                sent: 0,
-            },
+            (false, true) if own == Firewall::Random => {
+                Kind::ManySockets(ManySockets::new(verified()?.address, pace.sockets))
+            }
             _ => return None,
         };
         Some(Self {
@@ -195,7 +177,7 @@ impl Plan {
         match self.kind {
             Kind::Consistent { .. } => Strategy::Consistent,
             Kind::RandomPorts { .. } => Strategy::RandomPorts,
-            Kind::ManySockets { .. } => Strategy::ManySockets,
+            Kind::ManySockets(_) => Strategy::ManySockets,
         }
     }
 
@@ -207,102 +189,35 @@ impl Plan {
         rng: &mut StdRng,
         steps: &mut Vec<Step>,
     ) {
-        while let Some(at) = self.next_deadline()
-            && at <= now
-            && self.end.is_none()
-        {
-            match &mut self.kind {
-                Kind::Consistent { round, early, .. } => {
-                    if *round == ROUNDS + early.len().saturating_sub(1) as u32 {
-                        self.end = Some(at);
-                        return;
-                    }
-                    // Unproven hosts get no more for the early rounds.
-                    let every_fourth = second_of(early, *round).is_some_and(|second| second % 4 == 3);
-                    *round += 1;
-                    let due = targets.iter().filter(|one| one.verified || every_fourth);
-                    steps.extend(due.map(|one| Step::Probe {
-                        socket: 0,
-                        to: one.address,
-                        low_ttl: false,
-                    }));
-                }
-                Kind::RandomPorts { host, sent, pace } => {
-                    if *sent == pace.probes {
-                        self.end = Some(at);
-                        return;
-                    }
+        while let Some(at) = self.next_deadline().filter(|at| *at <= now) {
+            let due = match &mut self.kind {
+                Kind::Consistent { round, early, .. } => advance_round(early, round, targets, steps),
+                Kind::RandomPorts { sent, pace, .. } if *sent == pace.probes => Due::Never,
+                Kind::RandomPorts { host, sent, .. } => {
                     *sent += 1;
                     let port = rng.gen_range(FIRST_RANDOM_PORT..=u16::MAX);
+                    let to = SocketAddrV4::new(*host, port);
                     steps.push(Step::Probe {
                         socket: 0,
-                        to: SocketAddrV4::new(*host, port),
+                        to,
                         low_ttl: false,
                     });
+                    Due::More
                 }
-                Kind::ManySockets {
-                    target,
-                    sockets,
-                    asked,
-                    outstanding,
-                    open,
-                    fresh,
-                    laps_from,
-                    sent,
-                } => {
-                    while asked < sockets {
-                        *asked += 1;
-                        *outstanding += 1;
-                        steps.push(Step::Open);
-                    }
-                    while let Some(socket) = fresh.pop_front() {
-                        steps.push(Step::Probe {
-                            socket,
-                            to: *target,
-                            low_ttl: true,
-                        });
-                    }
-                    if *outstanding > 0 {
-                        return;
-                    }
-                    let Some(laps_from) = laps_from else {
-                        // A burst may be too much for a small router, so it gets a moment.
-                        *laps_from = Some(now + PAUSE_AFTER_OPENING);
-                        continue;
-                    };
-                    if now < *laps_from {
-                        return;
-                    }
-                    if *sent == PROBES {
-                        self.end = Some(at);
-                        return;
-                    }
-                    let (lap, index) = (*sent as usize / open.len(), *sent as usize % open.len());
-                    *sent += 1;
-                    steps.push(Step::Probe {
-                        socket: open[index],
-                        to: *target,
-                        low_ttl: lap == 0,
-                    });
-                }
+                Kind::ManySockets(sockets) => sockets.advance(now, steps),
+            };
+            match due {
+                Due::More => {}
+                Due::Later => return,
+                Due::Never => self.end = Some(at),
             }
         }
     }
 
     /// Handles the outcome of opening the socket with this number.
     pub(super) fn handle_socket(&mut self, number: usize, opened: bool) {
-        if let Kind::ManySockets {
-            outstanding,
-            open,
-            fresh,
-            ..
-        } = &mut self.kind
-        {
-            *outstanding = outstanding.saturating_sub(1);
-            if opened {
-                open.push(number);
-                fresh.push_back(number);
-            }
+        if let Kind::ManySockets(sockets) = &mut self.kind {
+            sockets.handle_socket(number, opened);
         }
     }
 
@@ -314,22 +229,7 @@ impl Plan {
         match &self.kind {
             Kind::Consistent { delay, early, round } => Some(self.started + *delay + round_at(early, *round)),
             Kind::RandomPorts { pace, sent, .. } => Some(self.started + pace.at(*sent)),
-            Kind::ManySockets {
-                sockets,
-                asked,
-                outstanding,
-                fresh,
-                laps_from,
-                sent,
-                ..
-            } => {
-                let burst = asked < sockets || !fresh.is_empty();
-                match laps_from {
-                    _ if burst => Some(self.started),
-                    Some(from) => Some(*from + LAP_INTERVAL * *sent),
-                    None => (*outstanding == 0).then_some(self.started),
-                }
-            }
+            Kind::ManySockets(sockets) => sockets.next_deadline(self.started),
         }
     }
 
@@ -337,6 +237,23 @@ impl Plan {
     pub(super) const fn is_over(&self) -> bool {
         self.end.is_some()
     }
+}
+
+/// Adds the probes of the next round between two consistent NATs.
+fn advance_round(early: &[Duration], round: &mut u32, targets: &[Target], steps: &mut Vec<Step>) -> Due {
+    if *round == ROUNDS + early.len().saturating_sub(1) as u32 {
+        return Due::Never;
+    }
+    // Unproven hosts get no more for the early rounds.
+    let every_fourth = second_of(early, *round).is_some_and(|second| second % 4 == 3);
+    *round += 1;
+    let due = targets.iter().filter(|one| one.verified || every_fourth);
+    steps.extend(due.map(|one| Step::Probe {
+        socket: 0,
+        to: one.address,
+        low_ttl: false,
+    }));
+    Due::More
 }
 
 /// Returns when a round between two consistent NATs begins.
@@ -363,21 +280,15 @@ pub(super) const MAX_PROBES_PER_SECOND: u32 = 200;
 /// Rounds of probes between two consistent NATs, and the time between them (`connect.md` §9.4).
 const ROUNDS: u32 = 10;
 const ROUND: Duration = Duration::from_secs(1);
-/// Probes from many sockets to one address (`connect.md` §9.4; the reference sends as many to random ports).
-const PROBES: u32 = 1750;
-const PAUSE_AFTER_OPENING: Duration = Duration::from_millis(100);
-const LAP_INTERVAL: Duration = Duration::from_millis(20);
 /// NATs hardly give out lower ports (`connect.md` §9.4).
 const FIRST_RANDOM_PORT: u16 = 1000;
-
-/// The longest that any plan lasts: one with many sockets.
-pub(in crate::connect) const LONGEST: Duration = Duration::from_millis(100 + 1750 * 20 + 1000);
 
 #[cfg(test)]
 mod tests {
     use rand::SeedableRng;
     use serde_json::Value;
 
+    use super::super::many_sockets::PROBES;
     use super::*;
     use crate::wire::vectors::{list, load, number, text};
 

@@ -25,7 +25,7 @@ pub(in crate::connect) struct Run {
 
 impl Run {
     /// Starts, if that can work with what is known and proven of the remote NAT.
-    pub(super) fn start(
+    pub(in crate::connect) fn start(
         now: Instant,
         cx: &mut Context,
         kit: &mut Kit,

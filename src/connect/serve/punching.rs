@@ -61,6 +61,13 @@ pub(super) struct Message {
     pub(super) announced: bool,
 }
 
+/// When a punch may begin.
+enum Begin {
+    Now,
+    At(Instant),
+    Later,
+}
+
 /// What a message has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Handled {
@@ -130,25 +137,23 @@ impl Punching {
         self.send_fast_probe(now, core, &payload, client);
         let mut error = ERROR_NONE;
         if self.remote.is_punching() && !matches!(self.phase, Phase::Punching(_)) {
-            let random = own == Firewall::Random || remote == Firewall::Random;
-            let free = core.punch.throttle.free_at(now);
-            if random && let Some(until) = free.filter(|free| now < *free && *free <= now + HELD_BACK) {
-                // The client still waits for the answer by then.
-                self.waiting = Waiting::ForTurn(message, until);
-                return Handled::Answered;
-            }
-            if random && free.is_none_or(|free| free > now) {
+            match self.may_begin(now, core, own) {
+                Begin::Now => {
+                    let (cx, kit) = (&mut core.cx, &mut core.punch);
+                    let run = Run::start(now, cx, kit, Purpose::Entry(id), own, &self.remote);
+                    let Some(run) = run else {
+                        return self.abort(now, core, &message.incoming, client, "no address is proven");
+                    };
+                    self.phase = Phase::Punching(run);
+                }
+                Begin::At(until) => {
+                    // The client still waits for the answer by then.
+                    self.waiting = Waiting::ForTurn(message, until);
+                    return Handled::Answered;
+                }
                 // The reference ends such a punch unless there is a relay. Its clients give up at any error,
                 // others may ask again (`connect.md` §9.3 step 6, §9.5).
-                error = ERROR_TRY_LATER;
-            } else {
-                let run = core
-                    .punch
-                    .start(now, &mut core.cx, Purpose::Entry(id), own, &self.remote);
-                let Some(run) = run else {
-                    return self.abort(now, core, &message.incoming, client, "no address is proven");
-                };
-                self.phase = Phase::Punching(run);
+                Begin::Later => error = ERROR_TRY_LATER,
             }
         }
         let punching = matches!(self.phase, Phase::Punching(_));
@@ -168,6 +173,17 @@ impl Punching {
             (true, _) => Handled::Punching,
             (false, ERROR_TRY_LATER) => Handled::Later,
             (false, _) => Handled::Answered,
+        }
+    }
+
+    /// Returns when a punch may begin: those through random NATs take turns.
+    fn may_begin(&self, now: Instant, core: &Core, own: Firewall) -> Begin {
+        let random = own == Firewall::Random || self.remote.firewall() == Firewall::Random;
+        match core.punch.throttle.free_at(now) {
+            _ if !random => Begin::Now,
+            Some(free) if free <= now => Begin::Now,
+            Some(free) if free <= now + HELD_BACK => Begin::At(free),
+            _ => Begin::Later,
         }
     }
 
