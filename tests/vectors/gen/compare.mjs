@@ -31,9 +31,12 @@ function conversationShape (text) {
   return parseLines(text).flatMap((line) => {
     if (line.kind === 'phase') return ['phase ' + line.name]
     if (line.kind !== 'dgram' || line.dir !== 'tx') return []
+    const [from, to] = [socket(line.from), socket(line.to)]
+    // What nodes of the network ask each other by themselves is a matter of time.
+    if (from.startsWith('node.') && to.startsWith('node.')) return []
     const { type, commandName, inReplyTo, error } = line.decoded
     const what = [type, commandName || inReplyTo, error ? 'error ' + error : ''].filter(Boolean)
-    return [[socket(line.from), '>', socket(line.to), ...what].join(' ')]
+    return [[from, '>', to, ...what].join(' ')]
   })
 }
 
@@ -45,6 +48,8 @@ function streamShape (text) {
     for (const { dir, decoded } of packets || [...legs.left, ...legs.right]) {
       lines.push([name, dir, ...(decoded.flags || ['other'])].join(' '))
     }
+    // How this one ends depends on which datagram is the fifth.
+    if (name === 'lossy-both-ways') continue
     for (const { at, event, code = '' } of events) lines.push(`${name} event ${at} ${event} ${code}`)
   }
   for (const { name, timeline } of probes) {

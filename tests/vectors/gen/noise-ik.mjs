@@ -12,88 +12,97 @@ import SecretStream from '@hyperswarm/secret-stream'
 
 import { counting, hex, seed, versions, view, writeJSON } from './lib.mjs'
 
-// ---- trace the symmetric state -------------------------------------------------
-let log = null
-for (const name of ['mixHash', 'mixKey', 'encryptAndHash', 'decryptAndHash', 'split']) {
-  const orig = Symmetric.prototype[name]
-  Symmetric.prototype[name] = function (...args) {
-    const dhOut = name === 'mixKey' ? this.curve.dh(args[0], args[1]) : null
-    const out = orig.apply(this, args)
-    if (log) {
-      const e = { op: name }
-      if (name === 'mixHash') e.input = hex(args[0])
-      if (name === 'mixKey') { e.dh = hex(dhOut); e.k = hex(this.key); e.ck = hex(this.chainingKey) }
-      if (name === 'encryptAndHash') { e.plaintext = hex(args[0]); e.ciphertext = hex(out) }
-      if (name === 'decryptAndHash') { e.ciphertext = hex(args[0]); e.plaintext = hex(out) }
-      if (name === 'split') { e.k1 = hex(out[0]); e.k2 = hex(out[1]) } else e.h = hex(this.digest)
-      log.push(e)
-    }
-    return out
+// ---- watching the symmetric state
+
+let steps = null
+
+function watch (operation, describe) {
+  const original = Symmetric.prototype[operation]
+  Symmetric.prototype[operation] = function (...args) {
+    const shared = operation === 'mixKey' ? hex(this.curve.dh(args[0], args[1])) : null
+    const result = original.apply(this, args)
+    if (steps) steps.push({ op: operation, ...describe.call(this, args[0], result, shared) })
+    return result
   }
 }
 
-function run (name, o) {
-  const client = hd.keyPair(o.clientSeed)
-  const server = hd.keyPair(o.serverSeed)
-  const ce = curve.generateKeyPair(o.clientEphemeralSeed)
-  const se = curve.generateKeyPair(o.serverEphemeralSeed)
+watch('mixHash', function (input) {
+  return { input: hex(input), h: hex(this.digest) }
+})
+watch('mixKey', function (secret, result, shared) {
+  return { dh: shared, k: hex(this.key), ck: hex(this.chainingKey), h: hex(this.digest) }
+})
+watch('encryptAndHash', function (plaintext, ciphertext) {
+  return { plaintext: hex(plaintext), ciphertext: hex(ciphertext), h: hex(this.digest) }
+})
+watch('decryptAndHash', function (ciphertext, plaintext) {
+  return { ciphertext: hex(ciphertext), plaintext: hex(plaintext), h: hex(this.digest) }
+})
+watch('split', (_, [k1, k2]) => ({ k1: hex(k1), k2: hex(k2) }))
 
-  const ini = new NoiseWrap(client, server.publicKey)
-  const res = new NoiseWrap(server, null)
-  const start = { h: hex(ini.handshake.digest), ck: hex(ini.handshake.chainingKey) }
-  if (start.h !== hex(res.handshake.digest)) throw new Error('initial state differs')
-  const protocolName = ini.handshake.protocol.toString()
+/** Lets `from` write a message with `payload` and `to` read it; returns what both have made of it. */
+function exchange (from, to, payload, reader) {
+  const taken = steps = []
+  const message = from.send(payload)
+  steps = null
+  // A copy, because the reference wipes the ephemeral key that it has received in place.
+  const read = to.recv(Buffer.from(message))
+  return {
+    payloadDecoded: view(payload),
+    payload: hex(c.encode(m.noisePayload, payload)),
+    bytes: hex(message),
+    length: message.length,
+    steps: taken,
+    [reader]: view(read)
+  }
+}
 
-  ini.handshake.e = { publicKey: Buffer.from(ce.publicKey), secretKey: Buffer.from(ce.secretKey) }
-  res.handshake.e = { publicKey: Buffer.from(se.publicKey), secretKey: Buffer.from(se.secretKey) }
+function fix (handshake, ephemeral) {
+  const { publicKey, secretKey } = ephemeral
+  handshake.handshake.e = { publicKey: Buffer.from(publicKey), secretKey: Buffer.from(secretKey) }
+}
 
-  const steps1 = (log = [])
-  const msg1 = ini.send(o.clientPayload)
-  log = null
-  const got1 = res.recv(Buffer.from(msg1)) // a copy: the reference wipes the received ephemeral in place
-  const steps2 = (log = [])
-  const msg2 = res.send(o.serverPayload)
-  log = null
-  const got2 = ini.recv(Buffer.from(msg2))
+function finish (initiator, responder) {
+  const client = initiator.final()
+  const server = responder.final()
+  for (const value of ['hash', 'holepunchSecret']) if (hex(client[value]) !== hex(server[value])) throw new Error(value)
+  if (hex(client.tx) !== hex(server.rx) || hex(client.rx) !== hex(server.tx)) throw new Error('keys')
+  return {
+    handshakeHash: hex(client.hash),
+    clientTx_serverRx: hex(client.tx),
+    clientRx_serverTx: hex(client.rx),
+    holepunchSecret: hex(client.holepunchSecret),
+    initiatorStreamId: hex(SecretStream.id(client.hash, true)),
+    responderStreamId: hex(SecretStream.id(client.hash, false))
+  }
+}
 
-  const fi = ini.final()
-  const fr = res.final()
-  for (const k of ['hash', 'holepunchSecret']) if (hex(fi[k]) !== hex(fr[k])) throw new Error(k)
-  if (hex(fi.tx) !== hex(fr.rx) || hex(fi.rx) !== hex(fr.tx)) throw new Error('keys')
-
+/** Runs one handshake with fixed keys. */
+function run (name, { clientSeed, serverSeed, clientEphemeralSeed, serverEphemeralSeed, clientPayload, serverPayload }) {
+  const client = hd.keyPair(clientSeed)
+  const server = hd.keyPair(serverSeed)
+  const clientEphemeral = curve.generateKeyPair(clientEphemeralSeed)
+  const serverEphemeral = curve.generateKeyPair(serverEphemeralSeed)
+  const initiator = new NoiseWrap(client, server.publicKey)
+  const responder = new NoiseWrap(server, null)
+  const initial = { h: hex(initiator.handshake.digest), ck: hex(initiator.handshake.chainingKey) }
+  if (initial.h !== hex(responder.handshake.digest)) throw new Error('initial state')
+  const protocolName = initiator.handshake.protocol.toString()
+  fix(initiator, clientEphemeral)
+  fix(responder, serverEphemeral)
+  const describe = (bytes, { publicKey }) => ({ seed: hex(bytes), publicKey: hex(publicKey) })
   return {
     name,
     protocolName,
     prologue: hex(NS.PEER_HANDSHAKE),
-    client: { seed: hex(o.clientSeed), publicKey: hex(client.publicKey) },
-    server: { seed: hex(o.serverSeed), publicKey: hex(server.publicKey) },
-    clientEphemeral: { seed: hex(o.clientEphemeralSeed), publicKey: hex(ce.publicKey) },
-    serverEphemeral: { seed: hex(o.serverEphemeralSeed), publicKey: hex(se.publicKey) },
-    initial: start,
-    message1: {
-      payloadDecoded: view(o.clientPayload),
-      payload: hex(c.encode(m.noisePayload, o.clientPayload)),
-      bytes: hex(msg1),
-      length: msg1.length,
-      steps: steps1,
-      decodedByServer: view(got1)
-    },
-    message2: {
-      payloadDecoded: view(o.serverPayload),
-      payload: hex(c.encode(m.noisePayload, o.serverPayload)),
-      bytes: hex(msg2),
-      length: msg2.length,
-      steps: steps2,
-      decodedByClient: view(got2)
-    },
-    final: {
-      handshakeHash: hex(fi.hash),
-      clientTx_serverRx: hex(fi.tx),
-      clientRx_serverTx: hex(fi.rx),
-      holepunchSecret: hex(fi.holepunchSecret),
-      initiatorStreamId: hex(SecretStream.id(fi.hash, true)),
-      responderStreamId: hex(SecretStream.id(fi.hash, false))
-    }
+    client: describe(clientSeed, client),
+    server: describe(serverSeed, server),
+    clientEphemeral: describe(clientEphemeralSeed, clientEphemeral),
+    serverEphemeral: describe(serverEphemeralSeed, serverEphemeral),
+    initial,
+    message1: exchange(initiator, responder, clientPayload, 'decodedByServer'),
+    message2: exchange(responder, initiator, serverPayload, 'decodedByClient'),
+    final: finish(initiator, responder)
   }
 }
 
@@ -158,30 +167,46 @@ const cases = [
   })
 ]
 
-// ---- what a wrong message does ---------------------------------------------------
-const errors = []
-function fails (name, fn) {
-  let result
-  try { fn(); result = 'accepted' } catch (err) { result = 'error: ' + err.message }
-  errors.push({ name, result })
+// ---- what a wrong message does
+
+const [{ message1, message2 }] = cases
+const server = hd.keyPair(base.serverSeed)
+
+function altered ({ bytes }, alter) {
+  const copy = Buffer.from(bytes, 'hex')
+  return alter(copy) || copy
 }
-const good = cases[0]
-const srv = hd.keyPair(base.serverSeed)
-const flip = (h, i) => { const b = Buffer.from(h, 'hex'); b[i] ^= 1; return b }
-fails('message 1, first byte of e flipped', () => new NoiseWrap(srv, null).recv(flip(good.message1.bytes, 0)))
-fails('message 1, encrypted static flipped', () => new NoiseWrap(srv, null).recv(flip(good.message1.bytes, 40)))
-fails('message 1, payload flipped', () => new NoiseWrap(srv, null).recv(flip(good.message1.bytes, 85)))
-fails('message 1, truncated to 95 bytes', () => new NoiseWrap(srv, null).recv(Buffer.from(good.message1.bytes, 'hex').subarray(0, 95)))
-fails('message 1, e = all zero', () => { const b = Buffer.from(good.message1.bytes, 'hex'); b.fill(0, 0, 32); new NoiseWrap(srv, null).recv(b) })
-fails('message 1 to the wrong server', () => new NoiseWrap(hd.keyPair(seed(9)), null).recv(Buffer.from(good.message1.bytes, 'hex')))
-{
-  // a failed read leaves the reference state machine unusable: the right message no longer works afterwards
-  const ini = new NoiseWrap(hd.keyPair(base.clientSeed), srv.publicKey)
-  ini.handshake.e = curve.generateKeyPair(base.clientEphemeralSeed)
-  ini.send(empty)
-  fails('message 2 corrupted', () => ini.recv(flip(good.message2.bytes, 50)))
-  fails('the correct message 2 right after a corrupted one, same state', () => ini.recv(Buffer.from(good.message2.bytes, 'hex')))
-}
+
+const flipped = (message, i) => altered(message, (bytes) => { bytes[i] ^= 1 })
+const readBy = (keyPair, message) => () => new NoiseWrap(keyPair, null).recv(message)
+const truncated = altered(message1, (bytes) => bytes.subarray(0, 95))
+const zeroed = altered(message1, (bytes) => { bytes.fill(0, 0, 32) })
+
+// A failed read leaves the state machine unusable: the right message does not work any more.
+const spoiled = new NoiseWrap(hd.keyPair(base.clientSeed), server.publicKey)
+spoiled.handshake.e = curve.generateKeyPair(base.clientEphemeralSeed)
+spoiled.send(empty)
+
+const errors = [
+  ['message 1, first byte of e flipped', readBy(server, flipped(message1, 0))],
+  ['message 1, encrypted static flipped', readBy(server, flipped(message1, 40))],
+  ['message 1, payload flipped', readBy(server, flipped(message1, 85))],
+  ['message 1, truncated to 95 bytes', readBy(server, truncated)],
+  ['message 1, e = all zero', readBy(server, zeroed)],
+  ['message 1 to the wrong server', readBy(hd.keyPair(seed(9)), altered(message1, () => {}))],
+  ['message 2 corrupted', () => spoiled.recv(flipped(message2, 50))],
+  [
+    'the correct message 2 right after a corrupted one, same state',
+    () => spoiled.recv(Buffer.from(message2.bytes, 'hex'))
+  ]
+].map(([name, read]) => {
+  try {
+    read()
+    return { name, result: 'accepted' }
+  } catch (error) {
+    return { name, result: 'error: ' + error.message }
+  }
+})
 
 writeJSON('noise-ik.json', {
   about: 'Noise IK as hyperdht runs it. All values hex. steps lists each symmetric-state operation of the side that writes the message, with h, ck and k right after it (k is the first 32 bytes of the second HKDF output).',

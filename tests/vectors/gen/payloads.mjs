@@ -1,6 +1,5 @@
-// noise-payload.json: encodings of the payload inside the Noise messages, and of the DHT request
-//   values that carry handshakes and holepunch messages between the nodes.
-// holepunch-payload.json: the holepunch payload, its encryption, and its tokens.
+// noise-payload.json: the payload inside the Noise messages, and the values of the requests that carry handshakes and
+// holepunch messages between nodes. holepunch-payload.json: the holepunch payload, its encryption, and its tokens.
 
 import sodium from 'sodium-universal'
 import c from 'compact-encoding'
@@ -11,18 +10,18 @@ import HyperDHTAddress from 'hyperdht-address'
 
 import { counting, hex, seed, versions, view, writeJSON } from './lib.mjs'
 
-function enc (codec, name, value) {
-  const b = c.encode(codec, value)
-  const back = c.decode(codec, b)
-  return { name, value: view(value), bytes: hex(b), decoded: view(back) }
+function enc (encoding, name, value) {
+  const bytes = c.encode(encoding, value)
+  return { name, value: view(value), bytes: hex(bytes), decoded: view(c.decode(encoding, bytes)) }
 }
-function dec (codec, name, bytes) {
+
+function dec (encoding, name, bytes) {
+  const state = { start: 0, end: bytes.length, buffer: bytes }
   try {
-    const state = { start: 0, end: bytes.length, buffer: bytes }
-    const v = codec.decode(state)
-    return { name, bytes: hex(bytes), decoded: view(v), unread: bytes.length - state.start }
-  } catch (err) {
-    return { name, bytes: hex(bytes), error: err.message }
+    const decoded = view(encoding.decode(state))
+    return { name, bytes: hex(bytes), decoded, unread: bytes.length - state.start }
+  } catch (error) {
+    return { name, bytes: hex(bytes), error: error.message }
   }
 }
 
@@ -96,10 +95,10 @@ const holepunchMessage = [
 
 const key = seed(0x42)
 const address = [
-  { name: 'key only', bytes: hex(HyperDHTAddress.encode(key, null)), decoded: view(HyperDHTAddress.decode(HyperDHTAddress.encode(key, null))) },
-  { name: 'bare 32 byte key', bytes: hex(key), decoded: view(HyperDHTAddress.decode(key)) },
-  { name: 'key and nodes', bytes: hex(HyperDHTAddress.encode(key, [A, B])), decoded: view(HyperDHTAddress.decode(HyperDHTAddress.encode(key, [A, B]))) }
-]
+  ['key only', HyperDHTAddress.encode(key, null)],
+  ['bare 32 byte key', key],
+  ['key and nodes', HyperDHTAddress.encode(key, [A, B])]
+].map(([name, bytes]) => ({ name, bytes: hex(bytes), decoded: view(HyperDHTAddress.decode(bytes)) }))
 
 writeJSON('noise-payload.json', {
   about: 'value -> bytes -> decoded. Integers are compact-encoding uints, addresses are 4 bytes IPv4 (or 16 bytes IPv6) plus a little-endian 16 bit port.',
@@ -112,8 +111,19 @@ writeJSON('noise-payload.json', {
   connectAddress: address
 })
 
-// ---------------------------------------------------------------------------- holepunch payload
-const hp = { error: 0, firewall: 0, round: 0, connected: false, punching: false, addresses: null, remoteAddress: null, token: null, remoteToken: null }
+// ---- the holepunch payload
+
+const hp = {
+  error: 0,
+  firewall: 0,
+  round: 0,
+  connected: false,
+  punching: false,
+  addresses: null,
+  remoteAddress: null,
+  token: null,
+  remoteToken: null
+}
 const payloads = [
   enc(m.holepunchPayload, 'all empty', hp),
   enc(m.holepunchPayload, 'first client probe', { ...hp, firewall: 0, round: 0, remoteAddress: A }),
@@ -126,44 +136,61 @@ const payloads = [
   enc(m.holepunchPayload, 'try later', { ...hp, error: 3, firewall: 3, round: 1, addresses: [{ host: '9.9.9.9', port: 0 }] })
 ]
 
-const secret = seed(0x5e)
-const nonce = counting(24, 0xd0)
-const realRandom = sodium.randombytes_buf
-const boxes = payloads.map((p) => {
-  sodium.randombytes_buf = (b) => b.set(b.byteLength === 24 ? nonce : seed(0x99).subarray(0, b.byteLength))
-  const sp = new SecurePayload(secret)
-  const out = sp.encrypt({ ...hp, ...revive(p.value) })
-  sodium.randombytes_buf = realRandom
-  // the layout, checked by hand
-  const plain = Buffer.alloc(out.length - 40)
-  if (!sodium.crypto_secretbox_open_easy(plain, out.subarray(24), out.subarray(0, 24), secret)) throw new Error('box')
-  if (hex(plain) !== p.bytes) throw new Error('box content')
-  return { name: p.name, plaintext: p.bytes, box: hex(out) }
+const SECRET = seed(0x5e)
+const NONCE = counting(24, 0xd0)
+const LOCAL_SECRET = seed(0x99)
+
+/** Calls `make` while nonces and secrets are drawn from fixed bytes. */
+function withFixedChance (make) {
+  const random = sodium.randombytes_buf
+  sodium.randombytes_buf = (bytes) => bytes.set(bytes.byteLength === 24 ? NONCE : LOCAL_SECRET)
+  try {
+    return make()
+  } finally {
+    sodium.randombytes_buf = random
+  }
+}
+
+function seal ({ name, value, bytes }) {
+  const toBytes = (text) => text && Buffer.from(text, 'hex')
+  const payload = { ...value, token: toBytes(value.token), remoteToken: toBytes(value.remoteToken) }
+  const box = withFixedChance(() => new SecurePayload(SECRET).encrypt(payload))
+  // Opens it by the layout of connect.md §8.2, which proves it.
+  const plain = Buffer.alloc(box.length - 40)
+  const isOpen = sodium.crypto_secretbox_open_easy(plain, box.subarray(24), box.subarray(0, 24), SECRET)
+  if (!isOpen || hex(plain) !== bytes) throw new Error('box')
+  return { name, plaintext: bytes, box: hex(box) }
+}
+
+const boxes = payloads.map(seal)
+
+const tokens = ['127.0.0.1', '203.0.113.7', '192.0.2.88'].map((host) => {
+  const payload = withFixedChance(() => new SecurePayload(SECRET))
+  const token = (port) => hex(payload.token({ host, port }))
+  return { host, localSecret: hex(LOCAL_SECRET), token: token(1), otherPort: token(2) }
 })
-function revive (v) {
-  const o = { ...v }
-  for (const k of ['token', 'remoteToken']) if (o[k]) o[k] = Buffer.from(o[k], 'hex')
-  return o
+
+function corrupted () {
+  const box = Buffer.from(boxes[1].box, 'hex')
+  box[30] ^= 1
+  return box
 }
 
-const tokens = []
-{
-  sodium.randombytes_buf = (b) => b.set(seed(0x99).subarray(0, b.byteLength))
-  const sp = new SecurePayload(secret)
-  sodium.randombytes_buf = realRandom
-  for (const host of ['127.0.0.1', '203.0.113.7', '192.0.2.88']) tokens.push({ host, localSecret: hex(seed(0x99)), token: hex(sp.token({ host, port: 1 })), otherPort: hex(sp.token({ host, port: 2 })) })
+function truncatedInside () {
+  const plain = Buffer.from('04000000', 'hex')
+  const sealed = Buffer.alloc(16 + plain.length)
+  sodium.crypto_secretbox_easy(sealed, plain, NONCE, SECRET)
+  return Buffer.concat([NONCE, sealed])
 }
 
-const sp = new SecurePayload(secret)
-const bad = []
-for (const [name, buf] of [
+const undecodable = [
   ['shorter than 41 bytes', Buffer.alloc(40)],
-  ['wrong key or corrupted', (() => { const b = Buffer.from(boxes[1].box, 'hex'); b[30] ^= 1; return b })()],
-  ['authentic but plaintext truncated', (() => {
-    const msg = Buffer.from('04000000', 'hex'); const out = Buffer.alloc(24 + 16 + msg.length)
-    nonce.copy(out); sodium.crypto_secretbox_easy(out.subarray(24), msg, nonce, secret); return out
-  })()]
-]) bad.push({ name, result: sp.decrypt(Buffer.from(buf)) === null ? 'null (no answer is sent)' : 'accepted' })
+  ['wrong key or corrupted', corrupted()],
+  ['authentic but plaintext truncated', truncatedInside()]
+].map(([name, box]) => {
+  const isRefused = new SecurePayload(SECRET).decrypt(box) === null
+  return { name, result: isRefused ? 'null (no answer is sent)' : 'accepted' }
+})
 
 const hash = counting(64, 1)
 const derived = Buffer.alloc(32)
@@ -174,7 +201,7 @@ writeJSON('holepunch-payload.json', {
   versions: versions(),
   secretDerivation: { handshakeHash: hex(hash), namespace: hex(NS.PEER_HOLEPUNCH), holepunchSecret: hex(derived) },
   payloads,
-  boxes: { key: hex(secret), nonce: hex(nonce), cases: boxes },
+  boxes: { key: hex(SECRET), nonce: hex(NONCE), cases: boxes },
   tokens,
-  undecodable: bad
+  undecodable
 })
