@@ -32,9 +32,10 @@ function conversationShape (text) {
     if (line.kind === 'phase') return ['phase ' + line.name]
     if (line.kind !== 'dgram' || line.dir !== 'tx') return []
     const [from, to] = [socket(line.from), socket(line.to)]
-    // What nodes of the network ask each other by themselves is a matter of time.
-    if (from.startsWith('node.') && to.startsWith('node.')) return []
     const { type, commandName, inReplyTo, error } = line.decoded
+    // What nodes ask each other by themselves, and all but the server's pings, is a matter of time.
+    if (from.startsWith('node.') && to.startsWith('node.')) return []
+    if ((commandName || inReplyTo) === 'PING' && ![from, to].some((name) => name.startsWith('S.'))) return []
     const what = [type, commandName || inReplyTo, error ? 'error ' + error : ''].filter(Boolean)
     return [[from, '>', to, ...what].join(' ')]
   })
