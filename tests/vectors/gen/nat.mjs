@@ -87,18 +87,18 @@ class Clock {
     globalThis.clearTimeout = (timer) => { this.timers = this.timers.filter((it) => it !== timer) }
   }
 
-  async settle () {
+  async drain () {
     for (let i = 0; i < 600; i++) await null
   }
 
   async run (end = 1e9) {
-    await this.settle()
+    await this.drain()
     while (this.timers.length && this.now < end) {
       this.timers.sort((a, b) => a.at - b.at || a.n - b.n)
       const { at, call } = this.timers.shift()
       this.now = at
       call()
-      await this.settle()
+      await this.drain()
     }
   }
 

@@ -1,6 +1,6 @@
 // rpc-trace.jsonl: one real conversation between nodes of the reference on loopback.
 //
-// Three nodes of a test network, a server, a client and a node that is told to be persistent. Every datagram that the
+// Three nodes of a test network, a server, a client and a node that is configured to be persistent. Every datagram that the
 // JavaScript side sends or receives on any UDX socket is one line; stream traffic leaves the native part unseen.
 //
 //   {"kind":"meta"}   who is who

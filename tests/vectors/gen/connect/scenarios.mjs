@@ -1,4 +1,4 @@
-// The situations that connect-trace.mjs records: which nodes there are, and what both sides are told.
+// The situations that connect-trace.mjs records: which nodes there are, and the options of both sides.
 
 const NO_LAN = { server: { shareLocalAddress: false }, connect: { localConnection: false } }
 const NO_LAN_SLOW = { ...NO_LAN, connect: { ...NO_LAN.connect, fastOpen: false } }
