@@ -19,10 +19,15 @@ function connectShape (text) {
   const socket = (name) => name.replace(/extra\d+/, 'puncher').replace(/^dht\d/, 'dht')
   const [meta, ...datagrams] = parseLines(text)
   const events = meta.events.map(({ event }) => 'event ' + event)
-  return [...events, ...datagrams.map(({ from, to, kind, command, value, flags, lowTTL }) => {
+  const shapes = datagrams.map(({ from, to, kind, command, value, flags, lowTTL }) => {
+    const ends = [socket(from), socket(to)]
+    // Whether the announcer's pings fall into the recording is a matter of time; those of punchers do not depend on it.
+    const isUpkeep = ends.some((end) => end.startsWith('dht.')) && !ends.some((end) => end.endsWith('.puncher'))
+    if (command === 'internal PING' && isUpkeep) return null
     const what = [kind, command, value && value.mode, flags, lowTTL && 'low TTL'].filter(Boolean)
-    return [socket(from), '>', socket(to), ...what].join(' ')
-  })]
+    return [ends[0], '>', ends[1], ...what].join(' ')
+  })
+  return [...events, ...shapes.filter(Boolean)]
 }
 
 /** Phases and datagrams of the conversation: who sends whom what. Which node is chance. */
