@@ -3,7 +3,7 @@
 use std::net::SocketAddrV4;
 use std::time::Instant;
 
-use tracing::debug;
+use tracing::{debug, debug_span};
 
 use super::verbs::Endpoint;
 use crate::connect::context::{Asker, StreamOwner};
@@ -200,14 +200,19 @@ impl Endpoint {
         let Some(server) = self.servers.get_mut(&id) else {
             return;
         };
+        let span = debug_span!("server", server = id.0).entered();
         let notice = step(server, &mut self.core);
+        drop(span);
         self.server_timers.set(id, server.poll_timeout());
         self.follow(id, notice);
     }
 
     pub(super) fn follow(&mut self, id: ServerId, notice: Option<Notice>) {
         match notice {
-            Some(Notice::Announced) => self.core.cx.emit(Event::Listening(id)),
+            Some(Notice::Announced) => {
+                debug!(server = id.0, "server announced");
+                self.core.cx.emit(Event::Listening(id));
+            }
             Some(Notice::Withdrawn) => {
                 self.servers.remove(&id);
                 self.server_timers.set(id, None);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Instant;
 
-use tracing::{debug, debug_span, trace};
+use tracing::{debug, trace};
 
 use crate::connect::context::StreamOwner;
 use crate::connect::core::Core;
@@ -301,9 +301,7 @@ impl Endpoint {
             });
         }
         let id = ServerId(self.take_id());
-        let _span =
-            debug_span!("server", server = id.0, key = %listen.key_pair.public_key().short()).entered();
-        debug!("listening");
+        debug!(server = id.0, key = %listen.key_pair.public_key().short(), "listening");
         let server = Server::new(id, listen);
         self.core.cx.node.set_server(target, Some(server.record()));
         self.by_target.insert(target, id);

@@ -177,7 +177,7 @@ impl Server {
         let Some(entry) = self.entries.get_mut(id) else {
             return;
         };
-        let _span = debug_span!("handshake", server = id.server.0, entry = id.number).entered();
+        let _span = debug_span!("handshake", entry = id.number).entered();
         let (stream, routes, offer) = match std::mem::replace(&mut entry.state, State::Silent) {
             State::Computing {
                 stream,
@@ -237,7 +237,7 @@ impl Server {
         id: EntryId,
         paired: Option<(Place, u32)>,
     ) {
-        let _span = debug_span!("handshake", server = id.server.0, entry = id.number).entered();
+        let _span = debug_span!("handshake", entry = id.number).entered();
         if let Some(State::Connecting(connecting)) = self.entries.get_mut(id).map(|entry| &mut entry.state) {
             connecting.handle_relay(now, core, paired);
         }
@@ -255,7 +255,7 @@ impl Server {
         let Some(entry) = self.entries.get_mut(id) else {
             return;
         };
-        let _span = debug_span!("handshake", server = id.server.0, entry = id.number).entered();
+        let _span = debug_span!("handshake", entry = id.number).entered();
         let is_half_open = entry.state.half_open().is_some();
         let place = match event {
             udx::Event::PathOffered { socket, address } => Some(Place::new(socket, address)),
@@ -327,7 +327,7 @@ impl Server {
     pub(in crate::connect) fn handle_timeout(&mut self, now: Instant, core: &mut Core) {
         self.announcer.handle_timeout(now, core);
         while let Some(id) = self.punching.due(now) {
-            let _span = debug_span!("handshake", server = id.server.0, entry = id.number).entered();
+            let _span = debug_span!("handshake", entry = id.number).entered();
             self.punching.set(id, None);
             if let Some(punching) = self.punching(id) {
                 punching.handle_timeout(now, core);
@@ -476,7 +476,7 @@ impl Server {
         else {
             return;
         };
-        let _span = debug_span!("handshake", server = id.server.0, entry = id.number).entered();
+        let _span = debug_span!("handshake", entry = id.number).entered();
         connecting.note_heard(now);
         let Some(punching) = &mut connecting.punching else {
             return;
