@@ -1,9 +1,9 @@
-//! Somebody who has a few addresses, and with all their ports ids nearer to any key than everybody else.
+//! An attacker who has a few addresses, and with all their ports ids nearer to any key than any other node.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
-use super::world::Peer;
+use super::world::{Peer, key};
 use crate::connect::{Config, Dial, Endpoint, Failure, Listen};
 use crate::dht;
 use crate::keys::KeyPair;
@@ -85,7 +85,7 @@ impl Siege {
     fn run(mut self, servers: u8, clients: usize) -> Outcome {
         let mut outcome = Outcome::default();
         for number in 0..servers {
-            let key_pair = KeyPair::from_seed(&[number; 32]);
+            let key_pair = key(number);
             self.surround(&key_pair.public_key().target());
             let server = self.guest();
             let listen = Listen {
@@ -113,7 +113,7 @@ impl Siege {
         let client = self.guest();
         let dial = Dial {
             remote: *key_pair.public_key(),
-            key_pair: KeyPair::from_seed(&[99; 32]),
+            key_pair: key(99),
             nodes: Vec::new(),
             only_nodes: false,
             relay_through: None,
@@ -122,10 +122,9 @@ impl Siege {
         };
         let accepted = peer(self.network.host(server)).established.len();
         let attempt = self.peer(client, |peer, now| peer.endpoint.connect(now, dial));
-        let took = self.network.run_until(LIMIT, |network| {
-            let client = peer(network.host(client));
-            client.find(attempt).is_some() || client.failed.contains_key(&attempt)
-        });
+        let took = self
+            .network
+            .run_until(LIMIT, |network| peer(network.host(client)).has_ended(attempt));
         outcome.dials += 1;
         outcome.slowest = outcome.slowest.max(took);
         if peer(self.network.host(client)).find(attempt).is_some() {

@@ -6,120 +6,77 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{Rng, RngCore, SeedableRng};
 
-use super::world::World;
+use super::world::{Forged, Home, World, at, key, noise_payload, request, server_key};
 use crate::connect::Limits;
-use crate::connect::noise::Initiator;
-use crate::keys::{KeyPair, PublicKey};
-use crate::sim::network::Link;
-use crate::wire::compact::{Decode, Encode};
-use crate::wire::handshake::{
-    FIREWALL_OPEN, FIREWALL_UNKNOWN, HandshakeMessage, Mode, NoisePayload, UdxInfo, VERSION,
-};
-use crate::wire::rpc::{PEER_HANDSHAKE, PEER_HOLEPUNCH, Packet, Request};
+use crate::sim::network::HostId;
+use crate::wire::compact::Encode;
+use crate::wire::handshake::{FIREWALL_OPEN, FIREWALL_UNKNOWN, HandshakeMessage, NoisePayload};
+use crate::wire::rpc::{PEER_HANDSHAKE, PEER_HOLEPUNCH};
 
 #[test]
 fn a_repeated_first_message_is_one_handshake() {
-    let mut world = World::new(1, 5, Link::default());
-    let (server, key) = (world.nodes[1], KeyPair::from_seed(&[1; 32]));
-    world.listen(server, &key);
-    let noise = first_message(&KeyPair::from_seed(&[2; 32]), key.public_key(), 7);
+    let (mut world, server) = world_with_server(1);
+    let message = first_message(7, FIREWALL_UNKNOWN).direct();
     for tid in 0..5 {
-        inject(&mut world, tid, &key, direct(noise.clone()));
-        world.network.run_for(Duration::from_millis(5));
+        send(&mut world, server, tid, &message);
+        world.run_ms(5);
     }
-    assert_eq!(world.network.host(server).endpoint.half_open(), 1);
+    assert_eq!(world.host(server).endpoint.half_open(), 1);
 }
 
 #[test]
 fn a_recorded_first_message_played_back_opens_nothing() {
-    let mut world = World::new(2, 5, Link::default());
-    let (server, key) = (world.nodes[1], KeyPair::from_seed(&[1; 32]));
-    world.listen(server, &key);
-    let victim = KeyPair::from_seed(&[2; 32]);
-    let noise = first_message(&victim, key.public_key(), 7);
+    let (mut world, server) = world_with_server(2);
+    let message = first_message(7, FIREWALL_UNKNOWN).direct();
     for tid in 0..2 {
-        inject(&mut world, tid, &key, direct(noise.clone()));
-        world.network.run_for(Duration::from_secs(60));
+        send(&mut world, server, tid, &message);
+        world.run_secs(60);
     }
     // Only the owner of the key can read the answer, which has the id that stream packets need.
-    let peer = world.network.host(server);
-    assert!(peer.established.is_empty());
-    assert_eq!(peer.endpoint.half_open(), 0);
+    opened_nothing(&world, server);
 }
 
 #[test]
 fn a_victim_that_a_client_or_relay_names_gets_little() {
-    for (firewall, mode) in [
-        (FIREWALL_UNKNOWN, Mode::FromRelay),
-        (FIREWALL_OPEN, Mode::FromRelay),
-        (FIREWALL_OPEN, Mode::FromClient),
+    let victim = at("10.77.7.7:7777");
+    // The sender of a direct message is forged, a forwarding node names any address.
+    for (firewall, forwarded) in [
+        (FIREWALL_UNKNOWN, true),
+        (FIREWALL_OPEN, true),
+        (FIREWALL_OPEN, false),
     ] {
-        let mut world = World::new(8, 5, Link::default());
-        let (server, key) = (world.nodes[1], KeyPair::from_seed(&[1; 32]));
-        world.listen(server, &key);
-        let attacker = KeyPair::from_seed(&[2; 32]);
-        let noise = first_message_with(&attacker, key.public_key(), 7, firewall);
-        // The sender of a direct message is forged, a relay names whom it likes.
-        let victim = SocketAddrV4::new(Ipv4Addr::new(10, 77, 7, 7), 7777);
-        let relayed = mode == Mode::FromRelay;
-        let message = HandshakeMessage {
-            mode,
-            peer_address: relayed.then_some(victim),
-            ..direct(noise)
+        let (mut world, server) = world_with_server(8);
+        let forged = first_message(7, firewall);
+        let (message, from) = if forwarded {
+            (forged.forwarded(victim), ATTACKER)
+        } else {
+            (forged.direct(), victim)
         };
         let spent = message.to_bytes().len();
-        let to = world.address(server);
-        let request = request(to, 1, &key, PEER_HANDSHAKE, message.to_bytes());
-        let from = if relayed { ATTACKER } else { victim };
-        world.network.capture = Some(Vec::new());
-        world.network.inject(from, to, request.to_bytes());
-        world.network.run_for(Duration::from_secs(60));
-        let captured = world.network.capture.take().unwrap();
-        let received: usize = captured
-            .iter()
-            .filter(|datagram| datagram.to == victim)
-            .map(|datagram| datagram.payload.len())
-            .sum();
+        world.capture();
+        send_from(&mut world, from, server, 1, PEER_HANDSHAKE, message.to_bytes());
+        world.run_secs(60);
+        let captured = world.captured();
+        let to_victim = captured.iter().filter(|datagram| datagram.to == victim);
+        let received: usize = to_victim.map(|datagram| datagram.payload.len()).sum();
         assert!(received <= 3 * spent, "{received} for {spent}");
-        assert!(world.network.host(server).established.is_empty());
+        assert!(world.host(server).established.is_empty());
     }
 }
 
 #[test]
 fn an_open_client_may_answer_on_the_socket_that_the_server_used_before() {
-    let mut world = World::new(10, 5, Link::default());
-    let (server, key) = (world.open_peer(), KeyPair::from_seed(&[1; 32]));
-    world.listen(server, &key);
+    let mut world = World::new(10, 5);
+    let server = world.server(Home::Open);
     let payload = NoisePayload {
-        version: VERSION,
-        firewall: FIREWALL_OPEN,
-        udx: Some(UdxInfo {
-            version: 1,
-            reusable_socket: false,
-            id: 77,
-            seq: 0,
-        }),
-        ..NoisePayload::default()
+        secret_stream: None,
+        ..noise_payload(FIREWALL_OPEN)
     };
-    let client = KeyPair::from_seed(&[2; 32]);
-    let (mut initiator, noise) = Initiator::start(&client, key.public_key(), [7; 32], &payload).unwrap();
-    let message = HandshakeMessage {
-        mode: Mode::FromRelay,
-        peer_address: Some(ATTACKER),
-        ..direct(noise)
-    };
-    world.network.capture = Some(Vec::new());
-    inject_at(&mut world, server, 1, &key, message);
-    world.network.run_for(Duration::from_millis(10));
-    let answer = world.network.capture.take().unwrap();
-    let answer = answer.iter().find_map(|datagram| {
-        let Ok(Packet::Request(request)) = Packet::from_bytes(&datagram.payload) else {
-            return None;
-        };
-        let message = HandshakeMessage::from_bytes(&request.value?).ok()?;
-        (message.mode == Mode::FromServer).then_some(message)
-    });
-    let (payload, session) = initiator.finish(&answer.unwrap().noise).unwrap();
+    let forged = Forged::new(&key(2), &server_key(), 7, &payload);
+    world.capture();
+    send(&mut world, server, 1, &forged.forwarded(ATTACKER));
+    world.run_ms(10);
+    let (payload, session) = forged.finish(&world.captured());
     let mut packet = vec![255, 1, 1, 0];
     for word in [payload.udx.unwrap().id, 1 << 20, 0, 0] {
         packet.extend_from_slice(&word.to_le_bytes());
@@ -127,105 +84,82 @@ fn an_open_client_may_answer_on_the_socket_that_the_server_used_before() {
     packet.extend_from_slice(&[56, 0, 0]);
     packet.extend_from_slice(&session.keys.stream_id());
     packet.extend_from_slice(&[0; 24]);
-    let other = world.address(server);
-    let other = SocketAddrV4::new(*other.ip(), other.port() + 1000);
-    world.network.inject(ATTACKER, other, packet);
-    world.network.run_for(Duration::from_millis(10));
-    assert_eq!(world.network.host(server).established.len(), 1);
+    let other = world.client_address(server);
+    world.inject(ATTACKER, other, packet);
+    world.run_ms(10);
+    assert_eq!(world.host(server).established.len(), 1);
 }
 
 #[test]
 fn on_the_public_network_nobody_is_sent_into_a_local_one() {
-    let mut world = World::new(9, 5, Link::default());
+    let mut world = World::new(9, 5);
     world.private = false;
-    let (server, key) = (
-        world.peer_at("88.1.1.1:5000".parse().unwrap()),
-        KeyPair::from_seed(&[1; 32]),
-    );
-    world.start_listening(server, &key);
-    let noise = first_message_with(&key, key.public_key(), 7, FIREWALL_OPEN);
-    let aimed = HandshakeMessage {
-        mode: Mode::FromRelay,
-        peer_address: Some("192.168.1.1:53".parse().unwrap()),
-        ..direct(noise)
-    };
-    world.network.capture = Some(Vec::new());
-    inject_at(&mut world, server, 1, &key, aimed);
-    world.network.run_for(Duration::from_secs(1));
-    let captured = world.network.capture.take().unwrap();
-    assert!(
-        captured
-            .iter()
-            .all(|datagram| !datagram.to.ip().octets().starts_with(&[192, 168]))
-    );
-    assert_eq!(world.network.host(server).endpoint.half_open(), 0);
+    let server = world.peer_at(at("88.1.1.1:5000"));
+    world.start_listening(server);
+    let payload = noise_payload(FIREWALL_OPEN);
+    let forged = Forged::new(&server_key(), &server_key(), 7, &payload);
+    world.capture();
+    send(&mut world, server, 1, &forged.forwarded(at("192.168.1.1:53")));
+    world.run_secs(1);
+    let captured = world.captured();
+    let is_local = |address: SocketAddrV4| address.ip().octets().starts_with(&[192, 168]);
+    assert!(captured.iter().all(|datagram| !is_local(datagram.to)));
+    assert_eq!(world.host(server).endpoint.half_open(), 0);
 }
 
 #[test]
 fn half_open_handshakes_are_bounded() {
-    let mut world = World::new(3, 5, Link::default());
+    let mut world = World::new(3, 5);
     world.limits = Limits {
         max_half_open_anywhere: 16,
         ..Limits::default()
     };
-    let (server, key) = (world.peer(), KeyPair::from_seed(&[1; 32]));
-    world.listen(server, &key);
-    let relayed = |noise, peer: u8| HandshakeMessage {
-        mode: Mode::FromRelay,
-        noise,
-        peer_address: Some(SocketAddrV4::new(Ipv4Addr::new(9, peer, 0, 1), 1000)),
-        relay_address: None,
-    };
+    let server = world.server(Home::Plain);
     for number in 0..40u8 {
-        let noise = first_message(&KeyPair::from_seed(&[2; 32]), key.public_key(), number);
         // Three of four come from one network.
         let network = if number % 4 == 0 { number } else { 200 };
-        inject_at(&mut world, server, number.into(), &key, relayed(noise, network));
-        world.network.run_for(Duration::from_millis(1));
-        let half_open = world.network.host(server).endpoint.half_open();
+        let client = SocketAddrV4::new(Ipv4Addr::new(9, network, 0, 1), 1000);
+        let message = first_message(number, FIREWALL_UNKNOWN).forwarded(client);
+        send(&mut world, server, number.into(), &message);
+        world.run_ms(1);
+        let half_open = world.host(server).endpoint.half_open();
         assert!(half_open <= 16, "{half_open} half open after {number}");
     }
-    assert_eq!(world.network.host(server).endpoint.half_open(), 16);
+    assert_eq!(world.host(server).endpoint.half_open(), 16);
     // The flood pushed itself out: a client of another network is still served.
-    world.network.run_for(Duration::from_secs(30));
-    assert_eq!(world.network.host(server).endpoint.half_open(), 0);
+    world.run_secs(30);
+    assert_eq!(world.host(server).endpoint.half_open(), 0);
 }
 
 #[test]
 fn a_first_message_for_another_key_is_not_answered() {
-    let mut world = World::new(4, 5, Link::default());
-    let (server, key) = (world.nodes[1], KeyPair::from_seed(&[1; 32]));
-    world.listen(server, &key);
-    let other = KeyPair::from_seed(&[3; 32]);
-    let noise = first_message(&KeyPair::from_seed(&[2; 32]), other.public_key(), 7);
-    inject(&mut world, 1, &key, direct(noise));
-    world.network.run_for(Duration::from_secs(1));
-    assert!(world.network.host(server).established.is_empty());
-    assert_eq!(world.network.host(server).endpoint.half_open(), 0);
+    let (mut world, server) = world_with_server(4);
+    let payload = noise_payload(FIREWALL_UNKNOWN);
+    let forged = Forged::new(&key(2), &key(3), 7, &payload);
+    send(&mut world, server, 1, &forged.direct());
+    world.run_secs(1);
+    opened_nothing(&world, server);
 }
 
 #[test]
 fn a_client_that_names_another_address_as_its_own_is_ignored() {
-    let mut world = World::new(5, 5, Link::default());
-    let (server, key) = (world.nodes[1], KeyPair::from_seed(&[1; 32]));
-    world.listen(server, &key);
-    let noise = first_message(&KeyPair::from_seed(&[2; 32]), key.public_key(), 7);
+    let (mut world, server) = world_with_server(5);
     let aimed = HandshakeMessage {
-        peer_address: Some("10.9.9.9:9".parse().unwrap()),
-        ..direct(noise)
+        peer_address: Some(at("10.9.9.9:9")),
+        ..first_message(7, FIREWALL_UNKNOWN).direct()
     };
-    inject(&mut world, 1, &key, aimed);
-    world.network.run_for(Duration::from_secs(1));
-    assert!(world.network.host(server).established.is_empty());
+    send(&mut world, server, 1, &aimed);
+    world.run_secs(1);
+    assert!(world.host(server).established.is_empty());
 }
 
 #[test]
 fn arbitrary_messages_for_a_server_change_nothing() {
-    let mut world = World::new(6, 4, Link::default());
-    let (server, key) = (world.nodes[1], KeyPair::from_seed(&[1; 32]));
-    world.listen(server, &key);
+    let mut world = World::new(6, 4);
+    let server = world.nodes[1];
+    world.listen(server);
     let mut rng = StdRng::seed_from_u64(6);
-    let valid = direct(first_message(&KeyPair::from_seed(&[2; 32]), key.public_key(), 7)).to_bytes();
+    let valid = first_message(7, FIREWALL_UNKNOWN).direct().to_bytes();
     for round in 0..2000u16 {
         let value = if round % 2 == 0 {
             let mut value = vec![0; rng.gen_range(0..200)];
@@ -243,104 +177,55 @@ fn arbitrary_messages_for_a_server_change_nothing() {
         } else {
             PEER_HANDSHAKE
         };
-        inject_value(&mut world, server, round, &key, command, value);
-        world.network.run_for(Duration::from_micros(200));
+        send_from(&mut world, ATTACKER, server, round, command, value);
+        world.run_for(Duration::from_micros(200));
     }
-    assert!(world.network.host(server).established.is_empty());
-    let client = world.peer();
-    world.connect(client, server, key.public_key());
+    assert!(world.host(server).established.is_empty());
+    let client = world.home(Home::Plain);
+    world.connect(client, server);
 }
 
 #[test]
 fn a_dialler_survives_nodes_that_answer_with_nonsense() {
-    let mut world = World::new(7, 6, Link::default());
-    let (server, client) = (world.open_peer(), world.peer());
-    let key = KeyPair::from_seed(&[1; 32]);
-    world.listen(server, &key);
-    // The dialler's own record says that a node which knows nothing is a way to the server, beside one
-    // address that is nobody's.
-    let attempt = world.dial_with(client, key.public_key(), |dial| {
-        dial.nodes = vec![
-            "10.0.0.1:49737".parse().unwrap(),
-            "10.250.0.1:1".parse().unwrap(),
-            "10.0.0.2:0".parse().unwrap(),
-        ]
+    let mut world = World::new(7, 6);
+    let (server, client) = (world.home(Home::Open), world.home(Home::Plain));
+    world.listen(server);
+    // The dialler's own record names a node that knows nothing of the server, beside one address that is
+    // nobody's.
+    let dialled = world.dial_with(client, server, |dial| {
+        dial.nodes = vec![at("10.0.0.1:49737"), at("10.250.0.1:1"), at("10.0.0.2:0")];
     });
-    world.wait(client, attempt);
-    assert_eq!(world.failure(client, attempt), None);
+    world.connected(dialled);
 }
 
-fn first_message(key_pair: &KeyPair, remote: &PublicKey, seed: u8) -> Vec<u8> {
-    first_message_with(key_pair, remote, seed, FIREWALL_UNKNOWN)
-}
-
-fn first_message_with(key_pair: &KeyPair, remote: &PublicKey, seed: u8, firewall: u64) -> Vec<u8> {
-    let payload = NoisePayload {
-        version: VERSION,
-        firewall,
-        udx: Some(UdxInfo {
-            version: 1,
-            reusable_socket: false,
-            id: 77,
-            seq: 0,
-        }),
-        secret_stream: Some(1),
-        ..NoisePayload::default()
-    };
-    Initiator::start(key_pair, remote, [seed; 32], &payload)
-        .unwrap()
-        .1
-}
-
-const fn direct(noise: Vec<u8>) -> HandshakeMessage {
-    HandshakeMessage {
-        mode: Mode::FromClient,
-        noise,
-        peer_address: None,
-        relay_address: None,
-    }
-}
-
-/// Sends a handshake message to the server on node 1.
-fn inject(world: &mut World, tid: u16, key: &KeyPair, message: HandshakeMessage) {
+/// Makes a world whose second node listens.
+fn world_with_server(seed: u64) -> (World, HostId) {
+    let mut world = World::new(seed, 5);
     let server = world.nodes[1];
-    inject_at(world, server, tid, key, message);
+    world.listen(server);
+    (world, server)
 }
 
-fn inject_at(
-    world: &mut World,
-    server: crate::sim::network::HostId,
-    tid: u16,
-    key: &KeyPair,
-    message: HandshakeMessage,
-) {
-    inject_value(world, server, tid, key, PEER_HANDSHAKE, message.to_bytes());
+#[track_caller]
+fn opened_nothing(world: &World, server: HostId) {
+    let peer = world.host(server);
+    assert!(peer.established.is_empty());
+    assert_eq!(peer.endpoint.half_open(), 0);
 }
 
-fn inject_value(
-    world: &mut World,
-    server: crate::sim::network::HostId,
-    tid: u16,
-    key: &KeyPair,
-    command: u64,
-    value: Vec<u8>,
-) {
+fn first_message(seed: u8, firewall: u64) -> Forged {
+    Forged::new(&key(2), &server_key(), seed, &noise_payload(firewall))
+}
+
+/// Sends a handshake message to a server.
+fn send(world: &mut World, server: HostId, tid: u16, message: &HandshakeMessage) {
+    send_from(world, ATTACKER, server, tid, PEER_HANDSHAKE, message.to_bytes());
+}
+
+fn send_from(world: &mut World, from: SocketAddrV4, server: HostId, tid: u16, command: u64, value: Vec<u8>) {
     let to = world.address(server);
-    let request = request(to, tid, key, command, value);
-    world.network.inject(ATTACKER, to, request.to_bytes());
-}
-
-fn request(to: SocketAddrV4, tid: u16, key: &KeyPair, command: u64, value: Vec<u8>) -> Request {
-    Request {
-        tid,
-        to,
-        id: None,
-        token: None,
-        internal: false,
-        command,
-        target: Some(key.public_key().target()),
-        value: Some(value),
-    }
+    let datagram = request(to, tid, &server_key(), command, value);
+    world.inject(from, to, datagram);
 }
 
 const ATTACKER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 66, 6, 6), 6666);

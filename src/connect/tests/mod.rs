@@ -10,6 +10,7 @@ mod punching;
 mod punching_hostile;
 mod relaying;
 mod reuse;
+mod story;
 mod straight;
 mod traces;
 mod trains;

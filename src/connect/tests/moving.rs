@@ -1,185 +1,161 @@
 //! Streams that begin at a relay and go on without it.
 
-use std::time::Duration;
-
 use super::relaying::Scene;
-use crate::connect::{Origin, Path};
-use crate::sim::nat::Router;
-use crate::sim::network::HostId;
-use crate::udx::StreamId;
+use super::world::{End, Home, World, at, is_probe, is_stream_packet, sender_is_inside, to_home};
+use crate::connect::Path;
 use crate::wire::packet::{HEARTBEAT, PacketHeader};
 use crate::wire::transmit::SocketId;
 
 #[test]
 fn a_relayed_stream_moves_to_the_direct_path_and_loses_nothing() {
     for (server_names, loss) in [(false, 0.0), (true, 0.0), (false, 0.05), (true, 0.05)] {
-        let mut scene = Scene::behind(Router::RESTRICTED, server_names, !server_names);
-        scene.world.network.link.loss = loss;
-        scene.world.network.lost = Some(|datagram| datagram.payload.len() == 1);
-        let mut ends = scene.meet();
+        let mut scene = scene(server_names);
+        scene.world.loses(loss);
+        scene.world.drops(is_probe);
+        let mut sides = scene.meet();
         // In the middle of a transfer both ways.
-        for end in &mut ends {
-            end.write(&mut scene, 150_000);
+        for side in &mut sides {
+            side.write(&mut scene, 150_000);
         }
-        scene.world.network.run_for(Duration::from_millis(20));
-        scene.world.network.lost = None;
-        let relay = scene.relay;
-        scene.run_until(&mut ends, |scene, ends| {
-            ends.iter().all(|end| end.has_left(scene) && end.has_all())
+        scene.world.run_ms(20);
+        scene.world.drops_nothing();
+        scene.run_until(&mut sides, |world, sides| {
+            let has_left = |end: End| world.host(end.host).left.contains(&end.stream);
+            sides.iter().all(|side| has_left(side.end) && side.has_all())
         });
-        for end in &ends {
-            let peer = scene.world.network.host(end.host);
+        for side in &sides {
+            let peer = scene.world.host(side.end.host);
             assert_eq!(peer.moved.len(), 1);
             let moved = &peer.moved[0];
             assert!(matches!(moved.path, Path::Direct | Path::Lan));
             assert_eq!(moved.report.path, Some((moved.path, moved.remote)));
-            assert_eq!(moved.remote.ip().octets(), [10, 9, end.other, 1]);
+            assert_eq!(moved.remote.ip().octets(), [10, 9, side.other, 1]);
         }
 
         // From here on the relay does not matter any more.
-        scene.world.network.set_up(relay, false);
-        for end in &mut ends {
-            end.write(&mut scene, 10_000);
-        }
-        scene.run_until(&mut ends, |_, ends| ends.iter().all(End::has_all));
-        let open =
-            |scene: &Scene, end: &End| scene.world.network.host(end.host).endpoint.attempts_under_way();
-        assert_eq!(open(&scene, &ends[0]), 0, "nothing is looked for any more");
+        scene.world.down(scene.relay);
+        scene.all_comes(&mut sides);
+        let open = scene.world.attempts(scene.client);
+        assert_eq!(open, 0, "nothing is looked for any more");
     }
 }
 
 #[test]
 fn a_relayed_stream_stays_where_it_is_when_no_direct_path_opens() {
-    let mut scene = Scene::behind(Router::RESTRICTED, false, true);
-    scene.world.network.lost = Some(|datagram| datagram.payload.len() == 1);
-    let mut ends = scene.meet();
-    let may_leave = |scene: &Scene, end: &End| {
-        let peer = scene.world.network.host(end.host);
-        peer.endpoint.may_leave_relay(end.stream)
-    };
-    assert!(ends.iter().all(|end| may_leave(&scene, end)));
-    scene.world.network.run_for(Duration::from_secs(120));
-    assert!(!ends.iter().any(|end| may_leave(&scene, end)));
-    for end in &mut ends {
-        end.write(&mut scene, 10_000);
-    }
-    scene.run_until(&mut ends, |_, ends| ends.iter().all(End::has_all));
-    for end in &ends {
-        let peer = scene.world.network.host(end.host);
+    let mut scene = scene(false);
+    scene.world.drops(is_probe);
+    let mut sides = scene.meet();
+    assert!(sides.iter().all(|side| scene.may_leave_relay(side.end)));
+    scene.world.run_secs(120);
+    assert!(!sides.iter().any(|side| scene.may_leave_relay(side.end)));
+    scene.all_comes(&mut sides);
+    for side in &sides {
+        let peer = scene.world.host(side.end.host);
         assert!(peer.moved.is_empty() && peer.left.is_empty());
-        assert!(peer.failed.is_empty() && peer.endpoint.attempts_under_way() == 0);
+        assert!(peer.failed.is_empty());
+        assert_eq!(scene.world.attempts(side.end.host), 0);
     }
 }
 
 #[test]
 fn a_path_that_carries_probes_and_no_packets_is_not_taken() {
-    let mut scene = Scene::behind(Router::RESTRICTED, false, true);
-    scene.world.network.lost = Some(|datagram| datagram.payload.len() == 1);
-    let mut ends = scene.meet();
-    let network = &mut scene.world.network;
-    network.capture = Some(Vec::new());
+    let mut scene = scene(false);
+    scene.world.drops(is_probe);
+    let mut sides = scene.meet();
+    scene.world.capture();
     // Stream packets between the two homes get lost.
-    network.lost = Some(|datagram| {
-        let (from, to) = (datagram.from.ip().octets(), datagram.to.ip().octets());
-        datagram.payload.first() == Some(&0xff) && from[0] == 192 && to[..2] == [10, 9]
-    });
-    network.run_for(Duration::from_secs(120));
-    network.lost = None;
-    let sent = network.capture.take().unwrap();
+    scene
+        .world
+        .drops(|datagram| is_stream_packet(datagram) && sender_is_inside(datagram) && to_home(datagram));
+    scene.world.run_secs(120);
+    scene.world.drops_nothing();
+    let sent = scene.world.captured();
     let asked = sent.iter().filter(|datagram| {
         let header = PacketHeader::split(&datagram.payload);
         let asks = header.is_some_and(|(header, _)| header.has(HEARTBEAT));
         asks && datagram.to.ip().octets() == [10, 9, 1, 1]
     });
     assert_eq!(asked.count(), 7);
-    for end in &mut ends {
-        end.write(&mut scene, 10_000);
-    }
-    scene.run_until(&mut ends, |_, ends| ends.iter().all(End::has_all));
-    for end in &ends {
-        assert!(scene.world.network.host(end.host).moved.is_empty());
+    scene.all_comes(&mut sides);
+    for side in &sides {
+        assert!(scene.world.host(side.end.host).moved.is_empty());
     }
 }
 
 #[test]
 fn a_relay_that_the_direct_path_forestalls_is_left_at_once() {
-    let mut scene = Scene::behind(Router::RESTRICTED, false, true);
-    let attempt = scene.dial();
-    let (client, server) = (scene.client, scene.server);
-    scene.world.wait(client, attempt);
-    let network = &mut scene.world.network;
-    network.run_until(LIMIT, |network| !network.host(server).established.is_empty());
-    for host in [client, server] {
-        let peer = network.host(host);
+    let mut scene = scene(false);
+    let dialled = scene.dial();
+    let connected = scene.world.connected(dialled);
+    let far = scene.world.far_end(&connected);
+    for end in [connected.near, far] {
+        let peer = scene.world.host(end.host);
+        assert_eq!(peer.established[0].stream, end.stream);
         assert_ne!(peer.established[0].path, Path::Relayed);
         assert_eq!(peer.relay_dials.len(), 1);
-        assert_eq!(peer.left, [peer.established[0].stream]);
+        assert_eq!(peer.left, [end.stream]);
         assert!(peer.moved.is_empty());
     }
 }
 
 #[test]
 fn a_stranger_who_knows_the_stream_does_not_move_it() {
-    let mut scene = Scene::behind(Router::RESTRICTED, false, true);
-    scene.world.network.lost = Some(|datagram| datagram.payload.len() == 1);
-    let ends = scene.meet();
+    let mut scene = scene(false);
+    scene.world.drops(is_probe);
+    let [client, server] = scene.meet().map(|side| side.end);
     // The client asks nowhere, and has named one host, where it is.
-    for (host, stream, from, moves) in [
-        (ends[0].host, ends[0].stream, "10.9.1.1:7", false),
-        (ends[1].host, ends[1].stream, "10.9.3.1:7", false),
-        (ends[1].host, ends[1].stream, "10.9.2.1:7", true),
+    for (end, from, moves) in [
+        (client, "10.9.1.1:7", false),
+        (server, "10.9.3.1:7", false),
+        (server, "10.9.2.1:7", true),
     ] {
-        let peer = scene.world.network.host(host);
-        let (seq, ack) = (1, 1);
-        assert_eq!(peer.moved.len(), 0);
+        assert_eq!(scene.world.host(end.host).moved.len(), 0);
         let header = PacketHeader {
             kind: HEARTBEAT,
             data_offset: 0,
-            stream_id: stream.0,
+            stream_id: end.stream.0,
             window: 1 << 20,
-            seq,
-            ack,
+            seq: 1,
+            ack: 1,
         };
-        scene.world.network.with(host, |peer, now| {
-            let from = from.parse().unwrap();
+        scene.world.with(end.host, |peer, now| {
             let packet = header.to_bytes();
             peer.endpoint
-                .handle_datagram(now, SocketId::CLIENT, from, &packet);
+                .handle_datagram(now, SocketId::CLIENT, at(from), &packet);
             peer.endpoint.flush(now);
         });
-        let moved = !scene.world.network.host(host).moved.is_empty();
+        let moved = !scene.world.host(end.host).moved.is_empty();
         assert_eq!(moved, moves, "{from}");
     }
 }
 
 #[test]
 fn a_stream_that_ends_while_a_path_is_looked_for_takes_the_search_with_it() {
-    let mut scene = Scene::behind(Router::RESTRICTED, false, true);
-    scene.world.network.lost = Some(|datagram| datagram.payload.len() == 1);
-    let ends = scene.meet();
-    for end in &ends {
-        let stream = end.stream;
-        scene
-            .world
-            .network
-            .with(end.host, |peer, now| peer.endpoint.streams().destroy(now, stream));
+    let mut scene = scene(false);
+    scene.world.drops(is_probe);
+    for side in scene.meet() {
+        scene.world.destroy(side.end);
     }
-    scene.world.network.run_for(Duration::from_secs(5));
-    let client = scene.world.network.host(ends[0].host);
-    assert!(client.endpoint.attempts_under_way() == 0 && client.failed.is_empty());
+    scene.world.run_secs(5);
+    assert_eq!(scene.world.attempts(scene.client), 0);
+    assert!(scene.world.host(scene.client).failed.is_empty());
+}
+
+/// Two peers that can punch, and one of them names a relay.
+fn scene(server_names: bool) -> Scene {
+    Scene::new(Home::Restricted, Home::Restricted, server_names, !server_names)
 }
 
 /// One end of the stream: what it has written and what has come.
-struct End {
-    host: HostId,
-    stream: StreamId,
+struct Side {
+    end: End,
     /// The number of the other one's home.
     other: u8,
     expected: Vec<u8>,
     read: Vec<u8>,
 }
 
-impl End {
+impl Side {
     /// Writes bytes that follow from their place, to be expected by this end from the other one, which does
     /// the same.
     fn write(&mut self, scene: &mut Scene, count: usize) {
@@ -188,15 +164,7 @@ impl End {
             .map(|place| (place.wrapping_mul(2_654_435_761) >> 24) as u8)
             .collect();
         self.expected.extend_from_slice(&bytes);
-        let stream = self.stream;
-        let written = scene.world.network.with(self.host, |peer, now| {
-            peer.endpoint.streams().write(now, stream, &bytes)
-        });
-        assert_eq!(written, Ok(count));
-    }
-
-    fn has_left(&self, scene: &Scene) -> bool {
-        scene.world.network.host(self.host).left.contains(&self.stream)
+        scene.world.write(self.end, &bytes);
     }
 
     /// Returns whether everything that the other end wrote has come, which is what this one wrote, after the
@@ -209,54 +177,37 @@ impl End {
 }
 
 impl Scene {
-    /// Connects the two over the relay; returns the client's end first.
-    fn meet(&mut self) -> [End; 2] {
-        let attempt = self.dial();
-        let (client, server) = (self.client, self.server);
-        self.world.network.run_until(LIMIT, |network| {
-            [client, server]
-                .iter()
-                .all(|host| !network.host(*host).relay_dials.is_empty())
-        });
+    /// Connects the two over the relay; returns the client's side first.
+    fn meet(&mut self) -> [Side; 2] {
+        let dialled = self.dial();
+        self.relay_dials();
         self.pair();
-        self.world.wait(client, attempt);
-        let near = self.world.network.host(client).find(attempt).unwrap();
-        assert_eq!(near.path, Path::Relayed);
-        let near = near.stream;
-        let mut far = None;
-        self.world.network.run_until(LIMIT, |network| {
-            let mut established = network.host(server).established.iter();
-            far = established
-                .find(|one| matches!(one.origin, Origin::Server(_)))
-                .map(|one| (one.path, one.stream));
-            far.is_some()
-        });
-        let (path, far) = far.unwrap();
-        assert_eq!(path, Path::Relayed);
-        [(client, near, 1), (server, far, 2)].map(|(host, stream, other)| End {
-            host,
-            stream,
+        let connected = self.world.connected(dialled).path(Path::Relayed);
+        let far = self.accepts(Path::Relayed);
+        assert_eq!(far, self.world.far_end(&connected));
+        [(connected.near, 1), (far, 2)].map(|(end, other)| Side {
+            end,
             other,
             expected: Vec::new(),
             read: Vec::new(),
         })
     }
 
-    /// Lets time pass, and both ends read, until `done`.
-    fn run_until(&mut self, ends: &mut [End; 2], done: impl Fn(&Self, &[End; 2]) -> bool) {
-        let until = self.world.network.now() + LIMIT;
-        while !done(self, ends) {
-            assert!(self.world.network.step(until), "not done within {LIMIT:?}");
-            for end in ends.iter_mut() {
-                let stream = end.stream;
-                let read = self
-                    .world
-                    .network
-                    .with(end.host, |peer, now| peer.read(now, stream));
-                end.read.extend(read);
-            }
+    /// Lets both sides write, and waits until all of it has come.
+    fn all_comes(&mut self, sides: &mut [Side; 2]) {
+        for side in sides.iter_mut() {
+            side.write(self, 10_000);
         }
+        self.run_until(sides, |_, sides| sides.iter().all(Side::has_all));
+    }
+
+    /// Lets time pass, and both sides read, until `done`.
+    fn run_until(&mut self, sides: &mut [Side; 2], done: impl Fn(&World, &[Side; 2]) -> bool) {
+        self.world.run_until(60, |world| {
+            for side in sides.iter_mut() {
+                side.read.extend(world.read(side.end));
+            }
+            done(world, sides)
+        });
     }
 }
-
-const LIMIT: Duration = Duration::from_secs(60);

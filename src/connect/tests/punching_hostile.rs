@@ -1,89 +1,72 @@
 //! What strangers try with those who punch.
 
-use std::net::SocketAddrV4;
-use std::time::Duration;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
-use super::world::World;
-use crate::connect::noise::{Initiator, Session};
+use super::world::{Dialled, Forged, Home, World, at, is_probe, key, noise_payload, request, server_key};
+use crate::connect::noise::Session;
 use crate::connect::secure_payload::SecurePayload;
-use crate::keys::KeyPair;
-use crate::sim::nat::Router;
-use crate::sim::network::{Datagram, HostId, Link};
-use crate::wire::compact::{Decode, Encode};
+use crate::sim::network::{Datagram, HostId};
+use crate::wire::compact::Encode;
 use crate::wire::handshake::{
-    FIREWALL_CONSISTENT, FIREWALL_RANDOM, HandshakeMessage, HolepunchMessage, HolepunchPayload, Mode,
-    NoisePayload, UdxInfo, VERSION,
+    FIREWALL_CONSISTENT, FIREWALL_RANDOM, FIREWALL_UNKNOWN, HolepunchMessage, HolepunchPayload, Mode,
 };
-use crate::wire::rpc::{PEER_HANDSHAKE, PEER_HOLEPUNCH, Packet, Request};
+use crate::wire::rpc::{PEER_HANDSHAKE, PEER_HOLEPUNCH};
 use crate::wire::transmit::SocketId;
 
 #[test]
 fn a_probe_of_somebody_else_does_not_divert_a_client() {
-    let mut world = World::new(1, 8, Link::default());
-    let (server, key) = (world.peer(), KeyPair::from_seed(&[1; 32]));
-    world.listen(server, &key);
-    world.network.run_for(Duration::from_secs(1));
-    let client = world.peer();
-    let attempt = world.dial(client, key.public_key());
-    let socket = SocketAddrV4::new(*world.address(client).ip(), 30_000);
-    // From the moment at which its socket is there.
-    world.network.run_until(Duration::from_secs(1), |network| {
-        network.host(client).endpoint.has_puncher_socket()
-    });
+    let mut world = World::new(1, 8);
+    let (server, dialled) = punch(&mut world);
+    let socket = world.puncher_address(dialled.client);
     for byte in [vec![0], vec![]] {
-        world.network.inject(ATTACKER, socket, byte);
+        world.inject(ATTACKER, socket, byte);
     }
-    world.wait(client, attempt);
-    let established = world.network.host(client).find(attempt);
-    let remote = established.expect("it is not disturbed").remote;
+    let remote = world.connected(dialled).remote;
     assert_eq!(remote.ip(), world.address(server).ip());
 }
 
 #[test]
 fn a_probe_from_another_port_of_the_servers_host_waits_for_a_better_one() {
-    let link = Link {
-        delay: Duration::from_millis(10),
-        ..Link::default()
-    };
-    let mut world = World::new(8, 8, link);
-    let (server, key) = (world.peer(), KeyPair::from_seed(&[1; 32]));
-    world.listen(server, &key);
-    world.network.run_for(Duration::from_secs(1));
-    let client = world.peer();
-    let attempt = world.dial(client, key.public_key());
-    let socket = SocketAddrV4::new(*world.address(client).ip(), 30_000);
-    let neighbour = SocketAddrV4::new(*world.address(server).ip(), 4444);
-    world.network.run_until(Duration::from_secs(1), |network| {
-        network.host(client).endpoint.has_puncher_socket()
-    });
-    world.network.inject(neighbour, socket, vec![0]);
-    world.wait(client, attempt);
-    let established = world.network.host(client).find(attempt).unwrap();
-    assert_eq!(established.remote.ip(), neighbour.ip());
-    assert_ne!(established.remote, neighbour);
+    let mut world = World::of_towns(8, 8);
+    let (server, dialled) = punch(&mut world);
+    let socket = world.puncher_address(dialled.client);
+    let neighbour = at_port(world.address(server), 4444);
+    world.inject(neighbour, socket, vec![0]);
+    let remote = world.connected(dialled).remote;
+    assert_eq!(remote.ip(), neighbour.ip());
+    assert_ne!(remote, neighbour);
+}
+
+/// Dials a server that must be punched to, until the moment at which the client's socket for it is there.
+fn punch(world: &mut World) -> (HostId, Dialled) {
+    let server = world.server(Home::Plain);
+    world.run_secs(1);
+    let client = world.home(Home::Plain);
+    let dialled = world.dial(client, server);
+    world.run_until(1, |world| !world.host(client).sockets.is_empty());
+    (server, dialled)
 }
 
 #[test]
 fn probes_of_strangers_get_no_answer() {
-    let mut world = World::new(2, 8, Link::default());
-    let (server, key) = (world.peer(), KeyPair::from_seed(&[1; 32]));
-    world.listen(server, &key);
-    world.network.run_for(Duration::from_secs(1));
-    world.network.capture = Some(Vec::new());
-    let socket = SocketAddrV4::new(*world.address(server).ip(), 30_000);
+    let mut world = World::new(2, 8);
+    let server = world.server(Home::Plain);
+    world.run_secs(1);
+    world.capture();
+    let socket = world.puncher_address(server);
     for _ in 0..100 {
-        world.network.inject(ATTACKER, socket, vec![0]);
+        world.inject(ATTACKER, socket, vec![0]);
     }
-    world.network.run_for(Duration::from_secs(1));
-    let sent = world.network.capture.take().unwrap();
+    world.run_secs(1);
+    let sent = world.captured();
     assert!(sent.iter().all(|datagram| datagram.to != ATTACKER));
 }
 
 #[test]
 fn a_victim_that_a_client_names_gets_a_few_probes_whatever_the_client_says() {
     for firewall in [FIREWALL_CONSISTENT, FIREWALL_RANDOM] {
-        let mut attack = Attack::new(World::new(3, 8, Link::default()));
-        let victim: SocketAddrV4 = "10.77.7.7:7777".parse().unwrap();
+        let mut attack = Attack::new(World::new(3, 8));
+        let victim = at("10.77.7.7:7777");
         // Each handshake is another client to the server.
         for number in 0..50 {
             let session = attack.shake_hands(number);
@@ -101,14 +84,14 @@ fn a_victim_that_a_client_names_gets_a_few_probes_whatever_the_client_says() {
                 attack.say(&session, payload, victim);
             }
         }
-        let probes = attack.run(Duration::from_secs(9), victim);
+        let probes = attack.probes_to(victim, 9);
         assert!((1..=64).contains(&probes), "{probes} probes");
     }
 }
 
 #[test]
 fn one_client_draws_probes_to_four_addresses_at_most() {
-    let mut attack = Attack::new(World::new(4, 8, Link::default()));
+    let mut attack = Attack::new(World::new(4, 8));
     let session = attack.shake_hands(1);
     let hosts = (0..100).map(|last| SocketAddrV4::new([10, 77, 7, last].into(), 7));
     let payload = HolepunchPayload {
@@ -118,8 +101,8 @@ fn one_client_draws_probes_to_four_addresses_at_most() {
         ..HolepunchPayload::default()
     };
     attack.say(&session, payload, ATTACKER);
-    attack.world.network.run_for(Duration::from_secs(60));
-    let sent = attack.world.network.capture.take().unwrap();
+    attack.world.run_secs(60);
+    let sent = attack.world.captured();
     let aimed = sent.iter().filter(|sent| sent.to.ip().octets()[1] == 77);
     let mut hosts: Vec<_> = aimed.clone().map(|sent| sent.to).collect();
     // Twice in ten seconds, as nobody has proven to be there.
@@ -131,9 +114,9 @@ fn one_client_draws_probes_to_four_addresses_at_most() {
 
 #[test]
 fn on_the_public_network_no_probe_goes_into_a_local_one() {
-    let mut attack = Attack::new(World::public(5, 8, Link::default()));
+    let mut attack = Attack::new(World::public(5, 8));
     let session = attack.shake_hands(1);
-    let local: SocketAddrV4 = "192.168.1.1:53".parse().unwrap();
+    let local = at("192.168.1.1:53");
     for (peer, punching) in [(PUBLIC, true), (local, false)] {
         let payload = HolepunchPayload {
             firewall: FIREWALL_CONSISTENT,
@@ -144,8 +127,8 @@ fn on_the_public_network_no_probe_goes_into_a_local_one() {
         };
         attack.say(&session, payload, peer);
     }
-    attack.world.network.run_for(Duration::from_secs(30));
-    let sent = attack.world.network.capture.take().unwrap();
+    attack.world.run_secs(30);
+    let sent = attack.world.captured();
     let to = |address| {
         sent.iter()
             .filter(|sent| sent.to == address && is_probe(sent))
@@ -157,15 +140,8 @@ fn on_the_public_network_no_probe_goes_into_a_local_one() {
 
 #[test]
 fn many_sockets_are_opened_only_for_a_client_that_has_proven_its_host() {
-    let mut world = World::new(6, 8, Link::default());
-    let public = [10, 9, 1, 1].into();
-    let nat = world.network.add_nat(Router::RANDOM, public, None);
-    let server = world.peer_behind(Some(nat), "192.168.1.2:5000".parse().unwrap());
-    let mut attack = Attack::on(world, server);
-    let open = |attack: &Attack| {
-        let peer = attack.world.network.host(attack.server);
-        peer.endpoint.extra_sockets()
-    };
+    let mut attack = Attack::on(World::new(6, 8), Home::Random);
+    let open = |attack: &Attack| attack.world.host(attack.server).sockets.len();
     let before = open(&attack);
     let session = attack.shake_hands(1);
     let payload = HolepunchPayload {
@@ -177,33 +153,32 @@ fn many_sockets_are_opened_only_for_a_client_that_has_proven_its_host() {
         ..HolepunchPayload::default()
     };
     attack.say(&session, payload, ATTACKER);
-    attack.world.network.run_for(Duration::from_secs(1));
+    attack.world.run_secs(1);
     assert_eq!((before, open(&attack)), (1, 1));
 }
 
 #[test]
 fn arbitrary_holepunch_messages_get_no_answer_and_change_nothing() {
-    let mut attack = Attack::new(World::new(7, 8, Link::default()));
+    let mut attack = Attack::new(World::new(7, 8));
     let session = attack.shake_hands(1);
     let other = Session {
         holepunch_secret: [9; 32].into(),
         ..attack.shake_hands(2)
     };
-    attack.world.network.capture = Some(Vec::new());
+    attack.world.capture();
     // Sealed with another key, and for a handshake that there is not.
     attack.say(&other, HolepunchPayload::default(), ATTACKER);
     attack.number = 77;
     attack.say(&session, HolepunchPayload::default(), ATTACKER);
-    attack.world.network.run_for(Duration::from_secs(5));
-    let sent = attack.world.network.capture.take().unwrap();
+    attack.world.run_secs(5);
+    let sent = attack.world.captured();
     assert!(sent.iter().all(|datagram| datagram.to != RELAY));
 }
 
-/// A hostile client that is its own relay.
+/// A hostile client that is its own forwarding node.
 struct Attack {
     world: World,
     server: HostId,
-    key: KeyPair,
     tid: u16,
     number: u64,
     /// What was sent up to the last handshake.
@@ -211,19 +186,17 @@ struct Attack {
 }
 
 impl Attack {
-    fn new(mut world: World) -> Self {
-        let server = world.peer();
-        Self::on(world, server)
+    fn new(world: World) -> Self {
+        Self::on(world, Home::Plain)
     }
 
-    fn on(mut world: World, server: HostId) -> Self {
-        let key = KeyPair::from_seed(&[1; 32]);
-        world.listen(server, &key);
-        world.network.run_for(Duration::from_secs(1));
+    fn on(mut world: World, home: Home) -> Self {
+        let server = world.server(home);
+        world.run_secs(1);
+        world.capture();
         Self {
             world,
             server,
-            key,
             tid: 0,
             number: 0,
             sent: Vec::new(),
@@ -232,38 +205,29 @@ impl Attack {
 
     /// Returns where the server punches from.
     fn puncher(&self) -> SocketAddrV4 {
-        SocketAddrV4::new(*self.world.address(self.server).ip(), 30_000)
+        self.world.puncher_address(self.server)
     }
 
     fn shake_hands(&mut self, seed: u8) -> Session {
-        let client = KeyPair::from_seed(&[2; 32]);
-        let payload = payload();
-        let (mut initiator, noise) =
-            Initiator::start(&client, self.key.public_key(), [seed; 32], &payload).unwrap();
-        let message = HandshakeMessage {
-            mode: Mode::FromRelay,
-            noise,
-            peer_address: Some(RELAY),
-            relay_address: None,
-        };
-        let earlier = self.world.network.capture.replace(Vec::new());
-        self.sent.extend(earlier.into_iter().flatten());
-        self.send(PEER_HANDSHAKE, message.to_bytes());
-        self.world.network.run_for(Duration::from_millis(5));
-        let sent = self.world.network.capture.replace(Vec::new()).unwrap();
-        let answer = sent.iter().find_map(|datagram| {
-            let Ok(Packet::Request(request)) = Packet::from_bytes(&datagram.payload) else {
-                return None;
-            };
-            let message = HandshakeMessage::from_bytes(&request.value?).ok()?;
-            (message.mode == Mode::FromServer).then_some(message.noise)
-        });
-        let (payload, session) = initiator.finish(&answer.expect("an answer")).unwrap();
+        let payload = noise_payload(FIREWALL_UNKNOWN);
+        let forged = Forged::new(&key(2), &server_key(), seed, &payload);
+        self.keep_sent();
+        self.send(PEER_HANDSHAKE, forged.forwarded(RELAY).to_bytes());
+        self.world.run_ms(5);
+        let answer = self.world.captured();
+        self.world.capture();
+        let (payload, session) = forged.finish(&answer);
         self.number = payload.holepunch.expect("the server can be punched to").id;
         session
     }
 
-    /// Says something about the last handshake, as seen at `peer`.
+    fn keep_sent(&mut self) {
+        let earlier = self.world.captured();
+        self.sent.extend(earlier);
+        self.world.capture();
+    }
+
+    /// Sends a holepunch message for the last handshake, as if from `peer`.
     fn say(&mut self, session: &Session, payload: HolepunchPayload, peer: SocketAddrV4) {
         let secure = SecurePayload::new(&session.holepunch_secret, [3; 32]);
         let message = HolepunchMessage {
@@ -273,46 +237,26 @@ impl Attack {
             peer_address: Some(peer),
         };
         self.send(PEER_HOLEPUNCH, message.to_bytes());
-        self.world.network.run_for(Duration::from_millis(1));
+        self.world.run_ms(1);
     }
 
     fn send(&mut self, command: u64, value: Vec<u8>) {
         let to = self.world.address(self.server);
         self.tid += 1;
-        let request = request(to, self.tid, &self.key, command, value);
-        // As if it came through the way that the server keeps open to its relays.
-        self.world.network.with(self.server, |peer, now| {
+        let datagram = request(to, self.tid, &server_key(), command, value);
+        // As if it came through the mapping that the server keeps open towards its nodes.
+        self.world.with(self.server, |peer, now| {
             let socket = SocketId::SERVER;
-            let datagram = request.to_bytes();
             peer.endpoint.handle_datagram(now, socket, RELAY, &datagram);
         });
     }
 
-    /// Lets time pass, and counts the probes to a host.
-    fn run(&mut self, duration: Duration, host: SocketAddrV4) -> usize {
-        self.world.network.run_for(duration);
-        let mut sent = std::mem::take(&mut self.sent);
-        sent.extend(self.world.network.capture.take().unwrap());
+    /// Lets time pass, and counts the probes to a host since the start.
+    fn probes_to(&mut self, host: SocketAddrV4, secs: u64) -> usize {
+        self.world.run_secs(secs);
+        self.keep_sent();
         let to_host = |sent: &&Datagram| sent.to.ip() == host.ip() && is_probe(sent);
-        sent.iter().filter(to_host).count()
-    }
-}
-
-const fn is_probe(datagram: &Datagram) -> bool {
-    datagram.payload.len() < 2
-}
-
-fn payload() -> NoisePayload {
-    NoisePayload {
-        version: VERSION,
-        udx: Some(UdxInfo {
-            version: 1,
-            reusable_socket: false,
-            id: 77,
-            seq: 0,
-        }),
-        secret_stream: Some(1),
-        ..NoisePayload::default()
+        self.sent.iter().filter(to_host).count()
     }
 }
 
@@ -320,19 +264,6 @@ const fn at_port(address: SocketAddrV4, port: u16) -> SocketAddrV4 {
     SocketAddrV4::new(*address.ip(), port)
 }
 
-fn request(to: SocketAddrV4, tid: u16, key: &KeyPair, command: u64, value: Vec<u8>) -> Request {
-    Request {
-        tid,
-        to,
-        id: None,
-        token: None,
-        internal: false,
-        command,
-        target: Some(key.public_key().target()),
-        value: Some(value),
-    }
-}
-
-const ATTACKER: SocketAddrV4 = SocketAddrV4::new(std::net::Ipv4Addr::new(10, 66, 6, 6), 6666);
-const RELAY: SocketAddrV4 = SocketAddrV4::new(std::net::Ipv4Addr::new(90, 66, 6, 7), 6667);
-const PUBLIC: SocketAddrV4 = SocketAddrV4::new(std::net::Ipv4Addr::new(90, 77, 7, 8), 6668);
+const ATTACKER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 66, 6, 6), 6666);
+const RELAY: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(90, 66, 6, 7), 6667);
+const PUBLIC: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(90, 77, 7, 8), 6668);

@@ -1,196 +1,123 @@
 //! Peers without a path between them, and a relay that both reach.
 
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::paths::exchange;
-use super::punching::inside;
-use super::world::{Peer, World};
-use crate::connect::{AttemptId, Failure, Listen, Origin, Path};
-use crate::keys::KeyPair;
-use crate::sim::nat::Router;
-use crate::sim::network::{HostId, Link, Network};
-use crate::udx::StreamId;
+use super::world::{Dialled, End, Home, World, between_homes, is_rpc, key};
+use crate::connect::{Failure, Path, RelayDial};
+use crate::sim::network::HostId;
+use crate::udx::{Admission, StreamId};
+use crate::wire::transmit::SocketId;
 
 #[test]
 fn peers_behind_random_nats_meet_at_the_relay_that_either_names() {
     for server_names in [false, true] {
-        let mut scene = Scene::new(server_names, !server_names);
-        let attempt = scene.dial();
+        let mut scene = Scene::new(Home::Random, Home::Random, server_names, !server_names);
+        let dialled = scene.dial();
         scene.pair();
-        scene.world.wait(scene.client, attempt);
-        let (client, server) = (scene.client, scene.server);
-        let established = scene.world.network.host(client).find(attempt).unwrap();
-        assert_eq!(established.path, Path::Relayed);
-        assert!(established.report.relay_paired.is_some());
-        assert!(established.report.total < Duration::from_secs(2));
-        let near = established.stream;
-        let accepted = |network: &Network<Peer>| {
-            let mut established = network.host(server).established.iter();
-            let one = established.find(|one| matches!(one.origin, Origin::Server(_)))?;
-            Some((one.path, one.stream))
-        };
-        let network = &mut scene.world.network;
-        network.run_until(LIMIT, |network| accepted(network).is_some());
-        let (path, far) = accepted(network).unwrap();
-        assert_eq!(path, Path::Relayed);
-        exchange(&mut scene.world, client, server, near, far);
-        for (host, stream) in [(client, near), (server, far)] {
-            let endpoint = &scene.world.network.host(host).endpoint;
-            assert!(!endpoint.may_leave_relay(stream));
+        let connected = scene.world.connected(dialled).path(Path::Relayed);
+        assert!(connected.report.relay_paired.is_some());
+        assert!(connected.report.total < Duration::from_secs(2));
+        let far = scene.accepts(Path::Relayed);
+        assert_eq!(far, scene.world.far_end(&connected));
+        scene.world.both_speak(&connected);
+        for end in [connected.near, far] {
+            assert!(!scene.may_leave_relay(end));
         }
 
         // The end of the stream is the end of the link.
-        scene.world.network.with(client, |peer, now| {
-            peer.endpoint.streams().destroy(now, near);
-        });
+        scene.world.destroy(connected.near);
         let relay = scene.relay;
         scene
             .world
-            .network
-            .run_until(LIMIT, |network| network.host(relay).unlinked.len() == 1);
+            .run_until(30, |world| world.host(relay).unlinked.len() == 1);
     }
 }
 
 #[test]
 fn a_server_that_is_not_reachable_where_it_says_to_be_is_met_at_the_relay() {
     for server_names in [false, true] {
-        let router = Router {
-            keeps_ports: true,
-            ..Router::RESTRICTED
-        };
-        let mut scene = Scene::with_server(server_names, !server_names, router, |world| {
-            let public = Ipv4Addr::new(10, 9, 1, 1);
-            let nat = world.network.add_nat(router, public, None);
-            let address = "192.168.1.2:5000".parse().unwrap();
-            world.mistaken_peer(nat, address, public)
-        });
+        let mut scene = Scene::new(Home::Mistaken, Home::KeepsPorts, server_names, !server_names);
         // Nothing but messages of the DHT comes through between the homes.
-        scene.world.network.lost = Some(|datagram| {
-            let (from, to) = (datagram.from.ip().octets(), datagram.to.ip().octets());
-            let rpc = datagram.payload.len() > 1 && datagram.payload[0] != 0xff;
-            !rpc && from[0] == 192 && to[..2] == [10, 9]
-        });
-        let attempt = scene.dial();
-        let (client, server) = (scene.client, scene.server);
         scene
             .world
-            .network
-            .run_until(LIMIT, |network| !network.host(client).relay_dials.is_empty());
+            .drops(|datagram| !is_rpc(datagram) && between_homes(datagram));
+        let dialled = scene.dial();
+        let client = scene.client;
+        scene.relay_dials();
         scene.pair();
-        let near = scene.world.network.host(client).find(attempt).unwrap().stream;
+        let connected = scene.world.connected(dialled);
         scene
             .world
-            .network
-            .run_until(LIMIT, |network| !network.host(client).moved.is_empty());
-        let moved = &scene.world.network.host(client).moved[0];
+            .run_until(30, |world| !world.host(client).moved.is_empty());
+        let moved = &scene.world.host(client).moved[0];
         assert_eq!(moved.path, Path::Relayed);
         assert!(moved.report.unanswered.is_some());
         assert!(moved.report.total < Duration::from_secs(3));
-        scene.world.network.run_until(LIMIT, |network| {
-            let established = &network.host(server).established;
-            established.iter().any(|one| one.path == Path::Relayed)
-        });
-        let accepted = &scene.world.network.host(server).established;
-        let far = accepted.iter().find(|one| one.path == Path::Relayed);
-        let far = far.unwrap().stream;
-        exchange(&mut scene.world, client, server, near, far);
-        // Nothing better is found, and nobody looks for ever.
-        scene.world.network.run_for(Duration::from_secs(120));
-        let peer = scene.world.network.host(client);
-        assert!(peer.moved.len() == 1 && peer.endpoint.attempts_under_way() == 0);
+        let far = scene.accepts(Path::Relayed);
+        assert_eq!(far, scene.world.far_end(&connected));
+        scene.world.both_speak(&connected);
+        // Nothing better is found, and no search lasts for ever.
+        scene.world.run_secs(120);
+        assert_eq!(scene.world.host(client).moved.len(), 1);
+        assert_eq!(scene.world.attempts(client), 0);
     }
 }
 
 #[test]
 fn the_servers_relay_goes_first_and_both_agree_on_the_token() {
-    let mut scene = Scene::new(true, true);
-    scene.dial();
-    let (client, server) = (scene.client, scene.server);
-    scene
-        .world
-        .network
-        .run_until(LIMIT, |network| !network.host(client).relay_dials.is_empty());
-    let ours = scene.world.network.host(client).relay_dials[0].clone();
-    let theirs = scene.world.network.host(server).relay_dials[0].clone();
-    assert_eq!(ours.token, theirs.token);
-    assert_eq!((ours.is_initiator, theirs.is_initiator), (false, true));
-    let mut scene = Scene::new(false, true);
-    scene.dial();
-    let (client, server) = (scene.client, scene.server);
-    scene
-        .world
-        .network
-        .run_until(LIMIT, |network| !network.host(client).relay_dials.is_empty());
-    let ours = scene.world.network.host(client).relay_dials[0].clone();
-    let theirs = scene.world.network.host(server).relay_dials[0].clone();
-    assert_eq!(ours.token, theirs.token);
-    assert_eq!((ours.is_initiator, theirs.is_initiator), (true, false));
+    for server_names in [true, false] {
+        let mut scene = Scene::new(Home::Random, Home::Random, server_names, true);
+        scene.dial();
+        let [ours, theirs] = scene.relay_dials();
+        assert_eq!(ours.token, theirs.token);
+        let initiators = (ours.is_initiator, theirs.is_initiator);
+        assert_eq!(initiators, (!server_names, server_names));
+    }
 }
 
 #[test]
 fn a_relay_that_never_answers_ends_with_no_path() {
-    let mut scene = Scene::new(false, true);
-    let attempt = scene.dial();
-    let client = scene.client;
-    scene
-        .world
-        .network
-        .run_until(LIMIT, |network| !network.host(client).relay_dials.is_empty());
-    let stream = scene.world.network.host(client).relay_dials[0].stream;
-    scene.world.network.run_for(Duration::from_secs(3));
-    assert_eq!(
-        scene.world.failure(client, attempt),
-        None,
-        "the relay may come yet"
-    );
-    scene.world.network.with(client, |peer, now| {
-        peer.endpoint.handle_relay(now, stream, None);
+    let mut scene = Scene::new(Home::Random, Home::Random, false, true);
+    let dialled = scene.dial();
+    let [ours, _] = scene.relay_dials();
+    scene.world.run_secs(3);
+    let failure = scene.world.failure(dialled);
+    assert_eq!(failure, None, "the relay may come yet");
+    scene.world.with(scene.client, |peer, now| {
+        peer.endpoint.handle_relay(now, ours.stream, None);
     });
-    assert_eq!(scene.world.failure(client, attempt), Some(Failure::NoPath));
+    assert_eq!(scene.world.failure(dialled), Some(Failure::NoPath));
 }
 
 #[test]
 fn a_relay_that_brings_somebody_else_gains_nothing() {
-    let mut scene = Scene::new(false, true);
-    let attempt = scene.dial();
+    let mut scene = Scene::new(Home::Random, Home::Random, false, true);
+    let dialled = scene.dial();
     // In the place of the server comes the relay's accomplice, whose stream knows the ids but not the keys.
-    let accomplice = scene.world.open_peer();
-    let other = KeyPair::from_seed(&[66; 32]);
-    let (_, foreign) = scene.at_relay(accomplice, &other);
-    let stream = scene.world.network.with(accomplice, |peer, _| {
-        peer.endpoint.streams().open(crate::udx::Admission::LearnPath)
-    });
+    let host = scene.world.open_peer();
+    let (_, foreign) = scene.at_relay(host, 66);
+    let stream = scene
+        .world
+        .with(host, |peer, _| peer.endpoint.streams().open(Admission::LearnPath));
+    let accomplice = End { host, stream };
     let ids = scene.link_client_with(foreign, stream);
-    scene.world.wait(scene.client, attempt);
-    let near = scene.world.network.host(scene.client).find(attempt).unwrap();
-    let near = near.stream;
+    let near = scene.world.connected(dialled).near;
     let relay = scene.world.address(scene.relay);
-    scene.world.network.with(accomplice, |peer, now| {
+    scene.world.with(host, |peer, now| {
         let streams = peer.endpoint.streams();
-        streams.connect(
-            now,
-            stream,
-            crate::wire::transmit::SocketId::SERVER,
-            relay,
-            ids[1],
-        );
+        streams.connect(now, stream, SocketId::SERVER, relay, ids[1]);
         let mut lie = vec![56, 0, 0];
         lie.extend_from_slice(&[7; 56]);
         lie.extend_from_slice(b"I am the server");
         streams.write(now, stream, &lie).unwrap();
     });
-    scene.world.network.run_for(Duration::from_secs(5));
-    let client = scene.client;
-    let read = scene.world.network.with(client, |peer, now| peer.read(now, near));
+    scene.world.run_secs(5);
+    let read = scene.world.read(near);
     assert_eq!(
         read, b"",
         "what does not begin as the server's stream is not taken"
     );
-    let heard = scene
-        .world
-        .network
-        .with(accomplice, |peer, now| peer.read(now, stream));
+    let heard = scene.world.read(accomplice);
     assert!(!heard.is_empty(), "while the packets did travel");
 }
 
@@ -201,116 +128,95 @@ pub(super) struct Scene {
     pub(super) server: HostId,
     pub(super) client: HostId,
     client_names: bool,
-    key: KeyPair,
 }
 
 impl Scene {
-    fn new(server_names: bool, client_names: bool) -> Self {
-        Self::behind(Router::RANDOM, server_names, client_names)
-    }
-
-    /// Puts both peers behind routers of one kind.
-    pub(super) fn behind(router: Router, server_names: bool, client_names: bool) -> Self {
-        Self::with_server(server_names, client_names, router, |world| {
-            let public = Ipv4Addr::new(10, 9, 1, 1);
-            let nat = world.network.add_nat(router, public, None);
-            inside(world, nat, 1)
-        })
-    }
-
-    /// Puts the client behind a router.
-    fn with_server(
-        server_names: bool,
-        client_names: bool,
-        router: Router,
-        server: impl FnOnce(&mut World) -> HostId,
-    ) -> Self {
-        let link = Link {
-            delay: Duration::from_millis(10),
-            ..Link::default()
-        };
-        let mut world = World::new(5, 8, link);
+    pub(super) fn new(server: Home, client: Home, server_names: bool, client_names: bool) -> Self {
+        let mut world = World::of_towns(5, 8);
         let relay = world.open_peer();
-        world.listen(relay, &relay_key());
-        let server = server(&mut world);
-        let public = Ipv4Addr::new(10, 9, 2, 1);
-        let nat = world.network.add_nat(router, public, None);
-        let client = inside(&mut world, nat, 2);
-        let key = KeyPair::from_seed(&[1; 32]);
-        let listen = Listen {
-            key_pair: key.clone(),
-            firewall: None,
-            relay_through: server_names.then(|| *relay_key().public_key()),
-            reusable_socket: false,
-        };
-        let id = world
-            .network
-            .with(server, |peer, now| peer.endpoint.listen(now, listen))
-            .unwrap();
-        world
-            .network
-            .run_until(LIMIT, |network| network.host(server).listening.contains(&id));
+        world.listen_with(relay, |listen| listen.key_pair = key(RELAY));
+        let server = world.home(server);
+        let client = world.home(client);
+        world.listen_with(server, |listen| {
+            listen.relay_through = server_names.then(|| *key(RELAY).public_key());
+        });
         Self {
             world,
             relay,
             server,
             client,
             client_names,
-            key,
         }
     }
 
-    pub(super) fn dial(&mut self) -> AttemptId {
-        let relay = self.client_names.then(|| *relay_key().public_key());
-        let key = *self.key.public_key();
+    pub(super) fn dial(&mut self) -> Dialled {
+        let relay = self.client_names.then(|| *key(RELAY).public_key());
         self.world
-            .dial_with(self.client, &key, |dial| dial.relay_through = relay)
+            .dial_with(self.client, self.server, |dial| dial.relay_through = relay)
     }
 
-    /// Does what the driver does for both: connects them to the relay and tells what it has answered.
+    /// Waits until both sides want to go to a relay; the client's wish comes first.
+    pub(super) fn relay_dials(&mut self) -> [RelayDial; 2] {
+        let both = [self.client, self.server];
+        self.world.run_until(30, |world| {
+            both.iter().all(|host| !world.host(*host).relay_dials.is_empty())
+        });
+        both.map(|host| self.world.host(host).relay_dials[0].clone())
+    }
+
+    /// Waits until the server has a stream of the client's on such a path.
+    pub(super) fn accepts(&mut self, path: Path) -> End {
+        let host = self.server;
+        let find = |world: &World| {
+            let mut established = world.host(host).established.iter();
+            established.find(|one| one.path == path).map(|one| one.stream)
+        };
+        self.world.run_until(30, |world| find(world).is_some());
+        let stream = find(&self.world).expect("it was found");
+        End { host, stream }
+    }
+
+    pub(super) fn may_leave_relay(&self, end: End) -> bool {
+        let peer = self.world.host(end.host);
+        peer.endpoint.may_leave_relay(end.stream)
+    }
+
+    /// Does what the driver does for both: connects them to the relay and passes on its answer.
     pub(super) fn pair(&mut self) {
         let server = self.server;
-        let (near, far) = self.at_relay(server, &KeyPair::from_seed(&[41; 32]));
-        let stream = self.world.network.host(server).relay_dials[0].stream;
+        let (near, far) = self.at_relay(server, 41);
+        let stream = self.world.host(server).relay_dials[0].stream;
         let ids = self.link_client_with(far, stream);
-        self.world.network.with(server, |peer, now| {
+        self.world.with(server, |peer, now| {
             peer.endpoint.handle_relay(now, stream, Some((near, ids[1])));
         });
     }
 
-    /// Links the client with the stream of somebody whose connection to the relay is `far`; tells the client.
+    /// Links the client with `stream`, whose owner's connection to the relay is `far`, and informs the client.
     fn link_client_with(&mut self, far: StreamId, stream: StreamId) -> [u32; 2] {
         let client = self.client;
-        let (near, own) = self.at_relay(client, &KeyPair::from_seed(&[42; 32]));
-        let wished = self.world.network.host(client).relay_dials[0].stream;
-        let ids = self.world.network.with(self.relay, |peer, now| {
+        let (near, own) = self.at_relay(client, 42);
+        let wished = self.world.host(client).relay_dials[0].stream;
+        let ids = self.world.with(self.relay, |peer, now| {
             let until = now + Duration::from_secs(3600);
             let sides = [(own, wished.0), (far, stream.0)];
             peer.endpoint.link(sides, 1 << 20, until).unwrap()
         });
-        self.world.network.with(client, |peer, now| {
+        self.world.with(client, |peer, now| {
             peer.endpoint.handle_relay(now, wished, Some((near, ids[0])));
         });
         ids
     }
 
-    /// Connects somebody to the relay; returns both ends of the stream, the relay's last.
-    fn at_relay(&mut self, host: HostId, key_pair: &KeyPair) -> (StreamId, StreamId) {
-        let key = relay_key();
-        let accepted = self.world.network.host(self.relay).established.len();
-        let attempt = self.world.dial_as(host, key.public_key(), key_pair);
-        self.world.wait(host, attempt);
-        let relay = self.relay;
-        self.world
-            .network
-            .run_until(LIMIT, |network| network.host(relay).established.len() > accepted);
-        let near = self.world.network.host(host).find(attempt).unwrap().stream;
-        (near, self.world.network.host(relay).established[accepted].stream)
+    /// Connects a host to the relay under this key; returns both ends of the stream, the relay's last.
+    fn at_relay(&mut self, host: HostId, number: u8) -> (StreamId, StreamId) {
+        let dialled = self.world.dial_as(host, self.relay, &key(number));
+        let connected = self.world.connected(dialled);
+        let far = self.world.far_end(&connected);
+        assert_eq!(far.host, self.relay);
+        (connected.near.stream, far.stream)
     }
 }
 
-fn relay_key() -> KeyPair {
-    KeyPair::from_seed(&[77; 32])
-}
-
-const LIMIT: Duration = Duration::from_secs(30);
+/// The number of the relay's key.
+const RELAY: u8 = 77;

@@ -1,17 +1,16 @@
 //! Our worlds against what the reference put on the wire in the same situation.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::net::SocketAddrV4;
-use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use serde_json::Value;
 
-use super::world::World;
-use crate::connect::Firewall;
+use super::world::{Home, World, at};
 use crate::connect::secure_payload::SecurePayload;
-use crate::keys::KeyPair;
-use crate::sim::network::{HostId, Link};
+use crate::connect::{Firewall, Report};
+use crate::sim::network::HostId;
 use crate::wire::compact::{Decode, Encode};
 use crate::wire::handshake::{HandshakeMessage, HolepunchMessage};
 use crate::wire::rpc::{PEER_HANDSHAKE, PEER_HOLEPUNCH, Packet};
@@ -34,7 +33,7 @@ const OTHERS: [&str; 5] = [
 fn every_rpc_datagram_of_the_reference_reads_and_writes_back() {
     let mut count = 0;
     for trace in [DEFAULT, OPEN, DIRECT].into_iter().chain(OTHERS) {
-        for (_, _, bytes) in datagrams(trace) {
+        for Sent { bytes, .. } in datagrams(trace) {
             if !matches!(bytes.first(), Some(0x03 | 0x13)) {
                 continue;
             }
@@ -63,29 +62,29 @@ fn every_rpc_datagram_of_the_reference_reads_and_writes_back() {
 
 #[test]
 fn two_peers_of_one_host_do_what_the_reference_does() {
-    let mut world = World::new(1, 3, Link::default());
-    let server = world.peer_at("10.0.2.1:5000".parse().unwrap());
-    let client = world.peer_at("10.0.2.1:6500".parse().unwrap());
+    let mut world = World::new(1, 3);
+    let server = world.peer_at(at("10.0.2.1:5000"));
+    let client = world.peer_at(at("10.0.2.1:6500"));
     compare(&mut world, client, server, DEFAULT);
 }
 
 #[test]
 fn an_open_client_and_its_server_do_what_the_reference_does() {
-    let mut world = World::new(2, 3, Link::default());
-    let (server, client) = (world.peer(), world.open_peer());
+    let mut world = World::new(2, 3);
+    let (server, client) = (world.home(Home::Plain), world.home(Home::Open));
     compare(&mut world, client, server, OPEN);
 }
 
 #[test]
 fn a_server_that_is_a_node_does_what_the_reference_does() {
-    let mut world = World::new(3, 3, Link::default());
-    let (server, client) = (world.nodes[1], world.peer());
+    let mut world = World::new(3, 3);
+    let (server, client) = (world.nodes[1], world.home(Home::Plain));
     compare(&mut world, client, server, DIRECT);
 }
 
 #[test]
 fn both_sides_of_a_punch_say_what_the_reference_says() {
-    let mut world = World::new(4, 5, Link::default());
+    let mut world = World::new(4, 5);
     (world.lan, world.fast_open) = (false, false);
     let (ours, _) = punch(&mut world);
     let theirs = recorded(SLOW_PUNCH);
@@ -97,7 +96,7 @@ fn both_sides_of_a_punch_say_what_the_reference_says() {
 
 #[test]
 fn a_punch_that_is_open_at_once_goes_as_at_the_reference() {
-    let mut world = World::new(5, 5, Link::default());
+    let mut world = World::new(5, 5);
     world.lan = false;
     let (ours, _) = punch(&mut world);
     let theirs = recorded(PUNCH);
@@ -109,18 +108,17 @@ fn a_punch_that_is_open_at_once_goes_as_at_the_reference() {
 #[test]
 fn over_two_nodes_both_sides_punch_by_what_these_have_seen() {
     // The reference gives up then, as in the trace of its abort: it takes three to judge a NAT.
-    let mut world = World::new(6, 2, Link::default());
+    let mut world = World::new(6, 2);
     (world.lan, world.fast_open) = (false, false);
-    let (ours, client) = punch(&mut world);
+    let (ours, report) = punch(&mut world);
     let theirs = recorded(SLOW_PUNCH);
     assert_eq!(messages(&ours), messages(&theirs));
     assert_eq!(ours.first_data, theirs.first_data);
-    let report = &world.network.host(client).established[0].report;
     assert_eq!(report.own_nat, Some(Firewall::Consistent));
     assert_eq!(report.remote_nat, Some(Firewall::Consistent));
 }
 
-/// Returns who sends to whom, without what they say.
+/// Returns who sends to whom, without the content.
 fn messages(punch: &Punched) -> Vec<String> {
     let without_words = punch.messages.iter().map(|line| line.split(" {").next());
     without_words
@@ -130,105 +128,90 @@ fn messages(punch: &Punched) -> Vec<String> {
 
 /// What two peers have put on the wire to punch.
 struct Punched {
-    /// Every hop of a holepunch message, with what it says.
+    /// Every hop of a holepunch message, with its content.
     messages: Vec<String>,
     /// Every kind of probe, by sockets and time to live.
     probes: BTreeSet<String>,
     first_data: Option<BTreeSet<String>>,
 }
 
+/// A datagram between sockets that are named as in the recordings.
+struct Sent {
+    from: String,
+    to: String,
+    ttl: u64,
+    bytes: Vec<u8>,
+}
+
 /// Lets two peers that seem to be behind NATs connect.
-fn punch(world: &mut World) -> (Punched, HostId) {
-    let (server, client) = (world.peer(), world.peer());
-    let key = KeyPair::from_seed(&[1; 32]);
-    world.listen(server, &key);
-    world.network.run_for(Duration::from_secs(1));
-    world.network.capture = Some(Vec::new());
-    let attempt = world.dial(client, key.public_key());
-    world.wait(client, attempt);
-    world.network.run_for(Duration::from_millis(500));
-    let captured = world.network.capture.take().unwrap();
-    let established = world.network.host(client).find(attempt);
-    let secure =
-        established.map(|established| SecurePayload::new(&established.session.holepunch_secret, [0; 32]));
-    let name = |at: SocketAddrV4| {
-        for (host, name) in [(client, "client"), (server, "server")] {
-            let address = world.address(host);
-            if *at.ip() == *address.ip() {
-                return match at.port() - address.port().min(at.port()) {
-                    0 if at == address => format!("{name}.serverSocket"),
-                    1000 => format!("{name}.clientSocket"),
-                    _ => format!("{name}.extra"),
-                };
-            }
-        }
-        "node.serverSocket".to_owned()
-    };
-    let sent = captured.iter().map(|sent| {
-        let ttl = sent.ttl.map_or(64, u64::from);
-        (name(sent.from), name(sent.to), ttl, sent.payload.clone())
-    });
-    let punched = punched(sent.collect(), |_, payload| {
-        let Some(secure) = &secure else {
-            return String::new();
-        };
+fn punch(world: &mut World) -> (Punched, Report) {
+    let server = world.server(Home::Plain);
+    let client = world.home(Home::Plain);
+    world.run_secs(1);
+    world.capture();
+    let dialled = world.dial(client, server);
+    let connected = world.connected(dialled);
+    world.run_ms(500);
+    let sent = sent(world, client, server);
+    let established = world.host(client).find(dialled.attempt);
+    let session = &established.expect("it is connected").session;
+    let secure = SecurePayload::new(&session.holepunch_secret, [0; 32]);
+    let punched = punched(&sent, |_, payload| {
         let payload = secure.open(payload).expect("a box of this connection");
-        format!(
-            "{{error {} firewall {} round {} punching {} addresses {} remote {} token {} remote token {}}}",
-            payload.error,
-            payload.firewall,
-            payload.round,
-            payload.punching,
-            payload.addresses.map_or(0, |all| all.len()),
-            payload.remote_address.is_some(),
-            payload.token.is_some(),
-            payload.remote_token.is_some()
-        )
+        words([
+            &payload.error,
+            &payload.firewall,
+            &payload.round,
+            &payload.punching,
+            &payload.addresses.map_or(0, |all| all.len()),
+            &payload.remote_address.is_some(),
+            &payload.token.is_some(),
+            &payload.remote_token.is_some(),
+        ])
     });
-    (punched, client)
+    (punched, connected.report)
 }
 
 /// Reads the same from a recording.
 fn recorded(trace: &str) -> Punched {
-    let lines: Vec<Value> = trace
-        .lines()
-        .skip(1)
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
-    let rename = |name: &str| match name.split_once('.') {
-        Some((peer, socket)) if socket.starts_with("extra") => format!("{peer}.extra"),
-        Some((node, socket)) if node.starts_with("dht") => format!("node.{socket}"),
-        _ => name.to_owned(),
-    };
-    let text = |line: &Value, key: &str| line[key].as_str().unwrap().to_owned();
-    let sent = lines.iter().map(|line| {
-        (
-            rename(&text(line, "from")),
-            rename(&text(line, "to")),
-            line["ttl"].as_u64().unwrap(),
-            HEXLOWER.decode(text(line, "hex").as_bytes()).unwrap(),
-        )
-    });
-    punched(sent.collect(), |index, _| {
-        let payload = &lines[index]["value"]["payload"];
-        format!(
-            "{{error {} firewall {} round {} punching {} addresses {} remote {} token {} remote token {}}}",
-            payload["error"],
-            payload["firewall"],
-            payload["round"],
-            payload["punching"],
-            payload["addresses"].as_array().map_or(0, Vec::len),
-            payload["remoteAddress"].is_object(),
-            payload["token"].is_string(),
-            payload["remoteToken"].is_string()
-        )
+    punched(&datagrams(trace), |index, _| {
+        let payload = &lines(trace)[index]["value"]["payload"];
+        words([
+            &payload["error"],
+            &payload["firewall"],
+            &payload["round"],
+            &payload["punching"],
+            &payload["addresses"].as_array().map_or(0, Vec::len),
+            &payload["remoteAddress"].is_object(),
+            &payload["token"].is_string(),
+            &payload["remoteToken"].is_string(),
+        ])
     })
 }
 
-fn punched(sent: Vec<(String, String, u64, Vec<u8>)>, read: impl Fn(usize, &[u8]) -> String) -> Punched {
+/// Writes down the content of a holepunch message.
+fn words(values: [&dyn Display; 8]) -> String {
+    let [
+        error,
+        firewall,
+        round,
+        punching,
+        addresses,
+        remote,
+        token,
+        remote_token,
+    ] = values;
+    format!(
+        "{{error {error} firewall {firewall} round {round} punching {punching} addresses {addresses} \
+         remote {remote} token {token} remote token {remote_token}}}"
+    )
+}
+
+fn punched(sent: &[Sent], read: impl Fn(usize, &[u8]) -> String) -> Punched {
     let (mut messages, mut probes) = (Vec::new(), BTreeSet::new());
     let mut asked = BTreeSet::new();
-    for (index, (from, to, ttl, bytes)) in sent.iter().enumerate() {
+    for (index, datagram) in sent.iter().enumerate() {
+        let Sent { from, to, ttl, bytes } = datagram;
         if bytes.len() < 2 {
             probes.insert(format!("{from} to {to}, ttl {ttl}"));
             continue;
@@ -247,60 +230,25 @@ fn punched(sent: Vec<(String, String, u64, Vec<u8>)>, read: impl Fn(usize, &[u8]
             messages.push(format!("{:?} {from} to {to} {words}", message.mode));
         }
     }
-    let named: Vec<Named> = sent
-        .into_iter()
-        .map(|(from, to, _, bytes)| (from, to, bytes))
-        .collect();
-    let data = first_data(&named);
     Punched {
         messages,
         probes,
-        first_data: data,
+        first_data: first_data(sent),
     }
 }
 
 /// Connects, and holds the hops of the handshake and the first stream packet with data against the
 /// reference's.
 fn compare(world: &mut World, client: HostId, server: HostId, trace: &str) {
-    let key = KeyPair::from_seed(&[1; 32]);
-    world.listen(server, &key);
-    world.network.capture = Some(Vec::new());
-    world.connect(client, server, key.public_key());
-    let captured = world.network.capture.take().unwrap();
-    let name = |at: SocketAddrV4| {
-        for (host, name) in [(client, "client"), (server, "server")] {
-            let server_socket = world.address(host);
-            if at == server_socket {
-                return format!("{name}.serverSocket");
-            }
-            if *at.ip() == *server_socket.ip() && at.port() == server_socket.port() + 1000 {
-                return format!("{name}.clientSocket");
-            }
-        }
-        "node.serverSocket".to_owned()
-    };
-    let ours: Vec<_> = captured
-        .into_iter()
-        .map(|datagram| (name(datagram.from), name(datagram.to), datagram.payload))
-        .collect();
-    // In the trace a server on a DHT node is called by that node's name.
-    let is_node = trace == DIRECT;
-    let theirs: Vec<_> = datagrams(trace)
-        .into_iter()
-        .map(|(from, to, bytes)| {
-            let rename = |name: String| match name.split_once('.') {
-                Some(("dht2", socket)) if is_node => format!("server.{socket}"),
-                Some((node, socket)) if node.starts_with("dht") => format!("node.{socket}"),
-                _ => name,
-            };
-            (rename(from), rename(to), bytes)
-        })
-        .collect();
-
+    world.listen(server);
+    world.capture();
+    world.connect(client, server);
+    let ours = sent(world, client, server);
+    let theirs = datagrams(trace);
     let (our_hops, their_hops) = (hops(&ours), hops(&theirs));
     assert!(!our_hops.is_empty());
     // We stop as soon as one handshake is through, so we may do less, but nothing else. Only to a neighbour,
-    // which the reference pings, we say message 1 again.
+    // which the reference pings, we send message 1 again.
     let to_neighbour = |(mode, from, to): &(String, String, String)| {
         let sides = BTreeSet::from([from.as_str(), to.as_str()]);
         let server_sockets = BTreeSet::from(["client.serverSocket", "server.serverSocket"]);
@@ -310,51 +258,89 @@ fn compare(world: &mut World, client: HostId, server: HostId, trace: &str) {
     let extra: Vec<_> = extra.filter(|hop| !to_neighbour(hop)).collect();
     assert!(extra.is_empty(), "{extra:?} are not among {their_hops:?}");
     // The reference's server sends first to an address that a client merely names; ours waits for a packet
-    // from there. The way is the same.
+    // from there. The path is the same.
     assert_eq!(first_data(&ours), first_data(&theirs));
 }
 
-type Named = (String, String, Vec<u8>);
-
 /// Returns every kind of hop that a handshake message took.
-fn hops(datagrams: &[Named]) -> BTreeSet<(String, String, String)> {
+fn hops(sent: &[Sent]) -> BTreeSet<(String, String, String)> {
     let mut hops = BTreeSet::new();
-    for (from, to, bytes) in datagrams {
-        let value = match Packet::from_bytes(bytes) {
+    for datagram in sent {
+        let value = match Packet::from_bytes(&datagram.bytes) {
             Ok(Packet::Request(request)) if request.command == PEER_HANDSHAKE => request.value,
             Ok(Packet::Response(response)) => response.value,
             _ => None,
         };
-
         if let Some(value) = value
             && let Ok(message) = HandshakeMessage::from_bytes(&value)
             && message.encoded_len() == value.len()
             && message.noise.len() >= 48
         {
-            hops.insert((format!("{:?}", message.mode), from.clone(), to.clone()));
+            let mode = format!("{:?}", message.mode);
+            hops.insert((mode, datagram.from.clone(), datagram.to.clone()));
         }
     }
     hops
 }
 
 /// Returns between which two sockets the first stream packet with data went.
-fn first_data(datagrams: &[Named]) -> Option<BTreeSet<String>> {
-    datagrams
-        .iter()
-        .find(|(_, _, bytes)| bytes.len() > 20 && bytes[0] == 0xff && bytes[2] & 1 != 0)
-        .map(|(from, to, _)| BTreeSet::from([from.clone(), to.clone()]))
+fn first_data(sent: &[Sent]) -> Option<BTreeSet<String>> {
+    sent.iter()
+        .find(|sent| sent.bytes.len() > 20 && sent.bytes[0] == 0xff && sent.bytes[2] & 1 != 0)
+        .map(|sent| BTreeSet::from([sent.from.clone(), sent.to.clone()]))
 }
 
-/// Returns sender, receiver and bytes of each datagram of a trace.
-fn datagrams(trace: &str) -> Vec<Named> {
-    trace
-        .lines()
-        .skip(1)
-        .map(|line| {
-            let line: Value = serde_json::from_str(line).unwrap();
-            let text = |key: &str| line[key].as_str().unwrap().to_owned();
-            let bytes = HEXLOWER.decode(text("hex").as_bytes()).unwrap();
-            (text("from"), text("to"), bytes)
-        })
-        .collect()
+/// Returns what the world has captured.
+fn sent(world: &mut World, client: HostId, server: HostId) -> Vec<Sent> {
+    let captured = world.captured();
+    let name = |address: SocketAddrV4| {
+        let sides = [(client, "client"), (server, "server")];
+        for (host, name) in sides {
+            if address == world.address(host) {
+                return format!("{name}.serverSocket");
+            }
+            if address == world.client_address(host) {
+                return format!("{name}.clientSocket");
+            }
+        }
+        let same_host = |(host, _): &(HostId, &str)| world.address(*host).ip() == address.ip();
+        match sides.into_iter().find(same_host) {
+            Some((_, name)) => format!("{name}.extra"),
+            None => "node.serverSocket".to_owned(),
+        }
+    };
+    let sent = captured.into_iter().map(|datagram| Sent {
+        from: name(datagram.from),
+        to: name(datagram.to),
+        ttl: datagram.ttl.map_or(64, u64::from),
+        bytes: datagram.payload,
+    });
+    sent.collect()
+}
+
+/// Returns the datagrams of a recording.
+fn datagrams(trace: &str) -> Vec<Sent> {
+    // In that trace the server is on a DHT node and has its name.
+    let server = (trace == DIRECT).then_some("dht2");
+    let name = |name: &str| match name.split_once('.') {
+        Some((peer, socket)) if socket.starts_with("extra") => format!("{peer}.extra"),
+        Some((node, socket)) if Some(node) == server => format!("server.{socket}"),
+        Some((node, socket)) if node.starts_with("dht") => format!("node.{socket}"),
+        _ => name.to_owned(),
+    };
+    let sent = lines(trace).into_iter().map(|line| {
+        let text = |key: &str| line[key].as_str().unwrap();
+        Sent {
+            from: name(text("from")),
+            to: name(text("to")),
+            ttl: line["ttl"].as_u64().unwrap(),
+            bytes: HEXLOWER.decode(text("hex").as_bytes()).unwrap(),
+        }
+    });
+    sent.collect()
+}
+
+fn lines(trace: &str) -> Vec<Value> {
+    let lines = trace.lines().skip(1);
+    lines.map(|line| serde_json::from_str(line).unwrap()).collect()
 }
