@@ -3,8 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
-use super::world::{Peer, key};
-use crate::connect::{Config, Dial, Endpoint, Failure, Listen};
+use super::world::{Peer, dial_to, firewalled, key, listen_as, reachable_at};
+use crate::connect::{Config, Endpoint, Failure};
 use crate::dht;
 use crate::keys::KeyPair;
 use crate::sim::attacker::Attacker;
@@ -61,13 +61,7 @@ impl Siege {
         };
         for number in 0..honest {
             let address = siege.free_address();
-            let config = dht::Config {
-                mode: dht::Mode::Persistent,
-                firewalled: false,
-                public_address: Some(address),
-                ..dht::Config::default()
-            };
-            siege.add(address, config);
+            siege.add(address, reachable_at(address));
             siege.honest.push(address);
             if number < 3 {
                 siege.bootstrap.push(address);
@@ -88,12 +82,7 @@ impl Siege {
             let key_pair = key(number);
             self.surround(&key_pair.public_key().target());
             let server = self.guest();
-            let listen = Listen {
-                key_pair: key_pair.clone(),
-                firewall: None,
-                relay_through: None,
-                reusable_socket: false,
-            };
+            let listen = listen_as(key_pair.clone());
             let id = self.peer(server, |peer, now| {
                 peer.endpoint.listen(now, listen).expect("the key is new")
             });
@@ -111,15 +100,7 @@ impl Siege {
 
     fn dial(&mut self, key_pair: &KeyPair, server: HostId, outcome: &mut Outcome) {
         let client = self.guest();
-        let dial = Dial {
-            remote: *key_pair.public_key(),
-            key_pair: key(99),
-            nodes: Vec::new(),
-            only_nodes: false,
-            relay_through: None,
-            reusable_socket: false,
-            timeout: Duration::from_secs(30),
-        };
+        let dial = dial_to(*key_pair.public_key());
         let accepted = peer(self.network.host(server)).established.len();
         let attempt = self.peer(client, |peer, now| peer.endpoint.connect(now, dial));
         let took = self
@@ -156,12 +137,7 @@ impl Siege {
     /// Adds somebody who knows the bootstrap nodes only, and does not wait to know more.
     fn guest(&mut self) -> HostId {
         let address = self.free_address();
-        let config = dht::Config {
-            mode: dht::Mode::Ephemeral,
-            quick_firewall_check: false,
-            ..dht::Config::default()
-        };
-        self.add(address, config)
+        self.add(address, firewalled())
     }
 
     fn add(&mut self, server: SocketAddrV4, config: dht::Config) -> HostId {

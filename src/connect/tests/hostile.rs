@@ -188,8 +188,7 @@ fn arbitrary_messages_for_a_server_change_nothing() {
 #[test]
 fn a_dialler_survives_nodes_that_answer_with_nonsense() {
     let mut world = World::new(7, 6);
-    let (server, client) = (world.home(Home::Open), world.home(Home::Plain));
-    world.listen(server);
+    let (server, client) = world.server_and_client(Home::Open, Home::Plain);
     // The dialler's own record names a node that knows nothing of the server, beside one address that is
     // nobody's.
     let dialled = world.dial_with(client, server, |dial| {

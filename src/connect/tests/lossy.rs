@@ -36,8 +36,7 @@ fn a_lost_packet_costs_no_second_when_a_client_has_just_started() {
         world.run_secs(5);
         world.loses(LOSS);
         let client = world.newcomer(Router::RESTRICTED);
-        let dialled = world.dial(client, server);
-        world.connected(dialled).took()
+        world.connect(client, server).took
     });
     // Joining alone takes longer in every fifth run.
     let [most, nearly_all] = [85, 95].map(|share| times[share]);
@@ -85,7 +84,7 @@ fn first_echo(seed: u64, server: Home, client: Home, loss: f64) -> Duration {
         echoed += world.read(connected.near).len();
         echoed == WHOLE
     });
-    connected.took() + echo
+    connected.took + echo
 }
 
 /// Returns the times of all runs, the least first.

@@ -182,7 +182,7 @@ impl Scene {
         let dialled = self.dial();
         self.relay_dials();
         self.pair();
-        let connected = self.world.connected(dialled).path(Path::Relayed);
+        let connected = self.world.connected(dialled).on(Path::Relayed);
         let far = self.accepts(Path::Relayed);
         assert_eq!(far, self.world.far_end(&connected));
         [(connected.near, 1), (far, 2)].map(|(end, other)| Side {

@@ -39,7 +39,7 @@ fn another_node_at_the_servers_private_address_is_not_taken_for_it() {
         assert_eq!(known.is_some(), forwards);
         let client = world.inside_at(ours, at("192.168.7.3:5000"));
         world.capture();
-        let connected = world.connect(client, server).path(Path::Direct);
+        let connected = world.connect(client, server).on(Path::Direct);
         world.both_speak(&connected);
         let asked = world.captured().iter().any(|datagram| datagram.to == address);
         assert!(asked, "the client has looked there");
@@ -59,7 +59,7 @@ fn a_server_that_answers_pings_at_its_private_address_and_nothing_else_is_taken_
         let is_long = datagram.payload.len() > 100 && !is_stream_packet(datagram);
         sender_is_inside(datagram) && to_inside && is_long
     });
-    let connected = world.connect(client, server).path(Path::Lan);
+    let connected = world.connect(client, server).on(Path::Lan);
     world.both_speak(&connected);
 }
 
@@ -70,7 +70,7 @@ fn a_server_of_the_public_network_is_reached_at_its_private_address() {
     let server = world.inside_at(nat, at("192.168.1.2:5000"));
     let client = world.inside_at(nat, at("192.168.1.3:5000"));
     world.listen(server);
-    let connected = world.connect(client, server).path(Path::Lan);
+    let connected = world.connect(client, server).on(Path::Lan);
     world.both_speak(&connected);
 
     // Who knows where it is needs no DHT.

@@ -44,7 +44,7 @@ fn two_firewalled_peers_of_one_host_meet_in_the_local_network() {
     let server = world.peer_at(at("10.0.2.1:5000"));
     let client = world.peer_at(at("10.0.2.1:6500"));
     world.listen(server);
-    let connected = world.connect(client, server).path(Path::Lan);
+    let connected = world.connect(client, server).on(Path::Lan);
     assert_eq!(connected.remote, at("10.0.2.1:5000"));
     world.both_speak(&connected);
 }
@@ -70,14 +70,13 @@ fn a_node_that_is_alone_is_reached_by_those_who_bootstrap_from_it() {
 fn connecting_takes_five_round_trips_at_most() {
     let round_trip = Duration::from_millis(20);
     let mut world = World::of_towns(6, 8);
-    let (server, client) = (world.home(Home::Open), world.home(Home::Plain));
-    world.listen(server);
+    let (server, client) = world.server_and_client(Home::Open, Home::Plain);
     let first = world.dial(client, server);
-    let took = world.connected(first).took();
+    let took = world.connected(first).took;
     assert!(took <= round_trip * 5, "{took:?}");
     // The second time the nodes are known.
     let second = world.dial(client, server);
-    let took = world.connected(second).took();
+    let took = world.connected(second).took;
     assert!(took <= round_trip * 2, "{took:?}");
 }
 
@@ -85,8 +84,7 @@ fn connecting_takes_five_round_trips_at_most() {
 fn peers_connect_through_loss() {
     for seed in 0..20 {
         let mut world = World::over(100 + seed, 20, LOSSY);
-        let (server, client) = (world.home(Home::Open), world.home(Home::Plain));
-        world.listen(server);
+        let (server, client) = world.server_and_client(Home::Open, Home::Plain);
         let connected = world.connect(client, server);
         world.both_speak(&connected);
     }
@@ -114,8 +112,7 @@ fn a_server_that_has_stopped_is_not_found() {
 #[test]
 fn a_server_that_has_vanished_does_not_answer() {
     let mut world = World::new(9, 5);
-    let (server, client) = (world.home(Home::Plain), world.home(Home::Plain));
-    world.listen(server);
+    let (server, client) = world.server_and_client(Home::Plain, Home::Plain);
     world.down(server);
     let dialled = world.dial(client, server);
     world.failed(dialled, Failure::NoAnswer);
@@ -154,8 +151,7 @@ fn a_firewall_hook_that_panics_refuses() {
 #[test]
 fn a_lost_relay_is_replaced_and_the_server_found_again() {
     let mut world = World::new(13, 12);
-    let (server, client) = (world.home(Home::Open), world.home(Home::Plain));
-    world.listen(server);
+    let (server, client) = world.server_and_client(Home::Open, Home::Plain);
     // Whichever node holds the announcement, half of them are gone now; node 0 is where newcomers start.
     for node in world.nodes.clone().into_iter().skip(1).step_by(2) {
         world.down(node);
@@ -222,8 +218,7 @@ fn a_node_that_keeps_nothing_does_not_have_a_server_announce_for_ever() {
 #[test]
 fn a_server_whose_address_has_changed_is_announced_anew() {
     let mut world = World::new(15, 5);
-    let (server, client) = (world.home(Home::Open), world.home(Home::Plain));
-    world.listen(server);
+    let (server, client) = world.server_and_client(Home::Open, Home::Plain);
     // What a router does that forgets its mappings: the same socket, seen at another port.
     let ip = *world.address(server).ip();
     world.rebind(server, SocketAddrV4::new(ip, 40_000));
@@ -248,8 +243,7 @@ fn a_key_that_listens_again_while_it_is_withdrawn_stays_announced() {
 #[test]
 fn nodes_that_no_longer_know_the_server_do_not_delay_those_that_do() {
     let mut world = World::new(17, 8);
-    let (server, client) = (world.home(Home::Open), world.home(Home::Plain));
-    world.listen(server);
+    let (server, client) = world.server_and_client(Home::Open, Home::Plain);
     let silent = (1..=4).map(|last| SocketAddrV4::new([10, 99, 0, last].into(), 1));
     let dialled = world.dial_with(client, server, |dial| dial.nodes = silent.collect());
     world.connected(dialled).within_ms(1000);
@@ -259,8 +253,7 @@ fn nodes_that_no_longer_know_the_server_do_not_delay_those_that_do() {
 fn a_lookup_that_named_nodes_lead_astray_is_repeated_without_them() {
     // Large enough for the client to know the server's neighbourhood by itself.
     let mut world = World::new(20, 40);
-    let (server, client) = (world.home(Home::Open), world.home(Home::Plain));
-    world.listen(server);
+    let (server, client) = world.server_and_client(Home::Open, Home::Plain);
     let lonely: Vec<_> = (0..K).map(|_| world.lonely_node()).collect();
     let dialled = world.dial_with(client, server, |dial| dial.nodes = lonely);
     world.connected(dialled);
@@ -288,7 +281,7 @@ fn a_client_that_can_be_reached_in_no_way_starts_over_once_and_fails() {
     // The server's packets to the client get lost, and so does all that punching would take.
     world.drops(|datagram| sender_is_inside(datagram) && datagram.to.ip().octets()[..3] == [10, 0, 1]);
     let dialled = world.dial(client, server);
-    let report = world.failed(dialled, Failure::NoPath).report;
+    let report = world.failed(dialled, Failure::NoPath);
     assert!(report.unreachable.is_some() && report.punch_lost.is_some());
 }
 

@@ -14,7 +14,7 @@ fn peers_behind_random_nats_meet_at_the_relay_that_either_names() {
         let mut scene = Scene::new(Home::Random, Home::Random, server_names, !server_names);
         let dialled = scene.dial();
         scene.pair();
-        let connected = scene.world.connected(dialled).path(Path::Relayed);
+        let connected = scene.world.connected(dialled).on(Path::Relayed);
         assert!(connected.report.relay_paired.is_some());
         assert!(connected.report.total < Duration::from_secs(2));
         let far = scene.accepts(Path::Relayed);

@@ -17,7 +17,7 @@ fn a_punch_through_a_random_router_reads_like_a_story() {
     let client = world.home(Home::Random);
     world.record(client);
     let dialled = world.dial(client, server);
-    world.connected(dialled).path(Path::Direct);
+    world.connected(dialled).on(Path::Direct);
     compare("random-nat.txt", &recorded());
 }
 

@@ -30,8 +30,7 @@ fn a_server_that_wrongly_takes_itself_to_be_reachable_is_punched_to() {
 #[test]
 fn packets_of_a_server_from_elsewhere_do_not_divert_a_client_on_its_way_to_it() {
     let mut world = World::new(25, 8);
-    let (server, client) = (world.home(Home::Open), world.home(Home::Open));
-    world.listen(server);
+    let (server, client) = world.server_and_client(Home::Open, Home::Open);
     // The first of its packets to an open client, by which the client would learn the path.
     world.drops(is_stream_packet);
     let dialled = world.dial(client, server);
@@ -78,8 +77,7 @@ fn a_server_that_is_not_reachable_where_it_says_to_be_nor_otherwise_is_named() {
 #[test]
 fn a_server_that_is_slow_to_answer_where_it_says_to_be_is_waited_for() {
     let mut world = World::new(24, 8);
-    let (server, client) = (world.home(Home::Open), world.home(Home::Plain));
-    world.listen(server);
+    let (server, client) = world.server_and_client(Home::Open, Home::Plain);
     // A firewall that opens late, and lets no probe through.
     world.drops(|datagram| {
         datagram.to.ip().octets()[..3] == [10, 0, 1] && (is_probe(datagram) || is_stream_packet(datagram))

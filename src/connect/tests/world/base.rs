@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
+use super::homes::{persistent, reachable_at};
 use super::peer::Peer;
 use crate::connect::{Config, Endpoint, Limits};
 use crate::dht;
@@ -43,6 +44,17 @@ pub(super) struct Machine {
     /// Whether it has no node to join through.
     pub(super) first: bool,
     pub(super) config: dht::Config,
+}
+
+impl Machine {
+    pub(super) const fn new(nat: Option<NatId>, address: SocketAddrV4, config: dht::Config) -> Self {
+        Self {
+            nat,
+            address,
+            first: false,
+            config,
+        }
+    }
 }
 
 impl World {
@@ -91,16 +103,15 @@ impl World {
 
     fn node(&self, number: u8) -> Machine {
         let address = self.node_address(number);
+        let first = number == 0;
+        let config = if first {
+            reachable_at(address)
+        } else {
+            persistent()
+        };
         Machine {
-            nat: None,
-            address,
-            first: number == 0,
-            config: dht::Config {
-                mode: dht::Mode::Persistent,
-                firewalled: false,
-                public_address: (number == 0).then_some(address),
-                ..dht::Config::default()
-            },
+            first,
+            ..Machine::new(None, address, config)
         }
     }
 

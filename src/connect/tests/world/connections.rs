@@ -34,16 +34,10 @@ pub(crate) struct Connected {
     pub(crate) near: End,
     pub(crate) remote: SocketAddrV4,
     pub(crate) report: Report,
-    path: Path,
-    took: Duration,
+    pub(crate) path: Path,
+    /// From the start of the attempt to the event.
+    pub(crate) took: Duration,
     handshake: [u8; 64],
-}
-
-/// A failed attempt.
-#[derive(Debug)]
-pub(crate) struct Failed {
-    pub(crate) report: Report,
-    took: Duration,
 }
 
 impl World {
@@ -52,6 +46,13 @@ impl World {
         let server = self.home(home);
         self.listen(server);
         server
+    }
+
+    /// Adds two peers, the first of which listens then.
+    pub(crate) fn server_and_client(&mut self, server: Home, client: Home) -> (HostId, HostId) {
+        let (server, client) = (self.home(server), self.home(client));
+        self.listen(server);
+        (server, client)
     }
 
     /// Starts a server and waits until it is announced.
@@ -79,12 +80,8 @@ impl World {
         host: HostId,
         change: impl FnOnce(&mut Listen),
     ) -> ServerId {
-        let mut listen = Listen {
-            key_pair: server_key(),
-            firewall: None,
-            relay_through: None,
-            reusable_socket: self.reusable,
-        };
+        let mut listen = listen_as(server_key());
+        listen.reusable_socket = self.reusable;
         change(&mut listen);
         self.keys.insert(host, *listen.key_pair.public_key());
         self.with(host, |peer, now| peer.endpoint.listen(now, listen))
@@ -129,15 +126,8 @@ impl World {
         remote: PublicKey,
         change: impl FnOnce(&mut Dial),
     ) -> Dialled {
-        let mut dial = Dial {
-            remote,
-            key_pair: key(99),
-            nodes: Vec::new(),
-            only_nodes: false,
-            relay_through: None,
-            reusable_socket: self.reusable,
-            timeout: Duration::from_secs(30),
-        };
+        let mut dial = dial_to(remote);
+        dial.reusable_socket = self.reusable;
         change(&mut dial);
         let since = self.network.now();
         let attempt = self.with(client, |peer, now| peer.endpoint.connect(now, dial));
@@ -190,13 +180,10 @@ impl World {
 
     /// Waits for the end of an attempt, which must fail with this.
     #[track_caller]
-    pub(crate) fn failed(&mut self, dialled: Dialled, failure: Failure) -> Failed {
-        let took = self.wait(dialled);
+    pub(crate) fn failed(&mut self, dialled: Dialled, failure: Failure) -> Report {
+        self.wait(dialled);
         assert_eq!(self.failure(dialled), Some(failure));
-        Failed {
-            report: self.report(dialled).clone(),
-            took,
-        }
+        self.report(dialled).clone()
     }
 
     /// Connects, and waits until both sides have the stream.
@@ -294,7 +281,7 @@ impl World {
 
 impl Connected {
     #[track_caller]
-    pub(crate) fn path(self, expected: Path) -> Self {
+    pub(crate) fn on(self, expected: Path) -> Self {
         assert_eq!(self.path, expected, "{:?}", self.report);
         self
     }
@@ -302,29 +289,30 @@ impl Connected {
     /// The attempt has taken less.
     #[track_caller]
     pub(crate) fn within_ms(self, ms: u64) -> Self {
-        within(ms, self.took, &self.report);
-        self
-    }
-
-    pub(crate) const fn took(&self) -> Duration {
-        self.took
-    }
-
-    pub(crate) const fn kind(&self) -> Path {
-        self.path
-    }
-}
-
-impl Failed {
-    #[track_caller]
-    pub(crate) fn within_ms(self, ms: u64) -> Self {
-        within(ms, self.took, &self.report);
+        let limit = Duration::from_millis(ms);
+        assert!(self.took < limit, "{:?}, {:?}", self.took, self.report);
+        assert!(self.report.total < limit, "{:?}", self.report);
         self
     }
 }
 
-#[track_caller]
-fn within(ms: u64, took: Duration, report: &Report) {
-    let limit = Duration::from_millis(ms);
-    assert!(took < limit && report.total < limit, "{took:?}, {report:?}");
+pub(crate) const fn listen_as(key_pair: KeyPair) -> Listen {
+    Listen {
+        key_pair,
+        firewall: None,
+        relay_through: None,
+        reusable_socket: false,
+    }
+}
+
+pub(crate) fn dial_to(remote: PublicKey) -> Dial {
+    Dial {
+        remote,
+        key_pair: key(99),
+        nodes: Vec::new(),
+        only_nodes: false,
+        relay_through: None,
+        reusable_socket: false,
+        timeout: Duration::from_secs(30),
+    }
 }

@@ -77,7 +77,7 @@ impl World {
     /// Adds a peer that is publicly reachable, and knows it, but has no home.
     pub(crate) fn open_peer(&mut self) -> HostId {
         let address = self.next_address(1);
-        self.add(reachable(None, address, address))
+        self.add(Machine::new(None, address, reachable_at(address)))
     }
 
     /// Adds a peer behind a router that has just started, and does not wait until it has
@@ -85,13 +85,13 @@ impl World {
     pub(crate) fn newcomer(&mut self, router: Router) -> HostId {
         let nat = self.router(router);
         let address = local(self.homes);
-        self.start(firewalled(Some(nat), address))
+        self.start(Machine::new(Some(nat), address, firewalled()))
     }
 
     /// Adds a peer that has not joined the network yet, and will take long for it: one of the nodes that it
     /// knows is dead.
     pub(crate) fn slow_newcomer(&mut self) -> HostId {
-        let mut machine = firewalled(None, self.next_address(1));
+        let mut machine = Machine::new(None, self.next_address(1), firewalled());
         let dead = SocketAddrV4::new(Ipv4Addr::new(self.first, 0, 2, 1), 49737);
         machine.config.bootstrap = vec![dead, self.node_address(0)];
         self.start(machine)
@@ -99,7 +99,7 @@ impl World {
 
     /// Adds a peer that believes to be behind a firewall and is not.
     pub(crate) fn peer_at(&mut self, address: SocketAddrV4) -> HostId {
-        self.add(firewalled(None, address))
+        self.add(Machine::new(None, address, firewalled()))
     }
 
     /// Adds the peer `192.168.number.2:5000` behind a router.
@@ -108,7 +108,7 @@ impl World {
     }
 
     pub(crate) fn inside_at(&mut self, nat: NatId, address: SocketAddrV4) -> HostId {
-        self.add(firewalled(Some(nat), address))
+        self.add(Machine::new(Some(nat), address, firewalled()))
     }
 
     /// Adds the peer `192.168.number.2:5000` that takes itself to be reachable at the outermost router of the
@@ -116,13 +116,13 @@ impl World {
     pub(crate) fn mistaken_peer(&mut self, nat: NatId, number: u8) -> HostId {
         let address = local(number);
         let public = SocketAddrV4::new(Ipv4Addr::new(self.first, 9, self.homes, 1), address.port());
-        self.add(reachable(Some(nat), address, public))
+        self.add(Machine::new(Some(nat), address, reachable_at(public)))
     }
 
     /// Adds a DHT node that knows no other.
     pub(crate) fn lonely_node(&mut self) -> SocketAddrV4 {
         let address = self.next_address(2);
-        let mut machine = reachable(None, address, address);
+        let mut machine = Machine::new(None, address, reachable_at(address));
         machine.first = true;
         self.add(machine);
         address
@@ -152,31 +152,28 @@ const fn local(number: u8) -> SocketAddrV4 {
     SocketAddrV4::new(Ipv4Addr::new(192, 168, number, 2), 5000)
 }
 
-/// A peer that believes to be behind a firewall.
-fn firewalled(nat: Option<NatId>, address: SocketAddrV4) -> Machine {
-    Machine {
-        nat,
-        address,
-        first: false,
-        config: dht::Config {
-            mode: dht::Mode::Ephemeral,
-            quick_firewall_check: false,
-            ..dht::Config::default()
-        },
+/// The settings of a peer that believes to be behind a firewall.
+pub(crate) fn firewalled() -> dht::Config {
+    dht::Config {
+        mode: dht::Mode::Ephemeral,
+        quick_firewall_check: false,
+        ..dht::Config::default()
     }
 }
 
-/// A peer that believes to be reachable at its public address.
-fn reachable(nat: Option<NatId>, address: SocketAddrV4, public: SocketAddrV4) -> Machine {
-    Machine {
-        nat,
-        address,
-        first: false,
-        config: dht::Config {
-            mode: dht::Mode::Persistent,
-            firewalled: false,
-            public_address: Some(public),
-            ..dht::Config::default()
-        },
+/// The settings of a peer that believes to be reachable at a public address.
+pub(crate) fn reachable_at(public: SocketAddrV4) -> dht::Config {
+    dht::Config {
+        public_address: Some(public),
+        ..persistent()
+    }
+}
+
+/// The settings of a DHT node that does not know its address.
+pub(super) fn persistent() -> dht::Config {
+    dht::Config {
+        mode: dht::Mode::Persistent,
+        firewalled: false,
+        ..dht::Config::default()
     }
 }

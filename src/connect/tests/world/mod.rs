@@ -9,8 +9,8 @@ mod peer;
 mod recorder;
 
 pub(crate) use base::{LOSSY, World, at, key, server_key};
-pub(crate) use connections::{Connected, Dialled, End};
-pub(crate) use homes::Home;
+pub(crate) use connections::{Connected, Dialled, End, dial_to, listen_as};
+pub(crate) use homes::{Home, firewalled, reachable_at};
 pub(crate) use packets::{
     Forged, between_homes, is_probe, is_rpc, is_stream_packet, noise_payload, request, sender_is_inside,
     to_home,
