@@ -3,8 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
-use super::world::{Peer, dial_to, firewalled, key, listen_as, reachable_at};
-use crate::connect::{Config, Endpoint, Failure};
+use super::world::{Peer, dial_to, firewalled, key, listen_as, reachable_at, sockets};
+use crate::connect::{Config, Failure};
 use crate::dht;
 use crate::keys::KeyPair;
 use crate::sim::attacker::Attacker;
@@ -141,7 +141,6 @@ impl Siege {
     }
 
     fn add(&mut self, server: SocketAddrV4, config: dht::Config) -> HostId {
-        let client = SocketAddrV4::new(*server.ip(), server.port() + 1000);
         let config = Config {
             dht: dht::Config {
                 bootstrap: self.bootstrap.clone(),
@@ -150,12 +149,9 @@ impl Siege {
             ..Config::default()
         };
         let (now, seed) = (self.network.now(), self.network.seed());
-        let mut endpoint = Endpoint::new(now, config, seed);
-        endpoint.handle_sockets(now, server, client);
-        endpoint.bootstrap(now);
-        let sockets = [(SocketId::SERVER, server), (SocketId::CLIENT, client)];
-        let machine = Machine::Peer(Box::new(Peer::new(endpoint)));
-        let id = self.network.add(machine, &sockets);
+        let peer = Peer::join(now, config, seed, server);
+        let machine = Machine::Peer(Box::new(peer));
+        let id = self.network.add(machine, &sockets(server));
         if self.attacker.is_none() {
             self.network.run_for(Duration::from_millis(500));
         }

@@ -91,7 +91,7 @@ fn peers_connect_through_loss() {
 }
 
 #[test]
-fn a_key_that_nobody_announced_is_not_found() {
+fn a_key_that_was_never_announced_is_not_found() {
     let mut world = World::new(7, 5);
     let client = world.home(Home::Plain);
     let dialled = world.dial_key(client, &key(5));
@@ -133,7 +133,7 @@ fn a_client_without_network_is_told_so() {
 fn a_client_that_the_firewall_hook_refuses_hears_nothing() {
     let mut world = World::new(11, 5);
     let (server, client) = (world.home(Home::Plain), world.home(Home::Plain));
-    world.listen_behind(server, Arc::new(|_, _| false));
+    world.listen_with(server, |listen| listen.firewall = Some(Arc::new(|_, _| false)));
     let dialled = world.dial(client, server);
     world.failed(dialled, Failure::NoAnswer);
     assert!(world.host(server).established.is_empty());
@@ -143,7 +143,9 @@ fn a_client_that_the_firewall_hook_refuses_hears_nothing() {
 fn a_firewall_hook_that_panics_refuses() {
     let mut world = World::new(12, 5);
     let (server, client) = (world.home(Home::Plain), world.home(Home::Plain));
-    world.listen_behind(server, Arc::new(|_, _| panic!("a bug of the user's")));
+    world.listen_with(server, |listen| {
+        listen.firewall = Some(Arc::new(|_, _| panic!("a bug of the user's")));
+    });
     let dialled = world.dial(client, server);
     world.failed(dialled, Failure::NoAnswer);
 }
@@ -184,15 +186,11 @@ fn a_server_that_one_node_of_several_knows_is_not_announced_before_it_has_tried_
     let server = world.home(Home::Open);
     // The others answer questions and lose announcements, for a while.
     let others = world.nodes[1..].to_vec();
-    for node in &others {
-        world.deaf(*node, Some(ANNOUNCE));
-    }
+    world.deaf(&others, Some(ANNOUNCE));
     let id = world.start_listening(server);
     world.run_ms(4200);
     assert!(!world.is_listening(server, id));
-    for node in others {
-        world.deaf(node, None);
-    }
+    world.deaf(&others, None);
     world.run_secs(2);
     assert!(world.is_listening(server, id));
 }

@@ -307,7 +307,7 @@ fn punching_through_one_random_router_takes_half_a_second_more_often_than_not() 
 }
 
 #[test]
-fn sockets_are_closed_when_nobody_needs_them() {
+fn sockets_are_closed_when_no_stream_needs_them() {
     let mut world = World::new(6, 8);
     let server = world.home(Home::Random);
     let id = world.listen(server);

@@ -14,7 +14,7 @@ use crate::wire::rpc::{PEER_HANDSHAKE, PEER_HOLEPUNCH};
 use crate::wire::transmit::SocketId;
 
 #[test]
-fn a_probe_of_somebody_else_does_not_divert_a_client() {
+fn a_probe_of_a_stranger_does_not_divert_a_client() {
     let mut world = World::new(1, 8);
     let (server, dialled) = punch(&mut world);
     let socket = world.puncher_address(dialled.client);
@@ -57,8 +57,7 @@ fn probes_of_strangers_get_no_answer() {
     for _ in 0..100 {
         world.inject(ATTACKER, socket, vec![0]);
     }
-    world.run_secs(1);
-    let sent = world.captured();
+    let sent = world.captured_in(1);
     assert!(sent.iter().all(|datagram| datagram.to != ATTACKER));
 }
 
@@ -101,8 +100,7 @@ fn one_client_draws_probes_to_four_addresses_at_most() {
         ..HolepunchPayload::default()
     };
     attack.say(&session, payload, ATTACKER);
-    attack.world.run_secs(60);
-    let sent = attack.world.captured();
+    let sent = attack.world.captured_in(60);
     let aimed = sent.iter().filter(|sent| sent.to.ip().octets()[1] == 77);
     let mut hosts: Vec<_> = aimed.clone().map(|sent| sent.to).collect();
     // Twice in ten seconds, as nobody has proven to be there.
@@ -127,8 +125,7 @@ fn on_the_public_network_no_probe_goes_into_a_local_one() {
         };
         attack.say(&session, payload, peer);
     }
-    attack.world.run_secs(30);
-    let sent = attack.world.captured();
+    let sent = attack.world.captured_in(30);
     let to = |address| {
         sent.iter()
             .filter(|sent| sent.to == address && is_probe(sent))
@@ -170,8 +167,7 @@ fn arbitrary_holepunch_messages_get_no_answer_and_change_nothing() {
     attack.say(&other, HolepunchPayload::default(), ATTACKER);
     attack.number = 77;
     attack.say(&session, HolepunchPayload::default(), ATTACKER);
-    attack.world.run_secs(5);
-    let sent = attack.world.captured();
+    let sent = attack.world.captured_in(5);
     assert!(sent.iter().all(|datagram| datagram.to != RELAY));
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::world::{Dialled, End, Home, World, between_homes, is_rpc, key};
+use super::world::{Connected, Dialled, End, Home, World, between_homes, is_rpc, key};
 use crate::connect::{Failure, Path, RelayDial};
 use crate::sim::network::HostId;
 use crate::udx::{Admission, StreamId};
@@ -17,8 +17,7 @@ fn peers_behind_random_nats_meet_at_the_relay_that_either_names() {
         let connected = scene.world.connected(dialled).on(Path::Relayed);
         assert!(connected.report.relay_paired.is_some());
         assert!(connected.report.total < Duration::from_secs(2));
-        let far = scene.accepts(Path::Relayed);
-        assert_eq!(far, scene.world.far_end(&connected));
+        let far = scene.far_end(&connected);
         scene.world.both_speak(&connected);
         for end in [connected.near, far] {
             assert!(!scene.may_leave_relay(end));
@@ -34,7 +33,7 @@ fn peers_behind_random_nats_meet_at_the_relay_that_either_names() {
 }
 
 #[test]
-fn a_server_that_is_not_reachable_where_it_says_to_be_is_met_at_the_relay() {
+fn a_server_that_is_not_reachable_where_it_claims_to_be_is_met_at_the_relay() {
     for server_names in [false, true] {
         let mut scene = Scene::new(Home::Mistaken, Home::KeepsPorts, server_names, !server_names);
         // Nothing but messages of the DHT comes through between the homes.
@@ -53,8 +52,7 @@ fn a_server_that_is_not_reachable_where_it_says_to_be_is_met_at_the_relay() {
         assert_eq!(moved.path, Path::Relayed);
         assert!(moved.report.unanswered.is_some());
         assert!(moved.report.total < Duration::from_secs(3));
-        let far = scene.accepts(Path::Relayed);
-        assert_eq!(far, scene.world.far_end(&connected));
+        scene.far_end(&connected);
         scene.world.both_speak(&connected);
         // Nothing better is found, and no search lasts for ever.
         scene.world.run_secs(120);
@@ -90,7 +88,7 @@ fn a_relay_that_never_answers_ends_with_no_path() {
 }
 
 #[test]
-fn a_relay_that_brings_somebody_else_gains_nothing() {
+fn a_relay_that_brings_a_stranger_gains_nothing() {
     let mut scene = Scene::new(Home::Random, Home::Random, false, true);
     let dialled = scene.dial();
     // In the place of the server comes the relay's accomplice, whose stream knows the ids but not the keys.
@@ -164,16 +162,13 @@ impl Scene {
         both.map(|host| self.world.host(host).relay_dials[0].clone())
     }
 
-    /// Waits until the server has a stream of the client's on such a path.
-    pub(super) fn accepts(&mut self, path: Path) -> End {
-        let host = self.server;
-        let find = |world: &World| {
-            let mut established = world.host(host).established.iter();
-            established.find(|one| one.path == path).map(|one| one.stream)
-        };
-        self.world.run_until(30, |world| find(world).is_some());
-        let stream = find(&self.world).expect("it was found");
-        End { host, stream }
+    /// Waits until the server has the stream, which must be relayed, and returns its end.
+    pub(super) fn far_end(&mut self, connected: &Connected) -> End {
+        let far = self.world.far_end(connected);
+        let mut established = self.world.host(self.server).established.iter();
+        let found = established.find(|one| one.stream == far.stream);
+        assert_eq!(found.map(|one| one.path), Some(Path::Relayed));
+        far
     }
 
     pub(super) fn may_leave_relay(&self, end: End) -> bool {
@@ -210,7 +205,9 @@ impl Scene {
 
     /// Connects a host to the relay under this key; returns both ends of the stream, the relay's last.
     fn at_relay(&mut self, host: HostId, number: u8) -> (StreamId, StreamId) {
-        let dialled = self.world.dial_as(host, self.relay, &key(number));
+        let dialled = self
+            .world
+            .dial_with(host, self.relay, |dial| dial.key_pair = key(number));
         let connected = self.world.connected(dialled);
         let far = self.world.far_end(&connected);
         assert_eq!(far.host, self.relay);

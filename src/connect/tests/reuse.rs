@@ -13,7 +13,7 @@ use crate::wire::transmit::SocketId;
 const ROUND_TRIP_MS: u64 = 21;
 
 #[test]
-fn a_client_comes_back_the_way_of_its_last_connection() {
+fn a_client_comes_back_on_the_path_of_its_last_connection() {
     for (server, client) in [
         (Home::Open, Home::Restricted),
         (Home::Restricted, Home::Restricted),
@@ -63,7 +63,7 @@ fn both_sides_have_to_agree() {
 }
 
 #[test]
-fn a_way_that_is_closed_costs_a_moment_and_no_connection() {
+fn a_path_that_is_closed_costs_a_moment_and_no_connection() {
     let mut scene = Scene::new(Home::Restricted, Home::Restricted);
     let first = scene.connect();
     scene.end(&first);
@@ -80,7 +80,7 @@ fn a_way_that_is_closed_costs_a_moment_and_no_connection() {
 }
 
 #[test]
-fn the_sockets_of_a_way_close_after_a_while() {
+fn the_sockets_of_a_path_close_after_a_while() {
     let mut scene = Scene::new(Home::Random, Home::Restricted);
     let mut last = scene.connect();
     assert_eq!(scene.open_sockets(), 2);
@@ -99,7 +99,7 @@ fn the_sockets_of_a_way_close_after_a_while() {
 }
 
 #[test]
-fn a_way_whose_socket_is_closed_is_not_tried() {
+fn a_path_whose_socket_is_closed_is_not_tried() {
     let mut scene = Scene::new(Home::Restricted, Home::Random);
     let first = scene.connect();
     scene.end(&first);
@@ -144,7 +144,7 @@ fn a_peer_that_answers_no_more_is_not_looked_for_there() {
 }
 
 #[test]
-fn another_network_has_no_ways() {
+fn another_network_has_no_paths() {
     let mut scene = Scene::new(Home::Restricted, Home::Restricted);
     scene.connect();
     scene.world.with(scene.client, |peer, now| {
@@ -154,7 +154,7 @@ fn another_network_has_no_ways() {
 }
 
 #[test]
-fn whoever_else_answers_there_is_not_taken_for_the_server() {
+fn another_node_that_answers_there_is_not_taken_for_the_server() {
     let mut scene = Scene::new(Home::Open, Home::Restricted);
     let first = scene.connect();
     scene.end(&first);

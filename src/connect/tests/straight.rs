@@ -56,7 +56,7 @@ fn packets_of_a_server_from_elsewhere_do_not_divert_a_client_on_its_way_to_it() 
 }
 
 #[test]
-fn a_server_that_is_not_reachable_where_it_says_to_be_nor_otherwise_is_named() {
+fn a_server_that_is_not_reachable_where_it_claims_to_be_nor_otherwise_is_named() {
     let mut world = World::new(23, 8);
     let server = world.server(Home::Mistaken);
     let client = world.home(Home::Restricted);
@@ -75,7 +75,7 @@ fn a_server_that_is_not_reachable_where_it_says_to_be_nor_otherwise_is_named() {
 }
 
 #[test]
-fn a_server_that_is_slow_to_answer_where_it_says_to_be_is_waited_for() {
+fn a_server_that_is_slow_to_answer_where_it_claims_to_be_is_waited_for() {
     let mut world = World::new(24, 8);
     let (server, client) = world.server_and_client(Home::Open, Home::Plain);
     // A firewall that opens late, and lets no probe through.

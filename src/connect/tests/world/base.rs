@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::homes::{persistent, reachable_at};
 use super::peer::Peer;
-use crate::connect::{Config, Endpoint, Limits};
+use crate::connect::{Config, Limits};
 use crate::dht;
 use crate::keys::{KeyPair, PublicKey};
 use crate::sim::nat::NatId;
@@ -129,8 +129,8 @@ impl World {
     pub(crate) fn restart_nodes(&mut self) {
         for (number, id) in (0..).zip(self.nodes.clone()) {
             let node = self.node(number);
-            let fresh = self.endpoint(node.address, node.first, node.config);
-            self.with(id, |peer, _| *peer = Peer::new(fresh));
+            let fresh = self.join(node.address, node.first, node.config);
+            self.with(id, |peer, _| *peer = fresh);
             self.run_ms(100);
         }
     }
@@ -144,20 +144,14 @@ impl World {
 
     pub(super) fn start(&mut self, machine: Machine) -> HostId {
         let server = machine.address;
-        let endpoint = self.endpoint(server, machine.first, machine.config);
-        let sockets = [
-            (SocketId::SERVER, server),
-            (SocketId::CLIENT, client_address(server)),
-        ];
-        let id = self
-            .network
-            .add_behind(machine.nat, Peer::new(endpoint), &sockets);
+        let peer = self.join(server, machine.first, machine.config);
+        let id = self.network.add_behind(machine.nat, peer, &sockets(server));
         self.addresses.insert(id, server);
         id
     }
 
-    /// Makes an endpoint that joins the network.
-    fn endpoint(&mut self, server: SocketAddrV4, first: bool, mut config: dht::Config) -> Endpoint {
+    /// Makes a peer that joins the network.
+    fn join(&mut self, server: SocketAddrV4, first: bool, mut config: dht::Config) -> Peer {
         if !first && config.bootstrap.is_empty() {
             config.bootstrap = vec![self.node_address(0)];
         }
@@ -169,11 +163,7 @@ impl World {
             fast_open: self.fast_open,
             ..Config::default()
         };
-        let now = self.network.now();
-        let mut endpoint = Endpoint::new(now, config, self.network.seed());
-        endpoint.handle_sockets(now, server, client_address(server));
-        endpoint.bootstrap(now);
-        endpoint
+        Peer::join(self.network.now(), config, self.network.seed(), server)
     }
 
     pub(crate) fn host(&self, host: HostId) -> &Peer {
@@ -250,14 +240,22 @@ impl World {
         self.network.capture = Some(Vec::new());
     }
 
+    /// Ends [`Self::capture`] after so many seconds and returns the datagrams.
+    pub(crate) fn captured_in(&mut self, secs: u64) -> Vec<Datagram> {
+        self.run_secs(secs);
+        self.captured()
+    }
+
     /// Ends [`Self::capture`] and returns the datagrams.
     pub(crate) fn captured(&mut self) -> Vec<Datagram> {
         self.network.capture.take().expect("the test captures")
     }
 
-    /// Loses all requests of this command that come to a host, or none.
-    pub(crate) fn deaf(&mut self, host: HostId, command: Option<u64>) {
-        self.with(host, |peer, _| peer.deaf_to = command);
+    /// Loses all requests of this command that come to these hosts, or none.
+    pub(crate) fn deaf(&mut self, hosts: &[HostId], command: Option<u64>) {
+        for host in hosts {
+            self.with(*host, |peer, _| peer.deaf_to = command);
+        }
     }
 
     /// Sends a datagram as if it came from `from`.
@@ -287,7 +285,15 @@ impl World {
     }
 }
 
-const fn client_address(server: SocketAddrV4) -> SocketAddrV4 {
+/// Returns the two main sockets of a peer.
+pub(crate) const fn sockets(server: SocketAddrV4) -> [(SocketId, SocketAddrV4); 2] {
+    [
+        (SocketId::SERVER, server),
+        (SocketId::CLIENT, client_address(server)),
+    ]
+}
+
+pub(super) const fn client_address(server: SocketAddrV4) -> SocketAddrV4 {
     SocketAddrV4::new(*server.ip(), server.port() + 1000)
 }
 

@@ -5,9 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::base::{World, key, server_key};
 use super::homes::Home;
-use crate::connect::{
-    AttemptId, Dial, Established, Failure, FirewallHook, Listen, Origin, Path, Report, ServerId,
-};
+use crate::connect::{AttemptId, Dial, Established, Failure, Listen, Origin, Path, Report, ServerId};
 use crate::keys::{KeyPair, PublicKey};
 use crate::sim::network::HostId;
 use crate::udx::StreamId;
@@ -60,10 +58,6 @@ impl World {
         self.listen_with(host, |_| {})
     }
 
-    pub(crate) fn listen_behind(&mut self, host: HostId, firewall: FirewallHook) -> ServerId {
-        self.listen_with(host, |listen| listen.firewall = Some(firewall))
-    }
-
     pub(crate) fn listen_with(&mut self, host: HostId, change: impl FnOnce(&mut Listen)) -> ServerId {
         let id = self.start_listening_with(host, change);
         self.run_until(60, |world| world.is_listening(host, id));
@@ -98,11 +92,6 @@ impl World {
 
     pub(crate) fn dial(&mut self, client: HostId, server: HostId) -> Dialled {
         self.dial_with(client, server, |_| {})
-    }
-
-    /// Dials with another identity than the clients' usual one.
-    pub(crate) fn dial_as(&mut self, client: HostId, server: HostId, key_pair: &KeyPair) -> Dialled {
-        self.dial_with(client, server, |dial| dial.key_pair = key_pair.clone())
     }
 
     /// Dials with a wish of the test's own.

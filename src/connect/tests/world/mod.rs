@@ -8,7 +8,7 @@ mod packets;
 mod peer;
 mod recorder;
 
-pub(crate) use base::{LOSSY, World, at, key, server_key};
+pub(crate) use base::{LOSSY, World, at, key, server_key, sockets};
 pub(crate) use connections::{Connected, Dialled, End, dial_to, listen_as};
 pub(crate) use homes::{Home, firewalled, reachable_at};
 pub(crate) use packets::{

@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use tracing::dispatcher::DefaultGuard;
 
+use super::base::client_address;
 use super::recorder;
 use crate::connect::{
-    AttemptId, Endpoint, Established, Event, Failure, Moved, Origin, RelayDial, Report, ServerId,
+    AttemptId, Config, Endpoint, Established, Event, Failure, Moved, Origin, RelayDial, Report, ServerId,
 };
 use crate::dht;
 use crate::sim::network::{Host, SocketOrder};
@@ -46,7 +47,11 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    pub(crate) const fn new(endpoint: Endpoint) -> Self {
+    /// Makes a peer that joins the network; its server socket is at `server`.
+    pub(crate) fn join(now: Instant, config: Config, seed: [u8; 32], server: SocketAddrV4) -> Self {
+        let mut endpoint = Endpoint::new(now, config, seed);
+        endpoint.handle_sockets(now, server, client_address(server));
+        endpoint.bootstrap(now);
         Self {
             endpoint,
             established: Vec::new(),
