@@ -64,6 +64,7 @@ fn compare(name: &str, story: &str) {
     let stored = std::fs::read_to_string(&path).expect("the story is stored");
     assert!(
         stored == story,
-        "{name} has changed; if it is for the better, store it with UPDATE_STORIES=1\nstored:\n{stored}\nnow:\n{story}"
+        "{name} has changed; if it is for the better, store it with UPDATE_STORIES=1\n\
+         stored:\n{stored}\nnow:\n{story}"
     );
 }

@@ -112,11 +112,9 @@ fn over_two_nodes_both_sides_punch_by_what_these_have_seen() {
 }
 
 /// Returns who sends to whom, without the content.
-fn messages(punch: &Punched) -> Vec<String> {
-    let without_words = punch.messages.iter().map(|line| line.split(" {").next());
-    without_words
-        .map(|hop| hop.unwrap().trim_end().to_owned())
-        .collect()
+fn messages(punch: &Punched) -> Vec<&str> {
+    let lines = punch.messages.iter();
+    lines.map(|line| line.split(" {").next().unwrap()).collect()
 }
 
 /// What two peers have put on the wire to punch.
