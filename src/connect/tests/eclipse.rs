@@ -15,7 +15,7 @@ use crate::wire::transmit::{SocketId, Transmit};
 fn a_server_is_reached_although_an_attacker_is_nearer_to_its_key_than_everybody() {
     let outcome = Siege::new(1, 60, 4).run(4, 5);
     assert_eq!(outcome.reached, outcome.dials, "{outcome:?}");
-    // Those that claim to know the server and say nothing hold nobody up for long.
+    // Nodes that claim to know the server and stay silent delay no client for long.
     assert!(outcome.slowest < Duration::from_secs(5), "{outcome:?}");
 }
 
@@ -110,7 +110,7 @@ impl Siege {
         outcome.slowest = outcome.slowest.max(took);
         if peer(self.network.host(client)).find(attempt).is_some() {
             outcome.reached += 1;
-            // And it is that server, not somebody else.
+            // And it is that server, not another.
             self.network.run_until(LIMIT, |network| {
                 peer(network.host(server)).established.len() > accepted
             });
@@ -134,7 +134,7 @@ impl Siege {
         }
     }
 
-    /// Adds somebody who knows the bootstrap nodes only, and does not wait to know more.
+    /// Adds a peer that knows the bootstrap nodes only, and does not wait to know more.
     fn guest(&mut self) -> HostId {
         let address = self.free_address();
         self.add(address, firewalled())

@@ -187,8 +187,7 @@ fn arbitrary_messages_for_a_server_change_nothing() {
 fn a_dialler_survives_nodes_that_answer_with_nonsense() {
     let mut world = World::new(7, 6);
     let (server, client) = world.server_and_client(Home::Open, Home::Plain);
-    // The dialler's own record names a node that knows nothing of the server, beside one address that is
-    // nobody's.
+    // The dialler's own record names a node that knows nothing of the server, beside one unused address.
     let dialled = world.dial_with(client, server, |dial| {
         dial.nodes = vec![at("10.0.0.1:49737"), at("10.250.0.1:1"), at("10.0.0.2:0")];
     });

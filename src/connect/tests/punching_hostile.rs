@@ -64,7 +64,7 @@ fn probes_of_strangers_get_no_answer() {
 #[test]
 fn a_victim_that_a_client_names_gets_a_few_probes_whatever_the_client_says() {
     for firewall in [FIREWALL_CONSISTENT, FIREWALL_RANDOM] {
-        let mut attack = Attack::new(World::new(3, 8));
+        let mut attack = Attack::on(World::new(3, 8), Home::Plain);
         let victim = at("10.77.7.7:7777");
         // Each handshake is another client to the server.
         for number in 0..50 {
@@ -75,7 +75,7 @@ fn a_victim_that_a_client_names_gets_a_few_probes_whatever_the_client_says() {
                     round,
                     punching: round > 3,
                     addresses: Some((0..100).map(|port| at_port(victim, 1000 + port)).collect()),
-                    remote_address: Some(attack.puncher()),
+                    remote_address: Some(attack.world.puncher_address(attack.server)),
                     token: Some([1; 32]),
                     remote_token: Some([2; 32]),
                     ..HolepunchPayload::default()
@@ -90,7 +90,7 @@ fn a_victim_that_a_client_names_gets_a_few_probes_whatever_the_client_says() {
 
 #[test]
 fn one_client_draws_probes_to_four_addresses_at_most() {
-    let mut attack = Attack::new(World::new(4, 8));
+    let mut attack = Attack::on(World::new(4, 8), Home::Plain);
     let session = attack.shake_hands(1);
     let hosts = (0..100).map(|last| SocketAddrV4::new([10, 77, 7, last].into(), 7));
     let payload = HolepunchPayload {
@@ -103,7 +103,7 @@ fn one_client_draws_probes_to_four_addresses_at_most() {
     let sent = attack.world.captured_in(60);
     let aimed = sent.iter().filter(|sent| sent.to.ip().octets()[1] == 77);
     let mut hosts: Vec<_> = aimed.clone().map(|sent| sent.to).collect();
-    // Twice in ten seconds, as nobody has proven to be there.
+    // Twice in ten seconds, as no host has proven to be there.
     assert_eq!(hosts.len(), 8);
     hosts.sort_unstable();
     hosts.dedup();
@@ -112,7 +112,7 @@ fn one_client_draws_probes_to_four_addresses_at_most() {
 
 #[test]
 fn on_the_public_network_no_probe_goes_into_a_local_one() {
-    let mut attack = Attack::new(World::public(5, 8));
+    let mut attack = Attack::on(World::public(5, 8), Home::Plain);
     let session = attack.shake_hands(1);
     let local = at("192.168.1.1:53");
     for (peer, punching) in [(PUBLIC, true), (local, false)] {
@@ -120,7 +120,7 @@ fn on_the_public_network_no_probe_goes_into_a_local_one() {
             firewall: FIREWALL_CONSISTENT,
             punching,
             addresses: Some(vec![local, PUBLIC]),
-            remote_address: Some(attack.puncher()),
+            remote_address: Some(attack.world.puncher_address(attack.server)),
             ..HolepunchPayload::default()
         };
         attack.say(&session, payload, peer);
@@ -156,7 +156,7 @@ fn many_sockets_are_opened_only_for_a_client_that_has_proven_its_host() {
 
 #[test]
 fn arbitrary_holepunch_messages_get_no_answer_and_change_nothing() {
-    let mut attack = Attack::new(World::new(7, 8));
+    let mut attack = Attack::on(World::new(7, 8), Home::Plain);
     let session = attack.shake_hands(1);
     let other = Session {
         holepunch_secret: [9; 32].into(),
@@ -182,10 +182,6 @@ struct Attack {
 }
 
 impl Attack {
-    fn new(world: World) -> Self {
-        Self::on(world, Home::Plain)
-    }
-
     fn on(mut world: World, home: Home) -> Self {
         let server = world.server(home);
         world.run_secs(1);
@@ -197,11 +193,6 @@ impl Attack {
             number: 0,
             sent: Vec::new(),
         }
-    }
-
-    /// Returns where the server punches from.
-    fn puncher(&self) -> SocketAddrV4 {
-        self.world.puncher_address(self.server)
     }
 
     fn shake_hands(&mut self, seed: u8) -> Session {

@@ -187,7 +187,7 @@ impl Scene {
         });
     }
 
-    /// Links the client with `stream`, whose owner is connected to the relay by `far`, and informs the client.
+    /// Links the client with `stream`, whose owner is connected to the relay by `far`, and informs it.
     fn link_client_with(&mut self, far: StreamId, stream: StreamId) -> [u32; 2] {
         let client = self.client;
         let (near, own) = self.at_relay(client, 42);
