@@ -96,6 +96,8 @@ impl Attempt {
                     let Phase::Searching(search) = std::mem::replace(&mut self.phase, Phase::Over) else {
                         return None;
                     };
+                    let after_ms = turn.call.elapsed(now).as_millis() as u64;
+                    debug!(node = %answer.reply.asked, after_ms, "handshake finished");
                     let handshakes = search.stop(&mut turn);
                     let mut connecting = Connecting::start(&mut turn, handshakes, *answer);
                     let step = connecting.advance(&mut turn);

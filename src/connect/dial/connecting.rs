@@ -143,7 +143,7 @@ impl Connecting {
                     is_first,
                 } => self.probe(turn, kind, place, is_first),
                 Action::Overdue(kind) => {
-                    debug!(kind = kind.name(), "candidate has not opened in time");
+                    debug!(%kind, "candidate has not opened in time");
                     if kind == Kind::Incoming && self.may_punch_instead && !self.agent.has_selected() {
                         return Step::StartAgain;
                     }
@@ -255,12 +255,12 @@ impl Connecting {
         match check.handle_answer(turn, &self.server.messages[1], result) {
             lan::Verdict::Pending(check) => self.lan = Some(check),
             lan::Verdict::Open(address) => {
-                debug!(%address, kind = "lan", "candidate opened");
+                debug!(%address, kind = %Kind::Lan, "candidate opened");
                 let place = Place::new(SocketId::SERVER, address);
                 self.agent.opened(turn.now, Kind::Lan, place);
             }
             lan::Verdict::Failed => {
-                debug!(kind = "lan", "candidate failed");
+                debug!(kind = %Kind::Lan, "candidate failed");
                 self.agent.failed(turn.now, Kind::Lan);
             }
         }
@@ -271,13 +271,13 @@ impl Connecting {
     fn handle_relay(&mut self, turn: &mut Turn<'_>, paired: Option<(Place, u32)>) {
         match paired {
             Some((place, id)) => {
-                debug!(kind = "relayed", "candidate opened");
+                debug!(kind = %Kind::Relayed, "candidate opened");
                 turn.call.report.relay_paired = Some(turn.call.elapsed(turn.now));
                 self.relay_id = Some(id);
                 self.agent.opened(turn.now, Kind::Relayed, place);
             }
             None => {
-                debug!(kind = "relayed", "candidate failed");
+                debug!(kind = %Kind::Relayed, "candidate failed");
                 self.agent.failed(turn.now, Kind::Relayed);
             }
         }
@@ -334,7 +334,7 @@ impl Connecting {
 
     fn check(&mut self, turn: &mut Turn<'_>, kind: Kind, place: Option<Place>) {
         debug!(
-            kind = kind.name(),
+            %kind,
             address = place.map(|place| place.address.to_string()),
             "candidate checked"
         );
@@ -351,7 +351,7 @@ impl Connecting {
                 self.punch = punch.map(Box::new);
                 if self.punch.is_none() {
                     debug!(
-                        kind = kind.name(),
+                        %kind,
                         "candidate failed: no node to lead the punch through"
                     );
                     self.agent.failed(turn.now, kind);
@@ -375,7 +375,7 @@ impl Connecting {
 
     fn select(&mut self, turn: &mut Turn<'_>, kind: Kind, place: Place) {
         debug!(
-            kind = kind.name(),
+            %kind,
             address = %place.address,
             after_ms = turn.call.elapsed(turn.now).as_millis() as u64,
             "candidate selected"
@@ -454,7 +454,7 @@ impl Connecting {
     fn probe(&mut self, turn: &mut Turn<'_>, kind: Kind, place: Place, is_first: bool) {
         let streams = &mut turn.core.cx.streams;
         if is_first {
-            debug!(kind = kind.name(), address = %place.address, "candidate probed");
+            debug!(%kind, address = %place.address, "candidate probed");
             turn.core
                 .punch
                 .sockets
@@ -474,7 +474,7 @@ impl Connecting {
         match verdict {
             Verdict::Pending => {}
             Verdict::Open(place) => {
-                debug!(address = %place.address, kind = "punched", "candidate opened");
+                debug!(address = %place.address, kind = %Kind::Punched, "candidate opened");
                 self.agent.opened(turn.now, Kind::Punched, place);
             }
             Verdict::GaveUp(lost) => {
@@ -484,7 +484,7 @@ impl Connecting {
                     true => Lost::TooFewNodes,
                     false => lost,
                 };
-                debug!(reason = %lost, kind = "punched", "candidate failed");
+                debug!(reason = %lost, kind = %Kind::Punched, "candidate failed");
                 turn.call.report.punch_lost = Some(lost);
                 self.stop_punch(turn, false);
                 self.agent.failed(turn.now, Kind::Punched);

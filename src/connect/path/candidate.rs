@@ -1,5 +1,6 @@
 //! A place where the peer may be reached, and how far its check is.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::connect::ids::{Path, Place};
@@ -29,16 +30,18 @@ impl Kind {
             Self::Advertised | Self::Incoming | Self::Punched | Self::Observed => Path::Direct,
         }
     }
+}
 
-    pub(in crate::connect) const fn name(self) -> &'static str {
-        match self {
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
             Self::Relayed => "relayed",
             Self::Advertised => "advertised",
             Self::Incoming => "incoming",
             Self::Punched => "punched",
             Self::Observed => "observed",
             Self::Lan => "lan",
-        }
+        })
     }
 }
 
@@ -139,7 +142,7 @@ impl Candidate {
             State::Reserve => "reserve ",
             _ => "",
         };
-        format!("{state}{}", self.kind.name())
+        format!("{state}{}", self.kind)
     }
 
     /// Returns when the candidate has something to do.

@@ -369,17 +369,17 @@ fn candidate(now: Instant, text: &str) -> Candidate {
 
 fn actions(agent: &mut PathAgent) -> String {
     let actions = std::iter::from_fn(|| agent.poll_action()).map(|action| match action {
-        Action::Check { kind, .. } => format!("check {}", kind.name()),
-        Action::Select { kind, place } => format!("select {} {}", kind.name(), letter(place)),
+        Action::Check { kind, .. } => format!("check {kind}"),
+        Action::Select { kind, place } => format!("select {kind} {}", letter(place)),
         Action::Probe {
             kind,
             place,
             is_first,
         } => {
             let first = if is_first { " first" } else { "" };
-            format!("probe {} {}{first}", kind.name(), letter(place))
+            format!("probe {kind} {}{first}", letter(place))
         }
-        Action::Overdue(kind) => format!("overdue {}", kind.name()),
+        Action::Overdue(kind) => format!("overdue {kind}"),
         Action::StopChecks { won } => if won { "stop won" } else { "stop" }.to_owned(),
         Action::LeaveRelay => "leave relay".to_owned(),
         Action::Exhausted => "exhausted".to_owned(),
@@ -397,7 +397,7 @@ fn kind(name: &str) -> Kind {
         Kind::Observed,
         Kind::Lan,
     ];
-    let named = kinds.into_iter().find(|kind| kind.name() == name);
+    let named = kinds.into_iter().find(|kind| kind.to_string() == name);
     named.unwrap_or_else(|| panic!("{name} is no kind"))
 }
 

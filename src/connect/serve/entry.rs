@@ -184,14 +184,14 @@ impl Connecting {
     /// before that is a path.
     pub(super) fn handle_relay(&mut self, now: Instant, core: &mut Core, paired: Option<(Place, u32)>) {
         let Some((place, id)) = paired else {
-            debug!(kind = "relayed", "candidate failed");
+            debug!(kind = %Kind::Relayed, "candidate failed");
             return;
         };
         let streams = &mut core.cx.streams;
         if !self.is_half_open() || streams.path(self.stream).is_some() {
             return;
         }
-        debug!(kind = "relayed", address = %place.address, "candidate opened");
+        debug!(kind = %Kind::Relayed, address = %place.address, "candidate opened");
         self.relay_place = Some(place);
         streams.connect(now, self.stream, place.socket, place.address, id);
         // A relay of the reference learns from the first packet where the server is (`connect.md` §11.3).
@@ -250,7 +250,7 @@ impl Connecting {
                     kind: Kind::Relayed, ..
                 } => self.dial_relay(core),
                 Action::Select { kind, place } => {
-                    debug!(kind = kind.name(), address = %place.address, "candidate selected");
+                    debug!(%kind, address = %place.address, "candidate selected");
                     self.select(now, core, id, started, kind, place);
                     progress = Progress::Relayed;
                 }

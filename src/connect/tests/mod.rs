@@ -1,17 +1,17 @@
 //! Worlds of whole peers in virtual time.
 
+mod advertised;
 mod eclipse;
 mod hostile;
+mod lan;
 mod lossy;
-mod moving;
-mod neighbours;
+mod migrating;
 mod paths;
 mod punching;
 mod punching_hostile;
 mod relaying;
 mod reuse;
 mod story;
-mod straight;
 mod traces;
 mod trains;
 mod world;

@@ -9,11 +9,11 @@ use crate::sim::network::HostId;
 impl World {
     /// Returns how many attempts a peer works on, streams that still look for a better path included.
     pub(crate) fn attempts(&self, host: HostId) -> usize {
-        self.host(host).endpoint.attempts.len()
+        self.host(host).endpoint.attempts_under_way()
     }
 
     /// Returns whether a server may be handed messages by this node.
     pub(crate) fn is_announced_on(&self, host: HostId, server: ServerId, node: SocketAddrV4) -> bool {
-        self.host(host).endpoint.servers[&server].announcer.is_relay(node)
+        self.host(host).endpoint.is_announced_at(server, node)
     }
 }
