@@ -38,7 +38,7 @@ impl Endpoint {
     fn prepare_puncher(&mut self, now: Instant) {
         let core = &mut self.core;
         let firewalled = core.punch.puncher.is_closed() && core.cx.node.remote_address().is_none();
-        if firewalled && self.servers.values().any(Server::is_announced) {
+        if firewalled && !self.announced.is_empty() {
             core.punch.want_puncher(now, &mut core.cx);
         }
     }
@@ -211,10 +211,12 @@ impl Endpoint {
         match notice {
             Some(Notice::Announced) => {
                 debug!(server = id.0, "server announced");
+                self.announced.insert(id);
                 self.core.cx.emit(Event::Listening(id));
             }
             Some(Notice::Withdrawn) => {
                 self.servers.remove(&id);
+                self.announced.remove(&id);
                 self.server_timers.set(id, None);
                 self.core.cx.emit(Event::Unlistened(id));
             }

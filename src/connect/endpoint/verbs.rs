@@ -1,6 +1,6 @@
 //! What the driver of an endpoint calls.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Instant;
 
@@ -38,6 +38,8 @@ pub struct Endpoint {
     pub(super) servers: BTreeMap<ServerId, Server>,
     pub(super) server_timers: Timers<ServerId>,
     pub(super) by_target: BTreeMap<[u8; 32], ServerId>,
+    /// Servers that have been announced.
+    pub(super) announced: BTreeSet<ServerId>,
     /// The links of the own relay.
     forwards: Forwards,
     next_id: u64,
@@ -57,6 +59,7 @@ impl Endpoint {
             servers: BTreeMap::new(),
             server_timers: Timers::default(),
             by_target: BTreeMap::new(),
+            announced: BTreeSet::new(),
             forwards: Forwards::default(),
             next_id: 0,
         }

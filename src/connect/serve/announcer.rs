@@ -298,11 +298,6 @@ impl Announcer {
         }
     }
 
-    /// Returns whether the server has been announced.
-    pub(super) const fn is_announced(&self) -> bool {
-        self.announced
-    }
-
     /// Returns whether this node has an announcement of this server, of this update or of the ones before, or
     /// may have one: its acknowledgement can be lost, or come later than the first client that it sends.
     pub(super) fn is_relay(&self, node: SocketAddrV4) -> bool {

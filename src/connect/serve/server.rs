@@ -82,10 +82,6 @@ impl Server {
         &mut self.announcer
     }
 
-    pub(in crate::connect) const fn is_announced(&self) -> bool {
-        self.announcer.is_announced()
-    }
-
     #[cfg(test)]
     pub(in crate::connect) fn is_announced_at(&self, node: SocketAddrV4) -> bool {
         self.announcer.is_relay(node)
