@@ -18,6 +18,8 @@ pub mod client;
 pub mod content;
 pub mod entry;
 mod hello;
+#[cfg(test)]
+mod hostile;
 pub mod json;
 mod limits;
 pub mod lines;
