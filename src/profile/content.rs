@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
-use super::json::{Json, JsonError};
+use super::json::{self, JsonError};
 
 /// The parts of a profile before they are checked: fill in, then [`check`](Self::check).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -68,34 +70,22 @@ impl Profile {
     /// [`InvalidProfile`] names the first rule that the text breaks.
     pub fn parse(text: &str) -> Result<Self, InvalidProfile> {
         check_length(text)?;
-        let Json::Object(members) = Json::parse(text.as_bytes())? else {
+        let Value::Object(mut members) = json::parse(text.as_bytes())? else {
             return Err(InvalidProfile::NotAnObject);
         };
-        let mut draft = ProfileDraft::default();
-        let mut named = false;
-        for (member, value) in members {
-            match (member.as_str(), value) {
-                ("name", Json::String(name)) => (draft.name, named) = (name, true),
-                ("bio", Json::String(bio)) => draft.bio = bio,
-                ("links", Json::Array(links)) => {
-                    draft.links = strings(links).ok_or(InvalidProfile::Type("links"))?;
-                }
-                ("fields", Json::Object(fields)) => {
-                    let (names, values) = fields.into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
-                    let values = strings(values).ok_or(InvalidProfile::Type("fields"))?;
-                    draft.fields = names.into_iter().zip(values).collect();
-                }
-                (known, _) => {
-                    return Err(["name", "bio", "links", "fields"]
-                        .into_iter()
-                        .find(|member| *member == known)
-                        .map_or(InvalidProfile::UnknownField, InvalidProfile::Type));
-                }
-            }
+        let name = member(&mut members, "name")?;
+        let bio = member(&mut members, "bio")?;
+        let links = member(&mut members, "links")?;
+        let fields = member(&mut members, "fields")?;
+        if !members.is_empty() {
+            return Err(InvalidProfile::UnknownField);
         }
-        if !named {
-            return Err(InvalidProfile::NoName);
-        }
+        let draft = ProfileDraft {
+            name: name.ok_or(InvalidProfile::NoName)?,
+            bio: bio.unwrap_or_default(),
+            links: links.unwrap_or_default(),
+            fields: fields.unwrap_or_default(),
+        };
         draft.check_parts()?;
         // The owner's text is what was signed, however this program would write the same parts.
         Ok(Self {
@@ -183,14 +173,15 @@ pub enum InvalidProfile {
     TooLong(usize),
 }
 
-fn strings(values: Vec<Json>) -> Option<Vec<String>> {
-    values
-        .into_iter()
-        .map(|value| match value {
-            Json::String(text) => Some(text),
-            _ => None,
-        })
-        .collect()
+/// Takes a member out of an object, if it is there. Serde's own errors would quote the text.
+fn member<T: DeserializeOwned>(
+    members: &mut Map<String, Value>,
+    name: &'static str,
+) -> Result<Option<T>, InvalidProfile> {
+    members
+        .remove(name)
+        .map(|value| T::deserialize(value).map_err(|_| InvalidProfile::Type(name)))
+        .transpose()
 }
 
 const fn check_length(text: &str) -> Result<(), InvalidProfile> {

@@ -4,11 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
-use serde::Serialize;
-use serde::ser::SerializeStruct as _;
+use serde::de::{Deserialize, Deserializer, Error as _};
+use serde::ser::{Serialize, Serializer};
 
 use super::content::{InvalidProfile, Profile};
-use super::json::Json;
 use crate::wire::hash;
 use crate::{KeyPair, PublicKey};
 
@@ -115,34 +114,24 @@ impl fmt::Debug for Record {
 }
 
 /// A record as it is written in a message, its parts well formed and not yet checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct RawRecord {
     /// The key that the record names as its owner.
+    #[serde(with = "hex_key")]
     pub key: PublicKey,
     /// The version, in range.
+    #[serde(deserialize_with = "version")]
     pub version: u64,
     /// The profile's text.
+    #[serde(rename = "profile")]
     pub text: String,
     /// The signature.
+    #[serde(serialize_with = "write_hex", deserialize_with = "read_hex")]
     pub signature: [u8; 64],
 }
 
 impl RawRecord {
-    /// Reads the member of a message; `None` if a part is missing, unknown or malformed.
-    pub fn from_json(json: &Json) -> Option<Self> {
-        let members = json.as_object()?;
-        let version = members.get("version")?.as_u64()?;
-        if members.len() != 4 || !is_version(version) {
-            return None;
-        }
-        Some(Self {
-            key: PublicKey::from_bytes(hex(members.get("key")?)?),
-            version,
-            text: members.get("profile")?.as_str()?.to_owned(),
-            signature: hex(members.get("signature")?)?,
-        })
-    }
-
     /// Checks the record; see [`Record::verify`].
     ///
     /// # Errors
@@ -164,38 +153,10 @@ impl From<&Record> for RawRecord {
     }
 }
 
-impl Serialize for RawRecord {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self {
-            key,
-            version,
-            text,
-            signature,
-        } = self;
-        write_members(serializer, key, *version, text, signature)
-    }
-}
-
 impl Serialize for Record {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let text = self.0.profile.text();
-        write_members(serializer, &self.0.key, self.0.version, text, &self.0.signature)
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        RawRecord::from(self).serialize(serializer)
     }
-}
-
-fn write_members<S: serde::Serializer>(
-    serializer: S,
-    key: &PublicKey,
-    version: u64,
-    text: &str,
-    signature: &[u8; 64],
-) -> Result<S::Ok, S::Error> {
-    let mut record = serializer.serialize_struct("Record", 4)?;
-    record.serialize_field("key", &key.to_hex())?;
-    record.serialize_field("version", &version)?;
-    record.serialize_field("profile", text)?;
-    record.serialize_field("signature", &HEXLOWER.encode(signature))?;
-    record.end()
 }
 
 /// Why a record is refused.
@@ -212,13 +173,43 @@ pub enum RecordError {
     Signature,
 }
 
+/// A key as 64 hexadecimal digits.
+pub(super) mod hex_key {
+    use super::*;
+
+    pub(in super::super) fn serialize<S: Serializer>(
+        key: &PublicKey,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        write_hex(key.as_bytes(), serializer)
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<PublicKey, D::Error> {
+        read_hex(deserializer).map(PublicKey::from_bytes)
+    }
+}
+
+fn write_hex<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&HEXLOWER.encode(bytes))
+}
+
 /// Reads hexadecimal digits, upper or lower case, of exactly so many bytes.
-pub(super) fn hex<const N: usize>(json: &Json) -> Option<[u8; N]> {
+fn read_hex<'de, D: Deserializer<'de>, const N: usize>(deserializer: D) -> Result<[u8; N], D::Error> {
     HEXLOWER_PERMISSIVE
-        .decode(json.as_str()?.as_bytes())
-        .ok()?
-        .try_into()
+        .decode(String::deserialize(deserializer)?.as_bytes())
         .ok()
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| D::Error::custom("not the hexadecimal digits of so many bytes"))
+}
+
+/// Reads a version in range.
+pub(super) fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let version = u64::deserialize(deserializer)?;
+    is_version(version)
+        .then_some(version)
+        .ok_or_else(|| D::Error::custom("not a version"))
 }
 
 /// Whether a number can be a version.
@@ -255,8 +246,7 @@ mod tests {
     #[test]
     fn a_signed_record_verifies_and_travels() {
         let record = record(MAX_VERSION);
-        let json = Json::parse(&serde_json::to_vec(&record).unwrap()).unwrap();
-        let raw = RawRecord::from_json(&json).unwrap();
+        let raw: RawRecord = serde_json::from_slice(&serde_json::to_vec(&record).unwrap()).unwrap();
         assert_eq!(raw.verify(), Ok(record));
     }
 
@@ -306,10 +296,9 @@ mod tests {
             Err(RecordError::Signature)
         );
         // S + L satisfies it as well: the order of the group, little-endian.
-        let order = hex::<32>(&Json::String(
-            "edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010".into(),
-        ))
-        .unwrap();
+        let order = HEXLOWER
+            .decode(b"edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010")
+            .unwrap();
         let good = record(1);
         let mut raised = good.0.signature;
         let mut carry = 0;
@@ -327,14 +316,14 @@ mod tests {
     #[test]
     fn a_record_in_a_message_has_four_well_formed_members() {
         let good = serde_json::to_string(&record(1)).unwrap();
-        let read = |text: &str| RawRecord::from_json(&Json::parse(text.as_bytes()).unwrap());
-        assert!(read(&good).is_some());
-        assert!(read(&good.replace("\"version\":1", "\"version\":0")).is_none());
-        assert!(read(&good.replace("\"version\":1", "\"version\":9007199254740992")).is_none());
-        assert!(read(&good.replace("\"version\":1", "\"version\":\"1\"")).is_none());
-        assert!(read(&good.replace("\"version\":1", "\"version\":1,\"x\":1")).is_none());
-        assert!(read(&good.replace("\"key\":\"", "\"key\":\"0")).is_none());
-        assert!(read(&good.replace("\"signature\"", "\"sig\"")).is_none());
+        let read = |text: &str| serde_json::from_str::<RawRecord>(text);
+        assert!(read(&good).is_ok());
+        assert!(read(&good.replace("\"version\":1", "\"version\":0")).is_err());
+        assert!(read(&good.replace("\"version\":1", "\"version\":9007199254740992")).is_err());
+        assert!(read(&good.replace("\"version\":1", "\"version\":\"1\"")).is_err());
+        assert!(read(&good.replace("\"version\":1", "\"version\":1,\"x\":1")).is_err());
+        assert!(read(&good.replace("\"key\":\"", "\"key\":\"0")).is_err());
+        assert!(read(&good.replace("\"signature\"", "\"sig\"")).is_err());
     }
 
     const TEXT: &str = r#"{"name":"Ada"}"#;

@@ -2,8 +2,9 @@
 
 use std::io;
 
+use serde_json::Value;
+
 use super::super::content::{InvalidProfile, escaped};
-use super::super::json::Json;
 
 /// Why no connection could be made: whatever the dialler says.
 pub type DialError = Box<dyn std::error::Error + Send + Sync>;
@@ -95,18 +96,18 @@ pub enum Denied {
 
 impl Denied {
     /// Reads the `error` member of an answer.
-    pub(super) fn from_json(error: &Json) -> Option<Self> {
-        let Some(Json::Number(code)) = error.get("code") else {
+    pub(super) fn from_json(error: &Value) -> Option<Self> {
+        let Some(Value::Number(code)) = error.get("code") else {
             return None;
         };
         let data = error.get("data");
-        let number = |name| data.and_then(|data| data.get(name)).and_then(Json::as_u64);
-        let reason = error.get("message").and_then(Json::as_str);
+        let number = |name| data.and_then(|data| data.get(name)).and_then(Value::as_u64);
+        let reason = error.get("message").and_then(Value::as_str);
         let reason = escaped(reason.unwrap_or_default())
             .chars()
             .take(MAX_REASON)
             .collect();
-        let kind = data.and_then(|data| data.get("kind")).and_then(Json::as_str);
+        let kind = data.and_then(|data| data.get("kind")).and_then(Value::as_str);
         Some(match kind.unwrap_or_default() {
             "already_registered" => Self::AlreadyRegistered {
                 version: number("version")?,

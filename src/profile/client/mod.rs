@@ -1,6 +1,8 @@
 //! The client's side: asks, repeats what got lost, verifies what it gets.
 
 mod error;
+#[cfg(test)]
+mod hostile;
 mod operations;
 mod session;
 #[cfg(test)]

@@ -3,10 +3,10 @@
 use std::future::Future;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::super::content::{InvalidProfile, Profile};
-use super::super::json::Json;
 use super::super::message::Request;
 use super::super::record::{MAX_VERSION, Record};
 use super::error::{ClientError, Denied, DialError};
@@ -174,7 +174,7 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
                 None => self.get().await?.version(),
             };
             match self.call(Request::Delete { version }).await {
-                Ok(result) if result.get("deleted") == Some(&Json::Bool(true)) => {
+                Ok(result) if result.get("deleted") == Some(&Value::Bool(true)) => {
                     self.record = None;
                     return Ok(version);
                 }
@@ -275,7 +275,7 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
         Ok(stored)
     }
 
-    async fn call(&mut self, request: Request) -> Result<Json, ClientError> {
+    async fn call(&mut self, request: Request) -> Result<Value, ClientError> {
         for attempt in 1.. {
             // Taken out, so that a dropped call never leaves an answer behind that a later call would take
             // for its own.
@@ -336,7 +336,7 @@ fn same_profile(stored: &Record, profile: &Profile) -> Result<Record, ClientErro
     Err(Denied::AlreadyRegistered { version }.into())
 }
 
-fn record_in(result: &Json, owner: &PublicKey) -> Result<Record, ClientError> {
+fn record_in(result: &Value, owner: &PublicKey) -> Result<Record, ClientError> {
     let record = result.get("record");
     verified(
         record.ok_or(ClientError::Protocol("an answer has no record"))?,

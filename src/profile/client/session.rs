@@ -3,10 +3,11 @@
 use std::io;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout_at};
 
-use super::super::json::Json;
+use super::super::json;
 use super::super::lines::{LineError, Lines};
 use super::super::message::{Call, Id, PROTOCOL, Request};
 use super::super::record::{RawRecord, Record};
@@ -47,23 +48,23 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Session<T> {
         let hello = session.read(Instant::now() + patience).await?;
         let parameters = hello.get("params");
         let member = |name| parameters.and_then(|parameters| parameters.get(name));
-        if hello.get("method").and_then(Json::as_str) != Some("hello") {
+        if hello.get("method").and_then(Value::as_str) != Some("hello") {
             return Err(protocol("its first line is no greeting"));
         }
-        match member("protocol").and_then(Json::as_u64) {
+        match member("protocol").and_then(Value::as_u64) {
             Some(PROTOCOL) => {}
             Some(_) => return Err(CallError::Final(ClientError::Incompatible)),
             None => return Err(protocol("its greeting names no version")),
         }
         let record = match member("record") {
-            None | Some(Json::Null) => None,
+            None | Some(Value::Null) => None,
             Some(record) => Some(verified(record, own).map_err(CallError::Final)?),
         };
         Ok((session, record))
     }
 
     /// Sends a request and waits for its answer.
-    pub(super) async fn call(&mut self, request: Request) -> Result<Json, CallError> {
+    pub(super) async fn call(&mut self, request: Request) -> Result<Value, CallError> {
         self.last_id += 1;
         let call = Call {
             id: Id::from(self.last_id),
@@ -92,7 +93,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Session<T> {
                     |denied| CallError::Final(denied.into()),
                 ));
             }
-            if answer.get("id").and_then(Json::as_u64) != Some(self.last_id) {
+            if answer.get("id").and_then(Value::as_u64) != Some(self.last_id) {
                 return Err(protocol("it answered what was not asked"));
             }
             return match answer.get("result") {
@@ -107,7 +108,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Session<T> {
         self.stream.shutdown().await
     }
 
-    async fn read(&mut self, deadline: Instant) -> Result<Json, CallError> {
+    async fn read(&mut self, deadline: Instant) -> Result<Value, CallError> {
         let line = self.lines.next(&mut self.stream, Some(deadline), self.patience);
         let line = line.await.map_err(|error| match error {
             LineError::Ended => lost(io::ErrorKind::UnexpectedEof.into()),
@@ -115,14 +116,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Session<T> {
             LineError::Idle | LineError::Slow => CallError::Lost(ClientError::TimedOut),
             LineError::TooLong => protocol("a line is too long"),
         })?;
-        Json::parse(&line).map_err(|_| protocol("a line is not JSON as the protocol has it"))
+        json::parse(&line).map_err(|_| protocol("a line is not JSON as the protocol has it"))
     }
 }
 
 /// Reads a record that must be the named key's and signed by it.
-pub(super) fn verified(record: &Json, owner: &PublicKey) -> Result<Record, ClientError> {
-    RawRecord::from_json(record)
-        .filter(|record| record.key == *owner)
+pub(super) fn verified(record: &Value, owner: &PublicKey) -> Result<Record, ClientError> {
+    json::object(record)
+        .ok()
+        .filter(|record: &RawRecord| record.key == *owner)
         .ok_or(ClientError::Protocol("a record is malformed or another key's"))?
         .verify()
         .map_err(|_| ClientError::Protocol("a record is not signed by its owner"))

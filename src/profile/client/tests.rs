@@ -20,7 +20,7 @@ use crate::api::{ClaimedKey, ProvenKey};
 
 type TestService = Service<MemoryStore>;
 
-fn ada() -> KeyPair {
+pub(super) fn ada() -> KeyPair {
     KeyPair::from_seed(&[1; 32])
 }
 
@@ -268,7 +268,7 @@ impl AsyncRead for Unreachable {
 }
 
 /// A server that says what the test wants.
-struct Script(Vec<String>);
+pub(super) struct Script(Vec<String>);
 
 impl Dial for Script {
     type Stream = DuplexStream;
@@ -290,7 +290,7 @@ fn hello(record: &serde_json::Value) -> String {
     json!({"jsonrpc": "2.0", "method": "hello", "params": {"protocol": 1, "record": record}}).to_string()
 }
 
-async fn scripted(lines: &[String]) -> Result<ProfileClient<Script, MemoryVersions>, ClientError> {
+pub(super) async fn scripted(lines: &[String]) -> Result<ProfileClient<Script, MemoryVersions>, ClientError> {
     ProfileClient::connect(ada(), Script(lines.to_vec()), MemoryVersions::default()).await
 }
 

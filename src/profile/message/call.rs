@@ -1,21 +1,12 @@
-//! What travels in a line: calls from a client, the greeting and the answers of a server.
-//!
-//! JSON-RPC 2.0 without batches. Line shapes:
-//!
-//! | line | shape |
-//! |---|---|
-//! | call | `{"jsonrpc":"2.0","id":1,"method":"profile.get","params":{}}` |
-//! | result | `{"jsonrpc":"2.0","id":1,"result":{"record":{…}}}` |
-//! | error | `{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"…","data":{"kind":"…"}}}` |
-//! | hello | `{"jsonrpc":"2.0","method":"hello","params":{"protocol":1,"record":null,"limits":{…}}}` |
+//! Calls of a client.
 
-use serde::Serialize;
-use serde_json::{Value, json};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value, json};
 
-use super::content::{InvalidProfile, MAX_PROFILE_BYTES};
-use super::json::{Json, JsonError, Members};
-use super::lines::MAX_LINE;
-use super::record::{RawRecord, Record, RecordError, hex, is_version};
+use super::super::json::{self, JsonError};
+use super::super::lines::MAX_LINE;
+use super::super::record::{RawRecord, hex_key, is_version, version};
 use crate::PublicKey;
 
 /// What a client asks for.
@@ -100,7 +91,7 @@ pub enum CallError {
 }
 
 impl CallError {
-    const fn code(self) -> i64 {
+    pub(super) const fn code(self) -> i64 {
         match self {
             Self::Json(JsonError::DuplicateName) | Self::NotACall => -32600,
             Self::Json(_) | Self::LongLine => -32700,
@@ -118,7 +109,7 @@ impl Call {
     /// [`BadCall`] holds what to answer.
     pub fn read(line: &[u8]) -> Result<Option<Self>, BadCall> {
         let bad = |id: Option<Id>, error| Err(BadCall { id, error });
-        let json = match Json::parse(line) {
+        let mut json = match json::parse(line) {
             Ok(json) => json,
             Err(error) => return bad(None, CallError::Json(error)),
         };
@@ -129,19 +120,17 @@ impl Call {
                 known => known,
             },
         };
-        let version = json.get("jsonrpc").and_then(Json::as_str);
-        let (Some("2.0"), Some(method)) = (version, json.get("method").and_then(Json::as_str)) else {
+        let parameters = json.get_mut("params").map(Value::take);
+        let text = |name| json.get(name).and_then(Value::as_str);
+        let (Some("2.0"), Some(method)) = (text("jsonrpc"), text("method")) else {
             return bad(id, CallError::NotACall);
         };
         let Some(id) = id else { return Ok(None) };
-        let none = Members::new();
-        let parameters = match json.get("params") {
-            None => Some(&none),
-            Some(parameters) => parameters.as_object(),
+        let request = match parameters {
+            None => Request::read(method, Map::new()),
+            Some(Value::Object(parameters)) => Request::read(method, parameters),
+            Some(_) => Err(CallError::Parameters),
         };
-        let request = parameters
-            .ok_or(CallError::Parameters)
-            .and_then(|parameters| Request::read(method, parameters));
         match request {
             Ok(request) => Ok(Some(Self { id, request })),
             Err(error) => bad(Some(id), error),
@@ -156,10 +145,10 @@ impl Call {
 }
 
 impl Id {
-    fn from_json(json: &Json) -> Option<Self> {
+    fn from_json(json: &Value) -> Option<Self> {
         match json {
-            Json::Number(number) if number.is_i64() || number.is_u64() => Some(Self::Number(number.clone())),
-            Json::String(text) if text.len() <= MAX_ID_BYTES => Some(Self::Text(text.clone())),
+            Value::Number(number) if number.is_i64() || number.is_u64() => Some(Self::Number(number.clone())),
+            Value::String(text) if text.len() <= MAX_ID_BYTES => Some(Self::Text(text.clone())),
             _ => None,
         }
     }
@@ -172,57 +161,18 @@ impl From<u64> for Id {
 }
 
 impl Request {
-    fn read(method: &str, parameters: &Members) -> Result<Self, CallError> {
-        let only = |names: &[&str]| {
-            let known = parameters.keys().all(|name| names.contains(&name.as_str()));
-            known.then_some(()).ok_or(CallError::Parameters)
-        };
-        let record = || {
-            parameters
-                .get("record")
-                .and_then(RawRecord::from_json)
-                .ok_or(CallError::Parameters)
-        };
-        let after = || match parameters.get("after") {
-            None => Ok(None),
-            Some(json) => match json.as_u64() {
-                Some(version) if version == 0 || is_version(version) => Ok(Some(version)),
-                _ => Err(CallError::Parameters),
-            },
-        };
+    fn read(method: &str, parameters: Map<String, Value>) -> Result<Self, CallError> {
         match method {
             "profile.register" => {
-                only(&["record", "after"])?;
-                Ok(Self::Register {
-                    record: record()?,
-                    after: after()?,
-                })
+                typed(parameters).map(|Change { record, after }| Self::Register { record, after })
             }
-            "profile.get" => only(&[]).map(|()| Self::Get),
+            "profile.get" => typed(parameters).map(|Nothing {}| Self::Get),
             "profile.update" => {
-                only(&["record", "after"])?;
-                Ok(Self::Update {
-                    record: record()?,
-                    after: after()?,
-                })
+                typed(parameters).map(|Change { record, after }| Self::Update { record, after })
             }
-            "profile.delete" => {
-                only(&["version"])?;
-                let version = parameters.get("version").and_then(Json::as_u64);
-                match version {
-                    Some(version) if is_version(version) => Ok(Self::Delete { version }),
-                    _ => Err(CallError::Parameters),
-                }
-            }
-            "profile.lookup" => {
-                only(&["key"])?;
-                let key = parameters.get("key").and_then(hex);
-                key.map(|key| Self::Lookup {
-                    key: PublicKey::from_bytes(key),
-                })
-                .ok_or(CallError::Parameters)
-            }
-            "ping" => only(&[]).map(|()| Self::Ping),
+            "profile.delete" => typed(parameters).map(|Deletion { version }| Self::Delete { version }),
+            "profile.lookup" => typed(parameters).map(|Lookup { key }| Self::Lookup { key }),
+            "ping" => typed(parameters).map(|Nothing {}| Self::Ping),
             _ => Err(CallError::NoSuchMethod),
         }
     }
@@ -243,153 +193,64 @@ impl Request {
     }
 }
 
-/// Why the server does not do what a well-formed call asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The key has a record already.
-    #[error("this key is registered already, its profile has version {version}")]
-    AlreadyRegistered {
-        /// The stored version.
-        version: u64,
-    },
-    /// The record is another key's, or its signature is not the owner's.
-    #[error("the record is not signed by the key of this connection")]
-    BadSignature,
-    /// The operator does not allow it to this key.
-    #[error("the operator has closed this to your key")]
-    Closed,
-    /// The profile breaks a rule.
-    #[error("{0}")]
-    InvalidProfile(InvalidProfile),
-    /// The key has no record.
-    #[error("this key is not registered")]
-    NotRegistered,
-    /// The server's disk failed it.
-    #[error("the server could not reach its storage")]
-    Storage,
-    /// A limit is reached.
-    #[error("too many requests, try again in {retry_after} s")]
-    TooMany {
-        /// Seconds until it is worth trying again.
-        retry_after: u64,
-    },
-    /// The version does not follow the one that the server knows.
-    #[error("the version does not follow the last one known here, {version}")]
-    VersionConflict {
-        /// The last version that the server knows, 0 if none.
-        version: u64,
-    },
+/// The parameters of `profile.register` and `profile.update`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    #[serde(deserialize_with = "json::object")]
+    record: RawRecord,
+    #[serde(default, deserialize_with = "after")]
+    after: Option<u64>,
 }
 
-impl Refusal {
-    /// Returns the name that travels.
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::AlreadyRegistered { .. } => "already_registered",
-            Self::BadSignature => "bad_signature",
-            Self::Closed => "closed",
-            Self::InvalidProfile(_) => "invalid_profile",
-            Self::NotRegistered => "not_registered",
-            Self::Storage => "storage",
-            Self::TooMany { .. } => "too_many",
-            Self::VersionConflict { .. } => "version_conflict",
-        }
-    }
+/// The parameters of `profile.delete`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Deletion {
+    #[serde(deserialize_with = "version")]
+    version: u64,
+}
 
-    const fn code(&self) -> i64 {
-        match self {
-            Self::Storage => -32603,
-            _ => -32000,
-        }
-    }
+/// The parameters of `profile.lookup`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Lookup {
+    #[serde(with = "hex_key")]
+    key: PublicKey,
+}
 
-    fn data(&self) -> Value {
-        let kind = self.kind();
-        match self {
-            Self::AlreadyRegistered { version } | Self::VersionConflict { version } => {
-                json!({"kind": kind, "version": version})
-            }
-            Self::TooMany { retry_after } => json!({"kind": kind, "retryAfter": retry_after}),
-            _ => json!({"kind": kind}),
-        }
+/// The parameters of a method that has none.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+fn typed<T: DeserializeOwned>(parameters: Map<String, Value>) -> Result<T, CallError> {
+    T::deserialize(parameters).map_err(|_| CallError::Parameters)
+}
+
+/// Reads a version, or 0 for none; null is neither.
+fn after<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let version = u64::deserialize(deserializer)?;
+    if version == 0 || is_version(version) {
+        Ok(Some(version))
+    } else {
+        Err(D::Error::custom("not a version, nor 0"))
     }
 }
 
-impl From<RecordError> for Refusal {
-    fn from(error: RecordError) -> Self {
-        match error {
-            RecordError::Profile(error) => Self::InvalidProfile(error),
-            RecordError::Signature | RecordError::Version => Self::BadSignature,
-        }
-    }
-}
-
-/// What a server answers to a call that it carries out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Success {
-    /// The record that was asked for or is now stored.
-    Record(Record),
-    /// The record is gone.
-    Deleted,
-    /// Nothing was to be said.
-    Empty,
-}
-
-/// Writes the greeting, the first line of every connection.
-pub fn hello_line(record: Option<&Record>) -> Vec<u8> {
-    line(&json!({
-        "jsonrpc": "2.0",
-        "method": "hello",
-        "params": {
-            "protocol": PROTOCOL,
-            "record": record,
-            "limits": {"profileBytes": MAX_PROFILE_BYTES, "lineBytes": MAX_LINE},
-        },
-    }))
-}
-
-/// Writes the answer to a call.
-pub fn answer_line(id: Option<&Id>, outcome: &Result<Success, Refusal>) -> Vec<u8> {
-    match outcome {
-        Ok(success) => {
-            let result = match success {
-                Success::Record(record) => json!({"record": record}),
-                Success::Deleted => json!({"deleted": true}),
-                Success::Empty => json!({}),
-            };
-            line(&json!({"jsonrpc": "2.0", "id": id, "result": result}))
-        }
-        Err(refusal) => line(&json!({
-            "jsonrpc": "2.0",
-            "id": id,
-            "error": {"code": refusal.code(), "message": refusal.to_string(), "data": refusal.data()},
-        })),
-    }
-}
-
-/// Writes the answer to a line that is not a call.
-pub fn bad_call_line(bad: &BadCall) -> Vec<u8> {
-    line(&json!({
-        "jsonrpc": "2.0",
-        "id": bad.id,
-        "error": {"code": bad.error.code(), "message": bad.error.to_string()},
-    }))
-}
-
-fn line(message: &Value) -> Vec<u8> {
+pub(super) fn line(message: &Value) -> Vec<u8> {
     let mut line = serde_json::to_vec(message).expect("messages are made of JSON values");
     line.push(b'\n');
     line
 }
 
-/// The version of this protocol.
-pub const PROTOCOL: u64 = 1;
 /// Most bytes of an identifier that is a string.
 pub const MAX_ID_BYTES: usize = 64;
 
 #[cfg(test)]
 mod tests {
-    use super::super::content::Profile;
+    use super::super::super::content::Profile;
+    use super::super::super::record::Record;
     use super::*;
     use crate::KeyPair;
     use proptest::prelude::*;
@@ -486,27 +347,6 @@ mod tests {
             let line = format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{{}}}}"#);
             assert_eq!(Call::read(line.as_bytes()), Ok(None));
         }
-    }
-
-    #[test]
-    fn errors_carry_what_a_client_acts_on() {
-        let text = |refusal| String::from_utf8(answer_line(Some(&1.into()), &Err(refusal))).unwrap();
-        assert!(
-            text(Refusal::VersionConflict { version: 9 })
-                .contains(r#""data":{"kind":"version_conflict","version":9}"#)
-        );
-        assert!(
-            text(Refusal::TooMany { retry_after: 9 })
-                .contains(r#""data":{"kind":"too_many","retryAfter":9}"#)
-        );
-        assert!(text(Refusal::NotRegistered).contains(r#""code":-32000"#));
-    }
-
-    #[test]
-    fn the_greeting_is_that_of_the_protocol() {
-        let written = Json::parse(&hello_line(None)).unwrap();
-        let expected = r#"{"jsonrpc":"2.0","method":"hello","params":{"protocol":1,"record":null,"limits":{"profileBytes":8192,"lineBytes":65536}}}"#;
-        assert_eq!(written, Json::parse(expected.as_bytes()).unwrap());
     }
 
     proptest! {

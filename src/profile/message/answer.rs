@@ -1,0 +1,171 @@
+//! The greeting and the answers of a server.
+
+use serde_json::{Value, json};
+
+use super::super::content::{InvalidProfile, MAX_PROFILE_BYTES};
+use super::super::lines::MAX_LINE;
+use super::super::record::{Record, RecordError};
+use super::call::{BadCall, Id, line};
+
+/// Why the server does not do what a well-formed call asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The key has a record already.
+    #[error("this key is registered already, its profile has version {version}")]
+    AlreadyRegistered {
+        /// The stored version.
+        version: u64,
+    },
+    /// The record is another key's, or its signature is not the owner's.
+    #[error("the record is not signed by the key of this connection")]
+    BadSignature,
+    /// The operator does not allow it to this key.
+    #[error("the operator has closed this to your key")]
+    Closed,
+    /// The profile breaks a rule.
+    #[error("{0}")]
+    InvalidProfile(InvalidProfile),
+    /// The key has no record.
+    #[error("this key is not registered")]
+    NotRegistered,
+    /// The server's disk failed it.
+    #[error("the server could not reach its storage")]
+    Storage,
+    /// A limit is reached.
+    #[error("too many requests, try again in {retry_after} s")]
+    TooMany {
+        /// Seconds until it is worth trying again.
+        retry_after: u64,
+    },
+    /// The version does not follow the one that the server knows.
+    #[error("the version does not follow the last one known here, {version}")]
+    VersionConflict {
+        /// The last version that the server knows, 0 if none.
+        version: u64,
+    },
+}
+
+impl Refusal {
+    /// Returns the name that travels.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::AlreadyRegistered { .. } => "already_registered",
+            Self::BadSignature => "bad_signature",
+            Self::Closed => "closed",
+            Self::InvalidProfile(_) => "invalid_profile",
+            Self::NotRegistered => "not_registered",
+            Self::Storage => "storage",
+            Self::TooMany { .. } => "too_many",
+            Self::VersionConflict { .. } => "version_conflict",
+        }
+    }
+
+    const fn code(&self) -> i64 {
+        match self {
+            Self::Storage => -32603,
+            _ => -32000,
+        }
+    }
+
+    fn data(&self) -> Value {
+        let kind = self.kind();
+        match self {
+            Self::AlreadyRegistered { version } | Self::VersionConflict { version } => {
+                json!({"kind": kind, "version": version})
+            }
+            Self::TooMany { retry_after } => json!({"kind": kind, "retryAfter": retry_after}),
+            _ => json!({"kind": kind}),
+        }
+    }
+}
+
+impl From<RecordError> for Refusal {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::Profile(error) => Self::InvalidProfile(error),
+            RecordError::Signature | RecordError::Version => Self::BadSignature,
+        }
+    }
+}
+
+/// What a server answers to a call that it carries out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Success {
+    /// The record that was asked for or is now stored.
+    Record(Record),
+    /// The record is gone.
+    Deleted,
+    /// Nothing was to be said.
+    Empty,
+}
+
+/// Writes the greeting, the first line of every connection.
+pub fn hello_line(record: Option<&Record>) -> Vec<u8> {
+    line(&json!({
+        "jsonrpc": "2.0",
+        "method": "hello",
+        "params": {
+            "protocol": PROTOCOL,
+            "record": record,
+            "limits": {"profileBytes": MAX_PROFILE_BYTES, "lineBytes": MAX_LINE},
+        },
+    }))
+}
+
+/// Writes the answer to a call.
+pub fn answer_line(id: Option<&Id>, outcome: &Result<Success, Refusal>) -> Vec<u8> {
+    match outcome {
+        Ok(success) => {
+            let result = match success {
+                Success::Record(record) => json!({"record": record}),
+                Success::Deleted => json!({"deleted": true}),
+                Success::Empty => json!({}),
+            };
+            line(&json!({"jsonrpc": "2.0", "id": id, "result": result}))
+        }
+        Err(refusal) => line(&json!({
+            "jsonrpc": "2.0",
+            "id": id,
+            "error": {"code": refusal.code(), "message": refusal.to_string(), "data": refusal.data()},
+        })),
+    }
+}
+
+/// Writes the answer to a line that is not a call.
+pub fn bad_call_line(bad: &BadCall) -> Vec<u8> {
+    line(&json!({
+        "jsonrpc": "2.0",
+        "id": bad.id,
+        "error": {"code": bad.error.code(), "message": bad.error.to_string()},
+    }))
+}
+
+/// The version of this protocol.
+pub const PROTOCOL: u64 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::json;
+    use super::*;
+
+    #[test]
+    fn errors_carry_what_a_client_acts_on() {
+        let text = |refusal| String::from_utf8(answer_line(Some(&1.into()), &Err(refusal))).unwrap();
+        assert!(
+            text(Refusal::VersionConflict { version: 9 })
+                .contains(r#""data":{"kind":"version_conflict","version":9}"#)
+        );
+        assert!(
+            text(Refusal::TooMany { retry_after: 9 })
+                .contains(r#""data":{"kind":"too_many","retryAfter":9}"#)
+        );
+        assert!(text(Refusal::NotRegistered).contains(r#""code":-32000"#));
+    }
+
+    #[test]
+    fn the_greeting_is_that_of_the_protocol() {
+        let written = json::parse(&hello_line(None)).unwrap();
+        let expected = r#"{"jsonrpc":"2.0","method":"hello","params":{"protocol":1,"record":null,"limits":{"profileBytes":8192,"lineBytes":65536}}}"#;
+        assert_eq!(written, json::parse(expected.as_bytes()).unwrap());
+    }
+}

@@ -1,0 +1,16 @@
+//! What travels in a line: calls from a client, the greeting and the answers of a server.
+//!
+//! JSON-RPC 2.0 without batches. Line shapes:
+//!
+//! | line | shape |
+//! |---|---|
+//! | call | `{"jsonrpc":"2.0","id":1,"method":"profile.get","params":{}}` |
+//! | result | `{"jsonrpc":"2.0","id":1,"result":{"record":{…}}}` |
+//! | error | `{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"…","data":{"kind":"…"}}}` |
+//! | hello | `{"jsonrpc":"2.0","method":"hello","params":{"protocol":1,"record":null,"limits":{…}}}` |
+
+mod answer;
+mod call;
+
+pub use answer::{PROTOCOL, Refusal, Success, answer_line, bad_call_line, hello_line};
+pub use call::{BadCall, Call, CallError, Id, MAX_ID_BYTES, Request};
