@@ -12,6 +12,10 @@ async fn client(lines: &[&str]) -> Result<ProfileClient<Script, MemoryVersions>,
     scripted(&lines).await
 }
 
+fn greeting(record: &str) -> String {
+    format!(r#"{{"method":"hello","params":{{"protocol":1,"record":{record}}}}}"#)
+}
+
 fn ada_record() -> String {
     let profile = Profile::parse(r#"{"name":"Ada"}"#).unwrap();
     serde_json::to_string(&Record::sign(&ada(), 1, profile)).unwrap()
@@ -20,18 +24,6 @@ fn ada_record() -> String {
 #[tokio::test]
 async fn a_greeting_names_its_version_and_perhaps_a_record() {
     let record = ada_record();
-    let positional = {
-        let record: Value = serde_json::from_str(&record).unwrap();
-        json!([
-            record["key"],
-            record["version"],
-            record["profile"],
-            record["signature"]
-        ])
-        .to_string()
-    };
-    let greeting =
-        |record: &str| format!(r#"{{"method":"hello","params":{{"protocol":1,"record":{record}}}}}"#);
     for line in [
         &greeting("null"),
         &greeting(&record),
@@ -40,6 +32,16 @@ async fn a_greeting_names_its_version_and_perhaps_a_record() {
     ] {
         assert!(client(&[line]).await.is_ok(), "{line}");
     }
+}
+
+#[tokio::test]
+async fn a_greeting_with_another_version_or_a_faulty_record_is_refused() {
+    let record = ada_record();
+    let positional = {
+        let record: Value = serde_json::from_str(&record).unwrap();
+        let members = ["key", "version", "profile", "signature"];
+        json!(members.map(|member| record[member].clone())).to_string()
+    };
     for line in [
         r#"{"method":"hello","params":{"protocol":2,"record":7}}"#,
         r#"{"method":"hello","params":{"protocol":0}}"#,
@@ -183,10 +185,7 @@ async fn an_answer_has_the_identifier_of_its_call_and_a_result_or_an_error() {
 
 #[tokio::test]
 async fn a_deletion_is_answered_with_true() {
-    let hello = format!(
-        r#"{{"method":"hello","params":{{"protocol":1,"record":{}}}}}"#,
-        ada_record()
-    );
+    let hello = greeting(&ada_record());
     for (result, accepted) in [
         (r#"{"deleted":true}"#, true),
         (r#"{"deleted":true,"more":1}"#, true),
