@@ -1,5 +1,5 @@
-//! `profile-client doctor`: what works between this computer and the network, and what to do about what does
-//! not.
+//! `profile-client doctor`: checks what works between this computer, the network and the server, and advises
+//! on what does not.
 
 use std::net::{IpAddr, SocketAddrV4};
 use std::time::Duration;
@@ -12,17 +12,17 @@ use super::super::output::Output;
 use super::args::{Arguments, ServerAddress};
 use super::explain;
 use crate::Dht;
-use crate::api::{ConnectError, Firewall, StreamError};
+use crate::api::{ConnectError, Firewall, Report, Stats, StreamError};
 
-/// Nodes that are asked how they see us.
+/// Nodes that are asked for the address they see.
 const SAMPLES: usize = 6;
 /// How long joining the network may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One thing that was looked at.
+/// The outcome of one check.
 struct Check {
     name: &'static str,
-    /// The exit code if it is not as it should be.
+    /// The exit code of the program, if the check failed.
     failed: Option<Exit>,
     found: String,
     advice: Option<String>,
@@ -58,72 +58,99 @@ impl Check {
     }
 }
 
-/// Looks at everything, tells line by line, and fails with the code of the first thing that is wrong.
+/// Checks the network and, if one is named, the server, and prints a line per check. Fails with the code of
+/// the first check that fails.
 pub(super) async fn run(arguments: &Arguments, output: &Output, dht: Dht) -> Result<(), Failure> {
     let network = arguments.network.network();
-    let mut checks = Vec::new();
-    let mut report = |check: Check| {
-        let mark = if check.failed.is_some() { "FAIL" } else { "ok  " };
-        output.line(&format!("{mark} {:<10} {}", check.name, check.found));
-        if let Some(advice) = &check.advice {
-            output.line(&format!("     {:<10} {advice}", ""));
-        }
-        checks.push(check);
-    };
-    let joined = timeout(PATIENCE, dht.bootstrapped()).await;
+    let joined = timeout(JOIN_TIMEOUT, dht.bootstrapped()).await;
+    let joined = matches!(joined, Ok(Ok(_)));
     let stats = dht.stats().await;
+    let mut checks = Checks {
+        output,
+        done: Vec::new(),
+    };
+    checks.add(udp(&stats));
+    checks.add(bootstrap(joined, &stats, &network.bootstrap));
+    let samples = sample(&dht).await;
+    let nat = judge(&samples, stats.firewalled);
+    checks.add(address(&samples));
+    checks.add(nat_check(nat, &samples));
+    checks.add(lan(dht.local_addr()));
+    checks.add(reachability(nat));
+    if let Some(server) = &arguments.server {
+        for check in reach(arguments, &dht, server).await {
+            checks.add(check);
+        }
+    }
+    dht.close().await;
+    checks.finish()
+}
+
+/// The checks so far, each printed when it is added.
+struct Checks<'a> {
+    output: &'a Output,
+    done: Vec<Check>,
+}
+
+impl Checks<'_> {
+    fn add(&mut self, check: Check) {
+        let mark = if check.failed.is_some() { "FAIL" } else { "ok  " };
+        self.output
+            .line(&format!("{mark} {:<10} {}", check.name, check.found));
+        if let Some(advice) = &check.advice {
+            self.output.line(&format!("     {:<10} {advice}", ""));
+        }
+        self.done.push(check);
+    }
+
+    fn finish(self) -> Result<(), Failure> {
+        let wrong = self
+            .done
+            .iter()
+            .find_map(|check| Some((check.failed?, check.name)));
+        let list = self.done.iter().map(|check| {
+            json!({
+                "check": check.name,
+                "ok": check.failed.is_none(),
+                "found": check.found,
+                "advice": check.advice,
+                "data": check.data,
+            })
+        });
+        self.output.json(&json!({
+            "checks": list.collect::<Vec<_>>(),
+            "failed": wrong.map(|(_, name)| name),
+        }));
+        match wrong {
+            None => Ok(()),
+            Some((exit, name)) => Err(Failure::new(exit, format!("the check of {name} failed")).told()),
+        }
+    }
+}
+
+fn udp(stats: &Stats) -> Check {
     let traffic = format!(
         "{} datagrams sent, {} received",
         stats.datagrams_sent, stats.datagrams_received
     );
-    report(match stats.datagrams_received {
+    match stats.datagrams_received {
         0 => Check::failed("udp", Exit::NoNetwork, traffic)
             .advice("nothing comes back: check the connection, and that no firewall blocks UDP"),
         _ => Check::passed("udp", traffic),
-    });
-    let asked = network.bootstrap.join(", ");
-    report(match joined {
-        Ok(Ok(_)) => {
-            let found = format!("joined, {} nodes known", stats.nodes);
-            Check::passed("bootstrap", found).data(json!({"nodes": stats.nodes}))
-        }
-        _ => Check::failed("bootstrap", Exit::NoNetwork, format!("no answer from {asked}")).advice(
-            "name nodes that run with --bootstrap HOST:PORT, or --local for a network on this computer",
-        ),
-    });
-    let samples = sample(&dht).await;
-    let nat = judge(&samples, stats.firewalled);
-    report(address(&samples));
-    report(nat_check(nat, &samples));
-    report(lan(dht.local_addr()));
-    report(reachability(nat));
-    if let Some(server) = &arguments.server {
-        for check in reach(arguments, &dht, server).await {
-            report(check);
-        }
-    }
-    dht.close().await;
-    let wrong = checks.iter().find_map(|check| Some((check.failed?, check.name)));
-    let list = checks.iter().map(|check| {
-        json!({
-            "check": check.name,
-            "ok": check.failed.is_none(),
-            "found": check.found,
-            "advice": check.advice,
-            "data": check.data,
-        })
-    });
-    output.json(&json!({
-        "checks": list.collect::<Vec<_>>(),
-        "failed": wrong.map(|(_, name)| name),
-    }));
-    match wrong {
-        None => Ok(()),
-        Some((exit, name)) => Err(Failure::new(exit, format!("{name} is not as it should be")).told()),
     }
 }
 
-/// Asks several nodes how they see us.
+fn bootstrap(joined: bool, stats: &Stats, asked: &[String]) -> Check {
+    if joined {
+        let found = format!("joined, {} nodes known", stats.nodes);
+        return Check::passed("bootstrap", found).data(json!({"nodes": stats.nodes}));
+    }
+    let found = format!("no answer from {}", asked.join(", "));
+    Check::failed("bootstrap", Exit::NoNetwork, found)
+        .advice("name nodes that run with --bootstrap HOST:PORT, or --local for a network on this computer")
+}
+
+/// Asks several nodes which address they see; returns node and address.
 async fn sample(dht: &Dht) -> Vec<(SocketAddrV4, SocketAddrV4)> {
     let mut samples = Vec::new();
     for node in dht.known_nodes().await.into_iter().take(SAMPLES) {
@@ -134,7 +161,7 @@ async fn sample(dht: &Dht) -> Vec<(SocketAddrV4, SocketAddrV4)> {
     samples
 }
 
-/// Judges the NAT by whether everybody sees the same port.
+/// Classifies the NAT by whether most nodes see the same address.
 fn judge(samples: &[(SocketAddrV4, SocketAddrV4)], firewalled: bool) -> Firewall {
     let same = |of: SocketAddrV4| samples.iter().filter(|(_, seen)| *seen == of).count();
     let most = samples.iter().map(|(_, seen)| same(*seen)).max();
@@ -148,8 +175,12 @@ fn judge(samples: &[(SocketAddrV4, SocketAddrV4)], firewalled: bool) -> Firewall
 
 fn address(samples: &[(SocketAddrV4, SocketAddrV4)]) -> Check {
     match samples.first() {
-        Some((node, seen)) => Check::passed("address", format!("{node} sees us as {seen}")),
-        None => Check::failed("address", Exit::NoNetwork, "nobody has told how they see us"),
+        Some((node, seen)) => Check::passed("address", format!("{node} sees this computer as {seen}")),
+        None => Check::failed(
+            "address",
+            Exit::NoNetwork,
+            "no node has reported the address that it sees",
+        ),
     }
 }
 
@@ -162,7 +193,9 @@ fn nat_check(nat: Firewall, samples: &[(SocketAddrV4, SocketAddrV4)]) -> Check {
     let data = json!({"kind": nat.to_string(), "samples": data.collect::<Vec<_>>()});
     let check = match nat {
         Firewall::Open => Check::passed("nat", "none in the way"),
-        Firewall::Consistent => Check::passed("nat", format!("one port for everybody: {evidence}")),
+        Firewall::Consistent => {
+            Check::passed("nat", format!("the same port for all destinations: {evidence}"))
+        }
         Firewall::Random => Check::passed("nat", format!("another port for each destination: {evidence}"))
             .advice(
                 "peers behind such a NAT as well are only reached through a relay: name one with --relay KEY",
@@ -170,7 +203,10 @@ fn nat_check(nat: Firewall, samples: &[(SocketAddrV4, SocketAddrV4)]) -> Check {
         Firewall::Unknown => Check::failed(
             "nat",
             Exit::NoNetwork,
-            format!("only {} nodes have told how they see us", samples.len()),
+            format!(
+                "only {} nodes have reported the address that they see",
+                samples.len()
+            ),
         )
         .advice("a NAT is judged by at least three nodes: join a larger network"),
     };
@@ -199,14 +235,14 @@ fn lan(local: SocketAddrV4) -> Check {
 
 fn reachability(nat: Firewall) -> Check {
     match nat {
-        Firewall::Open => Check::passed("reachable", "by anybody, directly"),
+        Firewall::Open => Check::passed("reachable", "by all peers, directly"),
         Firewall::Consistent => Check::passed("reachable", "by punching, from all kinds of NAT"),
         Firewall::Random => Check::passed("reachable", "by punching, but not from behind another such NAT"),
         Firewall::Unknown => Check::failed("reachable", Exit::NoPath, "not known without knowing the NAT"),
     }
 }
 
-/// Connects to the server and tells how far that came.
+/// Connects to the server; returns a check per stage that the attempt came to.
 async fn reach(arguments: &Arguments, dht: &Dht, server: &ServerAddress) -> Vec<Check> {
     let mut connect = dht
         .connect(&server.key)
@@ -217,7 +253,7 @@ async fn reach(arguments: &Arguments, dht: &Dht, server: &ServerAddress) -> Vec<
     }
     let outcome = connect.await;
     let (report, unheard) = match &outcome {
-        // Where it says to be reachable, only its answer shows that it is.
+        // An address that the server claims is only shown to work by its answer.
         Ok(connection) => {
             let answered = connection.answered().await;
             (Some(connection.report().clone()), answered.err())
@@ -232,60 +268,74 @@ async fn reach(arguments: &Arguments, dht: &Dht, server: &ServerAddress) -> Vec<
         )];
     };
     let failure = outcome.err();
-    let exit = |default| match &failure {
-        Some(ConnectError::Incompatible { .. } | ConnectError::Protocol { .. }) => Exit::Protocol,
-        Some(ConnectError::Refused { .. }) => Exit::Refused,
-        Some(ConnectError::TimedOut { .. }) => Exit::TimedOut,
-        _ => default,
-    };
-    let why = failure.as_ref().map(ToString::to_string).unwrap_or_default();
+    let mut checks = vec![lookup(&report, failure.as_ref())];
+    if checks[0].failed.is_none() {
+        checks.push(handshake(&report, failure.as_ref()));
+        if checks[1].failed.is_none() {
+            checks.push(path(&report, failure.as_ref(), unheard));
+        }
+    }
+    if let Some(last) = checks.last_mut() {
+        last.data = explain::as_json(&report);
+    }
+    checks
+}
+
+fn lookup(report: &Report, failure: Option<&ConnectError>) -> Check {
     let found = format!(
         "{} of {} nodes know the server",
         report.records_found, report.nodes_answered
     );
     if report.records_found == 0 && report.handshake.is_none() {
-        let check = Check::failed("lookup", exit(Exit::NotFound), found).advice(
+        return Check::failed("lookup", exit(failure, Exit::NotFound), found).advice(
             "is the server running, and on the same network? compare --bootstrap or --local of both sides",
         );
-        return vec![check.data(explain::as_json(&report))];
     }
-    let mut checks = vec![Check::passed("lookup", found)];
-    let advice = match &failure {
-        Some(ConnectError::Incompatible { .. }) => Some(UPDATE),
-        Some(ConnectError::Protocol { .. }) => Some("ask its operator what runs there"),
-        _ if report.handshake.is_none() => {
-            Some("it has gone away a moment ago, or does not want this identity: ask its operator")
+    Check::passed("lookup", found)
+}
+
+fn handshake(report: &Report, failure: Option<&ConnectError>) -> Check {
+    let advice = match (failure, report.handshake) {
+        (Some(ConnectError::Incompatible { .. }), _) => UPDATE,
+        (Some(ConnectError::Protocol { .. }), _) => "ask its operator what runs there",
+        (_, None) => "it has gone away a moment ago, or does not want this identity: ask its operator",
+        (_, Some(proven)) => {
+            let milliseconds = proven.as_secs_f64() * 1e3;
+            let found = format!("the server has proven its key after {milliseconds:.0} ms");
+            return Check::passed("handshake", found);
         }
-        _ => None,
     };
-    if let Some(advice) = advice {
-        let check = Check::failed("handshake", exit(Exit::NotFound), why).advice(advice);
-        checks.push(check.data(explain::as_json(&report)));
-        return checks;
-    }
-    let proven = report.handshake.unwrap_or_default();
-    checks.push(Check::passed(
-        "handshake",
-        format!(
-            "the server has proven its key after {:.0} ms",
-            proven.as_secs_f64() * 1e3
-        ),
-    ));
-    checks.push(
-        match (report.path, unheard) {
-            (_, Some(error)) => {
-                let check = Check::failed("path", Exit::NoPath, error.to_string());
-                match error {
-                    StreamError::Unreachable { .. } => check.advice(LET_THROUGH),
-                    _ => check,
-                }
+    Check::failed("handshake", exit(failure, Exit::NotFound), reason(failure)).advice(advice)
+}
+
+fn path(report: &Report, failure: Option<&ConnectError>, unheard: Option<StreamError>) -> Check {
+    match (report.path, unheard) {
+        (_, Some(error)) => {
+            let check = Check::failed("path", Exit::NoPath, error.to_string());
+            match error {
+                StreamError::Unreachable { .. } => check.advice(LET_THROUGH),
+                _ => check,
             }
-            (Some(path), None) => Check::passed("path", explain::path(path)),
-            (None, None) => Check::failed("path", exit(Exit::NoPath), why).advice(NAME_A_RELAY),
         }
-        .data(explain::as_json(&report)),
-    );
-    checks
+        (Some(path), None) => Check::passed("path", explain::path(path)),
+        (None, None) => {
+            Check::failed("path", exit(failure, Exit::NoPath), reason(failure)).advice(NAME_A_RELAY)
+        }
+    }
+}
+
+/// Returns the code of an attempt that failed, or the default where the stage alone decides.
+const fn exit(failure: Option<&ConnectError>, default: Exit) -> Exit {
+    match failure {
+        Some(ConnectError::Incompatible { .. } | ConnectError::Protocol { .. }) => Exit::Protocol,
+        Some(ConnectError::Refused { .. }) => Exit::Refused,
+        Some(ConnectError::TimedOut { .. }) => Exit::TimedOut,
+        _ => default,
+    }
+}
+
+fn reason(failure: Option<&ConnectError>) -> String {
+    failure.map(ToString::to_string).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,76 +1,104 @@
-//! What happened on the way to the server: for people line by line, and as data.
+//! Shows the report of an attempt to connect: as lines for people, and as JSON.
 
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::api::{Path, Report, Stage, Strategy};
+use crate::api::{Exchange, Path, Report, Stage, Strategy};
 
-/// Returns the course of an attempt, one line for each step. `reached` tells whether a path was found.
+/// A step of an attempt: when it ended, counted from the attempt's start, if that is known.
+type Step = (Option<Duration>, String);
+
+/// Returns the course of an attempt, one line per step.
 pub(super) fn timeline(report: &Report) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut line = |at: Option<Duration>, text: String| {
+    let mut steps = vec![joined(report)];
+    steps.extend(lookup(report));
+    steps.extend(
+        report
+            .exchanges
+            .iter()
+            .map(|exchange| handshake(report, exchange)),
+    );
+    steps.extend(handshake_outcome(report));
+    steps.extend(punch(report));
+    steps.extend(relay(report));
+    steps.push(end(report));
+    let line = |(at, text): Step| {
         let at = at.map_or_else(|| "-".into(), milliseconds);
-        lines.push(format!("{at:>9}  {text}"));
+        format!("{at:>9}  {text}")
     };
-    match report.joined {
-        Some(Duration::ZERO) => line(Some(Duration::ZERO), "in the DHT already".into()),
-        Some(at) => line(Some(at), "joined the DHT".into()),
-        None if report.stage == Stage::Bootstrap => line(None, "not in the DHT".into()),
+    steps.into_iter().map(line).collect()
+}
+
+fn joined(report: &Report) -> Step {
+    let text = match report.joined {
+        Some(Duration::ZERO) => "in the DHT already",
+        Some(_) => "joined the DHT",
+        None if report.stage == Stage::Bootstrap => "not in the DHT",
         // A node that was named or remembered has led to the server.
-        None => line(None, "the DHT was not waited for".into()),
-    }
-    if report.nodes_asked > 0 || report.nodes_answered > 0 {
-        let text = format!(
-            "lookup: {} of {} nodes answered, {} know the server",
-            report.nodes_answered,
-            report.nodes_asked.max(report.nodes_answered),
-            report.records_found
-        );
-        line(report.lookup, text);
-    }
-    for exchange in &report.exchanges {
-        let outcome = match exchange.answered {
-            Some(at) => format!(
-                "answered after {}",
-                milliseconds(at.saturating_sub(exchange.started))
-            ),
-            // Once one has brought the server's answer, the others are called off.
-            None if report.handshake.is_some_and(|at| exchange.started < at) => "called off".into(),
-            None => "no answer".into(),
-        };
-        // Once the server has answered, it is only looked for nearby.
-        let nearby = report.handshake.is_some_and(|at| exchange.started >= at);
-        let what = if nearby {
-            "the server in the local network, at"
-        } else if report.remembered == Some(exchange.node) {
-            "handshake with the server where it was last, at"
-        } else {
-            "handshake through"
-        };
-        let text = format!("{what} {}: {outcome}", exchange.node);
-        line(Some(exchange.started), text);
-    }
-    if let Some(at) = report.unreachable {
-        let text = "the server does not reach us, though we took ourselves to be publicly reachable: shaking hands anew, to punch";
-        line(Some(at), text.into());
-    }
-    if let Some(at) = report.handshake {
-        line(Some(at), "the server has proven its key".into());
-    }
-    if let Some((address, at)) = report.unanswered {
-        let text =
-            format!("the server says that anybody can reach it at {address}, and does not answer there");
-        line(Some(at), text);
-    }
-    if let (Some(own), Some(server)) = (report.own_address, report.server_address) {
-        line(
-            None,
-            format!("seen from there: we are {own}, the server is {server}"),
-        );
-    }
-    if let (Some(own), Some(server)) = (report.own_nat, report.remote_nat) {
+        None => "the DHT was not waited for",
+    };
+    (report.joined, text.into())
+}
+
+fn lookup(report: &Report) -> Option<Step> {
+    let asked = report.nodes_asked.max(report.nodes_answered);
+    let text = format!(
+        "lookup: {} of {asked} nodes answered, {} know the server",
+        report.nodes_answered, report.records_found
+    );
+    (asked > 0).then_some((report.lookup, text))
+}
+
+fn handshake(report: &Report, exchange: &Exchange) -> Step {
+    let outcome = match exchange.answered {
+        Some(at) => format!(
+            "answered after {}",
+            milliseconds(at.saturating_sub(exchange.started))
+        ),
+        // The first answer of the server ends the other handshakes.
+        None if report.handshake.is_some_and(|at| exchange.started < at) => "called off".into(),
+        None => "no answer".into(),
+    };
+    // A handshake that starts after the server's answer checks an address in the local network.
+    let nearby = report.handshake.is_some_and(|at| exchange.started >= at);
+    let what = if nearby {
+        "the server in the local network, at"
+    } else if report.remembered == Some(exchange.node) {
+        "handshake with the server where it was last, at"
+    } else {
+        "handshake through"
+    };
+    (
+        Some(exchange.started),
+        format!("{what} {}: {outcome}", exchange.node),
+    )
+}
+
+fn handshake_outcome(report: &Report) -> impl Iterator<Item = Step> {
+    let unreachable = report.unreachable.map(|at| {
+        let text = "the server does not reach this computer, though it seemed publicly reachable: \
+                    shaking hands again, to punch";
+        (Some(at), text.to_owned())
+    });
+    let proven = report
+        .handshake
+        .map(|at| (Some(at), "the server has proven its key".to_owned()));
+    let unanswered = report.unanswered.map(|(address, at)| {
+        let text = format!("the server claims to be reachable at {address}, and does not answer there");
+        (Some(at), text)
+    });
+    let seen = report.own_address.zip(report.server_address);
+    let seen = seen.map(|(own, server)| {
+        let text = format!("seen from there: this computer is {own}, the server is {server}");
+        (None, text)
+    });
+    [unreachable, proven, unanswered, seen].into_iter().flatten()
+}
+
+fn punch(report: &Report) -> impl Iterator<Item = Step> {
+    let nats = report.own_nat.zip(report.remote_nat).map(|(own, server)| {
         let strategy = report.strategy.map(|strategy| format!("; {}", plan(strategy)));
         let text = format!(
             "our NAT: {own}{}, the server's: {server}{}{}; {} probes sent",
@@ -79,23 +107,29 @@ pub(super) fn timeline(report: &Report) -> Vec<String> {
             strategy.unwrap_or_default(),
             report.probes_sent
         );
-        line(None, text);
-    }
-    if let Some(lost) = report.punch_lost {
-        line(None, format!("punching failed: {lost}"));
-    }
-    if let Some(relay) = &report.relay {
-        let paired = match report.relay_paired {
-            Some(_) => "the server is there",
-            None => "not paired",
-        };
-        line(report.relay_paired, format!("relay {}: {paired}", relay.short()));
-    }
-    match report.path {
-        Some(found) => line(Some(report.total), format!("connected: {}", path(found))),
-        None => line(Some(report.total), format!("gave up while {}", report.stage)),
-    }
-    lines
+        (None, text)
+    });
+    let failed = report
+        .punch_lost
+        .map(|lost| (None, format!("punching failed: {lost}")));
+    nats.into_iter().chain(failed)
+}
+
+fn relay(report: &Report) -> Option<Step> {
+    let relay = report.relay.as_ref()?;
+    let paired = match report.relay_paired {
+        Some(_) => "the server is there",
+        None => "not paired",
+    };
+    Some((report.relay_paired, format!("relay {}: {paired}", relay.short())))
+}
+
+fn end(report: &Report) -> Step {
+    let text = match report.path {
+        Some(found) => format!("connected: {}", path(found)),
+        None => format!("gave up while {}", report.stage),
+    };
+    (Some(report.total), text)
 }
 
 /// Returns the course of an attempt as data; times are milliseconds from its start.
@@ -108,6 +142,7 @@ pub(super) fn as_json(report: &Report) -> Value {
             "answered": time(exchange.answered),
         })
     });
+    let addresses = report.remote_addresses.iter().map(ToString::to_string);
     json!({
         "stage": report.stage.name(),
         "total": time(Some(report.total)),
@@ -136,7 +171,7 @@ pub(super) fn as_json(report: &Report) -> Value {
                     json!({"node": node.to_string(), "seen_as": seen.to_string()})
                 }).collect::<Vec<_>>(),
                 "server_nat": report.remote_nat.map(|nat| nat.to_string()),
-                "server_addresses": report.remote_addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "server_addresses": addresses.collect::<Vec<_>>(),
                 "strategy": report.strategy.map(plan),
                 "probes_sent": report.probes_sent,
                 "lost": report.punch_lost.map(|lost| lost.to_string()),
@@ -151,7 +186,7 @@ pub(super) fn as_json(report: &Report) -> Value {
     })
 }
 
-/// Returns how packets travel and to where, in words.
+/// Returns how packets travel and to which address, in words.
 pub(super) fn path((path, address): (Path, SocketAddrV4)) -> String {
     format!("{} to {address}", words(path))
 }
@@ -172,7 +207,7 @@ const fn words(path: Path) -> &'static str {
     }
 }
 
-/// Returns the addresses that a judgement rests on, in brackets, each with how often it was told.
+/// Returns the distinct addresses in brackets, each with the number of nodes that reported it.
 fn evidence(what: &str, addresses: impl Iterator<Item = SocketAddrV4>) -> String {
     let mut counts: Vec<(SocketAddrV4, usize)> = Vec::new();
     for address in addresses {
@@ -213,12 +248,15 @@ fn milliseconds(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{Exchange, Firewall, Lost};
+    use crate::api::{Firewall, Lost};
 
-    #[test]
-    fn a_timeline_tells_each_step_and_how_it_ended() {
-        let node = "25.0.1.1:49737".parse().unwrap();
-        let mut report = Report {
+    fn node() -> SocketAddrV4 {
+        "25.0.1.1:49737".parse().unwrap()
+    }
+
+    /// An attempt whose only handshake got no answer.
+    fn unanswered() -> Report {
+        Report {
             total: Duration::from_millis(4200),
             stage: Stage::Handshake,
             joined: Some(Duration::ZERO),
@@ -227,83 +265,103 @@ mod tests {
             nodes_answered: 7,
             records_found: 1,
             exchanges: vec![Exchange {
-                node,
+                node: node(),
                 started: Duration::from_millis(3),
                 answered: None,
             }],
             ..Report::default()
-        };
-        let lines = timeline(&report);
-        assert_eq!(lines.len(), 4);
-        assert!(lines[1].contains("7 of 8 nodes answered, 1 know"), "{lines:?}");
-        assert!(
-            lines[2].contains("3.0 ms  handshake through 25.0.1.1:49737: no answer"),
-            "{lines:?}"
-        );
-        assert!(
-            lines[3].ends_with("gave up while shaking hands with the server"),
-            "{lines:?}"
-        );
+        }
+    }
+
+    #[track_caller]
+    fn assert_line(report: &Report, index: usize, end: &str) {
+        let lines = timeline(report);
+        assert!(lines[index].ends_with(end), "{lines:#?}");
+    }
+
+    #[test]
+    fn a_timeline_names_each_step_and_how_it_ended() {
+        let mut report = unanswered();
+        assert_eq!(timeline(&report).len(), 4);
+        assert_line(&report, 1, "7 of 8 nodes answered, 1 know the server");
+        assert_line(&report, 2, "3.0 ms  handshake through 25.0.1.1:49737: no answer");
+        assert_line(&report, 3, "gave up while shaking hands with the server");
         assert_eq!(as_json(&report)["stage"], "handshake");
         assert_eq!(as_json(&report)["path"], Value::Null);
         assert_eq!(as_json(&report)["punch"], Value::Null);
-
-        report.own_nat = Some(Firewall::Consistent);
-        report.remote_nat = Some(Firewall::Random);
-        report.strategy = Some(Strategy::RandomPorts);
-        report.punch_lost = Some(Lost::NoProbe);
-        let own = "92.0.0.1:5000".parse().unwrap();
-        report.own_samples = vec![(node, own); 3];
-        report.remote_addresses = vec!["93.0.0.1:0".parse().unwrap(), own];
-        let lines = timeline(&report);
-        let told = "consistent (seen as 92.0.0.1:5000 by 3 nodes), the server's: random (93.0.0.1, 92.0.0.1:5000); one socket";
-        assert!(lines[3].contains(told), "{lines:?}");
-        let data = &as_json(&report)["punch"];
-        assert_eq!(data["own_samples"][2]["seen_as"], "92.0.0.1:5000");
-        assert_eq!(data["server_addresses"][0], "93.0.0.1:0");
-        assert!(lines[4].ends_with("no probe came through"), "{lines:?}");
-        assert_eq!(as_json(&report)["punch"]["server_nat"], "random");
-
         for (stage, told) in [
             (Stage::Bootstrap, "not in the DHT"),
             (Stage::Path, "the DHT was not waited for"),
         ] {
             (report.joined, report.stage) = (None, stage);
-            assert!(timeline(&report)[0].ends_with(told));
+            assert_line(&report, 0, told);
         }
-
-        report.remembered = Some(node);
-        assert!(timeline(&report)[2].contains("with the server where it was last, at 25.0.1.1"));
-        assert_eq!(as_json(&report)["handshake"]["remembered"], node.to_string());
-
-        report.handshake = Some(Duration::from_millis(4));
-        assert!(timeline(&report)[2].ends_with("at 25.0.1.1:49737: called off"));
-        report.handshake = None;
-
-        report.unreachable = Some(Duration::from_millis(2500));
-        assert!(timeline(&report)[3].contains("2500.0 ms  the server does not reach us"));
-        assert_eq!(as_json(&report)["handshake"]["unreachable"], 2500.0);
-
-        report.unanswered = Some((node, Duration::from_millis(1500)));
-        let line = &timeline(&report)[4];
-        assert!(
-            line.ends_with("can reach it at 25.0.1.1:49737, and does not answer there"),
-            "{line}"
-        );
-        let told = &as_json(&report)["handshake"]["unanswered"];
-        assert_eq!(told["after"], 1500.0);
-        report.unanswered = None;
-
-        report.handshake = Some(Duration::from_millis(3));
-        let line = &timeline(&report)[2];
-        assert!(
-            line.ends_with("the server in the local network, at 25.0.1.1:49737: no answer"),
-            "{line}"
-        );
-        report.handshake = None;
-
-        report.path = Some((Path::Lan, node));
-        assert!(timeline(&report)[6].contains("over the local network to 25.0.1.1"));
+        report.path = Some((Path::Lan, node()));
+        assert_line(&report, 3, "over the local network to 25.0.1.1:49737");
         assert_eq!(as_json(&report)["path"]["kind"], "lan");
+    }
+
+    #[test]
+    fn a_handshake_is_named_by_what_it_was_for() {
+        let mut report = unanswered();
+        report.remembered = Some(node());
+        assert_line(
+            &report,
+            2,
+            "with the server where it was last, at 25.0.1.1:49737: no answer",
+        );
+        assert_eq!(as_json(&report)["handshake"]["remembered"], node().to_string());
+        report.handshake = Some(Duration::from_millis(4));
+        assert_line(&report, 2, "at 25.0.1.1:49737: called off");
+        report.handshake = Some(Duration::from_millis(3));
+        assert_line(
+            &report,
+            2,
+            "the server in the local network, at 25.0.1.1:49737: no answer",
+        );
+    }
+
+    #[test]
+    fn an_address_that_does_not_answer_is_named() {
+        let mut report = unanswered();
+        report.unreachable = Some(Duration::from_millis(2500));
+        let line = &timeline(&report)[3];
+        assert!(
+            line.contains("2500.0 ms  the server does not reach this computer, though"),
+            "{line}"
+        );
+        assert_eq!(as_json(&report)["handshake"]["unreachable"], 2500.0);
+        report.unanswered = Some((node(), Duration::from_millis(1500)));
+        assert_line(
+            &report,
+            4,
+            "claims to be reachable at 25.0.1.1:49737, and does not answer there",
+        );
+        assert_eq!(as_json(&report)["handshake"]["unanswered"]["after"], 1500.0);
+    }
+
+    #[test]
+    fn a_punch_is_shown_with_the_addresses_it_rests_on() {
+        let own = "92.0.0.1:5000".parse().unwrap();
+        let report = Report {
+            own_nat: Some(Firewall::Consistent),
+            remote_nat: Some(Firewall::Random),
+            strategy: Some(Strategy::RandomPorts),
+            punch_lost: Some(Lost::NoProbe),
+            own_samples: vec![(node(), own); 3],
+            remote_addresses: vec!["93.0.0.1:0".parse().unwrap(), own],
+            ..unanswered()
+        };
+        assert_line(
+            &report,
+            3,
+            "our NAT: consistent (seen as 92.0.0.1:5000 by 3 nodes), the server's: random \
+             (93.0.0.1, 92.0.0.1:5000); one socket to many ports; 0 probes sent",
+        );
+        assert_line(&report, 4, "no probe came through");
+        let data = &as_json(&report)["punch"];
+        assert_eq!(data["own_samples"][2]["seen_as"], "92.0.0.1:5000");
+        assert_eq!(data["server_addresses"][0], "93.0.0.1:0");
+        assert_eq!(data["server_nat"], "random");
     }
 }
