@@ -76,7 +76,8 @@ struct Arguments {
     #[arg(long)]
     json: bool,
 
-    /// Log more; twice for everything
+    /// Log more: -v events and causes of failures, -vv each step of the protocol, -vvv each packet; RUST_LOG
+    /// selects closer
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
 }
@@ -89,11 +90,7 @@ pub fn main() -> ExitCode {
         verbose: arguments.verbose > 0,
         ..Output::default()
     };
-    runtime::log(match arguments.verbose {
-        0 => LevelFilter::WARN,
-        1 => LevelFilter::DEBUG,
-        _ => LevelFilter::TRACE,
-    });
+    runtime::log(LevelFilter::WARN, arguments.verbose);
     runtime::run(output, None, run(arguments, output))
 }
 
@@ -126,15 +123,10 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     for node in &started {
         addresses.push(seen_from_outside(node, seen, &output).await);
     }
-    let metrics = match arguments.metrics {
-        Some(address) => Some(Metrics::serve(address, started.clone()).await?),
+    let _metrics = match arguments.metrics {
+        Some(address) => Some(serve_metrics(address, &started, &output).await?),
         None => None,
     };
-    if let Some(metrics) = &metrics {
-        let url = format!("http://{}/metrics", metrics.local());
-        output.note(&format!("metrics at {url}"));
-        output.json(&json!({"event": "metrics", "url": url}));
-    }
     for address in &addresses {
         output.line(&address.to_string());
         output.json(&json!({"event": "listening", "address": address.to_string()}));
@@ -160,6 +152,14 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         node.close().await;
     }
     Ok(())
+}
+
+async fn serve_metrics(address: SocketAddrV4, nodes: &[Dht], output: &Output) -> Result<Metrics, Failure> {
+    let metrics = Metrics::serve(address, nodes.to_vec()).await?;
+    let url = format!("http://{}/metrics", metrics.local());
+    output.note(&format!("metrics at {url}"));
+    output.json(&json!({"event": "metrics", "url": url}));
+    Ok(metrics)
 }
 
 /// Saves from time to time what the nodes know, for the case that the end comes without warning. Never

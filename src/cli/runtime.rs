@@ -11,7 +11,8 @@ use tracing_subscriber::filter::LevelFilter;
 use super::exit::{Exit, Failure};
 use super::output::Output;
 
-/// Runs a program and reports how it failed, if it did. `threads` of `None` takes one per core.
+/// Runs a program and reports its failure, if any, with its exit code. `threads` of `None` means one per
+/// core.
 pub(super) fn run<F>(output: Output, threads: Option<usize>, program: F) -> ExitCode
 where
     F: Future<Output = Result<(), Failure>>,
@@ -26,7 +27,7 @@ where
     let outcome = match builder.enable_all().build() {
         Ok(runtime) => {
             let outcome = runtime.block_on(program);
-            // A prompt that nobody answers must not hold the program up.
+            // A prompt still waiting for an answer must not hold the program up.
             runtime.shutdown_background();
             outcome
         }
@@ -40,7 +41,7 @@ pub(super) fn report(output: &Output, outcome: Result<(), Failure>) -> ExitCode 
     match outcome {
         Ok(()) => Exit::Ok.into(),
         Err(failure) => {
-            // Somebody who pressed Ctrl-C knows.
+            // A user who pressed Ctrl-C knows.
             if !failure.is_told && (failure.exit != Exit::Interrupted || output.json) {
                 output.failure(&failure);
             }
@@ -77,16 +78,43 @@ pub(super) async fn stop_signal() {
     }
 }
 
-/// Sends log lines to standard error: those of a level and above, or what `RUST_LOG` says.
-pub(super) fn log(level: LevelFilter) {
+/// Logs to standard error: what `RUST_LOG` selects or, without it, this crate at the level that `-v` raises
+/// from `quiet`.
+pub(super) fn log(quiet: LevelFilter, verbose: u8) {
+    let level = level(quiet, verbose);
     let filter = EnvFilter::builder()
         .with_default_directive(level.into())
         .from_env_lossy();
-    // Fails only if there is a logger already, which then does the work.
+    // Fails only if a logger is installed already, which then does the work.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
+        // The module that a line comes from is what RUST_LOG selects by.
+        .with_target(level >= LevelFilter::DEBUG)
         .try_init();
+}
+
+/// Returns the level for a number of `-v`.
+fn level(quiet: LevelFilter, verbose: u8) -> LevelFilter {
+    match verbose {
+        0 => quiet,
+        1 => LevelFilter::INFO,
+        2 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_v_raises_the_level_and_none_lowers_it() {
+        let levels = [0, 1, 2, 3, 9].map(|verbose| level(LevelFilter::ERROR, verbose));
+        let (error, info) = (LevelFilter::ERROR, LevelFilter::INFO);
+        let (debug, trace) = (LevelFilter::DEBUG, LevelFilter::TRACE);
+        assert_eq!(levels, [error, info, debug, trace, trace]);
+        assert_eq!(level(info, 1), info);
+    }
 }

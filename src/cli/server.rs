@@ -69,7 +69,7 @@ struct Arguments {
     #[arg(long, global = true)]
     json: bool,
 
-    /// Log more; twice for everything
+    /// Log more: -v causes of failures, -vv each step of the protocol, -vvv each packet; RUST_LOG selects closer
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     verbose: u8,
 
@@ -110,12 +110,11 @@ pub fn main() -> ExitCode {
         quiet: arguments.quiet,
         verbose: arguments.verbose > 0,
     };
-    runtime::log(match (arguments.quiet, arguments.verbose) {
-        (true, _) => LevelFilter::ERROR,
-        (_, 0) => LevelFilter::INFO,
-        (_, 1) => LevelFilter::DEBUG,
-        _ => LevelFilter::TRACE,
-    });
+    let quiet = match arguments.quiet {
+        true => LevelFilter::ERROR,
+        false => LevelFilter::INFO,
+    };
+    runtime::log(quiet, arguments.verbose);
     match arguments.command {
         Some(Command::Key) => runtime::report(&output, print_key(&arguments, &output)),
         None => runtime::run(output, None, run(arguments, output)),

@@ -61,7 +61,8 @@ pub(super) struct Arguments {
     #[arg(long, global = true)]
     pub(super) no_input: bool,
 
-    /// Say more; twice for everything
+    /// Log more: -v events and causes of failures, -vv each step of the protocol, -vvv each packet; RUST_LOG
+    /// selects closer
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     pub(super) verbose: u8,
 

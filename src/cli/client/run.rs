@@ -31,11 +31,7 @@ pub fn main() -> ExitCode {
         quiet: false,
         verbose: arguments.verbose > 0,
     };
-    runtime::log(match arguments.verbose {
-        0 => LevelFilter::ERROR,
-        1 => LevelFilter::DEBUG,
-        _ => LevelFilter::TRACE,
-    });
+    runtime::log(LevelFilter::ERROR, arguments.verbose);
     match &arguments.command {
         Some(Command::Whoami) => runtime::report(&output, whoami(&arguments, &output)),
         Some(Command::Demo) => runtime::run(output, None, runtime::interruptible(demo::run(&output))),
@@ -54,14 +50,12 @@ async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
         usage("a server is needed: --server KEY, the key that profile-server prints");
     };
     let ask = prompt::may_ask(arguments);
-    // What can be asked or found wrong before connecting is.
+    // What can be asked or is wrong is asked or refused before connecting.
+    let visit = || Visit::start(arguments, output, server);
     match &arguments.command {
-        None => {
-            let visit = Visit::start(arguments, output, server).await?;
-            greet(visit, arguments, ask).await
-        }
+        None => greet(visit().await?, arguments, ask).await,
         Some(Command::Show) => {
-            let visit = Visit::start(arguments, output, server).await?;
+            let visit = visit().await?;
             let record = visit.client.record().cloned().ok_or_else(not_registered)?;
             visit.end_with(&record).await
         }
@@ -75,15 +69,14 @@ async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
                 Some(profile) => profile,
                 None => prompt::profile(*output).await?,
             };
-            let visit = Visit::start(arguments, output, server).await?;
-            register(visit, profile).await
+            register(visit().await?, profile).await
         }
         Some(Command::Update { profile, unset }) => {
             let edit = Edit::from_args(profile.clone(), unset.clone())?;
             if edit.is_empty() {
                 usage("nothing to change: name a part of the profile, see --help");
             }
-            let mut visit = Visit::start(arguments, output, server).await?;
+            let mut visit = visit().await?;
             let record = visit.client.update(|profile| edit.apply(profile)).await?;
             visit.end_with(&record).await
         }
@@ -93,19 +86,13 @@ async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
                     true => prompt::sure("Remove your profile from the server?").await?,
                     false => usage("deleting needs --yes"),
                 };
-            if !sure {
-                return Ok(());
+            match sure {
+                true => delete(visit().await?).await,
+                false => Ok(()),
             }
-            let mut visit = Visit::start(arguments, output, server).await?;
-            let version = visit.client.delete().await?;
-            let key = visit.key.clone();
-            visit.output.line("your profile is deleted");
-            visit
-                .end(json!({"public_key": key, "version": version, "deleted": true}))
-                .await
         }
         Some(Command::Lookup { key }) => {
-            let mut visit = Visit::start(arguments, output, server).await?;
+            let mut visit = visit().await?;
             let record = visit.client.lookup(*key).await?;
             visit.end_with(&record).await
         }
@@ -145,6 +132,15 @@ async fn register(mut visit: Visit<'_>, profile: Profile) -> Result<(), Failure>
     };
     visit.output.note(what);
     visit.end_with(&record).await
+}
+
+async fn delete(mut visit: Visit<'_>) -> Result<(), Failure> {
+    let version = visit.client.delete().await?;
+    let key = visit.key.clone();
+    visit.output.line("your profile is deleted");
+    visit
+        .end(json!({"public_key": key, "version": version, "deleted": true}))
+        .await
 }
 
 /// A connection to the server and what belongs to it.
