@@ -1,4 +1,4 @@
-//! `profile-client demo`: everything in one process, each step said as it happens.
+//! `profile-client demo`: a network, a server and clients in one process, with a line for each step.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -70,7 +70,10 @@ pub(super) async fn run(output: &Output) -> Result<(), Failure> {
 }
 
 async fn first_visit(stage: &mut Stage<'_>, world: &World<'_>) -> Result<Record, Failure> {
-    stage.act("Ada comes for the first time. Her program makes a key pair too and keeps it in a file that only she can read.");
+    stage.act(
+        "Ada comes for the first time. Her program makes a key pair too and keeps it in a file that \
+               only she can read.",
+    );
     let mut ada = world.visit("ada").await?;
     stage.say("it finds the server by its key and opens an encrypted connection");
     expect(ada.record().is_none(), "a new identity is unknown")?;
@@ -139,7 +142,10 @@ async fn another_identity(stage: &mut Stage<'_>, world: &World<'_>, ada: &Record
         raw.kind(request).await? == "bad_signature",
         "a forged record is refused",
     )?;
-    stage.say("he sends a new profile in Ada's name, signed by himself: refused, the signature is not that of his connection's key");
+    stage.say(
+        "he sends a new profile in Ada's name, signed by himself: refused, the signature is not that \
+               of his connection's key",
+    );
 
     let request = Request::Register {
         record: ada.into(),
@@ -158,13 +164,18 @@ async fn another_identity(stage: &mut Stage<'_>, world: &World<'_>, ada: &Record
         raw.kind(request).await? == "not_registered",
         "a request acts on the caller's record",
     )?;
-    stage.say("he asks to delete the profile: there is none of his. No request says whom it is about; it is always about the connection's key");
+    stage.say(
+        "he asks to delete the profile: there is none of his. No request says whom it is about; it is \
+               always about the connection's key",
+    );
     dht.close().await;
     Ok(())
 }
 
 async fn impostor(stage: &mut Stage<'_>, world: &World<'_>, ada: &Record) -> Result<(), Failure> {
-    stage.act("Eve knows Ada's public key, as everybody may, but not the secret in Ada's file. She claims to be Ada.");
+    stage.act(
+        "Eve knows Ada's public key, as anyone may, but not the secret in Ada's file. She claims to be Ada.",
+    );
     let eve = KeyPair::generate().claiming(*ada.key());
     let dht = world.node().await?;
     let attempt = dht
@@ -180,7 +191,10 @@ async fn impostor(stage: &mut Stage<'_>, world: &World<'_>, ada: &Record) -> Res
         }
         Err(_) => {}
     }
-    stage.say("no connection: the very first message of the handshake is sealed with Ada's secret and the server's key, so the server cannot open what Eve sealed with another, and does not answer");
+    stage.say(
+        "no connection: the very first message of the handshake is sealed with Ada's secret and the \
+               server's key, so the server cannot open what Eve sealed with another, and does not answer",
+    );
     dht.close().await;
     Ok(())
 }
@@ -202,15 +216,19 @@ fn answers(stage: &Stage<'_>) {
     for (question, answer) in [
         (
             "How does the server identify its clients?",
-            "By the public key that each proves in the handshake of its connection. There are no names, passwords or tokens to send.",
+            "By the public key that each proves in the handshake of its connection. There are no names, \
+             passwords or tokens to send.",
         ),
         (
             "Could clients spoof one another?",
-            "No. A key without its secret opens no connection; over a connection of one's own only one's own profile can be changed; and every profile is signed by its owner, which the server and each reader check.",
+            "No. A key without its secret opens no connection; over a connection of one's own only one's own \
+             profile can be changed; and every profile is signed by its owner, which the server and each \
+             reader check.",
         ),
         (
             "How does a client keep its identity across sessions?",
-            "Its key pair is in a file. Whoever starts the program with that file is the same client, on any computer; whoever loses the file has lost the identity.",
+            "Its key pair is in a file. The program with that file is the same client, on any computer; a \
+             lost file is a lost identity.",
         ),
     ] {
         stage.say("");
@@ -222,7 +240,7 @@ fn answers(stage: &Stage<'_>) {
     }
 }
 
-/// Where the actors meet.
+/// The network, the server and the folder of the clients' identities.
 struct World<'a> {
     network: &'a Testnet,
     server: PublicKey,
@@ -234,7 +252,7 @@ impl World<'_> {
         Ok(self.network.builder().spawn().await?)
     }
 
-    /// Starts the program of somebody who keeps an identity in a file.
+    /// Connects a client whose identity is in a file.
     async fn visit(&self, who: &str) -> Result<ProfileClient<Visitor, VersionsFile>, Failure> {
         let path = self.folder.path(who);
         let identity = keyfile::load_or_create(&path)?.key_pair;
@@ -262,7 +280,7 @@ impl Dial for Visitor {
     }
 }
 
-/// A connection on which anything can be said.
+/// A connection that sends requests unchecked.
 struct Raw {
     connection: Connection,
     lines: Lines,
@@ -305,14 +323,14 @@ impl Raw {
     }
 }
 
-/// What the audience sees.
+/// Prints the steps of the demonstration.
 struct Stage<'a> {
     output: &'a Output,
     step: u32,
 }
 
 impl Stage<'_> {
-    /// Announces the next step.
+    /// Prints the headline of the next step.
     fn act(&mut self, text: &str) {
         self.step += 1;
         if self.step > 1 {
@@ -322,7 +340,7 @@ impl Stage<'_> {
         self.output.json(&json!({"step": self.step, "text": text}));
     }
 
-    /// Tells what happens in it.
+    /// Prints what happens in the step.
     fn say(&self, text: &str) {
         self.output.line(&match text {
             "" => String::new(),
@@ -331,7 +349,7 @@ impl Stage<'_> {
     }
 }
 
-/// A folder that goes when it is dropped.
+/// A folder that is removed when dropped.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -355,12 +373,13 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.0) {
-            tracing::warn!(%error, folder = %self.0.display(), "cannot remove the folder of the demonstration");
+            tracing::warn!(%error, folder = %self.0.display(), "cannot remove the folder of the \
+                                                                demonstration");
         }
     }
 }
 
-/// Ends the show if it does not go as told.
+/// Fails if the demonstration does not show what it claims.
 fn expect(holds: bool, what: &'static str) -> Result<(), Failure> {
     if holds {
         return Ok(());
@@ -371,8 +390,7 @@ fn expect(holds: bool, what: &'static str) -> Result<(), Failure> {
     ))
 }
 
-/// How long Eve waits for an answer that does not come. A true handshake on one computer takes some
-/// milliseconds.
+/// How long Eve waits for an answer that does not come; a handshake on one computer takes milliseconds.
 const IMPOSTOR_PATIENCE: Duration = Duration::from_secs(1);
-/// How long an answer may take.
+/// Longest time for an answer.
 const ANSWER: Duration = Duration::from_secs(10);

@@ -1,4 +1,4 @@
-//! How a program ends: its exit code, and what it says about a failure.
+//! Exit codes, and the failures that lead to them.
 
 use std::process::ExitCode;
 
@@ -12,15 +12,15 @@ pub enum Exit {
     Ok,
     /// A fault of the program or of the machine it runs on.
     Internal,
-    /// The arguments make no sense.
+    /// The arguments are wrong.
     Usage,
-    /// Nobody answers for the server's key.
+    /// No node knows the server, or it does not answer.
     NotFound,
-    /// The server was found, and no path to it carries packets.
+    /// The server was found, but no path to it carries packets.
     NoPath,
-    /// The time given ran out.
+    /// The timeout expired.
     TimedOut,
-    /// The server does not want this.
+    /// The server refused.
     Refused,
     /// The identity file cannot be used.
     Identity,
@@ -104,21 +104,21 @@ Exit codes:
   12   no network, or no bootstrap node answers
   130  interrupted";
 
-/// Why a program could not do what it was asked.
+/// Why a program failed, and what to do about it.
 #[derive(Debug)]
 pub struct Failure {
     /// The exit code.
     pub exit: Exit,
     /// The name for `--json`.
     pub kind: &'static str,
-    /// What went wrong, with its causes; only the first is shown unless asked for more.
+    /// The error with its causes, which only `-v` shows.
     pub error: anyhow::Error,
     /// What to do about it.
     pub hint: Option<String>,
-    /// How the connection came about or failed, for `--json`.
+    /// The report of the connection attempt, for `--json`.
     pub report: Option<serde_json::Value>,
-    /// Whether everything has been said already.
-    pub is_told: bool,
+    /// Whether the failure has been printed already.
+    pub is_printed: bool,
 }
 
 impl Failure {
@@ -135,7 +135,7 @@ impl Failure {
             error: error.into(),
             hint: None,
             report: None,
-            is_told: false,
+            is_printed: false,
         }
     }
 
@@ -145,9 +145,9 @@ impl Failure {
         self
     }
 
-    /// Says that only the exit code is left to give.
-    pub const fn told(mut self) -> Self {
-        self.is_told = true;
+    /// Marks the failure as printed: only the exit code is left.
+    pub const fn printed(mut self) -> Self {
+        self.is_printed = true;
         self
     }
 
@@ -173,10 +173,12 @@ impl From<ConnectError> for Failure {
         let hint = match exit {
             Exit::Protocol if incompatible => Some(UPDATE),
             Exit::NotFound => Some(
-                "is the server running, and on the same network? compare --bootstrap or --local of both sides",
+                "is the server running, and on the same network? compare --bootstrap or --local of both \
+                 sides",
             ),
             Exit::NoNetwork => Some(
-                "check the internet connection, or name nodes with --bootstrap; --local is for a server on this computer",
+                "check the internet connection, or name nodes with --bootstrap; --local is for a server on \
+                 this computer",
             ),
             Exit::TimedOut => Some("try again, with a longer --timeout if the network is slow"),
             Exit::NoPath => Some(NAME_A_RELAY),
@@ -292,12 +294,13 @@ impl From<ListenError> for Failure {
     }
 }
 
-/// The name of a version mismatch, in whatever layer.
+/// The name of a version mismatch, in any layer.
 const INCOMPATIBLE: &str = "incompatible";
 /// What to do about two homes without a path between them.
 pub(super) const NAME_A_RELAY: &str = "name a relay that both sides reach with --relay KEY";
-/// What to do about a server that is not reachable where it says to be.
-pub(super) const LET_THROUGH: &str = "the server's firewall and router have to let its UDP port through, or either side name a relay with --relay KEY";
+/// What to do about a server that does not answer at the address that it claims.
+pub(super) const LET_THROUGH: &str = "the server's firewall and router have to let its UDP port through, or \
+                                      either side name a relay with --relay KEY";
 /// What to do about another version.
 pub(super) const UPDATE: &str = "update the older of the two programs";
 

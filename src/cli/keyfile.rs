@@ -5,8 +5,8 @@
 //! HYPERPROFILE-SECRET-1 <z-base-32 of the seed (32 bytes) and the first 4 bytes of BLAKE2b-256(seed)>
 //! ```
 //!
-//! The file is complete and on disk before it has its name, it gets its name only if nobody has it, and it is
-//! never written again.
+//! The file is complete and on disk before it gets its name, it never replaces another file, and it is never
+//! written again.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write as _};
@@ -43,11 +43,11 @@ pub enum KeyFileError {
     /// The file system failed.
     #[error("cannot {verb} the identity file {}", path.display())]
     Io {
-        /// What was tried.
+        /// The operation that failed.
         verb: &'static str,
         /// The file.
         path: PathBuf,
-        /// The system's answer.
+        /// The error of the system.
         source: io::Error,
     },
     /// The path names a link, a folder or a device.
@@ -67,7 +67,7 @@ pub enum KeyFileError {
 }
 
 impl KeyFileError {
-    /// Returns the command that mends the file, or what else to do.
+    /// Returns the command that repairs the file, or another way out.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Readable { path, .. } => Some(format!("chmod 600 {}", quoted(path))),
@@ -99,7 +99,7 @@ pub fn load_or_create(path: &Path) -> Result<Loaded, KeyFileError> {
     }
     let key_pair = KeyPair::generate();
     let created = create(path, &key_pair)?;
-    // Whoever was first, its identity counts; and it is used only once its name is on disk.
+    // Of concurrent processes the first one's identity counts. It is used once its name is on disk.
     let key_pair = load(path)?.ok_or_else(|| io_error("find", path)(io::ErrorKind::NotFound.into()))?;
     Ok(Loaded { key_pair, created })
 }
@@ -138,7 +138,7 @@ pub fn load(path: &Path) -> Result<Option<KeyPair>, KeyFileError> {
     }
 }
 
-/// Creates the file; `false` if another process was faster.
+/// Creates the file; returns `false` if another process was faster.
 fn create(path: &Path, key_pair: &KeyPair) -> Result<bool, KeyFileError> {
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
@@ -227,11 +227,11 @@ fn checksum(seed: &[u8; 32]) -> [u8; 4] {
 #[cfg(unix)]
 fn check_access(path: &Path, named: &Metadata, opened: &Metadata) -> Result<(), KeyFileError> {
     use std::os::unix::fs::MetadataExt as _;
-    // The name was exchanged between looking and opening, perhaps for a link.
+    // The file was replaced between the check and opening it, perhaps by a link.
     if (named.dev(), named.ino()) != (opened.dev(), opened.ino()) {
         return Err(KeyFileError::NotAFile(path.to_owned()));
     }
-    // The folder of our own process tells who we are, on Linux.
+    // On Linux the owner of this folder is the user of this process.
     if fs::metadata("/proc/self").is_ok_and(|us| us.uid() != opened.uid()) {
         return Err(KeyFileError::Owner(path.to_owned()));
     }

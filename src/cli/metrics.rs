@@ -1,4 +1,4 @@
-//! `--metrics`: what nodes do, as text that Prometheus reads, over plain HTTP.
+//! `--metrics`: counters of the nodes in the text format of Prometheus, over plain HTTP.
 
 use std::fmt::Write as _;
 use std::net::SocketAddrV4;
@@ -61,12 +61,12 @@ async fn accept(listener: TcpListener, nodes: Arc<[Dht]>) {
             Ok((stream, _)) => {
                 let nodes = Arc::clone(&nodes);
                 tokio::spawn(async move {
-                    // Whoever is slow or gone has no metrics, and that is all.
-                    let _ = timeout(PATIENCE, answer(stream, &nodes)).await;
+                    // A client that is slow or gone gets no metrics.
+                    let _ = timeout(CLIENT_TIMEOUT, answer(stream, &nodes)).await;
                     drop(place);
                 });
             }
-            // Without a free descriptor every try fails at once.
+            // Without a free descriptor every accept fails at once.
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
     }
@@ -93,7 +93,8 @@ async fn answer(mut stream: TcpStream, nodes: &[Dht]) -> std::io::Result<()> {
     };
     let length = body.len();
     let response = format!(
-        "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: \
+         {length}\r\nConnection: close\r\n\r\n{body}"
     );
     stream.write_all(response.as_bytes()).await?;
     stream.shutdown().await
@@ -157,12 +158,11 @@ fn line(text: &mut String, name: &str, node: &SocketAddrV4, labels: &str, value:
     let _ = writeln!(text, "{name}{{node=\"{node}\"{labels}}} {value}");
 }
 
-/// Returns the bytes of memory that the process has, where the system tells.
+/// Returns the resident memory of the process in bytes, where the system reports it.
 fn resident_memory() -> Option<u64> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
-    // Linux tells the page size only through a system call; it is this on every platform that Rust programs
-    // of this kind run on, but for a few with 16 or 64 KiB.
+    // The page size is known by a system call only; it is this on most platforms, 16 or 64 KiB on a few.
     Some(pages * 4096)
 }
 
@@ -225,25 +225,25 @@ const METRICS: &[Metric] = &[
     Metric {
         name: "hyperdht_requests_sent_total",
         kind: "counter",
-        help: "Requests of our own.",
+        help: "Requests sent.",
         value: |stats| stats.dht.requests_sent,
     },
     Metric {
         name: "hyperdht_retries_sent_total",
         kind: "counter",
-        help: "Requests of our own that were sent again.",
+        help: "Requests sent again.",
         value: |stats| stats.dht.retries_sent,
     },
     Metric {
         name: "hyperdht_responses_received_total",
         kind: "counter",
-        help: "Answers to requests of our own.",
+        help: "Answers received to requests sent.",
         value: |stats| stats.dht.responses_received,
     },
     Metric {
         name: "hyperdht_timeouts_total",
         kind: "counter",
-        help: "Requests of our own that nobody answered.",
+        help: "Requests sent that got no answer.",
         value: |stats| stats.dht.timeouts,
     },
     Metric {
@@ -272,12 +272,12 @@ const METRICS: &[Metric] = &[
     },
 ];
 
-/// Clients answered at once.
+/// Most clients answered at once.
 const MAX_CLIENTS: usize = 8;
-/// Bytes of a request.
+/// Most bytes of a request.
 const MAX_REQUEST: usize = 8 * 1024;
-/// How long one client may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest time for one client.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait after the system refused a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 

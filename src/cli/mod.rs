@@ -1,14 +1,14 @@
-//! What the programs share: arguments, key files, output, exit codes. Each program under `src/bin` calls one
-//! `main` of this module.
+//! The programs: arguments, key files, output, exit codes. Each program under `src/bin` calls one `main` of
+//! this module.
 //!
 //! | module | what it does |
 //! |---|---|
 //! | [`client`] | `profile-client`: the commands of a person with an identity |
 //! | [`server`] | `profile-server`: a store, a node and a service |
-//! | [`node`] | `dht-node`: nodes for a network of one's own, or for the public one |
+//! | [`node`] | `dht-node`: nodes of a new network, or of an existing one |
 //! | [`network`] | which DHT to join, from where |
-//! | [`keyfile`], [`versions`], [`routes`] | what a program remembers beside the store |
-//! | [`output`], [`exit`] | what it says and how it ends |
+//! | [`keyfile`], [`versions`], [`routes`] | files of a program beside the store |
+//! | [`output`], [`exit`] | what it prints, and its exit code |
 
 pub mod client;
 mod demo;

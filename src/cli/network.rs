@@ -1,4 +1,4 @@
-//! Which DHT to join, and from where.
+//! The network to join, and the socket to join it from.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -16,7 +16,7 @@ pub struct NetworkArgs {
     #[arg(long, value_name = "HOST:PORT,…", value_delimiter = ',', global = true)]
     pub bootstrap: Vec<String>,
 
-    /// Use a private DHT on this computer; the server starts it if it is not there
+    /// Use a private DHT on this computer; the server starts it if there is none
     #[arg(
         long,
         value_name = "PORT",
@@ -66,7 +66,7 @@ impl NetworkArgs {
 }
 
 impl Network {
-    /// Whether all first nodes are on this computer, so that nobody else needs to reach us.
+    /// Returns whether all first nodes are on this computer; then no other computer needs to reach this node.
     pub fn is_local(&self) -> bool {
         self.bootstrap.iter().all(|entry| {
             let entry = entry.rsplit('@').next().unwrap_or_default();
@@ -77,8 +77,8 @@ impl Network {
         })
     }
 
-    /// Sets up a node of this network, bound as asked, or else to 127.0.0.1 in a network on this computer and
-    /// to any address otherwise.
+    /// Returns a builder for a node of this network, bound to `bind`, by default to 127.0.0.1 in a network on
+    /// this computer and to any address otherwise.
     pub fn node(&self, bind: Option<&str>) -> DhtBuilder {
         // A line of the profile protocol is at most half of that, whatever messages it travels in.
         let limits = Limits {
@@ -96,8 +96,8 @@ impl Network {
         builder.bind(ours)
     }
 
-    /// Returns a name for the network, the same in whatever order its nodes are named: what is remembered of
-    /// one is of no use in another.
+    /// Returns a name for the network, independent of the order of its nodes. What is remembered of one
+    /// network is of no use in another.
     pub(super) fn name(&self) -> String {
         let mut nodes = self.bootstrap.clone();
         nodes.sort_unstable();
@@ -126,7 +126,7 @@ pub(super) fn bind_address(text: &str) -> Result<String, String> {
     }
 }
 
-/// Says that no network answers.
+/// Returns the failure of a network that does not answer.
 pub(super) fn no_network(network: &Network) -> Failure {
     let failure = Failure::new(Exit::NoNetwork, "no bootstrap node answers");
     failure.hint(format!("tried {}", network.bootstrap.join(", ")))

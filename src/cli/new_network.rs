@@ -1,5 +1,4 @@
-//! Where a network of one's own stands: the address by which its first nodes know each other, and which
-//! others join through.
+//! The address of a new network: its first nodes know each other by it, and others join through it.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, UdpSocket};
@@ -12,9 +11,9 @@ use crate::Dht;
 use crate::api::Mode;
 use crate::wire::address::Scope;
 
-/// The address of the first nodes.
+/// The address of the first nodes of a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct Site {
     pub(super) ip: Ipv4Addr,
     /// Whether the user has named it as the address that others see.
     is_mapped: bool,
@@ -22,9 +21,9 @@ pub(super) struct Place {
     others: Vec<Ipv4Addr>,
 }
 
-impl Place {
-    /// Takes what the user has named: the address that others see, else the one to bind to, else one of this
-    /// host's.
+impl Site {
+    /// Chooses the address that others see, if the user has named it, else the one to bind to, else one of
+    /// this host.
     pub(super) fn choose(bind: Ipv4Addr, public: Option<Ipv4Addr>) -> Result<Self, Failure> {
         if let Some(ip) = public {
             check_public(ip)?;
@@ -39,7 +38,7 @@ impl Place {
         } else {
             vec![bind]
         };
-        // A host that has nothing but loopback can still try things out.
+        // Without any other address a host can still try things out on loopback.
         let ip = match addresses.is_empty() {
             true => Ipv4Addr::LOCALHOST,
             false => addresses.remove(0),
@@ -51,19 +50,17 @@ impl Place {
         })
     }
 
-    /// Says what others write to join, and who can.
+    /// Prints the commands by which others join, and which hosts can.
     pub(super) fn explain(&self, first: SocketAddrV4, output: &Output) {
         output.json(&json!({"event": "joinable", "bootstrap": first.to_string()}));
         output.note("others join this network with");
         output.note(&format!("  dht-node --bootstrap {first}"));
         output.note(&format!("  profile-server --bootstrap {first}"));
         match Scope::of(self.ip) {
-            Scope::Host => output.note(&format!(
-                "only programs on this computer reach {}",
-                self.ip
-            )),
+            Scope::Host => output.note(&format!("only programs on this computer reach {}", self.ip)),
             Scope::Private => output.note(&format!(
-                "{} is a private address: only hosts of the same network reach it; where a one-to-one NAT gives this host a public address, name that with --public IP",
+                "{} is a private address: only hosts of the same network reach it; where a one-to-one NAT \
+                 gives this host a public address, name that with --public IP",
                 self.ip
             )),
             Scope::Public => {}
@@ -77,7 +74,7 @@ impl Place {
         }
     }
 
-    /// Asks every node through the address that others write, from a socket of its own.
+    /// Pings every node at the address that others use, from another socket.
     pub(super) async fn check(&self, nodes: &[Dht], output: &Output) -> Result<(), Failure> {
         let own = match self.ip.is_loopback() {
             true => "127.0.0.1:0",
@@ -109,7 +106,8 @@ impl Place {
         ));
         if self.is_mapped {
             output.note(
-                "a NAT that does not return a host's own packets is no harm; to be sure, run on another host",
+                "a NAT that does not return a host's own packets does no harm; to be sure, run on another \
+                 host",
             );
             output.note(&format!("  profile-client doctor --bootstrap {node}"));
         } else {
@@ -125,7 +123,9 @@ impl Place {
         );
         failure.hint(if self.is_mapped {
             format!(
-                "either the NAT in front of this host does not return its own packets: then run one node here (--nodes 1), and others on other hosts with --bootstrap {first}; or {} is not forwarded to this host",
+                "either the NAT in front of this host does not return its own packets: then run one node \
+                 here (--nodes 1), and others on other hosts with --bootstrap {first}; or {} is not \
+                 forwarded to this host",
                 self.ip
             )
         } else {
@@ -215,8 +215,8 @@ mod tests {
     fn what_the_user_names_is_taken_if_others_can_reach_it() {
         let (any, bound) = (Ipv4Addr::UNSPECIFIED, Ipv4Addr::new(10, 0, 0, 5));
         let public = Ipv4Addr::new(25, 0, 0, 9);
-        assert_eq!(Place::choose(any, Some(public)).unwrap().ip, public);
-        assert_eq!(Place::choose(bound, None).unwrap().ip, bound);
+        assert_eq!(Site::choose(any, Some(public)).unwrap().ip, public);
+        assert_eq!(Site::choose(bound, None).unwrap().ip, bound);
         let group = Ipv4Addr::new(224, 0, 0, 1);
         for nowhere in [
             Ipv4Addr::LOCALHOST,
@@ -224,7 +224,7 @@ mod tests {
             Ipv4Addr::BROADCAST,
             group,
         ] {
-            let refused = Place::choose(any, Some(nowhere)).unwrap_err();
+            let refused = Site::choose(any, Some(nowhere)).unwrap_err();
             assert_eq!(refused.exit, Exit::Usage);
         }
     }

@@ -1,4 +1,4 @@
-//! `dht-node`: nodes for a network of one's own, or for an existing one.
+//! `dht-node`: nodes of a new network, or of an existing one.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use super::exit::{EXIT_CODES, Exit, Failure};
 use super::keyfile::{self, Loaded};
 use super::metrics::Metrics;
 use super::network::{Network, NetworkArgs, bind_address, no_network};
-use super::new_network::{Place, check_public};
+use super::new_network::{Site, check_public};
 use super::node_state::NodeState;
 use super::output::Output;
 use super::runtime;
@@ -46,12 +46,12 @@ struct Arguments {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
     nodes: u16,
 
-    /// Start a network of one's own, and print what others need to join it
+    /// Start a new network, and print the commands by which others join it
     #[arg(long, conflicts_with_all = ["bootstrap", "local"])]
     new_network: bool,
 
-    /// Keep here what the nodes know, so that they find back into the network by themselves and still know
-    /// its servers
+    /// Keep known nodes and announcements here, so that after a restart the nodes find back into the network
+    /// and still know its servers
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
@@ -77,7 +77,7 @@ struct Arguments {
     json: bool,
 
     /// Log more: -v events and causes of failures, -vv each step of the protocol, -vvv each packet; RUST_LOG
-    /// selects closer
+    /// selects by module
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
 }
@@ -97,7 +97,7 @@ pub fn main() -> ExitCode {
 async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     let state = arguments.data_dir.as_deref().map(NodeState::in_directory);
     let state = state.transpose().map_err(cannot_keep)?;
-    // One for the whole run: a signal that comes while nobody listens is lost.
+    // One for the whole run: a signal that arrives between two listeners would be lost.
     let mut stop = pin!(runtime::stop_signal());
     let network = match arguments.new_network {
         true => Network {
@@ -109,16 +109,16 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     if let Some(ip) = arguments.public {
         check_public(ip)?;
     }
-    let place = match arguments.new_network {
-        true => Some(Place::choose(*bind.ip(), arguments.public)?),
+    let site = match arguments.new_network {
+        true => Some(Site::choose(*bind.ip(), arguments.public)?),
         false => None,
     };
     let started = tokio::select! {
         biased;
         () = &mut stop => return Ok(()),
-        started = start(&arguments, network, bind, place.as_ref(), state.as_ref()) => started?,
+        started = start(&arguments, network, bind, site.as_ref(), state.as_ref()) => started?,
     };
-    let seen = place.as_ref().map(|place| place.ip).or(arguments.public);
+    let seen = site.as_ref().map(|site| site.ip).or(arguments.public);
     let mut addresses = Vec::new();
     for node in &started {
         addresses.push(seen_from_outside(node, seen, &output).await);
@@ -131,9 +131,9 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         output.line(&address.to_string());
         output.json(&json!({"event": "listening", "address": address.to_string()}));
     }
-    if let (Some(place), Some(first)) = (&place, addresses.first()) {
-        place.explain(*first, &output);
-        place.check(&started, &output).await?;
+    if let (Some(site), Some(first)) = (&site, addresses.first()) {
+        site.explain(*first, &output);
+        site.check(&started, &output).await?;
     }
     let relay = match (arguments.relay, started.first()) {
         (true, Some(node)) => Some(serve_relay(&arguments, node, output).await?),
@@ -162,8 +162,7 @@ async fn serve_metrics(address: SocketAddrV4, nodes: &[Dht], output: &Output) ->
     Ok(metrics)
 }
 
-/// Saves from time to time what the nodes know, for the case that the end comes without warning. Never
-/// returns.
+/// Saves the state of the nodes every [`SAVE_PERIOD`], in case the program is killed. Never returns.
 async fn keep_saving(state: Option<&NodeState>, nodes: &[Dht]) {
     let Some(state) = state else {
         return std::future::pending().await;
@@ -171,7 +170,7 @@ async fn keep_saving(state: Option<&NodeState>, nodes: &[Dht]) {
     loop {
         tokio::time::sleep(SAVE_PERIOD).await;
         if let Err(error) = state.save(nodes).await {
-            warn!(%error, "what the nodes know was not saved");
+            warn!(%error, "the state of the nodes was not saved");
         }
     }
 }
@@ -210,15 +209,15 @@ async fn start(
     arguments: &Arguments,
     mut network: Network,
     bind: SocketAddrV4,
-    place: Option<&Place>,
+    site: Option<&Site>,
     state: Option<&NodeState>,
 ) -> Result<Vec<Dht>, Failure> {
-    // In a network of one's own everybody is reachable; elsewhere a node finds out.
-    let open = place.is_some() || arguments.public.is_some() || network.is_local();
-    let public = place.map(|place| place.ip).or(arguments.public);
+    // In a new network every node is reachable; elsewhere a node finds out.
+    let open = site.is_some() || arguments.public.is_some() || network.is_local();
+    let public = site.map(|site| site.ip).or(arguments.public);
     let known = state.map(NodeState::known_nodes).transpose();
     let mut known = known.map_err(cannot_keep)?.unwrap_or_default();
-    // Those of this host are about to start; to wait for their answers would take seconds.
+    // Nodes of this host are about to start; waiting for their answers would take seconds.
     known.retain(|node| Some(*node.ip()) != public);
     let mut nodes: Vec<Dht> = Vec::new();
     for number in 0..arguments.nodes {
@@ -246,14 +245,14 @@ async fn start(
         let node = builder.spawn().await?;
         let first = nodes.first().unwrap_or(&node).local_addr();
         if let Err(error) = node.bootstrapped().await {
-            return Err(match place {
-                Some(place) if number > 0 => place.unreachable(SocketAddrV4::new(place.ip, first.port())),
+            return Err(match site {
+                Some(site) if number > 0 => site.unreachable(SocketAddrV4::new(site.ip, first.port())),
                 Some(_) => error.into(),
                 None => no_network(&network),
             });
         }
-        if let Some(place) = place {
-            network.bootstrap = vec![SocketAddrV4::new(place.ip, first.port()).to_string()];
+        if let Some(site) = site {
+            network.bootstrap = vec![SocketAddrV4::new(site.ip, first.port()).to_string()];
         }
         nodes.push(node);
     }
@@ -263,11 +262,11 @@ async fn start(
     Ok(nodes)
 }
 
-/// Returns the address at which others see a node, as far as that is known, and says so if they do not reach
-/// it.
-async fn seen_from_outside(node: &Dht, told: Option<Ipv4Addr>, output: &Output) -> SocketAddrV4 {
+/// Returns the address at which others see a node, if known, else the local one. Prints a warning if others
+/// do not reach the node.
+async fn seen_from_outside(node: &Dht, named: Option<Ipv4Addr>, output: &Output) -> SocketAddrV4 {
     let local = node.local_addr();
-    if let Some(ip) = told {
+    if let Some(ip) = named {
         return SocketAddrV4::new(ip, local.port());
     }
     let stats = node.stats().await;
@@ -276,7 +275,8 @@ async fn seen_from_outside(node: &Dht, told: Option<Ipv4Addr>, output: &Output) 
             "event": "warning", "kind": "unreachable", "address": local.to_string(),
         }));
         output.note(&format!(
-            "other nodes do not reach this one, so it serves nobody: open UDP port {} to it, or name the address that others see with --public IP",
+            "other nodes do not reach this one, so it serves none: open UDP port {} to it, or name the \
+             address that others see with --public IP",
             local.port()
         ));
     }
@@ -303,7 +303,7 @@ fn first_address(arguments: &Arguments, network: &Network) -> Result<SocketAddrV
 
 /// The port of the reference's nodes.
 const DEFAULT_PORT: u16 = 49737;
-/// How often what the nodes know is saved.
+/// How often the state of the nodes is saved.
 const SAVE_PERIOD: Duration = Duration::from_secs(60);
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! What the nodes of `dht-node` keep in the data directory: the nodes that the first one knew, and the
-//! announcements that each of them gave out.
+//! The data directory of `dht-node`: the nodes that its first node knew, and the announcements that each of
+//! its nodes held.
 
 use std::fmt::Display;
 use std::fs::{self, File};
@@ -11,15 +11,15 @@ use std::time::{Duration, SystemTime};
 use crate::Dht;
 use crate::api::KeptAnnouncement;
 
-/// The files in a data directory: text, an entry a line. All of it are hints, so a line that is none is
-/// passed over.
+/// The files in a data directory: text, an entry per line. Entries are hints: a line that is not one is
+/// skipped.
 #[derive(Clone, Debug)]
 pub(super) struct NodeState {
     directory: PathBuf,
 }
 
 impl NodeState {
-    /// Uses a directory, which is made if it is not there.
+    /// Uses a directory; creates it if it does not exist.
     pub(super) fn in_directory(directory: &Path) -> io::Result<Self> {
         fs::create_dir_all(directory)?;
         Ok(Self {
@@ -34,8 +34,7 @@ impl NodeState {
         Ok(addresses.take(MAX_NODES).collect())
     }
 
-    /// Reads the announcements of the node with this number, with the time that they have left after the
-    /// pause.
+    /// Reads the announcements of the node with this number, with their remaining lifetimes.
     pub(super) fn announcements(&self, number: u16) -> io::Result<Vec<KeptAnnouncement>> {
         let text = read(&self.announcements_of(number), MAX_ANNOUNCEMENTS_BYTES)?;
         let mut lines = text.lines();
@@ -43,7 +42,7 @@ impl NodeState {
         let Some(saved) = saved.and_then(|seconds| seconds.parse().ok()) else {
             return Ok(Vec::new());
         };
-        // A clock that was set back makes them no longer.
+        // A clock that was set back does not prolong them.
         let passed = unix_time().saturating_sub(Duration::from_secs(saved));
         let kept = lines.filter_map(|line| {
             let mut kept: KeptAnnouncement = line.parse().ok()?;
@@ -53,18 +52,18 @@ impl NodeState {
         Ok(kept.take(MAX_ANNOUNCEMENTS).collect())
     }
 
-    /// Saves what the nodes know and give out.
+    /// Saves the known nodes and the announcements.
     pub(super) async fn save(&self, nodes: &[Dht]) -> io::Result<()> {
         if let Some(first) = nodes.first() {
             let known = first.known_nodes().await;
-            // What was known is worth more than nothing.
+            // The saved nodes are better than none.
             if !known.is_empty() {
                 let head = "# Nodes of the HyperDHT that answered, the last one first.";
                 replace(&self.nodes(), head, known.iter().take(MAX_NODES))?;
             }
         }
         for (number, node) in (0..).zip(nodes) {
-            // One that does not serve yet has not taken up what is in the file.
+            // A node that does not serve yet has not read its announcements from the file.
             if !node.stats().await.persistent {
                 continue;
             }

@@ -1,8 +1,7 @@
 //! The only place that prints.
 //!
-//! Standard output carries what was asked for, standard error everything else. Whatever is printed for people
-//! is escaped, line by line: a peer's text can neither move the cursor nor turn the reading direction nor
-//! pass for a line of ours.
+//! Results go to standard output, everything else to standard error. Text for people is escaped line by line:
+//! a peer's text cannot move the cursor, change the reading direction or imitate a line of the program.
 
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
@@ -13,26 +12,26 @@ use serde_json::{Value, json};
 use super::exit::Failure;
 use crate::profile::content::{escaped, is_forbidden};
 
-/// How a program talks.
+/// How a program prints.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Output {
     /// One JSON object per line on standard output, nothing for people.
     pub json: bool,
-    /// Nothing on standard error but failures.
+    /// Failures alone on standard error.
     pub quiet: bool,
     /// Failures with all their causes.
     pub verbose: bool,
 }
 
 impl Output {
-    /// Prints a line that was asked for, unless JSON was.
+    /// Prints a line of the result, unless JSON is wanted.
     pub fn line(&self, text: &str) {
         if !self.json {
             write(io::stdout().lock(), &escaped(text));
         }
     }
 
-    /// Prints a label and a text that may have several lines, unless JSON was asked for.
+    /// Prints a label and a text of one or more lines, unless JSON is wanted.
     pub fn labelled(&self, label: &str, text: &str) {
         let label = escaped(label);
         let width = LABEL_WIDTH.max(label.chars().count() + 2);
@@ -46,21 +45,21 @@ impl Output {
         }
     }
 
-    /// Prints an object, if JSON was asked for.
+    /// Prints an object, if JSON is wanted.
     pub fn json(&self, value: &Value) {
         if self.json {
             write(io::stdout().lock(), &json_text(value));
         }
     }
 
-    /// Says something that was not asked for: what is going on, what to do next.
+    /// Prints a remark to standard error: what happens, what to do next.
     pub fn note(&self, text: &str) {
         if !self.quiet && !self.json {
             write(io::stderr().lock(), &escaped(text));
         }
     }
 
-    /// Reports a failure: what went wrong first, what to do second, the causes only when asked for.
+    /// Prints a failure: the error, then what to do, then the causes if `verbose`.
     pub fn failure(&self, failure: &Failure) {
         let message = escaped(&failure.error.to_string());
         if self.json {
@@ -85,7 +84,7 @@ impl Output {
         write(io::stderr().lock(), &lines.join("\n"));
     }
 
-    /// Shows that something is going on, on a terminal only, until the spinner is dropped.
+    /// Shows a spinner on a terminal until it is dropped.
     pub fn spinner(&self, text: &str) -> Spinner {
         if self.json || self.quiet || !io::stderr().is_terminal() {
             return Spinner(None);
@@ -99,7 +98,7 @@ impl Output {
     }
 }
 
-/// A sign on the terminal that something is going on; gone without a trace when dropped.
+/// A spinner on the terminal, erased when dropped.
 #[derive(Debug)]
 pub struct Spinner(Option<ProgressBar>);
 
@@ -129,7 +128,7 @@ fn json_text(value: &Value) -> String {
 }
 
 fn write(mut stream: impl io::Write, text: &str) {
-    // A reader that has gone, as in `… | head -1`, is no reason to fail.
+    // A reader that has closed the pipe, as in `… | head -1`, is no failure.
     let _ = writeln!(stream, "{text}").and_then(|()| stream.flush());
 }
 

@@ -1,5 +1,4 @@
-//! The file that remembers through which nodes servers were reached, so that the next connection need not
-//! search.
+//! A file with the nodes through which servers were reached, so that the next connection needs no lookup.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -13,11 +12,11 @@ use crate::PublicKey;
 const MAX_SERVERS: usize = 64;
 /// Nodes remembered for each.
 const MAX_NODES: usize = 4;
-/// A file of this size or more is none of ours.
+/// A file of this size or more was not written by this program.
 const MAX_BYTES: u64 = 64 * 1024;
 
-/// The last good nodes per network and server. Only hints: whatever is wrong with the file, it counts as
-/// empty, and what can't be written is not.
+/// The last good nodes per network and server. They are hints: a file that cannot be read counts as empty,
+/// and one that cannot be written is left as it is.
 ///
 /// A line is the name of the network, the server's key and its nodes, separated by spaces; the server reached
 /// last comes first.
@@ -97,7 +96,7 @@ impl RoutesFile {
         entries
     }
 
-    /// Writes another file and puts it in the place of this one, so that a reader finds either.
+    /// Writes another file and renames it, so that a reader finds the old content or the new.
     fn replace(&self, entries: &[Entry]) -> io::Result<()> {
         let folder = self.path.parent().unwrap_or_else(|| Path::new("."));
         fs::create_dir_all(folder)?;
@@ -113,7 +112,7 @@ impl RoutesFile {
         name.push(format!(".{}", std::process::id()));
         let mut options = fs::OpenOptions::new();
         options.write(true).create(true).truncate(true);
-        // Which servers somebody visits is nobody else's business.
+        // The servers that a user visits are private.
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let written = options
@@ -121,7 +120,7 @@ impl RoutesFile {
             .and_then(|mut file| file.write_all(text.as_bytes()))
             .and_then(|()| fs::rename(&name, &self.path));
         if written.is_err() {
-            // It may not even exist.
+            // The file may not exist.
             let _ = fs::remove_file(&name);
         }
         written
@@ -204,7 +203,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn nobody_else_reads_it() {
+    fn other_users_cannot_read_it() {
         use std::os::unix::fs::PermissionsExt as _;
         let (_folder, routes) = file();
         routes.set(&key(1), &nodes(1..3));

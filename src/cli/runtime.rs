@@ -42,7 +42,7 @@ pub(super) fn report(output: &Output, outcome: Result<(), Failure>) -> ExitCode 
         Ok(()) => Exit::Ok.into(),
         Err(failure) => {
             // A user who pressed Ctrl-C knows.
-            if !failure.is_told && (failure.exit != Exit::Interrupted || output.json) {
+            if !failure.is_printed && (failure.exit != Exit::Interrupted || output.json) {
                 output.failure(&failure);
             }
             failure.exit.into()

@@ -69,11 +69,12 @@ struct Arguments {
     #[arg(long, global = true)]
     json: bool,
 
-    /// Log more: -v causes of failures, -vv each step of the protocol, -vvv each packet; RUST_LOG selects closer
+    /// Log more: -v causes of failures, -vv each step of the protocol, -vvv each packet; RUST_LOG selects by
+    /// module
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     verbose: u8,
 
-    /// Say nothing but the key and failures
+    /// Print nothing but the key and failures
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
 
@@ -131,11 +132,11 @@ fn print_key(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
 
 async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     let folder = data_dir(&arguments)?;
-    // First the store: a second server on the same folder ends here, before it has touched anything.
+    // The store first: a second server on the same folder ends here, before it has changed anything.
     let store = SledStore::open(&folder.join("profiles"))?;
     let key_pair = identity(&folder, &output)?;
     let service = Service::new(store, config(&arguments));
-    // One for the whole run: a signal that comes while nobody listens is lost.
+    // One for the whole run: a signal that arrives between two listeners would be lost.
     let mut stop = pin!(runtime::stop_signal());
     let started = tokio::select! {
         biased;
@@ -169,7 +170,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
 struct Started {
     dht: Dht,
     server: Server,
-    /// The private network, if we started it.
+    /// The private network, if this program started it.
     local: Option<Testnet>,
     network: Network,
 }
@@ -224,7 +225,7 @@ async fn private_network(port: u16, output: &Output) -> Result<Option<Testnet>, 
                 }
                 Ok(Err(_)) | Err(_) => Err(Failure::new(
                     Exit::NoNetwork,
-                    format!("port {port} of 127.0.0.1 is taken by something that is no DHT node"),
+                    format!("port {port} of 127.0.0.1 is taken by a program that is no DHT node"),
                 )
                 .hint("choose another port for both programs with --local=PORT")),
             }
@@ -233,14 +234,14 @@ async fn private_network(port: u16, output: &Output) -> Result<Option<Testnet>, 
     }
 }
 
-/// Waits until the node has joined, and says every 30 s that it has not.
+/// Waits until the node has joined; prints every [`AGAIN`] that it has not.
 async fn join(dht: &Dht, network: &Network, arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     loop {
         match dht.bootstrapped().await {
             Ok(_) => return Ok(()),
             Err(BootstrapError::NoNetwork) => {
                 if let Some(port) = arguments.network.local {
-                    let what = format!("the private DHT on port {port} has gone");
+                    let what = format!("the private DHT on port {port} has stopped");
                     return Err(Failure::new(Exit::NoNetwork, what));
                 }
                 output.note(&format!(
@@ -313,7 +314,7 @@ fn data_dir(arguments: &Arguments) -> Result<PathBuf, Failure> {
 pub(super) fn default_folder(program: &str) -> Result<PathBuf, Failure> {
     let strategy = etcetera::choose_base_strategy().map_err(|error| {
         Failure::from_error(Exit::Identity, error)
-            .hint("there is no home folder: say where to keep the identity")
+            .hint("there is no home folder: name a place for the identity with an argument, see --help")
     })?;
     Ok(strategy.data_dir().join(program))
 }
@@ -329,9 +330,9 @@ impl From<KeyFileError> for Failure {
 
 /// Nodes of a private network: enough for a record to be on several of them.
 const LOCAL_NODES: usize = 5;
-/// How long a node on this computer may take to answer.
+/// Longest time for a node on this computer to answer.
 const PROBE: Duration = Duration::from_secs(5);
-/// Between two complaints about a missing network.
+/// Time between two attempts to join.
 const AGAIN: Duration = Duration::from_secs(30);
 
 #[cfg(test)]

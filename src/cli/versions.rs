@@ -1,4 +1,4 @@
-//! The file beside an identity that remembers the highest version signed or seen at each server.
+//! A file beside an identity with the highest version signed or seen at each server.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -8,8 +8,8 @@ use crate::PublicKey;
 use crate::profile::Versions;
 use crate::profile::record::is_version;
 
-/// The memory of one identity for one server. Lines `<server's key> <version>` are only ever added, so that a
-/// crash damages no older one; programs that run at once take turns by a lock on the file.
+/// The versions of one identity at one server. Lines `<server's key> <version>` are only appended, so that a
+/// crash damages no older line; concurrent programs take turns by a lock on the file.
 #[derive(Debug)]
 pub struct VersionsFile {
     path: PathBuf,

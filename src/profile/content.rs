@@ -1,4 +1,4 @@
-//! What a profile may hold.
+//! The content of a profile and its rules (`profile.md`, "A profile and its record").
 
 use std::collections::BTreeMap;
 
@@ -11,15 +11,15 @@ use super::json::{self, JsonError};
 /// The parts of a profile before they are checked: fill in, then [`check`](Self::check).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ProfileDraft {
-    /// What its owner is called.
+    /// The name of the owner.
     pub name: String,
-    /// A few sentences; may have line breaks.
+    /// A text of a few sentences; may have line breaks.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub bio: String,
     /// Absolute `http`, `https` or `mailto` URLs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<String>,
-    /// Whatever else the owner wants to say, by name.
+    /// Further texts, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, String>,
 }
@@ -87,7 +87,7 @@ impl Profile {
             fields: fields.unwrap_or_default(),
         };
         draft.check_parts()?;
-        // The owner's text is what was signed, however this program would write the same parts.
+        // The owner signed this text; this program might write the same parts in another form.
         Ok(Self {
             parts: draft,
             text: text.to_owned(),
@@ -99,7 +99,7 @@ impl Profile {
         &self.text
     }
 
-    /// Returns what the owner is called.
+    /// Returns the name of the owner.
     pub fn name(&self) -> &str {
         &self.parts.name
     }
@@ -173,7 +173,7 @@ pub enum InvalidProfile {
     TooLong(usize),
 }
 
-/// Takes a member out of an object, if it is there. Serde's own errors would quote the text.
+/// Takes a member out of an object, if it exists. The error names the member; serde's would quote the text.
 fn member<T: DeserializeOwned>(
     members: &mut Map<String, Value>,
     name: &'static str,
@@ -227,7 +227,7 @@ fn check_link(link: &str) -> Result<(), InvalidProfile> {
         return Err(InvalidProfile::LongLink);
     }
     check_text("link", link, 1, MAX_LINK_BYTES, false)?;
-    // What RFC 3986 leaves no place for; a program that shows links must not be led to see two of them.
+    // RFC 3986 allows none of these in a URL; a program that shows links must not take one for two.
     let stray = |c: char| c.is_whitespace() || "<>\"{}|\\^`".contains(c);
     let well_formed = match link.split_once(':') {
         _ if link.contains(stray) => false,
@@ -246,7 +246,7 @@ fn check_link(link: &str) -> Result<(), InvalidProfile> {
     }
 }
 
-/// Whether what follows `//` in a URL names a host, with or without a user before it and a port behind it.
+/// Returns whether the text after `//` of a URL names a host, with or without user and port.
 fn has_host(rest: &str) -> bool {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host_and_port = authority.rsplit('@').next().unwrap_or_default();
@@ -257,14 +257,13 @@ fn has_host(rest: &str) -> bool {
     !host.is_empty() && (port.is_empty() || port.parse::<u16>().is_ok())
 }
 
-/// Whether a character is refused in every text: controls, and what reorders text or hides in it.
+/// Returns whether a character is refused in every text: a control, or one that reorders or hides text.
 pub fn is_forbidden(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Shows a text that a peer wrote, with what [`is_forbidden`] names, and half-visible look-alikes of nothing,
-/// as `\\u{…}`.
+/// Returns a peer's text with forbidden and invisible characters as `\\u{…}`; see [`is_forbidden`].
 pub fn escaped(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
@@ -279,14 +278,14 @@ pub fn escaped(text: &str) -> String {
     shown
 }
 
-/// Whether a character leaves no mark of its own.
+/// Returns whether a character is invisible by itself.
 fn is_invisible(c: char) -> bool {
     c.is_whitespace()
         || is_forbidden(c)
         || matches!(c,
             '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-            | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
-            | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+            | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// Most characters of a name.
@@ -488,7 +487,9 @@ mod tests {
     proptest! {
         #[test]
         fn a_checked_draft_reads_back(
-            name in "[a-zA-Zäöü]{1,64}", bio in "[ -~\n]{0,200}", fields in proptest::collection::btree_map("[a-z]{1,9}", "[ -~]{0,30}", 0..9)
+            name in "[a-zA-Zäöü]{1,64}",
+            bio in "[ -~\n]{0,200}",
+            fields in proptest::collection::btree_map("[a-z]{1,9}", "[ -~]{0,30}", 0..9)
         ) {
             let draft = ProfileDraft { name, bio, links: vec!["https://example.org/".into()], fields };
             let profile = draft.clone().check().unwrap();

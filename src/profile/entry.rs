@@ -5,14 +5,13 @@ use super::record::Record;
 
 /// What a store holds for a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Entry {
+pub enum KeyEntry {
     /// The key was never registered.
     #[default]
     Unknown,
     /// The key's record.
     Present(Record),
-    /// The key had a record and deleted it. Its last version is kept, so that no older record can be played
-    /// back.
+    /// The record of the key was deleted. Its version is kept, so that no older record can be replayed.
     Deleted {
         /// The version that was deleted.
         version: u64,
@@ -26,20 +25,20 @@ pub enum Change {
     Register {
         /// The record.
         record: Record,
-        /// The last version known to the server as the caller believes, 0 for none; then any greater version
-        /// may follow it.
+        /// The last version known to the server, as the caller believes, 0 for none. If given, the record may
+        /// have any greater version.
         after: Option<u64>,
     },
     /// Replaces the record.
     Update {
         /// The record.
         record: Record,
-        /// The stored version as the caller believes; then any greater version may follow it.
+        /// The stored version, as the caller believes. If given, the record may have any greater version.
         after: Option<u64>,
     },
     /// Removes the record.
     Delete {
-        /// The stored version as the caller believes.
+        /// The stored version, as the caller believes.
         version: u64,
     },
 }
@@ -47,15 +46,15 @@ pub enum Change {
 /// What a change does to an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// The entry is as the change wants it: the request was made before.
+    /// The entry already has the content that the change asks for: a repeated request.
     Repeated,
-    /// The entry becomes this.
-    Write(Entry),
+    /// The change replaces the entry by this one.
+    Write(KeyEntry),
     /// The change does not fit the entry.
     Refuse(Refusal),
 }
 
-impl Entry {
+impl KeyEntry {
     /// Returns the record, if there is one.
     pub const fn record(&self) -> Option<&Record> {
         match self {
@@ -78,7 +77,7 @@ impl Entry {
         let version = self.version();
         match (change, self) {
             (Change::Register { record, .. } | Change::Update { record, .. }, Self::Present(stored))
-                if stored.says_the_same_as(record) =>
+                if stored.has_same_content_as(record) =>
             {
                 Decision::Repeated
             }
@@ -142,8 +141,8 @@ pub(super) mod tests {
         }
     }
 
-    fn present(version: u64, name: &str) -> Entry {
-        Entry::Present(record(version, name))
+    fn present(version: u64, name: &str) -> KeyEntry {
+        KeyEntry::Present(record(version, name))
     }
 
     fn conflict(version: u64) -> Decision {
@@ -152,9 +151,9 @@ pub(super) mod tests {
 
     #[test]
     fn a_key_registers_once_at_version_one() {
-        let written = Entry::Unknown.decide(&register(1, "Ada"));
+        let written = KeyEntry::Unknown.decide(&register(1, "Ada"));
         assert_eq!(written, Decision::Write(present(1, "Ada")));
-        assert_eq!(Entry::Unknown.decide(&register(2, "Ada")), conflict(0));
+        assert_eq!(KeyEntry::Unknown.decide(&register(2, "Ada")), conflict(0));
         assert_eq!(present(1, "Ada").decide(&register(1, "Ada")), Decision::Repeated);
         let other = present(3, "Ada").decide(&register(1, "Bob"));
         assert_eq!(other, Decision::Refuse(Refusal::AlreadyRegistered { version: 3 }));
@@ -178,7 +177,7 @@ pub(super) mod tests {
         for (version, after) in [(9, 2), (9, 4), (3, 3), (2, 3)] {
             assert_eq!(stored.decide(&update(version, "B", Some(after))), conflict(3));
         }
-        for absent in [Entry::Unknown, Entry::Deleted { version: 3 }] {
+        for absent in [KeyEntry::Unknown, KeyEntry::Deleted { version: 3 }] {
             assert_eq!(
                 absent.decide(&update(4, "B", None)),
                 Decision::Refuse(Refusal::NotRegistered)
@@ -189,14 +188,14 @@ pub(super) mod tests {
     #[test]
     fn a_deletion_can_be_repeated_and_leaves_its_version() {
         let stored = present(3, "Ada");
-        let deleted = Entry::Deleted { version: 3 };
+        let deleted = KeyEntry::Deleted { version: 3 };
         assert_eq!(
             stored.decide(&Change::Delete { version: 3 }),
             Decision::Write(deleted.clone())
         );
         assert_eq!(stored.decide(&Change::Delete { version: 2 }), conflict(3));
         assert_eq!(deleted.decide(&Change::Delete { version: 3 }), Decision::Repeated);
-        for (entry, version) in [(&deleted, 2), (&Entry::Unknown, 1)] {
+        for (entry, version) in [(&deleted, 2), (&KeyEntry::Unknown, 1)] {
             let refused = entry.decide(&Change::Delete { version });
             assert_eq!(refused, Decision::Refuse(Refusal::NotRegistered));
         }
@@ -204,7 +203,7 @@ pub(super) mod tests {
 
     #[test]
     fn an_old_record_cannot_be_played_back_after_a_deletion() {
-        let deleted = Entry::Deleted { version: 3 };
+        let deleted = KeyEntry::Deleted { version: 3 };
         for version in 1..=3 {
             assert_eq!(deleted.decide(&register(version, "Ada")), conflict(3));
         }
@@ -222,8 +221,13 @@ pub(super) mod tests {
     proptest! {
         /// Whatever an owner sends in whatever order, versions only grow and no version ever names two texts.
         #[test]
-        fn versions_never_go_back(changes in proptest::collection::vec((0..3, 1..6u64, 0..2usize, proptest::option::of(0..6u64)), 0..40)) {
-            let mut entry = Entry::Unknown;
+        fn versions_never_go_back(
+            changes in proptest::collection::vec(
+                (0..3, 1..6u64, 0..2usize, proptest::option::of(0..6u64)),
+                0..40,
+            )
+        ) {
+            let mut entry = KeyEntry::Unknown;
             let mut seen = std::collections::BTreeMap::new();
             for (kind, version, name, after) in changes {
                 let record = record(version, ["a", "b"][name]);

@@ -1,11 +1,11 @@
-//! The greeting: the one thing that is done for a key that was only claimed.
+//! The greeting: the only answer to a claimed key (`profile.md`, "Identity").
 
 use super::message::hello_line;
 use super::store::{Store, StoreError};
 use crate::api::ClaimedKey;
 
-/// Returns the greeting for whoever claims the key: its record, which only the key's owner can decrypt on
-/// this connection.
+/// Returns the greeting for a claimed key: a line with the key's record, which only the owner of the key can
+/// decrypt on this connection.
 ///
 /// Nothing is written, counted, limited or logged for the key.
 pub(super) async fn greeting<S: Store>(store: &S, claimed: ClaimedKey) -> Result<Vec<u8>, StoreError> {

@@ -10,8 +10,8 @@ fn call(method: &str, params: &str) -> Vec<u8> {
     format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#).into_bytes()
 }
 
-/// What a server makes of a line: `call` and what it then answers to, `notification`, or a code and the identifier
-/// under which it answers.
+/// Returns how a server reads a line: `call` and its identifier, `notification`, or the code and the
+/// identifier of the error answer.
 fn read(line: &[u8]) -> String {
     match Call::read(line) {
         Ok(None) => "notification".into(),
@@ -30,7 +30,7 @@ fn assert_reads(table: &[(&[u8], &str)]) {
     }
 }
 
-/// JSON nested so many levels deep.
+/// Returns JSON of that many nested levels.
 fn nested(levels: usize, open: &str, close: &str) -> String {
     format!("{}0{}", open.repeat(levels), close.repeat(levels))
 }

@@ -1,7 +1,7 @@
 //! JSON read strictly: no member name twice, a bounded depth, nothing after the value.
 //!
-//! Parsers differ in which of two members of one name they keep. Under a signature over the text that
-//! difference would let one record mean two things, so such a text is refused as a whole.
+//! Parsers differ in which of two members of one name they keep. Under a signature over the text, one record
+//! would mean two things, so such a text is refused.
 
 use std::cell::Cell;
 use std::fmt;
@@ -63,7 +63,7 @@ where
     T::deserialize(members).map_err(D::Error::custom)
 }
 
-/// Reads one value with so many levels left below it.
+/// Reads a value that may hold `levels_left` levels of arrays and objects.
 #[derive(Clone, Copy)]
 struct Strict<'a> {
     levels_left: usize,
@@ -146,7 +146,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
     }
 }
 
-/// How deep arrays and objects may be nested, the outermost counting as one.
+/// Most levels of nested arrays and objects, the outermost included.
 pub const MAX_DEPTH: usize = 8;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! How much a peer may ask for.
+//! Limits on what a peer may ask for, counted per proven key and per network.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -19,18 +19,18 @@ pub struct Limits {
     pub lookups_per_minute: u32,
     /// Refused requests a minute and key; beyond them nothing but `too_many` is answered.
     pub refusals_per_minute: u32,
-    /// Registrations an hour and public /24; addresses that are no public ones share no limit.
+    /// Registrations an hour and public /24; private and loopback addresses have no limit.
     pub registrations_per_hour: u32,
     /// Open connections of one key; one more closes the oldest.
     pub connections_per_key: usize,
     /// Open connections of all keys; one more is refused.
     pub connections: usize,
-    /// How long a line may take from its first byte to its line break.
-    pub line_patience: Duration,
-    /// How long a connection may be without a request.
+    /// Longest time from the first byte of a line to its line break.
+    pub line_timeout: Duration,
+    /// Longest time without a request.
     pub idle: Duration,
-    /// How long a peer may leave an answer unread that does not fit its window.
-    pub write_patience: Duration,
+    /// Longest time that writing an answer may be blocked by a peer that does not read.
+    pub write_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -42,14 +42,14 @@ impl Default for Limits {
             registrations_per_hour: 20,
             connections_per_key: 4,
             connections: 10_000,
-            line_patience: Duration::from_secs(10),
+            line_timeout: Duration::from_secs(10),
             idle: Duration::from_secs(60),
-            write_patience: Duration::from_secs(60),
+            write_timeout: Duration::from_secs(60),
         }
     }
 }
 
-/// Counts of what proven keys did lately.
+/// Counts requests per proven key, and registrations per network.
 #[derive(Debug)]
 pub(super) struct Counters {
     writes: Windows<ProvenKey>,
@@ -58,7 +58,7 @@ pub(super) struct Counters {
     registrations: Windows<Network>,
 }
 
-/// A refusal, in whole seconds until it is worth trying again.
+/// `Err` holds the whole seconds until the limit allows another request.
 pub(super) type Verdict = Result<(), u64>;
 
 impl Counters {
@@ -71,12 +71,13 @@ impl Counters {
         }
     }
 
-    /// Counts a write, unless the key has had its share.
+    /// Counts a write, or refuses it if the limit of the key is reached.
     pub(super) fn write(&mut self, now: Instant, key: &ProvenKey) -> Verdict {
         self.writes.take(now, *key)
     }
 
-    /// Counts a registration, which is a write too, unless the key or its network has had its share.
+    /// Counts a registration, which is a write as well, or refuses it if the limit of the key or of its
+    /// network is reached.
     pub(super) fn registration(
         &mut self,
         now: Instant,
@@ -84,7 +85,7 @@ impl Counters {
         source: Option<Ipv4Addr>,
     ) -> Verdict {
         let network = Network::of(source);
-        // Both are asked before either counts.
+        // Both limits are checked before either count is raised.
         self.writes.check(now, key)?;
         if let Some(network) = network {
             self.registrations.take(now, network)?;
@@ -92,24 +93,24 @@ impl Counters {
         self.writes.take(now, *key)
     }
 
-    /// Counts a lookup, unless the key has had its share.
+    /// Counts a lookup, or refuses it if the limit of the key is reached.
     pub(super) fn lookup(&mut self, now: Instant, key: &ProvenKey) -> Verdict {
         self.lookups.take(now, *key)
     }
 
-    /// Tells whether the key was refused too often to be listened to.
-    pub(super) fn listens_to(&self, now: Instant, key: &ProvenKey) -> Verdict {
+    /// Refuses a key whose requests have been refused too often.
+    pub(super) fn check_refusals(&self, now: Instant, key: &ProvenKey) -> Verdict {
         self.refusals.check(now, key)
     }
 
     /// Counts a refused request.
     pub(super) fn refused(&mut self, now: Instant, key: &ProvenKey) {
-        // Beyond the share the request was not listened to in the first place.
+        // Beyond the limit the request has been refused by `check_refusals`.
         let _ = self.refusals.take(now, *key);
     }
 }
 
-/// The /24 that a public address is in; `None` inside stands for all peers whose address is not known.
+/// The /24 of a public address; `None` inside stands for all peers whose address is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Network(Option<[u8; 3]>);
 
@@ -124,13 +125,13 @@ impl Network {
     }
 }
 
-/// Counts per key, each in a window that begins with the key's first use and lasts the same for all.
+/// Counts uses per key in fixed windows: each begins with the first use of its key and has the same length.
 #[derive(Debug)]
 struct Windows<K> {
     share: u32,
     length: Duration,
     counts: HashMap<K, Window>,
-    /// The keys of `counts` in the order in which their windows end.
+    /// The keys of `counts`, the window that ends first in front.
     order: VecDeque<K>,
 }
 
@@ -197,9 +198,8 @@ fn whole_seconds(duration: Duration) -> u64 {
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Most keys, or networks, that are counted at once for one limit. Beyond it the oldest count is dropped:
-/// keys cost nothing to make, so the limits keep one key from disturbing others, not one person from making
-/// keys.
+/// Most keys, or networks, counted at once for one limit. Beyond it the oldest count is dropped: keys cost
+/// nothing to make, so the limits keep one key from disturbing others, not one person from making keys.
 pub const MAX_WINDOWS: usize = 20_000;
 
 #[cfg(test)]
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_of_nothing_refuses_everybody() {
+    fn a_limit_of_zero_refuses_all_keys() {
         let limits = Limits {
             writes_per_minute: 0,
             ..Limits::default()

@@ -1,4 +1,4 @@
-//! Lines of bounded length and patience.
+//! Lines of bounded length, each complete within a bounded time.
 
 use std::future::pending;
 use std::io;
@@ -7,22 +7,22 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-/// Cuts a byte stream into lines, keeping what arrived of the next one.
+/// Splits a byte stream into lines and keeps the bytes of the next one.
 #[derive(Debug, Default)]
 pub struct Lines {
     buffer: Vec<u8>,
-    /// Bytes before this index belong to lines already given out.
+    /// Bytes before this index belong to lines already returned.
     start: usize,
-    /// Bytes before this index hold no line break that was not given out.
+    /// Bytes from `start` to this index hold no line break.
     searched: usize,
     /// When the first byte of the unfinished line was noticed.
     begun: Option<Instant>,
 }
 
-/// How a read of a line ended other than with a line.
+/// Why there is no next line.
 #[derive(Debug, thiserror::Error)]
 pub enum LineError {
-    /// The peer sent its end, on a line border or in the middle of a line.
+    /// The peer ended the stream, between lines or within one.
     #[error("the peer closed the connection")]
     Ended,
     /// More than [`MAX_LINE`] bytes came without a line break.
@@ -42,11 +42,11 @@ pub enum LineError {
 impl Lines {
     /// Returns the next line, without its line break.
     ///
-    /// Waits until `idle_at` for a line to be complete, and no longer than `patience` once a line has begun.
+    /// Waits until `idle_at` for a line to be complete, and at most `line_timeout` from its first byte.
     ///
     /// # Errors
     ///
-    /// [`LineError`] says how the stream ended; only [`LineError::Idle`] leaves it usable.
+    /// [`LineError`]; only after [`LineError::Idle`] is the stream usable.
     ///
     /// # Cancel safety
     ///
@@ -56,13 +56,13 @@ impl Lines {
         &mut self,
         stream: &mut R,
         idle_at: Option<Instant>,
-        patience: Duration,
+        line_timeout: Duration,
     ) -> Result<Vec<u8>, LineError> {
         loop {
             if let Some(line) = self.take_line()? {
                 return Ok(line);
             }
-            let line_at = self.begun.map(|begun| begun + patience);
+            let line_at = self.begun.map(|begun| begun + line_timeout);
             let read = async {
                 match line_at {
                     Some(line_at) => timeout_at(line_at, stream.read_buf(&mut self.buffer))
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
     use tokio::io::{AsyncWriteExt as _, duplex};
 
-    const PATIENCE: Duration = Duration::from_secs(10);
+    const LINE_TIMEOUT: Duration = Duration::from_secs(10);
 
     fn in_seconds(seconds: u64) -> Option<Instant> {
         Some(Instant::now() + Duration::from_secs(seconds))
@@ -154,10 +154,10 @@ mod tests {
             let read = async {
                 let mut lines = Lines::default();
                 for expected in ["one", "", "two and more"] {
-                    let line = lines.next(&mut near, None, PATIENCE).await.unwrap();
+                    let line = lines.next(&mut near, None, LINE_TIMEOUT).await.unwrap();
                     assert_eq!(line, expected.as_bytes());
                 }
-                let end = lines.next(&mut near, None, PATIENCE).await;
+                let end = lines.next(&mut near, None, LINE_TIMEOUT).await;
                 assert!(matches!(end, Err(LineError::Ended)), "{end:?}");
             };
             tokio::join!(write, read);
@@ -171,7 +171,7 @@ mod tests {
             far.write_all(&vec![b'x'; length]).await.unwrap();
             far.write_all(b"\n").await.unwrap();
             let mut lines = Lines::default();
-            let line = lines.next(&mut near, None, PATIENCE).await;
+            let line = lines.next(&mut near, None, LINE_TIMEOUT).await;
             assert!(lines.buffer.capacity() <= 3 * MAX_LINE);
             match line {
                 Ok(line) => assert!(fits && line.len() == length),
@@ -194,7 +194,7 @@ mod tests {
         let started = Instant::now();
         let read = async {
             let mut lines = Lines::default();
-            let end = lines.next(&mut near, in_seconds(60), PATIENCE).await;
+            let end = lines.next(&mut near, in_seconds(60), LINE_TIMEOUT).await;
             assert!(matches!(end, Err(LineError::Slow)), "{end:?}");
             drop(near);
         };
@@ -206,10 +206,10 @@ mod tests {
     async fn silence_ends_at_the_given_instant_and_spoils_nothing() {
         let (mut near, mut far) = duplex(64);
         let mut lines = Lines::default();
-        let end = lines.next(&mut near, in_seconds(60), PATIENCE).await;
+        let end = lines.next(&mut near, in_seconds(60), LINE_TIMEOUT).await;
         assert!(matches!(end, Err(LineError::Idle)), "{end:?}");
         far.write_all(b"late\n").await.unwrap();
-        let line = lines.next(&mut near, in_seconds(60), PATIENCE).await;
+        let line = lines.next(&mut near, in_seconds(60), LINE_TIMEOUT).await;
         assert_eq!(line.unwrap(), b"late");
     }
 
@@ -219,11 +219,11 @@ mod tests {
         let mut lines = Lines::default();
         for part in [&b"half"[..], b" and", b" half"] {
             far.write_all(part).await.unwrap();
-            let dropped = lines.next(&mut near, in_seconds(1), PATIENCE).await;
+            let dropped = lines.next(&mut near, in_seconds(1), LINE_TIMEOUT).await;
             assert!(matches!(dropped, Err(LineError::Idle)));
         }
         far.write_all(b"\n").await.unwrap();
-        let line = lines.next(&mut near, None, PATIENCE).await;
+        let line = lines.next(&mut near, None, LINE_TIMEOUT).await;
         assert_eq!(line.unwrap(), b"half and half");
     }
 }

@@ -1,14 +1,14 @@
-//! The profile service: each client keeps a small signed profile at a server it reaches by the server's
-//! public key.
+//! The profile service: each client keeps a small signed profile at a server, which it reaches by the
+//! server's public key. `docs/protocol/profile.md` describes the protocol.
 //!
-//! A client *is* the key that it proves in the handshake of its connection; no message says who sends it.
-//! Everything here works on any byte stream, so tests run it over pipes in memory.
+//! A client *is* the key that it proves in the handshake of its connection; no message claims an identity.
+//! Everything here works on any byte stream; tests use pipes in memory.
 //!
 //! | module | what it does |
 //! |---|---|
 //! | [`content`] | what a profile may hold |
 //! | [`record`] | a profile under its owner's signature |
-//! | [`entry`] | what is kept for a key, and how a request changes it |
+//! | [`entry`] | what a store holds for a key, and how a request changes it |
 //! | [`json`], [`lines`], [`message`] | what travels |
 //! | [`store`], [`sled_store`] | where records are kept, durable when acknowledged |
 //! | [`service`] | the server's side |

@@ -1,4 +1,4 @@
-//! The connections of proven keys: a few each, the newest win.
+//! Bounds the connections of proven keys: per key, where the newest win, and in all.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,42 +9,42 @@ use crate::api::ProvenKey;
 
 /// All open connections whose peer has proven its key.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Peers(Arc<Mutex<State>>);
+pub(super) struct Peers(Arc<Mutex<Slots>>);
 
 #[derive(Debug, Default)]
-struct State {
-    places: BTreeMap<ProvenKey, VecDeque<CancellationToken>>,
-    /// Places not yet given back, those that were replaced included.
+struct Slots {
+    slots: BTreeMap<ProvenKey, VecDeque<CancellationToken>>,
+    /// Slots not yet given back, the replaced ones included.
     taken: usize,
 }
 
-/// A place among the connections of a key, given back when dropped.
+/// The right to one open connection of a key; dropping it gives it back.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Slot {
     peers: Peers,
     key: ProvenKey,
     replaced: CancellationToken,
 }
 
 impl Peers {
-    /// Takes a place; if the key has `each` already, its oldest connection is told to close. `None` if all
+    /// Takes a slot. If the key has `each` already, its oldest connection is cancelled. Returns `None` if all
     /// keys together have `total`.
-    pub(super) fn enter(&self, key: ProvenKey, each: usize, total: usize) -> Option<Place> {
+    pub(super) fn enter(&self, key: ProvenKey, each: usize, total: usize) -> Option<Slot> {
         let replaced = CancellationToken::new();
         let mut state = self.state();
         if state.taken >= total {
             return None;
         }
         state.taken += 1;
-        let places = state.places.entry(key).or_default();
-        while places.len() >= each.max(1) {
-            if let Some(oldest) = places.pop_front() {
+        let slots = state.slots.entry(key).or_default();
+        while slots.len() >= each.max(1) {
+            if let Some(oldest) = slots.pop_front() {
                 oldest.cancel();
             }
         }
-        places.push_back(replaced.clone());
+        slots.push_back(replaced.clone());
         drop(state);
-        Some(Place {
+        Some(Slot {
             peers: self.clone(),
             key,
             replaced,
@@ -56,28 +56,28 @@ impl Peers {
         self.state().taken
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Slots> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Place {
-    /// Completes when a newer connection of the key has taken this place.
+impl Slot {
+    /// Completes when a newer connection of the key has taken this slot.
     pub(super) async fn replaced(&self) {
         self.replaced.cancelled().await;
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         let mut state = self.peers.state();
         state.taken -= 1;
-        if let Some(places) = state.places.get_mut(&self.key) {
-            // A replaced place has left the queue already; ours is the only cancelled one in it.
+        if let Some(slots) = state.slots.get_mut(&self.key) {
+            // A replaced slot has left the queue already; this is the only cancelled one in it.
             self.replaced.cancel();
-            places.retain(|place| !place.is_cancelled());
-            if places.is_empty() {
-                state.places.remove(&self.key);
+            slots.retain(|slot| !slot.is_cancelled());
+            if slots.is_empty() {
+                state.slots.remove(&self.key);
             }
         }
     }
@@ -95,9 +95,9 @@ mod tests {
     #[test]
     fn the_fifth_connection_closes_the_oldest() {
         let peers = Peers::default();
-        let places: Vec<_> = (0..5).map(|_| peers.enter(key(1), 4, 99).unwrap()).collect();
+        let slots: Vec<_> = (0..5).map(|_| peers.enter(key(1), 4, 99).unwrap()).collect();
         let other = peers.enter(key(2), 4, 99).unwrap();
-        let replaced: Vec<_> = places.iter().map(|place| place.replaced.is_cancelled()).collect();
+        let replaced: Vec<_> = slots.iter().map(|slot| slot.replaced.is_cancelled()).collect();
         assert_eq!(replaced, [true, false, false, false, false]);
         assert!(!other.replaced.is_cancelled());
     }
@@ -105,20 +105,20 @@ mod tests {
     #[test]
     fn a_place_given_back_is_free_again() {
         let peers = Peers::default();
-        let mut places: Vec<_> = (0..4).map(|_| peers.enter(key(1), 4, 99).unwrap()).collect();
-        drop(places.remove(2));
-        places.push(peers.enter(key(1), 4, 99).unwrap());
-        assert!(!places.iter().any(|place| place.replaced.is_cancelled()));
-        drop(places);
-        assert!(peers.state().places.is_empty());
+        let mut slots: Vec<_> = (0..4).map(|_| peers.enter(key(1), 4, 99).unwrap()).collect();
+        drop(slots.remove(2));
+        slots.push(peers.enter(key(1), 4, 99).unwrap());
+        assert!(!slots.iter().any(|slot| slot.replaced.is_cancelled()));
+        drop(slots);
+        assert!(peers.state().slots.is_empty());
     }
 
     #[test]
     fn all_keys_together_have_a_bound() {
         let peers = Peers::default();
-        let mut places: Vec<_> = (0..6).map(|n| peers.enter(key(n), 4, 6).unwrap()).collect();
+        let mut slots: Vec<_> = (0..6).map(|n| peers.enter(key(n), 4, 6).unwrap()).collect();
         assert!(peers.enter(key(9), 4, 6).is_none());
-        places.pop();
+        slots.pop();
         assert!(peers.enter(key(9), 4, 6).is_some());
     }
 }

@@ -11,7 +11,7 @@ use super::content::{InvalidProfile, Profile};
 use crate::wire::hash;
 use crate::{KeyPair, PublicKey};
 
-/// A version of a profile that its owner has signed. A record that exists has been checked, the signature
+/// A version of a profile that its owner has signed. Every existing record is verified, its signature
 /// included.
 ///
 /// Clones share their content.
@@ -38,11 +38,12 @@ impl Record {
         Self::of(*owner.public_key(), version, profile, signature)
     }
 
-    /// Checks the parts of a record: the profile first, then the signature.
+    /// Verifies the parts of a record: the profile first, then the signature. Strict, as `profile.md`
+    /// requires: small-order keys and non-canonical S are refused.
     ///
     /// # Errors
     ///
-    /// [`RecordError`] says which part is wrong.
+    /// [`RecordError`] names the part that is wrong.
     pub fn verify(
         key: PublicKey,
         version: u64,
@@ -98,9 +99,9 @@ impl Record {
         &self.0.signature
     }
 
-    /// Whether two records say the same: one owner, one version, one text. A signer that draws at random
-    /// signs that anew each time.
-    pub fn says_the_same_as(&self, other: &Self) -> bool {
+    /// Returns whether owner, version and text are equal. Signatures may differ: a randomized signer makes
+    /// another one each time.
+    pub fn has_same_content_as(&self, other: &Self) -> bool {
         self.0.key == other.0.key
             && self.0.version == other.0.version
             && self.0.profile.text() == other.0.profile.text()
@@ -113,7 +114,7 @@ impl fmt::Debug for Record {
     }
 }
 
-/// A record as it is written in a message, its parts well formed and not yet checked.
+/// A record as it travels: its parts are well formed, the profile and the signature are not verified.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawRecord {
@@ -136,7 +137,7 @@ impl RawRecord {
     ///
     /// # Errors
     ///
-    /// [`RecordError`] says which part is wrong.
+    /// [`RecordError`] names the part that is wrong.
     pub fn verify(&self) -> Result<Record, RecordError> {
         Record::verify(self.key, self.version, &self.text, self.signature)
     }
@@ -195,13 +196,13 @@ fn write_hex<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Err
     serializer.serialize_str(&HEXLOWER.encode(bytes))
 }
 
-/// Reads hexadecimal digits, upper or lower case, of exactly so many bytes.
+/// Reads the hexadecimal digits, upper or lower case, of exactly `N` bytes.
 fn read_hex<'de, D: Deserializer<'de>, const N: usize>(deserializer: D) -> Result<[u8; N], D::Error> {
     HEXLOWER_PERMISSIVE
         .decode(String::deserialize(deserializer)?.as_bytes())
         .ok()
         .and_then(|bytes| bytes.try_into().ok())
-        .ok_or_else(|| D::Error::custom("not the hexadecimal digits of so many bytes"))
+        .ok_or_else(|| D::Error::custom("not the hexadecimal digits of as many bytes"))
 }
 
 /// Reads a version in range.
@@ -212,7 +213,7 @@ pub(super) fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64,
         .ok_or_else(|| D::Error::custom("not a version"))
 }
 
-/// Whether a number can be a version.
+/// Returns whether a number is a version, 1 to 2^53-1.
 pub const fn is_version(version: u64) -> bool {
     1 <= version && version <= MAX_VERSION
 }
@@ -225,7 +226,7 @@ fn signable(version: u64, text: &str) -> [u8; 72] {
     bytes
 }
 
-/// Keeps a signature made for a record from meaning anything elsewhere.
+/// Separates signatures of records from all other signatures of the same key.
 const NAMESPACE: &[u8] = b"hyperprofile/record/1";
 
 /// The greatest version: the greatest integer that every JSON reader keeps exactly.

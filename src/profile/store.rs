@@ -1,47 +1,47 @@
-//! Where records are kept.
+//! The interface of a store of records, and a store in memory.
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::entry::{Change, Decision, Entry};
+use super::entry::{Change, Decision, KeyEntry};
 use super::message::Refusal;
 use crate::PublicKey;
 use crate::api::ProvenKey;
 
-/// Keeps one [`Entry`] per key.
+/// Keeps one [`KeyEntry`] per key.
 ///
 /// Writing takes a [`ProvenKey`]: a store cannot be changed in the name of a key that was only claimed.
 pub trait Store: Send + Sync + 'static {
-    /// Returns the entry of a key, as it would be found again after a power failure.
+    /// Returns the durable entry of a key: the one that a power failure would leave.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if the entry cannot be read.
-    fn load(&self, key: &PublicKey) -> impl Future<Output = Result<Entry, StoreError>> + Send;
+    fn load(&self, key: &PublicKey) -> impl Future<Output = Result<KeyEntry, StoreError>> + Send;
 
     /// Applies a change to the entry of its owner, in one step, and returns the new entry once it is durable.
     ///
-    /// A change that was made before is answered as when it was made.
+    /// A repeated change succeeds like the first one.
     ///
     /// # Errors
     ///
     /// [`ApplyError::Refused`] if the change does not fit the entry; [`ApplyError::Store`] if it could not be
-    /// made durable, in which case it may or may not be found later.
+    /// made durable: the entry may then be either one.
     ///
     /// # Cancel safety
     ///
-    /// A dropped call may or may not make the change.
+    /// The change may or may not be made when the future is dropped.
     fn apply(
         &self,
         owner: &ProvenKey,
         change: Change,
-    ) -> impl Future<Output = Result<Entry, ApplyError>> + Send;
+    ) -> impl Future<Output = Result<KeyEntry, ApplyError>> + Send;
 }
 
 impl<S: Store> Store for Arc<S> {
-    fn load(&self, key: &PublicKey) -> impl Future<Output = Result<Entry, StoreError>> + Send {
+    fn load(&self, key: &PublicKey) -> impl Future<Output = Result<KeyEntry, StoreError>> + Send {
         S::load(self, key)
     }
 
@@ -49,7 +49,7 @@ impl<S: Store> Store for Arc<S> {
         &self,
         owner: &ProvenKey,
         change: Change,
-    ) -> impl Future<Output = Result<Entry, ApplyError>> + Send {
+    ) -> impl Future<Output = Result<KeyEntry, ApplyError>> + Send {
         S::apply(self, owner, change)
     }
 }
@@ -77,15 +77,15 @@ pub enum StoreError {
         /// The first digits of the key.
         key: String,
     },
-    /// A write failed earlier, so what is on disk is not known until the store is opened again.
+    /// A write failed earlier; what is on disk is unknown until the store is opened again.
     #[error("an earlier write failed, restart to read what is on disk")]
     Failed,
     /// The file system failed.
     #[error("{what}: {cause}")]
     Io {
-        /// What was tried.
+        /// The operation that failed.
         what: String,
-        /// The system's answer.
+        /// The error of the system.
         cause: Arc<std::io::Error>,
     },
     /// The engine failed.
@@ -104,19 +104,19 @@ pub enum StoreError {
     },
 }
 
-/// A store that forgets everything when it is dropped; for tests and demonstrations.
+/// A store in memory, for tests and demonstrations.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
-    entries: Mutex<BTreeMap<PublicKey, Entry>>,
+    entries: Mutex<BTreeMap<PublicKey, KeyEntry>>,
 }
 
 impl Store for MemoryStore {
-    async fn load(&self, key: &PublicKey) -> Result<Entry, StoreError> {
+    async fn load(&self, key: &PublicKey) -> Result<KeyEntry, StoreError> {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(entries.get(key).cloned().unwrap_or_default())
     }
 
-    async fn apply(&self, owner: &ProvenKey, change: Change) -> Result<Entry, ApplyError> {
+    async fn apply(&self, owner: &ProvenKey, change: Change) -> Result<KeyEntry, ApplyError> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = entries.entry(*owner.public_key()).or_default();
         match entry.decide(&change) {

@@ -15,10 +15,10 @@ use crate::keys::z_base_32;
 use crate::wire::Decode as _;
 use crate::wire::address::ConnectAddress;
 
-/// Keep your profile at a profile server, wherever it runs, by its public key
+/// Keep your profile at a profile server, which is reached by its public key
 ///
 /// Your identity is a key pair in a file of yours, made at the first use. There is no password and no
-/// account: whoever has the file is you.
+/// account: the file is your identity.
 #[derive(Debug, Parser)]
 #[command(name = "profile-client", version, after_help = EXIT_CODES)]
 pub(super) struct Arguments {
@@ -53,7 +53,7 @@ pub(super) struct Arguments {
     #[arg(long, global = true)]
     pub(super) json: bool,
 
-    /// Tell step by step how the connection came about, or why not
+    /// Print each step of the connection attempt
     #[arg(long, global = true)]
     pub(super) explain: bool,
 
@@ -62,7 +62,7 @@ pub(super) struct Arguments {
     pub(super) no_input: bool,
 
     /// Log more: -v events and causes of failures, -vv each step of the protocol, -vvv each packet; RUST_LOG
-    /// selects closer
+    /// selects by module
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     pub(super) verbose: u8,
 
@@ -95,19 +95,19 @@ pub(super) enum Command {
         #[arg(long)]
         yes: bool,
     },
-    /// Print the profile of somebody else, its signature verified here
+    /// Print the profile of another key, its signature verified here
     Lookup {
         /// Public key of its owner
         #[arg(value_name = "KEY")]
         key: PublicKey,
     },
-    /// Look at what works between this computer, the network and, with --server, the server, and say what to
-    /// do about what does not
+    /// Check what works between this computer, the network and, with --server, the server, and advise on what
+    /// does not
     Doctor,
     /// Print my public key and where it is kept; needs no network
     #[command(alias = "identity")]
     Whoami,
-    /// See the whole thing at work in a network inside this process; needs no server
+    /// Show a network, a server and its clients at work inside this process; needs no server
     Demo,
 }
 

@@ -17,7 +17,7 @@ use crate::{Connection, Dht, KeyPair, PublicKey};
 pub(super) struct DhtDial {
     pub(super) dht: Dht,
     pub(super) server: ServerAddress,
-    /// Where the server is, if the DHT is not to be asked.
+    /// The server's address, if the DHT is not asked.
     pub(super) at: Option<SocketAddrV4>,
     pub(super) relay: Option<PublicKey>,
     pub(super) identity: KeyPair,
@@ -26,7 +26,7 @@ pub(super) struct DhtDial {
     pub(super) last: LastReport,
 }
 
-/// What the last attempt to connect has left.
+/// The report of the last attempt to connect.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LastReport(Arc<Mutex<Option<Report>>>);
 
@@ -68,15 +68,15 @@ impl Dial for DhtDial {
             Ok(connection) => connection,
             Err(error) => {
                 self.last.set(error.report());
-                // What was remembered was of no use; a network that is down says nothing about it.
+                // The remembered nodes did not help; a network that is down does not show that they never
+                // will.
                 if let ConnectError::NotFound { .. } | ConnectError::NoAnswer { .. } = error {
                     self.remember(&[]);
                 }
                 return Err(error.into());
             }
         };
-        // The server speaks first, so this takes no longer than what follows. Other ends are for whoever
-        // reads.
+        // The server sends first, so this takes no longer than what follows. Other errors come to the reader.
         let answered = timeout(WAIT_FOR_ANSWER, connection.answered()).await;
         self.last.set(Some(connection.report()));
         if let Ok(Err(error @ StreamError::Unreachable { .. })) = answered {
@@ -95,5 +95,5 @@ impl DhtDial {
     }
 }
 
-/// Longer than it takes to find out that a server is not where it says to be.
+/// Longer than it takes to find that a server does not answer at the address that it claims.
 const WAIT_FOR_ANSWER: Duration = Duration::from_secs(8);

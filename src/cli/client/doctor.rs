@@ -123,7 +123,7 @@ impl Checks<'_> {
         }));
         match wrong {
             None => Ok(()),
-            Some((exit, name)) => Err(Failure::new(exit, format!("the check of {name} failed")).told()),
+            Some((exit, name)) => Err(Failure::new(exit, format!("the check of {name} failed")).printed()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! From arguments to a profile.
+//! Makes and changes profiles by arguments.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -9,17 +9,17 @@ use super::args::ProfileArgs;
 use crate::profile::content::MAX_PROFILE_BYTES;
 use crate::profile::{ClientError, InvalidProfile, Profile, ProfileDraft};
 
-/// A change of a profile, ready to be applied as often as it takes.
+/// A change of a profile, which may be applied repeatedly.
 #[derive(Clone, Debug)]
 pub(super) enum Edit {
-    /// Whatever there is, this comes in its place.
+    /// Replaces the whole profile.
     Replace(Profile),
     /// These parts change.
     Parts { parts: ProfileArgs, unset: Vec<String> },
 }
 
 impl Edit {
-    /// Reads what the arguments of `update` say.
+    /// Reads the arguments of `update`.
     pub(super) fn from_args(parts: ProfileArgs, unset: Vec<String>) -> Result<Self, Failure> {
         match &parts.from_file {
             Some(path) => Ok(Self::Replace(from_file(path)?)),

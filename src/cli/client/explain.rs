@@ -289,12 +289,12 @@ mod tests {
         assert_eq!(as_json(&report)["stage"], "handshake");
         assert_eq!(as_json(&report)["path"], Value::Null);
         assert_eq!(as_json(&report)["punch"], Value::Null);
-        for (stage, told) in [
+        for (stage, text) in [
             (Stage::Bootstrap, "not in the DHT"),
             (Stage::Path, "the DHT was not waited for"),
         ] {
             (report.joined, report.stage) = (None, stage);
-            assert_line(&report, 0, told);
+            assert_line(&report, 0, text);
         }
         report.path = Some((Path::Lan, node()));
         assert_line(&report, 3, "over the local network to 25.0.1.1:49737");

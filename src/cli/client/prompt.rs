@@ -1,4 +1,4 @@
-//! Questions to the person at the terminal. Nobody is connected meanwhile: a server does not wait for people.
+//! Questions at the terminal, asked while no connection is open: a server does not wait for people.
 
 use std::io::IsTerminal as _;
 
@@ -9,7 +9,7 @@ use super::super::output::Output;
 use super::args::Arguments;
 use crate::profile::{Profile, ProfileDraft};
 
-/// Whether there is somebody to ask.
+/// Returns whether a person can be asked.
 pub(super) fn may_ask(arguments: &Arguments) -> bool {
     !arguments.no_input
         && !arguments.json

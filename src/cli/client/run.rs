@@ -1,4 +1,4 @@
-//! The commands.
+//! Runs the commands.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -50,7 +50,7 @@ async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
         usage("a server is needed: --server KEY, the key that profile-server prints");
     };
     let ask = prompt::may_ask(arguments);
-    // What can be asked or is wrong is asked or refused before connecting.
+    // Arguments are checked and questions asked before connecting.
     let visit = || Visit::start(arguments, output, server);
     match &arguments.command {
         None => greet(visit().await?, arguments, ask).await,
@@ -115,7 +115,7 @@ async fn greet(visit: Visit<'_>, arguments: &Arguments, ask: bool) -> Result<(),
     let (output, server) = (visit.output, visit.server);
     output.note("the server does not know you yet");
     output.note(READABLE);
-    // The server would not wait: the connection is given up and made again.
+    // The server does not wait for an answer at the terminal: connect again afterwards.
     visit.leave().await;
     let profile = prompt::profile(*output).await?;
     let visit = Visit::start(arguments, output, server).await?;
@@ -149,9 +149,9 @@ struct Visit<'a> {
     server: &'a ServerAddress,
     dht: Dht,
     client: Client,
-    /// Our own key.
+    /// The client's own key.
     key: String,
-    /// How the connection came about, if it is to be told.
+    /// The report of the connection attempt, if it is printed.
     report: Option<Value>,
 }
 
@@ -195,7 +195,8 @@ impl<'a> Visit<'a> {
         let highest = client.highest_version()?;
         if let Some(record) = client.record().filter(|record| record.version() < highest) {
             output.note(&format!(
-                "careful: the server shows version {} of your profile, version {highest} was seen before; was it restored from a backup?",
+                "careful: the server shows version {} of your profile, version {highest} was seen before; \
+                 was it restored from a backup?",
                 record.version()
             ));
         }
@@ -231,7 +232,7 @@ impl<'a> Visit<'a> {
     }
 }
 
-/// Sets up a node: of the network that was named, or of none if the server's address was.
+/// Returns a builder for a node of the named network, or of none if the server's address was named.
 fn node(arguments: &Arguments) -> DhtBuilder {
     let bind = arguments.bind.as_deref();
     let Some(server) = arguments.server_addr else {
@@ -240,12 +241,12 @@ fn node(arguments: &Arguments) -> DhtBuilder {
     let alone = Network {
         bootstrap: Vec::new(),
     };
-    let ours = if server.ip().is_loopback() {
+    let default = if server.ip().is_loopback() {
         "127.0.0.1:0"
     } else {
         "0.0.0.0:0"
     };
-    alone.node(Some(bind.unwrap_or(ours)))
+    alone.node(Some(bind.unwrap_or(default)))
 }
 
 fn whoami(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
@@ -287,5 +288,6 @@ fn usage(message: &str) -> ! {
         .exit()
 }
 
-const READABLE: &str = "note: whoever knows your public key can read your profile at this server, unless its operator prevents it";
+const READABLE: &str = "note: anyone who knows your public key can read your profile at this server, unless \
+                        its operator prevents it";
 const REGISTER: &str = "register with: profile-client --server KEY register --name NAME";

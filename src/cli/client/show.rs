@@ -1,4 +1,4 @@
-//! Profiles on the screen.
+//! Prints profiles.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Why a client does not get what it asks for.
+//! Errors of a client.
 
 use std::io;
 
@@ -6,26 +6,26 @@ use serde_json::Value;
 
 use super::super::content::{InvalidProfile, escaped};
 
-/// Why no connection could be made: whatever the dialler says.
+/// Why no connection could be made: the error of the dialler.
 pub type DialError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a request of a client failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// The server did not do what was asked.
+    /// The server refused the request.
     #[error("{0}")]
     Denied(Denied),
     /// No connection could be made.
     #[error("{0}")]
     Dial(DialError),
-    /// The server greets us in another version of the profile protocol.
+    /// The greeting is of another version of the profile protocol.
     #[error("the server speaks another version of the profile protocol")]
     Incompatible,
     /// The profile breaks a rule.
     #[error(transparent)]
     InvalidProfile(#[from] InvalidProfile),
-    /// The connection failed, and failed again.
+    /// The connection failed, and so did every repetition.
     #[error("the connection to the server was lost: {0}")]
     Lost(io::Error),
     /// The server does not follow the protocol.
@@ -34,7 +34,7 @@ pub enum ClientError {
     /// The server did not answer in time.
     #[error("the server did not answer in time")]
     TimedOut,
-    /// The highest version seen could not be read or kept.
+    /// The highest version signed or seen could not be read or stored.
     #[error("cannot remember the version of the profile: {0}")]
     Versions(io::Error),
     /// All versions are used up.
@@ -48,42 +48,43 @@ pub enum ClientError {
 pub enum Denied {
     /// The key has another profile already.
     #[error(
-        "this identity is registered already, with another profile (version {version}); use update to change it"
+        "this identity is registered already, with another profile (version {version}); use update to change \
+         it"
     )]
     AlreadyRegistered {
         /// The stored version.
         version: u64,
     },
     /// The server did not accept the signature.
-    #[error("the server says that the record is not signed by this identity")]
+    #[error("the server does not accept the signature of this identity")]
     BadSignature,
-    /// The operator does not allow it.
+    /// The operator has closed the method to this key.
     #[error("the operator of the server has closed this to your key")]
     Closed,
     /// The server did not accept the profile.
     #[error("the server refuses the profile: {reason}")]
     InvalidProfile {
-        /// The server's words, escaped.
+        /// The message of the server, escaped.
         reason: String,
     },
     /// The key has no profile.
     #[error("this key is not registered at the server")]
     NotRegistered,
-    /// The server's disk failed it.
+    /// The store of the server failed.
     #[error("the server could not reach its storage")]
     Storage,
     /// A limit is reached.
     #[error("too many requests, the server asks to wait {retry_after} s")]
     TooMany {
-        /// Seconds until it is worth trying again.
+        /// Seconds until the server allows another request.
         retry_after: u64,
     },
-    /// The server gave a reason that this client does not know.
+    /// A refusal of a kind that this client does not know.
     #[error("the server refused (code {code}): {reason}")]
     Unknown {
         /// The JSON-RPC code.
         code: String,
-        /// The server's words, escaped.
+        /// The message of the server, escaped.
         reason: String,
     },
     /// The version does not follow the server's.
@@ -137,5 +138,5 @@ impl From<Denied> for ClientError {
     }
 }
 
-/// Most characters of a server's words that are passed on.
+/// Most characters of the server's message that are kept.
 const MAX_REASON: usize = 300;

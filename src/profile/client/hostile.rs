@@ -113,8 +113,8 @@ async fn an_answer_has_the_identifier_of_its_call_and_a_result_or_an_error() {
         format!(r#"{{"id":1,"result":{{"record":{record},"more":1}},"more":{{}}}}"#),
     ] {
         assert!(get(&[hello, &line]).await.is_ok(), "{line}");
-        let news = r#"{"id":7,"method":null,"error":{}}"#;
-        assert!(get(&[hello, news, &line]).await.is_ok(), "{line}");
+        let notification = r#"{"id":7,"method":null,"error":{}}"#;
+        assert!(get(&[hello, notification, &line]).await.is_ok(), "{line}");
     }
     let faulty_error = "an error has no code, or not what its kind needs";
     for (line, reason) in [

@@ -1,4 +1,4 @@
-//! The client's side: asks, repeats what got lost, verifies what it gets.
+//! The client's side: sends requests, repeats them when the connection is lost, verifies every record.
 
 mod error;
 #[cfg(test)]

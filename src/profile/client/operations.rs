@@ -1,4 +1,4 @@
-//! What a client can ask for.
+//! The operations of a client.
 
 use std::future::Future;
 use std::time::Duration;
@@ -23,14 +23,14 @@ pub trait Dial: Send {
     ///
     /// # Errors
     ///
-    /// Whatever the network says; passed on as [`ClientError::Dial`].
+    /// Any error of the network; returned as [`ClientError::Dial`].
     fn dial(&mut self) -> impl Future<Output = Result<Self::Stream, DialError>> + Send;
 }
 
 /// A client of a profile server, under one identity.
 ///
-/// A lost connection is made again, and the request that was under way is repeated: the server answers a
-/// repeated request as it answered the first. No record is believed without its owner's signature.
+/// After a lost connection the client connects again and repeats the request; the server answers a repeated
+/// request like the first. Every record is verified.
 #[derive(Debug)]
 pub struct ProfileClient<D: Dial, V> {
     identity: KeyPair,
@@ -38,7 +38,7 @@ pub struct ProfileClient<D: Dial, V> {
     versions: V,
     pub(super) session: Option<Session<D::Stream>>,
     record: Option<Record>,
-    patience: Duration,
+    answer_timeout: Duration,
 }
 
 impl<D: Dial, V: Versions> ProfileClient<D, V> {
@@ -50,7 +50,7 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: nothing has been asked yet.
+    /// Cancel safe: no request has been sent.
     pub async fn connect(identity: KeyPair, dial: D, versions: V) -> Result<Self, ClientError> {
         let mut client = Self {
             identity,
@@ -58,7 +58,7 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
             versions,
             session: None,
             record: None,
-            patience: PATIENCE,
+            answer_timeout: ANSWER_TIMEOUT,
         };
         for attempt in 1.. {
             match client.open().await {
@@ -70,13 +70,13 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
         Ok(client)
     }
 
-    /// Returns our own record as the server last showed it; in the first place, in its greeting.
+    /// Returns the client's own record, as the server last sent it, in its greeting or an answer.
     pub const fn record(&self) -> Option<&Record> {
         self.record.as_ref()
     }
 
-    /// Returns the highest version that this identity has signed or seen at the server. Above the
-    /// [`record`](Self::record)'s it means that the server has forgotten something.
+    /// Returns the highest version that this identity has signed or seen at the server. If it is above that
+    /// of [`record`](Self::record), the server has lost a version.
     ///
     /// # Errors
     ///
@@ -85,20 +85,20 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
         self.versions.highest().map_err(ClientError::Versions)
     }
 
-    /// Stores a first profile. The same profile again is no error.
+    /// Registers a first profile. Succeeds if the same profile is stored already.
     ///
     /// # Errors
     ///
-    /// [`Denied::AlreadyRegistered`] if there is another profile; otherwise as [`ClientError`] says.
+    /// [`Denied::AlreadyRegistered`] if there is another profile; otherwise any other [`ClientError`].
     ///
     /// # Cancel safety
     ///
-    /// The profile may or may not be stored when the future is dropped; asking again is safe.
+    /// The profile may or may not be stored when the future is dropped; repeating the call is safe.
     pub async fn register(&mut self, profile: Profile) -> Result<Record, ClientError> {
         if let Some(record) = &self.record {
             return same_profile(record, &profile);
         }
-        // A server that forgets nothing knows the highest version that we know.
+        // A server that has lost nothing knows the highest version that this client knows.
         let mut record = self.sign(0, profile)?;
         let mut after = None;
         for attempt in 1.. {
@@ -121,13 +121,13 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
         unreachable!("the last attempt returns")
     }
 
-    /// Changes our profile. `edit` gets the stored one, and gets it again if somebody else with our identity
-    /// was faster.
+    /// Changes the client's profile. `edit` gets the stored one, and gets it again if another client of the
+    /// same identity has changed it meanwhile.
     ///
     /// # Errors
     ///
-    /// [`ClientError::InvalidProfile`] if `edit` says so; [`Denied::NotRegistered`] if there is nothing to
-    /// change; otherwise as [`ClientError`] says.
+    /// [`ClientError::InvalidProfile`] if `edit` fails; [`Denied::NotRegistered`] if there is nothing to
+    /// change; otherwise any other [`ClientError`].
     ///
     /// # Cancel safety
     ///
@@ -158,15 +158,15 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
         unreachable!("the last attempt returns")
     }
 
-    /// Removes our profile and returns the version that was removed.
+    /// Deletes the client's profile and returns the deleted version.
     ///
     /// # Errors
     ///
-    /// [`Denied::NotRegistered`] if there is none; otherwise as [`ClientError`] says.
+    /// [`Denied::NotRegistered`] if there is none; otherwise any other [`ClientError`].
     ///
     /// # Cancel safety
     ///
-    /// The profile may or may not be removed when the future is dropped.
+    /// The profile may or may not be deleted when the future is dropped.
     pub async fn delete(&mut self) -> Result<u64, ClientError> {
         for attempt in 1.. {
             let version = match &self.record {
@@ -188,11 +188,11 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
         unreachable!("the last attempt returns")
     }
 
-    /// Reads our own record.
+    /// Reads the client's own record.
     ///
     /// # Errors
     ///
-    /// [`Denied::NotRegistered`] if there is none; otherwise as [`ClientError`] says.
+    /// [`Denied::NotRegistered`] if there is none; otherwise any other [`ClientError`].
     ///
     /// # Cancel safety
     ///
@@ -218,7 +218,7 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
     ///
     /// # Errors
     ///
-    /// [`Denied::NotRegistered`] if the key has none; otherwise as [`ClientError`] says.
+    /// [`Denied::NotRegistered`] if the key has none; otherwise any other [`ClientError`].
     ///
     /// # Cancel safety
     ///
@@ -228,11 +228,11 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
         record_in(&result, &key)
     }
 
-    /// Asks for a sign of life, which also keeps the server from ending a silent connection.
+    /// Sends a request without effect, which keeps the server from closing an idle connection.
     ///
     /// # Errors
     ///
-    /// As [`ClientError`] says.
+    /// [`ClientError`].
     ///
     /// # Cancel safety
     ///
@@ -248,13 +248,13 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
     /// Dropping the future ends the connection abruptly.
     pub async fn close(mut self) {
         if let Some(session) = &mut self.session {
-            // Nothing is under way: an end that does not arrive costs nobody anything.
+            // No request is outstanding: an end that does not arrive does no harm.
             let _ = tokio::time::timeout(FAREWELL, session.close()).await;
         }
     }
 
-    /// Signs a version above the given one and above every version signed or seen before, which is remembered
-    /// before anybody sees it.
+    /// Signs a version above the given one and above every version signed or seen before. The version is
+    /// stored before the record leaves this function.
     fn sign(&mut self, above: u64, profile: Profile) -> Result<Record, ClientError> {
         let version = self.highest_version()?.max(above) + 1;
         if version > MAX_VERSION {
@@ -264,11 +264,11 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
         Ok(Record::sign(&self.identity, version, profile))
     }
 
-    /// Sends a record and makes sure that it is what the server stored.
+    /// Sends a record and checks that the server stored the same one.
     async fn store(&mut self, request: Request, sent: &Record) -> Result<Record, ClientError> {
         let result = self.call(request).await?;
         let stored = record_in(&result, sent.key())?;
-        if !stored.says_the_same_as(sent) {
+        if !stored.has_same_content_as(sent) {
             return Err(ClientError::Protocol("it stored another record than it was sent"));
         }
         self.learn(Some(stored.clone()))?;
@@ -277,8 +277,7 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
 
     async fn call(&mut self, request: Request) -> Result<Value, ClientError> {
         for attempt in 1.. {
-            // Taken out, so that a dropped call never leaves an answer behind that a later call would take
-            // for its own.
+            // Taken out: a dropped call must not leave an answer behind that a later call takes for its own.
             let session =
                 match self.session.take() {
                     Some(session) => Ok(session),
@@ -312,7 +311,7 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
             .await
             .map_err(|error| CallError::Final(ClientError::Dial(error)))?;
         let own = *self.identity.public_key();
-        let (session, record) = Session::open(stream, &own, self.patience).await?;
+        let (session, record) = Session::open(stream, &own, self.answer_timeout).await?;
         self.session = Some(session);
         self.learn(record).map_err(CallError::Final)
     }
@@ -344,9 +343,9 @@ fn record_in(result: &Value, owner: &PublicKey) -> Result<Record, ClientError> {
     )
 }
 
-/// How often a request is made before a lost connection is reported.
+/// Attempts of a request before a lost connection is reported.
 const ATTEMPTS: u32 = 3;
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How long the end of a connection may take to reach the server.
+/// Longest time for an answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest time for the end of a connection to reach the server.
 const FAREWELL: Duration = Duration::from_secs(2);

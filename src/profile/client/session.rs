@@ -1,4 +1,4 @@
-//! One connection to a server: its greeting, then calls and their answers.
+//! A connection to a server: the greeting, then calls and their answers.
 
 use std::io;
 use std::time::Duration;
@@ -20,15 +20,15 @@ pub(super) struct Session<T> {
     stream: T,
     lines: Lines,
     last_id: u64,
-    patience: Duration,
+    answer_timeout: Duration,
 }
 
-/// How a call ended.
+/// How a call failed.
 #[derive(Debug)]
 pub(super) enum CallError {
-    /// The connection is of no more use, and whether the call was carried out is not known.
+    /// The connection failed; the call may or may not have been carried out.
     Lost(ClientError),
-    /// The server answered, with a refusal or with nonsense.
+    /// The server answered, with a refusal or with an invalid message.
     Final(ClientError),
 }
 
@@ -37,15 +37,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Session<T> {
     pub(super) async fn open(
         stream: T,
         own: &PublicKey,
-        patience: Duration,
+        answer_timeout: Duration,
     ) -> Result<(Self, Option<Record>), CallError> {
         let mut session = Self {
             stream,
             lines: Lines::default(),
             last_id: 0,
-            patience,
+            answer_timeout,
         };
-        let hello = session.read(Instant::now() + patience).await?;
+        let hello = session.read(Instant::now() + answer_timeout).await?;
         let parameters = hello.get("params");
         let member = |name| parameters.and_then(|parameters| parameters.get(name));
         if hello.get("method").and_then(Value::as_str) != Some("hello") {
@@ -70,7 +70,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Session<T> {
             id: Id::from(self.last_id),
             request,
         };
-        let deadline = Instant::now() + self.patience;
+        let deadline = Instant::now() + self.answer_timeout;
         let line = call.to_line();
         let written = timeout_at(deadline, async {
             self.stream.write_all(&line).await?;
@@ -82,7 +82,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Session<T> {
             .map_err(lost)?;
         loop {
             let answer = self.read(deadline).await?;
-            // Notifications that this version does not know have a method; answers have none.
+            // A notification has a method, an answer has none. Unknown notifications are ignored.
             if answer.get("method").is_some() {
                 continue;
             }
@@ -109,7 +109,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Session<T> {
     }
 
     async fn read(&mut self, deadline: Instant) -> Result<Value, CallError> {
-        let line = self.lines.next(&mut self.stream, Some(deadline), self.patience);
+        let line = self
+            .lines
+            .next(&mut self.stream, Some(deadline), self.answer_timeout);
         let line = line.await.map_err(|error| match error {
             LineError::Ended => lost(io::ErrorKind::UnexpectedEof.into()),
             LineError::Io(error) => lost(error),
@@ -120,7 +122,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Session<T> {
     }
 }
 
-/// Reads a record that must be the named key's and signed by it.
+/// Reads a record and verifies that it is of `owner` and signed by it.
 pub(super) fn verified(record: &Value, owner: &PublicKey) -> Result<Record, ClientError> {
     json::object(record)
         .ok()
@@ -135,7 +137,7 @@ fn protocol(what: &'static str) -> CallError {
 }
 
 fn lost(error: io::Error) -> CallError {
-    // Everything that leads to such a server has been tried.
+    // All ways to such a server have been tried.
     let tried = error.kind() == io::ErrorKind::HostUnreachable;
     let lost = ClientError::Lost(error);
     if tried {

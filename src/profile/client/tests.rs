@@ -38,8 +38,8 @@ fn service() -> TestService {
     Service::new(MemoryStore::default(), ServiceConfig::default())
 }
 
-/// Connects to a service in memory. The first connections are cut as told: the answer with that number, from
-/// 0, is lost.
+/// Connects to a service in memory. The first connections are cut: the answer with the given number, from 0,
+/// is lost.
 #[derive(Clone)]
 struct Pipe {
     service: TestService,
@@ -267,7 +267,7 @@ impl AsyncRead for Unreachable {
     }
 }
 
-/// A server that says what the test wants.
+/// A server that sends these lines and reads on.
 pub(super) struct Script(Vec<String>);
 
 impl Dial for Script {
@@ -322,7 +322,7 @@ async fn a_server_that_stores_something_else_is_found_out() {
 }
 
 #[tokio::test]
-async fn another_version_is_told_from_nonsense() {
+async fn another_version_is_distinguished_from_nonsense() {
     let greeting = r#"{"method":"hello","params":{"protocol":2}}"#;
     let outcome = scripted(&[greeting.to_owned()]).await.map(|_| ());
     assert!(matches!(outcome, Err(ClientError::Incompatible)), "{outcome:?}");

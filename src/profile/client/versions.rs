@@ -1,30 +1,29 @@
-//! The memory that keeps a client from signing two profiles as one version.
+//! The highest version that a client has signed: no two profiles may share a version.
 
 use std::io;
 
 /// Remembers the highest version that an identity has signed or seen at one server, beyond the life of the
 /// program.
 ///
-/// A server that was restored from a backup asks for versions that were used before. Two records of one
-/// version would make it a matter of luck which of them others believe, so a client signs above what it
-/// remembers.
+/// A server that was restored from a backup asks for versions that were used before. Of two signed records of
+/// one version readers may hold either, so a client signs above what it remembers.
 pub trait Versions: Send {
-    /// Returns the highest version remembered, 0 if none.
+    /// Returns the highest version stored, 0 if none.
     ///
     /// # Errors
     ///
-    /// If the memory cannot be read.
+    /// If the version cannot be read.
     fn highest(&mut self) -> io::Result<u64>;
 
-    /// Remembers a version, if it is higher than what is remembered. Durable when it returns.
+    /// Stores a version if it is higher than the stored one. Durable when it returns.
     ///
     /// # Errors
     ///
-    /// If the memory cannot be written.
+    /// If the version cannot be stored.
     fn raise(&mut self, version: u64) -> io::Result<()>;
 }
 
-/// Remembers as long as it lives.
+/// Keeps the version in memory.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryVersions(u64);
 

@@ -7,7 +7,7 @@ use super::super::lines::MAX_LINE;
 use super::super::record::{Record, RecordError};
 use super::call::{BadCall, Id, line};
 
-/// Why the server does not do what a well-formed call asks.
+/// Why the server refuses a well-formed call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The key has a record already.
@@ -19,7 +19,7 @@ pub enum Refusal {
     /// The record is another key's, or its signature is not the owner's.
     #[error("the record is not signed by the key of this connection")]
     BadSignature,
-    /// The operator does not allow it to this key.
+    /// The operator has closed the method to this key.
     #[error("the operator has closed this to your key")]
     Closed,
     /// The profile breaks a rule.
@@ -28,13 +28,13 @@ pub enum Refusal {
     /// The key has no record.
     #[error("this key is not registered")]
     NotRegistered,
-    /// The server's disk failed it.
+    /// The store of the server failed.
     #[error("the server could not reach its storage")]
     Storage,
     /// A limit is reached.
     #[error("too many requests, try again in {retry_after} s")]
     TooMany {
-        /// Seconds until it is worth trying again.
+        /// Seconds until the limit allows another request.
         retry_after: u64,
     },
     /// The version does not follow the one that the server knows.
@@ -46,7 +46,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Returns the name that travels.
+    /// Returns `data.kind` of the error.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::AlreadyRegistered { .. } => "already_registered",
@@ -88,14 +88,14 @@ impl From<RecordError> for Refusal {
     }
 }
 
-/// What a server answers to a call that it carries out.
+/// The result of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Success {
-    /// The record that was asked for or is now stored.
+    /// The record that was read or is now stored.
     Record(Record),
     /// The record is gone.
     Deleted,
-    /// Nothing was to be said.
+    /// The empty object.
     Empty,
 }
 
@@ -165,7 +165,8 @@ mod tests {
     #[test]
     fn the_greeting_is_that_of_the_protocol() {
         let written = json::parse(&hello_line(None)).unwrap();
-        let expected = r#"{"jsonrpc":"2.0","method":"hello","params":{"protocol":1,"record":null,"limits":{"profileBytes":8192,"lineBytes":65536}}}"#;
+        let expected = r#"{"jsonrpc":"2.0","method":"hello","params":{"protocol":1,"record":null,
+            "limits":{"profileBytes":8192,"lineBytes":65536}}}"#;
         assert_eq!(written, json::parse(expected.as_bytes()).unwrap());
     }
 }

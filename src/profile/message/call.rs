@@ -1,4 +1,4 @@
-//! Calls of a client.
+//! Calls of a client, and how a server reads them.
 
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -9,7 +9,7 @@ use super::super::lines::MAX_LINE;
 use super::super::record::{RawRecord, hex_key, is_version, version};
 use crate::PublicKey;
 
-/// What a client asks for.
+/// A request of a client: its method and parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// Stores a first record.
@@ -35,19 +35,19 @@ pub enum Request {
     },
     /// Reads the record of any key.
     Lookup {
-        /// Whose.
+        /// The owner of the record.
         key: PublicKey,
     },
-    /// Does nothing, but counts as a sign of life.
+    /// Does nothing; keeps the connection from being idle.
     Ping,
 }
 
 /// A request with the identifier under which its answer is expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// The caller's choice.
+    /// Chosen by the caller.
     pub id: Id,
-    /// What is asked.
+    /// The request.
     pub request: Request,
 }
 
@@ -61,7 +61,7 @@ pub enum Id {
     Text(String),
 }
 
-/// A line that cannot be carried out, and the identifier for the answer that says so.
+/// A line that is not a valid call, and the identifier for the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadCall {
     /// The identifier, as far as it could be read.
@@ -102,11 +102,11 @@ impl CallError {
 }
 
 impl Call {
-    /// Reads a line, without its line break. `None` is a notification: nobody expects an answer.
+    /// Reads a line, without its line break. `None` is a notification, which has no answer.
     ///
     /// # Errors
     ///
-    /// [`BadCall`] holds what to answer.
+    /// [`BadCall`] for the error answer.
     pub fn read(line: &[u8]) -> Result<Option<Self>, BadCall> {
         let bad = |id: Option<Id>, error| Err(BadCall { id, error });
         let mut json = match json::parse(line) {
@@ -164,15 +164,15 @@ impl Request {
     fn read(method: &str, parameters: Map<String, Value>) -> Result<Self, CallError> {
         match method {
             "profile.register" => {
-                typed(parameters).map(|Change { record, after }| Self::Register { record, after })
+                typed(parameters).map(|RecordParams { record, after }| Self::Register { record, after })
             }
-            "profile.get" => typed(parameters).map(|Nothing {}| Self::Get),
+            "profile.get" => typed(parameters).map(|NoParams {}| Self::Get),
             "profile.update" => {
-                typed(parameters).map(|Change { record, after }| Self::Update { record, after })
+                typed(parameters).map(|RecordParams { record, after }| Self::Update { record, after })
             }
-            "profile.delete" => typed(parameters).map(|Deletion { version }| Self::Delete { version }),
-            "profile.lookup" => typed(parameters).map(|Lookup { key }| Self::Lookup { key }),
-            "ping" => typed(parameters).map(|Nothing {}| Self::Ping),
+            "profile.delete" => typed(parameters).map(|DeleteParams { version }| Self::Delete { version }),
+            "profile.lookup" => typed(parameters).map(|LookupParams { key }| Self::Lookup { key }),
+            "ping" => typed(parameters).map(|NoParams {}| Self::Ping),
             _ => Err(CallError::NoSuchMethod),
         }
     }
@@ -196,7 +196,7 @@ impl Request {
 /// The parameters of `profile.register` and `profile.update`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Change {
+struct RecordParams {
     #[serde(deserialize_with = "json::object")]
     record: RawRecord,
     #[serde(default, deserialize_with = "after")]
@@ -206,7 +206,7 @@ struct Change {
 /// The parameters of `profile.delete`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Deletion {
+struct DeleteParams {
     #[serde(deserialize_with = "version")]
     version: u64,
 }
@@ -214,7 +214,7 @@ struct Deletion {
 /// The parameters of `profile.lookup`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Lookup {
+struct LookupParams {
     #[serde(with = "hex_key")]
     key: PublicKey,
 }
@@ -222,7 +222,7 @@ struct Lookup {
 /// The parameters of a method that has none.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Nothing {}
+struct NoParams {}
 
 fn typed<T: DeserializeOwned>(parameters: Map<String, Value>) -> Result<T, CallError> {
     T::deserialize(parameters).map_err(|_| CallError::Parameters)

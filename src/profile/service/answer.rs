@@ -1,4 +1,4 @@
-//! From a request to its answer.
+//! Answers the requests of proven keys.
 
 use std::net::Ipv4Addr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 use tracing::{error, info};
 
-use super::super::entry::{Change, Decision, Entry};
+use super::super::entry::{Change, Decision, KeyEntry};
 use super::super::limits::{Counters, Verdict};
 use super::super::message::{Call, Refusal, Request, Success, answer_line, bad_call_line};
 use super::super::record::{RawRecord, Record};
@@ -14,7 +14,7 @@ use super::super::store::{ApplyError, Store, StoreError};
 use super::{Access, ServiceConfig};
 use crate::api::ProvenKey;
 
-/// Who asks.
+/// The peer that a request comes from.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Caller {
     pub(super) key: ProvenKey,
@@ -38,7 +38,7 @@ impl<S: Store> Answerer<S> {
         }
     }
 
-    /// Answers a line, or gives `None` for a notification.
+    /// Answers a line; returns `None` for a notification.
     pub(super) async fn answer(&self, caller: &Caller, line: &[u8]) -> Option<Vec<u8>> {
         let read = Call::read(line);
         let id = match &read {
@@ -47,7 +47,7 @@ impl<S: Store> Answerer<S> {
             Err(bad) => bad.id.as_ref(),
         };
         let now = Instant::now();
-        if let Err(refusal) = too_many(self.counters().listens_to(now, &caller.key)) {
+        if let Err(refusal) = too_many(self.counters().check_refusals(now, &caller.key)) {
             return Some(answer_line(id, &Err(refusal)));
         }
         match read {
@@ -91,8 +91,8 @@ impl<S: Store> Answerer<S> {
     }
 
     async fn change(&self, caller: &Caller, change: Change) -> Result<Success, Refusal> {
-        // The store decides again when it writes; here it is only learned whether this would be a write,
-        // which alone is limited.
+        // Only writes are limited, so the entry shows whether this is one. The store decides again when it
+        // writes.
         let entry = self.load(caller.key.public_key()).await?;
         match entry.decide(&change) {
             Decision::Refuse(refusal) => return Err(refusal),
@@ -127,7 +127,7 @@ impl<S: Store> Answerer<S> {
         })
     }
 
-    async fn load(&self, key: &crate::PublicKey) -> Result<Entry, Refusal> {
+    async fn load(&self, key: &crate::PublicKey) -> Result<KeyEntry, Refusal> {
         self.store.load(key).await.map_err(|error| storage(&error))
     }
 
@@ -136,7 +136,7 @@ impl<S: Store> Answerer<S> {
     }
 }
 
-/// Checks a record that a caller presents as its own.
+/// Verifies a record that must belong to the caller.
 fn owned_record(key: &ProvenKey, record: &RawRecord) -> Result<Record, Refusal> {
     if record.key != *key.public_key() {
         return Err(Refusal::BadSignature);
@@ -144,12 +144,12 @@ fn owned_record(key: &ProvenKey, record: &RawRecord) -> Result<Record, Refusal> 
     Ok(record.verify()?)
 }
 
-fn record_of(entry: &Entry) -> Result<Success, Refusal> {
+fn record_of(entry: &KeyEntry) -> Result<Success, Refusal> {
     let record = entry.record().ok_or(Refusal::NotRegistered)?;
     Ok(Success::Record(record.clone()))
 }
 
-fn success(entry: &Entry) -> Success {
+fn success(entry: &KeyEntry) -> Success {
     match entry.record() {
         Some(record) => Success::Record(record.clone()),
         None => Success::Deleted,

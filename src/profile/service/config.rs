@@ -1,24 +1,24 @@
-//! What the operator of a service decides.
+//! Settings of a service.
 
 use crate::profile::limits::Limits;
 
-/// Whether something is open to everybody.
+/// Who may use a method.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Access {
-    /// To nobody.
+    /// No key.
     Closed,
-    /// To everybody.
+    /// Every key.
     #[default]
     Open,
 }
 
-/// What the operator of a service decides.
+/// Settings of a service, chosen by its operator.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ServiceConfig {
-    /// Who may register. Those who are registered may update and delete in any case.
+    /// Who may register. Registered keys may update and delete in any case.
     pub registration: Access,
     /// Who may read the profiles of others.
     pub lookup: Access,
-    /// How much a peer may ask for.
+    /// What a peer may ask for.
     pub limits: Limits,
 }

@@ -1,4 +1,4 @@
-//! Connections: one greeting, then a request at a time.
+//! Serves connections: a greeting each, then one request at a time.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -14,7 +14,7 @@ use tracing::{Instrument as _, debug, info, info_span};
 use super::super::hello::greeting;
 use super::super::lines::{LineError, Lines};
 use super::super::message::{BadCall, CallError, bad_call_line};
-use super::super::peers::{Peers, Place};
+use super::super::peers::{Peers, Slot};
 use super::super::store::Store;
 use super::ServiceConfig;
 use super::answer::{Answerer, Caller};
@@ -23,8 +23,8 @@ use crate::{Connection, Server};
 
 /// A profile service over a store. Clones share everything.
 ///
-/// A connection passes two doors: [`greet`](Self::greet) takes a claimed key and only ever reads that key's
-/// own record; [`serve_proven`](Self::serve_proven) does everything else and takes a proven one.
+/// A connection passes two stages: [`greet`](Self::greet) takes a claimed key and reads the record of that
+/// key alone; [`serve_proven`](Self::serve_proven) takes a proven key and does everything else.
 #[derive(Debug)]
 pub struct Service<S> {
     shared: Arc<Shared<S>>,
@@ -47,11 +47,11 @@ pub enum Ended {
     /// The service is closing.
     #[error("the service is closing")]
     Closing,
-    /// All places for connections are taken.
+    /// All slots for connections are taken.
     #[error("there are too many connections")]
     Full,
-    /// The peer asked for nothing for too long.
-    #[error("the peer asked for nothing for too long")]
+    /// The peer sent no request for too long.
+    #[error("the peer sent no request for too long")]
     Idle,
     /// The connection failed.
     #[error(transparent)]
@@ -59,8 +59,8 @@ pub enum Ended {
     /// The peer sent a line that is too long.
     #[error("the peer sent a line that is too long")]
     LongLine,
-    /// A newer connection of the same key took its place.
-    #[error("a newer connection of the same key took its place")]
+    /// A newer connection of the same key replaced it.
+    #[error("a newer connection of the same key replaced it")]
     Replaced,
     /// The peer began a line and did not finish it in time.
     #[error("the peer did not finish a line in time")]
@@ -71,7 +71,7 @@ pub enum Ended {
 }
 
 impl<S: Store> Service<S> {
-    /// Makes a service; it does nothing until it is given connections.
+    /// Makes a service, which is idle until it is given connections.
     pub fn new(store: S, config: ServiceConfig) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -83,12 +83,11 @@ impl<S: Store> Service<S> {
         }
     }
 
-    /// Serves whoever connects to a listening server, until the server is closed or [`Self::close`] is
-    /// called.
+    /// Serves the connections of a listening server until the server is closed or [`Self::close`] is called.
     ///
     /// # Cancel safety
     ///
-    /// Connections that were accepted are served on when the future is dropped.
+    /// Dropping the future stops accepting; accepted connections are still served.
     pub async fn run(&self, server: &Server) {
         loop {
             let connection = tokio::select! {
@@ -120,7 +119,7 @@ impl<S: Store> Service<S> {
         };
         match proven {
             Err(error) => {
-                // Who only wanted to be greeted has sent nothing that could prove a key, and left in order.
+                // A client that wants only the greeting sends nothing that proves its key, and ends in order.
                 let _ = timeout(FAREWELL, connection.shutdown()).await;
                 Ended::Io(error.into())
             }
@@ -134,7 +133,7 @@ impl<S: Store> Service<S> {
         }
     }
 
-    /// Sends the greeting to whoever claims a key.
+    /// Sends the greeting for a claimed key.
     ///
     /// # Errors
     ///
@@ -168,23 +167,23 @@ impl<S: Store> Service<S> {
         source: Option<Ipv4Addr>,
     ) -> Ended {
         let limits = &self.shared.answerer.config.limits;
-        let place = self
+        let slot = self
             .shared
             .peers
             .enter(key, limits.connections_per_key, limits.connections);
-        let Some(place) = place else {
+        let Some(slot) = slot else {
             return Ended::Full;
         };
         let caller = Caller { key, source };
         let span = info_span!("peer", key = %key.public_key().short());
         async {
             info!("connected");
-            let ended = match self.answer_all(&mut stream, &caller, &place).await {
+            let ended = match self.answer_all(&mut stream, &caller, &slot).await {
                 Ok(never) => match never {},
                 Err(ended) => ended,
             };
             info!(%ended, "disconnected");
-            // Lets what was written arrive; a peer that is gone does not hold the place for long.
+            // What was written may still arrive; a peer that is gone holds the slot for this long at most.
             let _ = timeout(FAREWELL, stream.shutdown()).await;
             ended
         }
@@ -192,8 +191,8 @@ impl<S: Store> Service<S> {
         .await
     }
 
-    /// Stops accepting, lets each connection finish the request it is at, and waits until all have ended, at
-    /// most a few seconds.
+    /// Stops accepting, lets each connection finish its current request, and waits until all have ended, at
+    /// most four seconds.
     ///
     /// # Cancel safety
     ///
@@ -218,19 +217,18 @@ impl<S: Store> Service<S> {
         &self,
         stream: &mut T,
         caller: &Caller,
-        place: &Place,
+        slot: &Slot,
     ) -> Result<std::convert::Infallible, Ended> {
         let limits = &self.shared.answerer.config.limits;
         let mut lines = Lines::default();
         let mut idle_at = Instant::now() + limits.idle;
         loop {
-            // The next line is taken when this one is answered, so a peer never has more than one request in
-            // memory here.
+            // The next line is taken after this one is answered: a peer has at most one request in memory.
             let line = tokio::select! {
                 biased;
                 () = self.shared.closing.cancelled() => return Err(Ended::Closing),
-                () = place.replaced() => return Err(Ended::Replaced),
-                line = lines.next(stream, Some(idle_at), limits.line_patience) => line,
+                () = slot.replaced() => return Err(Ended::Replaced),
+                line = lines.next(stream, Some(idle_at), limits.line_timeout) => line,
             };
             let line = match line {
                 Ok(line) => line,
@@ -248,7 +246,7 @@ impl<S: Store> Service<S> {
             if let Some(answer) = self.shared.answerer.answer(caller, &line).await {
                 tokio::select! {
                     biased;
-                    () = place.replaced() => return Err(Ended::Replaced),
+                    () = slot.replaced() => return Err(Ended::Replaced),
                     written = self.write(stream, &answer) => written?,
                 }
                 idle_at = Instant::now() + limits.idle;
@@ -257,8 +255,8 @@ impl<S: Store> Service<S> {
     }
 
     async fn write<T: AsyncWrite + Unpin>(&self, stream: &mut T, line: &[u8]) -> Result<(), Ended> {
-        let patience = self.shared.answerer.config.limits.write_patience;
-        timeout(patience, async {
+        let write_timeout = self.shared.answerer.config.limits.write_timeout;
+        timeout(write_timeout, async {
             stream.write_all(line).await?;
             stream.flush().await
         })
@@ -276,5 +274,5 @@ impl<S> Clone for Service<S> {
     }
 }
 
-/// How long the end of a connection may take to reach the peer.
+/// Longest time for the end of a connection to reach the peer.
 const FAREWELL: Duration = Duration::from_secs(2);

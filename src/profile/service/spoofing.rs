@@ -1,9 +1,9 @@
-//! One client tries to pass for another. None of it writes, counts or shows as that client.
+//! One client tries to pass for another: nothing is written, counted or logged under the other key.
 
 use serde_json::{Value, json};
 use tokio::io::duplex;
 
-use super::super::entry::Entry;
+use super::super::entry::KeyEntry;
 use super::super::record::Record;
 use super::super::store::Store as _;
 use super::testing::{Peer, TestService, key_pair, kind, record, service};
@@ -29,9 +29,9 @@ async fn victim_and_impostor() -> (TestService, Peer) {
 async fn assert_unharmed(service: &TestService) {
     let store = &service_store(service);
     let victim = store.load(key_pair(VICTIM).public_key()).await.unwrap();
-    assert_eq!(victim, Entry::Present(record(VICTIM, 3, "Victim")));
+    assert_eq!(victim, KeyEntry::Present(record(VICTIM, 3, "Victim")));
     let impostor = store.load(key_pair(IMPOSTOR).public_key()).await.unwrap();
-    assert_eq!(impostor, Entry::Unknown);
+    assert_eq!(impostor, KeyEntry::Unknown);
     // Nothing was counted for the victim: all ten writes of a minute are still there.
     let mut peer = Peer::connect(service, VICTIM).await;
     for version in 4..14 {
@@ -129,7 +129,7 @@ async fn a_claimed_key_is_greeted_and_takes_no_place() {
         peer.call("ping", json!({})).await;
         peers.push(peer);
     }
-    // Replayed handshakes: as many as one likes push nobody out and count for nothing.
+    // Replayed handshakes, however many: they push no connection out and are not counted.
     for _ in 0..50 {
         let (_near, mut far) = duplex(1 << 16);
         let claimed = ClaimedKey::new(*key_pair(VICTIM).public_key());

@@ -5,14 +5,14 @@
 //! | present | `01`, version u64 little-endian, signature (64), profile text |
 //! | deleted | `02`, version u64 little-endian |
 
-use super::super::entry::Entry;
+use super::super::entry::KeyEntry;
 use super::super::record::{Record, is_version};
 use crate::PublicKey;
 
-pub(super) fn encode(entry: &Entry) -> Option<Vec<u8>> {
+pub(super) fn encode(entry: &KeyEntry) -> Option<Vec<u8>> {
     match entry {
-        Entry::Unknown => None,
-        Entry::Present(record) => {
+        KeyEntry::Unknown => None,
+        KeyEntry::Present(record) => {
             let text = record.profile().text().as_bytes();
             let mut bytes = Vec::with_capacity(73 + text.len());
             bytes.push(PRESENT);
@@ -21,7 +21,7 @@ pub(super) fn encode(entry: &Entry) -> Option<Vec<u8>> {
             bytes.extend_from_slice(text);
             Some(bytes)
         }
-        Entry::Deleted { version } => {
+        KeyEntry::Deleted { version } => {
             let mut bytes = vec![DELETED];
             bytes.extend_from_slice(&version.to_le_bytes());
             Some(bytes)
@@ -30,7 +30,7 @@ pub(super) fn encode(entry: &Entry) -> Option<Vec<u8>> {
 }
 
 /// Reads an entry; `None` if the bytes are none that [`encode`] wrote.
-pub(super) fn decode(key: &PublicKey, bytes: &[u8]) -> Option<Entry> {
+pub(super) fn decode(key: &PublicKey, bytes: &[u8]) -> Option<KeyEntry> {
     let (tag, rest) = bytes.split_first()?;
     let (version, rest) = rest.split_first_chunk::<8>()?;
     let version = u64::from_le_bytes(*version);
@@ -40,9 +40,9 @@ pub(super) fn decode(key: &PublicKey, bytes: &[u8]) -> Option<Entry> {
             let text = std::str::from_utf8(text).ok()?;
             Record::from_store(*key, version, text, *signature)
                 .ok()
-                .map(Entry::Present)
+                .map(KeyEntry::Present)
         }
-        DELETED if is_version(version) && rest.is_empty() => Some(Entry::Deleted { version }),
+        DELETED if is_version(version) && rest.is_empty() => Some(KeyEntry::Deleted { version }),
         _ => None,
     }
 }
@@ -57,7 +57,10 @@ mod tests {
 
     #[test]
     fn entries_read_back_and_their_prefixes_do_not() {
-        for entry in [Entry::Present(record(7, "Ada")), Entry::Deleted { version: 9 }] {
+        for entry in [
+            KeyEntry::Present(record(7, "Ada")),
+            KeyEntry::Deleted { version: 9 },
+        ] {
             let key = *record(7, "Ada").key();
             let bytes = encode(&entry).unwrap();
             assert_eq!(decode(&key, &bytes), Some(entry));

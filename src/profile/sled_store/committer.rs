@@ -1,21 +1,21 @@
-//! The one writer: it takes changes in batches and makes each batch durable with one sync.
+//! The only writer: takes changes in batches and makes each batch durable with one sync.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::super::entry::{Change, Decision, Entry};
+use super::super::entry::{Change, Decision, KeyEntry};
 use super::super::store::{ApplyError, StoreError};
 use super::codec;
 use crate::PublicKey;
 
-/// A change on its way to the disk.
+/// A change to be made durable.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) key: PublicKey,
     pub(super) change: Change,
-    pub(super) answer: oneshot::Sender<Result<Entry, ApplyError>>,
+    pub(super) answer: oneshot::Sender<Result<KeyEntry, ApplyError>>,
 }
 
 /// What readers and the writer share.
@@ -27,9 +27,9 @@ pub(super) struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The entries before the batch that is being written: what a power failure might bring back, and so what
-    /// readers see.
-    before: BTreeMap<PublicKey, Entry>,
+    /// The entries before the batch that is being written: a power failure may leave these, so readers see
+    /// them.
+    before: BTreeMap<PublicKey, KeyEntry>,
     failed: bool,
 }
 
@@ -42,7 +42,7 @@ impl Shared {
     }
 
     /// Returns the durable entry of a key. May block on the disk.
-    pub(super) fn load(&self, key: &PublicKey) -> Result<Entry, StoreError> {
+    pub(super) fn load(&self, key: &PublicKey) -> Result<KeyEntry, StoreError> {
         // In this order: the writer notes the old entry before it writes the new one, and drops the note
         // after the sync.
         let latest = self.latest(key);
@@ -56,10 +56,10 @@ impl Shared {
         }
     }
 
-    fn latest(&self, key: &PublicKey) -> Result<Entry, StoreError> {
+    fn latest(&self, key: &PublicKey) -> Result<KeyEntry, StoreError> {
         let bytes = self.entries.get(key.as_bytes()).map_err(engine)?;
         match bytes {
-            None => Ok(Entry::Unknown),
+            None => Ok(KeyEntry::Unknown),
             Some(bytes) => codec::decode(key, &bytes).ok_or_else(|| StoreError::Damaged { key: key.short() }),
         }
     }
@@ -102,8 +102,8 @@ pub(super) fn run(
     }
 }
 
-/// Applies a change without making it durable; tells whether anything was written.
-fn apply(shared: &Shared, key: &PublicKey, change: &Change) -> Result<(Entry, bool), ApplyError> {
+/// Applies a change without making it durable; returns whether anything was written.
+fn apply(shared: &Shared, key: &PublicKey, change: &Change) -> Result<(KeyEntry, bool), ApplyError> {
     if shared.state().failed {
         return Err(StoreError::Failed.into());
     }

@@ -1,4 +1,4 @@
-//! Kills a writing process again and again: what it was told to be stored is there afterwards.
+//! Kills a writing process repeatedly: every acknowledged write is found afterwards.
 //!
 //! The writer is this test program, started anew for one of its tests. It reports each acknowledged write on
 //! standard output.
@@ -12,7 +12,7 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
 use super::super::content::Profile;
-use super::super::entry::{Change, Entry};
+use super::super::entry::{Change, KeyEntry};
 use super::super::record::Record;
 use super::super::store::Store as _;
 use super::SledStore;
@@ -51,7 +51,7 @@ async fn fifty_kills_lose_no_acknowledged_write() {
     assert_eq!(blobs.count(), 0);
 }
 
-/// Runs a writer until it has reported so many writes, kills it, and takes in what it reported meanwhile.
+/// Runs a writer until it has reported `count` writes, kills it, and reads what it reported meanwhile.
 /// Returns the number of reports.
 fn write_and_kill(folder: &Path, reports: usize, acknowledged: &mut BTreeMap<u8, u64>) -> usize {
     let mut writer = Command::new(std::env::current_exe().unwrap())
@@ -86,11 +86,11 @@ fn write_and_kill(folder: &Path, reports: usize, acknowledged: &mut BTreeMap<u8,
 }
 
 /// Orders the states that a writer passes through: each version is stored, and some are then deleted.
-fn progress_of(entry: &Entry) -> u64 {
+fn progress_of(entry: &KeyEntry) -> u64 {
     match entry {
-        Entry::Unknown => 0,
-        Entry::Present(record) => record.version() * 2,
-        Entry::Deleted { version } => version * 2 + 1,
+        KeyEntry::Unknown => 0,
+        KeyEntry::Present(record) => record.version() * 2,
+        KeyEntry::Deleted { version } => version * 2 + 1,
     }
 }
 
@@ -125,11 +125,11 @@ async fn write_for_ever(store: &SledStore, seed: u8) {
         let text = format!(r#"{{"name":"writer {seed}","bio":"{}"}}"#, "b".repeat(500));
         let record = Record::sign(&owner, next, Profile::parse(&text).unwrap());
         let change = match &entry {
-            Entry::Present(record) if record.version() % 7 == 0 => Change::Delete {
+            KeyEntry::Present(record) if record.version() % 7 == 0 => Change::Delete {
                 version: record.version(),
             },
-            Entry::Present(_) => Change::Update { record, after: None },
-            Entry::Unknown | Entry::Deleted { .. } => Change::Register { record, after: None },
+            KeyEntry::Present(_) => Change::Update { record, after: None },
+            KeyEntry::Unknown | KeyEntry::Deleted { .. } => Change::Register { record, after: None },
         };
         entry = store.apply(&proven, change).await.unwrap();
         let report = format!("stored {seed} {} on_disk\n", progress_of(&entry));

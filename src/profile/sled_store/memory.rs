@@ -55,7 +55,8 @@ fn measure(bytes: usize) {
     let read = resident();
     let disk = std::fs::metadata(folder.path().join("records/db")).unwrap();
     println!(
-        "{PROFILES} profiles of {bytes} bytes, resident KiB: before {before}, opened {opened}, counted {counted}, \
+        "{PROFILES} profiles of {bytes} bytes, resident KiB: before {before}, opened {opened}, counted \
+         {counted}, \
          all read {read}; {} KiB on disk",
         disk.len() / 1024
     );
@@ -107,7 +108,7 @@ fn owner(number: u32) -> KeyPair {
     KeyPair::from_seed(&seed)
 }
 
-/// Returns the resident memory of this process in KiB, 0 where the system does not tell.
+/// Returns the resident memory of this process in KiB, 0 where the system does not report it.
 fn resident() -> u64 {
     let status = std::fs::read_to_string(Path::new("/proc/self/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

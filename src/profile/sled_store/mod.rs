@@ -1,10 +1,10 @@
 //! Records in a sled database, durable when acknowledged.
 //!
 //! On Linux `sled::Db::flush` ends in `sync_file_range`, after which a power failure can still lose what was
-//! written: the disk's own cache is not flushed, nor is the file's length. So a commit here is a flush
-//! followed by `fdatasync` of the one file that holds the data. Large values would go to files of their own,
-//! which neither call syncs; segments are made large enough that none is that large, and a store that has
-//! such files is refused.
+//! written: neither the disk's cache nor the file's length is flushed. A commit here is a flush followed by
+//! `fdatasync` of the file that holds the data. Large values would go to files of their own, which neither
+//! call syncs; segments are made large enough that no value is that large, and a store with such files is
+//! refused.
 
 mod codec;
 mod committer;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 
-use super::super::entry::{Change, Entry};
+use super::super::entry::{Change, KeyEntry};
 use super::super::store::{ApplyError, Store, StoreError};
 use super::committer::{self, Job, MAX_BATCH, Shared, engine};
 use crate::PublicKey;
@@ -23,18 +23,18 @@ pub struct SledStore {
     /// `None` only while the store is being dropped.
     jobs: Option<mpsc::Sender<Job>>,
     writer: Option<JoinHandle<()>>,
-    /// Released last: until then nobody else opens the folder.
+    /// Released last: until then no other process opens the folder.
     pub(super) lock: File,
 }
 
 impl SledStore {
-    /// Opens the folder, creating it for its owner alone if it is not there. Blocks on the disk.
+    /// Opens the folder; creates it, for its owner alone, if it does not exist. Blocks on the disk.
     ///
     /// # Errors
     ///
     /// [`StoreError::Locked`] if another process has it open; [`StoreError::Schema`] and
-    /// [`StoreError::Blobs`] if this version cannot keep its promises with what is in it; otherwise what the
-    /// file system or the engine said.
+    /// [`StoreError::Blobs`] if this version cannot use its content safely; otherwise the error of the file
+    /// system or the engine.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         create_folder(folder)?;
         let lock = lock(&folder.join("lock"))?;
@@ -92,14 +92,14 @@ impl SledStore {
 }
 
 impl Store for SledStore {
-    async fn load(&self, key: &PublicKey) -> Result<Entry, StoreError> {
+    async fn load(&self, key: &PublicKey) -> Result<KeyEntry, StoreError> {
         let (shared, key) = (Arc::clone(&self.shared), *key);
         tokio::task::spawn_blocking(move || shared.load(&key))
             .await
             .unwrap_or(Err(StoreError::Failed))
     }
 
-    async fn apply(&self, owner: &ProvenKey, change: Change) -> Result<Entry, ApplyError> {
+    async fn apply(&self, owner: &ProvenKey, change: Change) -> Result<KeyEntry, ApplyError> {
         let (answer, outcome) = oneshot::channel();
         let job = Job {
             key: *owner.public_key(),
@@ -139,7 +139,7 @@ fn create_folder(folder: &Path) -> Result<(), StoreError> {
         .map_err(|error| io_error("create", folder, error))
 }
 
-/// Takes the lock, which the system releases when this process ends, however it ends.
+/// Takes the lock. The system releases it when this process ends, also after a crash.
 fn lock(path: &Path) -> Result<File, StoreError> {
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true);
@@ -162,8 +162,8 @@ fn open_database(database: &Path) -> Result<sled::Db, StoreError> {
     let give_up_at = Instant::now() + LINGER;
     loop {
         match config.open() {
-            // We hold the lock of the folder, so this is a store that this process dropped a moment ago,
-            // whose memory sled has yet to reclaim.
+            // The lock of the folder is held, so this process dropped the store a moment ago and sled has yet
+            // to reclaim its memory.
             Err(sled::Error::Io(error))
                 if error.to_string().contains("acquire lock") && Instant::now() < give_up_at =>
             {
@@ -200,7 +200,7 @@ fn refuse_blobs(blobs: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Makes the names of files and folders durable, where the system knows how to.
+/// Syncs a folder, so that the names in it are durable, where the system can.
 fn sync_names(folder: &Path, database: &Path) -> Result<(), StoreError> {
     let conf = database.join("conf");
     sync_path(&conf)?;
@@ -227,11 +227,11 @@ fn io_error(verb: &str, path: &Path, error: io::Error) -> StoreError {
     }
 }
 
-/// How long a store that was dropped in this process may take to let go of its file.
+/// Longest time for a store that was dropped in this process to release its file.
 const LINGER: Duration = Duration::from_secs(5);
 
 const SCHEMA_KEY: &[u8] = b"schema";
-/// The format of folder and entries; counted up when an older program could misread a newer folder.
+/// The format of folder and entries; raised when an older program could misread a newer folder.
 const SCHEMA: u32 = 1;
 
 /// 2 MiB. A page over a quarter of it would go to `blobs/`. The largest page has some twenty entries of at

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::super::content::Profile;
 use super::super::entry::tests::record;
-use super::super::entry::{Change, Entry};
+use super::super::entry::{Change, KeyEntry};
 use super::super::message::Refusal;
 use super::super::record::Record;
 use super::super::store::{ApplyError, Store as _, StoreError};
@@ -29,7 +29,7 @@ fn update(version: u64, name: &str) -> Change {
     }
 }
 
-/// Opens a store whose syncs do what `sync` says.
+/// Opens a store that syncs by calling `sync`.
 fn open_with(
     folder: &std::path::Path,
     sync: impl FnMut() -> Result<(), StoreError> + Send + 'static,
@@ -48,7 +48,7 @@ async fn entries_are_found_after_the_store_is_opened_again() {
     let folder = tempfile::tempdir().unwrap();
     let key = *ada().public_key();
     let store = SledStore::open(folder.path()).unwrap();
-    assert_eq!(store.load(&key).await.unwrap(), Entry::Unknown);
+    assert_eq!(store.load(&key).await.unwrap(), KeyEntry::Unknown);
     store.apply(&ada(), register(1, "Ada")).await.unwrap();
     store.apply(&ada(), update(2, "Ada L.")).await.unwrap();
     drop(store);
@@ -56,13 +56,13 @@ async fn entries_are_found_after_the_store_is_opened_again() {
     let store = SledStore::open(folder.path()).unwrap();
     assert_eq!(
         store.load(&key).await.unwrap(),
-        Entry::Present(record(2, "Ada L."))
+        KeyEntry::Present(record(2, "Ada L."))
     );
     store.apply(&ada(), Change::Delete { version: 2 }).await.unwrap();
     drop(store);
 
     let store = SledStore::open(folder.path()).unwrap();
-    assert_eq!(store.load(&key).await.unwrap(), Entry::Deleted { version: 2 });
+    assert_eq!(store.load(&key).await.unwrap(), KeyEntry::Deleted { version: 2 });
     let replayed = store.apply(&ada(), register(1, "Ada")).await;
     assert!(matches!(
         replayed,
@@ -71,7 +71,7 @@ async fn entries_are_found_after_the_store_is_opened_again() {
 }
 
 #[tokio::test]
-async fn a_second_opener_is_told_that_the_folder_is_locked() {
+async fn a_second_opener_gets_an_error_that_names_the_lock() {
     let folder = tempfile::tempdir().unwrap();
     let _first = SledStore::open(folder.path()).unwrap();
     let second = SledStore::open(folder.path());
@@ -183,7 +183,7 @@ async fn concurrent_commits_share_a_sync() {
 }
 
 #[tokio::test]
-async fn nobody_sees_a_write_that_is_not_durable() {
+async fn no_reader_sees_a_write_that_is_not_durable() {
     let folder = tempfile::tempdir().unwrap();
     let (entered, in_sync) = std::sync::mpsc::channel::<()>();
     let (release, gate) = std::sync::mpsc::channel::<()>();
@@ -200,7 +200,7 @@ async fn nobody_sees_a_write_that_is_not_durable() {
         .await
         .unwrap()
         .unwrap();
-    assert_eq!(store.load(&key).await.unwrap(), Entry::Unknown);
+    assert_eq!(store.load(&key).await.unwrap(), KeyEntry::Unknown);
     release.send(()).unwrap();
     write.await.unwrap().unwrap();
     assert!(store.load(&key).await.unwrap().record().is_some());
