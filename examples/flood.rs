@@ -1,16 +1,17 @@
 //! A load generator for DHT nodes, and the bare UDP echo to compare them with.
 //!
 //! ```text
-//! flood IP:PORT [--command find-node|lookup|raw|garbage|fill] [--sockets 64] [--window 8] [--seconds 5] [--neighbours 400] [--pid PID]
-//! flood echo IP:PORT BYTES        answers whatever comes with so many bytes; prints its address
+//! flood IP:PORT [--command find-node|lookup|raw|garbage|fill] [--sockets 64] [--window 8] [--seconds 5]
+//!               [--neighbours 400] [--pid PID]
+//! flood echo IP:PORT BYTES      answers each datagram with BYTES bytes; prints its address
 //! ```
 //!
 //! `garbage` sends `--count` mutated datagrams of every kind and then asks an honest question; `fill`
 //! announces `--count` records.
 //!
-//! Before the load it introduces itself as so many neighbours, so that the node's table is full. Each socket
-//! then keeps a window of requests under way; every answer is checked and makes room for the next. With
-//! `--pid` it prints the processor time that the node has taken per request, from `/proc`.
+//! Before the load it introduces itself as `--neighbours` nodes, so that the node's table is full. Each
+//! socket then keeps a window of requests outstanding; every answer is checked and makes room for the next.
+//! With `--pid` it prints the processor time that the node has taken per request, from `/proc`.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
@@ -40,19 +41,19 @@ fn main() -> Result<()> {
     Flood::parse(&words)?.run()
 }
 
-/// Answers one datagram after the other, as plainly as the system allows.
+/// Answers one datagram after the other with the plainest system calls.
 fn echo(address: SocketAddrV4, bytes: usize) -> Result<()> {
     let socket = UdpSocket::bind(address)?;
     println!("{}", socket.local_addr()?);
     let mut buffer = [0; 2048];
     loop {
         let (_, from) = socket.recv_from(&mut buffer)?;
-        // A full buffer on the other side is not our problem.
+        // A full buffer on the other side is no failure of this one.
         let _ = socket.send_to(&buffer[..bytes], from);
     }
 }
 
-/// What to do to whom.
+/// The load to generate.
 struct Flood {
     node: SocketAddrV4,
     command: String,
@@ -150,7 +151,7 @@ impl Flood {
         Ok(())
     }
 
-    /// Makes requests for targets all over the place.
+    /// Makes requests for random targets.
     fn requests(&self) -> Result<Vec<Vec<u8>>> {
         let mut rng = StdRng::seed_from_u64(1);
         let (internal, command) = match self.command.as_str() {
@@ -227,7 +228,7 @@ impl Flood {
             }
             for source in &mut *sources {
                 source.receive(&mut bytes, &mut metas, &mut count, self.command == "raw")?;
-                if source.under_way > 0 && now.saturating_duration_since(source.heard) > PATIENCE {
+                if source.under_way > 0 && now.saturating_duration_since(source.heard) > ANSWER_TIMEOUT {
                     count.lost += source.under_way as u64;
                     source.under_way = 0;
                 }
@@ -291,7 +292,7 @@ impl Source {
     }
 }
 
-/// Sends datagrams that are nearly right.
+/// Sends mutated datagrams.
 fn garbage(node: SocketAddrV4, count: usize) -> Result<()> {
     let mut rng = StdRng::seed_from_u64(7);
     let sockets = (0..16)
@@ -418,4 +419,4 @@ const BATCH: usize = 16;
 /// Bytes of one.
 const SIZE: usize = 2048;
 /// Silence after which what is under way counts as lost.
-const PATIENCE: Duration = Duration::from_millis(200);
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(200);

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! peer testnet N                                     prints its bootstrap address, stays up
-//! peer server BOOTSTRAP MODE [SEEDBYTE]              prints its key; SIGUSR2 prints connections, memory, processor time
+//! peer server BOOTSTRAP MODE [SEEDBYTE]              prints its key; SIGUSR2 prints connections, memory, time
 //! peer client BOOTSTRAP KEY connect N                median time to open, and of the first echo
 //! peer client BOOTSTRAP KEY rate N                   connections per second, 32 at once
 //! peer client BOOTSTRAP KEY stream N                 N megabytes one way on one connection
@@ -14,8 +14,8 @@
 //! peer bound                                         what encryption costs by itself
 //! ```
 //!
-//! A server's MODE is `echo`, `sink`, `idle`, or `mixed`: echo or sink as the first byte of each connection
-//! says, `e` or `s`.
+//! A server's MODE is `echo`, `sink`, `idle`, or `mixed`: echo or sink by the first byte of each connection,
+//! `e` or `s`. The time of SIGUSR2 is processor time.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
@@ -50,7 +50,11 @@ async fn run(arguments: Vec<String>) -> Result<()> {
             client(bootstrap, key.parse()?, what, count.parse()?).await
         }
         ["bound"] => bound(),
-        _ => Err("usage: peer testnet N | server BOOTSTRAP echo|sink|idle|mixed [SEEDBYTE] | client BOOTSTRAP KEY connect|rate|stream|streams|ping|beside|idle N | bound".into()),
+        _ => Err(
+            "usage: peer testnet N | server BOOTSTRAP echo|sink|idle|mixed [SEEDBYTE] | client \
+                  BOOTSTRAP KEY connect|rate|stream|streams|ping|beside|idle N | bound"
+                .into(),
+        ),
     }
 }
 
@@ -71,7 +75,7 @@ async fn server(bootstrap: &str, mode: &str, seed: u8) -> Result<()> {
         let mode = mode.to_owned();
         tokio::spawn(async move {
             connections.fetch_add(1, Ordering::Relaxed);
-            // A client may leave as it likes.
+            // A client may end in any way.
             let _ = serve(connection, &mode).await;
             connections.fetch_sub(1, Ordering::Relaxed);
         });

@@ -1,10 +1,10 @@
 //! A peer for measuring what lies below a connection: UDX without encryption, and UDP by itself.
 //!
 //! ```text
-//! plain server [echo|sink]             takes one stream; prints its port, at the end what it got and the processor time
+//! plain server [echo|sink]             takes one stream; prints its port, then bytes and processor time
 //! plain client PORT stream|ping N      N megabytes one way, or N round trips of 64 bytes
 //! plain udp-server | udp-client PORT N round trips of 64 bytes in single datagrams
-//! plain forward PORT DELAY LOSS        a path with so many milliseconds one way that loses so many percent; prints its port
+//! plain forward PORT DELAY LOSS        a path: milliseconds one way, percent lost; prints its port
 //! ```
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
@@ -31,14 +31,16 @@ async fn main() -> Result<()> {
         ["client", port, "ping", count] => ping(port.parse()?, count.parse()?).await,
         ["udp-server"] => udp_server(),
         ["udp-client", port, count] => udp_client(port.parse()?, count.parse()?),
-        ["forward", port, delay, loss] => {
-            forward(port.parse()?, delay.parse()?, loss.parse()?).await
-        }
-        _ => Err("usage: plain server echo|sink | client PORT stream|ping N | udp-server | udp-client PORT N | forward PORT DELAY LOSS".into()),
+        ["forward", port, delay, loss] => forward(port.parse()?, delay.parse()?, loss.parse()?).await,
+        _ => Err(
+            "usage: plain server echo|sink | client PORT stream|ping N | udp-server | udp-client PORT N \
+                  | forward PORT DELAY LOSS"
+                .into(),
+        ),
     }
 }
 
-/// The ids that both sides know, where a handshake would have told them.
+/// The stream ids of both sides, which a handshake would have exchanged.
 const SERVER: StreamId = StreamId(1);
 const CLIENT: StreamId = StreamId(2);
 

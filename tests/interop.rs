@@ -1,7 +1,7 @@
-//! Our library and programs against the reference implementation, over a DHT of its nodes, of ours and of
-//! both.
+//! The library and the programs against the reference implementation, over a DHT of its nodes, of this
+//! crate's and of both.
 //!
-//! Run `npm ci` in `tests/interop` first. `HYPERPROFILE_RUNS=20` repeats every test so often.
+//! Run `npm ci` in `tests/interop` first. `HYPERPROFILE_RUNS=20` repeats every test 20 times.
 
 #![cfg(feature = "cli")]
 // The lint knows test functions, not the helpers below them; skipping aloud is the one thing printed.
@@ -152,7 +152,7 @@ async fn the_first_byte_waits_for_no_retransmission() {
     .await;
 }
 
-/// Runs a test on a network of its own, as often as `HYPERPROFILE_RUNS` says, or skips it aloud.
+/// Runs a test `HYPERPROFILE_RUNS` times, each on a network of its own, or skips it with a message.
 async fn with_network(nodes: Nodes, version: Reference, test: impl AsyncFn(&Network)) {
     if !reference_installed() {
         return;
@@ -179,7 +179,7 @@ async fn their_client(network: &Network, version: Reference) {
     echo_client(version, network, &key, "half-close", 0).await;
     assert_eq!(echo.closed().await, Ok(0));
     echo_client(version, network, &key, "abrupt", 1 << 20).await;
-    // One was destroyed under way, the other one ended in order, and nobody says which is noticed first.
+    // One was destroyed during the transfer, the other one ended in order; either may be noticed first.
     let mut results = [echo.closed().await, echo.closed().await];
     results.sort_unstable();
     assert_eq!(results[0], Ok(1));
@@ -366,7 +366,7 @@ impl Person {
     }
 }
 
-/// A server of ours that echoes and reports how each connection ended.
+/// A server of this crate that echoes and reports how each connection ended.
 struct Echo {
     dht: Dht,
     public_key: PublicKey,
@@ -407,7 +407,7 @@ async fn serve(server: Server, results: mpsc::UnboundedSender<Result<u64, String
                 writer.shutdown().await?;
                 Ok::<_, std::io::Error>(bytes)
             };
-            // Nobody listens any more when a test is over.
+            // The receiver is gone when a test is over.
             let _ = results.send(result.await.map_err(|error| error.to_string()));
         });
     }

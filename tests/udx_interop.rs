@@ -1,4 +1,4 @@
-//! Our streams against those of the reference, bare, over a path that loses and reorders.
+//! Bare streams against those of the reference, over a path that loses and reorders datagrams.
 
 #![allow(clippy::print_stderr, clippy::unwrap_used)]
 
@@ -258,7 +258,7 @@ impl Peer {
         Self { child, port, lines }
     }
 
-    /// Waits for the next line, doing `meanwhile` again and again.
+    /// Waits for the next line and calls `meanwhile` repeatedly.
     fn report(&mut self, mut meanwhile: impl FnMut()) -> String {
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
@@ -290,7 +290,7 @@ fn pattern() -> (Vec<u8>, [u8; 64]) {
     (bytes, hash)
 }
 
-/// Returns where the peers are, or says aloud that the test is skipped. In CI nothing is skipped.
+/// Returns the folder of the peers, or prints that the test is skipped. On CI nothing is skipped.
 fn interop_folder() -> Option<std::path::PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop");
     if folder.join("node_modules").is_dir() {

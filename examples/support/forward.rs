@@ -16,7 +16,7 @@ struct Lane {
     bytes: usize,
 }
 
-/// Passes datagrams on between `port` and whoever sends to the port that it prints.
+/// Forwards datagrams between `port` and the peer that sends to the port that it prints.
 pub(crate) async fn forward(port: u16, delay: u64, loss: f64) -> Result<()> {
     let (mut near, mut far) = (Offload::bind()?, Offload::bind()?);
     println!("port {}", near.port()?);

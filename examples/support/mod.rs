@@ -1,4 +1,4 @@
-//! What the measuring peers share.
+//! Shared by the measuring peers.
 
 #![allow(dead_code, reason = "not every example needs all of it")]
 
@@ -26,14 +26,14 @@ pub(crate) fn median(mut times: Vec<Duration>) -> f64 {
         .map_or(0.0, |time| time.as_secs_f64() * 1e3)
 }
 
-/// Returns the bytes of memory in use, as Linux tells them.
+/// Returns the bytes of memory in use, as Linux reports them.
 pub(crate) fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages = status.split(' ').nth(1).and_then(|pages| pages.parse().ok());
     pages.unwrap_or(0_u64) * 4096
 }
 
-/// Returns the processor time used so far, as Linux tells it in hundredths of a second.
+/// Returns the processor time used so far, as Linux reports it in hundredths of a second.
 pub(crate) fn processor_time() -> Duration {
     let status = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields = status.rsplit(')').next().unwrap_or_default().split(' ');

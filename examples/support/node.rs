@@ -46,7 +46,7 @@ impl Offload {
         self.io.readable().await
     }
 
-    /// Hands what has come to `take`; returns whether there may be more.
+    /// Hands received datagrams to `take`; returns whether there may be more.
     pub(crate) fn receive(&mut self, mut take: impl FnMut(SocketAddrV4, &[u8])) -> bool {
         let mut rest = self.buffers.as_mut_slice();
         let mut slices: [IoSliceMut<'_>; BATCH] = std::array::from_fn(|_| {
@@ -120,7 +120,7 @@ impl Node {
             .connect(now, id, SocketId::SERVER, address, remote_id);
     }
 
-    /// Waits for datagrams or a deadline and takes them.
+    /// Waits for datagrams or a deadline and processes them.
     pub(crate) async fn turn(&mut self) -> Result<()> {
         let deadline = self.streams.poll_timeout().map(|(at, _)| at);
         let timer = async {
@@ -151,7 +151,7 @@ impl Node {
         Ok(())
     }
 
-    /// Sends what there is to send.
+    /// Sends pending datagrams.
     pub(crate) async fn drain(&mut self, now: Instant) -> Result<()> {
         let segments = self.socket.max_segments();
         loop {

@@ -1,4 +1,4 @@
-//! The server is killed again and again while a client writes: what it acknowledged is there afterwards.
+//! Kills the server repeatedly while a client writes: every acknowledged write is found afterwards.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -60,7 +60,7 @@ async fn fifty_kills_of_the_server_lose_no_acknowledged_write() {
             "kill {kill}: version {stored} is there, {promised} was acknowledged"
         );
 
-        // So many acknowledged writes, then the kill comes in the middle of the next.
+        // After this many acknowledged writes, the kill comes in the middle of the next.
         let (enough, reached) = (stored + 1 + kill as u64 % 5, Arc::new(Notify::new()));
         let writing = tokio::spawn({
             let (acknowledged, reached) = (acknowledged.clone(), reached.clone());

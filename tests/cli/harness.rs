@@ -1,4 +1,4 @@
-//! Starts our programs and reads what they say.
+//! Starts the programs and reads what they print.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -114,7 +114,7 @@ impl Running {
     }
 }
 
-/// Somebody with an identity file.
+/// A person with an identity file.
 pub(crate) struct Person {
     folder: TempDir,
 }

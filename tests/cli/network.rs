@@ -33,7 +33,7 @@ impl World {
         self.network.bootstrap().remove(0)
     }
 
-    /// Runs the client for somebody.
+    /// Runs the client of a person.
     async fn client(&self, who: &Person, words: &str) -> Outcome {
         let at = format!("--server {} --bootstrap {}", self.key, self.bootstrap());
         who.run(&format!("{at} {words}")).await
@@ -47,7 +47,7 @@ fn serve(network: &Testnet, folder: &std::path::Path, extra: &[&str]) -> Running
     Running::start(SERVER, &arguments)
 }
 
-/// Returns a port that nobody uses at the moment.
+/// Returns a port that is free at the moment.
 fn free_port() -> u16 {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.local_addr().unwrap().port()
@@ -132,7 +132,7 @@ async fn several_clients_come_at_once() {
     let people: Vec<_> = (0..6).map(|_| Person::new()).collect();
     let visits = people
         .iter()
-        .map(|who| world.client(who, "register --name Somebody"));
+        .map(|who| world.client(who, "register --name Person"));
     let mut visits: Vec<_> = visits.map(Box::pin).collect();
     for visit in &mut visits {
         visit.as_mut().await.ended(0);

@@ -1,4 +1,4 @@
-//! Being asked to end at an awkward moment.
+//! Signals that arrive at an awkward moment.
 
 use std::net::{SocketAddr, SocketAddrV4};
 
@@ -18,8 +18,8 @@ async fn a_node_that_is_asked_to_end_while_it_announces_ends() {
     let key = keys.path("relay");
     let arguments = ["--bootstrap", &bootstrap, "--relay", "--relay-key", text(&key)];
     let mut node = Running::start(NODE, &arguments);
-    // From here on it asks for a place to announce its relay, which nobody gives it: that takes seconds, and
-    // no other step waits for so long.
+    // From here on it looks for nodes to announce its relay at, and finds none: that takes seconds, and no
+    // other step waits as long.
     let address: SocketAddrV4 = node.line().await.parse().unwrap();
     assert!(address.ip().is_loopback());
     node.signal("-TERM").await;
@@ -27,7 +27,7 @@ async fn a_node_that_is_asked_to_end_while_it_announces_ends() {
     mute.abort();
 }
 
-/// Is a node that lets others join, and answers nothing else.
+/// Runs a node that lets others join, and answers nothing else.
 async fn answer_the_network_only(socket: UdpSocket) {
     let SocketAddr::V4(own) = socket.local_addr().unwrap() else {
         panic!("not an IPv4 address");

@@ -1,4 +1,4 @@
-//! How a client finds its server, and what it tells about that.
+//! How a client finds its server, and what it reports about that.
 
 use std::net::UdpSocket;
 
@@ -23,21 +23,21 @@ async fn the_way_to_the_server_is_explained() {
 
     let identity = ada.path("identity");
     let arguments = ["--identity", text(&identity), "--explain", "--server", &world.key];
-    let told = run(
+    let output = run(
         CLIENT,
         &[&arguments[..], &["--bootstrap", &world.bootstrap]].concat(),
     )
     .await;
-    let told = told.ended(0);
+    let output = output.ended(0);
     for words in [
         "lookup: ",
         "handshake through 127.0.0.1:",
         "connected: directly to 127.0.0.1:",
     ] {
-        assert!(told.stderr.contains(words), "{words}: {told:?}");
+        assert!(output.stderr.contains(words), "{words}: {output:?}");
     }
     assert!(
-        !told.stdout.contains("handshake"),
+        !output.stdout.contains("handshake"),
         "standard output is for the profile"
     );
 }
@@ -73,7 +73,7 @@ async fn a_server_at_a_known_address_needs_no_dht() {
     );
     ada.run(&line).await.ended(0);
 
-    // Whoever is there has to prove the key.
+    // The program at that address has to prove the key.
     let other = KeyPair::from_seed(&[9; 32]);
     let line = format!("--server {} --server-addr {address} show", other.public_key());
     ada.run(&line).await.failed(3, "server_not_found");
@@ -92,7 +92,7 @@ async fn a_server_that_was_reached_is_found_again_without_its_bootstrap_nodes() 
     ada.run(&format!("{line} show")).await.ended(0);
     eve.run(&format!("{line} show")).await.failed(12, "no_network");
 
-    // A damaged memory is no memory.
+    // A damaged file counts as empty.
     std::fs::write(ada.path("cache/profile-client/routes"), "nonsense").unwrap();
     ada.run(&format!("{line} show")).await.failed(12, "no_network");
 }
@@ -119,8 +119,8 @@ async fn the_doctor_finds_nothing_wrong_in_a_healthy_network() {
     let world = World::start(&[]).await;
     let ada = Person::new();
     let line = format!("--bootstrap {} --server {} doctor", world.bootstrap, world.key);
-    let told = ada.run(&line).await.ended(0).json();
-    let checks = told["checks"].as_array().unwrap();
+    let output = ada.run(&line).await.ended(0).json();
+    let checks = output["checks"].as_array().unwrap();
     let names: Vec<_> = checks
         .iter()
         .map(|check| check["check"].as_str().unwrap())
@@ -136,13 +136,13 @@ async fn the_doctor_finds_nothing_wrong_in_a_healthy_network() {
         "handshake",
         "path",
     ];
-    assert_eq!(names, expected, "{told:#}");
-    assert!(checks.iter().all(|check| check["ok"] == true), "{told:#}");
+    assert_eq!(names, expected, "{output:#}");
+    assert!(checks.iter().all(|check| check["ok"] == true), "{output:#}");
     assert!(checks[3]["data"]["samples"].as_array().unwrap().len() >= 3);
-    let told = run(CLIENT, &["--bootstrap", &world.bootstrap, "doctor"])
+    let output = run(CLIENT, &["--bootstrap", &world.bootstrap, "doctor"])
         .await
         .ended(0);
-    assert_eq!(told.stdout.matches("ok   ").count(), 6, "{told:?}");
+    assert_eq!(output.stdout.matches("ok   ").count(), 6, "{output:?}");
 }
 
 #[tokio::test]
@@ -150,14 +150,14 @@ async fn the_doctor_ends_with_the_code_of_the_first_thing_that_is_wrong() {
     let network = Testnet::new(5).await.unwrap();
     let (ada, nobody) = (Person::new(), KeyPair::from_seed(&[9; 32]));
     let line = format!("--bootstrap 127.0.0.1:{} doctor", free_port());
-    let told = ada.run(&line).await.ended(12).json();
-    assert_eq!(told["failed"], "udp");
-    assert!(told["checks"][0]["advice"].is_string());
+    let output = ada.run(&line).await.ended(12).json();
+    assert_eq!(output["failed"], "udp");
+    assert!(output["checks"][0]["advice"].is_string());
 
     let bootstrap = network.bootstrap().remove(0);
     let line = format!("--bootstrap {bootstrap} --server {} doctor", nobody.public_key());
-    let told = ada.run(&line).await.ended(3).json();
-    assert_eq!(told["failed"], "lookup");
+    let output = ada.run(&line).await.ended(3).json();
+    assert_eq!(output["failed"], "lookup");
 }
 
 /// A network in this process, and a server in one of its own.
@@ -188,7 +188,7 @@ impl World {
     }
 }
 
-/// Returns a port that nobody uses at the moment.
+/// Returns a port that is free at the moment.
 fn free_port() -> u16 {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.local_addr().unwrap().port()

@@ -1,16 +1,17 @@
 // another-version.mjs BOOTSTRAP LAYER
 //
-// A server of another version than ours. LAYER says in what:
+// A server of another version. LAYER names the layer in which it differs:
 //   handshake   its Noise payload has version 2
-//   refusal     it has never heard of the version of our Noise payload, and says so
+//   refusal     it refuses the version of the client's Noise payload
 //   profile     it greets with version 2 of the profile protocol
 // Prints `key HEX` when it is announced.
 
 import { createRequire } from 'node:module'
-import { DHT, guest, say, untilTold } from './lib.mjs'
+import { DHT, guest, print, untilAsked } from './lib.mjs'
 
 // The very object that hyperdht encodes and decodes with.
-const { noisePayload } = createRequire(createRequire(import.meta.url).resolve('hyperdht'))('./lib/messages.js')
+const hyperdht = createRequire(createRequire(import.meta.url).resolve('hyperdht'))
+const { noisePayload } = hyperdht('./lib/messages.js')
 const { encode, decode } = noisePayload
 
 const [bootstrap, layer] = process.argv.slice(2)
@@ -36,7 +37,7 @@ const server = node.createServer((socket) => {
   const params = { protocol: 2, record: null, limits: { profileBytes: 8192, lineBytes: 65536 } }
   socket.write(JSON.stringify({ jsonrpc: '2.0', method: 'hello', params }) + '\n')
 })
-untilTold(() => node.destroy())
+untilAsked(() => node.destroy())
 const keyPair = DHT.keyPair()
 await server.listen(keyPair)
-say('key', keyPair.publicKey.toString('hex'))
+print('key', keyPair.publicKey.toString('hex'))

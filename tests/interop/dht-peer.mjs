@@ -1,6 +1,7 @@
 // dht-peer.mjs BOOTSTRAP COMMAND…
 //
-// A guest that asks the DHT for one thing, prints what came of it and ends. Keys and targets are hexadecimal, key pairs are given by their seed.
+// An ephemeral node that makes one query, prints the outcome and ends. Keys and targets are hexadecimal, key
+// pairs are given by their seed.
 //
 //   immutable-put TEXT                prints `hash HEX`
 //   immutable-get HASH                prints `value TEXT` or `nothing`
@@ -11,7 +12,7 @@
 //   lookup TOPIC                      prints `peer HEX` for each
 //   echo KEY                          connects to an echo server, prints `echoed` once a line came back
 
-import { guest, say, DHT } from './lib.mjs'
+import { guest, print, DHT } from './lib.mjs'
 
 const [bootstrap, command, ...words] = process.argv.slice(2)
 const bytes = hex => Buffer.from(hex, 'hex')
@@ -20,45 +21,45 @@ const dht = await guest(bootstrap)
 const commands = {
   async 'immutable-put' (text) {
     const { hash } = await dht.immutablePut(Buffer.from(text))
-    say('hash', hash.toString('hex'))
+    print('hash', hash.toString('hex'))
   },
   async 'immutable-get' (hash) {
     const found = await dht.immutableGet(bytes(hash))
-    if (found) say('value', found.value.toString())
-    else say('nothing')
+    if (found) print('value', found.value.toString())
+    else print('nothing')
   },
   async 'mutable-put' (seed, seq, text) {
     const keyPair = DHT.keyPair(bytes(seed))
     await dht.mutablePut(keyPair, Buffer.from(text), { seq: Number(seq) })
-    say('key', keyPair.publicKey.toString('hex'))
+    print('key', keyPair.publicKey.toString('hex'))
   },
   async 'mutable-get' (key) {
     const found = await dht.mutableGet(bytes(key), { latest: true })
-    if (found) say('value', found.seq, found.value.toString())
-    else say('nothing')
+    if (found) print('value', found.seq, found.value.toString())
+    else print('nothing')
   },
   async announce (topic, seed) {
     const keyPair = DHT.keyPair(bytes(seed))
     await dht.announce(bytes(topic), keyPair).finished()
-    say('key', keyPair.publicKey.toString('hex'))
+    print('key', keyPair.publicKey.toString('hex'))
   },
   async unannounce (topic, seed) {
     const keyPair = DHT.keyPair(bytes(seed))
     await dht.unannounce(bytes(topic), keyPair)
-    say('key', keyPair.publicKey.toString('hex'))
+    print('key', keyPair.publicKey.toString('hex'))
   },
   async lookup (topic) {
     const peers = new Set()
     for await (const answer of dht.lookup(bytes(topic))) {
       for (const peer of answer.peers) peers.add(peer.publicKey.toString('hex'))
     }
-    for (const peer of peers) say('peer', peer)
+    for (const peer of peers) print('peer', peer)
   },
   async echo (key) {
     const stream = dht.connect(bytes(key))
     stream.write('hello')
     for await (const data of stream) {
-      if (data.toString() === 'hello') say('echoed')
+      if (data.toString() === 'hello') print('echoed')
       break
     }
   }
@@ -67,7 +68,7 @@ const commands = {
 try {
   await commands[command](...words)
 } catch (error) {
-  say('failed', error.stack)
+  print('failed', error.stack)
 }
 await dht.destroy({ force: true })
 process.exit(0)

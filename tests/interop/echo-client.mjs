@@ -1,16 +1,17 @@
 // echo-client.mjs BOOTSTRAP KEY MODE N
 //
 // Talks to a server that echoes. Modes:
-//   bytes N        sends N bytes while reading, ends its side when all are back, expects the server to end too
-//   half-close N   ends its side right after the last byte is written; all N must still come back, then the end
-//   abrupt N       destroys the connection when half of N bytes are back; then another connection must echo one byte
-//   first-byte N   N times: connect, send one byte the moment it is open, print the milliseconds until it is back
-//   parallel N     N connections at once, each with its own key; each must echo one byte, then all echo another
+//   bytes N        sends N bytes while reading, ends when all are back, expects the server to end too
+//   half-close N   ends right after writing the last byte; all N must still come back, then the end
+//   abrupt N       destroys the connection when half of N bytes are back; another one must echo one byte
+//   first-byte N   N times: connect, send a byte once open, print the milliseconds until it is back
+//   parallel N     N connections at once, each with its own key; each echoes a byte, then all another
 //   reconnect N    N times the same key: connect, echo, end
-// Prints `opened MS` for the first connection, one line per result, and `done` last; else `failed REASON` and exits 1.
+// Prints `opened MS` for the first connection, one line per result, and `done` last; else `failed REASON`
+// and exits 1.
 
 import { createCipheriv, createHash } from 'node:crypto'
-import { DHT, guest, say, untilTold } from './lib.mjs'
+import { DHT, guest, print, untilAsked } from './lib.mjs'
 
 const [bootstrap, key, mode, count] = process.argv.slice(2)
 const server = Buffer.from(key, 'hex')
@@ -18,15 +19,15 @@ const n = Number(count)
 const modes = { bytes, 'half-close': halfClose, abrupt, 'first-byte': firstByte, parallel, reconnect }
 
 const node = await guest(bootstrap)
-untilTold(() => node.destroy())
+untilAsked(() => node.destroy())
 try {
   await node.fullyBootstrapped()
   await modes[mode]()
   await node.destroy()
-  say('done')
+  print('done')
   process.exit(0)
 } catch (error) {
-  say('failed', error.code || '', error.message)
+  print('failed', error.code || '', error.message)
   process.exit(1)
 }
 
@@ -55,7 +56,7 @@ async function abrupt () {
   await half
   socket.removeAllListeners('error').on('error', () => {})
   socket.destroy()
-  say('destroyed', back)
+  print('destroyed', back)
   await exchange(await open(), 1, { endEarly: false })
 }
 
@@ -64,7 +65,7 @@ async function firstByte () {
     const socket = await open(DHT.keyPair())
     const start = performance.now()
     await echoOne(socket, i)
-    say('first-byte', (performance.now() - start).toFixed(2))
+    print('first-byte', (performance.now() - start).toFixed(2))
     await finish(socket)
   }
 }
@@ -75,9 +76,9 @@ async function parallel () {
     await echoOne(socket, i)
     return socket
   }))
-  say('alive', sockets.length)
+  print('alive', sockets.length)
   await Promise.all(sockets.map((socket, i) => echoOne(socket, i + 1)))
-  say('still-alive', sockets.length)
+  print('still-alive', sockets.length)
   await Promise.all(sockets.map(finish))
 }
 
@@ -87,7 +88,7 @@ async function reconnect () {
     const socket = await open(keyPair)
     await echoOne(socket, i)
     await finish(socket)
-    say('round', i + 1)
+    print('round', i + 1)
   }
 }
 
@@ -100,8 +101,8 @@ function open (keyPair) {
     socket.once('close', () => reject(new Error('closed before it opened')))
     socket.once('open', () => {
       socket.removeAllListeners('error').removeAllListeners('close')
-      if (!open.said) say('opened', (performance.now() - start).toFixed(2))
-      open.said = true
+      if (!open.printed) print('opened', (performance.now() - start).toFixed(2))
+      open.printed = true
       resolve(socket)
     })
   })
@@ -129,7 +130,7 @@ async function exchange (socket, length, { endEarly }) {
   if (back !== length) throw new Error(`${back} of ${length} bytes came back`)
   const hash = sent.digest('hex')
   if (received.digest('hex') !== hash) throw new Error('other bytes came back')
-  say('echoed', length, hash)
+  print('echoed', length, hash)
 }
 
 async function write (socket, stream, length, hash) {

@@ -1,10 +1,10 @@
 // echo-server.mjs BOOTSTRAP [SEED [open]]
 //
-// Sends back what it receives, and ends its side when the peer has ended its own. SEED is 64 hexadecimal digits or -; with `open` the node does
-// not find out whether it is behind a firewall, but takes itself to be reachable.
+// Sends back what it receives, and ends its side when the peer has ended its own. SEED is 64 hexadecimal
+// digits or -; with `open` the node assumes that it is reachable, without a check for a firewall.
 // Prints `key HEX` when it is announced, then for each connection `open PEER` and `close PEER BYTES [ERROR]`.
 
-import { DHT, guest, say, untilTold } from './lib.mjs'
+import { DHT, guest, print, untilAsked } from './lib.mjs'
 
 const [bootstrap, seed = '-', open] = process.argv.slice(2)
 const keyPair = DHT.keyPair(seed === '-' ? undefined : Buffer.from(seed, 'hex'))
@@ -14,7 +14,7 @@ const server = node.createServer((socket) => {
   const peer = socket.remotePublicKey.toString('hex')
   let bytes = 0
   let failure = ''
-  say('open', peer)
+  print('open', peer)
   socket.on('data', (data) => {
     bytes += data.byteLength
     if (!socket.write(data)) socket.pause()
@@ -22,9 +22,9 @@ const server = node.createServer((socket) => {
   socket.on('drain', () => socket.resume())
   socket.on('end', () => socket.end())
   socket.on('error', (error) => { failure = error.code || error.message })
-  socket.on('close', () => say('close', peer, bytes, failure))
+  socket.on('close', () => print('close', peer, bytes, failure))
 })
 
-untilTold(() => node.destroy())
+untilAsked(() => node.destroy())
 await server.listen(keyPair)
-say('key', keyPair.publicKey.toString('hex'))
+print('key', keyPair.publicKey.toString('hex'))

@@ -1,14 +1,14 @@
 // moving.mjs BOOTSTRAP server RELAY
 // moving.mjs BOOTSTRAP client KEY RELAY BYTES
 //
-// A peer whose connection begins at the relay, because it holds its probes back, and goes on without it: the probes leave once half of the
-// bytes have come. The server sends back what it receives. Prints `key HEX` (server) and last, once nothing more is to be expected,
-// `echoed BYTES` (client) or `close BYTES` (server), then `moved` if packets went elsewhere in the end than at the beginning, and `left` if the
-// connection to the relay is over.
+// A peer whose connection begins at the relay, because it holds its probes back, and migrates to a direct
+// path: the probes leave once half of the bytes have arrived. The server sends back what it receives. Prints
+// `key HEX` (server) and at the end `echoed BYTES` (client) or `close BYTES` (server), then `moved` if the
+// address of the peer has changed, and `left` if the connection to the relay is closed.
 
 import { createRequire } from 'node:module'
 import { createCipheriv, createHash } from 'node:crypto'
-import { DHT, guest, say, untilTold } from './lib.mjs'
+import { DHT, guest, print, untilAsked } from './lib.mjs'
 
 const [bootstrap, role, ...rest] = process.argv.slice(2)
 const outcome = new Set()
@@ -18,14 +18,15 @@ holdProbes()
 
 // Everything on loopback is reachable, which this node must not find out.
 const node = await guest(bootstrap, { quickFirewall: false })
-untilTold(() => node.destroy())
+untilAsked(() => node.destroy())
 watchRelay()
 await node.fullyBootstrapped()
 if (role === 'server') await serve(...rest)
 else await connect(...rest)
 
 async function serve (relay) {
-  const server = node.createServer({ relayThrough: Buffer.from(relay, 'hex'), shareLocalAddress: false }, (socket) => {
+  const options = { relayThrough: Buffer.from(relay, 'hex'), shareLocalAddress: false }
+  const server = node.createServer(options, (socket) => {
     let bytes = 0
     socket.on('data', (data) => {
       bytes += data.byteLength
@@ -34,13 +35,13 @@ async function serve (relay) {
     })
     socket.on('drain', () => socket.resume())
     socket.on('end', () => socket.end())
-    socket.on('error', (error) => say('error', error.code || error.message))
-    socket.on('close', () => say('close', bytes, ...outcome))
+    socket.on('error', (error) => print('error', error.code || error.message))
+    socket.on('close', () => print('close', bytes, ...outcome))
     watch(socket)
   })
   const keyPair = DHT.keyPair()
   await server.listen(keyPair)
-  say('key', keyPair.publicKey.toString('hex'))
+  print('key', keyPair.publicKey.toString('hex'))
 }
 
 async function connect (key, relay, count) {
@@ -48,7 +49,7 @@ async function connect (key, relay, count) {
     relayThrough: Buffer.from(relay, 'hex'),
     localConnection: false
   })
-  socket.on('error', (error) => say('error', error.code || error.message))
+  socket.on('error', (error) => print('error', error.code || error.message))
   await new Promise((resolve) => socket.once('open', resolve))
   watch(socket)
   const cipher = createCipheriv('aes-128-ctr', Buffer.alloc(16, 7), Buffer.alloc(16))
@@ -70,7 +71,7 @@ async function connect (key, relay, count) {
   const deadline = Date.now() + 30_000
   while (outcome.size < 2 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 50))
   const same = sent.digest('hex') === received.digest('hex')
-  say(same ? 'echoed' : 'changed', back, ...outcome)
+  print(same ? 'echoed' : 'changed', back, ...outcome)
   socket.end()
 }
 
@@ -90,7 +91,8 @@ function watchRelay () {
 }
 
 function holdProbes () {
-  const Holepuncher = createRequire(createRequire(import.meta.url).resolve('hyperdht'))('./lib/holepuncher.js')
+  const hyperdht = createRequire(createRequire(import.meta.url).resolve('hyperdht'))
+  const Holepuncher = hyperdht('./lib/holepuncher.js')
   const own = Holepuncher.prototype
   const { ping, openSession, _consistentProbe, _onholepunchmessage } = own
   let open = false

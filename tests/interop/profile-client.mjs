@@ -1,14 +1,15 @@
 // profile-client.mjs --server KEY [--bootstrap HOST:PORT] [--relay KEY] [--identity FILE] [COMMAND]
 //
 // A client of a profile server in plain JavaScript. Commands:
-//   (none)                   print what the server greets us with
+//   (none)                   print the greeting of the server
 //   register --name NAME [--bio TEXT] [--link URL]... [--field KEY=VALUE]...
 //   show                     print my profile
 //   update                   like register; what is not named stays
 //   delete                   delete my profile
 //   lookup KEY               print another's profile
-// With --timing it joins the network first, and tells as "connected" how many milliseconds passed from then until the greeting.
-// Prints one JSON object: {"public_key", "version", "profile"}, or {"error": {"kind", "message"}} and exits 1.
+// Prints one JSON object: {"public_key", "version", "profile"}, or {"error": {"kind", "message"}} and exits
+// 1.
+// With --timing it joins the network first, and adds "connected": the milliseconds from then to the greeting.
 //
 // The identity file is the one that the Rust profile-client makes and reads.
 
@@ -17,7 +18,9 @@ import fs from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import z32 from 'z32'
 import { DHT, guest } from './lib.mjs'
-import { Lines, PROTOCOL, ProfileError, isObject, parseJson, printable, signRecord, verifyRecord } from './profile.mjs'
+import {
+  Lines, PROTOCOL, ProfileError, isObject, parseJson, printable, signRecord, verifyRecord
+} from './profile.mjs'
 
 const IDENTITY = 'HYPERPROFILE-SECRET-1 '
 
@@ -48,9 +51,12 @@ class ProfileClient {
     })
     socket.on('error', (error) => client.#fail(error))
     socket.on('end', () => socket.end())
-    socket.on('close', () => client.#fail(new ProfileError('closed_early', 'the server closed the connection')))
+    const closed = new ProfileError('closed_early', 'the server closed the connection')
+    socket.on('close', () => client.#fail(closed))
     const { protocol, record } = await client.#greeted
-    if (protocol !== PROTOCOL) throw new ProfileError('protocol', 'the server speaks another version of the protocol')
+    if (protocol !== PROTOCOL) {
+      throw new ProfileError('protocol', 'the server speaks another version of the protocol')
+    }
     client.record = await client.#checked(record)
     return client
   }
@@ -92,7 +98,9 @@ class ProfileClient {
 
   async lookup (key) {
     const record = verifyRecord((await this.request('profile.lookup', { key })).record)
-    if (record.key.toLowerCase() !== key) throw new ProfileError('protocol', 'the server answered with another record')
+    if (record.key.toLowerCase() !== key) {
+      throw new ProfileError('protocol', 'the server answered with another record')
+    }
     return record
   }
 
@@ -114,7 +122,7 @@ class ProfileClient {
   async #write (method, profile, version, more = {}) {
     const record = signRecord(this.#keyPair, version, JSON.stringify(profile))
     verifyRecord(record)
-    // Remembered before it is sent: whatever happens on the way, this version is used up.
+    // Remembered before it is sent: even if the request fails, this version is used up.
     await this.#seen.remember(version)
     const result = await this.request(method, { record, ...more })
     this.record = await this.#checked(result.record)
@@ -128,7 +136,9 @@ class ProfileClient {
     if (checked.key.toLowerCase() !== this.#keyPair.publicKey.toString('hex')) {
       throw new ProfileError('protocol', 'the server showed another record as ours')
     }
-    if (checked.version < this.#seen.version) console.error('note: the server holds an older version than it once did')
+    if (checked.version < this.#seen.version) {
+      console.error('note: the server holds an older version than it once did')
+    }
     await this.#seen.remember(checked.version)
     return checked
   }
@@ -140,7 +150,9 @@ class ProfileClient {
     } catch {
       throw new ProfileError('protocol', 'the server sent something else than JSON')
     }
-    if (!isObject(message)) throw new ProfileError('protocol', 'the server sent something else than an object')
+    if (!isObject(message)) {
+      throw new ProfileError('protocol', 'the server sent something else than an object')
+    }
     const id = message.method === 'hello' ? 'hello' : message.id
     const waiting = this.#waiting.get(id)
     this.#waiting.delete(id)
@@ -164,7 +176,8 @@ async function identity (file) {
     const seed = randomBytes(32)
     const secret = z32.encode(Buffer.concat([seed, DHT.hash(seed).subarray(0, 4)]))
     const key = z32.encode(DHT.keyPair(seed).publicKey)
-    await fs.writeFile(file, `# public key: ${key}\n${IDENTITY}${secret}\n`, { mode: 0o600, flag: 'wx', flush: true })
+    const text = `# public key: ${key}\n${IDENTITY}${secret}\n`
+    await fs.writeFile(file, text, { mode: 0o600, flag: 'wx', flush: true })
   } catch (error) {
     if (error.code !== 'EEXIST') throw error
   }
@@ -251,12 +264,13 @@ try {
   node = await guest(options.bootstrap)
   if (options.timing) await node.fullyBootstrapped()
   const start = performance.now()
-  const client = await ProfileClient.open(node, server, keyPair, seen, options.relay && parseKey(options.relay))
+  const relay = options.relay && parseKey(options.relay)
+  const client = await ProfileClient.open(node, server, keyPair, seen, relay)
   const timing = options.timing && { connected: performance.now() - start }
   const record = await run(client, command, argument, options)
-  console.log(printable(record
-    ? { public_key: z32.encode(Buffer.from(record.key, 'hex')), version: record.version, profile: record.parsed, ...timing }
-    : { public_key: z32.encode(keyPair.publicKey), version: null, profile: null, ...timing }))
+  const publicKey = z32.encode(record ? Buffer.from(record.key, 'hex') : keyPair.publicKey)
+  const { version = null, parsed: profile = null } = record ?? {}
+  console.log(printable({ public_key: publicKey, version, profile, ...timing }))
   await client.close()
   await node.destroy()
   process.exit(0)

@@ -1,10 +1,13 @@
 // profile-server.mjs BOOTSTRAP [SEED [RELAY]]
 //
-// A small profile server that keeps its records in memory. SEED is 64 hexadecimal digits or -, RELAY a key of so many.
+// A small profile server that keeps its records in memory. SEED is 64 hexadecimal digits or -, RELAY a key
+// in 64 digits.
 // Prints `key HEX` when it is announced, then `stored KEY VERSION` and `deleted KEY VERSION`.
 
-import { DHT, guest, say, untilTold } from './lib.mjs'
-import { LINE_BYTES, Lines, PROFILE_BYTES, PROTOCOL, ProfileError, isObject, parseJson, verifyRecord } from './profile.mjs'
+import { DHT, guest, print, untilAsked } from './lib.mjs'
+import {
+  LINE_BYTES, Lines, PROFILE_BYTES, PROTOCOL, ProfileError, isObject, parseJson, verifyRecord
+} from './profile.mjs'
 
 const LINE_MS = 10_000
 const IDLE_MS = 60_000
@@ -23,7 +26,9 @@ const methods = {
   ping: () => ({}),
   'profile.get': (key) => ({ record: stored(key) }),
   'profile.lookup': (key, params) => {
-    if (typeof params.key !== 'string' || !/^[0-9a-f]{64}$/i.test(params.key)) throw rpcError(-32602, 'params: {key}')
+    if (typeof params.key !== 'string' || !/^[0-9a-f]{64}$/i.test(params.key)) {
+      throw rpcError(-32602, 'params: {key}')
+    }
     count('lookup', key)
     return { record: stored(params.key.toLowerCase()) }
   },
@@ -33,7 +38,9 @@ const methods = {
     if (same(before, record)) return { record: before }
     const version = before?.version ?? 0
     if (before?.profile) throw new ProfileError('already_registered', 'this key has a profile', { version })
-    if (record.version !== version + 1) throw new ProfileError('version_conflict', `sign version ${version + 1}`, { version })
+    if (record.version !== version + 1) {
+      throw new ProfileError('version_conflict', `sign version ${version + 1}`, { version })
+    }
     return save(key, record)
   },
   'profile.update': (key, params) => {
@@ -52,10 +59,12 @@ const methods = {
     const before = store.get(key)
     if (before && !before.profile && before.version === params.version) return { deleted: true }
     const { version } = stored(key)
-    if (params.version !== version) throw new ProfileError('version_conflict', `version ${version} is stored`, { version })
+    if (params.version !== version) {
+      throw new ProfileError('version_conflict', `version ${version} is stored`, { version })
+    }
     count('write', key)
     store.set(key, { version })
-    say('deleted', key, version)
+    print('deleted', key, version)
     return { deleted: true }
   }
 }
@@ -70,7 +79,9 @@ function stored (key) {
 function own (key, params) {
   if (!isObject(params.record)) throw rpcError(-32602, 'params: {record}')
   const { parsed, ...record } = verifyRecord(params.record)
-  if (record.key.toLowerCase() !== key) throw new ProfileError('bad_signature', 'this is another key\'s record')
+  if (record.key.toLowerCase() !== key) {
+    throw new ProfileError('bad_signature', 'this is another key\'s record')
+  }
   return record
 }
 
@@ -81,7 +92,7 @@ function same (a, b) {
 function save (key, record) {
   count('write', key)
   store.set(key, record)
-  say('stored', key, record.version)
+  print('stored', key, record.version)
   return { record }
 }
 
@@ -110,7 +121,8 @@ function answer (key, line) {
     } catch {
       throw rpcError(-32700, 'not a line of JSON, at most 8 deep')
     }
-    const hasId = Number.isSafeInteger(request?.id) || (typeof request?.id === 'string' && Buffer.byteLength(request.id) <= 64)
+    const hasId = Number.isSafeInteger(request?.id) ||
+      (typeof request?.id === 'string' && Buffer.byteLength(request.id) <= 64)
     if (hasId) id = request.id
     const { jsonrpc, method, params = {} } = Object(request)
     if (jsonrpc !== '2.0' || typeof method !== 'string') throw rpcError(-32600, 'not a request')
@@ -141,7 +153,8 @@ function serve (socket) {
 
   const known = store.get(key)
   const limits = { profileBytes: PROFILE_BYTES, lineBytes: LINE_BYTES }
-  send({ jsonrpc: '2.0', method: 'hello', params: { protocol: PROTOCOL, record: known?.profile ? known : null, limits } })
+  const record = known?.profile ? known : null
+  send({ jsonrpc: '2.0', method: 'hello', params: { protocol: PROTOCOL, record, limits } })
 
   socket.on('data', (data) => {
     // Data has been decrypted with the key that the peer claimed: only now is it the peer's.
@@ -184,6 +197,6 @@ const [bootstrap, seed, relay] = process.argv.slice(2)
 const keyPair = DHT.keyPair(seed && seed !== '-' ? Buffer.from(seed, 'hex') : undefined)
 const node = await guest(bootstrap)
 const server = node.createServer({ relayThrough: relay && Buffer.from(relay, 'hex') }, serve)
-untilTold(() => node.destroy())
+untilAsked(() => node.destroy())
 await server.listen(keyPair)
-say('key', keyPair.publicKey.toString('hex'))
+print('key', keyPair.publicKey.toString('hex'))

@@ -28,13 +28,14 @@ export function signRecord (keyPair, version, profile) {
   }
 }
 
-/** Returns the record if its form and its signature are right; throws otherwise. Reads the profile into `parsed`. */
+/** Returns the record, with its profile read into `parsed`; throws if its form or its signature is wrong. */
 export function verifyRecord (record) {
   const { key, version, profile, signature, ...more } = Object(record)
   const form = isHex(key, 32) && isHex(signature, 64) && typeof profile === 'string' &&
     Number.isSafeInteger(version) && version > 0 && Object.keys(more).length === 0
   if (!form) throw new ProfileError('invalid_profile', 'the record lacks a field or has one too many')
-  const valid = crypto.verify(signable(version, profile), Buffer.from(signature, 'hex'), Buffer.from(key, 'hex'))
+  const message = signable(version, profile)
+  const valid = crypto.verify(message, Buffer.from(signature, 'hex'), Buffer.from(key, 'hex'))
   if (!valid) throw new ProfileError('bad_signature', 'the signature of the record is wrong')
   return { key, version, profile, signature, parsed: parseProfile(profile) }
 }
@@ -69,7 +70,9 @@ export function parseProfile (text) {
     checkText(link, 1, 512)
     const url = URL.canParse(link) && new URL(link)
     const absolute = url && ['http:', 'https:', 'mailto:'].includes(url.protocol)
-    if (!absolute || Buffer.byteLength(link) > 512) throw invalid('a link is an absolute http, https or mailto URL')
+    if (!absolute || Buffer.byteLength(link) > 512) {
+      throw invalid('a link is an absolute http, https or mailto URL')
+    }
   }
   if (!isObject(fields) || Object.keys(fields).length > 32) throw invalid('at most 32 fields')
   for (const [key, value] of Object.entries(fields)) {
@@ -83,7 +86,9 @@ function checkText (text, min, max, allowed = '') {
   if (typeof text !== 'string' || !text.isWellFormed()) throw invalid('a text is missing or not Unicode')
   const characters = [...text]
   if (characters.length < min || characters.length > max) throw invalid('a text is too short or too long')
-  if (characters.some((c) => c !== allowed && HIDDEN.test(c))) throw invalid('a text holds a hidden character')
+  if (characters.some((c) => c !== allowed && HIDDEN.test(c))) {
+    throw invalid('a text holds a hidden character')
+  }
 }
 
 /** Control characters, and those that reorder or hide what surrounds them. */

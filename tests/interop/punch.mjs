@@ -1,9 +1,10 @@
 // punch.mjs BOOTSTRAP
 //
-// Two guests that take themselves to be behind firewalls, one of them a server: they meet through the nodes of the network and punch through.
+// Two ephemeral nodes that assume firewalls in front of them, one of them a server: they meet through the
+// nodes of the network and punch.
 // Prints `punches N`, the ones that the client counted, once a line came back.
 
-import { guest, say } from './lib.mjs'
+import { guest, print } from './lib.mjs'
 
 const [bootstrap] = process.argv.slice(2)
 // Without the quick check they do not find out that nothing keeps others out on loopback.
@@ -26,9 +27,9 @@ try {
   }
   const { consistent, random, open } = near.stats.punches
   if (open > 0) throw new Error('no need to punch')
-  say('punches', consistent + random)
+  print('punches', consistent + random)
 } catch (error) {
-  say('failed', error.stack)
+  print('failed', error.stack)
 }
 await near.destroy({ force: true })
 await far.destroy({ force: true })

@@ -3,7 +3,7 @@
 // A blind relay. Prints `key HEX` when it is announced, then `paired` for each side of a pair.
 
 import { createRequire } from 'node:module'
-import { DHT, guest, say, untilTold } from './lib.mjs'
+import { DHT, guest, print, untilAsked } from './lib.mjs'
 
 // It comes with hyperdht, which does not export it.
 const { Server } = createRequire(createRequire(import.meta.url).resolve('hyperdht'))('blind-relay')
@@ -18,8 +18,8 @@ const relay = new Server({ createStream: (options) => node.createRawStream({ ...
 const server = node.createServer({ shareLocalAddress: false }, (socket) => {
   socket.on('error', () => {})
   const session = relay.accept(socket, { id: socket.remotePublicKey })
-  session.on('error', () => {}).on('pair', () => say('paired'))
+  session.on('error', () => {}).on('pair', () => print('paired'))
 })
-untilTold(() => node.destroy())
+untilAsked(() => node.destroy())
 await server.listen(keyPair)
-say('key', keyPair.publicKey.toString('hex'))
+print('key', keyPair.publicKey.toString('hex'))

@@ -1,31 +1,32 @@
 // reuse.mjs BOOTSTRAP server
 // reuse.mjs BOOTSTRAP client KEY COUNT
 //
-// A peer that reuses its sockets and takes itself to be behind a firewall. The server prints `key HEX`, then `connection HOST:PORT` for each one,
-// and sends back what it receives. The client connects COUNT times, each time while the earlier connections are open, and prints for each
-// `echoed HOST:PORT` and whom it has asked to reach it, HOST:PORT each; then `done`.
+// A peer that reuses its sockets and assumes a firewall in front of it. The server prints `key HEX`, then
+// `connection HOST:PORT` for each one, and sends back what it receives. The client connects COUNT times, each
+// time while the earlier connections are open, and prints for each `echoed HOST:PORT` and the nodes that it
+// has asked, HOST:PORT each; then `done`.
 
 import { once } from 'node:events'
 import { createRequire } from 'node:module'
-import { DHT, guest, say, untilTold } from './lib.mjs'
+import { DHT, guest, print, untilAsked } from './lib.mjs'
 
 const [bootstrap, role, key, count] = process.argv.slice(2)
 // Everything on loopback is reachable, which this node must not find out.
 const node = await guest(bootstrap, { quickFirewall: false })
-untilTold(() => node.destroy())
+untilAsked(() => node.destroy())
 await node.fullyBootstrapped()
 if (role === 'server') await serve()
 else await connect()
 
 async function serve () {
   const server = node.createServer({ reusableSocket: true, shareLocalAddress: false }, (socket) => {
-    say('connection', place(socket))
-    socket.on('error', (error) => say('error', error.code || error.message))
+    print('connection', place(socket))
+    socket.on('error', (error) => print('error', error.code || error.message))
     socket.pipe(socket)
   })
   const keyPair = DHT.keyPair()
   await server.listen(keyPair)
-  say('key', keyPair.publicKey.toString('hex'))
+  print('key', keyPair.publicKey.toString('hex'))
 }
 
 async function connect () {
@@ -33,13 +34,13 @@ async function connect () {
   for (let n = 0; n < count; n++) {
     asked.length = 0
     const socket = node.connect(Buffer.from(key, 'hex'), { reusableSocket: true, localConnection: false })
-    socket.on('error', (error) => say('error', error.code || error.message))
+    socket.on('error', (error) => print('error', error.code || error.message))
     socket.write('hello')
     const [data] = await once(socket, 'data')
     if (data.toString() !== 'hello') throw new Error('another answer')
-    say('echoed', place(socket), ...asked)
+    print('echoed', place(socket), ...asked)
   }
-  say('done')
+  print('done')
 }
 
 function place ({ rawStream }) {

@@ -1,13 +1,14 @@
 // udx-peer.mjs LOCAL_ID REMOTE_ID BYTES
 //
-// One end of a bare UDX stream of the reference, without DHT and encryption. Prints `port PORT`, reads the other end's port from its
-// first line of input, sends BYTES bytes of a pattern and ends; prints `received COUNT HASH` (BLAKE2b-512) once the other end has ended.
+// One end of a bare UDX stream of the reference, without DHT and encryption. Prints `port PORT`, reads the
+// other end's port from its first line of input, sends BYTES bytes of a pattern and ends; prints `received
+// COUNT HASH` (BLAKE2b-512) once the other end has ended.
 
 import { createHash } from 'node:crypto'
 import { createRequire } from 'node:module'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
-import { say } from './lib.mjs'
+import { print } from './lib.mjs'
 
 const require = createRequire(import.meta.url)
 const UDX = require(require.resolve('udx-native', { paths: [require.resolve('hyperdht')] }))
@@ -16,14 +17,14 @@ const [localId, remoteId, bytes] = process.argv.slice(2).map(Number)
 const udx = new UDX()
 const socket = udx.createSocket()
 socket.bind(0, '127.0.0.1')
-say('port', socket.address().port)
+print('port', socket.address().port)
 
 const [line] = await once(createInterface(process.stdin), 'line')
 // What arrives before connect is refused, so connect comes first.
 const stream = udx.createStream(localId)
 stream.connect(socket, remoteId, Number(line), '127.0.0.1')
 stream.on('error', (error) => {
-  say('failed', error.code ?? error.message)
+  print('failed', error.code ?? error.message)
   process.exit(1)
 })
 
@@ -33,7 +34,7 @@ stream.on('data', (data) => {
   received += data.byteLength
   hash.update(data)
 })
-stream.on('end', () => say('received', received, hash.digest('hex')))
+stream.on('end', () => print('received', received, hash.digest('hex')))
 stream.on('close', async () => {
   await socket.close()
   process.exit(0)

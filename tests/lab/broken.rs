@@ -1,13 +1,13 @@
-//! Networks that are broken in one way each: the client says with its exit code and in its report where it
-//! ended.
+//! Networks that are broken in one way each: exit code and report of the client name the stage at which it
+//! failed.
 
 use serde_json::Value;
 
 use super::homes::{CLIENT, Kind, Lab};
 use super::support::reference_installed;
 
-/// How a client ends: its exit code, the kind of the failure, and how far the report says that it came;
-/// nothing once it was connected.
+/// How a client ends: its exit code, the kind of the failure, and the stage in its report, empty once it was
+/// connected.
 type Ending = (i32, &'static str, &'static str);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -20,7 +20,7 @@ async fn networks_broken_on_the_way_to_the_dht_end_with_12() {
     lab.home("open", "open", 1);
     lab.home("blocked", "blocked", 2);
     let ending = (12, "no_network", "bootstrap");
-    // Nobody is at that address; nobody resolves that name; no UDP leaves that home.
+    // No host has that address; that name does not resolve; no UDP leaves that home.
     ends(&lab, "open", &key, &["--bootstrap", "25.0.99.1:49737"], ending).await;
     ends(
         &lab,
@@ -44,7 +44,7 @@ async fn servers_that_are_not_there_end_with_3_and_those_that_do_not_want_us_wit
     let key = nobody.public_key().to_z32();
     ends(&lab, "client", &key, &network, (3, "server_not_found", "lookup")).await;
 
-    // It is killed, so it takes its announcement back no more.
+    // It is killed, so its announcement stays.
     let (server, key) = lab.server("server", "killed", &[]).await;
     drop(server);
     ends(
@@ -108,14 +108,14 @@ async fn a_server_of_the_reference_that_is_not_reachable_where_it_says_to_be_end
     assert_eq!(*unanswered, report["handshake"]["server_address"]);
 
     let (code, output) = lab.client("client", &key, &["doctor"]).await;
-    let told: Value = serde_json::from_str(&output).unwrap();
-    assert_eq!((code, &told["failed"]), (4, &"path".into()), "{told:#}");
-    let checks = told["checks"].as_array().unwrap();
+    let output: Value = serde_json::from_str(&output).unwrap();
+    assert_eq!((code, &output["failed"]), (4, &"path".into()), "{output:#}");
+    let checks = output["checks"].as_array().unwrap();
     let path = checks.iter().find(|check| check["check"] == "path");
     let unanswered = &path.unwrap()["data"]["handshake"]["unanswered"];
     assert_eq!(
         unanswered["address"], report["handshake"]["server_address"],
-        "{told:#}"
+        "{output:#}"
     );
 }
 
@@ -143,8 +143,8 @@ async fn servers_of_another_version_end_with_11_in_every_layer() {
         assert_eq!(!report["path"].is_null(), connected, "{layer}: {report:#}");
         if !connected {
             let (code, output) = lab.client("client", &key, &["doctor"]).await;
-            let told: Value = serde_json::from_str(&output).unwrap();
-            assert_eq!((code, &told["failed"]), (11, &"handshake".into()), "{told:#}");
+            let output: Value = serde_json::from_str(&output).unwrap();
+            assert_eq!((code, &output["failed"]), (11, &"handshake".into()), "{output:#}");
         }
     }
 }
@@ -157,9 +157,9 @@ async fn ends(lab: &Lab, host: &str, key: &str, words: &[&str], ending: Ending) 
     arguments.extend(words);
     arguments.extend(["register", "--name", "Ada"]);
     let (code, output) = lab.program(host, CLIENT, &arguments).end().await;
-    let told: Value = serde_json::from_str(&output).unwrap();
-    let kind = told["error"]["kind"].as_str().unwrap_or_default();
-    let stage = told["report"]["stage"].as_str().unwrap_or_default();
-    assert_eq!((code, kind, stage), ending, "{told:#}");
-    told["report"].clone()
+    let output: Value = serde_json::from_str(&output).unwrap();
+    let kind = output["error"]["kind"].as_str().unwrap_or_default();
+    let stage = output["report"]["stage"].as_str().unwrap_or_default();
+    assert_eq!((code, kind, stage), ending, "{output:#}");
+    output["report"].clone()
 }

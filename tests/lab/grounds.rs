@@ -53,9 +53,9 @@ async fn a_failure_for_want_of_nodes_is_called_so() {
     let (_server, key) = lab.server("server", "few", &[]).await;
     let words = ["register", "--name", "Ada"];
     let (code, output) = lab.client_within("30s", "client", &key, &words).await;
-    let told: Value = serde_json::from_str(&output).unwrap();
-    let lost = told["report"]["punch"]["lost"].as_str().unwrap_or_default();
-    assert!(code == 4 && lost.contains("too few nodes"), "{told:#}");
+    let output: Value = serde_json::from_str(&output).unwrap();
+    let lost = output["report"]["punch"]["lost"].as_str().unwrap_or_default();
+    assert!(code == 4 && lost.contains("too few nodes"), "{output:#}");
 }
 
 async fn every_pair(ground: Ground) {
@@ -85,7 +85,7 @@ fn expected(ground: Ground, peers: Peers, row: (Kind, Kind, Way)) -> Option<(Kin
             _ => Some(row),
         },
         // The reference does not judge a NAT by fewer than three nodes: its servers do not punch then, and
-        // its clients only where we know better.
+        // its clients only if the server knows better.
         Peers::TheirServer => None,
         Peers::TheirClient => (!random).then_some(row),
     }

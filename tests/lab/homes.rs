@@ -31,7 +31,7 @@ pub(crate) enum Ground {
     One,
     /// Four nodes of the reference in one subnet.
     Theirs,
-    /// Two nodes of ours and two of the reference in one subnet.
+    /// Two nodes of this crate and two of the reference in one subnet.
     Mixed,
     /// The hosts of the README, with nothing on them.
     Readme,
@@ -49,7 +49,7 @@ impl Ground {
             Self::Two => "two nodes",
             Self::One => "one node",
             Self::Theirs => "four nodes of the reference in one subnet",
-            Self::Mixed => "two nodes of ours and two of the reference in one subnet",
+            Self::Mixed => "two nodes of this crate and two of the reference in one subnet",
             Self::Readme => "the hosts of the README",
             Self::Private => "a carrier's private network",
         }
@@ -79,7 +79,7 @@ pub(crate) enum Kind {
     Open,
     /// One port for all destinations; anyone may send to it.
     Cone,
-    /// One port for all destinations; only who was sent to may send to it.
+    /// One port for all destinations; only addresses that were sent to may send to it.
     Restricted,
     /// A random port for each destination.
     Random,
@@ -118,8 +118,8 @@ pub(crate) struct Lab {
 }
 
 impl Lab {
-    /// Makes the internet and starts a DHT that is spread over it. Without the means a test is skipped aloud,
-    /// but on CI it fails.
+    /// Makes the internet and starts a DHT that is spread over it. Without the means a test is skipped with
+    /// a message, but on CI it fails.
     pub(crate) async fn start() -> Option<Self> {
         Self::start_on(Ground::Spread).await
     }
@@ -259,7 +259,7 @@ impl Lab {
         self.natlab("wall", &[name]);
     }
 
-    /// Starts one of our programs on a host.
+    /// Starts one of the programs on a host.
     pub(crate) fn program(&self, host: &str, path: &str, arguments: &[&str]) -> Process {
         let mut command = self.command(host, path);
         command
@@ -275,8 +275,7 @@ impl Lab {
         self.natlab("also", &[host, address]);
     }
 
-    /// Starts what a person types on a host, where our programs are in the path and the home folder is the
-    /// host's own.
+    /// Starts a shell command on a host, with the programs in the path and a home folder of the host.
     pub(crate) fn shell(&self, host: &str, line: &str) -> Process {
         let programs = Path::new(NODE).parent().unwrap();
         let path = std::env::var("PATH").unwrap_or_default();
@@ -315,7 +314,7 @@ impl Lab {
         self.client_within("10s", host, key, words).await
     }
 
-    /// Likewise, with so much time to connect.
+    /// Likewise, with this timeout to connect.
     pub(crate) async fn client_within(
         &self,
         timeout: &str,

@@ -1,8 +1,8 @@
 //! The real programs in homes behind kernel NATs: network namespaces that `natlab` makes, which nothing
 //! leaves.
 //!
-//! Needs root, iproute2 and nftables, and is skipped aloud without them. `HYPERPROFILE_RUNS=20` repeats every
-//! pair so often and prints a table.
+//! Needs root, iproute2 and nftables, and is skipped with a message without them. `HYPERPROFILE_RUNS=20`
+//! repeats every pair 20 times and prints a table.
 
 #![cfg(all(feature = "cli", target_os = "linux"))]
 // The lint knows test functions, not the helpers below them; skipping aloud and the tables are what is

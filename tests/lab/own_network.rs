@@ -40,7 +40,7 @@ async fn the_network_of_the_readme_runs_from_other_hosts() {
     assert_eq!(nodes_seen(&lab, "192.0.2.1:49737").await, 6);
 }
 
-/// Every form of the first command shows its nodes to another host, or says what to write instead.
+/// Every form of the first command shows its nodes to another host, or names the argument to change.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_form_of_the_first_command_shows_its_nodes_to_other_hosts() {
     for (arguments, address) in [
@@ -161,8 +161,8 @@ async fn server_on(lab: &Lab, host: &str, bootstrap: &str) -> (Process, String) 
 async fn nodes_seen(lab: &Lab, bootstrap: &str) -> u64 {
     let words = ["doctor", "--json", "--bootstrap", bootstrap];
     let (_, output) = lab.program("d4", CLIENT, &words).end().await;
-    let told: Value = serde_json::from_str(&output).unwrap();
-    let checks = told["checks"].as_array().unwrap().iter();
+    let output: Value = serde_json::from_str(&output).unwrap();
+    let checks = output["checks"].as_array().unwrap().iter();
     let nodes = checks.filter_map(|check| check["data"]["nodes"].as_u64()).max();
     nodes.unwrap_or_default()
 }

@@ -181,13 +181,13 @@ fn taken(peers: Peers, way: Way, code: i32, output: &str) -> Option<Duration> {
         Lan => (0, "lan"),
         NoPath => (4, ""),
     };
-    let told: Value = serde_json::from_str(output).ok()?;
+    let output: Value = serde_json::from_str(output).ok()?;
     let milliseconds = match peers {
-        Peers::TheirClient => told["connected"].as_f64(),
-        _ => told["report"]["total"].as_f64(),
+        Peers::TheirClient => output["connected"].as_f64(),
+        _ => output["report"]["total"].as_f64(),
     };
-    let kind = told["report"]["path"]["kind"].as_str().unwrap_or_default();
-    // The reference's client does not tell how it has come, and neighbours of the reference meet at the
+    let kind = output["report"]["path"]["kind"].as_str().unwrap_or_default();
+    // The reference's client does not report its path, and peers of the reference in one home meet at the
     // public address as well.
     let as_expected = peers != Peers::Ours || kind == path;
     let taken = milliseconds.filter(|_| code == expected && as_expected)?;
@@ -211,7 +211,7 @@ pub(crate) fn rows(peers: Peers) -> impl Iterator<Item = (Kind, Kind, Way)> {
     })
 }
 
-/// Returns how many labs run at once. What takes milliseconds is measured in one of its own.
+/// Returns how many labs run at once: one for measurements of milliseconds.
 fn labs() -> usize {
     let labs = std::env::var("HYPERPROFILE_LABS").ok();
     labs.map_or(2, |labs| labs.parse().unwrap())

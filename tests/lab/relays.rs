@@ -141,8 +141,8 @@ pub(crate) async fn relay(lab: &Lab, whose: Whose) -> (Process, String) {
 
 pub(crate) fn assert_relayed(code: i32, output: &str) {
     assert_eq!(code, 0, "{output}");
-    let told: Value = serde_json::from_str(output).unwrap();
-    let report = &told["report"];
+    let output: Value = serde_json::from_str(output).unwrap();
+    let report = &output["report"];
     assert_eq!(report["path"]["kind"], "relayed", "{report:#}");
     let total = Duration::from_secs_f64(report["total"].as_f64().unwrap() / 1e3);
     eprintln!("relayed after {} ms", total.as_millis());

@@ -1,5 +1,5 @@
-//! How packets of connections travel, with a peer of the reference on either side: over a blind relay and on
-//! without it, and the way of an earlier connection.
+//! Paths of connections with a peer of the reference on either side: over a blind relay, from there to a
+//! direct path, and the path of an earlier connection.
 //!
 //! Run `npm ci` in `tests/interop` first.
 
@@ -20,8 +20,8 @@ use hyperprofile::api::{Dht, Mode};
 use support::{DEADLINE, Network};
 use tokio::time::timeout;
 
-/// Joins with a node of ours that does not find out that all of loopback is reachable, and offers no local
-/// address.
+/// Joins with a node of this crate that does not find out that all of loopback is reachable, and offers no
+/// local address.
 async fn guest(network: &Network) -> Dht {
     let dht = Dht::builder()
         .bootstrap([network.bootstrap.as_str()])

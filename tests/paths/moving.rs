@@ -1,4 +1,4 @@
-//! Connections that begin at a blind relay and move to a direct path. The peer of the reference holds its
+//! Connections that begin at a blind relay and migrate to a direct path. The peer of the reference holds its
 //! probes back, so that the relay is there first.
 
 use std::future::IntoFuture;
@@ -85,7 +85,7 @@ async fn their_client_and_our_server_leave_the_relay() {
     assert_unused(&relay).await;
 }
 
-/// Waits until a connection has left the relay, and looks at what it says of that.
+/// Waits until a connection has left the relay, and checks what it reports of that.
 async fn assert_moved(connection: &Connection, beginning: SocketAddrV4) {
     let path = soon(connection.moved()).await.unwrap();
     assert_ne!(path, Path::Relayed);

@@ -1,4 +1,4 @@
-//! Connections that take the way of an earlier one. Both peers take themselves to be behind firewalls.
+//! Connections that use the path of an earlier one. Both peers assume firewalls in front of them.
 
 use std::future::IntoFuture;
 
@@ -24,7 +24,7 @@ async fn our_client_comes_back_to_their_server() {
     assert_eq!(first.report().remembered, None);
     let seen = server.event("connection").await;
     let mut second = connect(&dht, &key).await;
-    // From the same socket to the same one, and nobody else was asked.
+    // From the same socket to the same one, and no other node was asked.
     assert_eq!(server.event("connection").await, seen);
     assert_eq!(second.remote_addr(), first.remote_addr());
     let report = second.report();

@@ -1,4 +1,4 @@
-//! Starts the peers in `tests/interop` and our own programs, and reads what they print.
+//! Starts the peers in `tests/interop` and the programs, and reads what they print.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -10,8 +10,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
-/// How long anything may take before a test gives up. Nothing here waits for time to pass: on success it ends
-/// at once.
+/// Longest time before a test gives up. No test waits for time to pass: on success it ends at once.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 
 /// The installed versions of the reference, by the name that the scripts take in `HYPERDHT`.
@@ -32,7 +31,8 @@ impl Reference {
     }
 }
 
-/// Tells whether the reference is installed. Without it a test is skipped aloud, but on CI it fails.
+/// Returns whether the reference is installed. Without it a test is skipped with a message, but on CI it
+/// fails.
 pub(crate) fn reference_installed() -> bool {
     let installed = [Reference::Latest, Reference::V6_32]
         .iter()
@@ -45,8 +45,8 @@ pub(crate) fn reference_installed() -> bool {
     installed
 }
 
-/// A running process whose lines are read. It is killed when this is dropped, and ends by itself when we are
-/// gone.
+/// A running process whose lines are read. It is killed when this is dropped, and ends by itself when the
+/// test process is gone.
 pub(crate) struct Process {
     name: String,
     pub(crate) child: Child,
@@ -65,7 +65,7 @@ impl Process {
         Self::start(format!("{script} {}", arguments.join(" ")), command)
     }
 
-    /// Starts one of our programs.
+    /// Starts one of the programs.
     pub(crate) fn program(path: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new(path);
         command.args(arguments).env_remove("HYPERDHT_BOOTSTRAP");
@@ -95,7 +95,7 @@ impl Process {
 
     /// Waits for a line that begins with a word and returns the rest of it.
     ///
-    /// Panics with everything the process printed if it ends before or says `failed`.
+    /// Panics with everything the process printed if it ends before or prints `failed`.
     pub(crate) async fn event(&mut self, word: &str) -> String {
         loop {
             let Some(line) = self.next_line().await else {
@@ -121,8 +121,8 @@ impl Process {
         }
     }
 
-    /// Waits for so many lines on either output, and returns them in the order of the alphabet: the two are
-    /// not in step.
+    /// Waits for `count` lines on both outputs together, and returns them sorted: the order between the two
+    /// is not determined.
     pub(crate) async fn sorted_lines(&mut self, count: usize) -> Vec<String> {
         let mut lines = Vec::new();
         while lines.len() < count {
@@ -177,9 +177,9 @@ impl Process {
 pub(crate) enum Nodes {
     /// Ten of the reference.
     Theirs,
-    /// Ten of ours.
+    /// Ten of this crate.
     Ours,
-    /// Five of ours that bootstrap six of the reference.
+    /// Five of this crate that bootstrap six of the reference.
     Mixed,
 }
 
@@ -221,7 +221,7 @@ impl Network {
         network
     }
 
-    /// Joins with a node of ours that is a guest, like the scripts' nodes.
+    /// Joins with an ephemeral node of this crate, like the nodes of the scripts.
     pub(crate) async fn guest(&self) -> Dht {
         let dht = Dht::builder()
             .bootstrap([self.bootstrap.as_str()])
