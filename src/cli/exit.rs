@@ -182,6 +182,7 @@ impl From<ConnectError> for Failure {
             ),
             Exit::TimedOut => Some("try again, with a longer --timeout if the network is slow"),
             Exit::NoPath => Some(NAME_A_RELAY),
+            Exit::Refused => Some("ask its operator whether it accepts your key: profile-client whoami"),
             _ => None,
         };
         let failure = Self {
@@ -239,7 +240,12 @@ impl From<Denied> for Failure {
             Denied::Unknown { .. } => (Exit::Protocol, "protocol"),
             Denied::VersionConflict { .. } => (Exit::Invalid, "version_conflict"),
         };
-        Self::from_error(exit, denied).kind(kind)
+        let closed = matches!(denied, Denied::Closed);
+        let failure = Self::from_error(exit, denied).kind(kind);
+        match closed {
+            true => failure.hint("ask the operator to open it to your key: profile-client whoami"),
+            false => failure,
+        }
     }
 }
 
@@ -265,7 +271,13 @@ impl From<SpawnError> for Failure {
             SpawnError::Bind { .. } => Exit::NoNetwork,
             _ => Exit::Internal,
         };
-        Self::from_error(exit, error)
+        let failure = Self::from_error(exit, error);
+        match exit {
+            Exit::NoNetwork => {
+                failure.hint("name an address of this host and a free port with --bind IP:PORT")
+            }
+            _ => failure,
+        }
     }
 }
 

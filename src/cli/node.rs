@@ -301,7 +301,7 @@ fn first_address(arguments: &Arguments, network: &Network) -> Result<SocketAddrV
     Ok(SocketAddrV4::new(*bind.ip(), port))
 }
 
-/// The port of the reference's nodes.
+/// The port of the reference's nodes (`hyperdht index.js`).
 const DEFAULT_PORT: u16 = 49737;
 /// How often the state of the nodes is saved.
 const SAVE_PERIOD: Duration = Duration::from_secs(60);

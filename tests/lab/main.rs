@@ -5,7 +5,7 @@
 //! repeats every pair 20 times and prints a table.
 
 #![cfg(all(feature = "cli", target_os = "linux"))]
-// The lint knows test functions, not the helpers below them; skipping aloud and the tables are what is
+// The lint knows test functions, not the helpers below them; messages of skipped tests and tables are what is
 // printed.
 #![allow(clippy::print_stderr, clippy::unwrap_used)]
 

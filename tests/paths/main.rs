@@ -4,7 +4,8 @@
 //! Run `npm ci` in `tests/interop` first.
 
 #![cfg(feature = "cli")]
-// The lint knows test functions, not the helpers below them; skipping aloud is the one thing printed.
+// The lint knows test functions, not the helpers below them; the message of a skipped test is the one thing
+// printed.
 #![allow(clippy::print_stderr, clippy::unwrap_used)]
 
 #[path = "../support/mod.rs"]

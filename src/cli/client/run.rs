@@ -110,7 +110,7 @@ async fn greet(visit: Visit<'_>, arguments: &Arguments, ask: bool) -> Result<(),
         return visit.end_with(&record).await;
     }
     if !ask {
-        return Err(not_registered().hint(REGISTER));
+        return Err(not_registered());
     }
     let (output, server) = (visit.output, visit.server);
     output.note("the server does not know you yet");
@@ -278,7 +278,7 @@ fn identity(arguments: &Arguments, output: &Output) -> Result<(PathBuf, KeyPair)
 }
 
 fn not_registered() -> Failure {
-    crate::profile::Denied::NotRegistered.into()
+    Failure::from(crate::profile::Denied::NotRegistered).hint(REGISTER)
 }
 
 /// Ends the program as clap does for arguments that it finds wrong itself.
