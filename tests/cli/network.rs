@@ -327,7 +327,16 @@ async fn the_demonstration_succeeds_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_node_tells_its_numbers() {
+async fn two_v_show_debug_lines_by_module_and_one_does_not() {
+    let quiet = run(CLIENT, &["demo", "-v"]).await.ended(0);
+    assert!(!quiet.stderr.contains("DEBUG"), "{quiet:#?}");
+    let verbose = run(CLIENT, &["demo", "-vv"]).await.ended(0);
+    let expected = "DEBUG hyperprofile::profile::service";
+    assert!(verbose.stderr.contains(expected), "{verbose:#?}");
+}
+
+#[tokio::test]
+async fn a_node_serves_its_numbers() {
     let line = "--new-network --bind 127.0.0.1:0 --nodes 3 --json --metrics 127.0.0.1:0";
     let arguments: Vec<_> = line.split(' ').collect();
     let mut nodes = Running::start(NODE, &arguments);
@@ -387,7 +396,7 @@ async fn a_node_finds_back_by_its_data_directory_after_the_bootstrap_node_has_go
 }
 
 #[tokio::test]
-async fn a_data_directory_that_cannot_be_used_is_told() {
+async fn a_data_directory_that_cannot_be_used_is_named() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let arguments = ["--new-network", "--data-dir", text(file.path()), "--json"];
     run(NODE, &arguments).await.failed(10, "storage");
