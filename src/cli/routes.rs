@@ -75,7 +75,7 @@ impl RoutesFile {
         if entries != before
             && let Err(error) = self.replace(&entries)
         {
-            tracing::debug!(path = %self.path.display(), %error, "the routes were not written");
+            tracing::debug!(file = %self.path.display(), %error, "the routes were not written");
         }
     }
 

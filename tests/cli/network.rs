@@ -54,7 +54,7 @@ fn free_port() -> u16 {
 }
 
 #[tokio::test]
-async fn a_profile_lives_as_the_readme_tells() {
+async fn a_profile_lives_as_in_the_readme() {
     let world = World::start(&[]).await;
     let (ada, bob) = (Person::new(), Person::new());
     world.client(&ada, "").await.failed(8, "not_registered");
@@ -242,7 +242,7 @@ async fn a_private_network_is_started_once_and_then_joined() {
 }
 
 #[tokio::test]
-async fn an_interrupted_client_says_so() {
+async fn an_interrupted_client_reports_the_interruption() {
     let silent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let ada = Person::new();
     let bootstrap = silent.local_addr().unwrap().to_string();

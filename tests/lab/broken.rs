@@ -91,7 +91,7 @@ async fn homes_that_let_nothing_through_end_with_4_or_5() {
 
 /// One of the reference offers nothing to punch with then.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_of_the_reference_that_is_not_reachable_where_it_says_to_be_ends_with_4() {
+async fn a_server_of_the_reference_that_does_not_answer_at_its_claimed_address_ends_with_4() {
     if !reference_installed() {
         return;
     }

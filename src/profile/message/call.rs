@@ -255,10 +255,6 @@ mod tests {
     use crate::KeyPair;
     use proptest::prelude::*;
 
-    fn code_of(line: &str) -> i64 {
-        Call::read(line.as_bytes()).expect_err(line).error.code()
-    }
-
     #[test]
     fn every_request_reads_back_as_it_was_written() {
         let profile = Profile::parse(r#"{"name":"Ada"}"#).unwrap();
@@ -292,60 +288,6 @@ mod tests {
                 request,
             };
             assert_eq!(Call::read(&call.to_line()), Ok(Some(call)));
-        }
-    }
-
-    #[test]
-    fn names_each_fault_by_its_code() {
-        assert_eq!(code_of("{"), -32700);
-        assert_eq!(code_of(""), -32700);
-        assert_eq!(code_of(&"[".repeat(9)), -32700);
-        assert_eq!(code_of("[]"), -32600);
-        assert_eq!(code_of("1"), -32600);
-        assert_eq!(code_of(r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#), -32600);
-        assert_eq!(
-            code_of(r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}"#),
-            -32600
-        );
-        assert_eq!(code_of(r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#), -32600);
-        assert_eq!(code_of(r#"{"id":1,"method":"ping"}"#), -32600);
-        assert_eq!(code_of(r#"{"jsonrpc":"2.0","id":1}"#), -32600);
-        for id in ["null", "1.5", "{}", "true", "99999999999999999999"] {
-            let line = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#);
-            assert_eq!(code_of(&line), -32600, "{line}");
-        }
-        assert_eq!(
-            code_of(r#"{"jsonrpc":"2.0","id":1,"method":"profile.steal"}"#),
-            -32601
-        );
-        for (method, params) in [
-            ("ping", "[]"),
-            ("ping", "{\"a\":1}"),
-            ("profile.get", "{\"key\":\"00\"}"),
-            ("profile.delete", "{}"),
-            ("profile.delete", "{\"version\":0}"),
-            ("profile.delete", "{\"version\":\"1\"}"),
-            ("profile.lookup", "{\"key\":\"00\"}"),
-            ("profile.register", "{\"record\":{}}"),
-            ("profile.update", "{}"),
-        ] {
-            let line = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#);
-            assert_eq!(code_of(&line), -32602, "{line}");
-        }
-    }
-
-    #[test]
-    fn an_identifier_of_64_bytes_passes_and_of_65_does_not() {
-        let line = |n: usize| format!(r#"{{"jsonrpc":"2.0","id":"{}","method":"ping"}}"#, "i".repeat(n));
-        assert!(Call::read(line(64).as_bytes()).is_ok());
-        assert_eq!(code_of(&line(65)), -32600);
-    }
-
-    #[test]
-    fn a_call_without_an_identifier_is_a_notification() {
-        for method in ["ping", "profile.delete", "whatever"] {
-            let line = format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{{}}}}"#);
-            assert_eq!(Call::read(line.as_bytes()), Ok(None));
         }
     }
 

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
-use tracing::{error, info};
+use tracing::{debug, error, info};
 
 use super::super::entry::{Change, Decision, KeyEntry};
 use super::super::limits::{Counters, Verdict};
@@ -53,12 +53,14 @@ impl<S: Store> Answerer<S> {
         match read {
             Ok(None) => None,
             Err(bad) => {
+                debug!(error = %bad.error, "line refused");
                 self.counters().refused(now, &caller.key);
                 Some(bad_call_line(&bad))
             }
             Ok(Some(call)) => {
                 let outcome = self.carry_out(caller, call.request).await;
-                if outcome.is_err() {
+                if let Err(refusal) = &outcome {
+                    debug!(kind = refusal.kind(), "request refused");
                     self.counters().refused(now, &caller.key);
                 }
                 Some(answer_line(Some(&call.id), &outcome))

@@ -98,7 +98,7 @@ impl<S: Store> Service<S> {
             let service = self.clone();
             self.shared.tasks.spawn(async move {
                 let ended = service.serve(connection).await;
-                debug!(%ended, "connection ended");
+                debug!(reason = %ended, "connection ended");
             });
         }
     }
@@ -182,7 +182,7 @@ impl<S: Store> Service<S> {
                 Ok(never) => match never {},
                 Err(ended) => ended,
             };
-            info!(%ended, "disconnected");
+            info!(reason = %ended, "disconnected");
             // What was written may still arrive; a peer that is gone holds the slot for this long at most.
             let _ = timeout(FAREWELL, stream.shutdown()).await;
             ended

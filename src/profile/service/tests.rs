@@ -251,7 +251,7 @@ async fn the_fifth_connection_of_a_key_closes_its_first() {
 }
 
 #[tokio::test]
-async fn all_places_taken_is_said_by_ending_the_connection() {
+async fn a_connection_above_the_limit_is_ended() {
     let limits = Limits {
         connections: 2,
         ..Limits::default()
