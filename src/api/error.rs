@@ -7,7 +7,7 @@ use crate::PublicKey;
 use crate::connect::{Failure, Path, Report, Stage};
 use crate::dht::ValueError;
 use crate::net::End;
-use crate::udx::PATIENCE;
+use crate::udx::PEER_TIMEOUT;
 
 /// Why a node could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -281,7 +281,7 @@ pub enum StreamError {
     /// The peer has vanished: it has not answered for too long.
     #[error(
         "the peer has vanished: for {} s nothing has come from it {}",
-        PATIENCE.as_secs(), along(*path, *address)
+        PEER_TIMEOUT.as_secs(), along(*path, *address)
     )]
     TimedOut {
         /// How packets travelled.

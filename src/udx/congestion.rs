@@ -1,15 +1,19 @@
-//! How much may be in flight, and how fast it leaves: BBR, first version.
+//! How much may be in flight, and how fast it leaves: BBR, first version
+//! (draft-cardwell-iccrg-bbr-congestion-control-00).
 //!
 //! A model of the path, its bandwidth and its shortest round trip, decides, and not the losses: UDX streams
 //! run over home uplinks and radio links, where random loss would hold a loss-based controller far under what
 //! the path carries (at 1 % loss and 20 ms CUBIC stays under 2 MB/s whatever the link). The reference does
-//! the same since 2025, so both share a bottleneck as equals. Apart from it: a round that loses a fifth ends
-//! STARTUP, PROBE_RTT keeps half of the window instead of four packets, and the window leaves room for
-//! trains.
+//! the same since 2025 (`udx.md` §15, `libudx src/udx_bbr.c`), so both share a bottleneck as equals. Apart
+//! from it: a round that loses a fifth ends STARTUP, PROBE_RTT keeps half of the window instead of four
+//! packets, and the window leaves room for trains.
 
 use std::time::{Duration, Instant};
 
-use super::rate::Sample;
+use tracing::debug;
+
+use super::aggregation::Aggregation;
+use super::rate::{MaxRate, Sample};
 
 /// What became of packets since the last call.
 #[derive(Clone, Copy, Debug)]
@@ -27,34 +31,30 @@ pub(super) struct Outcome {
     pub(super) rtt: Option<Duration>,
 }
 
+/// The states of BBR (draft §4.3).
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum State {
+enum Mode {
+    /// The rate doubles each round until it stops growing.
     Startup,
+    /// The queue that STARTUP has built drains.
     Drain,
-    ProbeBandwidth {
-        phase: usize,
-        since: Instant,
-    },
-    /// `until` is set once little is in flight.
-    ProbeRtt {
-        until: Option<Instant>,
-    },
+    /// The pace goes around [`CYCLE`].
+    ProbeBandwidth { phase: usize, since: Instant },
+    /// Little is sent, to see the shortest round trip; `until` is set once little is in flight.
+    ProbeRtt { until: Option<Instant> },
 }
 
 /// The controller of a stream.
 #[derive(Debug)]
 pub(super) struct Bbr {
-    state: State,
-    /// Highest rate of this round and of each of the nine before it, by round number. Only rounds count that
-    /// said something about the path, so that a time with little to send does not wear the measurements out.
-    rates: [(u64, f64); ROUNDS],
-    rated_round: u64,
-    /// The current round has not said anything yet.
-    unrated: bool,
+    mode: Mode,
+    rates: MaxRate,
     round: u64,
+    /// What is delivered when the round ends.
     round_end: u64,
     round_lost: u64,
     round_began_delivered: u64,
+    /// The rate that the next must exceed for STARTUP to go on, and for how many rounds none has.
     full_rate: f64,
     full_rounds: u32,
     pipe_full: bool,
@@ -63,27 +63,16 @@ pub(super) struct Bbr {
     saved_window: u64,
     /// The first round of a recovery sends what was delivered and no more.
     conserving: bool,
-    excess: Excess,
+    aggregation: Aggregation,
     pacing_rate: f64,
-}
-
-/// How much more than expected is acknowledged at once, by paths that hold acknowledgements back.
-#[derive(Debug, Default)]
-struct Excess {
-    since: Option<Instant>,
-    acked: u64,
-    maxima: [u64; 2],
-    rounds: u32,
 }
 
 impl Bbr {
     /// Begins on a path of which nothing is known, with `in_flight` bytes of another path still out.
     pub(super) const fn new(in_flight: u64) -> Self {
         Self {
-            state: State::Startup,
-            rates: [(0, 0.0); ROUNDS],
-            rated_round: 0,
-            unrated: false,
+            mode: Mode::Startup,
+            rates: MaxRate::new(),
             round: 0,
             round_end: 0,
             round_lost: 0,
@@ -95,12 +84,7 @@ impl Bbr {
             window: INITIAL_WINDOW + in_flight,
             saved_window: 0,
             conserving: false,
-            excess: Excess {
-                since: None,
-                acked: 0,
-                maxima: [0; 2],
-                rounds: 0,
-            },
+            aggregation: Aggregation::new(),
             pacing_rate: HIGH_GAIN * INITIAL_WINDOW as f64 * 1000.0,
         }
     }
@@ -119,7 +103,9 @@ impl Bbr {
     pub(super) fn update(&mut self, now: Instant, outcome: &Outcome) {
         let new_round = self.count_round(outcome);
         let bandwidth = self.bandwidth();
-        self.measure_excess(now, outcome.acked, bandwidth, new_round);
+        let rtt = self.minimum_rtt.map(|(rtt, _)| rtt);
+        self.aggregation
+            .measure(now, outcome.acked, bandwidth, rtt, self.window, new_round);
         self.advance_phase(now, outcome);
         if new_round {
             self.check_full_pipe(outcome, bandwidth);
@@ -130,7 +116,7 @@ impl Bbr {
         self.set_window(outcome, bandwidth);
     }
 
-    /// Takes note that losses began after a time without any.
+    /// Notes that losses began after a time without any.
     pub(super) const fn enter_recovery(&mut self, in_flight: u64, acked: u64) {
         self.save_window();
         self.conserving = true;
@@ -141,13 +127,13 @@ impl Bbr {
         };
     }
 
-    /// Takes note that everything sent before the losses has arrived.
+    /// Notes that everything sent before the losses has arrived.
     pub(super) fn leave_recovery(&mut self) {
         self.conserving = false;
         self.window = self.window.max(self.saved_window);
     }
 
-    /// Takes note that nothing was acknowledged for a whole time-out.
+    /// Notes that nothing was acknowledged for a whole time-out.
     pub(super) fn time_out(&mut self, in_flight: u64) {
         self.save_window();
         self.conserving = false;
@@ -155,13 +141,13 @@ impl Bbr {
     }
 
     const fn save_window(&mut self) {
-        let shrunken = self.conserving || matches!(self.state, State::ProbeRtt { .. });
+        let shrunken = self.conserving || matches!(self.mode, Mode::ProbeRtt { .. });
         if !shrunken || self.window > self.saved_window {
             self.saved_window = self.window;
         }
     }
 
-    /// Takes the rate sample; tells whether a round has ended.
+    /// Counts the rate sample. Returns whether a round has ended.
     fn count_round(&mut self, outcome: &Outcome) -> bool {
         self.round_lost += outcome.lost;
         let Some(sample) = outcome.sample else {
@@ -170,57 +156,23 @@ impl Bbr {
         let new_round = sample.delivered_before >= self.round_end;
         if new_round {
             self.round += 1;
-            self.unrated = true;
+            self.rates.start_round();
             self.round_end = outcome.delivered;
             self.conserving = false;
         }
         if !sample.app_limited || sample.rate >= self.bandwidth() {
-            self.rated_round += u64::from(std::mem::take(&mut self.unrated));
-            let slot = &mut self.rates[self.rated_round as usize % ROUNDS];
-            if slot.0 != self.rated_round || sample.rate > slot.1 {
-                *slot = (self.rated_round, sample.rate);
-            }
+            self.rates.add(sample.rate);
         }
         new_round
     }
 
     /// Returns the highest rate of the last rounds, in bytes per second.
     fn bandwidth(&self) -> f64 {
-        let oldest = self.rated_round.saturating_sub(ROUNDS as u64 - 1);
-        self.rates
-            .iter()
-            .filter(|rate| rate.0 >= oldest)
-            .map(|rate| rate.1)
-            .fold(0.0, f64::max)
-    }
-
-    fn measure_excess(&mut self, now: Instant, acked: u64, bandwidth: f64, new_round: bool) {
-        let excess = &mut self.excess;
-        if new_round {
-            excess.rounds += 1;
-            if excess.rounds >= 5 {
-                excess.rounds = 0;
-                excess.maxima = [0, excess.maxima[0]];
-            }
-        }
-        let since = *excess.since.get_or_insert(now);
-        let expected = bandwidth * now.saturating_duration_since(since).as_secs_f64();
-        if excess.acked as f64 <= expected {
-            excess.since = Some(now);
-            excess.acked = acked;
-        } else {
-            excess.acked += acked;
-            // Without the bound, peers on one machine would take turns with ever larger windows, and nothing
-            // else got through.
-            let rtt = self.minimum_rtt.map_or(0.0, |(rtt, _)| rtt.as_secs_f64());
-            let most = bandwidth * (EXCESS_ROUNDS * rtt + EXCESS_SECONDS).min(0.1);
-            let more = (excess.acked as f64 - expected).min(most).min(self.window as f64);
-            excess.maxima[0] = excess.maxima[0].max(more as u64);
-        }
+        self.rates.max()
     }
 
     fn advance_phase(&mut self, now: Instant, outcome: &Outcome) {
-        let State::ProbeBandwidth { phase, since } = self.state else {
+        let Mode::ProbeBandwidth { phase, since } = self.mode else {
             return;
         };
         let Some((rtt, _)) = self.minimum_rtt else {
@@ -235,7 +187,7 @@ impl Bbr {
             _ => over,
         };
         if done {
-            self.state = State::ProbeBandwidth {
+            self.mode = Mode::ProbeBandwidth {
                 phase: (phase + 1) % CYCLE.len(),
                 since: now,
             };
@@ -253,24 +205,33 @@ impl Bbr {
         }
         if lossy {
             self.pipe_full = true;
-        } else if bandwidth >= self.full_rate * 1.25 {
+            debug!(cwnd = self.window, reason = "losses", "STARTUP left");
+        } else if bandwidth >= self.full_rate * FULL_GROWTH {
             self.full_rate = bandwidth;
             self.full_rounds = 0;
         } else if outcome.sample.is_some_and(|sample| !sample.app_limited) {
             self.full_rounds += 1;
-            self.pipe_full = self.full_rounds >= 3;
+            self.pipe_full = self.full_rounds >= FULL_ROUNDS;
+            if self.pipe_full {
+                debug!(
+                    cwnd = self.window,
+                    reason = "the rate stopped growing",
+                    "STARTUP left"
+                );
+            }
         }
     }
 
     fn check_drain(&mut self, now: Instant, in_flight: u64) {
-        if self.state == State::Startup && self.pipe_full {
-            self.state = State::Drain;
+        if self.mode == Mode::Startup && self.pipe_full {
+            self.mode = Mode::Drain;
         }
-        if self.state == State::Drain && in_flight <= self.target(1.0) {
-            self.state = State::ProbeBandwidth {
+        if self.mode == Mode::Drain && in_flight <= self.target(1.0) {
+            self.mode = Mode::ProbeBandwidth {
                 phase: CRUISE,
                 since: now,
             };
+            debug!(cwnd = self.window, "DRAIN left");
         }
     }
 
@@ -285,23 +246,24 @@ impl Bbr {
         {
             self.minimum_rtt = Some((rtt, now));
         }
-        if let State::ProbeRtt { until } = self.state {
+        if let Mode::ProbeRtt { until } = self.mode {
             match until {
                 None if outcome.in_flight <= self.probe_window() => {
-                    self.state = State::ProbeRtt {
+                    self.mode = Mode::ProbeRtt {
                         until: Some(now + RTT_PROBE),
                     };
                 }
                 Some(until) if now >= until && new_round => {
                     self.minimum_rtt = self.minimum_rtt.map(|(rtt, _)| (rtt, now));
                     self.window = self.window.max(self.saved_window);
-                    self.state = if self.pipe_full {
-                        State::ProbeBandwidth {
+                    debug!(cwnd = self.window, "PROBE_RTT left");
+                    self.mode = if self.pipe_full {
+                        Mode::ProbeBandwidth {
                             phase: CRUISE,
                             since: now,
                         }
                     } else {
-                        State::Startup
+                        Mode::Startup
                     };
                 }
                 _ => {}
@@ -309,7 +271,8 @@ impl Bbr {
         } else if expired && outcome.in_flight > self.probe_window() {
             // With little in flight the samples are of an empty path anyway.
             self.save_window();
-            self.state = State::ProbeRtt { until: None };
+            self.mode = Mode::ProbeRtt { until: None };
+            debug!(cwnd = self.window, "PROBE_RTT entered");
         }
     }
 
@@ -317,11 +280,11 @@ impl Bbr {
         if bandwidth <= 0.0 {
             return;
         }
-        let gain = match self.state {
-            State::Startup => HIGH_GAIN,
-            State::Drain => 1.0 / HIGH_GAIN,
-            State::ProbeBandwidth { phase, .. } => CYCLE[phase],
-            State::ProbeRtt { .. } => 1.0,
+        let gain = match self.mode {
+            Mode::Startup => HIGH_GAIN,
+            Mode::Drain => 1.0 / HIGH_GAIN,
+            Mode::ProbeBandwidth { phase, .. } => CYCLE[phase],
+            Mode::ProbeRtt { .. } => 1.0,
         };
         // While little is sent little is measured, but the first window may always leave within a round trip.
         let least = match self.minimum_rtt {
@@ -343,15 +306,15 @@ impl Bbr {
         if self.conserving {
             self.window = self.window.max(outcome.in_flight + outcome.acked);
         } else {
-            let gain = match self.state {
-                State::Startup | State::Drain => HIGH_GAIN,
-                State::ProbeBandwidth { .. } => 2.0,
-                State::ProbeRtt { .. } => 1.0,
+            let gain = match self.mode {
+                Mode::Startup | Mode::Drain => HIGH_GAIN,
+                Mode::ProbeBandwidth { .. } => 2.0,
+                Mode::ProbeRtt { .. } => 1.0,
             };
             // A train is on its way as a whole, so three of them must fit besides what the path holds.
             let trains = 3 * ((bandwidth * 0.001) as u64).clamp(2 * PACKET, MAX_TRAIN);
             let excess = if self.pipe_full {
-                self.excess.maxima[0].max(self.excess.maxima[1])
+                self.aggregation.excess()
             } else {
                 0
             };
@@ -363,7 +326,7 @@ impl Bbr {
             }
         }
         self.window = self.window.max(MIN_WINDOW);
-        if matches!(self.state, State::ProbeRtt { .. }) {
+        if matches!(self.mode, Mode::ProbeRtt { .. }) {
             self.window = self.window.min(self.probe_window());
         }
     }
@@ -381,21 +344,27 @@ impl Bbr {
     }
 }
 
+/// A full packet of Ethernet as a datagram.
 const PACKET: u64 = 1472;
+/// Ten packets, as RFC 6928 and the reference (`udx.md` §19).
 const INITIAL_WINDOW: u64 = 10 * PACKET;
+/// `BBRMinPipeCwnd` of draft §4.2.3.
 const MIN_WINDOW: u64 = 4 * PACKET;
 const MAX_TRAIN: u64 = 65_536;
+/// The least pace in bytes per second.
 const MIN_RATE: f64 = 2_000.0;
-/// Bounds what counts as acknowledged in excess, in round trips and beyond.
-const EXCESS_ROUNDS: f64 = 2.0;
-const EXCESS_SECONDS: f64 = 0.000_5;
-/// 2 / ln 2: the least gain that doubles the rate every round.
+/// 2 / ln 2, the least gain that doubles the rate every round: `BBRHighGain` of draft §4.2.1.
 const HIGH_GAIN: f64 = 2.885_39;
+/// The pacing gains of PROBE_BW (draft §4.3.4).
 const CYCLE: [f64; 8] = [1.25, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0];
-/// Where the cycle is entered.
+/// Where the cycle is entered: in the fifth phase, as in the reference (`udx.md` §15).
 const CRUISE: usize = 4;
-const ROUNDS: usize = 10;
+/// STARTUP ends when the rate grows by less than this in so many rounds (draft §4.3.2).
+const FULL_GROWTH: f64 = 1.25;
+const FULL_ROUNDS: u32 = 3;
+/// After this time the shortest round trip is measured anew: `RTpropFilterLen` of draft §4.1.2.
 const RTT_LIFETIME: Duration = Duration::from_secs(10);
+/// How long PROBE_RTT lasts: `ProbeRTTDuration` of draft §4.3.5.
 const RTT_PROBE: Duration = Duration::from_millis(200);
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
-//! What waits for `poll_event`.
+//! What waits for `poll_event`, and what an owner was told already.
 
 use std::collections::VecDeque;
+
+use tracing::debug;
 
 use super::types::{Event, StreamId};
 
@@ -18,6 +20,7 @@ impl Events {
     pub(super) fn push(&mut self, id: StreamId, event: Event) {
         if matches!(event, Event::Message(_)) {
             if self.messages >= MAX_RECEIVED_MESSAGES {
+                debug!("unordered message dropped, too many wait");
                 return;
             }
             self.messages += 1;
@@ -33,7 +36,7 @@ impl Events {
         Some((id, event))
     }
 
-    /// Drops what `id` has said: its owner has dropped it.
+    /// Drops all events of a stream that its owner has dropped.
     pub(super) fn forget(&mut self, id: StreamId) {
         let messages = &mut self.messages;
         self.queue.retain(|(of, event)| {
@@ -42,6 +45,57 @@ impl Events {
             }
             *of != id
         });
+    }
+}
+
+/// Which events a stream has reported, so that none comes twice.
+#[derive(Debug, Default)]
+pub(super) struct Reported {
+    readable: bool,
+    /// A write was cut short, and the owner waits to hear that it can go on.
+    write_blocked: bool,
+    remote_finished: bool,
+    finished: bool,
+}
+
+impl Reported {
+    /// Returns whether [`Event::Readable`] is due.
+    pub(super) const fn readable(&mut self) -> bool {
+        !std::mem::replace(&mut self.readable, true)
+    }
+
+    /// Makes the next bytes be reported again.
+    pub(super) const fn read(&mut self) {
+        self.readable = false;
+    }
+
+    /// Notes whether a write was cut short.
+    pub(super) const fn write(&mut self, cut_short: bool) {
+        self.write_blocked = cut_short;
+    }
+
+    /// Returns whether [`Event::Writable`] is due, now that there is room.
+    pub(super) const fn writable(&mut self) -> bool {
+        std::mem::replace(&mut self.write_blocked, false)
+    }
+
+    /// Returns whether [`Event::RemoteFinished`] is due.
+    pub(super) const fn remote_finished(&mut self) -> bool {
+        !std::mem::replace(&mut self.remote_finished, true)
+    }
+
+    pub(super) const fn is_remote_finished(&self) -> bool {
+        self.remote_finished
+    }
+
+    /// Returns whether [`Event::Finished`] is due.
+    pub(super) const fn finished(&mut self) -> bool {
+        !std::mem::replace(&mut self.finished, true)
+    }
+
+    /// Returns whether both directions have ended.
+    pub(super) const fn both_finished(&self) -> bool {
+        self.finished && self.remote_finished
     }
 }
 

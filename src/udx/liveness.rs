@@ -1,76 +1,63 @@
 //! Whether the peer is still there: keep-alive, probes of a closed window, and giving up.
+//!
+//! Heartbeats are the reference's (`udx.md` §13); that their answers count is not: there an idle stream never
+//! times out.
 
 use std::time::{Duration, Instant};
 
 use super::rtt::MAX_TIMEOUT;
-
-/// What is to be done about a silent peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Duty {
-    /// Send a heartbeat, because nothing else was sent.
-    KeepAlive,
-    /// Send a heartbeat, to learn whether the window has opened.
-    WindowProbe,
-    /// Tell the owner that heartbeats are not answered.
-    Complain,
-    /// Close.
-    GiveUp,
-}
-
-impl Duty {
-    pub(super) const fn reason(self) -> &'static str {
-        match self {
-            Self::KeepAlive => "keep-alive",
-            Self::WindowProbe => "window probe",
-            Self::Complain => "heartbeat without answer",
-            Self::GiveUp => "peer without answer",
-        }
-    }
-}
+use super::timer::Timer;
 
 /// The liveness of one peer.
 #[derive(Debug, Default)]
 pub(super) struct Liveness {
     interval: Option<Duration>,
     keep_alive_at: Option<Instant>,
+    /// When the closed window is probed again, and how long that took to come.
     probe: Option<(Instant, Duration)>,
     /// A heartbeat leaves with the next poll.
-    pub(super) heartbeat_due: bool,
+    heartbeat_due: bool,
     heartbeat_sent: Option<Instant>,
+    /// The peer has answered a heartbeat.
     answers: bool,
-    complained: bool,
+    reported: bool,
     /// Since when something that the peer has to answer is out without a packet of the peer's.
     unanswered: Option<Instant>,
 }
 
 impl Liveness {
-    pub(super) fn connected(&mut self, now: Instant) {
+    pub(super) const fn heartbeat_due(&self) -> bool {
+        self.heartbeat_due
+    }
+
+    /// Starts the time-out over: the path is new.
+    pub(super) const fn connected(&mut self, now: Instant) {
         if self.unanswered.is_some() {
             self.unanswered = Some(now);
         }
     }
 
     pub(super) fn set_interval(&mut self, now: Instant, interval: Option<Duration>) {
-        // An interval of nothing is no interval: as a timer it would spin.
+        // An interval of nothing is no interval: as a timer it would spin (`udx.md` P8).
         self.interval = interval.filter(|interval| !interval.is_zero());
         self.keep_alive_at = self.interval.map(|interval| now + interval);
     }
 
-    /// Takes note of a packet of the peer's. `answer` if it is a plain acknowledgement and no data is out
-    /// that it could be for.
+    /// Notes a packet of the peer's. `answer` if it is a plain acknowledgement and no data is out that it
+    /// could be for.
     pub(super) fn heard(&mut self, now: Instant, answer: bool, outstanding: bool) {
         self.answers |= answer && self.heartbeat_sent.is_some();
         self.heartbeat_sent = None;
         self.unanswered = outstanding.then_some(now);
     }
 
-    /// Takes note that data is sent.
+    /// Notes that data is sent.
     pub(super) fn sent(&mut self, now: Instant) {
         self.unanswered.get_or_insert(now);
         self.keep_alive_at = None;
     }
 
-    /// Takes note that a heartbeat is sent.
+    /// Notes that a heartbeat is sent.
     pub(super) fn heartbeat(&mut self, now: Instant) {
         self.heartbeat_due = false;
         self.heartbeat_sent.get_or_insert(now);
@@ -79,7 +66,7 @@ impl Liveness {
         }
     }
 
-    /// Takes note that data waits for the peer's window alone.
+    /// Notes that data waits for the peer's window alone, and probes it at once.
     pub(super) fn window_shut(&mut self, now: Instant, timeout: Duration) {
         if self.probe.is_none() {
             self.heartbeat_due = true;
@@ -87,7 +74,7 @@ impl Liveness {
         }
     }
 
-    /// Brings the timers in line with whether data is out, and whether it waits for the window.
+    /// Arms the timers by whether data is out, and whether it waits for the window.
     pub(super) fn arm(&mut self, now: Instant, outstanding: bool, window_shut: bool) {
         if !window_shut {
             self.probe = None;
@@ -107,43 +94,45 @@ impl Liveness {
         *self = Self::default();
     }
 
-    /// Returns what is to be done next, and when.
-    pub(super) fn due(&self) -> Option<(Instant, Duty)> {
-        let complain = self.heartbeat_sent.filter(|_| !self.answers && !self.complained);
+    /// Returns the next deadline and its timer.
+    pub(super) fn deadline(&self) -> Option<(Instant, Timer)> {
+        let unknown = self.heartbeat_sent.filter(|_| !self.answers && !self.reported);
         [
-            self.keep_alive_at.map(|at| (at, Duty::KeepAlive)),
-            self.probe.map(|(at, _)| (at, Duty::WindowProbe)),
-            complain.map(|at| (at + HEARTBEAT_PATIENCE, Duty::Complain)),
-            self.unanswered.map(|at| (at + PATIENCE, Duty::GiveUp)),
+            self.keep_alive_at.map(|at| (at, Timer::KeepAlive)),
+            self.probe.map(|(at, _)| (at, Timer::WindowProbe)),
+            unknown.map(|at| (at + HEARTBEAT_TIMEOUT, Timer::Heartbeat)),
+            self.unanswered.map(|at| (at + PEER_TIMEOUT, Timer::Silence)),
         ]
         .into_iter()
         .flatten()
         .min_by_key(|(at, _)| *at)
     }
 
-    /// Takes note that a duty is done.
-    pub(super) fn done(&mut self, now: Instant, duty: Duty) {
-        match duty {
-            Duty::KeepAlive => {
+    /// Returns a timer that has expired; to be called until there is none.
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Option<Timer> {
+        let (_, timer) = self.deadline().filter(|(at, _)| *at <= now)?;
+        match timer {
+            Timer::KeepAlive => {
                 self.heartbeat_due = true;
                 self.keep_alive_at = self.interval.map(|interval| now + interval);
             }
-            Duty::WindowProbe => {
+            Timer::WindowProbe => {
                 self.heartbeat_due = true;
                 self.probe = self.probe.map(|(_, wait)| {
                     let wait = (wait * 2).min(MAX_TIMEOUT);
                     (now + wait, wait)
                 });
             }
-            Duty::Complain => self.complained = true,
-            Duty::GiveUp => self.unanswered = None,
+            Timer::Heartbeat => self.reported = true,
+            _ => self.unanswered = None,
         }
+        Some(timer)
     }
 }
 
 /// How long data and heartbeats may go without any packet of the peer's. With a keep-alive of up to 10 s, a
 /// peer that has vanished is noticed within 30 s.
-pub const PATIENCE: Duration = Duration::from_secs(20);
-/// How long the first heartbeat may go unanswered before the peer is taken for one that does not know
-/// heartbeats.
-const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(3);
+pub const PEER_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long the first heartbeat may go unanswered before the peer counts as one that does not know
+/// heartbeats: older than February 2026 (`udx.md` §1).
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(3);

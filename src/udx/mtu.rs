@@ -1,17 +1,26 @@
-//! How much a packet may carry.
+//! How much a packet may carry: path MTU discovery by probes, as RFC 8899.
 //!
-//! A probe is a full packet of new data, padded in front of its payload. The padding is at most 255 bytes, so
-//! the search takes steps of that size upwards and halves the rest after a failure. A lost probe is sent
-//! again without its padding and says nothing about congestion.
+//! A probe is a full packet of new data, padded in front of its payload as in the reference (`udx.md` §14).
+//! The padding is at most 255 bytes, so the search takes steps of that size upwards and halves the rest after
+//! a failure, where the reference takes steps of 32. A lost probe is sent again without its padding and does
+//! not count as congestion.
+
+use tracing::debug;
 
 /// The search for the largest payload that the path carries.
 #[derive(Debug)]
 pub(super) struct Mtu {
+    /// What the path is known to carry (`PLPMTU` of RFC 8899).
     current: usize,
+    /// Where the search ends (`MAX_PLPMTU`).
     ceiling: usize,
+    /// The least size that the path does not carry.
     failed: Option<usize>,
+    /// Probes of one size lost in a row (`PROBE_COUNT`).
     failures: u32,
+    /// A probe is out.
     outstanding: bool,
+    /// The peer has acknowledged something.
     started: bool,
 }
 
@@ -30,7 +39,11 @@ impl Mtu {
     /// Sets how far the search goes, for a path that is known only now.
     pub(super) fn set_ceiling(&mut self, ceiling: usize) {
         self.ceiling = ceiling;
-        self.current = self.current.min(ceiling.max(BASE_PAYLOAD));
+        let most = ceiling.max(BASE_PAYLOAD);
+        if self.current > most {
+            self.current = most;
+            debug!(mtu = self.current, "payload reduced to what the path may carry");
+        }
     }
 
     /// Returns the most bytes of payload in a new packet.
@@ -56,46 +69,54 @@ impl Mtu {
         (size >= self.current + step).then_some(size)
     }
 
+    /// Notes that a probe is sent.
     pub(super) const fn sent(&mut self) {
         self.outstanding = true;
     }
 
-    /// Takes the news that nothing will be learned from the probe.
+    /// Notes that nothing will be learned from the probe.
     pub(super) const fn abandon(&mut self) {
         self.outstanding = false;
     }
 
-    /// Takes the news that a probe with `size` bytes after the header has arrived.
+    /// Notes that a probe with `size` bytes after the header has arrived.
     pub(super) fn acknowledged(&mut self, size: usize) {
         self.outstanding = false;
         self.failures = 0;
-        if self.failed.is_none_or(|failed| size < failed) {
-            self.current = self.current.max(size.min(self.ceiling));
+        let found = size.min(self.ceiling);
+        if found > self.current && self.failed.is_none_or(|failed| size < failed) {
+            self.current = found;
+            debug!(mtu = found, "larger payload found");
         }
     }
 
-    /// Takes the news that a probe with `size` bytes after the header was lost.
-    pub(super) const fn lost(&mut self, size: usize) {
+    /// Notes that a probe with `size` bytes after the header was lost.
+    pub(super) fn lost(&mut self, size: usize) {
         self.outstanding = false;
         self.failures += 1;
         if self.failures >= MAX_FAILURES {
             self.failures = 0;
             self.failed = Some(size);
+            debug!(bytes = size, mtu = self.current, "payload found too large");
         }
     }
 
-    /// Falls back to the size that every path carries, after time-outs that a shrunken path would explain.
-    pub(super) const fn black_hole(&mut self) {
+    /// Falls back to the size that every path carries, after time-outs that a shrunken path would explain
+    /// (RFC 8899 §4.3).
+    pub(super) fn black_hole(&mut self) {
         if self.current > BASE_PAYLOAD {
             self.failed = Some(BASE_PAYLOAD);
             self.current = BASE_PAYLOAD;
+            debug!(mtu = BASE_PAYLOAD, "payload reduced after time-outs");
         }
     }
 }
 
-/// What fits 1200 bytes of IPv4, with which the reference begins too.
+/// What fits 1200 bytes of IPv4 (`BASE_PLPMTU` of RFC 8899 §5.1.2), where the reference begins too (`udx.md`
+/// §19).
 pub(super) const BASE_PAYLOAD: usize = 1152;
-/// Losses of probes of one size after which the path does not carry it: three, as the reference.
+/// Losses of probes of one size after which the path does not carry it: `MAX_PROBES` of RFC 8899 §5.1.2, three
+/// in the reference too (`udx.md` §19).
 const MAX_FAILURES: u32 = 3;
 /// The search ends when the sizes known good and bad are this close.
 const MIN_STEP: usize = 16;

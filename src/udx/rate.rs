@@ -1,4 +1,5 @@
-//! How fast the path delivers, measured from the packets it has delivered.
+//! How fast the path delivers, measured from the packets it has delivered
+//! (draft-cheng-iccrg-delivery-rate-estimation-00).
 
 use std::time::{Duration, Instant};
 
@@ -54,7 +55,7 @@ impl Delivery {
         self.delivered_at = Some(now);
     }
 
-    /// Takes note that there is too little to send.
+    /// Notes that there is too little to send.
     pub(super) fn limit(&mut self, in_flight: u64) {
         self.app_limited_until = (self.delivered + in_flight).max(1);
     }
@@ -86,3 +87,52 @@ impl Delivery {
         self.delivered
     }
 }
+
+/// The highest rate of the last ten rounds.
+///
+/// Only rounds count that measured something of the path, so that a time with little to send does not wear
+/// the measurements out.
+#[derive(Debug)]
+pub(super) struct MaxRate {
+    /// The highest rate of each round, by round number.
+    rates: [(u64, f64); ROUNDS],
+    rated_round: u64,
+    /// The current round has not measured anything yet.
+    unrated: bool,
+}
+
+impl MaxRate {
+    pub(super) const fn new() -> Self {
+        Self {
+            rates: [(0, 0.0); ROUNDS],
+            rated_round: 0,
+            unrated: false,
+        }
+    }
+
+    pub(super) const fn start_round(&mut self) {
+        self.unrated = true;
+    }
+
+    /// Adds a measurement of the current round, in bytes per second.
+    pub(super) fn add(&mut self, rate: f64) {
+        self.rated_round += u64::from(std::mem::take(&mut self.unrated));
+        let slot = &mut self.rates[self.rated_round as usize % ROUNDS];
+        if slot.0 != self.rated_round || rate > slot.1 {
+            *slot = (self.rated_round, rate);
+        }
+    }
+
+    /// Returns the highest rate, in bytes per second.
+    pub(super) fn max(&self) -> f64 {
+        let oldest = self.rated_round.saturating_sub(ROUNDS as u64 - 1);
+        self.rates
+            .iter()
+            .filter(|rate| rate.0 >= oldest)
+            .map(|rate| rate.1)
+            .fold(0.0, f64::max)
+    }
+}
+
+/// `BtlBwFilterLen` of draft-cardwell-iccrg-bbr-congestion-control-00 §4.1.1.
+const ROUNDS: usize = 10;

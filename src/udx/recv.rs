@@ -25,11 +25,14 @@ pub(super) enum Arrival {
 /// The receiving side of a stream.
 #[derive(Debug)]
 pub(super) struct Receiver {
+    /// The first number of the peer.
+    first: u64,
+    /// The next number expected.
     next: u64,
     /// Packets ahead of `next`, by number: far ahead costs no more than near.
-    ahead: BTreeMap<u64, Kept>,
+    ahead: BTreeMap<u64, Early>,
     ranges: RangeSet,
-    kept_bytes: usize,
+    early_bytes: usize,
     ready: Chunks,
     end: Option<u64>,
     ended: bool,
@@ -39,13 +42,14 @@ pub(super) struct Receiver {
     matched: usize,
 }
 
+/// A packet that came before one with a lower number.
 #[derive(Debug)]
-struct Kept {
+struct Early {
     kind: u8,
     payload: Box<[u8]>,
 }
 
-impl Kept {
+impl Early {
     /// Tiny packets are charged as larger ones, so that the window bounds their number too.
     fn charge(&self) -> usize {
         self.payload.len().max(MIN_CHARGE)
@@ -55,10 +59,11 @@ impl Kept {
 impl Receiver {
     pub(super) fn new(start: u64, window: usize) -> Self {
         Self {
+            first: start,
             next: start,
             ahead: BTreeMap::new(),
             ranges: RangeSet::new(),
-            kept_bytes: 0,
+            early_bytes: 0,
             ready: Chunks::default(),
             end: None,
             ended: false,
@@ -66,6 +71,12 @@ impl Receiver {
             expected: Vec::new(),
             matched: 0,
         }
+    }
+
+    /// Forgets what has come: it was not the peer's.
+    pub(super) fn restart(&mut self, pool: &mut Pool, window: usize) {
+        self.clear(pool);
+        *self = Self::new(self.first, window);
     }
 
     /// Sets the bytes that the stream must begin with. Returns false if other ones have come already.
@@ -77,19 +88,24 @@ impl Receiver {
         agrees
     }
 
-    /// Tells whether the bytes that the stream must begin with have come.
+    /// Returns whether the stream must begin with known bytes.
+    pub(super) const fn is_expecting(&self) -> bool {
+        !self.expected.is_empty()
+    }
+
+    /// Returns whether the bytes that the stream must begin with have come.
     pub(super) const fn is_proven(&self) -> bool {
         self.matched >= self.expected.len()
     }
 
-    /// Tells whether `payload` may come next.
+    /// Returns whether `payload` may come next.
     pub(super) fn agrees(&self, payload: &[u8]) -> bool {
         let rest = &self.expected[self.matched..];
         let common = rest.len().min(payload.len());
         rest[..common] == payload[..common]
     }
 
-    /// Takes a packet with DATA or END whose number is known to be plausible.
+    /// Handles a packet with DATA or END whose number is known to be plausible.
     pub(super) fn receive(&mut self, pool: &mut Pool, seq: u64, kind: u8, payload: &[u8]) -> Arrival {
         let payload = if kind & DATA != 0 { payload } else { &[] };
         if seq < self.next || self.ended || self.end.is_some_and(|end| seq > end) {
@@ -112,12 +128,12 @@ impl Receiver {
             return Arrival::Refused;
         }
         if distance > 0 {
-            let kept = Kept {
+            let early = Early {
                 kind,
                 payload: payload.into(),
             };
-            self.kept_bytes += kept.charge();
-            self.ahead.insert(seq, kept);
+            self.early_bytes += early.charge();
+            self.ahead.insert(seq, early);
             self.ranges.insert(seq, seq + 1, |_, _| {});
             if kind & END != 0 {
                 self.end = Some(seq);
@@ -147,23 +163,23 @@ impl Receiver {
     }
 
     fn drain(&mut self, pool: &mut Pool) {
-        while let Some(kept) = self.ahead.remove(&self.next) {
-            self.kept_bytes -= kept.charge();
-            if !self.deliver(pool, kept.kind, &kept.payload) {
-                return self.forget_kept();
+        while let Some(early) = self.ahead.remove(&self.next) {
+            self.early_bytes -= early.charge();
+            if !self.deliver(pool, early.kind, &early.payload) {
+                return self.forget_early();
             }
         }
         if self.ended {
-            self.forget_kept();
+            self.forget_early();
         }
         self.ranges.remove_below(self.next);
     }
 
     /// Drops all packets that wait for others: their sender was not the peer, or they are beyond the end.
-    pub(super) fn forget_kept(&mut self) {
+    pub(super) fn forget_early(&mut self) {
         self.ahead.clear();
         self.ranges.clear();
-        self.kept_bytes = 0;
+        self.early_bytes = 0;
         if !self.ended {
             self.end = None;
         }
@@ -176,7 +192,7 @@ impl Receiver {
 
     /// Gives back the memory.
     pub(super) fn clear(&mut self, pool: &mut Pool) {
-        self.forget_kept();
+        self.forget_early();
         self.ready.clear(pool);
     }
 
@@ -184,9 +200,14 @@ impl Receiver {
         self.ready.len()
     }
 
-    /// Tells whether anything has come since `first` was the next number.
-    pub(super) const fn has_begun(&self, first: u64) -> bool {
-        self.next != first || self.has_gaps()
+    /// Returns whether anything has come.
+    pub(super) const fn has_begun(&self) -> bool {
+        self.received() > 0 || self.has_gaps()
+    }
+
+    /// Returns how many packets have come in order.
+    pub(super) const fn received(&self) -> u64 {
+        self.next - self.first
     }
 
     /// Returns the next number expected.
@@ -194,7 +215,7 @@ impl Receiver {
         self.next
     }
 
-    /// Tells whether everything up to the peer's end has come.
+    /// Returns whether everything up to the peer's end has come.
     pub(super) const fn ended(&self) -> bool {
         self.ended
     }
@@ -209,7 +230,7 @@ impl Receiver {
         self.window = self.window.max(most.min(2 * self.window));
     }
 
-    /// Returns the window of an empty stream. Whoever has not proven to be the peer gets little.
+    /// Returns the window of an empty stream. A sender that has not proven to be the peer gets little.
     pub(super) fn full_window(&self) -> usize {
         if self.is_proven() {
             self.window
@@ -228,8 +249,8 @@ impl Receiver {
         }
     }
 
-    /// Returns the packets that wait, lowest first, as far as an acknowledgement tells of them: with very
-    /// many gaps, those in the middle were told of when they were the highest.
+    /// Returns the packets that wait, lowest first, as far as an acknowledgement reports them: with very
+    /// many gaps, those in the middle were reported when they were the highest.
     pub(super) fn gaps(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.ranges.edges(MAX_SACK_RANGES)
     }
@@ -239,7 +260,7 @@ impl Receiver {
     }
 
     fn held(&self) -> usize {
-        self.ready.len() + self.kept_bytes
+        self.ready.len() + self.early_bytes
     }
 }
 
@@ -322,7 +343,7 @@ mod tests {
             }
         }
         assert!(held <= UNPROVEN_WINDOW + SLACK, "{held}");
-        receiver.forget_kept();
+        receiver.forget_early();
         let far = START + MIN_AHEAD as u64;
         let arrival = receiver.receive(&mut pool, far, DATA, b"x");
         assert_eq!(arrival, Arrival::Refused);

@@ -1,13 +1,14 @@
 //! What is left of closed streams: enough to answer peers that have not heard of the end.
 //!
-//! The reference forgets a stream at once; if its last packet is lost, the peer repeats its own end for 13 s
-//! and then reports a time-out although all data arrived.
+//! The reference forgets a stream at once (`udx.md` §17, `libudx src/udx.c close_stream_internal`); if its
+//! last packet is lost, the peer repeats its own end for 13 s and then reports a time-out although all data
+//! arrived.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::stream::Place;
-use crate::wire::packet::{DATA, DESTROY, END, HEADER_LEN, HEARTBEAT, PacketHeader};
+use super::types::{BarePacket, Place};
+use crate::wire::packet::{DATA, DESTROY, END, HEARTBEAT, PacketHeader};
 
 /// The tombstones of a node.
 #[derive(Debug, Default)]
@@ -21,18 +22,12 @@ pub(super) struct Tombstones {
 struct Tombstone {
     expires: Instant,
     places: [Option<Place>; 2],
-    answer: (Place, [u8; HEADER_LEN]),
+    answer: BarePacket,
 }
 
 impl Tombstones {
     /// Remembers for a while how to answer packets for `id` from `places`.
-    pub(super) fn add(
-        &mut self,
-        now: Instant,
-        id: u32,
-        places: [Option<Place>; 2],
-        answer: (Place, [u8; HEADER_LEN]),
-    ) {
+    pub(super) fn add(&mut self, now: Instant, id: u32, places: [Option<Place>; 2], answer: BarePacket) {
         if self.order.len() >= MAX_TOMBSTONES {
             self.remove_first();
         }
@@ -54,7 +49,7 @@ impl Tombstones {
         now: Instant,
         place: Place,
         header: &PacketHeader,
-    ) -> Option<Option<(Place, [u8; HEADER_LEN])>> {
+    ) -> Option<Option<BarePacket>> {
         while self.order.front().is_some_and(|(expires, _)| *expires <= now) {
             self.remove_first();
         }
@@ -82,7 +77,7 @@ impl Tombstones {
 
 /// Closed streams that are remembered at a time.
 pub(super) const MAX_TOMBSTONES: usize = 1024;
-/// The time for which the reference repeats, and some more.
+/// The 13 s for which the reference repeats (`udx.md` §12), and some more.
 const LIFETIME: Duration = Duration::from_secs(20);
 
 #[cfg(test)]
@@ -90,6 +85,7 @@ mod tests {
     use std::net::{Ipv4Addr, SocketAddrV4};
 
     use super::*;
+    use crate::wire::packet::HEADER_LEN;
     use crate::wire::transmit::SocketId;
 
     #[test]

@@ -1,4 +1,4 @@
-//! What callers and streams tell each other.
+//! What callers and streams exchange.
 
 use std::fmt;
 use std::net::SocketAddrV4;
@@ -17,13 +17,19 @@ impl fmt::Display for StreamId {
     }
 }
 
+/// A socket of this node and an address of the peer.
+pub(super) type Place = (SocketId, SocketAddrV4);
+
+/// A packet without payload, and where it goes.
+pub(super) type BarePacket = (Place, [u8; HEADER_LEN]);
+
 /// What to do with packets for a stream that do not come over its connected path.
 ///
-/// Once the path is settled (see [`Streams::expect_prefix`](super::Streams::expect_prefix)) only
+/// Once the path is validated (see [`Streams::expect_prefix`](super::Streams::expect_prefix)) only
 /// [`Admission::Only`] still admits any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// They are swallowed without effect.
+    /// They have no effect.
     Refuse,
     /// Their data is kept; the acknowledgement is owed until the stream is connected.
     HoldAndAccept,
@@ -42,7 +48,7 @@ pub enum Event {
     Writable,
     /// An unordered message has come.
     Message(Vec<u8>),
-    /// The path was learned from the peer's packets, or learned anew before it was settled.
+    /// The path was learned from the peer's packets, or learned anew before it was validated.
     PathLearned {
         /// The socket that the packets came to.
         socket: SocketId,
@@ -60,13 +66,13 @@ pub enum Event {
     },
     /// Everything sent before the change of path is acknowledged.
     RemoteChanged,
-    /// The expected first bytes have come: the path is the peer's.
+    /// The expected first bytes have come, so the path is the peer's.
     PathValidated,
     /// A heartbeat got no answer in time, and the peer never answered one: it may be too old to know them.
     HeartbeatUnanswered,
     /// The peer has ended its direction; everything before the end has come. Some of it may still be unread.
     RemoteFinished,
-    /// Our end, and everything before it, is acknowledged.
+    /// The own end, and everything before it, is acknowledged.
     Finished,
     /// The stream is over: its last event. Unread bytes can be read until `destroy` or until many more
     /// streams have closed.
@@ -138,7 +144,7 @@ impl Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            // 4 MiB, as the reference.
+            // 4 MiB, as the reference (`udx.md` §19).
             receive_window: 4 << 20,
             // What a gigabit needs at 130 ms.
             max_receive_window: 16 << 20,

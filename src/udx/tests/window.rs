@@ -58,7 +58,7 @@ fn the_window_widens_for_a_reader_that_keeps_up_and_only_for_one() {
             link.step();
         }
         let end = link.end(Side::B);
-        let window = end.streams.stream(end.id).unwrap().receiver.full_window();
+        let window = end.streams.stream(end.id).unwrap().full_window();
         assert_eq!(window, widest);
         // What a reader that stops costs is the window that it had.
         fill(&mut link, Duration::from_secs(10));
@@ -146,7 +146,7 @@ fn an_idle_stream_holds_no_buffers_and_no_timers() {
     link.run_for(Duration::from_secs(1));
     for end in &link.ends {
         assert_eq!(end.streams.poll_timeout(), None);
-        assert_eq!(end.streams.stream(end.id).unwrap().sender.buffered(), 0);
+        assert_eq!(end.streams.stream(end.id).unwrap().buffered(), 0);
     }
     assert!(!link.step());
 }

@@ -1,0 +1,214 @@
+//! What the path allows: its round trip, its losses, its rate and its pace.
+
+use std::time::{Duration, Instant};
+
+use tracing::debug;
+
+use super::congestion::{Bbr, Outcome};
+use super::loss::Loss;
+use super::outstanding::{Batch, Outstanding};
+use super::pacing::Pacer;
+use super::rtt::Rtt;
+use super::timer::Timer;
+
+/// The control of one stream's sending.
+#[derive(Debug)]
+pub(super) struct Control {
+    rtt: Rtt,
+    loss: Loss,
+    congestion: Bbr,
+    pacer: Pacer,
+    /// When a train that waits for its pace may leave.
+    paced_until: Option<Instant>,
+    /// The tail is probed with the next poll, whatever the windows allow.
+    probe_due: bool,
+}
+
+impl Control {
+    pub(super) fn new() -> Self {
+        Self {
+            rtt: Rtt::default(),
+            loss: Loss::default(),
+            congestion: Bbr::new(0),
+            pacer: Pacer::new(),
+            paced_until: None,
+            probe_due: false,
+        }
+    }
+
+    /// Starts over on another path, of which nothing is known but how long the one before took.
+    pub(super) fn reset(&mut self, now: Instant, in_flight: u64) {
+        self.rtt = Rtt::expecting(self.rtt.smoothed());
+        self.loss.reset(now);
+        self.congestion = Bbr::new(in_flight);
+        self.pacer = Pacer::new();
+        self.paced_until = None;
+    }
+
+    /// Sets what the path is thought to take before the first measurement.
+    pub(super) const fn expect_rtt(&mut self, rtt: Duration) {
+        self.rtt.expect(rtt);
+    }
+
+    pub(super) fn minimum_rtt(&self) -> Option<Duration> {
+        self.rtt.minimum()
+    }
+
+    /// Returns the retransmission time-out.
+    pub(super) fn timeout(&self) -> Duration {
+        self.rtt.timeout()
+    }
+
+    /// Returns how many bytes may be in flight.
+    pub(super) const fn window(&self) -> u64 {
+        self.congestion.window()
+    }
+
+    /// Learns from what a batch of received datagrams has acknowledged.
+    pub(super) fn handle_batch(&mut self, now: Instant, packets: &mut Outstanding, batch: &Batch) {
+        if let Some(measured) = &batch.measured {
+            self.rtt
+                .update(now, now.saturating_duration_since(measured.sent_at));
+        }
+        packets.mtu_mut().start();
+        let lost = self.loss.update(now, batch, packets, &self.rtt);
+        self.learn(now, packets, batch, lost);
+        // A train that waits for the earlier, slower pace may leave sooner.
+        if let Some(at) = self.paced_until {
+            let ready = self.pacer.ready_at(now, self.congestion.pacing_rate());
+            self.paced_until = Some(at.min(ready));
+        }
+    }
+
+    /// Passes acknowledgements and losses on to the congestion controller.
+    fn learn(&mut self, now: Instant, packets: &mut Outstanding, batch: &Batch, lost: u64) {
+        let in_flight = packets.in_flight_bytes();
+        if self.loss.leave_recovery(packets) {
+            self.congestion.leave_recovery();
+            debug!(cwnd = self.congestion.window(), "loss recovery left");
+        }
+        if lost > 0 && self.loss.enter_recovery(packets) {
+            self.congestion.enter_recovery(in_flight, batch.bytes);
+            debug!(
+                bytes = lost,
+                cwnd = self.congestion.window(),
+                "loss recovery entered"
+            );
+        }
+        let minimum = self.rtt.minimum();
+        let sample = batch
+            .latest
+            .as_ref()
+            .and_then(|latest| packets.sample(now, latest, minimum));
+        let measured = batch.measured.as_ref();
+        self.congestion.update(
+            now,
+            &Outcome {
+                acked: batch.bytes,
+                lost,
+                in_flight,
+                delivered: packets.delivered(),
+                sample,
+                rtt: measured.map(|measured| now.saturating_duration_since(measured.sent_at)),
+            },
+        );
+    }
+
+    /// Refills the pacer before a train.
+    pub(super) fn start_train(&mut self, now: Instant) {
+        self.pacer.refill(now, self.congestion.pacing_rate());
+    }
+
+    /// Returns whether the pace lets a packet leave.
+    pub(super) fn may_send(&self) -> bool {
+        self.pacer.may_send()
+    }
+
+    /// Returns whether nothing waits for its pace at `now`.
+    pub(super) fn is_ready(&self, now: Instant) -> bool {
+        self.paced_until.is_none_or(|at| at <= now)
+    }
+
+    /// Notes that a packet with a number leaves as a datagram of `size` bytes; `first` if none was in flight.
+    pub(super) fn sent(&mut self, now: Instant, size: usize, first: bool) {
+        if std::mem::take(&mut self.probe_due) {
+            self.loss.probed(now);
+        }
+        self.loss.sent(now, first);
+        self.pacer.spend(size);
+    }
+
+    /// Makes what follows wait for its pace.
+    pub(super) fn pause(&mut self, now: Instant) {
+        self.paced_until = Some(self.pacer.ready_at(now, self.congestion.pacing_rate()));
+    }
+
+    /// Ends the wait for the pace if it is over.
+    pub(super) fn resume(&mut self, now: Instant) {
+        self.paced_until.take_if(|at| *at <= now);
+    }
+
+    /// Notes that something else than the pace holds the stream back.
+    pub(super) fn rest(&mut self, packets: &mut Outstanding) {
+        self.pacer.rest();
+        if packets.in_flight_bytes() < self.congestion.window() {
+            packets.limit_delivery();
+        }
+    }
+
+    /// Returns whether the tail is to be probed.
+    pub(super) const fn probe_due(&self) -> bool {
+        self.probe_due
+    }
+
+    /// Drops a probe of the tail: nothing is in flight.
+    pub(super) const fn cancel_probe(&mut self) {
+        self.probe_due = false;
+    }
+
+    /// Returns the next deadline and its timer.
+    pub(super) fn deadline(&self, packets: &Outstanding) -> Option<(Instant, Timer)> {
+        let pacing = self.paced_until.map(|at| (at, Timer::Pacing));
+        self.loss
+            .deadline(packets, &self.rtt)
+            .into_iter()
+            .chain(pacing)
+            .min_by_key(|(at, _)| *at)
+    }
+
+    /// Handles what is due. Returns how many retransmission time-outs have passed in a row, if one did now.
+    pub(super) fn handle_timeout(&mut self, now: Instant, packets: &mut Outstanding) -> Option<u32> {
+        self.resume(now);
+        let (_, timer) = self
+            .loss
+            .deadline(packets, &self.rtt)
+            .filter(|(at, _)| *at <= now)?;
+        match timer {
+            Timer::TailLossProbe => {
+                debug!(bytes = packets.in_flight_bytes(), "tail loss probe due");
+                self.loss.probed(now);
+                self.probe_due = true;
+                None
+            }
+            Timer::Retransmission => {
+                let timeouts = self.loss.time_out(now, packets);
+                self.congestion.time_out(packets.in_flight_bytes());
+                if timeouts >= BLACK_HOLE_TIMEOUTS {
+                    packets.mtu_mut().black_hole();
+                }
+                let cwnd = self.congestion.window();
+                debug!(round = timeouts, cwnd, "retransmission timed out");
+                Some(timeouts)
+            }
+            _ => {
+                let lost = self.loss.detect(now, packets, &self.rtt);
+                self.learn(now, packets, &Batch::default(), lost);
+                None
+            }
+        }
+    }
+}
+
+/// Time-outs in a row that a path which carries only small packets would explain (RFC 8899 §4.3). The
+/// reference has no such detection (`udx.md` §14).
+const BLACK_HOLE_TIMEOUTS: u32 = 3;

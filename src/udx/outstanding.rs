@@ -1,0 +1,450 @@
+//! The packets that have numbers and no acknowledgement.
+//!
+//! Numbers count packets (`udx.md` §4), so a packet is found by its distance from the oldest one out.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::mtu::Mtu;
+use super::rate::{Delivery, Sample, Snapshot};
+use super::seq::RangeSet;
+use crate::wire::packet::HEADER_LEN;
+
+/// Where a packet is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PacketState {
+    Acknowledged,
+    InFlight,
+    /// It waits to be sent again.
+    Lost,
+}
+
+/// A packet that took a number. It keeps its number and its borders, so it is a view of the byte queue.
+#[derive(Debug)]
+pub(super) struct Packet {
+    offset: u64,
+    length: u16,
+    kind: u8,
+    /// Zeros before the payload, only in a probe of the path.
+    padding: u8,
+    state: PacketState,
+    repeated: bool,
+    /// Counts all transmissions of the stream, so it orders them.
+    transmission: u64,
+    sent_at: Instant,
+    snapshot: Snapshot,
+}
+
+impl Packet {
+    /// Returns its size as a datagram.
+    const fn size(&self) -> usize {
+        HEADER_LEN + self.padding as usize + self.length as usize
+    }
+
+    /// Returns the offset of its payload in the stream.
+    pub(super) const fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Returns the length of its payload.
+    pub(super) const fn length(&self) -> usize {
+        self.length as usize
+    }
+
+    pub(super) const fn kind(&self) -> u8 {
+        self.kind
+    }
+
+    pub(super) const fn padding(&self) -> u8 {
+        self.padding
+    }
+
+    pub(super) const fn transmission(&self) -> u64 {
+        self.transmission
+    }
+
+    pub(super) const fn sent_at(&self) -> Instant {
+        self.sent_at
+    }
+}
+
+/// An acknowledged packet as loss detection sees it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Acked {
+    pub(super) transmission: u64,
+    pub(super) sent_at: Instant,
+    snapshot: Snapshot,
+}
+
+/// What a batch of received datagrams has acknowledged.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    /// Bytes acknowledged, headers included.
+    pub(super) bytes: u64,
+    /// The oldest outstanding number went up.
+    pub(super) advanced: bool,
+    /// The packet that was sent last.
+    pub(super) latest: Option<Acked>,
+    /// The packet sent last of those sent once, by which the round trip is measured.
+    pub(super) measured: Option<Acked>,
+    /// Lowest number acknowledged that was sent once.
+    pub(super) lowest: Option<u64>,
+    /// Highest number acknowledged.
+    pub(super) highest: Option<u64>,
+    /// A packet sent again was acknowledged sooner than any answer to the second copy can come.
+    pub(super) spurious: bool,
+}
+
+/// All packets of a stream that are out.
+#[derive(Debug)]
+pub(super) struct Outstanding {
+    oldest: u64,
+    packets: VecDeque<Packet>,
+    /// Numbers acknowledged before older ones.
+    sacked: RangeSet,
+    /// Transmissions with their numbers in the order in which they left; some are outdated.
+    order: VecDeque<(u64, u64)>,
+    /// Numbers to be sent again; some are outdated.
+    lost: VecDeque<u64>,
+    transmissions: u64,
+    in_flight_bytes: u64,
+    in_flight: usize,
+    delivery: Delivery,
+    batch: Batch,
+    mtu: Mtu,
+}
+
+impl Outstanding {
+    pub(super) fn new(start: u64, max_payload: usize) -> Self {
+        Self {
+            oldest: start,
+            packets: VecDeque::new(),
+            sacked: RangeSet::new(),
+            order: VecDeque::new(),
+            lost: VecDeque::new(),
+            transmissions: 0,
+            in_flight_bytes: 0,
+            in_flight: 0,
+            delivery: Delivery::default(),
+            batch: Batch::default(),
+            mtu: Mtu::new(max_payload),
+        }
+    }
+
+    /// Sets the first number, before anything was sent.
+    pub(super) const fn start_at(&mut self, first: u64) {
+        self.oldest = first;
+    }
+
+    /// Handles a cumulative acknowledgement, which must not be beyond [`Self::next`]. Returns whether the
+    /// oldest number went up.
+    pub(super) fn acknowledge_below(&mut self, now: Instant, ack: u64, minimum: Option<Duration>) -> bool {
+        if ack <= self.oldest {
+            return false;
+        }
+        while self.oldest < ack {
+            self.acknowledge(now, self.oldest, minimum);
+            self.packets.pop_front();
+            self.oldest += 1;
+        }
+        self.batch.advanced = true;
+        self.sacked.remove_below(self.oldest);
+        true
+    }
+
+    /// Handles a selective acknowledgement of `[start, end)`. Ranges that can't be are ignored.
+    pub(super) fn acknowledge_range(
+        &mut self,
+        now: Instant,
+        start: u64,
+        end: u64,
+        minimum: Option<Duration>,
+    ) {
+        if start >= end || end > self.next() || start < self.oldest {
+            return;
+        }
+        let mut sacked = std::mem::replace(&mut self.sacked, RangeSet::new());
+        sacked.insert(start, end, |from, to| {
+            for seq in from..to {
+                self.acknowledge(now, seq, minimum);
+            }
+        });
+        self.sacked = sacked;
+    }
+
+    fn acknowledge(&mut self, now: Instant, seq: u64, minimum: Option<Duration>) {
+        let packet = &mut self.packets[(seq - self.oldest) as usize];
+        if packet.state == PacketState::Acknowledged {
+            return;
+        }
+        let size = packet.size() as u64;
+        if packet.state == PacketState::InFlight {
+            self.in_flight -= 1;
+            self.in_flight_bytes -= size;
+        }
+        packet.state = PacketState::Acknowledged;
+        if packet.padding > 0 {
+            self.mtu.acknowledged(packet.size() - HEADER_LEN);
+        }
+        let repeated = packet.repeated;
+        let acked = Acked {
+            transmission: packet.transmission,
+            sent_at: packet.sent_at,
+            snapshot: packet.snapshot,
+        };
+        self.delivery.add(now, size);
+        let batch = &mut self.batch;
+        batch.bytes += size;
+        batch.highest = batch.highest.max(Some(seq));
+        let is_later = |other: &Acked| acked.transmission > other.transmission;
+        if repeated {
+            if minimum.is_some_and(|minimum| now.saturating_duration_since(acked.sent_at) < minimum) {
+                // The first copy was only late. Nothing can be learned from this pair of times.
+                batch.spurious = true;
+                return;
+            }
+        } else {
+            batch.lowest = Some(batch.lowest.map_or(seq, |lowest| lowest.min(seq)));
+            if batch.measured.as_ref().is_none_or(is_later) {
+                batch.measured = Some(acked);
+            }
+        }
+        if batch.latest.as_ref().is_none_or(is_later) {
+            batch.latest = Some(acked);
+        }
+    }
+
+    /// Returns what was acknowledged since the last call, if anything was.
+    pub(super) fn take_batch(&mut self) -> Option<Batch> {
+        (self.batch.bytes > 0 || self.batch.advanced).then(|| std::mem::take(&mut self.batch))
+    }
+
+    /// Measures the delivery rate by a packet of the last batch.
+    pub(super) fn sample(
+        &mut self,
+        now: Instant,
+        acked: &Acked,
+        minimum: Option<Duration>,
+    ) -> Option<Sample> {
+        self.delivery.sample(now, &acked.snapshot, acked.sent_at, minimum)
+    }
+
+    /// Returns all bytes ever delivered.
+    pub(super) const fn delivered(&self) -> u64 {
+        self.delivery.delivered()
+    }
+
+    /// Notes that there is too little to send, so that the rate measured is not the path's.
+    pub(super) fn limit_delivery(&mut self) {
+        self.delivery.limit(self.in_flight_bytes);
+    }
+
+    /// Calls `is_lost` with the packets in flight, the one that left earliest first, until it returns false,
+    /// and marks the others lost. Returns how many bytes were lost, without probes of the path.
+    pub(super) fn detect(&mut self, mut is_lost: impl FnMut(&Packet) -> bool) -> u64 {
+        let mut bytes = 0;
+        while let Some(&(transmission, seq)) = self.order.front() {
+            let packet = seq
+                .checked_sub(self.oldest)
+                .and_then(|at| self.packets.get_mut(at as usize));
+            if let Some(packet) = packet
+                && packet.state == PacketState::InFlight
+                && packet.transmission == transmission
+            {
+                if !is_lost(packet) {
+                    break;
+                }
+                self.in_flight -= 1;
+                self.in_flight_bytes -= packet.size() as u64;
+                packet.state = PacketState::Lost;
+                self.lost.push_back(seq);
+                if packet.padding > 0 {
+                    self.mtu.lost(packet.size() - HEADER_LEN);
+                    packet.padding = 0;
+                } else {
+                    bytes += packet.size() as u64;
+                }
+            }
+            self.order.pop_front();
+        }
+        if self.order.len() > 4 * self.packets.len() + 64 {
+            self.forget_old_transmissions();
+        }
+        bytes
+    }
+
+    fn forget_old_transmissions(&mut self) {
+        let (oldest, packets) = (self.oldest, &self.packets);
+        self.order.retain(|(transmission, seq)| {
+            let packet = seq.checked_sub(oldest).and_then(|at| packets.get(at as usize));
+            packet.is_some_and(|packet| {
+                packet.state == PacketState::InFlight && packet.transmission == *transmission
+            })
+        });
+    }
+
+    /// Puts the packets that wait to be sent again in the order of their numbers.
+    pub(super) fn sort_lost(&mut self) {
+        self.lost.make_contiguous().sort_unstable();
+    }
+
+    /// Returns the number of the next packet to send again.
+    pub(super) fn next_lost(&mut self) -> Option<u64> {
+        while let Some(&seq) = self.lost.front() {
+            let packet = seq
+                .checked_sub(self.oldest)
+                .and_then(|at| self.packets.get(at as usize));
+            if packet.is_some_and(|packet| packet.state == PacketState::Lost) {
+                return Some(seq);
+            }
+            self.lost.pop_front();
+        }
+        None
+    }
+
+    /// Returns the highest number in flight.
+    pub(super) fn last_in_flight(&self) -> Option<u64> {
+        let at = self
+            .packets
+            .iter()
+            .rposition(|packet| packet.state == PacketState::InFlight)?;
+        Some(self.oldest + at as u64)
+    }
+
+    /// Adds a packet of `length` bytes from `offset` on, which is sent now. One that is padded probes the
+    /// path. Returns its number.
+    pub(super) fn add(
+        &mut self,
+        now: Instant,
+        offset: u64,
+        length: usize,
+        kind: u8,
+        padded_to: Option<usize>,
+    ) -> u64 {
+        let padding = padded_to.map_or(0, |size| size.saturating_sub(length));
+        if padded_to.is_some() {
+            self.mtu.sent();
+        }
+        let snapshot = self.delivery.snapshot(now, self.in_flight == 0);
+        let seq = self.next();
+        self.packets.push_back(Packet {
+            offset,
+            length: u16::try_from(length).expect("a payload is far smaller than 64 KiB"),
+            kind,
+            padding: u8::try_from(padding).unwrap_or(0),
+            state: PacketState::Lost,
+            repeated: false,
+            transmission: 0,
+            sent_at: now,
+            snapshot,
+        });
+        self.launch(now, seq);
+        seq
+    }
+
+    /// Notes that `seq` is sent again now, without padding.
+    pub(super) fn repeat(&mut self, now: Instant, seq: u64) {
+        let snapshot = self.delivery.snapshot(now, self.in_flight == 0);
+        let packet = &mut self.packets[(seq - self.oldest) as usize];
+        if packet.state == PacketState::InFlight {
+            self.in_flight -= 1;
+            self.in_flight_bytes -= packet.size() as u64;
+        }
+        if packet.padding > 0 {
+            self.mtu.abandon();
+        }
+        packet.repeated = true;
+        packet.padding = 0;
+        packet.snapshot = snapshot;
+        self.launch(now, seq);
+    }
+
+    fn launch(&mut self, now: Instant, seq: u64) {
+        let packet = &mut self.packets[(seq - self.oldest) as usize];
+        self.transmissions += 1;
+        packet.transmission = self.transmissions;
+        packet.sent_at = now;
+        packet.state = PacketState::InFlight;
+        self.order.push_back((self.transmissions, seq));
+        self.in_flight += 1;
+        self.in_flight_bytes += packet.size() as u64;
+    }
+
+    /// Starts the search for the largest payload over, on another path: packets in flight probe it no more.
+    pub(super) fn change_path(&mut self, max_payload: usize) {
+        for packet in &mut self.packets {
+            if packet.state == PacketState::InFlight {
+                self.in_flight_bytes -= u64::from(packet.padding);
+            }
+            packet.padding = 0;
+        }
+        self.mtu = Mtu::new(max_payload);
+    }
+
+    /// Drops all packets.
+    pub(super) fn clear(&mut self) {
+        self.packets.clear();
+        self.in_flight = 0;
+        self.in_flight_bytes = 0;
+    }
+
+    /// Gives back memory that an idle stream does not need.
+    pub(super) fn reclaim(&mut self) {
+        if self.packets.is_empty() && self.packets.capacity() > SMALL {
+            self.packets = VecDeque::new();
+            self.order = VecDeque::new();
+            self.lost = VecDeque::new();
+        }
+    }
+
+    pub(super) fn get(&self, seq: u64) -> &Packet {
+        &self.packets[(seq - self.oldest) as usize]
+    }
+
+    pub(super) fn first(&self) -> Option<&Packet> {
+        self.packets.front()
+    }
+
+    /// Returns the next number to be used.
+    pub(super) fn next(&self) -> u64 {
+        self.oldest + self.packets.len() as u64
+    }
+
+    /// Returns the oldest number that is not acknowledged.
+    pub(super) const fn oldest(&self) -> u64 {
+        self.oldest
+    }
+
+    /// Returns how many packets have numbers and no acknowledgement, gaps included.
+    pub(super) fn len(&self) -> usize {
+        self.packets.len()
+    }
+
+    pub(super) const fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    pub(super) const fn in_flight_bytes(&self) -> u64 {
+        self.in_flight_bytes
+    }
+
+    /// Returns whether `count` packets were acknowledged before older ones.
+    pub(super) fn sacked_at_least(&self, count: u64) -> bool {
+        let mut sum = 0;
+        self.sacked.iter().any(|(from, to)| {
+            sum += to - from;
+            sum >= count
+        })
+    }
+
+    pub(super) const fn mtu(&self) -> &Mtu {
+        &self.mtu
+    }
+
+    pub(super) const fn mtu_mut(&mut self) -> &mut Mtu {
+        &mut self.mtu
+    }
+}
+
+/// An idle stream may keep room for this many packets.
+const SMALL: usize = 16;

@@ -1,0 +1,175 @@
+//! What a received packet does.
+//!
+//! The steps are those of the reference (`udx.md` §8, `libudx src/udx.c process_packet`), but numbers and
+//! source are checked before any of them.
+
+use std::time::{Duration, Instant};
+
+use tracing::{debug, trace};
+
+use super::state::{Stream, StreamContext};
+use crate::udx::paths::Admitted;
+use crate::udx::recv::{Arrival, MAX_AHEAD};
+use crate::udx::seq::expand;
+use crate::udx::types::{Closed, Config, Event, Place};
+use crate::wire::packet::{
+    DATA, DESTROY, END, HEADER_LEN, HEARTBEAT, MAX_PAYLOAD, MESSAGE, PacketHeader, SACK,
+};
+
+impl Stream {
+    /// Handles a packet for this stream from `place`. A packet that can't be the peer's has no effect at all.
+    pub(in crate::udx) fn handle_packet(
+        &mut self,
+        now: Instant,
+        context: &mut StreamContext<'_>,
+        place: Place,
+        header: &PacketHeader,
+        rest: &[u8],
+    ) {
+        let seq = expand(header.seq, self.receiver.next());
+        let ack = expand(header.ack, self.sender.packets().next());
+        if self.closed().is_some()
+            || !self.is_plausible(seq, ack)
+            || !self.admit(now, context, place, header, seq, rest)
+        {
+            let address = place.1;
+            debug!(kind = header.kind, seq = header.seq, %address, "packet refused");
+            return;
+        }
+        trace!(
+            kind = header.kind,
+            seq = header.seq,
+            bytes = HEADER_LEN + rest.len(),
+            "packet received"
+        );
+        let is_plain = header.kind & (DATA | END | MESSAGE | DESTROY | HEARTBEAT) == 0;
+        let outstanding = self.sender.packets().len() > 0;
+        self.liveness.heard(now, is_plain && !outstanding, outstanding);
+        if header.has(HEARTBEAT) {
+            // The reference looks at nothing else in such a packet (step 4).
+            return self.acks.owe();
+        }
+        let Some(payload) = header.payload(rest) else {
+            return;
+        };
+        if header.has(DESTROY) && seq >= self.receiver.next() {
+            return self.close(context, Closed::Reset);
+        }
+        if header.has(DATA | END) {
+            self.handle_data(context, seq, header.kind, payload);
+        }
+        if header.has(MESSAGE) {
+            context.events.push(self.id, Event::Message(payload.to_vec()));
+        }
+        if ack >= self.sender.packets().oldest() {
+            self.peer_window.update(header.window, seq, ack);
+        }
+        self.handle_acknowledgement(now, header, ack, rest);
+        if self.receiver.ended() && !self.reported.is_remote_finished() {
+            self.report(context);
+        }
+    }
+
+    /// Ends a batch of received datagrams: learns from what it acknowledged, and lets the acknowledgement for
+    /// it leave.
+    pub(in crate::udx) fn flush(&mut self, now: Instant, context: &mut StreamContext<'_>) {
+        self.acks.flush(now, self.ack_delay(context.config));
+        let packets = self.sender.packets_mut();
+        if let Some(batch) = packets.take_batch() {
+            self.control.handle_batch(now, packets, &batch);
+            self.sender.reclaim(context.pool);
+            self.probe_window(now);
+        }
+        self.report(context);
+    }
+
+    /// Returns how long an acknowledgement may wait for data. Not at all for a peer that has just begun: it
+    /// measures the path by the answers.
+    const fn ack_delay(&self, config: &Config) -> Duration {
+        if self.receiver.received() < PROMPTLY_ANSWERED {
+            Duration::ZERO
+        } else {
+            config.ack_delay
+        }
+    }
+
+    /// Checks the numbers: nothing that was not sent can be acknowledged, and nothing is taken from beyond
+    /// any window.
+    fn is_plausible(&self, seq: u64, ack: u64) -> bool {
+        let (next, packets) = (self.receiver.next(), self.sender.packets());
+        seq < next + self.receiver.max_ahead() as u64
+            && seq + MAX_AHEAD as u64 >= next
+            && ack <= packets.next()
+            && ack + MAX_AHEAD as u64 >= packets.oldest()
+    }
+
+    /// Decides by where a packet comes from, and reports what follows for the path.
+    fn admit(
+        &mut self,
+        now: Instant,
+        context: &mut StreamContext<'_>,
+        place: Place,
+        header: &PacketHeader,
+        seq: u64,
+        rest: &[u8],
+    ) -> bool {
+        let is_next = header.has(DATA) && !header.has(HEARTBEAT) && seq == self.receiver.next();
+        let next = is_next.then(|| header.payload(rest).unwrap_or_default());
+        let admitted = self.paths.admit(now, &mut self.receiver, place, next);
+        let (socket, address) = place;
+        match admitted {
+            Admitted::Refused => return false,
+            Admitted::Accepted => {}
+            Admitted::Offered => {
+                debug!(socket = socket.0, %address, "path offered");
+                let event = Event::PathOffered { socket, address };
+                context.events.push(self.id, event);
+            }
+            Admitted::Learned => {
+                debug!(socket = socket.0, %address, "path learned");
+                self.limit_payload(context.config, place);
+                let event = Event::PathLearned { socket, address };
+                context.events.push(self.id, event);
+            }
+        }
+        true
+    }
+
+    fn handle_data(&mut self, context: &mut StreamContext<'_>, seq: u64, kind: u8, payload: &[u8]) {
+        let had_gaps = self.receiver.has_gaps();
+        let proven = self.receiver.is_proven();
+        let readable = self.receiver.readable();
+        match self.receiver.receive(context.pool, seq, kind, payload) {
+            Arrival::Contradicts => return,
+            Arrival::Delivered if !had_gaps && kind & END == 0 => self.acks.count(),
+            Arrival::Delivered | Arrival::Kept | Arrival::Repeated | Arrival::Refused => self.acks.owe(),
+        }
+        if self.receiver.is_expecting() && !proven && self.receiver.is_proven() {
+            self.path_validated(context);
+        }
+        if self.receiver.readable() > readable && self.reported.readable() {
+            context.events.push(self.id, Event::Readable);
+        }
+    }
+
+    fn handle_acknowledgement(&mut self, now: Instant, header: &PacketHeader, ack: u64, rest: &[u8]) {
+        let minimum = self.control.minimum_rtt();
+        self.sender.acknowledge_below(now, ack, minimum);
+        if header.has(SACK) {
+            let packets = self.sender.packets_mut();
+            let (oldest, end) = (packets.oldest(), packets.next());
+            for (from, to) in header.ranges(rest).take(MAX_PAYLOAD / 8) {
+                if packets.len() > 0 {
+                    let (from, to) = (expand(from, oldest), expand(to, end));
+                    packets.acknowledge_range(now, from, to, minimum);
+                }
+            }
+        }
+    }
+}
+
+/// Packets at the beginning that are acknowledged without delay.
+const PROMPTLY_ANSWERED: u64 = 16;
+
+/// The reference cuts longer datagrams without a word (`udx.md` P1).
+const _: () = assert!(HEADER_LEN + MAX_PAYLOAD == 2048);

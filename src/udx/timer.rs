@@ -1,0 +1,41 @@
+//! The timers of a stream by name.
+
+/// What a stream waits for. Deadlines follow from its state, so none is stored here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Timer {
+    /// Packets that may only have been overtaken count as lost.
+    Reordering,
+    /// A packet provokes an answer that tells what became of the last ones.
+    TailLossProbe,
+    /// Nothing was acknowledged for a whole time-out: packets are sent again.
+    Retransmission,
+    /// The pace lets the next train leave.
+    Pacing,
+    /// An acknowledgement no longer waits for data that carries it.
+    Acknowledgement,
+    /// A heartbeat leaves, because nothing else was sent.
+    KeepAlive,
+    /// A heartbeat asks whether the peer's window has opened.
+    WindowProbe,
+    /// A peer that has never answered a heartbeat is reported.
+    Heartbeat,
+    /// A peer of which nothing is heard counts as gone.
+    Silence,
+}
+
+impl Timer {
+    /// Returns the reason that `poll_timeout` gives.
+    pub(super) const fn reason(self) -> &'static str {
+        match self {
+            Self::Reordering => "reordering",
+            Self::TailLossProbe => "tail loss probe",
+            Self::Retransmission => "retransmission",
+            Self::Pacing => "pacing",
+            Self::Acknowledgement => "acknowledgement",
+            Self::KeepAlive => "keep-alive",
+            Self::WindowProbe => "window probe",
+            Self::Heartbeat => "heartbeat without answer",
+            Self::Silence => "peer without answer",
+        }
+    }
+}
