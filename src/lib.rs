@@ -57,6 +57,7 @@
 //! |---|---|---|
 //! | [`keys`] | Ed25519 key pairs and public keys: make, parse, print, sign, verify | pure |
 //! | [`wire`] | bytes to types and back, every message of the protocol | pure |
+//! | `buffer` | queues of bytes and the memory for them | pure |
 //! | [`dht`] | a Kademlia node: table, requests, queries, tokens, records | sans-IO |
 //! | [`udx`] | reliable ordered streams over datagrams | sans-IO |
 //! | [`secret_stream`] | encryption and framing of one stream | pure |
@@ -67,6 +68,7 @@
 //! | [`cli`] | what the programs share: arguments, key files, output, exit codes | async |
 
 pub mod api;
+mod buffer;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod connect;

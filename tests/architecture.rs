@@ -9,11 +9,15 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(&str, &[&str])] = &[
     ("keys", &["wire"]),
     ("wire", &["keys"]),
+    ("buffer", &[]),
     ("dht", &["wire", "keys"]),
-    ("udx", &["wire", "keys"]),
-    ("secret_stream", &["wire", "keys"]),
+    ("udx", &["wire", "keys", "buffer"]),
+    ("secret_stream", &["wire", "keys", "buffer"]),
     ("connect", &["wire", "keys", "dht", "udx", "secret_stream"]),
-    ("net", &["wire", "keys", "dht", "udx", "secret_stream", "connect"]),
+    (
+        "net",
+        &["wire", "keys", "buffer", "dht", "udx", "secret_stream", "connect"],
+    ),
     (
         "api",
         &["wire", "keys", "dht", "udx", "secret_stream", "connect", "net"],
@@ -24,7 +28,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// Layers without I/O, and what nothing in them may name.
-const SANS_IO: &[&str] = &["wire", "dht", "udx", "secret_stream", "connect"];
+const SANS_IO: &[&str] = &["wire", "buffer", "dht", "udx", "secret_stream", "connect"];
 const IMPURE: &[&str] = &[
     "tokio",
     "Instant::now",

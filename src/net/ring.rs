@@ -3,6 +3,9 @@
 use std::collections::VecDeque;
 
 /// Chunks on their way between a connection's task and the driver. It holds no memory while it is empty.
+///
+/// It changes hands whole and is never read, so it has none of the positions of a
+/// [`ByteQueue`](crate::buffer::ByteQueue): 40 bytes instead of 88, twice per connection and under a lock.
 #[derive(Debug, Default)]
 pub(super) struct Ring {
     chunks: VecDeque<Vec<u8>>,

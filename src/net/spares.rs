@@ -2,10 +2,10 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::udx::Pool;
+use crate::buffer::Pool;
 
-/// Chunks of which the bytes are gone, kept for the next who needs one: allocated anew for each, they would
-/// go back to the system and come again, page by page. Connections themselves keep none.
+/// A [`Pool`] that the tasks of a node's connections share with its driver. Allocated anew for each use,
+/// chunks would go back to the system and come again, page by page.
 #[derive(Debug, Default)]
 pub(super) struct Spares(Mutex<Pool<MAX_SPARES>>);
 

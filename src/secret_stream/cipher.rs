@@ -1,4 +1,4 @@
-//! libsodium's `crypto_secretstream_xchacha20poly1305`, one direction.
+//! libsodium's `crypto_secretstream_xchacha20poly1305`, one direction (`secret-stream.md` §4).
 //!
 //! Written on ChaCha20 and Poly1305 directly: a third faster in bulk than the crate of that name, because the
 //! MAC takes many blocks at once and nothing is moved to make room for the tag byte, and like libsodium after

@@ -19,8 +19,8 @@ pub struct DatagramsExhausted;
 
 /// Seals and opens datagrams, `counter u64 ‖ MAC (16) ‖ ciphertext`, each independent of all others.
 ///
-/// There is no protection against replay or reordering, as in the reference; an application that minds
-/// numbers its datagrams.
+/// There is no protection against replay or reordering, as in the reference (`secret-stream.md` §7); an
+/// application that needs it numbers its datagrams.
 pub struct Datagrams {
     tx: SecretBox,
     rx: SecretBox,
@@ -74,7 +74,7 @@ impl Datagrams {
         Ok(())
     }
 
-    /// Opens a datagram of the peer; `None` for anything else, which is to be ignored.
+    /// Opens a datagram of the peer; `None` for anything else, which must be ignored.
     pub fn open(&self, datagram: &[u8]) -> Option<Vec<u8>> {
         let (counter, rest) = datagram.split_first_chunk::<COUNTER_LEN>()?;
         let (mac, ciphertext) = rest.split_first_chunk::<MAC_LEN>()?;

@@ -1,4 +1,5 @@
-//! What a handshake leaves behind: the keys of both directions and the ids of both streams.
+//! The result of a handshake: the keys of both directions and the ids of both streams (`secret-stream.md` §1
+//! and §2).
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -43,8 +44,8 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Takes what a handshake came to: the keys for what we send and for what we receive, the handshake hash,
-    /// and whether we are the side that dialled.
+    /// Takes the result of a handshake: the keys of the sending and of the receiving direction, the handshake
+    /// hash, and whether this side has dialled.
     pub const fn new(tx: [u8; 32], rx: [u8; 32], handshake_hash: [u8; 64], is_initiator: bool) -> Self {
         Self {
             tx,
@@ -54,7 +55,7 @@ impl Keys {
         }
     }
 
-    /// Returns the id that our own stream begins with.
+    /// Returns the id that the own stream begins with.
     pub fn stream_id(&self) -> [u8; 32] {
         self.derive(&[role(self.is_initiator)])
     }
@@ -66,7 +67,7 @@ impl Keys {
 
     /// Returns the first bytes that the peer must send: the length of the header frame and its stream id.
     ///
-    /// Nobody who lacks the handshake hash knows them, so they tell the peer's packets from a stranger's.
+    /// They follow from the handshake hash, so they distinguish the peer's packets from a stranger's.
     pub fn remote_prefix(&self) -> [u8; STREAM_PREFIX_LEN] {
         prefix(&self.remote_stream_id())
     }
@@ -76,12 +77,12 @@ impl Keys {
         &self.handshake_hash
     }
 
-    /// Returns whether we are the side that dialled.
+    /// Returns whether this side has dialled.
     pub const fn is_initiator(&self) -> bool {
         self.is_initiator
     }
 
-    /// Returns the key for what we send and the key for what we receive.
+    /// Returns the keys of the sending and of the receiving direction.
     #[cfg(test)]
     pub(crate) const fn directions(&self) -> ([u8; 32], [u8; 32]) {
         (self.tx, self.rx)
@@ -99,12 +100,12 @@ impl Keys {
         prefix(&self.stream_id())
     }
 
-    /// Returns the key of the datagrams that we send.
+    /// Returns the key of the datagrams that are sent.
     pub(super) fn datagram_tx(&self) -> [u8; 32] {
         self.derive(&[role(self.is_initiator), &*NS_SEND])
     }
 
-    /// Returns the key of the datagrams that we receive.
+    /// Returns the key of the datagrams that are received.
     pub(super) fn datagram_rx(&self) -> [u8; 32] {
         self.derive(&[role(!self.is_initiator), &*NS_SEND])
     }

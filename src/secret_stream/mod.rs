@@ -1,6 +1,7 @@
 //! Encryption and framing of one stream (pure).
 //!
-//! Each direction of a connection is a chain of frames in an ordered byte stream, `length u24 ‖ content`:
+//! Each direction of a connection is a chain of frames in an ordered byte stream, `length u24 ‖ content`
+//! (`secret-stream.md` §3, as all sections below):
 //!
 //! | frame | content | size of the whole frame |
 //! |---|---|---|
@@ -12,15 +13,14 @@
 //! are failures of the MAC. Message borders survive; a caller that wants bytes only joins the messages. An
 //! empty message is a keep-alive.
 //!
-//! [`Datagrams`] are sealed apart from that, each for itself: unordered, unreliable, and replayable by
-//! whoever saw one.
+//! [`Datagrams`] are sealed apart from that, each for itself: unordered, unreliable, and replayable by anyone
+//! who saw one (§7).
 //!
-//! The end of a stream is the transport's and is not authenticated: a protocol that must not be cut short
-//! unnoticed brings its own last message.
+//! The end of a stream is the transport's and is not authenticated (§6): a protocol that must not be cut
+//! short unnoticed brings its own last message.
 
 mod cipher;
 mod datagrams;
-mod input;
 mod keys;
 mod pull;
 mod push;
@@ -30,8 +30,8 @@ mod tests;
 #[cfg(test)]
 mod vector_tests;
 
+pub use crate::buffer::ByteQueue as Input;
 pub use datagrams::{DATAGRAM_OVERHEAD, Datagrams, DatagramsExhausted};
-pub use input::Input;
 pub use keys::{HEADER_FRAME_LEN, Keys, MAX_MESSAGE, MESSAGE_OVERHEAD, STREAM_PREFIX_LEN};
 pub use pull::{Pull, PullError, Pulled};
 pub use push::{Push, TooLarge};

@@ -6,8 +6,8 @@ use bytes::BytesMut;
 use zeroize::Zeroizing;
 
 use super::cipher::Cipher;
-use super::input::Input;
 use super::keys::{CONTENT_OVERHEAD, HEADER_FRAME_LEN, Keys, LENGTH_LEN, MAX_MESSAGE, STREAM_PREFIX_LEN};
+use crate::buffer::ByteQueue as Input;
 
 /// Why a stream cannot be read any further. Nothing that follows can be trusted, so the connection is to be
 /// destroyed.
@@ -41,12 +41,12 @@ pub enum PullError {
 /// with [`pull`](Self::pull) or [`pull_into`](Self::pull_into). Only bytes that have arrived ever occupy
 /// memory, whatever length a frame announces.
 ///
-/// Tags other than MESSAGE change keys where they must and have no meaning beyond, as in the reference; FINAL
-/// ends nothing.
+/// Tags other than MESSAGE change keys where they must and have no meaning beyond, as in the reference
+/// (`secret-stream.md` §4); FINAL ends nothing.
 pub struct Pull {
     prefix: [u8; STREAM_PREFIX_LEN],
     limit: usize,
-    state: State,
+    state: PullState,
 }
 
 /// What there is to read.
@@ -60,7 +60,8 @@ pub enum Pulled {
     Incomplete,
 }
 
-enum State {
+/// How far the stream has come.
+enum PullState {
     /// The header frame is still to come.
     Header {
         key: Zeroizing<[u8; 32]>,
@@ -76,7 +77,7 @@ impl Pull {
         Self {
             prefix: keys.remote_prefix(),
             limit: limit.min(MAX_MESSAGE),
-            state: State::Header {
+            state: PullState::Header {
                 key: Zeroizing::new(*keys.rx()),
             },
         }
@@ -108,7 +109,7 @@ impl Pull {
     /// As [`pull`](Self::pull); nothing has been written to `out` then.
     pub fn pull_into(&mut self, input: &mut Input, out: &mut [u8]) -> Result<Pulled, PullError> {
         self.try_pull(input, out).inspect_err(|error| {
-            self.state = State::Failed(*error);
+            self.state = PullState::Failed(*error);
         })
     }
 
@@ -116,27 +117,27 @@ impl Pull {
     /// reads: 0 if the next message is complete or an error is certain.
     pub fn missing(&self, input: &Input) -> usize {
         let wanted = match self.state {
-            State::Header { .. } => HEADER_FRAME_LEN,
-            State::Messages(_) => announced(input).map_or(LENGTH_LEN, |length| LENGTH_LEN + length),
-            State::Failed(_) => 0,
+            PullState::Header { .. } => HEADER_FRAME_LEN,
+            PullState::Messages(_) => announced(input).map_or(LENGTH_LEN, |length| LENGTH_LEN + length),
+            PullState::Failed(_) => 0,
         };
         wanted.saturating_sub(input.len())
     }
 
     fn try_pull(&mut self, input: &mut Input, out: &mut [u8]) -> Result<Pulled, PullError> {
-        if let State::Header { key } = &self.state {
+        if let PullState::Header { key } = &self.state {
             self.check_prefix(input)?;
             let Some(header) = input.peek(STREAM_PREFIX_LEN) else {
                 return Ok(Pulled::Incomplete);
             };
             let cipher = Cipher::new(key, &header);
             input.remove(HEADER_FRAME_LEN);
-            self.state = State::Messages(cipher);
+            self.state = PullState::Messages(cipher);
         }
         let cipher = match &mut self.state {
-            State::Messages(cipher) => cipher,
-            State::Failed(error) => return Err(*error),
-            State::Header { .. } => return Ok(Pulled::Incomplete),
+            PullState::Messages(cipher) => cipher,
+            PullState::Failed(error) => return Err(*error),
+            PullState::Header { .. } => return Ok(Pulled::Incomplete),
         };
 
         let Some(content) = announced(input) else {

@@ -18,7 +18,7 @@ pub struct TooLarge {
     pub length: usize,
 }
 
-/// Seals what we send.
+/// Seals what is sent.
 ///
 /// [`header`](Self::header) goes first, unasked and without waiting for the peer's; frames of messages may
 /// follow it at once.
@@ -28,7 +28,7 @@ pub struct Push {
 }
 
 impl Push {
-    /// Starts our direction with a header from `rng`.
+    /// Starts the own direction with a header from `rng`.
     ///
     /// The header must never repeat under the same keys, so one session has one `Push`.
     pub fn new(keys: &Keys, rng: &mut (impl RngCore + CryptoRng)) -> Self {
@@ -37,7 +37,7 @@ impl Push {
         Self::with_header(keys, header)
     }
 
-    /// Starts our direction with a given header: 24 bytes that were never used with these keys.
+    /// Starts the own direction with a given header: 24 bytes that were never used with these keys.
     pub fn with_header(keys: &Keys, header: [u8; HEADER_LEN]) -> Self {
         let mut header_frame = [0; HEADER_FRAME_LEN];
         header_frame[..STREAM_PREFIX_LEN].copy_from_slice(&keys.prefix());
@@ -50,7 +50,7 @@ impl Push {
 
     /// Appends the frame of one message to `out`, [`MESSAGE_OVERHEAD`] bytes longer than the message.
     ///
-    /// An empty message is a keep-alive: most receivers drop it unseen.
+    /// An empty message is a keep-alive, which most receivers drop (`secret-stream.md` §5).
     ///
     /// # Errors
     ///

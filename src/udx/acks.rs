@@ -1,4 +1,4 @@
-//! When the peer is told what has arrived.
+//! When an acknowledgement leaves.
 //!
 //! The reference acknowledges each packet at once (`udx.md` §9). One acknowledgement per batch is compatible
 //! (§21) and most of the speed (`udx-speed.md` §2).
@@ -49,7 +49,7 @@ impl Acks {
         }
     }
 
-    /// Clears what is owed: a packet has told it.
+    /// Clears what is owed: a packet that leaves carries it.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }

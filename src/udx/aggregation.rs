@@ -65,10 +65,10 @@ impl Aggregation {
     }
 }
 
-/// Rounds per window; two windows are looked at, as in the reference.
+/// Rounds per window; two windows are looked at, as in the reference (`udx.md` §15).
 const WINDOW_ROUNDS: u32 = 5;
 /// Bounds of the excess, in round trips and beyond.
 const MAX_ROUND_TRIPS: f64 = 2.0;
 const MAX_SECONDS_BEYOND: f64 = 0.000_5;
-/// The bound of the reference: 100 ms of the bandwidth.
+/// The bound of the reference (`udx.md` §15): 100 ms of the bandwidth.
 const MAX_SECONDS: f64 = 0.1;

@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use tracing::debug;
 
+use super::batch::Batch;
 use super::congestion::{Bbr, Outcome};
 use super::loss::Loss;
-use super::outstanding::{Batch, Outstanding};
+use super::outstanding::Outstanding;
 use super::pacing::Pacer;
 use super::rtt::Rtt;
 use super::timer::Timer;

@@ -1,4 +1,4 @@
-//! What waits for `poll_event`, and what an owner was told already.
+//! Events that wait for `poll_event`, and which a stream has reported.
 
 use std::collections::VecDeque;
 

@@ -1,11 +1,13 @@
 //! Which packets are lost, and when to find out: RACK and tail-loss probes after RFC 8985, and the
 //! retransmission time-out of RFC 6298.
 //!
-//! The reference does the same with a clock of milliseconds (`udx.md` §12, `libudx src/udx.c`).
+//! The reference does the same with a clock of milliseconds (`udx.md` §12, `libudx src/udx.c
+//! rack_detect_loss, udx_tlp_timeout, udx_rto_timeout`).
 
 use std::time::{Duration, Instant};
 
-use super::outstanding::{Batch, Outstanding};
+use super::batch::Batch;
+use super::outstanding::Outstanding;
 use super::rtt::{MAX_TIMEOUT, Rtt};
 use super::timer::Timer;
 
@@ -73,10 +75,10 @@ impl Loss {
         let window = self.reordering_window(packets, rtt);
         let due = &mut self.reordering_due;
         packets.detect(|packet| {
-            if packet.transmission() >= newest {
+            if packet.transmission >= newest {
                 return false;
             }
-            let lost_at = packet.sent_at() + took + window;
+            let lost_at = packet.sent_at + took + window;
             if lost_at > now {
                 *due = Some(lost_at);
                 return false;
@@ -133,7 +135,7 @@ impl Loss {
         self.reordering_due = None;
         let took = self.newest.map_or(Duration::ZERO, |(_, took)| took);
         let mut first = true;
-        packets.detect(|packet| std::mem::take(&mut first) || packet.sent_at() + took < now);
+        packets.detect(|packet| std::mem::take(&mut first) || packet.sent_at + took < now);
         packets.sort_lost();
         self.timeouts
     }
@@ -154,7 +156,7 @@ impl Loss {
     ///
     /// Unlike in RFC 8985 §7.2 the tail is probed during a recovery as well: a window that is full of packets
     /// which wait for one lost twice would otherwise stand still until the time-out. The time-out doubles
-    /// (RFC 6298 §5.5), where the reference stays at twice the first one.
+    /// (RFC 6298 §5.5), where that of the reference stays at twice the first (`udx.md` P15).
     pub(super) fn deadline(&self, packets: &Outstanding, rtt: &Rtt) -> Option<(Instant, Timer)> {
         if packets.in_flight() == 0 {
             return None;

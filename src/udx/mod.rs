@@ -8,8 +8,8 @@
 //! |---|---|
 //! | `stream` | one stream: what its owner asks, what a packet does, what it sends and when |
 //! | `paths`, `credit` | where packets come from and go to, and how much a path gets before it has spoken |
-//! | `send`, `outstanding` | the bytes for the peer, and the packets that are out |
-//! | `recv`, `acks` | the bytes for the reader, packets that came too early, and what the peer is told of both |
+//! | `send`, `outstanding`, `batch` | the bytes for the peer, the packets that are out, and what was acknowledged of them |
+//! | `recv`, `acks` | the bytes for the reader, packets that came too early, and when both are acknowledged |
 //! | `window` | flow control in both directions |
 //! | `control` | what the path allows, from the next four |
 //! | `loss`, `rtt` | which packets are lost: RACK, tail-loss probes, time-outs |
@@ -19,14 +19,15 @@
 //! | `timer`, `schedule` | what a stream waits for, and which stream is next |
 //! | `tombstones` | how to answer for streams that are closed |
 //!
-//! Where this differs from the reference, which a peer can see but not mind: a batch of received packets is
-//! acknowledged once; data carries acknowledgements; the window counts what waits for the reader, and its
-//! opening is announced; heartbeats without answers end a stream; packets from anywhere but the stream's
-//! path, or with impossible numbers, have no effect.
+//! The wire is `udx.md`, in which the sections below lie. A peer can see these differences from the
+//! reference, but they are compatible (§21): a batch of received packets is acknowledged once (§9); data
+//! carries acknowledgements; the window counts what waits for the reader, and its opening is announced (§11);
+//! heartbeats without answers end a stream (§13); packets from anywhere but the stream's path (§3), or with
+//! impossible numbers, have no effect.
 
 mod acks;
 mod aggregation;
-mod chunks;
+mod batch;
 mod congestion;
 mod control;
 mod credit;
@@ -37,7 +38,6 @@ mod mtu;
 mod outstanding;
 mod pacing;
 mod paths;
-mod pool;
 mod rate;
 mod recv;
 mod rtt;
@@ -54,6 +54,5 @@ mod types;
 mod window;
 
 pub use liveness::PEER_TIMEOUT;
-pub(crate) use pool::Pool;
 pub use streams::Streams;
 pub use types::{Admission, Closed, Config, Event, StreamId, WriteError};

@@ -115,8 +115,8 @@ impl Mtu {
 /// What fits 1200 bytes of IPv4 (`BASE_PLPMTU` of RFC 8899 §5.1.2), where the reference begins too (`udx.md`
 /// §19).
 pub(super) const BASE_PAYLOAD: usize = 1152;
-/// Losses of probes of one size after which the path does not carry it: `MAX_PROBES` of RFC 8899 §5.1.2, three
-/// in the reference too (`udx.md` §19).
+/// Losses of probes of one size after which the path does not carry it: `MAX_PROBES` of RFC 8899 §5.1.2,
+/// three in the reference too (`udx.md` §19).
 const MAX_FAILURES: u32 = 3;
 /// The search ends when the sizes known good and bad are this close.
 const MIN_STEP: usize = 16;

@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::batch::{Acked, Batch};
 use super::mtu::Mtu;
 use super::rate::{Delivery, Sample, Snapshot};
 use super::seq::RangeSet;
@@ -22,16 +23,17 @@ enum PacketState {
 /// A packet that took a number. It keeps its number and its borders, so it is a view of the byte queue.
 #[derive(Debug)]
 pub(super) struct Packet {
-    offset: u64,
-    length: u16,
-    kind: u8,
+    /// The offset of its payload in the stream.
+    pub(super) offset: u64,
+    pub(super) length: u16,
+    pub(super) kind: u8,
     /// Zeros before the payload, only in a probe of the path.
-    padding: u8,
+    pub(super) padding: u8,
     state: PacketState,
     repeated: bool,
     /// Counts all transmissions of the stream, so it orders them.
-    transmission: u64,
-    sent_at: Instant,
+    pub(super) transmission: u64,
+    pub(super) sent_at: Instant,
     snapshot: Snapshot,
 }
 
@@ -40,59 +42,6 @@ impl Packet {
     const fn size(&self) -> usize {
         HEADER_LEN + self.padding as usize + self.length as usize
     }
-
-    /// Returns the offset of its payload in the stream.
-    pub(super) const fn offset(&self) -> u64 {
-        self.offset
-    }
-
-    /// Returns the length of its payload.
-    pub(super) const fn length(&self) -> usize {
-        self.length as usize
-    }
-
-    pub(super) const fn kind(&self) -> u8 {
-        self.kind
-    }
-
-    pub(super) const fn padding(&self) -> u8 {
-        self.padding
-    }
-
-    pub(super) const fn transmission(&self) -> u64 {
-        self.transmission
-    }
-
-    pub(super) const fn sent_at(&self) -> Instant {
-        self.sent_at
-    }
-}
-
-/// An acknowledged packet as loss detection sees it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Acked {
-    pub(super) transmission: u64,
-    pub(super) sent_at: Instant,
-    snapshot: Snapshot,
-}
-
-/// What a batch of received datagrams has acknowledged.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    /// Bytes acknowledged, headers included.
-    pub(super) bytes: u64,
-    /// The oldest outstanding number went up.
-    pub(super) advanced: bool,
-    /// The packet that was sent last.
-    pub(super) latest: Option<Acked>,
-    /// The packet sent last of those sent once, by which the round trip is measured.
-    pub(super) measured: Option<Acked>,
-    /// Lowest number acknowledged that was sent once.
-    pub(super) lowest: Option<u64>,
-    /// Highest number acknowledged.
-    pub(super) highest: Option<u64>,
-    /// A packet sent again was acknowledged sooner than any answer to the second copy can come.
-    pub(super) spurious: bool,
 }
 
 /// All packets of a stream that are out.
@@ -193,25 +142,10 @@ impl Outstanding {
             snapshot: packet.snapshot,
         };
         self.delivery.add(now, size);
-        let batch = &mut self.batch;
-        batch.bytes += size;
-        batch.highest = batch.highest.max(Some(seq));
-        let is_later = |other: &Acked| acked.transmission > other.transmission;
-        if repeated {
-            if minimum.is_some_and(|minimum| now.saturating_duration_since(acked.sent_at) < minimum) {
-                // The first copy was only late. Nothing can be learned from this pair of times.
-                batch.spurious = true;
-                return;
-            }
-        } else {
-            batch.lowest = Some(batch.lowest.map_or(seq, |lowest| lowest.min(seq)));
-            if batch.measured.as_ref().is_none_or(is_later) {
-                batch.measured = Some(acked);
-            }
-        }
-        if batch.latest.as_ref().is_none_or(is_later) {
-            batch.latest = Some(acked);
-        }
+        // An answer to the second copy can't come sooner than the shortest round trip.
+        let took = now.saturating_duration_since(acked.sent_at);
+        let spurious = repeated && minimum.is_some_and(|minimum| took < minimum);
+        self.batch.add(seq, size, acked, repeated, spurious);
     }
 
     /// Returns what was acknowledged since the last call, if anything was.

@@ -1,8 +1,10 @@
-//! When the next train may leave.
+//! When the next train may leave: pacing as RFC 9002 §7.7 recommends it, by a bucket of tokens.
 //!
-//! Credit grows with time at the pacing rate and every datagram takes its size from it. It is capped, so that
-//! a pause is not followed by a burst, but not under a few milliseconds' worth: timers of operating systems
-//! are no finer. What accrues while a train waits for it is not saved up but owed, and capped less.
+//! The reference has a bucket of a millisecond's grain without a cap (`udx.md` §15), whose bursts overflow
+//! shallow queues (`udx-speed.md` §3). Here credit grows with time at the pacing rate and every datagram
+//! takes its size from it. It is capped, so that a pause is not followed by a burst, but not under a few
+//! milliseconds' worth: timers of operating systems are no finer. What accrues while a train waits for it is
+//! not saved up but owed, and capped less.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +26,8 @@ impl Pacer {
         }
     }
 
-    /// Adds what has accrued until `now` at `rate` bytes per second, and tells whether anything may be sent.
+    /// Adds what has accrued until `now` at `rate` bytes per second, and returns whether anything may be
+    /// sent.
     pub(super) fn refill(&mut self, now: Instant, rate: f64) -> bool {
         let elapsed = self
             .refilled
@@ -48,7 +51,7 @@ impl Pacer {
         self.credit -= bytes as f64;
     }
 
-    /// Takes note that something else than credit holds the stream back.
+    /// Notes that something else than credit holds the stream back.
     pub(super) const fn rest(&mut self) {
         self.owes = false;
     }
@@ -62,14 +65,17 @@ impl Pacer {
     }
 }
 
-/// Enough for the first window.
+/// Enough for the first window: ten packets.
 const INITIAL_CREDIT: f64 = 16_384.0;
+/// What a pause may save up at most.
 const MAX_BURST: f64 = 262_144.0;
 const MAX_BURST_SECONDS: f64 = 0.004;
 /// A busy machine wakes its tasks late. Without what is owed for that, the stream would be slower than its
 /// rate, measure that as the path's, and become slower again.
 const MAX_OWED: f64 = 2_097_152.0;
 const MAX_OWED_SECONDS: f64 = 0.02;
+/// Trains are a quarter of a millisecond long, and no longer than segmentation offload takes (`udx-speed.md`
+/// §5).
 const MAX_TRAIN: f64 = 65_536.0;
 const TRAIN_SECONDS: f64 = 0.000_25;
 

@@ -146,7 +146,8 @@ impl Paths {
 
     /// Decides about a packet by where it comes from, and moves the path if it is to be learned.
     ///
-    /// `next` is the payload if it is what `receiver` expects next: the bytes by which the peer proves itself.
+    /// `next` is the payload if it is what `receiver` expects next: the bytes by which the peer proves
+    /// itself.
     pub(super) fn admit(
         &mut self,
         now: Instant,

@@ -18,7 +18,7 @@ pub(super) struct Snapshot {
 pub(super) struct Sample {
     /// Bytes per second.
     pub(super) rate: f64,
-    /// Bytes delivered when the measured packet was sent, which tells the round it belongs to.
+    /// Bytes delivered when the measured packet was sent, by which the round is known that it belongs to.
     pub(super) delivered_before: u64,
     /// Whether the sender had too little to send, so that the path may carry more.
     pub(super) app_limited: bool,
@@ -94,9 +94,10 @@ impl Delivery {
 /// the measurements out.
 #[derive(Debug)]
 pub(super) struct MaxRate {
-    /// The highest rate of each round, by round number.
-    rates: [(u64, f64); ROUNDS],
-    rated_round: u64,
+    /// The highest rate of each round.
+    rates: [f64; ROUNDS],
+    /// Where the latest round is.
+    latest: u8,
     /// The current round has not measured anything yet.
     unrated: bool,
 }
@@ -104,8 +105,8 @@ pub(super) struct MaxRate {
 impl MaxRate {
     pub(super) const fn new() -> Self {
         Self {
-            rates: [(0, 0.0); ROUNDS],
-            rated_round: 0,
+            rates: [0.0; ROUNDS],
+            latest: 0,
             unrated: false,
         }
     }
@@ -116,21 +117,15 @@ impl MaxRate {
 
     /// Adds a measurement of the current round, in bytes per second.
     pub(super) fn add(&mut self, rate: f64) {
-        self.rated_round += u64::from(std::mem::take(&mut self.unrated));
-        let slot = &mut self.rates[self.rated_round as usize % ROUNDS];
-        if slot.0 != self.rated_round || rate > slot.1 {
-            *slot = (self.rated_round, rate);
-        }
+        let begins = std::mem::take(&mut self.unrated);
+        self.latest = (self.latest + u8::from(begins)) % ROUNDS as u8;
+        let slot = &mut self.rates[usize::from(self.latest)];
+        *slot = if begins { rate } else { slot.max(rate) };
     }
 
     /// Returns the highest rate, in bytes per second.
     pub(super) fn max(&self) -> f64 {
-        let oldest = self.rated_round.saturating_sub(ROUNDS as u64 - 1);
-        self.rates
-            .iter()
-            .filter(|rate| rate.0 >= oldest)
-            .map(|rate| rate.1)
-            .fold(0.0, f64::max)
+        self.rates.iter().copied().fold(0.0, f64::max)
     }
 }
 

@@ -1,10 +1,9 @@
-//! What has come from the peer: bytes for the reader, and packets that wait for a gap to close.
+//! What has come from the peer: bytes for the reader, and packets that wait for a gap to close (`udx.md` §8).
 
 use std::collections::BTreeMap;
 
-use super::chunks::Chunks;
-use super::pool::Pool;
 use super::seq::RangeSet;
+use crate::buffer::{ByteQueue, Pool};
 use crate::wire::packet::{DATA, END, MAX_PAYLOAD, MAX_SACK_RANGES};
 
 /// What became of a packet with DATA or END.
@@ -14,7 +13,7 @@ pub(super) enum Arrival {
     Delivered,
     /// It waits for packets before it.
     Kept,
-    /// It came before, or after the end; the peer may have missed our acknowledgement.
+    /// It came before, or after the end; the peer may have missed the acknowledgement.
     Repeated,
     /// It is not acknowledged because it does not fit the window.
     Refused,
@@ -33,7 +32,7 @@ pub(super) struct Receiver {
     ahead: BTreeMap<u64, Early>,
     ranges: RangeSet,
     early_bytes: usize,
-    ready: Chunks,
+    ready: ByteQueue,
     end: Option<u64>,
     ended: bool,
     window: usize,
@@ -64,7 +63,7 @@ impl Receiver {
             ahead: BTreeMap::new(),
             ranges: RangeSet::new(),
             early_bytes: 0,
-            ready: Chunks::default(),
+            ready: ByteQueue::default(),
             end: None,
             ended: false,
             window,

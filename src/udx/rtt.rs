@@ -1,4 +1,4 @@
-//! How long the path takes.
+//! How long the path takes: the estimator of RFC 6298 §2, and the shortest round trip for RACK and BBR.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ pub(super) struct Rtt {
 }
 
 impl Rtt {
-    /// Makes the estimate of a path that is thought to take so long.
+    /// Starts with a path that is thought to take `expected`.
     pub(super) fn expecting(expected: Option<Duration>) -> Self {
         Self {
             expected,
@@ -28,7 +28,7 @@ impl Rtt {
         self.expected = Some(expected);
     }
 
-    /// Takes a sample from a packet that was sent once.
+    /// Adds a sample of a packet that was sent once (Karn: RFC 6298 §3).
     pub(super) fn update(&mut self, now: Instant, sample: Duration) {
         let sample = sample.clamp(Duration::from_micros(1), MAX_RTT);
         match self.smoothed {
@@ -70,15 +70,16 @@ impl Rtt {
     }
 }
 
-/// 1 s before the first sample where nothing is known, as the reference.
+/// 1 s before the first sample where nothing is known (RFC 6298 §2.1), as the reference (`udx.md` §10).
 const INITIAL_TIMEOUT: Duration = Duration::from_secs(1);
-/// A third of the reference's second: acknowledgements are held back by milliseconds, not by delayed-ack
-/// timers.
+/// A third of the second that RFC 6298 §2.4 asks for and the reference takes (`udx.md` §10): acknowledgements
+/// are held back by milliseconds, not by the timers of TCP.
 const MIN_TIMEOUT: Duration = Duration::from_millis(300);
-/// Short enough for several attempts before a stream gives up.
+/// Short enough for several attempts before a stream gives up, where the reference goes to 30 s.
 pub(super) const MAX_TIMEOUT: Duration = Duration::from_secs(5);
+/// The clamp of the reference (`udx.md` §19).
 const MAX_RTT: Duration = Duration::from_secs(30);
-/// Half of the reference's 300 s, since two windows are looked at.
+/// Half of the reference's 300 s (`udx.md` §10), since two windows are looked at.
 const MINIMUM_WINDOW: Duration = Duration::from_secs(150);
 
 #[cfg(test)]

@@ -2,15 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use super::chunks::Chunks;
 use super::outstanding::Outstanding;
-use super::pool::Pool;
+use crate::buffer::{ByteQueue, Pool};
 use crate::wire::packet::{DATA, END};
 
 /// The sending side of a stream.
 #[derive(Debug)]
 pub(super) struct Sender {
-    buffer: Chunks,
+    buffer: ByteQueue,
     /// Stream offset of the first byte in `buffer`.
     base: u64,
     /// Stream offset of the first byte that no packet has taken.
@@ -23,7 +22,7 @@ pub(super) struct Sender {
 impl Sender {
     pub(super) fn new(start: u64, max_payload: usize) -> Self {
         Self {
-            buffer: Chunks::default(),
+            buffer: ByteQueue::default(),
             base: 0,
             unsent: 0,
             end_queued: false,
@@ -52,7 +51,7 @@ impl Sender {
     pub(super) fn write_chunk(&mut self, pool: &mut Pool, chunk: &mut Vec<u8>, waiting: usize) -> bool {
         let fits = self.room(waiting) > 0;
         if fits {
-            self.buffer.push(pool, chunk);
+            self.buffer.push_or_copy(pool, chunk);
         }
         fits
     }
@@ -72,7 +71,7 @@ impl Sender {
     pub(super) fn acknowledge_below(&mut self, now: Instant, ack: u64, minimum: Option<Duration>) {
         if self.packets.acknowledge_below(now, ack, minimum) {
             let first = self.packets.first();
-            let freed = first.map_or(self.unsent, |packet| packet.offset());
+            let freed = first.map_or(self.unsent, |packet| packet.offset);
             self.buffer.remove((freed - self.base) as usize);
             self.base = freed;
         }
@@ -102,8 +101,8 @@ impl Sender {
     /// Appends the payload of a packet.
     pub(super) fn copy_payload(&mut self, seq: u64, out: &mut Vec<u8>) {
         let packet = self.packets.get(seq);
-        let start = (packet.offset() - self.base) as usize;
-        self.buffer.copy(start, packet.length(), out);
+        let start = (packet.offset - self.base) as usize;
+        self.buffer.copy(start, packet.length.into(), out);
     }
 
     /// Gives back memory that an idle stream does not need.
@@ -145,7 +144,7 @@ impl Sender {
     /// Returns whether the own end, without data, is the only thing that is not acknowledged.
     pub(super) fn only_end_is_out(&self) -> bool {
         let first = self.packets.first();
-        self.end_sent && self.packets.len() == 1 && first.is_some_and(|packet| packet.kind() == END)
+        self.end_sent && self.packets.len() == 1 && first.is_some_and(|packet| packet.kind == END)
     }
 
     /// Returns how many bytes are held, sent or not.

@@ -1,4 +1,4 @@
-//! Sequence numbers that never wrap, and sets of them.
+//! Sequence numbers that never wrap, and sets of them. On the wire they have 32 bits and do (`udx.md` §4).
 
 /// Where numbers start: so far from zero that numbers of old packets stay positive.
 pub(super) const START: u64 = 1 << 32;
@@ -94,15 +94,15 @@ mod tests {
     }
 
     #[test]
-    fn of_many_ranges_the_lowest_and_the_highest_are_told() {
+    fn of_many_ranges_the_lowest_and_the_highest_are_reported() {
         let mut ranges = RangeSet::new();
         for at in 0..9 {
             ranges.insert(10 * at, 10 * at + 1, |_, _| {});
         }
-        let told = |count| ranges.edges(count).map(|(from, _)| from / 10).collect::<Vec<_>>();
-        assert_eq!(told(4), [0, 1, 7, 8]);
-        assert_eq!(told(9), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
-        assert_eq!(told(100).len(), 9);
+        let reported = |count| ranges.edges(count).map(|(from, _)| from / 10).collect::<Vec<_>>();
+        assert_eq!(reported(4), [0, 1, 7, 8]);
+        assert_eq!(reported(9), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(reported(100).len(), 9);
     }
 
     proptest! {

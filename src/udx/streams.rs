@@ -10,11 +10,11 @@ use tracing::span::EnteredSpan;
 use tracing::{debug, debug_span, trace};
 
 use super::events::Events;
-use super::pool::Pool;
 use super::schedule::{Schedule, Scheduled};
 use super::stream::{Stream, StreamContext};
 use super::tombstones::Tombstones;
 use super::types::{Admission, BarePacket, Closed, Config, Event, StreamId, WriteError};
+use crate::buffer::Pool;
 use crate::wire::packet::{HEADER_LEN, PacketHeader};
 use crate::wire::transmit::{SocketId, Train};
 

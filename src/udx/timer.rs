@@ -5,7 +5,7 @@
 pub(super) enum Timer {
     /// Packets that may only have been overtaken count as lost.
     Reordering,
-    /// A packet provokes an answer that tells what became of the last ones.
+    /// A packet provokes an answer that shows what became of the last ones.
     TailLossProbe,
     /// Nothing was acknowledged for a whole time-out: packets are sent again.
     Retransmission,

@@ -43,7 +43,7 @@ impl PeerWindow {
     }
 }
 
-/// The window that the peer has been told, and how fast the reader empties it.
+/// The window that was advertised to the peer, and how fast the reader empties it.
 #[derive(Debug)]
 pub(super) struct OwnWindow {
     advertised: usize,

@@ -171,5 +171,5 @@ impl Stream {
 /// Packets at the beginning that are acknowledged without delay.
 const PROMPTLY_ANSWERED: u64 = 16;
 
-/// The reference cuts longer datagrams without a word (`udx.md` P1).
+/// The reference cuts longer datagrams and acknowledges them as whole (`udx.md` P1).
 const _: () = assert!(HEADER_LEN + MAX_PAYLOAD == 2048);

@@ -239,7 +239,7 @@ impl Stream {
     /// Returns how long a datagram is.
     fn size(&self, next: Next) -> Option<usize> {
         match next {
-            Next::Again(seq) => Some(HEADER_LEN + self.sender.packets().get(seq).length()),
+            Next::Again(seq) => Some(HEADER_LEN + usize::from(self.sender.packets().get(seq).length)),
             Next::New(_, Some(padded)) => Some(HEADER_LEN + padded),
             Next::New(length, None) => Some(HEADER_LEN + length),
             Next::Paced | Next::None => None,
@@ -323,7 +323,7 @@ impl Stream {
 
     fn put_packet(&mut self, out: &mut Vec<u8>, remote_id: u32, seq: u64) {
         let packet = self.sender.packets().get(seq);
-        let (kind, padding) = (packet.kind(), packet.padding());
+        let (kind, padding) = (packet.kind, packet.padding);
         self.put_header(out, remote_id, kind, padding, seq);
         out.resize(out.len() + usize::from(padding), 0);
         self.sender.copy_payload(seq, out);
@@ -361,9 +361,9 @@ impl Stream {
         }
     }
 
-    /// Returns whether nothing is missing but the acknowledgement of the own bare end by a peer that has ended
-    /// before. The reference closes as soon as it has both ends and answers nothing any more, so if its last
-    /// answer was lost, none will ever come (`udx.md` §17, P14).
+    /// Returns whether nothing is missing but the acknowledgement of the own bare end by a peer that has
+    /// ended before. The reference closes as soon as it has both ends and answers nothing any more, so if its
+    /// last answer was lost, none will ever come (`udx.md` §17, P14).
     fn waits_for_last_answer(&self) -> bool {
         self.receiver.ended() && self.sender.only_end_is_out()
     }

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use tracing::debug;
 
+use crate::buffer::Pool;
 use crate::udx::acks::Acks;
 use crate::udx::control::Control;
 use crate::udx::events::{Events, Reported};
 use crate::udx::liveness::Liveness;
 use crate::udx::mtu::BASE_PAYLOAD;
 use crate::udx::paths::Paths;
-use crate::udx::pool::Pool;
 use crate::udx::recv::Receiver;
 use crate::udx::send::Sender;
 use crate::udx::seq::START;

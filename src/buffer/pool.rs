@@ -1,7 +1,7 @@
 //! Chunks of memory that idle streams lend to busy ones.
 
-/// At most so many spare chunks. A stream takes one when bytes come and gives it back when they are gone, so
-/// that idle streams hold none.
+/// At most `SPARES` chunks. A stream takes one when bytes come and gives it back when they are gone, so that
+/// idle streams hold none.
 #[derive(Debug, Default)]
 pub(crate) struct Pool<const SPARES: usize = MAX_SPARES>(Vec<Vec<u8>>);
 

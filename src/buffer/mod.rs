@@ -1,0 +1,7 @@
+//! Bytes on their way, and the memory for them (pure).
+
+mod pool;
+mod queue;
+
+pub(crate) use pool::Pool;
+pub use queue::ByteQueue;
