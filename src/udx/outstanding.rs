@@ -143,8 +143,8 @@ impl Outstanding {
         };
         self.delivery.add(now, size);
         // An answer to the second copy can't come sooner than the shortest round trip.
-        let took = now.saturating_duration_since(acked.sent_at);
-        let spurious = repeated && minimum.is_some_and(|minimum| took < minimum);
+        let is_early = |minimum| now.saturating_duration_since(acked.sent_at) < minimum;
+        let spurious = repeated && minimum.is_some_and(is_early);
         self.batch.add(seq, size, acked, repeated, spurious);
     }
 
