@@ -515,7 +515,7 @@ impl Streams {
 
 /// Enters the span of a stream, in which all that is logged about it lies.
 fn span(id: u32) -> EnteredSpan {
-    debug_span!("stream", id = %StreamId(id)).entered()
+    debug_span!("stream", stream = %StreamId(id)).entered()
 }
 
 /// Hosts that are candidates for one stream's path.

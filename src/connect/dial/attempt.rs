@@ -37,7 +37,7 @@ impl Attempt {
         let entered = span.clone().entered();
         let mut call = Call::new(now, &mut core.cx, id, dial);
         debug!(
-            stream = call.stream.0,
+            stream = %call.stream,
             named = call.dial.nodes.len(),
             "attempt started"
         );

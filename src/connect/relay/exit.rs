@@ -92,7 +92,7 @@ impl Exit {
         if quiet > now {
             return Some(quiet);
         }
-        debug!(stream = stream.0, "relay left");
+        debug!(stream = %stream, "relay left");
         cx.emit(Event::LeaveRelay(stream));
         None
     }

@@ -429,7 +429,7 @@ impl Server {
         for route in routes {
             route.send(now, core, &answer);
         }
-        debug!(stream = stream.0, from_puncher, "handshake answered");
+        debug!(stream = %stream, from_puncher, "handshake answered");
         let reuse = client.udx.as_ref().is_some_and(|udx| udx.reusable_socket) && self.reusable_socket;
         let reusable = reuse.then_some(session.remote_public_key);
         let theirs = client.relay_through.clone().map(|offer| (offer, false));

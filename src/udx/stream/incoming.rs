@@ -33,7 +33,7 @@ impl Stream {
             || !self.admit(now, context, place, header, seq, rest)
         {
             let address = place.1;
-            debug!(kind = header.kind, seq = header.seq, %address, "packet refused");
+            trace!(kind = header.kind, seq = header.seq, %address, "packet refused");
             return;
         }
         trace!(
