@@ -20,10 +20,10 @@ use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
 use std::time::{Duration, Instant};
 
 use hyperprofile::KeyPair;
-use hyperprofile::dht::sign::announcement;
+use hyperprofile::dht::sign::Announcement;
 use hyperprofile::dht::{K, NodeId};
 use hyperprofile::wire::compact::{Decode, Encode, Reader};
-use hyperprofile::wire::records::{AnnounceKind, Peer};
+use hyperprofile::wire::records::AnnounceKind;
 use hyperprofile::wire::rpc::{ANNOUNCE, FIND_NODE, LOOKUP, PING, Packet, Request};
 use quinn_udp::{RecvMeta, UdpSocketState};
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -352,11 +352,13 @@ fn fill(node: SocketAddrV4, count: usize) -> Result<()> {
         let key_pair = &keys[number % keys.len()];
         let mut target = [0; 32];
         target[..8].copy_from_slice(&(number as u64 / 64).to_be_bytes());
-        let peer = Peer {
-            public_key: *key_pair.public_key(),
-            relay_addresses: vec![node; 3],
+        let announcement = Announcement {
+            key_pair,
+            target,
+            relays: &[node; 3],
+            bump: 0,
         };
-        let announce = announcement(key_pair, &target, &id, &token, &peer, AnnounceKind::Announce);
+        let announce = announcement.sign(AnnounceKind::Announce, &id, &token);
         let request = Request {
             tid: number as u16,
             to: node,

@@ -22,9 +22,8 @@ mod world;
 
 use std::time::Instant;
 
-use hyperprofile::dht::Algorithm;
 use report::Report;
-use world::{Settings, World};
+use world::{Algorithm, Settings, World};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -62,7 +61,7 @@ impl Options {
     fn parse(words: impl Iterator<Item = String>) -> Result<Self> {
         let mut options = Self {
             settings: Settings::default(),
-            algorithms: vec![Algorithm::Nearest],
+            algorithms: vec![Algorithm::Ours],
             growth: Vec::new(),
             plot: None,
         };
@@ -89,9 +88,9 @@ impl Options {
                 }
                 "--algorithm" => {
                     options.algorithms = match value.as_str() {
-                        "ours" => vec![Algorithm::Nearest],
+                        "ours" => vec![Algorithm::Ours],
                         "reference" => vec![Algorithm::Reference],
-                        "both" => vec![Algorithm::Reference, Algorithm::Nearest],
+                        "both" => vec![Algorithm::Reference, Algorithm::Ours],
                         other => return Err(format!("no algorithm {other}").into()),
                     }
                 }

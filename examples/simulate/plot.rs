@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use hyperprofile::dht::Algorithm;
-
 use crate::report::Report;
+use crate::world::Algorithm;
 
 /// What a panel shows of a run.
 type Figure = fn(&Report) -> f64;
@@ -73,7 +72,7 @@ fn panel(svg: &mut String, reports: &[Report], title: &str, value: Figure, left:
     // The one's numbers stand above its points, the other's below.
     for (algorithm, name, colour, offset) in [
         (Algorithm::Reference, "reference", "#c33", -6.0),
-        (Algorithm::Nearest, "ours", "#36c", 15.0),
+        (Algorithm::Ours, "ours", "#36c", 15.0),
     ] {
         let points = reports.iter().filter(|report| report.algorithm == algorithm);
         let mut line = String::new();
@@ -90,13 +89,7 @@ fn panel(svg: &mut String, reports: &[Report], title: &str, value: Figure, left:
             );
         }
         if !line.is_empty() {
-            let legend = top
-                + MARGIN / 2.0
-                + if algorithm == Algorithm::Nearest {
-                    0.0
-                } else {
-                    14.0
-                };
+            let legend = top + MARGIN / 2.0 + if algorithm == Algorithm::Ours { 0.0 } else { 14.0 };
             let _ = writeln!(
                 svg,
                 "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\"/>\n<text x=\"{:.0}\" y=\"{legend:.0}\" fill=\"{colour}\" text-anchor=\"end\">{name}</text>",

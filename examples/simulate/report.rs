@@ -3,10 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use hyperprofile::dht::Algorithm;
-
 use crate::machine::Done;
-use crate::world::Settings;
+use crate::world::{Algorithm, Settings};
 
 /// The figures of one run.
 pub(crate) struct Report {
@@ -77,7 +75,7 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = match self.algorithm {
-            Algorithm::Nearest => "ours",
+            Algorithm::Ours => "ours",
             Algorithm::Reference => "reference",
         };
         write!(

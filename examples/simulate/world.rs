@@ -4,10 +4,11 @@ use std::collections::{BTreeSet, VecDeque};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
-use hyperprofile::dht::{Algorithm, Config, Mode, Node, Stats};
+use hyperprofile::dht::{Config, Mode, Node, Policy, Stats};
 use hyperprofile::sim::attacker::Attacker;
 use hyperprofile::sim::nat::Router;
 use hyperprofile::sim::network::{HostId, Link, Network};
+use hyperprofile::sim::reference;
 use hyperprofile::wire::address::is_bogon;
 use hyperprofile::wire::transmit::SocketId;
 use hyperprofile::{KeyPair, PublicKey};
@@ -18,6 +19,13 @@ use rand::{Rng, SeedableRng};
 use crate::earth;
 use crate::machine::{Done, Guest, Lookup, Machine};
 use crate::report::{Report, resident_memory};
+
+/// Whose algorithm the nodes run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Algorithm {
+    Ours,
+    Reference,
+}
 
 /// What a run is made of.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +59,7 @@ impl Default for Settings {
             clients: 0.1,
             attacker: 0,
             cold: false,
-            algorithm: Algorithm::Nearest,
+            algorithm: Algorithm::Ours,
         }
     }
 }
@@ -214,7 +222,10 @@ impl World {
     fn config(&self) -> Config {
         Config {
             bootstrap: self.bootstrap.clone(),
-            algorithm: self.settings.algorithm,
+            policy: match self.settings.algorithm {
+                Algorithm::Ours => Policy::default(),
+                Algorithm::Reference => reference::policy(),
+            },
             ..Config::default()
         }
     }

@@ -1,9 +1,10 @@
-//! What a node is told before it starts.
+//! The settings of a node.
 
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use super::kept::Kept;
+use super::policy::Policy;
 
 /// How a node decides whether it serves others under an id of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,21 +12,10 @@ pub enum Mode {
     /// Starts ephemeral and turns persistent after twenty minutes of being reachable at one address.
     #[default]
     Adaptive,
-    /// Never tells its id, so nobody keeps it in a table or stores records on it.
+    /// Never tells its id, so no node keeps it in a table or stores records on it.
     Ephemeral,
     /// Turns persistent as soon as it knows its own address.
     Persistent,
-}
-
-/// How a node walks towards a target and keeps its table.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Algorithm {
-    /// Ours: asks the nearest first, asks others when an answer is later than most, and does not wait for who
-    /// was silent before.
-    #[default]
-    Nearest,
-    /// The reference's, with its constants; here to be compared with.
-    Reference,
 }
 
 /// The settings of a [`Node`](crate::dht::Node).
@@ -34,7 +24,7 @@ pub struct Config {
     /// The nodes that queries start from while the table is small. Without any, the node is the first of its
     /// network.
     pub bootstrap: Vec<SocketAddrV4>,
-    /// Nodes of an earlier run, asked beside the bootstrap nodes at the start; they make up for those that
+    /// Nodes of an earlier run, requested beside the bootstrap nodes at the start; they make up for those that
     /// have gone.
     pub known: Vec<SocketAddrV4>,
     /// Whether and when the node turns persistent.
@@ -45,11 +35,11 @@ pub struct Config {
     /// for the local port of the server socket. With [`Mode::Persistent`] the node is persistent as soon as
     /// its sockets are bound.
     pub public_address: Option<SocketAddrV4>,
-    /// Whether a firewalled node asks one node during bootstrap to answer to its server socket, and if that
-    /// arrives examines its firewall at once.
+    /// Whether a firewalled node requests one response to its server socket during bootstrap, and if that
+    /// arrives checks its firewall at once (dht-rpc.md §13.2).
     pub quick_firewall_check: bool,
     /// Whether the network lives on loopback or private addresses, which nodes of the public network ignore
-    /// when told of them.
+    /// when others name them.
     pub private_network: bool,
     /// The Unix time at the instant passed to [`Node::new`](crate::dht::Node::new). Announcements may carry a
     /// time stamp, and one too far in the future is ignored.
@@ -60,10 +50,10 @@ pub struct Config {
     /// Announcements of an earlier run.
     pub announcements: Vec<Kept>,
     /// How the node walks and keeps its table.
-    pub algorithm: Algorithm,
-    /// How many down hints may be sent per tick of five seconds; 0 switches them off.
+    pub policy: Policy,
+    /// How many down hints may be sent per tick of five seconds (dht-rpc.md §12.4); 0 switches them off.
     pub down_hints_per_tick: u32,
-    /// The longest delay that a delayed ping may ask for.
+    /// The longest delay that a delayed ping may request.
     pub max_ping_delay: Duration,
 }
 
@@ -80,7 +70,7 @@ impl Default for Config {
             unix_time: Duration::ZERO,
             keeps_announcements: false,
             announcements: Vec::new(),
-            algorithm: Algorithm::Nearest,
+            policy: Policy::default(),
             down_hints_per_tick: 50,
             max_ping_delay: Duration::from_secs(10),
         }
@@ -88,22 +78,13 @@ impl Default for Config {
 }
 
 impl Config {
-    pub(super) const fn is_reference(&self) -> bool {
-        matches!(self.algorithm, Algorithm::Reference)
-    }
-
-    /// Returns the share of one network of 256 addresses in a row of the table, in an answer and in a walk:
-    /// what it has beyond counts only where others are too few. A private network may have a single one.
+    /// Returns the share of one /24 network, see [`Policy::per_network`]. A private network may have a single
+    /// one.
     pub(super) const fn per_network(&self) -> usize {
-        if self.private_network || self.is_reference() {
+        if self.private_network {
             usize::MAX
         } else {
-            PER_NETWORK
+            self.policy.per_network
         }
     }
 }
-
-/// The share of one network of 256 addresses in a row of the table, in an answer and in a walk. Somebody who
-/// has a few addresses has all their ports, and so any number of ids near any target: where nodes of other
-/// networks are to be had, a few addresses are not enough to surround it.
-pub(super) const PER_NETWORK: usize = 2;

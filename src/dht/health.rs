@@ -1,24 +1,24 @@
-//! Whether the network answers at all, judged by our own requests.
+//! Whether the network responds at all, judged by the requests of this node (dht-rpc.md §14).
 
 use std::collections::VecDeque;
 
-/// How our requests have fared lately.
+/// How the requests of this node have fared lately.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Health {
-    /// Most requests are answered, or there were too few to tell.
+    /// Most requests get a response, or there were too few to judge.
     #[default]
     Online,
-    /// More than half of the requests are not answered.
+    /// More than half of the requests get no response.
     Degraded,
-    /// No request has been answered for a while.
+    /// No request has got a response for a while.
     Offline,
 }
 
-/// Counts answers and timeouts, and judges them once per tick.
+/// Counts responses and time-outs, and judges them once per tick.
 #[derive(Debug, Default)]
 pub(super) struct Monitor {
-    pub(super) responses: u64,
-    pub(super) timeouts: u64,
+    responses: u64,
+    timeouts: u64,
     window: VecDeque<(u64, u64)>,
     silent_ticks: u32,
     degraded_ticks: u32,
@@ -27,13 +27,18 @@ pub(super) struct Monitor {
 }
 
 impl Monitor {
-    /// Counts an answer, which means that we are online.
+    /// Counts a response, which shows that this node is online.
     pub(super) fn answered(&mut self) {
         self.responses += 1;
         self.silent_ticks = 0;
         if self.health == Health::Offline {
             self.health = Health::Online;
         }
+    }
+
+    /// Counts a request without response.
+    pub(super) const fn timed_out(&mut self) {
+        self.timeouts += 1;
     }
 
     /// Judges the tick that ends now.
@@ -81,9 +86,9 @@ impl Monitor {
 
 /// Ticks before anything is judged.
 const WINDOW: usize = 4;
-/// Requests in a tick below which it says nothing.
+/// Requests in the window below which it shows nothing.
 const FEW: u64 = 4;
-/// Ticks without any answer that mean offline.
+/// Ticks without any response that mean offline.
 const SILENT_TICKS: u32 = 2;
 /// Ticks of one kind in a row that change the verdict.
 const STEADY_TICKS: u32 = 4;

@@ -1,4 +1,4 @@
-//! Requests of ours that wait for an answer, and the window that bounds how many are on the way.
+//! Requests of this node that wait for a response: tids, deadlines, and the queue before the window.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -9,35 +9,36 @@ use rand::Rng;
 use rand::rngs::StdRng;
 
 use super::types::Outgoing;
+use super::window::Window;
 use crate::wire::rpc::NodeId;
 
 /// A request that waits.
 pub(super) struct Pending<O> {
     /// Its place in the order of requests.
     pub(super) key: u64,
-    /// What the answer is for.
+    /// What the response is for.
     pub(super) owner: O,
-    /// What is asked, of whom.
     pub(super) request: Outgoing,
-    /// The id that the node is known by; it leaves the table if it does not answer.
+    /// The id that the node is known by; it leaves the table if it does not respond.
     pub(super) id: Option<NodeId>,
     pub(super) tid: u16,
-    /// The datagram, once it was sent for the first time. A retry repeats it byte for byte.
+    /// The datagram, once it was sent for the first time. A retry repeats it byte for byte (dht-rpc.md §9).
     pub(super) datagram: Vec<u8>,
     /// How often it was sent.
     pub(super) sent: u32,
     pub(super) sent_at: Instant,
-    /// Another address at which the node may be, and the tid under which it was asked there.
+    /// Another address at which the node may be, and the tid of the request that was sent there.
     elsewhere: Option<(u16, SocketAddrV4)>,
-    pub(super) timeout: Duration,
-    /// When the owner wants to hear that the answer to the first try is late.
+    /// How long a try may take.
+    timeout: Duration,
+    /// After how long the response to the first try is late.
     late: Option<Duration>,
     deadline: Option<Instant>,
 }
 
 impl<O> Pending<O> {
     /// Returns how long the latest try may take.
-    fn patience(&self) -> Duration {
+    fn try_timeout(&self) -> Duration {
         match self.request.hurry {
             Some(first) if self.sent <= self.request.retries => {
                 let doubled = first * (1 << self.sent.saturating_sub(1).min(8));
@@ -48,25 +49,25 @@ impl<O> Pending<O> {
     }
 }
 
-/// All requests that wait, by the order in which they were made.
+/// All requests that wait, in the order in which they were made.
 pub(super) struct Inflight<O> {
     pending: BTreeMap<u64, Pending<O>>,
-    /// Who may answer under a tid, and which request.
+    /// The address that may respond under a tid, and the request.
     by_tid: HashMap<u16, (SocketAddrV4, u64)>,
     deadlines: BTreeSet<(Instant, u64)>,
     /// Requests that wait for the window or for the sockets, in order.
     queue: VecDeque<u64>,
-    pub(super) window: Window,
+    window: Window,
     next: u64,
 }
 
-/// What became of a request whose time was up.
+/// What became of a request whose deadline has passed.
 pub(super) enum Expired<O> {
-    /// The answer to the first try is late.
+    /// The response to the first try is late.
     Late(u64),
-    /// It is to be sent again; `early` if only because it is in a hurry.
+    /// It is sent again; `early` if only because it is in a hurry.
     Retry { key: u64, early: bool },
-    /// Nobody answered.
+    /// No try got a response.
     Failed(Box<Pending<O>>),
 }
 
@@ -82,7 +83,7 @@ impl<O> Inflight<O> {
         }
     }
 
-    /// Takes a key for a request that is never going to wait, because it failed at once.
+    /// Returns a key for a request that never waits, because it failed at once.
     pub(super) const fn skip(&mut self) -> u64 {
         self.next += 1;
         self.next - 1
@@ -121,8 +122,8 @@ impl<O> Inflight<O> {
         Some(key)
     }
 
-    /// Takes a tid for a request, random, so that only who sees the request can answer it. With fewer
-    /// requests than tids one is always free.
+    /// Draws a tid for a request, at random, so that only those who see the request can forge a response
+    /// (RFC 5452 §9). With fewer requests than tids one is always free.
     fn take_tid(&mut self, rng: &mut StdRng, to: SocketAddrV4, key: u64) -> u16 {
         loop {
             let tid = rng.r#gen();
@@ -133,7 +134,7 @@ impl<O> Inflight<O> {
         }
     }
 
-    /// Asks for word if the first try is not answered within `late`.
+    /// Makes [`Expired::Late`] of the first try if it has no response within `late`.
     pub(super) fn expect_within(&mut self, key: u64, late: Duration) {
         if let Some(pending) = self.pending.get_mut(&key) {
             pending.late = Some(late).filter(|late| *late < pending.timeout);
@@ -147,9 +148,15 @@ impl<O> Inflight<O> {
         self.queue.push_back(key);
     }
 
-    /// Returns the next queued request that is still waiting.
-    pub(super) fn dequeue(&mut self) -> Option<u64> {
-        while let Some(key) = self.queue.pop_front() {
+    /// Returns whether the next request must wait for the window.
+    pub(super) fn is_window_full(&mut self, now: Instant) -> bool {
+        self.window.is_full(now)
+    }
+
+    /// Returns the next queued request that still waits, if the window is open.
+    pub(super) fn dequeue(&mut self, now: Instant) -> Option<u64> {
+        while !self.queue.is_empty() && !self.window.is_full(now) {
+            let key = self.queue.pop_front()?;
             if self.pending.contains_key(&key) {
                 return Some(key);
             }
@@ -157,11 +164,15 @@ impl<O> Inflight<O> {
         None
     }
 
+    pub(super) fn get(&self, key: u64) -> Option<&Pending<O>> {
+        self.pending.get(&key)
+    }
+
     pub(super) fn get_mut(&mut self, key: u64) -> Option<&mut Pending<O>> {
         self.pending.get_mut(&key)
     }
 
-    /// Notes that a request left now, which starts its timer.
+    /// Notes that a request was sent now, which arms its timer.
     pub(super) fn note_sent(&mut self, now: Instant, key: u64) {
         let Some(pending) = self.pending.get_mut(&key) else {
             return;
@@ -176,7 +187,7 @@ impl<O> Inflight<O> {
         let Some(pending) = self.pending.get_mut(&key) else {
             return;
         };
-        let deadline = pending.sent_at + pending.late.unwrap_or_else(|| pending.patience());
+        let deadline = pending.sent_at + pending.late.unwrap_or_else(|| pending.try_timeout());
         if let Some(old) = pending.deadline.replace(deadline) {
             self.deadlines.remove(&(old, key));
         }
@@ -195,15 +206,19 @@ impl<O> Inflight<O> {
         (to.ip() != from.ip() && to.port() == from.port()).then_some(*key)
     }
 
-    /// Lets a request be answered from `place` as well; returns the tid under which it is asked there. One
-    /// request has one such place, and is asked there as often as an answer to the first one comes from
-    /// there.
-    pub(super) fn look_elsewhere(&mut self, rng: &mut StdRng, key: u64, place: SocketAddrV4) -> Option<u16> {
+    /// Accepts a response from `address` as well; returns the tid of the request to send there. One request
+    /// has one such address, and is sent there as often as a response to the first one comes from there.
+    pub(super) fn look_elsewhere(
+        &mut self,
+        rng: &mut StdRng,
+        key: u64,
+        address: SocketAddrV4,
+    ) -> Option<u16> {
         match self.pending.get(&key)?.elsewhere {
-            Some((tid, known)) => (known == place).then_some(tid),
+            Some((tid, known)) => (known == address).then_some(tid),
             None => {
-                let tid = self.take_tid(rng, place, key);
-                self.pending.get_mut(&key)?.elsewhere = Some((tid, place));
+                let tid = self.take_tid(rng, address, key);
+                self.pending.get_mut(&key)?.elsewhere = Some((tid, address));
                 Some(tid)
             }
         }
@@ -224,7 +239,7 @@ impl<O> Inflight<O> {
         Some(pending)
     }
 
-    /// Returns one request whose time is up, if there is any.
+    /// Returns one request whose deadline has passed, if there is any.
     pub(super) fn expire(&mut self, now: Instant) -> Option<Expired<O>> {
         let (deadline, key) = *self.deadlines.first()?;
         if deadline > now {
@@ -241,7 +256,7 @@ impl<O> Inflight<O> {
             return Some(Expired::Late(key));
         }
         if pending.sent <= pending.request.retries {
-            let early = pending.patience() < pending.timeout;
+            let early = pending.try_timeout() < pending.timeout;
             return Some(Expired::Retry { key, early });
         }
         self.remove(key).map(Box::new).map(Expired::Failed)
@@ -251,8 +266,9 @@ impl<O> Inflight<O> {
         self.deadlines.first().map(|first| first.0)
     }
 
-    pub(super) fn has_queue(&self) -> bool {
-        !self.queue.is_empty()
+    /// Returns when the window opens for what is queued.
+    pub(super) fn next_opening(&self) -> Option<Instant> {
+        (!self.queue.is_empty()).then(|| self.window.opens())
     }
 
     pub(super) fn len(&self) -> usize {
@@ -268,60 +284,5 @@ impl<O> Inflight<O> {
     }
 }
 
-/// Bounds the requests on the way: what was sent in the last three seconds and is not answered.
-pub(super) struct Window {
-    slots: [u32; SLOTS],
-    current: usize,
-    since: Instant,
-}
-
-impl Window {
-    pub(super) const fn new(now: Instant) -> Self {
-        Self {
-            slots: [0; SLOTS],
-            current: 0,
-            since: now,
-        }
-    }
-
-    /// Returns whether the next request has to wait.
-    pub(super) fn is_full(&mut self, now: Instant) -> bool {
-        self.advance(now);
-        self.slots[self.current] >= MAX_PER_SLOT || self.slots.iter().sum::<u32>() >= MAX_TOTAL
-    }
-
-    /// Returns when the window opens next by itself.
-    pub(super) fn opens(&self) -> Instant {
-        self.since + SLOT
-    }
-
-    fn sent(&mut self, now: Instant) {
-        self.advance(now);
-        self.slots[self.current] += 1;
-    }
-
-    fn answered(&mut self) {
-        // The newest slot with a count, because most answers come soon after the request.
-        let newest = (0..SLOTS).map(|age| (self.current + SLOTS - age) % SLOTS);
-        if let Some(slot) = newest.into_iter().find(|slot| self.slots[*slot] > 0) {
-            self.slots[slot] -= 1;
-        }
-    }
-
-    fn advance(&mut self, now: Instant) {
-        let passed = now.saturating_duration_since(self.since).as_millis() / SLOT.as_millis();
-        let passed = u32::try_from(passed).unwrap_or(u32::MAX);
-        self.since += SLOT * passed;
-        for _ in 0..passed.min(SLOTS as u32) {
-            self.current = (self.current + 1) % SLOTS;
-            self.slots[self.current] = 0;
-        }
-    }
-}
-
-/// Requests of ours that may wait at once, for an answer or for the window.
+/// Requests of this node that may wait at once, for a response or for the window.
 pub(super) const MAX_PENDING: usize = 16384;
-const SLOTS: usize = 4;
-const SLOT: Duration = Duration::from_millis(750);
-const MAX_PER_SLOT: u32 = 80;
-const MAX_TOTAL: u32 = 160;

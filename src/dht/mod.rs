@@ -1,53 +1,61 @@
 //! A Kademlia node, sans-IO: routing table, requests, queries, tokens, NAT sampling, commands and the record
 //! store.
 //!
-//! A [`Node`] touches neither socket nor clock. Whoever drives it hands in datagrams and the time, and after
-//! **every** call drains [`Node::poll_transmit`] and [`Node::poll_event`] until both are empty, then asks
-//! [`Node::poll_timeout`] when to call [`Node::handle_timeout`].
+//! A [`Node`] touches neither socket nor clock. Its driver passes in datagrams and the time, and after **every**
+//! call drains [`Node::poll_transmit`] and [`Node::poll_event`] until both are empty, then sets a timer for
+//! [`Node::poll_timeout`], at which it calls [`Node::handle_timeout`].
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `node` | the node and its verbs |
-//! | `requests` | sending requests, matching responses, learning nodes from both |
-//! | `serve`, `commands` | answering requests, one file per family of commands |
-//! | `asking` | what the layer above can ask the network for |
-//! | `queries` | running walks: asking, committing, ending |
-//! | `bootstrap` | entering the network, and finding out whether we can be reached |
-//! | `upkeep` | what happens every five seconds |
-//! | `health` | whether the network answers at all |
-//! | `inflight`, `query`, `table`, `nat`, `silence`, `token`, `store`, `budget`, `patience` | the parts, none of which knows of the node |
-//! | `sign`, `kept` | signatures of announcements, and announcements that outlive the node |
+//! | `node/` | the node: its verbs, and what it does by occasion; the only `impl` blocks of [`Node`] |
+//! | `types`, `config`, `policy`, `operations` | what passes between a node and the layer above |
+//! | `requests`: `inflight`, `window`, `unresponsive`, `latency`, `health` | requests that wait for a response, and what their fate shows |
+//! | `queries`: `walk`, `closest`, `sign` | running queries, the walk of each, and signed announcements |
+//! | `membership`: `table` | the nodes that this node knows |
+//! | `address`: `nat` | the own address, as others see it |
+//! | `joining` | how far a node has come in joining the network, and the check of its firewall |
+//! | `serve/`: `token`, `store`, `kept`, `budget` | what a node does for others, within bounds |
+//! | `upkeep`, `outbox` | the clock of ticks; datagrams and events that wait for the driver |
 
-mod asking;
-mod bootstrap;
+mod address;
 mod budget;
-mod commands;
+mod closest;
 mod config;
 mod health;
 mod inflight;
+mod joining;
 mod kept;
+mod latency;
+mod membership;
 mod nat;
 mod node;
-mod patience;
+mod operations;
+mod outbox;
+mod policy;
 mod queries;
-mod query;
 mod requests;
 mod serve;
 pub mod sign;
-mod silence;
 mod store;
 mod table;
 #[cfg(test)]
 mod tests;
 mod token;
 mod types;
+mod unresponsive;
 mod upkeep;
+mod walk;
+mod window;
 
-pub use asking::{MAX_IMMUTABLE, ValueError, immutable_value, max_mutable, mutable_value};
-pub use config::{Algorithm, Config, Mode};
+pub use config::{Config, Mode};
 pub use health::Health;
 pub use kept::{Kept, ParseKeptError};
 pub use node::Node;
+pub use operations::{
+    Findings, Found, FoundPeer, FoundValue, MAX_IMMUTABLE, Operation, OperationError, Stored, ValueError,
+    immutable_value, max_mutable, mutable_value,
+};
+pub use policy::Policy;
 pub use table::K;
 pub use types::{
     Answer, Commit, Drops, Event, Incoming, Outgoing, Query, QueryError, QueryId, QueryOutcome, Reply,

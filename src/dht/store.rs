@@ -1,8 +1,8 @@
 //! What a persistent node keeps for others: announcements, forwards to servers, and values.
 //!
 //! Everything here ages in two generations. A sweep forgets the old one and makes the young one old; a full
-//! young one is swept early. An entry therefore lives between one and two sweeps, and memory has a bound
-//! without any bookkeeping per entry.
+//! young one is swept early. A record therefore lives between one and two sweeps, and memory has a bound
+//! without any bookkeeping per record.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -11,16 +11,17 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::seq::index;
 
-use super::kept::Kept;
+use super::kept::{ANNOUNCEMENT_SWEEP, Kept};
 use crate::keys::PublicKey;
 use crate::wire::address::{is_private, network};
+use crate::wire::compact::Encode;
 use crate::wire::rpc::Target;
 
-/// All stores of a node.
+/// All records and values of a node.
 pub(super) struct Store {
     /// Announcements to topics.
     pub(super) topics: Topics,
-    /// Where to forward what is meant for a server, by the target of its key.
+    /// Where to forward messages for a server, by the target of its key.
     pub(super) forwards: Generations<Forward>,
     /// What a refresh token renews.
     pub(super) refreshes: Generations<Refresh>,
@@ -41,7 +42,7 @@ pub(super) struct Store {
 pub(super) struct Forward {
     /// The address that the announcement came from.
     pub(super) relay: SocketAddrV4,
-    /// Its record as it is given out.
+    /// Its record as it is handed out.
     pub(super) record: Vec<u8>,
 }
 
@@ -80,7 +81,7 @@ impl Store {
         }
     }
 
-    /// Lets old announcements go and makes the young ones old.
+    /// Forgets the old announcements and makes the young ones old.
     pub(super) fn sweep_announcements(&mut self, now: Instant) {
         self.announcements_swept = now;
         self.topics.sweep();
@@ -90,10 +91,22 @@ impl Store {
         self.kept.sweep();
     }
 
-    /// Returns how long old announcements stay.
-    pub(super) fn until_announcement_sweep(&self, now: Instant) -> Duration {
+    /// Returns the announcements that are kept, each with how long it is still handed out.
+    pub(super) fn kept_announcements(&self, now: Instant) -> Vec<Kept> {
         let since = now.saturating_duration_since(self.announcements_swept);
-        ANNOUNCEMENT_SWEEP.saturating_sub(since)
+        let until_sweep = ANNOUNCEMENT_SWEEP.saturating_sub(since);
+        let kept = self.kept.iter().map(|(kept, is_young)| {
+            let more = if is_young {
+                ANNOUNCEMENT_SWEEP
+            } else {
+                Duration::ZERO
+            };
+            Kept {
+                remaining: until_sweep + more,
+                ..kept.clone()
+            }
+        });
+        kept.collect()
     }
 
     /// Returns how many records are held.
@@ -119,6 +132,12 @@ impl Weight for Vec<u8> {
     }
 }
 
+impl Weight for Kept {
+    fn weight(&self) -> usize {
+        self.announce.encoded_len()
+    }
+}
+
 impl Weight for Forward {
     fn weight(&self) -> usize {
         self.record.len()
@@ -131,7 +150,7 @@ impl Weight for Refresh {
     }
 }
 
-/// A map whose entries live on while somebody reads them: a read makes an old entry young again.
+/// A map whose entries live on while they are read: a read makes an old entry young again.
 pub(super) struct Generations<V> {
     young: HashMap<Target, V>,
     old: HashMap<Target, V>,
@@ -241,7 +260,8 @@ impl Topics {
 
     /// Adds a record on behalf of `source`; returns whether that source may have another one.
     ///
-    /// A record that is already in the young generation stays as it is, as at the reference.
+    /// A record that is already in the young generation stays as it is (hyperdht-rpc.md §5.6; record-cache
+    /// index.js).
     pub(super) fn add(&mut self, source: Ipv4Addr, topic: Target, key: PublicKey, record: Vec<u8>) -> bool {
         let known = self.young.topics.get(&topic);
         if known.is_some_and(|topic| topic.positions.contains_key(&key)) {
@@ -327,7 +347,7 @@ impl Generation {
     }
 }
 
-/// How many entries of the young generation came from each network of 256 addresses.
+/// How many entries of the young generation came from each /24 network.
 #[derive(Default)]
 struct Sources {
     entries: HashMap<[u8; 3], usize>,
@@ -347,20 +367,19 @@ impl Sources {
     }
 }
 
-/// Announcements, and of them self announcements, in one generation, as the reference.
+/// Announcements to topics, and self announcements, in one generation (hyperdht-rpc.md §5.6 rows "topic
+/// records" and "router forwards").
 const MAX_ANNOUNCEMENTS: usize = 65536;
 /// Bytes of self announcements in one generation: a record has 33 bytes and three addresses at most.
 const MAX_ANNOUNCEMENT_BYTES: usize = MAX_ANNOUNCEMENTS * 64;
 /// Bytes of kept announcements in one generation: a signature, a key, a refresh token, three addresses and
 /// some bytes between them.
 const MAX_KEPT_BYTES: usize = MAX_ANNOUNCEMENTS * 192;
-/// Values of one kind in one generation, as the reference.
+/// Values of one kind in one generation (hyperdht-rpc.md §5.6 row "mutables, immutables").
 const MAX_VALUES: usize = 32768;
 /// Bytes of values of one kind in one generation.
 const MAX_VALUE_BYTES: usize = 16 << 20;
 /// Entries in one generation from 256 neighbouring addresses.
 pub(super) const MAX_ENTRIES_PER_SOURCE: usize = 1024;
-/// Two thirds of twenty minutes, as the reference.
-pub(super) const ANNOUNCEMENT_SWEEP: Duration = Duration::from_secs(800);
-/// Two thirds of 48 hours, as the reference.
+/// Between two sweeps of values: two thirds of 48 hours (hyperdht-rpc.md §5.6).
 const VALUE_SWEEP: Duration = Duration::from_secs(32 * 3600);

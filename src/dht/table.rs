@@ -15,7 +15,7 @@ pub const K: usize = 20;
 
 /// A node in the table. Times are ticks of the owner's clock.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(super) struct TableEntry {
     pub(super) id: NodeId,
     pub(super) address: SocketAddrV4,
     /// When it entered.
@@ -36,7 +36,7 @@ pub(super) struct Entry {
 /// anything in them.
 pub(super) struct Table {
     id: NodeId,
-    rows: Vec<Vec<Entry>>,
+    rows: Vec<Vec<TableEntry>>,
     /// No row from here on was ever used.
     depth: usize,
     len: usize,
@@ -66,7 +66,7 @@ impl Table {
     /// their places; returns whether it was added.
     ///
     /// In a full row, a node of a network that has its share makes room for one of a network that has less.
-    pub(super) fn insert(&mut self, entry: Entry) -> bool {
+    pub(super) fn insert(&mut self, entry: TableEntry) -> bool {
         let Some(number) = self.row_of(&entry.id) else {
             return false;
         };
@@ -87,13 +87,13 @@ impl Table {
         true
     }
 
-    pub(super) fn remove(&mut self, id: &NodeId) -> Option<Entry> {
+    pub(super) fn remove(&mut self, id: &NodeId) -> Option<TableEntry> {
         let number = self.row_of(id)?;
         let position = self.rows[number].iter().position(|entry| entry.id == *id)?;
         Some(self.take(number, position))
     }
 
-    fn take(&mut self, number: usize, position: usize) -> Entry {
+    fn take(&mut self, number: usize, position: usize) -> TableEntry {
         let entry = self.rows[number].swap_remove(position);
         self.len -= 1;
         self.count(&entry.address, false);
@@ -127,7 +127,7 @@ impl Table {
         if self.crowded == 0 || !has_less_than(row, newcomer, self.per_network) {
             return None;
         }
-        let of_network = |entry: &Entry| count_of(row, &entry.address);
+        let of_network = |entry: &TableEntry| count_of(row, &entry.address);
         let (position, most) = row
             .iter()
             .enumerate()
@@ -135,7 +135,7 @@ impl Table {
         (of_network(most) > self.per_network).then_some(position)
     }
 
-    pub(super) fn get_mut(&mut self, id: &NodeId) -> Option<&mut Entry> {
+    pub(super) fn get_mut(&mut self, id: &NodeId) -> Option<&mut TableEntry> {
         let row = self.row_of(id)?;
         self.rows[row].iter_mut().find(|entry| entry.id == *id)
     }
@@ -245,7 +245,7 @@ impl Table {
     /// Returns the node that should make room for the newcomer `id` if it does not answer: the one not pinged
     /// for longest, among equals the oldest. Nodes pinged in this tick are not candidates, and a newcomer
     /// whose network has its share takes the place of a neighbour only.
-    pub(super) fn weakest(&self, id: &NodeId, newcomer: &SocketAddrV4, tick: u64) -> Option<&Entry> {
+    pub(super) fn weakest(&self, id: &NodeId, newcomer: &SocketAddrV4, tick: u64) -> Option<&TableEntry> {
         let row = &self.rows[self.row_of(id)?];
         let any = has_less_than(row, newcomer, self.per_network);
         row.iter()
@@ -267,18 +267,18 @@ impl Table {
         row.is_some_and(|row| row + 1 < self.depth && self.rows[row].is_empty())
     }
 
-    /// Returns the rows that have few nodes although the network must have more for them: as many are known
-    /// beyond.
-    pub(super) fn thin_rows(&self) -> Vec<usize> {
+    /// Returns the rows with fewer than `thin` nodes although the network must have more for them: as many are
+    /// known beyond.
+    pub(super) fn thin_rows(&self, thin: usize) -> Vec<usize> {
         let mut beyond = self.len;
-        let mut thin = Vec::new();
+        let mut rows = Vec::new();
         for (number, row) in self.rows[..self.depth].iter().enumerate() {
             beyond -= row.len();
-            if row.len() < THIN && beyond >= K {
-                thin.push(number);
+            if row.len() < thin && beyond >= K {
+                rows.push(number);
             }
         }
-        thin
+        rows
     }
 
     /// Returns an id that belongs in the row with this number.
@@ -307,13 +307,13 @@ impl Table {
     }
 
     /// Returns all nodes, the one not heard of for longest first.
-    pub(super) fn by_age(&self) -> Vec<&Entry> {
+    pub(super) fn by_age(&self) -> Vec<&TableEntry> {
         let mut all: Vec<_> = self.rows.iter().flatten().collect();
         all.sort_unstable_by_key(|entry| entry.heard);
         all
     }
 
-    pub(super) fn random(&self, rng: &mut StdRng) -> Option<&Entry> {
+    pub(super) fn random(&self, rng: &mut StdRng) -> Option<&TableEntry> {
         if self.len == 0 {
             return None;
         }
@@ -328,13 +328,13 @@ impl Table {
     }
 }
 
-fn count_of(row: &[Entry], address: &SocketAddrV4) -> usize {
+fn count_of(row: &[TableEntry], address: &SocketAddrV4) -> usize {
     let ours = network(*address.ip());
     let same = row.iter().map(|entry| network(*entry.address.ip()));
     same.filter(|theirs| *theirs == ours).count()
 }
 
-fn has_less_than(row: &[Entry], address: &SocketAddrV4, most: usize) -> bool {
+fn has_less_than(row: &[TableEntry], address: &SocketAddrV4, most: usize) -> bool {
     most == usize::MAX || count_of(row, address) < most
 }
 
@@ -379,7 +379,5 @@ pub(super) fn nearer(target: &[u8; 32], a: &[u8; 32], b: &[u8; 32]) -> Ordering 
 
 /// Bits of a key that tell a node's position in its row.
 const POSITION: u32 = 0x1f;
-/// Nodes in a row below which it is filled up where possible.
-const THIN: usize = 5;
 /// Bits of an id.
 const ROWS: usize = 256;

@@ -10,14 +10,14 @@ use rand::rngs::StdRng;
 use crate::wire::hash;
 use crate::wire::rpc::Token;
 
-/// Gives out and verifies tokens. One is valid for this and the next rotation of the secrets, 7.5 to 15
+/// Issues and verifies tokens. One is valid for this and the next rotation of the secrets, 7.5 to 15
 /// seconds.
 pub(super) struct Tokens {
     /// The previous secret and the current one.
     secrets: [[u8; 32]; 2],
     rotated: Instant,
-    /// Tokens of the current secret, in the place that the host's address gives them: who asks once asks
-    /// again, and shows what it was given.
+    /// Tokens of the current secret, at the index that the address of the host gives them: a host that
+    /// requests once requests again, and shows its token.
     recent: Vec<Option<(Ipv4Addr, Token)>>,
 }
 
@@ -67,15 +67,14 @@ impl Tokens {
         }
     }
 
-    /// Catches up with the rotations that are due, so that nobody needs a timer for them.
+    /// Catches up with the rotations that are due, which needs no timer.
     fn rotate(&mut self, now: Instant) {
         let due = now.saturating_duration_since(self.rotated).as_millis() / ROTATION.as_millis();
         if due == 0 {
             return;
         }
         self.recent.fill(None);
-        // After two rotations no old token is valid any more, so further ones would change nothing that
-        // anyone can see.
+        // After two rotations no old token is valid any more, so further ones have no visible effect.
         for _ in 0..due.min(4) {
             let oldest = self.secrets[0];
             self.secrets = [self.secrets[1], hash::hash(&[&oldest])];
@@ -94,7 +93,7 @@ fn token(secret: &[u8; 32], host: Ipv4Addr) -> Token {
     hash::keyed_hash(secret, &[&text.bytes[..text.length]])
 }
 
-/// Compares without telling by the time taken where the difference is.
+/// Compares in a time that does not depend on where the difference is.
 fn equal(a: &Token, b: &Token) -> bool {
     a.iter().zip(b).fold(0, |all, (a, b)| all | (a ^ b)) == 0
 }
@@ -119,5 +118,5 @@ impl std::fmt::Write for Dotted {
 const RECENT: usize = 64;
 /// An odd number that spreads neighbouring addresses.
 const SPREAD: u32 = 0x9e37_79b1;
-/// As the reference: ten drains of its congestion window.
+/// Ten drains of the congestion window (dht-rpc.md §6 "Rotation", §15; dht-rpc lib/io.js `_drain`).
 const ROTATION: Duration = Duration::from_millis(7500);

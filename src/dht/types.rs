@@ -3,7 +3,7 @@
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use crate::keys::KeyPair;
+use crate::keys::{KeyPair, PublicKey};
 use crate::wire::rpc::{self, NodeId, Token};
 use crate::wire::transmit::SocketId;
 
@@ -39,7 +39,50 @@ pub struct Outgoing {
     pub hurry: Option<Duration>,
 }
 
+impl Reply {
+    /// Answers with a value, if there is one, a token, and nodes near the target.
+    pub(super) fn with_value(value: Option<Vec<u8>>) -> Self {
+        Self {
+            value,
+            token: true,
+            closer: true,
+            ..Self::default()
+        }
+    }
+
+    /// Answers with an error code and, if the request has a target, nodes near it.
+    pub(super) fn with_error(error: u64) -> Self {
+        Self {
+            closer: true,
+            error,
+            ..Self::default()
+        }
+    }
+}
+
 impl Stats {
+    /// Counts a request that was received.
+    pub(super) fn count_request(&mut self, internal: bool, command: u64) {
+        self.requests_received += 1;
+        let counters: &mut [u64] = if internal {
+            &mut self.internal_received
+        } else {
+            &mut self.application_received
+        };
+        let command = usize::try_from(command).unwrap_or(usize::MAX);
+        let command = command.min(counters.len() - 1);
+        counters[command] += 1;
+    }
+
+    /// Counts a message that was forwarded to another node, or its answer.
+    pub(super) const fn count_forwarded(&mut self, command: u64) {
+        match command {
+            rpc::PEER_HANDSHAKE => self.relayed_handshakes += 1,
+            rpc::PEER_HOLEPUNCH => self.relayed_holepunches += 1,
+            _ => {}
+        }
+    }
+
     /// Returns the requests received by layer, name of the command and count; `other` stands for all unknown
     /// ones.
     pub fn requests_by_command(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
@@ -59,14 +102,14 @@ impl Stats {
 }
 
 impl Outgoing {
-    /// How often a plain request is sent again, as the reference.
+    /// How often a plain request is sent again (dht-rpc.md §9 table row 1, §15).
     pub const RETRIES: u32 = 3;
 
-    /// When a request in a hurry is sent again where nothing is known of the way: later than after most round
-    /// trips through a node to a peer and back.
+    /// When a request in a hurry is sent again where nothing is known of the path: later than after most
+    /// round trips through a node to a peer and back.
     pub const HURRY: Duration = Duration::from_millis(300);
 
-    /// How often such a one is sent again, which takes as long.
+    /// How often such a request is sent again, which takes as long as the four tries of a plain one.
     pub const RETRIES_IN_HURRY: u32 = 4;
 
     /// Makes a request of the RPC layer without target, value and token, with the usual retries.
@@ -185,8 +228,22 @@ pub struct Query {
 }
 
 impl Query {
-    /// How often a request of a query is sent again, as the reference.
+    /// How often a request of a query is sent again (dht-rpc.md §9 table row 2, §15).
     pub const RETRIES: u32 = 5;
+
+    /// Makes the query for the nodes nearest to a target.
+    pub const fn find_node(target: [u8; 32]) -> Self {
+        let mut query = Self::application(rpc::FIND_NODE, target);
+        query.internal = true;
+        query
+    }
+
+    /// Makes the query for the server with this key.
+    pub fn find_peer(key: &PublicKey) -> Self {
+        let mut query = Self::application(rpc::FIND_PEER, key.target());
+        query.retries = Outgoing::RETRIES;
+        query
+    }
 
     /// Makes a query of a HyperDHT command without value, seeds and commit.
     pub const fn application(command: u64, target: [u8; 32]) -> Self {

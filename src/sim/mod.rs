@@ -1,8 +1,9 @@
-//! Virtual time, links and worlds of nodes, for tests and for the simulator in `examples`. No part of the
-//! library's interface.
+//! Virtual time, links and worlds of nodes, for tests and for the simulator in `examples`. Not part of the
+//! interface of the library.
 
 pub mod attacker;
 #[cfg(test)]
 pub(crate) mod link;
 pub mod nat;
 pub mod network;
+pub mod reference;

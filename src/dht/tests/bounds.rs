@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::world::server;
 use crate::dht::budget::{
-    AMPLIFICATION, Budget, MAX_NETWORKS, RELAY_BURST, RELAY_RATE, UNPROVEN_BURST, UNPROVEN_RATE,
+    AMPLIFICATION, Budget, FORWARD_BURST, FORWARD_RATE, MAX_NETWORKS, UNPROVEN_BURST, UNPROVEN_RATE,
 };
-use crate::dht::requests::{MAX_GREETINGS, MAX_GREETINGS_PER_NETWORK};
+use crate::dht::membership::{MAX_GREETINGS, MAX_GREETINGS_PER_NETWORK};
 use crate::dht::{Answer, Config, Event, K, Node, NodeId, Reply};
 use crate::wire::compact::{Decode, Encode, Reader};
 use crate::wire::rpc::{self, Packet, Request, Response};
@@ -38,7 +38,7 @@ fn a_victim_gets_three_times_what_was_sent_in_its_name_and_a_small_budget() {
         assert_eq!(response(&mut node).closer.len(), closer, "{address}");
     }
     // Who shows a token gets all of it.
-    let token = node.tokens.issue(start, *victim.ip());
+    let token = node.service().issue_token(start, *victim.ip());
     let proven = request(rpc::LOOKUP, Some([7; 32]), Some(token)).to_bytes();
     node.handle_datagram(start, SocketId::SERVER, victim, &proven);
     assert_eq!(response(&mut node).closer.len(), K);
@@ -96,15 +96,17 @@ fn a_network_makes_us_send_only_so_many_packets_to_others() {
         }
         sent(&mut node).len()
     };
-    let passed: usize = (0..2 * RELAY_BURST)
+    let passed: usize = (0..2 * FORWARD_BURST)
         .map(|round| pass_on(start, source, round % 2 == 0))
         .sum();
-    assert_eq!(passed as u64, RELAY_BURST);
+    assert_eq!(passed as u64, FORWARD_BURST);
     assert_eq!(pass_on(start, at("99.1.2.200", 1), false), 0, "a neighbour");
     assert_eq!(pass_on(start, at("99.1.3.3", 1), false), 1, "somebody else");
     let later = start + Duration::from_secs(1);
-    let passed: usize = (0..2 * RELAY_BURST).map(|_| pass_on(later, source, false)).sum();
-    assert_eq!(passed as u64, RELAY_RATE);
+    let passed: usize = (0..2 * FORWARD_BURST)
+        .map(|_| pass_on(later, source, false))
+        .sum();
+    assert_eq!(passed as u64, FORWARD_RATE);
 }
 
 #[test]

@@ -5,9 +5,8 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Instant;
 
 use super::bounds::{answer, at, meet, public};
-use crate::dht::config::PER_NETWORK;
-use crate::dht::query::{Rank, Walk};
-use crate::dht::table::{Entry, Table};
+use crate::dht::table::{Table, TableEntry};
+use crate::dht::walk::{Rank, Walk};
 use crate::dht::{K, Node, NodeId};
 
 #[test]
@@ -58,7 +57,7 @@ fn a_network_that_is_full_of_one_subnet_replaces_its_dead_by_its_own() {
     let insert = |table: &mut Table, number: u8, ip: &str, added: u64| {
         let mut id = [number; 32];
         id[0] |= 0x80;
-        table.insert(Entry {
+        table.insert(TableEntry {
             id: NodeId(id),
             address: at(ip, 1),
             added,
@@ -195,3 +194,6 @@ fn a_node_of_a_network_that_does_not_answer_leaves_its_place_to_another() {
     assert!(next.is_some_and(|node| !first.contains(&node)));
     assert_eq!(walk.next(10), None, "one place, one node");
 }
+
+/// The share of one /24 network.
+const PER_NETWORK: usize = 2;

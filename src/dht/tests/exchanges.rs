@@ -68,7 +68,7 @@ fn prepared(now: Instant, vectors: &Value, persistent: bool) -> Node {
     let client = "10.0.0.2:60001".parse().expect("an address");
     node.handle_sockets(now, address, client);
     let secrets = [fixed(&vectors["tokenSecret0"]), fixed(&vectors["tokenSecret1"])];
-    node.tokens = Tokens::with_secrets(now, secrets);
+    *node.service().tokens() = Tokens::with_secrets(now, secrets);
     for other in addrs4(&vectors["tableNodes"]) {
         node.learn(now, SocketId::SERVER, other, address, Some(NodeId::of(other)));
     }

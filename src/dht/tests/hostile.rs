@@ -8,18 +8,17 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::world::{World, address, client_address, server};
-use crate::dht::query::{MAX_SEEN, Rank, Walk};
+use crate::dht::membership::MAX_HINT_CHECKS;
 use crate::dht::serve::MAX_DELAYED;
-use crate::dht::sign;
-use crate::dht::silence::{MAX_SILENT, Silence};
 use crate::dht::store::{Generations, MAX_ENTRIES_PER_SOURCE, Topics};
 use crate::dht::token::Tokens;
-use crate::dht::upkeep::MAX_HINT_CHECKS;
-use crate::dht::{Config, Event, K, Node, NodeId, Outgoing};
+use crate::dht::unresponsive::{MAX_UNRESPONSIVE, Unresponsive};
+use crate::dht::walk::{MAX_SEEN, Rank, Walk};
+use crate::dht::{Config, Event, K, Node, NodeId, Outgoing, Policy};
 use crate::keys::{KeyPair, PublicKey};
 use crate::sim::network::Link;
 use crate::wire::compact::{Decode, Encode, Reader};
-use crate::wire::records::{AnnounceKind, Peer};
+use crate::wire::records::{Announce, AnnounceKind, Peer, announce_signable};
 use crate::wire::rpc::{self, Packet, Request, Response};
 use crate::wire::transmit::SocketId;
 
@@ -49,14 +48,21 @@ fn announcements_need_a_token_a_signature_and_the_right_node() {
     let mut node = persistent(now);
     let key_pair = KeyPair::from_seed(&[3; 32]);
     let target = key_pair.public_key().target();
-    let token = node.tokens.issue(now, *address(9).ip());
+    let token = node.service().issue_token(now, *address(9).ip());
     let peer = Peer {
         public_key: *key_pair.public_key(),
         relay_addresses: Vec::new(),
     };
     let id = node.id();
     let announce = |kind, node_id: NodeId, key_pair: &KeyPair| {
-        sign::announcement(key_pair, &target, &node_id, &token, &peer, kind).to_bytes()
+        let signable = announce_signable(kind, &target, &node_id, &token, &peer, None);
+        let announce = Announce {
+            peer: Some(peer.clone()),
+            refresh: None,
+            signature: Some(key_pair.sign(&signable)),
+            bump: 0,
+        };
+        announce.to_bytes()
     };
     let request = |token, value| Request {
         tid: 1,
@@ -213,20 +219,20 @@ fn a_walk_looks_at_no_more_nodes_than_the_bound() {
 #[test]
 fn only_so_many_silent_addresses_are_remembered() {
     let now = Instant::now();
-    let mut silence = Silence::default();
-    for number in 0..2 * MAX_SILENT {
-        silence.note_timeout(now, address(number));
+    let mut unresponsive = Unresponsive::new(Policy::default().unresponsive_for);
+    for number in 0..2 * MAX_UNRESPONSIVE {
+        unresponsive.note_timeout(now, address(number));
     }
     let known = |now| {
-        let tries = |number: &usize| silence.tries(now, &address(*number)) > 0;
-        (0..2 * MAX_SILENT).filter(tries).count()
+        let tries = |number: &usize| unresponsive.tries(now, &address(*number)) > 0;
+        (0..2 * MAX_UNRESPONSIVE).filter(tries).count()
     };
-    assert_eq!(known(now), MAX_SILENT);
+    assert_eq!(known(now), MAX_UNRESPONSIVE);
     let later = now + Duration::from_secs(60);
     assert_eq!(known(later), 0);
-    silence.note_timeout(later, address(2 * MAX_SILENT));
+    unresponsive.note_timeout(later, address(2 * MAX_UNRESPONSIVE));
     assert_eq!(
-        silence.tries(later, &address(2 * MAX_SILENT)),
+        unresponsive.tries(later, &address(2 * MAX_UNRESPONSIVE)),
         1,
         "the old ones make room"
     );
@@ -435,7 +441,7 @@ proptest! {
     ) {
         let now = Instant::now();
         let mut node = persistent(now);
-        let token = with_token.then(|| node.tokens.issue(now, *address(9).ip()));
+        let token = with_token.then(|| node.service().issue_token(now, *address(9).ip()));
         let id = Some(NodeId::of(address(9)));
         let to = address(0);
         let request = Request { tid: 1, to, id, token, internal, command, target, value };

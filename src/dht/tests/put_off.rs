@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::world::{address, client_address, server};
-use crate::dht::commands::internal::MAX_HELD;
+use crate::dht::node::MAX_HELD;
 use crate::dht::serve::MAX_DELAYED;
 use crate::dht::{Config, Event, Incoming, Node, NodeId};
 use crate::keys::KeyPair;

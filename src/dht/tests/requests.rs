@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::world::{World, address, server};
 use crate::dht::inflight::MAX_PENDING;
-use crate::dht::upkeep::MAX_HINT_CHECKS;
+use crate::dht::membership::MAX_HINT_CHECKS;
 use crate::dht::{Config, Event, Node, NodeId, Outgoing, QueryError, RequestError};
 use crate::sim::network::Link;
 use crate::wire::compact::{Decode, Encode, Reader};

@@ -7,7 +7,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use crate::dht::K;
-use crate::dht::table::{Entry, Table};
+use crate::dht::table::{Table, TableEntry};
 use crate::wire::rpc::NodeId;
 
 proptest! {
@@ -81,8 +81,8 @@ fn with_prefix(own: &[u8; 32], bits: usize, mut id: [u8; 32]) -> [u8; 32] {
     id
 }
 
-fn entry(id: NodeId, address: SocketAddrV4) -> Entry {
-    Entry {
+fn entry(id: NodeId, address: SocketAddrV4) -> TableEntry {
+    TableEntry {
         id,
         address,
         added: 1,

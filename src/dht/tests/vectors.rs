@@ -7,17 +7,16 @@ use std::time::{Duration, Instant};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use crate::dht::Algorithm;
 use crate::dht::nat::{Sampled, Sampler};
-use crate::dht::query::{Rank, Walk};
-use crate::dht::sign;
+use crate::dht::sign::{Announcement, verified};
 use crate::dht::store::{Generations, Topics};
-use crate::dht::table::{Entry, K, Table, nearer};
+use crate::dht::table::{K, Table, TableEntry, nearer};
 use crate::dht::token::Tokens;
 use crate::dht::types::Answer;
+use crate::dht::walk::{Rank, Walk};
 use crate::keys::{KeyPair, PublicKey};
 use crate::wire::compact::Encode;
-use crate::wire::records::{AnnounceKind, Peer};
+use crate::wire::records::AnnounceKind;
 use crate::wire::rpc::NodeId;
 use crate::wire::transmit::SocketId;
 use crate::wire::vectors::{addr4, addrs4, fixed, hex, list, load, number, option, text};
@@ -152,7 +151,7 @@ fn the_walk_that_follows_the_reference_asks_in_its_order() {
         };
         let target = fixed(&case["target"]);
         let mut walk = Walk::new(target, 1, usize::MAX);
-        walk.follow(Algorithm::Reference);
+        walk.set_newest_first(true);
         if case["tableKept"] == true {
             let id = NodeId(fixed(&case["clientTableId"]));
             let table = table_of(id, &named("bootstrapOrder"));
@@ -189,12 +188,13 @@ fn announcements_are_signed_as_by_the_reference() {
             "announce" => AnnounceKind::Announce,
             _ => AnnounceKind::Unannounce,
         };
-        let peer = Peer {
-            public_key: *key_pair.public_key(),
-            relay_addresses: addrs4(&case["peer"]["relayAddresses"]),
+        let announcement = Announcement {
+            key_pair: &key_pair,
+            target,
+            relays: &addrs4(&case["peer"]["relayAddresses"]),
+            bump: number(&case["bump"]),
         };
-        let mut made = sign::announcement(&key_pair, &target, &node, &token, &peer, kind);
-        made.bump = number(&case["bump"]);
+        let mut made = announcement.sign(kind, &node, &token);
         if case["refresh"].is_null() {
             assert_eq!(made.to_bytes(), hex(&case["requestValue"]), "{}", case["name"]);
         } else {
@@ -202,8 +202,8 @@ fn announcements_are_signed_as_by_the_reference() {
             made.refresh = Some(fixed(&case["refresh"]));
             made.signature = Some(fixed(&case["signature"]));
         }
-        assert!(sign::verified(&made, &target, &node, &token, kind).is_some());
-        assert!(sign::verified(&made, &target, &node, &[0; 32], kind).is_none());
+        assert!(verified(&made, &target, &node, &token, kind).is_some());
+        assert!(verified(&made, &target, &node, &[0; 32], kind).is_none());
     }
 }
 
@@ -257,8 +257,8 @@ fn simulated(number: u64) -> SocketAddrV4 {
     SocketAddrV4::new(Ipv4Addr::new(10, 60, high, low), port)
 }
 
-fn entry(address: SocketAddrV4) -> Entry {
-    Entry {
+fn entry(address: SocketAddrV4) -> TableEntry {
+    TableEntry {
         id: NodeId::of(address),
         address,
         added: 1,

@@ -3,7 +3,6 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
-use crate::dht::store::Store;
 use crate::dht::{
     Answer, Config, Event, Mode, Node, QueryError, QueryId, QueryOutcome, RequestError, RequestId,
 };
@@ -173,6 +172,6 @@ pub(crate) fn client_address(number: usize) -> SocketAddrV4 {
 impl Node {
     /// Forgets all records, as a node does that has no room for them.
     pub(crate) fn forget_all(&mut self) {
-        self.store = self.store.take().map(|_| Store::new(self.started));
+        self.service().forget_records();
     }
 }

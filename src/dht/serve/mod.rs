@@ -1,0 +1,14 @@
+//! What this node does for others: tokens, records, values and forwarding, each within bounds.
+//!
+//! Requests that are not as they should be get no response (hyperdht-rpc.md §1.1, §1.2), but for the two
+//! errors of mutable values.
+
+mod announcements;
+mod delayed;
+mod service;
+mod values;
+
+pub(super) use delayed::Later;
+#[cfg(test)]
+pub(super) use delayed::MAX_DELAYED;
+pub(super) use service::Service;

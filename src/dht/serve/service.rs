@@ -1,0 +1,156 @@
+//! The state of a node that serves others, and the bounds of what it does for them.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+
+use super::delayed::{Delayed, Later};
+use crate::dht::budget::{AMPLIFICATION, Budget, FORWARD_BURST, FORWARD_RATE, UNPROVEN_BURST, UNPROVEN_RATE};
+use crate::dht::config::Config;
+use crate::dht::store::Store;
+use crate::dht::token::Tokens;
+use crate::dht::types::{Incoming, Stats};
+use crate::wire::compact::Encode;
+use crate::wire::rpc::{Response, Target, Token};
+
+/// What a node keeps and does for others.
+pub(in crate::dht) struct Service {
+    tokens: Tokens,
+    /// Created when the node first turns persistent, kept when it is ephemeral for a while.
+    pub(super) store: Option<Store>,
+    /// The records of the servers on this node, by target.
+    pub(super) servers: BTreeMap<Target, Vec<u8>>,
+    delayed: Delayed,
+    /// What requests without token may get back.
+    unproven: Budget,
+    /// What strangers may make this node send to third parties.
+    forwards: Budget,
+    pub(super) keeps_announcements: bool,
+    /// The Unix time at `started`.
+    unix_time: Duration,
+    started: Instant,
+}
+
+impl Service {
+    pub(in crate::dht) fn new(now: Instant, config: &Config, rng: &mut StdRng) -> Self {
+        Self {
+            tokens: Tokens::new(now, rng),
+            store: None,
+            servers: BTreeMap::new(),
+            delayed: Delayed::default(),
+            unproven: Budget::new(UNPROVEN_BURST, UNPROVEN_RATE),
+            forwards: Budget::new(FORWARD_BURST, FORWARD_RATE),
+            keeps_announcements: config.keeps_announcements,
+            unix_time: config.unix_time,
+            started: now,
+        }
+    }
+
+    /// Stores records and values from now on.
+    pub(in crate::dht) fn enable(&mut self, now: Instant) {
+        self.store.get_or_insert_with(|| Store::new(now));
+    }
+
+    /// Ages the records and values. Called once per tick.
+    pub(in crate::dht) fn sweep(&mut self, now: Instant) {
+        if let Some(store) = &mut self.store {
+            store.sweep(now);
+        }
+    }
+
+    /// Returns how many records and values are stored.
+    pub(in crate::dht) fn records(&self) -> usize {
+        self.store.as_ref().map_or(0, Store::len)
+    }
+
+    pub(super) fn unix_time(&self, now: Instant) -> Duration {
+        self.unix_time + now.saturating_duration_since(self.started)
+    }
+
+    pub(in crate::dht) fn issue_token(&mut self, now: Instant, host: Ipv4Addr) -> Token {
+        self.tokens.issue(now, host)
+    }
+
+    pub(in crate::dht) fn accepts_token(&mut self, now: Instant, host: Ipv4Addr, shown: &Token) -> bool {
+        self.tokens.accepts(now, host, shown)
+    }
+
+    /// Returns whether `source` may make this node send one more packet to a third party.
+    pub(in crate::dht) fn may_forward(&mut self, now: Instant, source: Ipv4Addr) -> bool {
+        self.forwards.spend(now, source, 1)
+    }
+
+    /// Cuts a response to what its receiver may get, and returns whether that is anything at all.
+    ///
+    /// A request without token proves nothing about its source address, so a victim may get the response.
+    pub(in crate::dht) fn bound(
+        &mut self,
+        now: Instant,
+        incoming: &Incoming,
+        to: SocketAddrV4,
+        response: &mut Response,
+        stats: &mut Stats,
+    ) -> bool {
+        let source = *incoming.from.ip();
+        if *to.ip() != source {
+            stats.count_forwarded(incoming.command);
+            return self.may_forward(now, source);
+        }
+        let most = AMPLIFICATION * incoming.length;
+        let excess = response.encoded_len().saturating_sub(most);
+        if excess == 0 || incoming.proven || self.unproven.spend(now, source, excess) {
+            return true;
+        }
+        stats.trimmed += 1;
+        let nodes = response.closer.len();
+        let left = nodes.saturating_sub(excess.div_ceil(ADDRESS_LENGTH));
+        response.closer.truncate(left);
+        if response.encoded_len() > most {
+            response.value = None;
+        }
+        response.encoded_len() <= most
+    }
+
+    /// Delays something until `at`; gives it back if too much is delayed.
+    pub(in crate::dht) fn delay(&mut self, at: Instant, later: Later) -> Result<(), Later> {
+        if !self.delayed.has_room() {
+            return Err(later);
+        }
+        self.delayed.add(at, later);
+        Ok(())
+    }
+
+    /// Returns how much is delayed.
+    pub(in crate::dht) fn delayed(&self) -> usize {
+        self.delayed.len()
+    }
+
+    pub(in crate::dht) fn next_delayed(&self) -> Option<Instant> {
+        self.delayed.next()
+    }
+
+    /// Returns something whose time has come.
+    pub(in crate::dht) fn due(&mut self, now: Instant) -> Option<Later> {
+        self.delayed.due(now)
+    }
+
+    pub(in crate::dht) fn forget_delayed(&mut self) {
+        self.delayed = Delayed::default();
+    }
+
+    #[cfg(test)]
+    pub(in crate::dht) const fn tokens(&mut self) -> &mut Tokens {
+        &mut self.tokens
+    }
+
+    /// Forgets all records, as a node does that has no room for them.
+    #[cfg(test)]
+    pub(in crate::dht) fn forget_records(&mut self) {
+        self.store = self.store.take().map(|_| Store::new(self.started));
+    }
+}
+
+/// Bytes of a node in the list of closer nodes.
+const ADDRESS_LENGTH: usize = 6;
