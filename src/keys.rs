@@ -20,7 +20,7 @@ use crate::wire::hash;
 pub struct PublicKey([u8; 32]);
 
 impl PublicKey {
-    /// Takes 32 bytes as they are.
+    /// Wraps 32 bytes as they are.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
@@ -156,7 +156,7 @@ impl KeyPair {
         &self.public
     }
 
-    /// Returns the seed: whoever has it is this peer.
+    /// Returns the seed. It proves the identity of this peer: keep it secret.
     pub fn seed(&self) -> Zeroizing<[u8; 32]> {
         Zeroizing::new(self.signing.to_bytes())
     }

@@ -1,5 +1,5 @@
-//! Runs the DHT core, the same that serves real networks, by the thousand in virtual time, and tells how the
-//! whole behaves.
+//! Runs the DHT core, the same that serves real networks, by the thousand in virtual time, and reports how
+//! the whole behaves.
 //!
 //! ```text
 //! simulate [--nodes 1000] [--minutes 60] [--lookups 2] [--seed 1] [--loss 0.01] [--churn 0.5] [--clients 0.1] [--attacker 0]

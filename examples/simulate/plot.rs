@@ -100,7 +100,7 @@ fn panel(svg: &mut String, reports: &[Report], title: &str, value: Figure, left:
     }
 }
 
-/// A number with as many digits as tell anything.
+/// A number with as many digits as are significant.
 struct Short(f64);
 
 impl std::fmt::Display for Short {

@@ -119,7 +119,7 @@ impl fmt::Display for Spread {
     }
 }
 
-/// Returns the bytes of memory of this process, where the system tells.
+/// Returns the bytes of memory of this process, where the system shows it.
 pub(crate) fn resident_memory() -> Option<u64> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
     statm

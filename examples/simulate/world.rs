@@ -4,12 +4,13 @@ use std::collections::{BTreeSet, VecDeque};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
-use hyperprofile::dht::{Config, Mode, Node, Policy, Stats};
+use hyperprofile::dht::{Config, Mode, Node, Operation, Policy, Query, Stats};
 use hyperprofile::sim::attacker::Attacker;
 use hyperprofile::sim::nat::Router;
 use hyperprofile::sim::network::{HostId, Link, Network};
 use hyperprofile::sim::reference;
 use hyperprofile::wire::address::is_bogon;
+use hyperprofile::wire::rpc::LOOKUP;
 use hyperprofile::wire::transmit::SocketId;
 use hyperprofile::{KeyPair, PublicKey};
 use rand::rngs::StdRng;
@@ -42,7 +43,7 @@ pub(crate) struct Settings {
     pub(crate) clients: f64,
     /// Addresses of the attacker.
     pub(crate) attacker: usize,
-    /// Whether everybody who looks something up has only just come and knows nobody.
+    /// Whether each lookup comes from a guest that has only just come and knows no node but the bootstrap nodes.
     pub(crate) cold: bool,
     pub(crate) algorithm: Algorithm,
 }
@@ -121,7 +122,7 @@ impl World {
         world
     }
 
-    /// Lets the time pass and returns what came of it.
+    /// Runs the network and returns the report.
     pub(crate) fn run(mut self) -> Report {
         let all = Duration::from_secs_f64(self.settings.minutes * 60.0);
         let start = self.network.now();
@@ -151,7 +152,7 @@ impl World {
     fn live(&mut self, from: Instant, to: Instant) {
         let replaced_per_second = self.settings.churn * self.settings.nodes as f64 / 3600.0;
         let announces_per_second = self.keys.len() as f64 / ANNOUNCE_PERIOD.as_secs_f64();
-        // All keys once, before anybody asks.
+        // All keys once, before the first lookup.
         let settled = from + (to - from) / 10;
         for number in 0..self.keys.len() {
             self.announce(number);
@@ -189,7 +190,7 @@ impl World {
         while self.network.step(at) {}
     }
 
-    /// Adds a node that everybody reaches and that knows its own address.
+    /// Adds a public node that knows its own address.
     fn add_node(&mut self) -> (HostId, SocketAddrV4) {
         let server = SocketAddrV4::new(self.free_address(), 49737);
         let client = SocketAddrV4::new(*server.ip(), 40000);
@@ -265,7 +266,7 @@ impl World {
         }
     }
 
-    /// Draws an address that nobody has, in a network of its own with high probability.
+    /// Draws an address that no host has, in a network of its own with high probability.
     fn free_address(&mut self) -> Ipv4Addr {
         loop {
             let address = Ipv4Addr::from(self.rng.r#gen::<u32>());
@@ -275,7 +276,7 @@ impl World {
         }
     }
 
-    /// Lets a node vanish and another one come.
+    /// Replaces a node, which leaves without a farewell.
     fn replace(&mut self) {
         let position = self.rng.gen_range(0..self.nodes.len());
         self.leave(self.nodes[position]);
@@ -300,7 +301,16 @@ impl World {
         self.network.with(id, |machine, now| {
             if let Machine::Node(guest) = machine {
                 // Under a topic, where it is announced at the twenty nearest nodes; a server is at three.
-                guest.node.announce(now, topic(&target), &key_pair, Vec::new(), 0);
+                let operation = Operation::Announce {
+                    target: topic(&target),
+                    key_pair,
+                    relays: Vec::new(),
+                    bump: 0,
+                };
+                guest
+                    .node
+                    .start(now, operation)
+                    .expect("an announcement always fits");
             }
         });
         self.announced[number] = true;
@@ -319,7 +329,8 @@ impl World {
         };
         self.network.with(id, |machine, now| {
             if let Machine::Node(guest) = machine {
-                let query = guest.node.lookup(now, topic(&key.target()));
+                let query = Query::application(LOOKUP, topic(&key.target()));
+                let query = guest.node.query(now, query);
                 let lookup = Lookup {
                     key,
                     started: now,
@@ -418,11 +429,11 @@ fn topic(target: &[u8; 32]) -> [u8; 32] {
     topic
 }
 
-/// Nodes that stay and that everybody bootstraps from.
+/// Nodes that stay and that all others bootstrap from.
 const BOOTSTRAP_NODES: usize = 3;
 /// Keys that are announced and looked for.
 const KEYS: usize = 200;
-/// How often each key is announced again, as a server of the reference does.
+/// How often each key is announced again (hyperdht-rpc.md §6.1: a hundred rounds of three seconds).
 const ANNOUNCE_PERIOD: Duration = Duration::from_secs(300);
 /// Names of the attacker next to each key that it makes known, and to how many nodes each.
 const NAMES: usize = 40;

@@ -12,7 +12,7 @@ pub enum Mode {
     /// Starts ephemeral and turns persistent after twenty minutes of being reachable at one address.
     #[default]
     Adaptive,
-    /// Never tells its id, so no node keeps it in a table or stores records on it.
+    /// Never shows its id, so no node keeps it in a table or stores records on it.
     Ephemeral,
     /// Turns persistent as soon as it knows its own address.
     Persistent,

@@ -17,7 +17,7 @@ pub(super) struct Membership {
     table: Table,
     /// Counts packets heard, which puts table entries in order of age.
     heard: u64,
-    /// Whether this node tells its id and serves others.
+    /// Whether this node shows its id and serves others.
     persistent: bool,
     /// Nodes that are pinged because they could enter the table.
     greetings: BTreeSet<SocketAddrV4>,
@@ -79,12 +79,12 @@ impl Membership {
         self.persistent = persistent;
     }
 
-    /// Returns the id that this node tells: only persistent nodes tell one.
-    pub(super) fn told_id(&self) -> Option<NodeId> {
+    /// Returns the id that this node shows: only persistent nodes show one.
+    pub(super) fn shown_id(&self) -> Option<NodeId> {
         self.persistent.then(|| *self.table.id())
     }
 
-    /// Returns whether `id` is the one that this node tells.
+    /// Returns whether `id` is the one that this node shows.
     pub(super) fn is_own(&self, id: &NodeId) -> bool {
         self.persistent && id == self.table.id()
     }
@@ -173,7 +173,7 @@ impl Membership {
     }
 
     /// Returns whether a node that sent a request is worth a ping: it could enter the table, and neither its
-    /// network nor all strangers together have used up the pings under way. `can_check` tells whether rows
+    /// network nor all strangers together have used up the pings under way. `can_check` is whether rows
     /// are checked for room.
     pub(super) fn may_greet(&self, tick: u64, id: &NodeId, node: &SocketAddrV4, can_check: bool) -> bool {
         let same = network(*node.ip());

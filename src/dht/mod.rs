@@ -8,9 +8,10 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `node/` | the node: its verbs, and what it does by occasion; the only `impl` blocks of [`Node`] |
-//! | `types`, `config`, `policy`, `operations` | what passes between a node and the layer above |
-//! | `requests`: `inflight`, `window`, `unresponsive`, `latency`, `health` | requests that wait for a response, and what their fate shows |
-//! | `queries`: `walk`, `closest`, `sign` | running queries, the walk of each, and signed announcements |
+//! | `types`, `config`, `policy`, `operations`, `stats` | what passes between a node and the layer above |
+//! | `requests`: `pending`, `window` | requests that wait for a response |
+//! | `responsiveness`: `unresponsive`, `latency`, `health` | what the fate of requests shows |
+//! | `queries`: `walk`, `closest`, `commit`, `sign` | running queries, the walk of each, and signed announcements |
 //! | `membership`: `table` | the nodes that this node knows |
 //! | `address`: `nat` | the own address, as others see it |
 //! | `joining` | how far a node has come in joining the network, and the check of its firewall |
@@ -20,9 +21,9 @@
 mod address;
 mod budget;
 mod closest;
+mod commit;
 mod config;
 mod health;
-mod inflight;
 mod joining;
 mod kept;
 mod latency;
@@ -31,11 +32,14 @@ mod nat;
 mod node;
 mod operations;
 mod outbox;
+mod pending;
 mod policy;
 mod queries;
 mod requests;
+mod responsiveness;
 mod serve;
 pub mod sign;
+mod stats;
 mod store;
 mod table;
 #[cfg(test)]
@@ -56,10 +60,11 @@ pub use operations::{
     immutable_value, max_mutable, mutable_value,
 };
 pub use policy::Policy;
+pub use stats::{Drops, Stats};
 pub use table::K;
 pub use types::{
-    Answer, Commit, Drops, Event, Incoming, Outgoing, Query, QueryError, QueryId, QueryOutcome, Reply,
-    RequestError, RequestId, Stats,
+    Answer, Commit, Event, Incoming, Outgoing, Query, QueryError, QueryId, QueryOutcome, Reply, RequestError,
+    RequestId,
 };
 
 pub use crate::wire::rpc::{NodeId, Target, Token};

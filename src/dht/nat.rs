@@ -1,9 +1,9 @@
-//! What others say our address is, and when that is worth believing.
+//! How other nodes see the address of this one, and when that counts (dht-rpc.md §11; nat-sampler index.js).
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-/// Collects how nodes see us. The last sixteen samples count.
+/// Collects how nodes see this one. The last sixteen samples count.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sampler {
     /// For each sample the counters that it raised.
@@ -19,12 +19,12 @@ pub(crate) enum Sampled {
     Unknown,
     /// The host is known, and different nodes see different ports.
     Host(Ipv4Addr),
-    /// Nearly everybody sees the same address.
+    /// Nearly all nodes see the same address.
     Address(SocketAddrV4),
 }
 
 impl Sampler {
-    /// Counts a sample of our address as one node saw it.
+    /// Counts a sample: the address of this node as one other saw it.
     pub(crate) fn add(&mut self, seen_as: SocketAddrV4) {
         let recent = || self.samples.iter().rev().take(LOOK_BACK);
         let address = self.addresses.find(seen_as, recent().map(|sample| sample.0));
@@ -59,7 +59,7 @@ impl Sampler {
         }
     }
 
-    /// Returns the host that nearly everybody sees.
+    /// Returns the host that nearly all nodes see.
     pub(crate) fn host(&self) -> Option<Ipv4Addr> {
         match self.sampled() {
             Sampled::Unknown => None,
@@ -68,7 +68,7 @@ impl Sampler {
         }
     }
 
-    /// Returns the address that nearly everybody sees, host and port.
+    /// Returns the address that nearly all nodes see, host and port.
     pub(crate) fn address(&self) -> Option<SocketAddrV4> {
         match self.sampled() {
             Sampled::Address(address) if address.port() != 0 => Some(address),
@@ -78,7 +78,7 @@ impl Sampler {
 }
 
 /// Hit counters of one kind. A value that was not among the latest samples gets a counter of its own, so that
-/// an address we had before does not win by its past.
+/// an earlier address does not win by its past.
 #[derive(Clone, Debug)]
 struct Counters<T> {
     counters: Vec<Counter<T>>,
@@ -155,7 +155,7 @@ impl<T: Copy + PartialEq> Counters<T> {
     }
 }
 
-/// How many samples count, as the reference.
+/// How many samples count (dht-rpc.md §11).
 const MAX_SAMPLES: usize = 16;
 /// How many samples back an equal value shares the counter.
 const LOOK_BACK: usize = 4;

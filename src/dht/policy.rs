@@ -10,7 +10,7 @@ pub struct Policy {
     /// The share of one /24 network in a row of the table, in a reply and in a walk: nodes beyond it count
     /// only where there are too few others. An attacker with a few addresses has all their ports, and so any
     /// number of ids next to any target; where nodes of other networks are known, a few addresses are not
-    /// enough to surround it (S/Kademlia, Baumgart and Mies 2007, §3.1, calls this an eclipse attack).
+    /// enough to surround it (an eclipse attack, S/Kademlia, Baumgart and Mies 2007).
     pub per_network: usize,
     /// Nodes in a row of the table below which the row is filled where possible; 0 fills none.
     pub thin_row: usize,

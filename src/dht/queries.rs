@@ -6,13 +6,11 @@ use std::time::Instant;
 
 use tracing::{Span, debug, debug_span};
 
+use super::commit;
 use super::policy::Policy;
-use super::sign::Announcement;
 use super::table::K;
 use super::types::{Answer, Commit, Outgoing, Query, QueryError, QueryOutcome, RequestError};
 use super::walk::{DownHint, Rank, Walk};
-use crate::wire::compact::Decode;
-use crate::wire::records::{AnnounceKind, LookupReply, Peer};
 use crate::wire::rpc::{NodeId, Target};
 
 /// The queries under way, by key.
@@ -309,29 +307,15 @@ impl RunningQuery {
         self.outcome.answered = self.walk.answered();
         self.outcome.closest = self.walk.take_closest();
         let closest = self.outcome.closest.iter();
-        closest.filter_map(|answer| commit(&self.query, answer)).collect()
+        closest
+            .filter_map(|answer| commit::request(&self.query, answer))
+            .collect()
     }
 
     /// Returns the request that takes an announcement back at the node of `answer`, if the query does that
     /// and the node may hold one.
     pub(super) fn unannouncement(&self, answer: &Answer) -> Option<Outgoing> {
-        let Commit::Unannounce { key_pair } = &self.query.commit else {
-            return None;
-        };
-        let (token, id) = (answer.token?, answer.id?);
-        let reply = LookupReply::from_bytes(answer.value.as_ref()?).ok()?;
-        // A full list may be a sample without this peer.
-        let listed = |peer: &Peer| peer.public_key == *key_pair.public_key();
-        if reply.peers.len() < K && !reply.peers.iter().any(listed) {
-            return None;
-        }
-        let announcement = Announcement {
-            key_pair,
-            target: self.query.target,
-            relays: &[],
-            bump: 0,
-        };
-        Some(announcement.request(AnnounceKind::Unannounce, answer.from, &id, token))
+        commit::unannouncement(&self.query, answer)
     }
 
     /// Waits for so many commits more.
@@ -387,33 +371,6 @@ impl RunningQuery {
             }),
             outcome => Ok(outcome),
         }
-    }
-}
-
-/// Returns the request that commits a query to the node of `answer`, if that node can take it.
-fn commit(query: &Query, answer: &Answer) -> Option<Outgoing> {
-    let token = answer.token?;
-    match &query.commit {
-        Commit::Nothing | Commit::Unannounce { .. } => None,
-        Commit::Announce {
-            key_pair,
-            relays,
-            bump,
-        } => {
-            let announcement = Announcement {
-                key_pair,
-                target: query.target,
-                relays,
-                bump: *bump,
-            };
-            Some(announcement.request(AnnounceKind::Announce, answer.from, &answer.id?, token))
-        }
-        Commit::Send { command, value } => Some(Outgoing {
-            value: value.clone(),
-            token: Some(token),
-            internal: query.internal,
-            ..Outgoing::application(answer.from, *command, query.target)
-        }),
     }
 }
 

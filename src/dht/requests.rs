@@ -1,88 +1,62 @@
-//! The requests of this node, and what their fate shows about other nodes and the network.
+//! The requests of this node that wait for a response: tids, deadlines, and the queue before the window.
 
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
+use rand::Rng;
 use rand::rngs::StdRng;
+use tracing::trace;
 
-use super::health::{Health, Monitor};
-use super::inflight::{Expired, Inflight, Pending};
-use super::latency::Latency;
-use super::policy::Policy;
+use super::pending::{Pending, RequestOwner};
 use super::types::{Outgoing, RequestError};
-use super::unresponsive::Unresponsive;
-use crate::wire::compact::{Encode, Reader};
-use crate::wire::rpc::{DELAYED_PING, MAX_DATAGRAM, NodeId, Request};
+use super::window::Window;
+use crate::wire::rpc::{MAX_DATAGRAM, NodeId};
 use crate::wire::transmit::SocketId;
 
-/// What a request of this node is for.
-#[derive(Debug)]
-pub(super) enum RequestOwner {
-    /// The layer above.
-    Caller,
-    /// A walk, by the key of its query.
-    Query(u64),
-    /// The commit of a query, or an unannouncement during its walk.
-    Commit(u64),
-    /// A ping that checks whether a table entry is alive, because of a down hint if `hinted`.
-    Check { id: NodeId, hinted: bool },
-    /// A ping of the table entry `incumbent`; if it is not alive, the newcomer takes its place.
-    RowCheck {
-        incumbent: NodeId,
-        /// The node that found no room.
-        newcomer: SocketAddrV4,
-        /// This node as the newcomer sees it, where that counts as a sample.
-        sample: Option<SocketAddrV4>,
-    },
-    /// A ping of a node that sent a request and could enter the table.
-    Greeting,
-    /// The first firewall check.
-    QuickCheck,
-    /// A probe of a network check.
-    Probe,
-    /// None: a down hint, whose response does not matter.
-    None,
-}
-
-/// The requests of a node that wait for a response.
+/// All requests that wait, in the order in which they were made.
 pub(super) struct Requests {
-    inflight: Inflight<RequestOwner>,
-    unresponsive: Unresponsive,
-    /// How long responses to walks take.
-    latency: Latency,
-    notices_late: bool,
-    health: Monitor,
+    pending: BTreeMap<u64, Pending>,
+    /// The address that may respond under a tid, and the request.
+    by_tid: HashMap<u16, (SocketAddrV4, u64)>,
+    deadlines: BTreeSet<(Instant, u64)>,
+    /// Requests that wait for the window or for the sockets, in order.
+    queue: VecDeque<u64>,
+    window: Window,
+    next: u64,
 }
 
-/// A datagram that a request sends.
-pub(super) struct Departure {
-    pub(super) socket: SocketId,
-    pub(super) to: SocketAddrV4,
-    pub(super) datagram: Vec<u8>,
-    /// The walk that the request belongs to.
-    pub(super) query: Option<u64>,
-}
-
-/// A request that got its response.
-pub(super) struct Answered {
-    pub(super) pending: Pending<RequestOwner>,
-    pub(super) rtt: Duration,
-    /// Whether the node had left earlier requests without response.
-    pub(super) was_unresponsive: bool,
+/// What became of a request whose deadline has passed.
+pub(super) enum Expired {
+    /// The response to the first try is late.
+    Late(u64),
+    /// It is sent again; `early` if only because it is in a hurry.
+    Retry { key: u64, early: bool },
+    /// No try got a response.
+    Failed(Box<Pending>),
 }
 
 impl Requests {
-    pub(super) fn new(now: Instant, policy: &Policy) -> Self {
+    pub(super) fn new(now: Instant) -> Self {
         Self {
-            inflight: Inflight::new(now),
-            unresponsive: Unresponsive::new(policy.unresponsive_for),
-            latency: Latency::default(),
-            notices_late: policy.notices_late,
-            health: Monitor::default(),
+            pending: BTreeMap::new(),
+            by_tid: HashMap::new(),
+            deadlines: BTreeSet::new(),
+            queue: VecDeque::new(),
+            window: Window::new(now),
+            next: 0,
         }
     }
 
-    /// Adds a request; returns its key. The caller sends it.
+    /// Returns a key for a request that never waits, because it failed at once.
+    pub(super) const fn skip(&mut self) -> u64 {
+        self.next += 1;
+        self.next - 1
+    }
+
+    /// Adds a request; returns its key. The caller queues or sends it. `id` is the one that the table knows
+    /// the node by.
     pub(super) fn add(
         &mut self,
         now: Instant,
@@ -95,139 +69,118 @@ impl Requests {
         if value > MAX_DATAGRAM - MAX_REQUEST_HEAD {
             return Err(RequestError::TooLarge);
         }
-        let timeout = TRY_TIMEOUT + requested_delay(&request);
-        self.inflight
-            .add(now, rng, owner, request, id, timeout)
-            .ok_or(RequestError::Overloaded)
+        if self.pending.len() >= MAX_PENDING {
+            return Err(RequestError::Overloaded);
+        }
+        let key = self.skip();
+        let tid = self.take_tid(rng, request.to, key);
+        let pending = Pending {
+            key,
+            owner,
+            request,
+            id,
+            tid,
+            datagram: Vec::new(),
+            sent: 0,
+            sent_at: now,
+            elsewhere: None,
+            late: None,
+            deadline: None,
+        };
+        self.pending.insert(key, pending);
+        Ok(key)
     }
 
-    /// Returns a key for a request that failed at once.
-    pub(super) const fn skip(&mut self) -> u64 {
-        self.inflight.skip()
+    /// Draws a tid for a request, at random, so that only those who see the request can forge a response
+    /// (RFC 5452 §9). With fewer requests than tids one is always free.
+    fn take_tid(&mut self, rng: &mut StdRng, to: SocketAddrV4, key: u64) -> u16 {
+        loop {
+            let tid = rng.r#gen();
+            if let Entry::Vacant(free) = self.by_tid.entry(tid) {
+                free.insert((to, key));
+                return tid;
+            }
+        }
     }
 
-    /// Returns how many requests wait.
-    pub(super) fn len(&self) -> usize {
-        self.inflight.len()
+    /// Expires the first try of a request as [`Expired::Late`] if it has no response within `late`.
+    pub(super) fn expect_within(&mut self, key: u64, late: Option<Duration>) {
+        if let Some(pending) = self.pending.get_mut(&key) {
+            pending.late = late.filter(|late| *late < pending.timeout());
+            if pending.deadline.is_some() {
+                self.set_deadline(key);
+            }
+        }
+    }
+
+    pub(super) fn enqueue(&mut self, key: u64) {
+        self.queue.push_back(key);
     }
 
     /// Returns whether the next request must wait for the window.
     pub(super) fn is_window_full(&mut self, now: Instant) -> bool {
-        self.inflight.is_window_full(now)
+        self.window.is_full(now)
     }
 
-    pub(super) fn enqueue(&mut self, key: u64) {
-        self.inflight.enqueue(key);
-    }
-
-    /// Returns the next queued request that the window lets through.
+    /// Returns the next queued request that still waits, if the window is open.
     pub(super) fn dequeue(&mut self, now: Instant) -> Option<u64> {
-        self.inflight.dequeue(now)
+        while !self.queue.is_empty() && !self.window.is_full(now) {
+            let key = self.queue.pop_front()?;
+            if self.pending.contains_key(&key) {
+                return Some(key);
+            }
+        }
+        None
     }
 
-    /// Returns the datagram of a request that is sent now, which arms its timer. A request that names no
-    /// socket leaves from `default`; `id` is the one that this node tells.
+    pub(super) fn get(&self, key: u64) -> Option<&Pending> {
+        self.pending.get(&key)
+    }
+
+    /// Returns the datagram of a request that is sent now from `socket` unless it names another one, which
+    /// arms its timer. `id` is the one that this node shows.
     pub(super) fn depart(
         &mut self,
         now: Instant,
         key: u64,
-        default: SocketId,
+        socket: SocketId,
         id: Option<NodeId>,
-    ) -> Option<Departure> {
-        let pending = self.inflight.get_mut(key)?;
-        let socket = *pending.request.socket.get_or_insert(default);
+    ) -> Option<(SocketId, SocketAddrV4, Vec<u8>)> {
+        let pending = self.pending.get_mut(&key)?;
+        let to = pending.request.to;
+        let socket = *pending.request.socket.get_or_insert(socket);
         if pending.datagram.is_empty() {
-            pending.datagram = encode(&pending.request, pending.request.to, pending.tid, id);
+            pending.datagram = pending.encode(to, pending.tid, id);
         }
-        let departure = Departure {
-            socket,
-            to: pending.request.to,
-            datagram: pending.datagram.clone(),
-            query: pending.query(),
+        trace!(%to, command = pending.request.command, tid = pending.tid, "request sent");
+        let datagram = pending.datagram.clone();
+        pending.sent += 1;
+        pending.sent_at = now;
+        self.set_deadline(key);
+        self.window.sent(now);
+        Some((socket, to, datagram))
+    }
+
+    fn set_deadline(&mut self, key: u64) {
+        let Some(pending) = self.pending.get_mut(&key) else {
+            return;
         };
-        tracing::trace!(
-            to = %departure.to,
-            command = pending.request.command,
-            tid = pending.tid,
-            "request sent"
-        );
-        self.inflight.note_sent(now, key);
-        Some(departure)
-    }
-
-    /// Reports the first try of a request as late if its response takes longer than most.
-    pub(super) fn expect_soon(&mut self, key: u64) {
-        if self.notices_late {
-            self.inflight.expect_within(key, self.latency.limit());
+        let deadline = pending.sent_at + pending.late.unwrap_or_else(|| pending.try_timeout());
+        if let Some(old) = pending.deadline.replace(deadline) {
+            self.deadlines.remove(&(old, key));
         }
+        self.deadlines.insert((deadline, key));
     }
 
-    /// Returns one request whose deadline has passed, if there is any.
-    pub(super) fn expire(&mut self, now: Instant) -> Option<Expired<RequestOwner>> {
-        self.inflight.expire(now)
-    }
-
-    /// Returns the walk that a request belongs to, and the node that it went to.
-    pub(super) fn walk_of(&self, key: u64) -> Option<(u64, SocketAddrV4)> {
-        let pending = self.inflight.get(key)?;
-        Some((pending.query()?, pending.request.to))
-    }
-
-    /// Returns how often a request was sent.
-    pub(super) fn tries(&self, key: u64) -> u32 {
-        self.inflight.get(key).map_or(0, |pending| pending.sent)
-    }
-
-    /// Counts a try that timed out and is followed by another one.
-    pub(super) fn note_timeout(&mut self, now: Instant, key: u64) {
-        if let Some(pending) = self.inflight.get(key) {
-            self.unresponsive.note_timeout(now, pending.request.to);
-        }
-    }
-
-    /// Counts a request that no try got a response to.
-    pub(super) fn note_failure(&mut self, now: Instant, node: SocketAddrV4) {
-        self.unresponsive.note_timeout(now, node);
-        self.health.timed_out();
-    }
-
-    /// Returns how many tries in a row `node` has left without response.
-    pub(super) fn unanswered_tries(&self, now: Instant, node: &SocketAddrV4) -> u32 {
-        self.unresponsive.tries(now, node)
-    }
-
-    /// Notes a request of `node`.
-    pub(super) fn note_heard(&mut self, node: &SocketAddrV4) {
-        self.unresponsive.note_heard(node);
-    }
-
-    /// Returns the request that a datagram under `tid` responds to.
+    /// Returns which request a response belongs to.
     pub(super) fn find(&self, tid: u16, from: SocketAddrV4) -> Option<u64> {
-        self.inflight.find(tid, from)
-    }
-
-    /// Takes out a request that got its response from `from`.
-    pub(super) fn answered(&mut self, now: Instant, key: u64, from: SocketAddrV4) -> Option<Answered> {
-        let pending = self.inflight.remove(key)?;
-        let rtt = now - pending.sent_at;
-        self.health.answered();
-        let was_unresponsive = self.unresponsive.note_heard(&from);
-        if was_unresponsive {
-            // Perhaps this node was cut off and not the other one, so nothing counts any more.
-            self.unresponsive.clear();
-        }
-        if pending.sent == 1 && pending.query().is_some() {
-            self.latency.note(rtt);
-        }
-        Some(Answered {
-            pending,
-            rtt,
-            was_unresponsive,
-        })
+        let (to, key) = self.by_tid.get(&tid)?;
+        (*to == from).then_some(*key)
     }
 
     /// Makes the datagram that repeats a request to one of `nodes` at `from`, the same port of another host,
-    /// from which a response under `tid` came to `socket`.
+    /// from which a response under `tid` came to `socket`; a response from there is accepted as well. One
+    /// request has one such address, and is repeated as often as a response to the first one comes from it.
     pub(super) fn repeat_elsewhere(
         &mut self,
         rng: &mut StdRng,
@@ -235,92 +188,91 @@ impl Requests {
         nodes: &[SocketAddrV4],
         id: Option<NodeId>,
     ) -> Option<Vec<u8>> {
-        let key = self.inflight.find_other_host(tid, from)?;
-        let request = &self.inflight.get(key)?.request;
-        if !nodes.contains(&request.to) || request.socket != Some(socket) {
+        let (to, key) = *self.by_tid.get(&tid)?;
+        let pending = self.pending.get(&key)?;
+        let is_other_host = to.ip() != from.ip() && to.port() == from.port();
+        let request = &pending.request;
+        if !is_other_host || !nodes.contains(&request.to) || request.socket != Some(socket) {
             return None;
         }
-        let tid = self.inflight.look_elsewhere(rng, key, from)?;
-        let request = &self.inflight.get(key)?.request;
-        Some(encode(request, from, tid, id))
+        let tid = match pending.elsewhere {
+            Some((tid, known)) => (known == from).then_some(tid)?,
+            None => self.take_tid(rng, from, key),
+        };
+        let pending = self.pending.get_mut(&key)?;
+        pending.elsewhere = Some((tid, from));
+        Some(pending.encode(from, tid, id))
     }
 
-    /// Removes a request.
-    pub(super) fn remove(&mut self, key: u64) -> Option<Pending<RequestOwner>> {
-        self.inflight.remove(key)
+    pub(super) fn remove(&mut self, key: u64) -> Option<Pending> {
+        let pending = self.pending.remove(&key)?;
+        self.by_tid.remove(&pending.tid);
+        if let Some((tid, _)) = pending.elsewhere {
+            self.by_tid.remove(&tid);
+        }
+        if let Some(deadline) = pending.deadline {
+            self.deadlines.remove(&(deadline, key));
+        }
+        if pending.sent > 0 {
+            self.window.answered();
+        }
+        Some(pending)
+    }
+
+    /// Returns one request whose deadline has passed, if there is any.
+    pub(super) fn expire(&mut self, now: Instant) -> Option<Expired> {
+        let (deadline, key) = *self.deadlines.first()?;
+        if deadline > now {
+            return None;
+        }
+        self.deadlines.remove(&(deadline, key));
+        let pending = self
+            .pending
+            .get_mut(&key)
+            .expect("a deadline goes together with its request");
+        pending.deadline = None;
+        if pending.late.take().is_some() {
+            self.set_deadline(key);
+            return Some(Expired::Late(key));
+        }
+        if pending.sent <= pending.request.retries {
+            let early = pending.try_timeout() < pending.timeout();
+            return Some(Expired::Retry { key, early });
+        }
+        self.remove(key).map(Box::new).map(Expired::Failed)
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.first().map(|first| first.0)
+    }
+
+    /// Returns when the window opens for what is queued.
+    pub(super) fn next_opening(&self) -> Option<Instant> {
+        (!self.queue.is_empty()).then(|| self.window.opens())
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.pending.len()
     }
 
     /// Removes a request of the layer above; returns whether there was one.
     pub(super) fn cancel(&mut self, key: u64) -> bool {
-        let pending = self.inflight.get(key);
+        let pending = self.pending.get(&key);
         let is_own = pending.is_some_and(|pending| matches!(pending.owner, RequestOwner::Caller));
-        is_own && self.inflight.remove(key).is_some()
+        is_own && self.remove(key).is_some()
     }
 
     /// Removes all requests, oldest first.
-    pub(super) fn drain(&mut self) -> Vec<Pending<RequestOwner>> {
-        self.inflight.drain()
-    }
-
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.inflight.next_deadline()
-    }
-
-    /// Returns when the window opens for requests that are queued.
-    pub(super) fn next_opening(&self) -> Option<Instant> {
-        self.inflight.next_opening()
-    }
-
-    pub(super) const fn health(&self) -> Health {
-        self.health.health()
-    }
-
-    /// Judges the health of the network at the end of a tick.
-    pub(super) fn tick(&mut self) {
-        self.health.tick();
-    }
-
-    /// Forgets how requests have fared, as after sleep.
-    pub(super) fn reset_health(&mut self) {
-        self.health.reset();
+    pub(super) fn drain(&mut self) -> Vec<Pending> {
+        self.by_tid.clear();
+        self.deadlines.clear();
+        self.queue.clear();
+        std::mem::take(&mut self.pending).into_values().collect()
     }
 }
 
-impl Pending<RequestOwner> {
-    /// Returns the walk that the request belongs to.
-    fn query(&self) -> Option<u64> {
-        match self.owner {
-            RequestOwner::Query(query) => Some(query),
-            _ => None,
-        }
-    }
-}
-
-/// Encodes a request. Only the address of the server socket is what an id stands for.
-fn encode(outgoing: &Outgoing, to: SocketAddrV4, tid: u16, id: Option<NodeId>) -> Vec<u8> {
-    let request = Request {
-        tid,
-        to,
-        id: id.filter(|_| outgoing.socket == Some(SocketId::SERVER)),
-        token: outgoing.token,
-        internal: outgoing.internal,
-        command: outgoing.command,
-        target: outgoing.target,
-        value: outgoing.value.clone(),
-    };
-    request.to_bytes()
-}
-
-/// Returns the delay that a delayed ping requests for its response.
-fn requested_delay(request: &Outgoing) -> Duration {
-    let is_delayed_ping = request.internal && request.command == DELAYED_PING;
-    let value = request.value.as_ref().filter(|_| is_delayed_ping);
-    let delay = value.map_or(0, |value| Reader::new(value).u32().unwrap_or(0));
-    Duration::from_millis(u64::from(delay))
-}
-
-/// How long a try may take (dht-rpc.md §9, §15 "try timeout").
-const TRY_TIMEOUT: Duration = Duration::from_secs(1);
+/// Requests of this node that may wait at once, for a response or for the window.
+pub(super) const MAX_PENDING: usize = 16384;
 /// Bytes of a request beside its value, at most: header, id, token, command, target and the length of the
 /// value.
 const MAX_REQUEST_HEAD: usize = 10 + 32 + 32 + 9 + 32 + 3;

@@ -354,8 +354,8 @@ struct Sources {
 }
 
 impl Sources {
-    /// Counts one more entry, unless the source has as many as it may. Loopback and private networks are not
-    /// told apart.
+    /// Counts one more entry, unless the source has as many as it may. Loopback and private networks have no
+    /// limit.
     fn admit(&mut self, source: Ipv4Addr) -> bool {
         if is_private(source) {
             return true;

@@ -1,4 +1,5 @@
-//! The routing table: nodes by how much of our id they share.
+//! The routing table: nodes by how much of the own id they share (Kademlia §2.2, with one bucket per length of
+//! prefix; dht-rpc.md §10.1).
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -20,17 +21,17 @@ pub(super) struct TableEntry {
     pub(super) address: SocketAddrV4,
     /// When it entered.
     pub(super) added: u64,
-    /// When we last heard from it or pinged it.
+    /// When it was last heard or pinged.
     pub(super) pinged: u64,
-    /// When it last contributed a sample of our address; 0 is never.
+    /// When it last contributed a sample of the own address; 0 is never.
     pub(super) sampled: u64,
-    /// How many times others told us that it is down.
+    /// How many down hints named it.
     pub(super) down_hints: u32,
     /// Grows with every packet heard, over all nodes: puts them in order of age.
     pub(super) heard: u64,
 }
 
-/// Up to [`K`] nodes for each length of prefix shared with our own id.
+/// Up to [`K`] nodes for each length of prefix shared with the own id.
 ///
 /// No index beside the rows: a row fits a few cache lines, and there are rarely more than twenty rows with
 /// anything in them.
@@ -62,7 +63,7 @@ impl Table {
         }
     }
 
-    /// Adds a node, unless it is ourselves or known, or its row is full of nodes that have no less right to
+    /// Adds a node, unless it is this one or known, or its row is full of nodes that have no less right to
     /// their places; returns whether it was added.
     ///
     /// In a full row, a node of a network that has its share makes room for one of a network that has less.
@@ -225,7 +226,7 @@ impl Table {
         }
     }
 
-    /// Returns the nodes that the reference names: those in the target's row, then those in the shorter rows,
+    /// Returns the nodes in the order of kademlia-routing-table `closest`: those in the target's row, then those in the shorter rows,
     /// then those in the longer ones, each row in the order of ids.
     pub(super) fn closest_by_row(&self, target: &[u8; 32]) -> Vec<SocketAddrV4> {
         let own = self.row_of(&NodeId(*target)).unwrap_or(ROWS - 1);
@@ -260,8 +261,8 @@ impl Table {
             .is_some_and(|row| self.rows[row].len() >= K && self.surplus(row, address).is_none())
     }
 
-    /// Returns whether we know nobody who shares more with `target` than we do, although there should be
-    /// somebody.
+    /// Returns whether no known node shares more with `target` than the own id does, although there should be
+    /// one.
     pub(super) fn lacks(&self, target: &[u8; 32]) -> bool {
         let row = self.row_of(&NodeId(*target));
         row.is_some_and(|row| row + 1 < self.depth && self.rows[row].is_empty())
@@ -320,7 +321,7 @@ impl Table {
         self.rows.iter().flatten().nth(rng.gen_range(0..self.len))
     }
 
-    /// Returns the number of leading bits that `id` shares with ours, or `None` if it is ours.
+    /// Returns the number of leading bits that `id` shares with the own one, or `None` if it is the own one.
     fn row_of(&self, id: &NodeId) -> Option<usize> {
         let byte = self.id.0.iter().zip(&id.0).position(|(a, b)| a != b)?;
         let zeros = (self.id.0[byte] ^ id.0[byte]).leading_zeros();
@@ -377,7 +378,7 @@ pub(super) fn nearer(target: &[u8; 32], a: &[u8; 32], b: &[u8; 32]) -> Ordering 
     })
 }
 
-/// Bits of a key that tell a node's position in its row.
+/// Bits of a key that hold the position of a node in its row.
 const POSITION: u32 = 0x1f;
 /// Bits of an id.
 const ROWS: usize = 256;

@@ -1,4 +1,4 @@
-//! What passes between a node and the layer above it.
+//! What passes between a node and the layer above it: requests, responses, queries and events.
 
 use std::net::SocketAddrV4;
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub struct QueryId(pub u64);
 /// A single request to one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
-    /// The node that is asked.
+    /// The node that gets the request.
     pub to: SocketAddrV4,
     /// Whether `command` is one of the RPC layer rather than of HyperDHT.
     pub internal: bool,
@@ -28,14 +28,14 @@ pub struct Outgoing {
     pub target: Option<[u8; 32]>,
     /// The payload.
     pub value: Option<Vec<u8>>,
-    /// A token that `to` gave us.
+    /// A token that `to` gave out.
     pub token: Option<Token>,
-    /// The socket to send from; `None` is the node's choice.
+    /// The socket to send from; `None` leaves it to the node.
     pub socket: Option<SocketId>,
     /// How often the datagram is sent again, one second apart, before the request fails.
     pub retries: u32,
-    /// After how long the first repetition follows already, the next after twice as long and so on up to a
-    /// second, because somebody waits.
+    /// After how long the first repetition follows, the next after twice as long and so on up to a second,
+    /// where a user waits. `None` is a second each.
     pub hurry: Option<Duration>,
 }
 
@@ -57,47 +57,6 @@ impl Reply {
             error,
             ..Self::default()
         }
-    }
-}
-
-impl Stats {
-    /// Counts a request that was received.
-    pub(super) fn count_request(&mut self, internal: bool, command: u64) {
-        self.requests_received += 1;
-        let counters: &mut [u64] = if internal {
-            &mut self.internal_received
-        } else {
-            &mut self.application_received
-        };
-        let command = usize::try_from(command).unwrap_or(usize::MAX);
-        let command = command.min(counters.len() - 1);
-        counters[command] += 1;
-    }
-
-    /// Counts a message that was forwarded to another node, or its answer.
-    pub(super) const fn count_forwarded(&mut self, command: u64) {
-        match command {
-            rpc::PEER_HANDSHAKE => self.relayed_handshakes += 1,
-            rpc::PEER_HOLEPUNCH => self.relayed_holepunches += 1,
-            _ => {}
-        }
-    }
-
-    /// Returns the requests received by layer, name of the command and count; `other` stands for all unknown
-    /// ones.
-    pub fn requests_by_command(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
-        let counts = |internal, counts: &[u64]| {
-            let layer = if internal { "internal" } else { "application" };
-            let named = counts.iter().enumerate();
-            let named = named.map(move |(command, count)| {
-                let name = rpc::command_name(internal, command as u64);
-                (layer, name.unwrap_or("other"), *count)
-            });
-            named.collect::<Vec<_>>()
-        };
-        let internal = counts(true, &self.internal_received);
-        let application = counts(false, &self.application_received);
-        internal.into_iter().chain(application)
     }
 }
 
@@ -148,13 +107,13 @@ impl Outgoing {
 pub struct Incoming {
     /// The socket it arrived on, which is the one to answer from.
     pub socket: SocketId,
-    /// Who sent it.
+    /// Where it came from.
     pub from: SocketAddrV4,
     /// The transaction id, which the answer repeats.
     pub tid: u16,
     /// This node as the sender sees it.
     pub to: SocketAddrV4,
-    /// The sender's node id, if it told one that belongs to its address.
+    /// The node id of the sender, if it claims one that belongs to its address (dht-rpc.md §5).
     pub id: Option<NodeId>,
     /// The command number.
     pub command: u64,
@@ -164,7 +123,7 @@ pub struct Incoming {
     pub value: Option<Vec<u8>>,
     /// The length of the datagram.
     pub length: usize,
-    /// Whether the sender has shown a token, which proves that it receives at its address.
+    /// Whether the sender has shown a token, which proves that it receives at its address (dht-rpc.md §6).
     pub proven: bool,
 }
 
@@ -185,7 +144,7 @@ pub struct Reply {
     pub socket: Option<SocketId>,
 }
 
-/// A response to a request of ours.
+/// A response to a request of this node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The node that answered.
@@ -194,7 +153,7 @@ pub struct Answer {
     pub to: SocketAddrV4,
     /// The socket that the response arrived on.
     pub socket: SocketId,
-    /// The answering node's id, if it told one that belongs to its address.
+    /// The id of the node that answered, if it claims one that belongs to its address.
     pub id: Option<NodeId>,
     /// A token for a later request to this node.
     pub token: Option<Token>,
@@ -204,26 +163,26 @@ pub struct Answer {
     pub error: u64,
     /// The payload.
     pub value: Option<Vec<u8>>,
-    /// The time since the datagram that is most likely being answered, the last one sent.
+    /// The time since the latest try, which is most likely the one that is answered.
     pub rtt: Duration,
 }
 
-/// A walk towards a target, as the caller describes it.
+/// A walk towards a target, and what follows it.
 #[derive(Clone, Debug)]
 pub struct Query {
     /// Whether `command` is one of the RPC layer.
     pub internal: bool,
-    /// The command that every node on the way is sent.
+    /// The command that every node on the way gets.
     pub command: u64,
     /// The key that the walk leads to.
     pub target: [u8; 32],
-    /// The payload that every node on the way is sent.
+    /// The payload that every node on the way gets.
     pub value: Option<Vec<u8>>,
-    /// Nodes to ask first.
+    /// Nodes to request first.
     pub seeds: Vec<SocketAddrV4>,
     /// How often each request is sent again.
     pub retries: u32,
-    /// What the closest nodes are sent once the walk is over.
+    /// What the closest nodes get once the walk is over.
     pub commit: Commit,
 }
 
@@ -259,7 +218,7 @@ impl Query {
     }
 }
 
-/// What a query does with the up to twenty closest nodes that it found.
+/// What a query does with the up to twenty closest nodes that it found (dht-rpc.md §12.6).
 #[derive(Clone, Debug)]
 pub enum Commit {
     /// Nothing: the walk is the point.
@@ -270,7 +229,7 @@ pub enum Commit {
         key_pair: KeyPair,
         /// Where the announced peer can be reached; nodes keep the first three.
         relays: Vec<SocketAddrV4>,
-        /// A time stamp in Unix milliseconds by which lookups notice news; 0 is none.
+        /// A time stamp in Unix milliseconds by which lookups notice changes; 0 is none.
         bump: u64,
     },
     /// Takes announcements back, from each node on the way that holds one.
@@ -292,7 +251,7 @@ pub enum Commit {
 pub struct QueryOutcome {
     /// The answers of up to twenty nodes with an id, nearest to the target first.
     pub closest: Vec<Answer>,
-    /// How many nodes were asked.
+    /// How many nodes got a request.
     pub asked: usize,
     /// How many of them answered, errors included.
     pub answered: usize,
@@ -309,10 +268,10 @@ pub struct QueryOutcome {
 /// Why a request failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
-    /// No try was answered.
+    /// No try got a response.
     #[error("the node did not answer")]
     TimedOut,
-    /// The node already has as many requests waiting as it may.
+    /// As many requests wait as may.
     #[error("too many requests are waiting")]
     Overloaded,
     /// The request would be longer than a datagram may be.
@@ -323,7 +282,7 @@ pub enum RequestError {
 /// Why a query failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
-    /// No node answered at all, so this is most likely not connected to a network.
+    /// No node answered at all, so this one is most likely not connected to a network.
     #[error("no node of the network answered")]
     NoNodes,
     /// Nodes answered, but none that could take the commit.
@@ -337,7 +296,7 @@ pub enum QueryError {
     },
 }
 
-/// What a node tells the layer above.
+/// What a node reports to the layer above.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Bootstrapping is over.
@@ -370,57 +329,6 @@ pub enum Event {
     },
     /// The node turned persistent (`true`) or ephemeral.
     Persistent(bool),
-    /// Our address or firewall state is not what it was.
+    /// The remote address or the firewall state of this node has changed.
     AddressChanged,
-}
-
-/// Datagrams dropped since the start, by reason.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Drops {
-    /// Received ones that are no RPC packet, or none that decodes.
-    pub malformed: u64,
-    /// Received responses to no request of ours.
-    pub unmatched: u64,
-    /// Received or own ones that are longer than a datagram may be, or have no port to go to.
-    pub oversized: u64,
-    /// Those that found a queue full.
-    pub full: u64,
-    /// Those that a network of strangers had no budget for.
-    pub budget: u64,
-}
-
-/// Counters since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Requests received.
-    pub requests_received: u64,
-    /// Those of the RPC layer by command number, then those with any other number.
-    pub internal_received: [u64; rpc::DELAYED_PING as usize + 2],
-    /// Those of HyperDHT by command number, then those with any other number.
-    pub application_received: [u64; rpc::PLUGIN as usize + 2],
-    /// Requests answered with a response.
-    pub replies_sent: u64,
-    /// Replies that were cut to three times the request, because the sender's network had spent its budget
-    /// and the sender showed no token.
-    pub trimmed: u64,
-    /// Handshake messages passed on to another node, and their answers.
-    pub relayed_handshakes: u64,
-    /// Holepunch messages passed on to another node, and their answers.
-    pub relayed_holepunches: u64,
-    /// Responses received that matched a request of ours.
-    pub responses_received: u64,
-    /// Requests of ours, retries not counted.
-    pub requests_sent: u64,
-    /// Datagrams of the walks that the layer above asked for, commits left out.
-    pub walk_datagrams: u64,
-    /// Requests of ours sent again.
-    pub retries_sent: u64,
-    /// Requests of ours that nobody answered.
-    pub timeouts: u64,
-    /// Datagrams dropped, by reason.
-    pub drops: Drops,
-    /// Records held for others: announcements, servers and values.
-    pub records: usize,
-    /// Nodes in the routing table.
-    pub nodes: usize,
 }

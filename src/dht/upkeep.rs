@@ -88,7 +88,7 @@ impl Upkeep {
         self.refresh_in = REFRESH;
     }
 
-    /// Returns whether a node that was told to be persistent probes its firewall in this tick.
+    /// Returns whether a node that is configured to be persistent probes its firewall in this tick.
     pub(super) const fn retries_check(&self) -> bool {
         self.tick.is_multiple_of(RETRY_PERIOD)
     }
@@ -137,7 +137,7 @@ const SMALL: usize = 20;
 const STABLE: u32 = 240;
 /// Ticks before a failed attempt is repeated: an hour.
 const MORE_STABLE: u32 = 720;
-/// Ticks between attempts of a node that was told to be persistent: a minute.
+/// Ticks between attempts of a node that is configured to be persistent: a minute.
 const RETRY_PERIOD: u64 = 12;
 /// Unmatched responses that are looked at in one tick: a host with several addresses causes one or two, and
 /// a guesser of tids needs thousands.

@@ -1,4 +1,4 @@
-//! Somebody who has a few addresses and all their ports, and so ids near any target.
+//! An attacker with a few addresses and all their ports, and so ids near any target.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddrV4};

@@ -31,7 +31,7 @@ pub(crate) struct Direction {
 }
 
 impl Direction {
-    /// A link that only takes time.
+    /// A link with delay and nothing else.
     pub(crate) const fn clean(delay: Duration) -> Self {
         Self {
             delay,
@@ -232,7 +232,7 @@ impl Link {
         self.now = self.now.max(end);
     }
 
-    /// Puts everything on the link that the ends want to send, and takes their events.
+    /// Sends what the ends have to send, and drains their events.
     pub(crate) fn send(&mut self) {
         for side in Side::BOTH {
             let mut buffer = Vec::new();
@@ -247,7 +247,10 @@ impl Link {
                     "a train of {} bytes",
                     buffer.len()
                 );
-                assert!(train.segment_size <= 2048, "the reference cuts longer datagrams");
+                assert!(
+                    train.segment_size <= 2048,
+                    "libudx cuts longer datagrams (udx.md §2)"
+                );
                 let lost = train.destination != side.other().address();
                 assert!(
                     buffer

@@ -14,13 +14,13 @@ pub struct NatId(pub usize);
 /// Which port a socket inside gets outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mapping {
-    /// The same towards everybody.
+    /// The same towards every destination: endpoint-independent mapping (RFC 4787 §4.1).
     Consistent,
-    /// Another one towards each destination, drawn at random.
+    /// Another one towards each destination, drawn at random: address and port-dependent mapping.
     Random,
 }
 
-/// Who may send to a port that was given out.
+/// Which sources may send to a mapped port: the three kinds of filtering of RFC 4787 §5.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filter {
     Anybody,
@@ -35,7 +35,7 @@ pub enum Filter {
 pub struct Router {
     pub mapping: Mapping,
     pub filter: Filter,
-    /// Whether those inside reach each other by the outside address.
+    /// Whether hosts inside reach each other by the outside address (RFC 4787 §6).
     pub hairpin: bool,
     /// Whether a socket keeps its port where that is free.
     pub keeps_ports: bool,
@@ -77,7 +77,7 @@ struct Mapped {
     inside: SocketAddrV4,
     key: (SocketAddrV4, Option<SocketAddrV4>),
     used: Instant,
-    /// Who was sent to, and when last.
+    /// The destinations, and when each was last sent to.
     peers: BTreeMap<SocketAddrV4, Instant>,
 }
 

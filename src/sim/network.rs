@@ -14,23 +14,23 @@ use crate::wire::transmit::{SocketId, Transmit};
 
 /// A sans-IO machine behind some sockets.
 pub trait Host {
-    /// Takes a datagram.
+    /// Handles a datagram.
     fn handle_datagram(&mut self, now: Instant, socket: SocketId, from: SocketAddrV4, datagram: &[u8]);
-    /// Does what is due.
+    /// Handles what is due.
     fn handle_timeout(&mut self, now: Instant);
     /// Returns the next datagram to send.
     fn poll_transmit(&mut self, now: Instant) -> Option<Transmit>;
-    /// Returns when the host wants to be woken.
+    /// Returns when to call [`Host::handle_timeout`] next.
     fn poll_timeout(&self) -> Option<Instant>;
-    /// Returns the next socket that the host wants opened or closed.
+    /// Returns the next socket to open or close.
     fn poll_socket(&mut self) -> Option<SocketOrder> {
         None
     }
-    /// Tells where a socket is that the host wanted.
+    /// Reports the address of a socket that the host requested.
     fn handle_socket(&mut self, _now: Instant, _socket: SocketId, _local: Option<SocketAddrV4>) {}
 }
 
-/// What a host wants done with a socket of its own.
+/// A request of a host to open or close one of its sockets.
 #[derive(Clone, Copy, Debug)]
 pub enum SocketOrder {
     Open(SocketId),
@@ -90,7 +90,7 @@ pub struct Network<H> {
     order: u64,
 }
 
-/// A network in which addresses are unique: behind a router, or the one that everybody reaches.
+/// A network in which addresses are unique: one behind a router, or the public one.
 type Realm = Option<NatId>;
 
 struct Slot<H> {
@@ -215,7 +215,7 @@ impl<H: Host> Network<H> {
         id
     }
 
-    /// Lets a router forget its mappings.
+    /// Drops the mappings of a router, as a restart does.
     pub fn restart_nat(&mut self, id: NatId) {
         self.nats[id.0].restart();
     }
@@ -225,7 +225,7 @@ impl<H: Host> Network<H> {
         self.hosts[id.0].up = up;
     }
 
-    /// Takes a host off the network for good and lets its addresses go.
+    /// Removes a host from the network for good and frees its addresses.
     pub fn retire(&mut self, id: HostId) {
         let sockets: Vec<_> = self.hosts[id.0].sockets.keys().copied().collect();
         for socket in sockets {
@@ -250,7 +250,7 @@ impl<H: Host> Network<H> {
         result
     }
 
-    /// Puts a datagram on the way as if `from` had sent it, whoever that is.
+    /// Sends a datagram with the source address `from`, whether a host has it or not.
     pub fn inject(&mut self, from: SocketAddrV4, to: SocketAddrV4, payload: Vec<u8>) {
         let datagram = Datagram {
             from,
@@ -261,7 +261,7 @@ impl<H: Host> Network<H> {
         self.send(None, datagram);
     }
 
-    /// Lets the next thing happen, unless that is after `until`; returns whether something did.
+    /// Handles the next event, unless that is after `until`; returns whether there was one.
     pub fn step(&mut self, until: Instant) -> bool {
         let arrival = self.travelling.first_key_value().map(|first| first.0.0);
         let wake = self.wakes.first().map(|first| first.0);
@@ -296,13 +296,13 @@ impl<H: Host> Network<H> {
         true
     }
 
-    /// Lets time pass.
+    /// Runs for this time.
     pub fn run_for(&mut self, duration: Duration) {
         let until = self.now + duration;
         while self.step(until) {}
     }
 
-    /// Lets time pass until `done`, and returns how long that took.
+    /// Runs until `done`, and returns how long that took.
     ///
     /// # Panics
     ///

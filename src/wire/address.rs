@@ -11,7 +11,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use super::compact::{Decode, DecodeError, Encode, Put, Reader, array_len, read_if};
 use crate::keys::PublicKey;
 
-/// A server's key, and nodes that are likely to know the way to it.
+/// A server's key, and nodes that are likely to forward to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectAddress {
     /// The server's key.
@@ -57,7 +57,7 @@ impl Decode for ConnectAddress {
     }
 }
 
-/// Tells whether an address belongs to a private network, to this machine or to one link.
+/// Returns whether an address belongs to a private network, to this machine or to one link.
 pub const fn is_private(ip: Ipv4Addr) -> bool {
     matches!(
         ip.octets(),
@@ -65,7 +65,7 @@ pub const fn is_private(ip: Ipv4Addr) -> bool {
     )
 }
 
-/// Tells whether an address belongs to no host at all: documentation, benchmarks, multicast, the future.
+/// Returns whether an address belongs to no host at all: documentation, benchmarks, multicast, the future.
 pub const fn is_reserved(ip: Ipv4Addr) -> bool {
     matches!(
         ip.octets(),
@@ -79,7 +79,7 @@ pub const fn network(ip: Ipv4Addr) -> [u8; 3] {
     [a, b, c]
 }
 
-/// Tells whether an address cannot be reached over the public internet.
+/// Returns whether an address cannot be reached over the public internet.
 pub const fn is_bogon(ip: Ipv4Addr) -> bool {
     is_private(ip) || is_reserved(ip)
 }
@@ -109,7 +109,7 @@ impl Scope {
     }
 }
 
-/// Returns the address of the other side that looks most like one of our own network.
+/// Returns the address of the other side that looks most like one of the own network.
 ///
 /// The first pair that shares three octets wins at once; else the first found with two, else the first with
 /// one.

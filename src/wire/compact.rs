@@ -249,7 +249,7 @@ impl<'a> Reader<'a> {
         self.rest.len()
     }
 
-    /// Tells whether nothing is left.
+    /// Returns whether nothing is left.
     pub const fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }

@@ -30,11 +30,11 @@ pub const HEARTBEAT: u8 = 0x20;
 
 /// Length of the header.
 pub const HEADER_LEN: usize = 20;
-/// The most bytes after the header: the reference cuts datagrams at 2048 bytes and acknowledges them as
-/// whole.
+/// The most bytes after the header: libudx cuts datagrams at 2048 bytes and acknowledges them as whole (udx.md
+/// §2 "Sizes", pitfall P1).
 pub const MAX_PAYLOAD: usize = 2028;
-/// The most ranges that we put into one packet: what fits the smallest that every path carries. The reference
-/// sends 50 and takes any number.
+/// The most ranges that one packet carries: what fits the smallest that every path carries. libudx sends 50
+/// and takes any number (udx.md §2 "SACK ranges", §19).
 pub const MAX_SACK_RANGES: usize = 140;
 
 const MAGIC: u8 = 255;
@@ -91,7 +91,7 @@ impl PacketHeader {
         Some((decoded, rest))
     }
 
-    /// Tells whether any of `bits` is set.
+    /// Returns whether any of `bits` is set.
     pub fn has(&self, bits: u8) -> bool {
         self.kind & bits != 0
     }

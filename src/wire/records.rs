@@ -25,7 +25,7 @@ use crate::keys::PublicKey;
 pub struct Peer {
     /// The peer's key.
     pub public_key: PublicKey,
-    /// Nodes that know the way to it.
+    /// Nodes that forward to it.
     pub relay_addresses: Vec<SocketAddrV4>,
 }
 

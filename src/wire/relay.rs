@@ -23,7 +23,7 @@ use crate::keys::PublicKey;
 /// The protocol name of the channel.
 pub const PROTOCOL: &str = "blind-relay";
 
-/// The most frames that one batch may hold; the reference sends two or three.
+/// The most frames that one batch may hold; protomux sends two or three (connect.md §11.2 control type 0).
 pub const MAX_BATCH: usize = 256;
 
 /// One frame, outside of any batch.
@@ -35,12 +35,12 @@ pub enum Frame {
         local_id: u64,
         /// Name of the protocol spoken on it.
         protocol: String,
-        /// Tells channels of the same protocol apart; empty for none.
+        /// Distinguishes channels of the same protocol; empty for none.
         id: Vec<u8>,
         /// Content of the protocol's own.
         handshake: Vec<u8>,
     },
-    /// Says that nobody here wants the channel that the receiver asked for.
+    /// Refuses the channel that the receiver asked for.
     Reject {
         /// The receiver's number of the channel.
         local_id: u64,

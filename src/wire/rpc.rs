@@ -79,7 +79,7 @@ pub type Target = [u8; 32];
 /// A proof, made by the node that gave it out, that its holder receives at its address.
 pub type Token = [u8; 32];
 
-/// The id of a node: the hash of its public address, so nobody chooses it freely.
+/// The id of a node: the hash of its public address, so no node chooses it freely (dht-rpc.md §5).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub [u8; 32]);
 
@@ -129,7 +129,7 @@ impl fmt::Display for NodeId {
 pub struct Request {
     /// Transaction id, echoed in the response.
     pub tid: u16,
-    /// The address this datagram is sent to: tells the receiver how it is seen.
+    /// The address this datagram is sent to: shows the receiver how it is seen.
     pub to: SocketAddrV4,
     /// The sender's claimed id, valid only if it is the hash of the source address.
     pub id: Option<NodeId>,

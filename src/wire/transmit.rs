@@ -2,7 +2,7 @@
 
 use std::net::SocketAddrV4;
 
-/// A UDP socket of a node, as the cores name it; the driver knows the real one.
+/// A UDP socket of a node, as the cores name it; the driver owns the real one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SocketId(pub u32);
 

@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use tracing::{debug, trace};
 
-use super::Node;
-use crate::dht::inflight::{Expired, Pending};
-use crate::dht::requests::RequestOwner;
+use super::verbs::Node;
+use crate::dht::pending::{Pending, RequestOwner};
+use crate::dht::requests::Expired;
 use crate::dht::types::{Answer, Event, Outgoing, QueryError, QueryId, RequestError, RequestId};
 use crate::wire::compact::{Decode, Reader};
 use crate::wire::rpc::{NodeId, PING, Packet};
@@ -54,7 +54,7 @@ impl Node {
         while let Some(expired) = self.requests.expire(now) {
             match expired {
                 Expired::Late(key) => {
-                    if let Some((query, node)) = self.requests.walk_of(key) {
+                    if let Some((query, node)) = self.walk_of(key) {
                         self.on_query_late(now, query, node);
                     }
                 }
@@ -118,13 +118,14 @@ impl Node {
             self.stats.drops.malformed += 1;
             return;
         };
-        let Some(answered) = self.requests.answered(now, key, from) else {
+        let Some(pending) = self.requests.remove(key) else {
             return;
         };
-        let pending = answered.pending;
         trace!(%from, command = pending.request.command, tid, "response received");
         self.stats.responses_received += 1;
-        if answered.was_unresponsive {
+        let rtt = now - pending.sent_at;
+        let is_first_try = pending.sent == 1 && pending.walk().is_some();
+        if self.responses.note_response(&from, is_first_try.then_some(rtt)) {
             self.queries.trust_all();
         }
         let id = response.id.filter(|id| *id == NodeId::of(from));
@@ -138,7 +139,7 @@ impl Node {
             closer: response.closer,
             error: response.error,
             value: response.value,
-            rtt: answered.rtt,
+            rtt,
         };
         self.deliver(now, pending, Ok(answer));
         self.flush_queue(now);
@@ -159,7 +160,7 @@ impl Node {
             return false;
         }
         let response = (tid, socket, from);
-        let (nodes, id) = (&self.config.bootstrap, self.members.told_id());
+        let (nodes, id) = (&self.config.bootstrap, self.members.shown_id());
         let datagram = self.requests.repeat_elsewhere(&mut self.rng, response, nodes, id);
         let Some(datagram) = datagram else {
             return false;
@@ -171,10 +172,16 @@ impl Node {
 
     /// Returns whether a request is not worth another try: its walk is over, and it has had some.
     fn is_pointless(&self, key: u64) -> bool {
-        let walk = self.requests.walk_of(key);
-        walk.is_some_and(|(query, _)| {
-            self.requests.tries(key) >= self.config.policy.tries_after_end && self.queries.is_over(query)
+        self.requests.get(key).is_some_and(|pending| {
+            let was_tried = pending.sent >= self.config.policy.tries_after_end;
+            was_tried && pending.walk().is_some_and(|query| self.queries.is_over(query))
         })
+    }
+
+    /// Returns the walk that a request belongs to, and the node that it went to.
+    fn walk_of(&self, key: u64) -> Option<(u64, SocketAddrV4)> {
+        let pending = self.requests.get(key)?;
+        Some((pending.walk()?, pending.request.to))
     }
 
     fn send_or_queue(&mut self, now: Instant, key: u64) {
@@ -186,29 +193,33 @@ impl Node {
     }
 
     fn send(&mut self, now: Instant, key: u64) {
-        let (default, id) = (self.request_socket(), self.members.told_id());
-        let Some(departure) = self.requests.depart(now, key, default, id) else {
+        let (default, id) = (self.request_socket(), self.members.shown_id());
+        let Some((socket, to, datagram)) = self.requests.depart(now, key, default, id) else {
             return;
         };
-        self.transmit(departure.socket, departure.to, departure.datagram);
-        if let Some(query) = departure.query {
+        self.transmit(socket, to, datagram);
+        if let Some((query, _)) = self.walk_of(key) {
             self.on_query_sent(query);
         }
     }
 
     fn on_try_failed(&mut self, now: Instant, key: u64) {
-        self.requests.note_timeout(now, key);
-        if let Some((query, node)) = self.requests.walk_of(key) {
+        let Some(pending) = self.requests.get(key) else {
+            return;
+        };
+        let (node, query) = (pending.request.to, pending.walk());
+        self.responses.note_timeout(now, node);
+        if let Some(query) = query {
             self.on_query_timeout(now, query, node);
         }
     }
 
     /// Fails a request that no try got a response to.
-    fn fail(&mut self, now: Instant, pending: Pending<RequestOwner>) {
+    fn fail(&mut self, now: Instant, pending: Pending) {
         let node = pending.request.to;
         debug!(request = pending.key, to = %node, command = pending.request.command, "request failed");
         self.stats.timeouts += 1;
-        self.requests.note_failure(now, node);
+        self.responses.note_failure(now, node);
         if let Some(id) = pending.id {
             self.members.drop_node(&id, "unresponsive");
         }
@@ -216,12 +227,7 @@ impl Node {
     }
 
     /// Hands the end of a request to its owner.
-    fn deliver(
-        &mut self,
-        now: Instant,
-        pending: Pending<RequestOwner>,
-        result: Result<Answer, RequestError>,
-    ) {
+    fn deliver(&mut self, now: Instant, pending: Pending, result: Result<Answer, RequestError>) {
         match pending.owner {
             RequestOwner::Caller => self.outbox.emit(Event::Answered {
                 request: RequestId(pending.key),

@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use tracing::debug;
 
-use super::Node;
+use super::verbs::Node;
 use crate::dht::config::Mode;
 use crate::dht::joining::{NetworkCheck, PROBES, Stage};
+use crate::dht::pending::RequestOwner;
 use crate::dht::queries::QueryPurpose;
-use crate::dht::requests::RequestOwner;
 use crate::dht::types::{Answer, Event, Outgoing, Query, RequestError};
 use crate::wire::rpc::{NodeId, PING_NAT};
 use crate::wire::transmit::SocketId;
@@ -91,7 +91,7 @@ impl Node {
         }
     }
 
-    /// Builds the table around the id of `address`, tells the id from now on, and stores for others.
+    /// Builds the table around the id of `address`, shows the id from now on, and stores for others.
     pub(super) fn turn_persistent(&mut self, now: Instant, address: SocketAddrV4) {
         self.take_id(now, address);
         self.members.set_persistent(true);

@@ -3,9 +3,9 @@
 use std::net::SocketAddrV4;
 use std::time::Instant;
 
-use super::Node;
+use super::verbs::Node;
 use crate::dht::membership::{Learned, is_stray};
-use crate::dht::requests::RequestOwner;
+use crate::dht::pending::RequestOwner;
 use crate::dht::types::{Answer, Outgoing, RequestError};
 use crate::wire::rpc::{NodeId, PING};
 use crate::wire::transmit::SocketId;

@@ -3,7 +3,7 @@
 use std::net::SocketAddrV4;
 use std::time::Instant;
 
-use super::Node;
+use super::verbs::Node;
 use crate::dht::operations::{Findings, Operation, ValueError};
 use crate::dht::types::{Query, QueryId};
 use crate::keys::PublicKey;

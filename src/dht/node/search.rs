@@ -3,10 +3,10 @@
 use std::net::SocketAddrV4;
 use std::time::Instant;
 
-use super::Node;
+use super::verbs::Node;
 use crate::dht::membership::is_stray;
+use crate::dht::pending::RequestOwner;
 use crate::dht::queries::{Ended, QueryPurpose, RunningQuery};
-use crate::dht::requests::RequestOwner;
 use crate::dht::types::{Answer, Event, Outgoing, Query, QueryId, RequestError};
 use crate::dht::walk::{DownHint, Rank};
 use crate::wire::address::is_bogon;
@@ -119,13 +119,13 @@ impl Node {
         while let Some(running) = self.queries.get_mut(key)
             && let Some(node) = running.next()
         {
-            let doubts = self.requests.unanswered_tries(now, &node);
+            let doubts = self.responses.unanswered_tries(now, &node);
             let request = running.request(node, doubts, &self.config.policy);
-            let hurries = request.hurry.is_some();
+            // A request in a hurry is sent again before it is late.
+            let late = self.responses.late_after().filter(|_| request.hurry.is_none());
             let id = NodeId::of(node);
             match self.issue(now, RequestOwner::Query(key), request, Some(id)) {
-                Ok(_) if hurries => {}
-                Ok(request) => self.requests.expect_soon(request),
+                Ok(request) => self.requests.expect_within(request, late),
                 Err(_) => {
                     if let Some(running) = self.queries.get_mut(key) {
                         running.on_refused(node);

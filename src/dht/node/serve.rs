@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{debug, trace};
 
-use super::Node;
+use super::verbs::Node;
 use crate::dht::serve::Later;
 use crate::dht::table::K;
 use crate::dht::types::{Event, Incoming, Reply};
@@ -57,7 +57,7 @@ impl Node {
             return;
         }
         incoming.proven = token.is_some();
-        self.requests.note_heard(&from);
+        self.responses.note_request(&from);
         self.hear(now, socket, from, incoming.to, incoming.id);
         if internal {
             self.serve_internal(now, &incoming);
@@ -74,7 +74,7 @@ impl Node {
         let mut response = Response {
             tid: incoming.tid,
             to,
-            id: self.told_id(socket),
+            id: self.shown_id(socket),
             token: reply.token.then(|| self.service.issue_token(now, *to.ip())),
             closer: closer.map_or_else(Vec::new, |target| self.closest_for(&target, incoming)),
             error: reply.error,
@@ -120,7 +120,7 @@ impl Node {
         let request = Request {
             tid: incoming.tid,
             to,
-            id: self.told_id(socket),
+            id: self.shown_id(socket),
             token: None,
             internal: false,
             command: incoming.command,
@@ -144,14 +144,14 @@ impl Node {
 
     /// Does what is delayed until now.
     pub(super) fn send_delayed(&mut self, now: Instant) {
-        while let Some(later) = self.service.due(now) {
+        while let Some(later) = self.delayed.due(now) {
             self.catch_up(now, later);
         }
     }
 
     /// Delays something until `at`, or does it at once if too much is delayed.
     fn delay(&mut self, now: Instant, at: Instant, later: Later) {
-        if let Err(later) = self.service.delay(at, later) {
+        if let Err(later) = self.delayed.add(at, later) {
             self.catch_up(now, later);
         }
     }
@@ -164,10 +164,10 @@ impl Node {
         }
     }
 
-    /// Returns the id to tell in a packet that leaves from `socket`: only the address of the server socket is
+    /// Returns the id to show in a packet that leaves from `socket`: only the address of the server socket is
     /// what the id stands for.
-    fn told_id(&self, socket: SocketId) -> Option<NodeId> {
-        self.members.told_id().filter(|_| socket == SocketId::SERVER)
+    fn shown_id(&self, socket: SocketId) -> Option<NodeId> {
+        self.members.shown_id().filter(|_| socket == SocketId::SERVER)
     }
 
     /// Returns the nodes that a response to `incoming` names: those that its sender can reach.
@@ -175,7 +175,7 @@ impl Node {
         // A sender from outside that has reached this node at a private address reaches others there as well.
         let reach = Scope::of(*incoming.from.ip()).min(Scope::of(*incoming.to.ip()));
         let mut closest = self.members.closest_for(target, reach);
-        // A sender that knows another address of this host cannot check the id that this node tells, and so
+        // A sender that knows another address of this host cannot check the id that this node shows, and so
         // not use it, before it has sent a request to the address that the id stands for.
         let own = self.remote_address().filter(|own| {
             self.members.names_itself() && *own != incoming.to && Scope::of(*own.ip()) >= reach
@@ -231,7 +231,7 @@ impl Node {
             // its firewall is open, and believes the answer only if its walk is not over by then (dht-rpc.md
             // §13.2; dht-rpc index.js `_bootstrap`). Nodes that are quicker than its own would make it take
             // itself for firewalled. A node that serves many has no time for that.
-            rpc::FIND_NODE if incoming.id.is_none() && self.service.delayed() < MAX_HELD => {
+            rpc::FIND_NODE if incoming.id.is_none() && self.delayed.len() < MAX_HELD => {
                 self.delay(now, now + HOLD, Later::Nodes(incoming.clone()));
             }
             rpc::FIND_NODE => self.serve_find_node(now, incoming),
@@ -277,7 +277,7 @@ impl Node {
             return;
         }
         let later = Later::Done(without_value(incoming));
-        if self.service.delay(now + delay, later).is_err() {
+        if self.delayed.add(now + delay, later).is_err() {
             self.stats.drops.full += 1;
         }
     }

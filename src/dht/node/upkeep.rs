@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use tracing::debug;
 
-use super::Node;
+use super::verbs::Node;
 use crate::dht::config::Mode;
 use crate::dht::queries::QueryPurpose;
 use crate::dht::types::{Event, Query};
@@ -19,7 +19,7 @@ impl Node {
             self.wake_up();
         }
         self.upkeep.begin_tick(now);
-        self.requests.tick();
+        self.responses.tick();
         self.service.sweep(now);
         if !self.is_bootstrapped() {
             return;
@@ -39,7 +39,7 @@ impl Node {
     pub(super) fn wake_up(&mut self) {
         debug!("woke up");
         self.upkeep.wake_up();
-        self.requests.reset_health();
+        self.responses.reset_health();
         if self.config.mode == Mode::Adaptive && self.is_persistent() {
             self.members.set_persistent(false);
             self.outbox.emit(Event::Persistent(false));

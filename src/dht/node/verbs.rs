@@ -14,10 +14,13 @@ use crate::dht::joining::Joining;
 use crate::dht::kept::Kept;
 use crate::dht::membership::Membership;
 use crate::dht::outbox::Outbox;
+use crate::dht::pending::RequestOwner;
 use crate::dht::queries::Queries;
-use crate::dht::requests::{RequestOwner, Requests};
-use crate::dht::serve::Service;
-use crate::dht::types::{Event, Outgoing, RequestError, RequestId, Stats};
+use crate::dht::requests::Requests;
+use crate::dht::responsiveness::Responsiveness;
+use crate::dht::serve::{Delayed, Service};
+use crate::dht::stats::Stats;
+use crate::dht::types::{Event, Outgoing, RequestError, RequestId};
 use crate::dht::upkeep::Upkeep;
 use crate::wire::address::is_private;
 use crate::wire::rpc::{MAX_DATAGRAM, NodeId};
@@ -30,10 +33,12 @@ pub struct Node {
     pub(super) address: OwnAddress,
     pub(super) members: Membership,
     pub(super) requests: Requests,
+    pub(super) responses: Responsiveness,
     pub(super) queries: Queries,
     pub(super) joining: Joining,
     pub(super) upkeep: Upkeep,
     pub(super) service: Service,
+    pub(super) delayed: Delayed,
     pub(super) stats: Stats,
     pub(super) outbox: Outbox,
 }
@@ -48,10 +53,12 @@ impl Node {
         Self {
             address: OwnAddress::new(config.firewalled),
             members: Membership::new(id, config.per_network(), &config.policy),
-            requests: Requests::new(now, &config.policy),
+            requests: Requests::new(now),
+            responses: Responsiveness::new(&config.policy),
             queries: Queries::default(),
             joining: Joining::default(),
             service: Service::new(now, &config, &mut rng),
+            delayed: Delayed::default(),
             upkeep: Upkeep::new(now, config.down_hints_per_tick, &mut rng),
             stats: Stats::default(),
             outbox: Outbox::default(),
@@ -118,7 +125,7 @@ impl Node {
         }
         let retry = self.requests.next_deadline().map(|at| (at, "request"));
         let window = self.requests.next_opening().map(|at| (at, "request window"));
-        let delayed = self.service.next_delayed().map(|at| (at, "put off"));
+        let delayed = self.delayed.next().map(|at| (at, "put off"));
         let tick = Some((self.upkeep.next(), "tick"));
         [retry, window, delayed, tick].into_iter().flatten().min()
     }
@@ -166,7 +173,7 @@ impl Node {
     pub fn suspend(&mut self) {
         debug!("suspended");
         self.address.suspend();
-        self.service.forget_delayed();
+        self.delayed = Delayed::default();
         self.joining.suspend();
         self.fail_all(RequestError::TimedOut);
         self.outbox.clear_transmits();
@@ -200,7 +207,7 @@ impl Node {
         self.members.len()
     }
 
-    /// Returns whether this node tells its id and keeps records for others.
+    /// Returns whether this node shows its id and keeps records for others.
     pub const fn is_persistent(&self) -> bool {
         self.members.is_persistent()
     }
@@ -250,7 +257,7 @@ impl Node {
 
     /// Returns how the requests of this node have fared lately.
     pub const fn health(&self) -> Health {
-        self.requests.health()
+        self.responses.health()
     }
 
     /// Returns the counters.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use tracing::debug;
 
-use super::Service;
+use super::service::Service;
 use crate::dht::kept::Kept;
 use crate::dht::sign;
 use crate::dht::store::{Forward, Refresh};

@@ -25,25 +25,27 @@ pub(in crate::dht) struct Delayed {
 }
 
 impl Delayed {
-    pub(super) fn has_room(&self) -> bool {
-        self.len() < MAX_DELAYED
-    }
-
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::dht) fn len(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Delays something until `at`. There must be room.
-    pub(super) fn add(&mut self, at: Instant, later: Later) {
+    /// Delays something until `at`; gives it back if too much is delayed.
+    pub(in crate::dht) fn add(&mut self, at: Instant, later: Later) -> Result<(), Later> {
+        if self.len() >= MAX_DELAYED {
+            return Err(later);
+        }
         self.count += 1;
         self.waiting.insert((at, self.count), later);
+        Ok(())
     }
 
-    pub(super) fn next(&self) -> Option<Instant> {
+    /// Returns when the next thing is due.
+    pub(in crate::dht) fn next(&self) -> Option<Instant> {
         self.waiting.first_key_value().map(|first| first.0.0)
     }
 
-    pub(super) fn due(&mut self, now: Instant) -> Option<Later> {
+    /// Returns one thing that is due.
+    pub(in crate::dht) fn due(&mut self, now: Instant) -> Option<Later> {
         let first = self.waiting.first_entry()?;
         (first.key().0 <= now).then(|| first.remove())
     }

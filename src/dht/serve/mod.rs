@@ -8,7 +8,7 @@ mod delayed;
 mod service;
 mod values;
 
-pub(super) use delayed::Later;
 #[cfg(test)]
 pub(super) use delayed::MAX_DELAYED;
+pub(super) use delayed::{Delayed, Later};
 pub(super) use service::Service;

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 
-use super::delayed::{Delayed, Later};
 use crate::dht::budget::{AMPLIFICATION, Budget, FORWARD_BURST, FORWARD_RATE, UNPROVEN_BURST, UNPROVEN_RATE};
 use crate::dht::config::Config;
+use crate::dht::stats::Stats;
 use crate::dht::store::Store;
 use crate::dht::token::Tokens;
-use crate::dht::types::{Incoming, Stats};
+use crate::dht::types::Incoming;
 use crate::wire::compact::Encode;
 use crate::wire::rpc::{Response, Target, Token};
 
@@ -22,7 +22,6 @@ pub(in crate::dht) struct Service {
     pub(super) store: Option<Store>,
     /// The records of the servers on this node, by target.
     pub(super) servers: BTreeMap<Target, Vec<u8>>,
-    delayed: Delayed,
     /// What requests without token may get back.
     unproven: Budget,
     /// What strangers may make this node send to third parties.
@@ -39,7 +38,6 @@ impl Service {
             tokens: Tokens::new(now, rng),
             store: None,
             servers: BTreeMap::new(),
-            delayed: Delayed::default(),
             unproven: Budget::new(UNPROVEN_BURST, UNPROVEN_RATE),
             forwards: Budget::new(FORWARD_BURST, FORWARD_RATE),
             keeps_announcements: config.keeps_announcements,
@@ -111,33 +109,6 @@ impl Service {
             response.value = None;
         }
         response.encoded_len() <= most
-    }
-
-    /// Delays something until `at`; gives it back if too much is delayed.
-    pub(in crate::dht) fn delay(&mut self, at: Instant, later: Later) -> Result<(), Later> {
-        if !self.delayed.has_room() {
-            return Err(later);
-        }
-        self.delayed.add(at, later);
-        Ok(())
-    }
-
-    /// Returns how much is delayed.
-    pub(in crate::dht) fn delayed(&self) -> usize {
-        self.delayed.len()
-    }
-
-    pub(in crate::dht) fn next_delayed(&self) -> Option<Instant> {
-        self.delayed.next()
-    }
-
-    /// Returns something whose time has come.
-    pub(in crate::dht) fn due(&mut self, now: Instant) -> Option<Later> {
-        self.delayed.due(now)
-    }
-
-    pub(in crate::dht) fn forget_delayed(&mut self) {
-        self.delayed = Delayed::default();
     }
 
     #[cfg(test)]

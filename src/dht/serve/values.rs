@@ -1,6 +1,6 @@
 //! Values under their own hash, and signed values under the key that signs them (hyperdht-rpc.md §5).
 
-use super::Service;
+use super::service::Service;
 use crate::dht::types::{Incoming, Reply};
 use crate::wire::compact::{Decode, Encode, Reader};
 use crate::wire::hash;

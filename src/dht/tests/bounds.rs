@@ -161,7 +161,7 @@ fn only_who_answers_our_ping_enters_the_table_of_a_public_node() {
     assert_eq!(pings(&sent(&mut node)), []);
 }
 
-/// Makes a persistent node of the public network that knows nobody.
+/// Makes a persistent node of the public network that knows no other.
 pub(super) fn public(now: Instant) -> Node {
     let address = at("8.8.4.4", 49737);
     let config = Config {
@@ -186,7 +186,7 @@ fn crowded(now: Instant) -> Node {
     node
 }
 
-/// Lets a node of the network answer a request of ours.
+/// Lets a node of the network answer a request of the node.
 pub(super) fn meet(node: &mut Node, now: Instant, other: SocketAddrV4) {
     node.request(now, crate::dht::Outgoing::internal(other, rpc::PING));
     if let Some((to, tid)) = sent(node).iter().find_map(asked) {

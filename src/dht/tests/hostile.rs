@@ -98,7 +98,7 @@ fn announcements_need_a_token_a_signature_and_the_right_node() {
         assert_eq!(node.poll_transmit(), None);
         assert_eq!(node.forward(&target), None);
     }
-    // From another host the token is not worth anything, and that much is told.
+    // From another host the token is not worth anything, and the response shows that.
     let stolen = request(Some(token), right.clone()).to_bytes();
     node.handle_datagram(now, SocketId::SERVER, address(8), &stolen);
     assert_eq!(reply(&mut node).error, rpc::ERROR_INVALID_TOKEN);
@@ -454,7 +454,7 @@ proptest! {
     }
 }
 
-/// Makes a persistent node that knows nobody.
+/// Makes a persistent node that knows no other.
 fn persistent(now: Instant) -> Node {
     let config = Config {
         private_network: true,

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::world::{Machine, World, address, client_address, server};
-use crate::dht::{Config, Event, Health, Mode, Node, NodeId, Outgoing};
+use super::world::{Machine, World, address, announce, client_address, server, unannounce};
+use crate::dht::{Config, Event, Health, Mode, Node, NodeId, Operation, Outgoing, Query};
 use crate::keys::KeyPair;
 use crate::sim::network::{Link, Network};
 use crate::wire::compact::{Decode, Encode, Reader};
@@ -37,7 +37,7 @@ fn a_persistent_node_that_is_out_of_reach_says_nothing_of_an_id() {
     world.network.close(id, SocketId::SERVER);
     world.network.run_for(Duration::from_secs(30));
     assert!(!world.node(id).is_persistent());
-    // It is opened later, say because a port was forwarded; a node told to serve tries again.
+    // It is opened later, say because a port was forwarded; a node configured to serve tries again.
     world.network.bind(id, SocketId::SERVER, address(6));
     world.network.run_for(Duration::from_secs(120));
     assert!(world.node(id).is_persistent());
@@ -78,12 +78,12 @@ fn what_was_announced_can_be_taken_back() {
     let (key, stays) = (KeyPair::from_seed(&[1; 32]), KeyPair::from_seed(&[2; 32]));
     let topic = [5; 32];
     for key in [&key, &stays] {
-        let (_, result, _) = world.query(id, |node, now| node.announce(now, topic, key, Vec::new(), 0));
+        let (_, result, _) = world.run(id, announce(topic, &key));
         assert_eq!(result.map(|outcome| outcome.committed), Ok(11));
     }
-    let (_, result, _) = world.query(id, |node, now| node.unannounce(now, topic, &key));
+    let (_, result, _) = world.run(id, unannounce(topic, &key));
     assert_eq!(result.map(|outcome| outcome.committed), Ok(11));
-    let (answers, _, _) = world.query(other, |node, now| node.lookup(now, topic));
+    let (answers, _, _) = world.run(other, Operation::Lookup(topic));
     let lists: Vec<_> = answers
         .iter()
         .filter_map(|answer| LookupReply::from_bytes(answer.value.as_ref()?).ok())
@@ -105,7 +105,7 @@ fn announcements_are_forgotten_after_a_while() {
     let key = KeyPair::from_seed(&[1; 32]);
     let target = key.public_key().target();
     let from = world.nodes[0];
-    let (_, result, _) = world.query(from, |node, now| node.announce(now, target, &key, Vec::new(), 0));
+    let (_, result, _) = world.run(from, announce(target, &key));
     assert!(result.is_ok());
     let holder = world.nodes[2];
     let held = |world: &mut World| {
@@ -171,7 +171,7 @@ fn who_named_a_dead_node_is_told() {
             ..Config::default()
         };
         world.join(config);
-        // Six tries of ours, four of those who are told; the nodes' own pings take longer.
+        // Six tries of the walk, four of the nodes that get the hint; their own pings take longer.
         world.network.run_for(Duration::from_secs(11));
         let knows = |number: &usize| {
             let node = world.node(world.nodes[*number]);
@@ -194,9 +194,10 @@ fn a_node_without_answers_knows_that_it_is_offline() {
     assert_eq!(world.node(id).health(), Health::Online);
     world.network.set_up(id, false);
     for _ in 0..4 {
-        world
-            .network
-            .with(id, |machine, now| machine.node.lookup(now, [1; 32]));
+        world.network.with(id, |machine, now| {
+            let lookup = Query::application(rpc::LOOKUP, [1; 32]);
+            machine.node.query(now, lookup)
+        });
         world.network.run_for(Duration::from_secs(5));
     }
     assert_eq!(world.node(id).health(), Health::Offline);
@@ -211,7 +212,7 @@ fn answers_from_elsewhere_do_not_enter_a_walk() {
             .node
             .find_peer(now, KeyPair::from_seed(&[1; 32]).public_key(), Vec::new())
     });
-    // Somebody who answers with every transaction id there is, but from an address that was not asked.
+    // An attacker answers with every transaction id there is, but from an address that was not asked.
     for tid in 0..=u16::MAX {
         let lie = Response {
             tid,
@@ -336,12 +337,13 @@ fn a_node_that_was_cut_off_itself_finds_everybody_when_it_is_back() {
     world.network.set_up(id, false);
     for number in 0..2 {
         world.network.with(id, |machine, now| {
-            machine.node.lookup(now, [number; 32]);
+            let lookup = Query::application(rpc::LOOKUP, [number; 32]);
+            machine.node.query(now, lookup);
         });
         world.network.run_for(Duration::from_millis(2500));
     }
     world.network.set_up(id, true);
-    let (answers, result, _) = world.query(id, |node, now| node.lookup(now, [9; 32]));
+    let (answers, result, _) = world.run(id, Operation::Lookup([9; 32]));
     assert!(result.is_ok());
     assert_eq!(answers.len(), 9);
 }

@@ -7,6 +7,7 @@ mod exchanges;
 mod hostile;
 mod life;
 mod network;
+mod operations;
 mod put_off;
 mod requests;
 mod restart;

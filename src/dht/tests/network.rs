@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::world::{World, address, server};
-use crate::dht::{Config, K, Mode, NodeId};
+use super::world::{World, address, announce, server};
+use crate::dht::{Config, K, Mode, NodeId, Operation};
 use crate::keys::KeyPair;
 use crate::sim::network::Link;
 use crate::wire::compact::Decode;
@@ -24,9 +24,7 @@ fn a_small_network_forms_and_finds_in_milliseconds() {
     assert!(world.network.now() - start < Duration::from_millis(5));
     let key = KeyPair::from_seed(&[1; 32]);
     let target = key.public_key().target();
-    let (_, result, took) = world.query(client, |node, now| {
-        node.announce(now, target, &key, Vec::new(), 0)
-    });
+    let (_, result, took) = world.run(client, announce(target, &key));
     assert_eq!(result.map(|outcome| outcome.committed), Ok(4));
     assert!(took < Duration::from_millis(5), "{took:?}");
     let other = world.join(Config::default());
@@ -53,14 +51,20 @@ fn fifty_nodes_find_everything_in_spite_of_loss() {
         let topic = [number; 32];
         let from = world.nodes[usize::from(number)];
         let to = world.nodes[usize::from(49 - number)];
-        let (_, result, _) = world.query(from, |node, now| node.announce(now, target, &key, Vec::new(), 0));
+        let (_, result, _) = world.run(from, announce(target, &key));
         assert!(
             result.is_ok_and(|outcome| outcome.committed >= 15),
             "announce {number}"
         );
-        let (_, result, _) = world.query(from, |node, now| {
-            node.announce(now, topic, &key, vec![address(3)], 0)
-        });
+        let (_, result, _) = world.run(
+            from,
+            Operation::Announce {
+                target: topic,
+                key_pair: key.clone(),
+                relays: vec![address(3)],
+                bump: 0,
+            },
+        );
         assert!(
             result.is_ok_and(|outcome| outcome.committed >= 15),
             "announce topic {number}"
@@ -73,7 +77,7 @@ fn fifty_nodes_find_everything_in_spite_of_loss() {
             found.into_iter().any(|peer| peer.public_key == *key.public_key()),
             "find {number}"
         );
-        let (answers, _, _) = world.query(to, |node, now| node.lookup(now, topic));
+        let (answers, _, _) = world.run(to, Operation::Lookup(topic));
         let lists = answers
             .iter()
             .filter_map(|answer| LookupReply::from_bytes(answer.value.as_ref()?).ok());
@@ -103,7 +107,7 @@ fn a_dead_node_delays_nobody_for_long() {
     });
     assert!(result.is_ok());
     assert!(took < Duration::from_millis(1100), "{took:?}");
-    // Twice unanswered it delays nobody any more, although others go on naming it.
+    // Twice unanswered it delays no walk any more, although others go on naming it.
     world.network.run_for(Duration::from_secs(1));
     let (_, result, took) = world.query(client, |node, now| {
         node.find_peer(now, key.public_key(), Vec::new())
@@ -189,7 +193,7 @@ fn a_late_answer_holds_a_lookup_up_less_than_a_second() {
     let client = world.join(Config::default());
     // What is usual here is learnt from answers.
     for target in 0..20 {
-        let (_, result, _) = world.query(client, |node, now| node.lookup(now, [target; 32]));
+        let (_, result, _) = world.run(client, Operation::Lookup([target; 32]));
         assert!(result.is_ok());
     }
     let target = [77; 32];
@@ -197,7 +201,7 @@ fn a_late_answer_holds_a_lookup_up_less_than_a_second() {
     let nearest = (0..60).min_by_key(|number| NodeId::of(address(*number)).distance(&target));
     let dead = world.nodes[nearest.expect("sixty nodes")];
     world.network.set_up(dead, false);
-    let (_, result, took) = world.query(client, |node, now| node.lookup(now, target));
+    let (_, result, took) = world.run(client, Operation::Lookup(target));
     assert!(took < Duration::from_millis(500), "{took:?}");
     let outcome = result.expect("the others answer");
     assert_eq!(outcome.closest.len(), K);
@@ -205,13 +209,13 @@ fn a_late_answer_holds_a_lookup_up_less_than_a_second() {
     // Who announces waits, because it wants the nearest.
     let mut other = world.join(Config::default());
     let key = KeyPair::from_seed(&[1; 32]);
-    let (_, result, took) = world.query(other, |node, now| node.announce(now, target, &key, Vec::new(), 0));
+    let (_, result, took) = world.run(other, announce(target, &key));
     assert!(result.is_ok());
     assert!(took > Duration::from_millis(900), "{took:?}");
     // A node that stays silent is tried three times, then the walk leaves it alone.
     other = world.join(Config::default());
     let before = world.node(other).stats();
-    let (_, result, _) = world.query(other, |node, now| node.lookup(now, target));
+    let (_, result, _) = world.run(other, Operation::Lookup(target));
     assert!(result.is_ok());
     world.network.run_for(Duration::from_secs(10));
     let after = world.node(other).stats();

@@ -1,12 +1,12 @@
-//! Requests of ours: retries, matching, the window, and answers that are not what they should be.
+//! Requests of a node: retries, matching, the window, and answers that are not what they should be.
 
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
 use super::world::{World, address, server};
-use crate::dht::inflight::MAX_PENDING;
 use crate::dht::membership::MAX_HINT_CHECKS;
-use crate::dht::{Config, Event, Node, NodeId, Outgoing, QueryError, RequestError};
+use crate::dht::requests::MAX_PENDING;
+use crate::dht::{Config, Event, Node, NodeId, Operation, Outgoing, Query, QueryError, RequestError};
 use crate::sim::network::Link;
 use crate::wire::compact::{Decode, Encode, Reader};
 use crate::wire::rpc::{self, MAX_DATAGRAM, Packet, Request, Response};
@@ -235,7 +235,7 @@ fn no_more_requests_wait_than_the_bound() {
     };
     assert_eq!(node.poll_event(), Some(refused));
     // Queries must come to an end even then.
-    let query = node.lookup(now, [1; 32]);
+    let query = node.query(now, Query::application(rpc::LOOKUP, [1; 32]));
     let failed = Event::QueryDone {
         query,
         result: Err(QueryError::NoNodes),
@@ -292,7 +292,8 @@ fn suspending_ends_everything_and_resuming_asks_again() {
         let request = machine
             .node
             .request(now, Outgoing::internal(address(99), rpc::PING));
-        let query = machine.node.lookup(now, [1; 32]);
+        let lookup = Query::application(rpc::LOOKUP, [1; 32]);
+        let query = machine.node.query(now, lookup);
         machine.node.suspend();
         (request, query)
     });
@@ -307,7 +308,7 @@ fn suspending_ends_everything_and_resuming_asks_again() {
             .node
             .handle_sockets(now, address(2), super::world::client_address(2));
     });
-    let (_, result, _) = world.query(id, |node, now| node.lookup(now, [1; 32]));
+    let (_, result, _) = world.run(id, Operation::Lookup([1; 32]));
     assert!(result.is_ok());
     assert!(world.network.sent() > sent);
 }
@@ -333,7 +334,7 @@ fn checks_that_a_suspension_cut_short_leave_room_for_others() {
     });
 }
 
-/// Makes a node that knows nobody.
+/// Makes a node that knows no other.
 fn alone(now: Instant) -> Node {
     let config = Config {
         private_network: true,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::world::{World, address, client_address, server};
+use super::world::{World, address, announce, client_address, server, unannounce};
 use crate::dht::{Config, Kept, Node};
 use crate::keys::KeyPair;
 use crate::sim::network::Link;
@@ -74,13 +74,11 @@ fn what_is_taken_back_is_not_kept() {
     let keeper = world.join(keeping());
     let client = world.join(server());
     let key_pair = KeyPair::from_seed(&[1; 32]);
-    let (_, announced, _) = world.query(client, |node, now| {
-        node.announce(now, [9; 32], &key_pair, Vec::new(), 0)
-    });
+    let (_, announced, _) = world.run(client, announce([9; 32], &key_pair));
     assert!(announced.is_ok());
     let now = world.network.now();
     assert_eq!(world.node(keeper).announcements(now).len(), 1);
-    let (_, taken_back, _) = world.query(client, |node, now| node.unannounce(now, [9; 32], &key_pair));
+    let (_, taken_back, _) = world.run(client, unannounce([9; 32], &key_pair));
     assert!(taken_back.is_ok());
     assert_eq!(world.node(keeper).announcements(now), []);
     let other = world.nodes[0];
@@ -100,9 +98,7 @@ fn announced() -> (Vec<Kept>, [[u8; 32]; 2]) {
     let key_pair = KeyPair::from_seed(&[1; 32]);
     let targets = [key_pair.public_key().target(), [9; 32]];
     for target in targets {
-        let (_, result, _) = world.query(client, |node, now| {
-            node.announce(now, target, &key_pair, Vec::new(), 0)
-        });
+        let (_, result, _) = world.run(client, announce(target, &key_pair));
         assert!(result.is_ok());
     }
     let now = world.network.now();

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::world::{World, address};
+use super::world::{World, address, mutable_get, mutable_put};
 use crate::dht::{
-    Answer, Config, K, MAX_IMMUTABLE, QueryError, ValueError, immutable_value, max_mutable, mutable_value,
+    Answer, Config, K, MAX_IMMUTABLE, Operation, QueryError, ValueError, immutable_value, max_mutable,
+    mutable_value,
 };
 use crate::keys::KeyPair;
 use crate::sim::network::Link;
@@ -20,11 +21,9 @@ fn the_largest_values_come_back_from_nodes_with_full_lists_and_larger_ones_are_r
     let target = hash::hash(&[&value]);
     assert_eq!((MAX_IMMUTABLE, max_mutable(252)), (1850, 1782));
     world.network.capture = Some(Vec::new());
-    let (_, result, _) = world.query(client, |node, now| {
-        node.immutable_put(now, value.clone()).expect("the largest size")
-    });
+    let (_, result, _) = world.run(client, Operation::ImmutablePut(value.clone()));
     assert_eq!(result.map(|outcome| outcome.committed), Ok(K));
-    let (answers, _, _) = world.query(client, |node, now| node.immutable_get(now, target));
+    let (answers, _, _) = world.run(client, Operation::ImmutableGet(target));
     let full =
         |answer: &&Answer| answer.closer.len() == K && immutable_value(answer, &target) == Some(&value);
     assert!(answers.iter().filter(full).count() >= 15);
@@ -32,15 +31,9 @@ fn the_largest_values_come_back_from_nodes_with_full_lists_and_larger_ones_are_r
     let key = KeyPair::from_seed(&[1; 32]);
     for (seq, name) in [(252, "one byte"), (253, "three"), (MAX_VARUINT, "nine")] {
         let value = vec![8; max_mutable(seq)];
-        let (_, result, _) = world.query(client, |node, now| {
-            node.mutable_put(now, &key, seq, value.clone())
-                .expect("the largest size")
-        });
+        let (_, result, _) = world.run(client, mutable_put(&key, seq, value.clone()));
         assert_eq!(result.map(|outcome| outcome.committed), Ok(K), "{name}");
-        let (answers, _, _) = world.query(client, |node, now| {
-            node.mutable_get(now, key.public_key(), seq)
-                .expect("a sequence number")
-        });
+        let (answers, _, _) = world.run(client, mutable_get(key.public_key(), seq));
         let full = |answer: &&Answer| {
             let record = mutable_value(answer, key.public_key(), seq);
             answer.closer.len() == K && record.is_some_and(|record| record.value == value)
@@ -53,13 +46,14 @@ fn the_largest_values_come_back_from_nodes_with_full_lists_and_larger_ones_are_r
 
     world.network.with(client, |machine, now| {
         let too_large = |size, max| Err(ValueError::TooLarge { size, max });
-        let put = machine.node.immutable_put(now, vec![7; 1851]);
+        let mut start = |operation| machine.node.start(now, operation).map(drop);
+        let put = start(Operation::ImmutablePut(vec![7; 1851]));
         assert_eq!(put, too_large(1851, 1850));
-        let put = machine.node.mutable_put(now, &key, 0, vec![7; 1783]);
+        let put = start(mutable_put(&key, 0, vec![7; 1783]));
         assert_eq!(put, too_large(1783, 1782));
-        let put = machine.node.mutable_put(now, &key, 1 << 53, Vec::new());
+        let put = start(mutable_put(&key, 1 << 53, Vec::new()));
         assert_eq!(put, Err(ValueError::SeqTooLarge));
-        let get = machine.node.mutable_get(now, key.public_key(), 1 << 53);
+        let get = start(mutable_get(key.public_key(), 1 << 53));
         assert_eq!(get, Err(ValueError::SeqTooLarge));
     });
 }
@@ -69,12 +63,7 @@ fn a_refused_sequence_number_is_told() {
     let mut world = World::new(2, 8, Link::default());
     let client = world.join(Config::default());
     let key = KeyPair::from_seed(&[1; 32]);
-    let mut put = |seq, value: &[u8]| {
-        let put = |node: &mut crate::dht::Node, now| {
-            node.mutable_put(now, &key, seq, value.to_vec()).expect("small")
-        };
-        world.query(client, put).1
-    };
+    let mut put = |seq, value: &[u8]| world.run(client, mutable_put(&key, seq, value.to_vec())).1;
     let stored = put(5, b"five").expect("the first");
     assert_eq!((stored.committed, stored.refused.len()), (8, 0));
     assert!(put(5, b"five").is_ok(), "the same again renews it");
@@ -90,14 +79,12 @@ fn a_value_that_is_asked_for_outlives_one_that_is_not() {
     let client = world.join(Config::default());
     let (wanted, unwanted) = (b"wanted".to_vec(), b"unwanted".to_vec());
     for value in [&wanted, &unwanted] {
-        let put = world.query(client, |node, now| {
-            node.immutable_put(now, value.clone()).expect("small")
-        });
+        let put = world.run(client, Operation::ImmutablePut(value.clone()));
         assert!(put.1.is_ok());
     }
     let mut held = |value: &[u8]| {
         let target = hash::hash(&[value]);
-        let (answers, _, _) = world.query(client, |node, now| node.immutable_get(now, target));
+        let (answers, _, _) = world.run(client, Operation::ImmutableGet(target));
         let found = answers
             .iter()
             .any(|answer| immutable_value(answer, &target).is_some());
@@ -115,13 +102,9 @@ fn answers_that_are_not_what_was_asked_for_count_for_nothing() {
     let key = KeyPair::from_seed(&[1; 32]);
     let mut world = World::new(4, 1, Link::default());
     let client = world.join(Config::default());
-    let put = world.query(client, |node, now| {
-        node.mutable_put(now, &key, 3, b"three".to_vec()).expect("small")
-    });
+    let put = world.run(client, mutable_put(&key, 3, b"three".to_vec()));
     assert!(put.1.is_ok());
-    let (answers, _, _) = world.query(client, |node, now| {
-        node.mutable_get(now, key.public_key(), 0).expect("small")
-    });
+    let (answers, _, _) = world.run(client, mutable_get(key.public_key(), 0));
     let answer = answers.first().expect("one node answers");
     assert_eq!(answer.from, address(0));
     let other = KeyPair::from_seed(&[2; 32]);

@@ -198,7 +198,7 @@ fn announcements_are_signed_as_by_the_reference() {
         if case["refresh"].is_null() {
             assert_eq!(made.to_bytes(), hex(&case["requestValue"]), "{}", case["name"]);
         } else {
-            // We never make these, but a node must verify them.
+            // A node never makes these, but must verify them.
             made.refresh = Some(fixed(&case["refresh"]));
             made.signature = Some(fixed(&case["signature"]));
         }

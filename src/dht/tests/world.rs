@@ -4,8 +4,10 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
 use crate::dht::{
-    Answer, Config, Event, Mode, Node, QueryError, QueryId, QueryOutcome, RequestError, RequestId,
+    Answer, Config, Event, Mode, Node, Operation, QueryError, QueryId, QueryOutcome, RequestError, RequestId,
+    Target,
 };
+use crate::keys::{KeyPair, PublicKey};
 use crate::sim::network::{Host, HostId, Link, Network};
 use crate::wire::transmit::{SocketId, Transmit};
 
@@ -131,6 +133,15 @@ impl World {
         &self.network.host(id).node
     }
 
+    /// Starts an operation on a node, waits for its end and returns what came of its query.
+    pub(crate) fn run(
+        &mut self,
+        id: HostId,
+        operation: Operation,
+    ) -> (Vec<Answer>, Result<QueryOutcome, QueryError>, Duration) {
+        self.query(id, |node, now| node.start(now, operation).expect("it fits").0)
+    }
+
     /// Starts a query on a node, waits for its end and returns what came of it.
     pub(crate) fn query(
         &mut self,
@@ -146,6 +157,37 @@ impl World {
         let answers = machine.answers(query).cloned().collect();
         let result = machine.done(query).cloned().expect("the query is done");
         (answers, result, took)
+    }
+}
+
+/// Announces a key under a target, without relay addresses and bump.
+pub(crate) fn announce(target: Target, key_pair: &KeyPair) -> Operation {
+    Operation::Announce {
+        target,
+        key_pair: key_pair.clone(),
+        relays: Vec::new(),
+        bump: 0,
+    }
+}
+
+/// Takes announcements of a key back.
+pub(crate) fn unannounce(target: Target, key_pair: &KeyPair) -> Operation {
+    let key_pair = key_pair.clone();
+    Operation::Unannounce { target, key_pair }
+}
+
+/// Stores a signed value.
+pub(crate) fn mutable_put(key_pair: &KeyPair, seq: u64, value: Vec<u8>) -> Operation {
+    let key_pair = key_pair.clone();
+    Operation::MutablePut { key_pair, seq, value }
+}
+
+/// Finds the latest signed value.
+pub(crate) const fn mutable_get(key: &PublicKey, least: u64) -> Operation {
+    Operation::MutableGet {
+        key: *key,
+        least,
+        latest: true,
     }
 }
 

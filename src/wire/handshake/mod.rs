@@ -1,4 +1,4 @@
-//! What two peers tell each other while they connect: handshake and holepunch messages and their payloads.
+//! What two peers exchange while they connect: handshake and holepunch messages and their payloads.
 
 mod message;
 mod payload;

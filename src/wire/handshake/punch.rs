@@ -32,7 +32,7 @@ pub const ERROR_VERSION_MISMATCH: u64 = 2;
 /// Payload error: the sender punches too much already.
 pub const ERROR_TRY_LATER: u64 = 3;
 
-/// What the two peers tell each other, encrypted, while they punch.
+/// What two peers exchange, encrypted, while they punch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HolepunchPayload {
     /// [`ERROR_NONE`], or why the sender gives up.
@@ -56,7 +56,7 @@ pub struct HolepunchPayload {
 }
 
 impl HolepunchPayload {
-    /// The largest round that the reference can encode.
+    /// The largest round that hyperdht can encode (connect.md §8.3 row "round", pitfall 18).
     pub const MAX_ROUND: u64 = 252;
 
     const CONNECTED: u64 = 0x01;
