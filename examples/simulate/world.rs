@@ -43,7 +43,8 @@ pub(crate) struct Settings {
     pub(crate) clients: f64,
     /// Addresses of the attacker.
     pub(crate) attacker: usize,
-    /// Whether each lookup comes from a guest that has only just come and knows no node but the bootstrap nodes.
+    /// Whether each lookup comes from a guest that has only just come and knows no node but the bootstrap
+    /// nodes.
     pub(crate) cold: bool,
     pub(crate) algorithm: Algorithm,
 }

@@ -24,8 +24,8 @@ pub struct Config {
     /// The nodes that queries start from while the table is small. Without any, the node is the first of its
     /// network.
     pub bootstrap: Vec<SocketAddrV4>,
-    /// Nodes of an earlier run, requested beside the bootstrap nodes at the start; they make up for those that
-    /// have gone.
+    /// Nodes of an earlier run, requested beside the bootstrap nodes at the start; they make up for those
+    /// that have gone.
     pub known: Vec<SocketAddrV4>,
     /// Whether and when the node turns persistent.
     pub mode: Mode,

@@ -287,7 +287,7 @@ impl Membership {
             return self.table.random_id(*row, rng);
         }
         let random = self.table.random(rng);
-        random.map_or(*self.table.id(), |entry| entry.id)
+        random.map_or_else(|| *self.table.id(), |entry| entry.id)
     }
 }
 

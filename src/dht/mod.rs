@@ -1,9 +1,9 @@
 //! A Kademlia node, sans-IO: routing table, requests, queries, tokens, NAT sampling, commands and the record
 //! store.
 //!
-//! A [`Node`] touches neither socket nor clock. Its driver passes in datagrams and the time, and after **every**
-//! call drains [`Node::poll_transmit`] and [`Node::poll_event`] until both are empty, then sets a timer for
-//! [`Node::poll_timeout`], at which it calls [`Node::handle_timeout`].
+//! A [`Node`] touches neither socket nor clock. Its driver passes in datagrams and the time, and after
+//! **every** call drains [`Node::poll_transmit`] and [`Node::poll_event`] until both are empty, then sets a
+//! timer for [`Node::poll_timeout`], at which it calls [`Node::handle_timeout`].
 //!
 //! | file | what it holds |
 //! |---|---|

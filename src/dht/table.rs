@@ -1,5 +1,5 @@
-//! The routing table: nodes by how much of the own id they share (Kademlia §2.2, with one bucket per length of
-//! prefix; dht-rpc.md §10.1).
+//! The routing table: nodes by how much of the own id they share (Kademlia §2.2, with one bucket per length
+//! of prefix; dht-rpc.md §10.1).
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -226,8 +226,8 @@ impl Table {
         }
     }
 
-    /// Returns the nodes in the order of kademlia-routing-table `closest`: those in the target's row, then those in the shorter rows,
-    /// then those in the longer ones, each row in the order of ids.
+    /// Returns the nodes in the order of kademlia-routing-table `closest`: those in the target's row, then
+    /// those in the shorter rows, then those in the longer ones, each row in the order of ids.
     pub(super) fn closest_by_row(&self, target: &[u8; 32]) -> Vec<SocketAddrV4> {
         let own = self.row_of(&NodeId(*target)).unwrap_or(ROWS - 1);
         let mut found = Vec::with_capacity(K);
@@ -268,8 +268,8 @@ impl Table {
         row.is_some_and(|row| row + 1 < self.depth && self.rows[row].is_empty())
     }
 
-    /// Returns the rows with fewer than `thin` nodes although the network must have more for them: as many are
-    /// known beyond.
+    /// Returns the rows with fewer than `thin` nodes although the network must have more for them: as many
+    /// are known beyond.
     pub(super) fn thin_rows(&self, thin: usize) -> Vec<usize> {
         let mut beyond = self.len;
         let mut rows = Vec::new();

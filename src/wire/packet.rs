@@ -30,8 +30,8 @@ pub const HEARTBEAT: u8 = 0x20;
 
 /// Length of the header.
 pub const HEADER_LEN: usize = 20;
-/// The most bytes after the header: libudx cuts datagrams at 2048 bytes and acknowledges them as whole (udx.md
-/// §2 "Sizes", pitfall P1).
+/// The most bytes after the header: libudx cuts datagrams at 2048 bytes and acknowledges them as whole
+/// (udx.md §2 "Sizes", pitfall P1).
 pub const MAX_PAYLOAD: usize = 2028;
 /// The most ranges that one packet carries: what fits the smallest that every path carries. libudx sends 50
 /// and takes any number (udx.md §2 "SACK ranges", §19).

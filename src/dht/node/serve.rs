@@ -151,7 +151,7 @@ impl Node {
 
     /// Delays something until `at`, or does it at once if too much is delayed.
     fn delay(&mut self, now: Instant, at: Instant, later: Later) {
-        if let Err(later) = self.delayed.add(at, later) {
+        if let Some(later) = self.delayed.add(at, later) {
             self.catch_up(now, later);
         }
     }
@@ -200,9 +200,9 @@ impl Node {
             rpc::LOOKUP => service.lookup(&incoming, &mut self.rng),
             rpc::ANNOUNCE => service.announce(now, &incoming, token, id),
             rpc::UNANNOUNCE => {
-                // The server may end when it gets the response. Clients that this node has just sent to it are
-                // still coming, and one of the reference that finds it gone waits for 4 s per pair of nodes
-                // (connect.md §13.2, hyperdht-rpc.md §6.1 "Stop").
+                // The server may end when it gets the response. Clients that this node has just sent to it
+                // are still coming, and one of the reference that finds it gone waits for 4 s per pair of
+                // nodes (connect.md §13.2, hyperdht-rpc.md §6.1 "Stop").
                 if service.unannounce(&incoming, token, id).is_some() {
                     self.delay(now, now + FAREWELL, Later::Done(without_value(&incoming)));
                 }
@@ -277,7 +277,7 @@ impl Node {
             return;
         }
         let later = Later::Done(without_value(incoming));
-        if self.delayed.add(now + delay, later).is_err() {
+        if self.delayed.add(now + delay, later).is_some() {
             self.stats.drops.full += 1;
         }
     }

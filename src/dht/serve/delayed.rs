@@ -30,13 +30,13 @@ impl Delayed {
     }
 
     /// Delays something until `at`; gives it back if too much is delayed.
-    pub(in crate::dht) fn add(&mut self, at: Instant, later: Later) -> Result<(), Later> {
+    pub(in crate::dht) fn add(&mut self, at: Instant, later: Later) -> Option<Later> {
         if self.len() >= MAX_DELAYED {
-            return Err(later);
+            return Some(later);
         }
         self.count += 1;
         self.waiting.insert((at, self.count), later);
-        Ok(())
+        None
     }
 
     /// Returns when the next thing is due.

@@ -78,7 +78,7 @@ fn what_was_announced_can_be_taken_back() {
     let (key, stays) = (KeyPair::from_seed(&[1; 32]), KeyPair::from_seed(&[2; 32]));
     let topic = [5; 32];
     for key in [&key, &stays] {
-        let (_, result, _) = world.run(id, announce(topic, &key));
+        let (_, result, _) = world.run(id, announce(topic, key));
         assert_eq!(result.map(|outcome| outcome.committed), Ok(11));
     }
     let (_, result, _) = world.run(id, unannounce(topic, &key));
