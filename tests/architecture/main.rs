@@ -1,0 +1,8 @@
+//! Holds the source to its map: which layer names which, which files of a layer import each other in a
+//! circle, and how long files, functions and lines are.
+
+mod circles;
+mod imports;
+mod layers;
+mod sizes;
+mod source;
