@@ -1,26 +1,26 @@
-//! How a node is set up: the builder, its defaults and its limits.
+//! The builder of a node, its defaults and its limits.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, SystemTime};
 
 use rand::RngCore;
 
-use super::{Dht, KeptAnnouncement, SpawnError};
+use super::{KeptAnnouncement, SpawnError};
 use crate::net::{Entry, Settings};
 use crate::wire::address::is_bogon;
 use crate::{KeyPair, connect, dht};
 
-/// Bootstrap nodes of the public HyperDHT, as the reference ships them.
+/// Bootstrap nodes of the public HyperDHT (`hyperdht lib/constants.js`, `BOOTSTRAP_NODES`).
 pub const DEFAULT_BOOTSTRAP: [&str; 3] = [
     "88.99.3.86@node1.hyperdht.org:49737",
     "142.93.90.113@node2.hyperdht.org:49737",
     "138.68.147.8@node3.hyperdht.org:49737",
 ];
 
-/// Longer times than this come to the same, and a clock has an end.
+/// The longest duration that a user can set: a clock has an end.
 pub(super) const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Whether a node serves others.
+/// Whether a node serves others: answers their queries and stores records for them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
     /// Starts as a client and becomes a full node once it has been reachable for a while.
@@ -32,27 +32,27 @@ pub enum Mode {
     Persistent,
 }
 
-/// Bounds on what strangers can make a node keep. Every field has a default that suits a server.
+/// Limits on what strangers can make a node keep. The defaults suit a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Accepted connections that wait in [`Server::accept`](super::Server::accept), per server; further ones
-    /// are refused.
+    /// Connections that wait for [`Server::accept`](super::Server::accept), per server; further ones are
+    /// refused. Default 1,024.
     pub backlog: usize,
-    /// Handshakes answered whose stream has not been seen yet, per node.
+    /// Half-open handshakes, answered and without a packet of their stream yet, per node. Default 256.
     pub half_open: usize,
-    /// Accepted streams on which nothing has decrypted yet, per node.
+    /// Accepted streams on which nothing has decrypted yet, per node; the oldest goes. Default 4,096.
     pub unproven: usize,
-    /// How long an accepted stream may stay unproven, a day at most.
+    /// How long an accepted stream may stay unproven, a day at most. Default 15 s.
     pub unproven_for: Duration,
-    /// Handshakes whose cryptography runs at the same time, per node.
+    /// Handshakes whose cryptography runs at the same time, per node. Default 64.
     pub jobs: usize,
-    /// Servers of one node.
+    /// Servers of one node. Default 256.
     pub servers: usize,
-    /// The largest message that is received, in bytes.
+    /// The largest message that is received, in bytes. Default 16,777,198, the largest of the protocol.
     pub message: usize,
     /// Received datagrams that wait in [`Connection::recv_datagram`](super::Connection::recv_datagram), per
-    /// connection; further ones are dropped.
+    /// connection; further ones are dropped. Default 128.
     pub datagrams: usize,
 }
 
@@ -71,7 +71,7 @@ impl Default for Limits {
     }
 }
 
-/// Sets up a [`Dht`].
+/// Sets up a [`Dht`](super::Dht).
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `spawn`"]
 pub struct DhtBuilder {
@@ -111,8 +111,8 @@ impl Default for DhtBuilder {
 }
 
 impl DhtBuilder {
-    /// Names the nodes to join through, each as `HOST:PORT` or `IP@HOST:PORT` (the address is tried first,
-    /// the name resolved if it does not answer). None at all makes the first node of a network of its own.
+    /// Sets the nodes to join through, each as `HOST:PORT` or `IP@HOST:PORT` (the address is tried first, the
+    /// name is resolved if it does not answer). Without any, the node is the first one of a private network.
     /// The default is [`DEFAULT_BOOTSTRAP`].
     pub fn bootstrap<I>(mut self, nodes: I) -> Self
     where
@@ -123,24 +123,25 @@ impl DhtBuilder {
         self
     }
 
-    /// Names nodes of an earlier run, from [`Dht::known_nodes`]. They are asked beside the bootstrap nodes,
-    /// and make up for those that have gone. The first 200 count.
+    /// Adds nodes of an earlier run, from [`Dht::known_nodes`](super::Dht::known_nodes). They are asked
+    /// beside the bootstrap nodes, and replace those that are gone. The first 200 count.
     pub fn known_nodes(mut self, nodes: impl IntoIterator<Item = SocketAddrV4>) -> Self {
         self.known = nodes.into_iter().collect();
         self
     }
 
-    /// Keeps the announcements of others with their signatures, for [`Dht::announcements`], and takes up
-    /// those of an earlier run. They hold at the address that they were made for, for as long as they had
-    /// left. Each takes some 300 bytes more than without. Off by default.
+    /// Keeps the announcements of others with their signatures, for
+    /// [`Dht::announcements`](super::Dht::announcements), and takes up those of an earlier run. They hold at
+    /// the address that they were made for, for as long as they had left. Each takes some 300 bytes more than
+    /// without. Off by default.
     pub fn keep_announcements(mut self, earlier: impl IntoIterator<Item = KeptAnnouncement>) -> Self {
         self.keeps_announcements = true;
         self.announcements = earlier.into_iter().collect();
         self
     }
 
-    /// Names the IPv4 address and port of the server socket. The default is `0.0.0.0:49737`; the four ports
-    /// that follow are tried too, then any.
+    /// Sets the IPv4 address and port of the server socket, as `IP:PORT`. The default is `0.0.0.0:49737`. If
+    /// the port is taken, the four ports that follow are tried, then any.
     pub fn bind(mut self, address: impl Into<String>) -> Self {
         self.bind = address.into();
         self
@@ -152,63 +153,49 @@ impl DhtBuilder {
         self
     }
 
-    /// Chooses whether the node serves others. The default is [`Mode::Adaptive`].
+    /// Sets whether the node serves others. The default is [`Mode::Adaptive`].
     pub fn mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
         self
     }
 
-    /// Tells whether the node sits behind a firewall, until it has found out by itself. The default is
+    /// Sets whether the node takes itself to be behind a firewall until it has found out. The default is
     /// `true`.
     pub fn firewalled(mut self, firewalled: bool) -> Self {
         self.firewalled = firewalled;
         self
     }
 
-    /// Tells whether a node looks at its firewall while it joins, rather than minutes later, and never in
-    /// [`Mode::Ephemeral`]. The default is `true`.
+    /// Sets whether the node checks for a firewall while it joins, rather than minutes later. In
+    /// [`Mode::Ephemeral`] it never does. The default is `true`.
     pub fn quick_firewall(mut self, quick: bool) -> Self {
         self.quick_firewall = quick;
         self
     }
 
-    /// Tells the address that others see, for hosts whose provider maps one public address to them.
+    /// Sets the IPv4 address that others see, for hosts whose provider maps one public address to them.
     pub fn public_ip(mut self, address: Ipv4Addr) -> Self {
         self.public_ip = Some(address);
         self
     }
 
-    /// Tells whether peers of the same local network may meet by their local addresses. The default is
+    /// Sets whether peers in the same local network may connect by their local addresses. The default is
     /// `true`.
     pub fn lan(mut self, lan: bool) -> Self {
         self.lan = lan;
         self
     }
 
-    /// Sets the bounds on what strangers can make the node keep.
+    /// Sets the limits on what strangers can make the node keep.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Makes the node's random choices follow from a seed, so that a run can be repeated. Only for tests.
+    /// Derives the node's random choices from a seed, so that a run can be repeated. Only for tests.
     pub fn seed(mut self, seed: [u8; 32]) -> Self {
         self.seed = Some(seed);
         self
-    }
-
-    /// Binds the sockets and starts the node on the current tokio runtime. Joining the network goes on in the
-    /// background.
-    ///
-    /// # Errors
-    ///
-    /// [`SpawnError`] if an address makes no sense or the sockets can't be bound.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future leaves nothing behind.
-    pub async fn spawn(self) -> Result<Dht, SpawnError> {
-        Dht::spawn(self)
     }
 
     pub(super) fn into_settings(self) -> Result<Settings, SpawnError> {
@@ -278,15 +265,17 @@ mod tests {
 
     #[test]
     fn refuses_addresses_that_make_no_sense() {
-        let refused = Dht::builder().bind("localhost").into_settings();
+        let refused = DhtBuilder::default().bind("localhost").into_settings();
         assert!(matches!(refused, Err(SpawnError::Address { given }) if given == "localhost"));
-        let refused = Dht::builder().bootstrap(["nowhere"]).into_settings();
+        let refused = DhtBuilder::default().bootstrap(["nowhere"]).into_settings();
         assert!(matches!(refused, Err(SpawnError::Bootstrap { given }) if given == "nowhere"));
     }
 
     #[test]
     fn the_public_bootstrap_nodes_read_and_make_a_public_network() {
-        let settings = Dht::builder().into_settings().expect("the defaults are valid");
+        let settings = DhtBuilder::default()
+            .into_settings()
+            .expect("the defaults are valid");
         assert_eq!(settings.bootstrap.len(), 3);
         assert_eq!(settings.endpoint.dht.bootstrap.len(), 3);
         assert!(!settings.endpoint.dht.private_network);
@@ -295,7 +284,9 @@ mod tests {
     #[test]
     fn loopback_or_nobody_makes_a_private_network() {
         let is_private = |nodes: &[&str]| {
-            let settings = Dht::builder().bootstrap(nodes.iter().copied()).into_settings();
+            let settings = DhtBuilder::default()
+                .bootstrap(nodes.iter().copied())
+                .into_settings();
             settings.expect("valid").endpoint.dht.private_network
         };
         for nodes in [

@@ -6,16 +6,26 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use super::config::MAX_DURATION;
-use super::{ConnectError, Connection, Dht};
+use super::node::NodeHandle;
+use super::{ConnectError, Connection};
 use crate::connect::Dial;
 use crate::net::Command;
 use crate::{KeyPair, PublicKey};
 
-/// Connects to a server once awaited. Dropping it, or the future made from it, gives the attempt up.
+/// Connects to a server once awaited, from [`Dht::connect`](super::Dht::connect).
+///
+/// # Errors
+///
+/// [`ConnectError`]: the server is not announced, does not answer, refuses, or no path to it carries packets;
+/// most variants hold a [`Report`](super::Report) of what was tried.
+///
+/// # Cancel safety
+///
+/// Dropping it, or the future made from it, ends the attempt.
 #[derive(Debug)]
 #[must_use = "nothing happens until this is awaited"]
 pub struct Connect {
-    dht: Dht,
+    node: NodeHandle,
     server: PublicKey,
     key_pair: Option<KeyPair>,
     addresses: Vec<SocketAddrV4>,
@@ -26,9 +36,9 @@ pub struct Connect {
 }
 
 impl Connect {
-    pub(crate) fn new(dht: Dht, server: PublicKey) -> Self {
+    pub(crate) fn new(node: NodeHandle, server: PublicKey) -> Self {
         Self {
-            dht,
+            node,
             server,
             key_pair: None,
             addresses: Vec::new(),
@@ -39,47 +49,46 @@ impl Connect {
         }
     }
 
-    /// Chooses our identity towards the server. The default is one that the node made up when it was spawned.
+    /// Sets the identity that the server sees. The default is one that the node generated when it was
+    /// spawned.
     pub fn key_pair(mut self, key_pair: &KeyPair) -> Self {
         self.key_pair = Some(key_pair.clone());
         self
     }
 
-    /// Names DHT nodes that probably know the server, as a connect address does; they are tried beside the
-    /// lookup.
+    /// Adds DHT nodes that probably know the server; they are asked beside the lookup.
     pub fn addresses(mut self, nodes: impl IntoIterator<Item = SocketAddrV4>) -> Self {
         self.addresses.extend(nodes);
         self
     }
 
-    /// Asks the nodes given to [`Self::addresses`] and nobody else: the DHT plays no part. One of them is the
-    /// server itself, or knows it. The server still proves its key.
+    /// Asks only the nodes given to [`Self::addresses`], without a lookup in the DHT. One of them must be the
+    /// server itself, or know it. The server still proves its key.
     pub fn only_addresses(mut self) -> Self {
         self.only_addresses = true;
         self
     }
 
-    /// Names a blind relay through which packets may travel until a direct path is found; it can't read them.
-    /// One that the server names goes first.
+    /// Sets a blind relay that may carry packets until a direct path is found; it can't read them. A relay
+    /// that the server names takes precedence.
     pub fn relay_through(mut self, relay: &PublicKey) -> Self {
         self.relay_through = Some(*relay);
         self
     }
 
-    /// Lets this connection take the way of an earlier one to the same server, and a later one the way of
-    /// this: the server is asked right where it was, without lookup and punch, and if it does not answer
-    /// there at once, everything else is tried.
+    /// Lets this connection reuse the path of an earlier one to the same server, and a later one the path of
+    /// this: the handshake goes straight to the earlier address, without lookup and holepunch. If the server
+    /// does not answer there at once, everything else is tried.
     ///
-    /// Both connections have to be set so, and the server as well
+    /// Both connections must have this set, and the server as well
     /// ([`Listen::reusable_socket`](super::Listen::reusable_socket), or `reusableSocket` in JavaScript). The
-    /// way lasts while a connection runs on it and for some 20 s more, 3 s if the other side is in
-    /// JavaScript.
+    /// path lasts while a connection uses it and for some 20 s more, 3 s if the other side is in JavaScript.
     pub fn reusable_socket(mut self) -> Self {
         self.reusable_socket = true;
         self
     }
 
-    /// Limits how long the whole attempt may take, to a day at most. The default is 30 s.
+    /// Limits how long the whole attempt may take. The default is 30 s, the maximum a day.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout.min(MAX_DURATION);
         self
@@ -88,7 +97,7 @@ impl Connect {
     async fn run(self) -> Result<Connection, ConnectError> {
         let key_pair = self
             .key_pair
-            .unwrap_or_else(|| self.dht.default_key_pair().clone());
+            .unwrap_or_else(|| self.node.default_key_pair().clone());
         let dial = Box::new(Dial {
             remote: self.server,
             key_pair,
@@ -99,8 +108,8 @@ impl Connect {
             timeout: self.timeout,
         });
         let outcome = self
-            .dht
-            .ask(|token, answer| Command::Connect { token, dial, answer })
+            .node
+            .run(|token, answer| Command::Connect { token, dial, answer })
             .await;
         match outcome {
             Some(Ok(handle)) => Ok(Connection::new(handle)),

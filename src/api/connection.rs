@@ -12,13 +12,16 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{ClaimedKey, Path, ProvenKey, Report, StreamError};
 use crate::PublicKey;
-use crate::net::{End, Handle, MAX_DATAGRAM};
+use crate::net::{ConnectionHandle, End, MAX_DATAGRAM};
 
 /// An encrypted, ordered and reliable byte stream to a peer, with unordered datagrams beside it.
 ///
 /// Each write is one message on the wire and each message arrives whole; [`AsyncRead`] ignores the borders,
 /// [`Self::read_message`] keeps them. Either side can end its direction with `shutdown` and go on reading.
-/// Dropping the connection tells the peer that it is over, whatever is under way.
+/// Dropping the connection resets it: what is not yet acknowledged may be lost. Call `shutdown` first to end
+/// it in order.
+///
+/// Writing and reading are cancel safe. A write is ready once the bytes are queued, 256 KiB at most.
 #[derive(Debug)]
 pub struct Connection {
     read: ReadHalf,
@@ -28,17 +31,17 @@ pub struct Connection {
 /// The reading half of a [`Connection`].
 #[derive(Debug)]
 pub struct ReadHalf {
-    handle: Arc<Handle>,
+    handle: Arc<ConnectionHandle>,
 }
 
 /// The writing half of a [`Connection`].
 #[derive(Debug)]
 pub struct WriteHalf {
-    handle: Arc<Handle>,
+    handle: Arc<ConnectionHandle>,
 }
 
 impl Connection {
-    pub(crate) fn new(handle: Handle) -> Self {
+    pub(crate) fn new(handle: ConnectionHandle) -> Self {
         let handle = Arc::new(handle);
         Self {
             read: ReadHalf {
@@ -48,19 +51,20 @@ impl Connection {
         }
     }
 
-    /// Returns the key that the peer claims on the accepting side; on the dialling side the same as
+    /// Returns the key that the peer claims. On the dialling side it is proven, see
     /// [`Self::remote_public_key`].
     pub fn claimed_key(&self) -> ClaimedKey {
         ClaimedKey::new(*self.handle().remote())
     }
 
-    /// Waits until the peer has proven that it owns its key, and returns it. At once on the dialling side.
+    /// Waits until the peer has proven that it owns its key, and returns the key. Ready at once on the
+    /// dialling side.
     ///
-    /// Nobody has to read meanwhile: what arrives is kept.
+    /// No task needs to read meanwhile: what arrives is kept.
     ///
     /// # Errors
     ///
-    /// [`StreamError`] if the stream ends before.
+    /// [`StreamError`] if the connection ends before.
     ///
     /// # Cancel safety
     ///
@@ -81,8 +85,8 @@ impl Connection {
         *self.handle().handshake_hash()
     }
 
-    /// Returns how packets travel now. A connection that began at a relay moves to a direct path when one
-    /// opens, within a minute if at all.
+    /// Returns the path that packets take now. A connection that began at a relay migrates to a direct path
+    /// when one opens, within a minute if at all.
     pub fn path(&self) -> Path {
         self.handle().route().0
     }
@@ -92,15 +96,15 @@ impl Connection {
         self.handle().route().1
     }
 
-    /// Waits until the peer has said something on this connection; at once on the accepting side.
+    /// Waits until anything has come from the peer on this connection. Ready at once on the accepting side.
     ///
-    /// A server that says to be reachable by anybody gets our first data right there, and only its answer
-    /// shows that it is.
+    /// The first data goes straight to a server that claims to be reachable without a holepunch, and only its
+    /// answer validates the path.
     ///
     /// # Errors
     ///
-    /// [`StreamError`] if the connection ends before, [`StreamError::Unreachable`] if the server was not
-    /// there and no other way to it has opened.
+    /// [`StreamError`] if the connection ends before, [`StreamError::Unreachable`] if the server did not
+    /// answer there and no other path has opened.
     ///
     /// # Cancel safety
     ///
@@ -109,7 +113,7 @@ impl Connection {
         Ok(self.handle().heard().await?)
     }
 
-    /// Waits until a connection that began at a relay has moved to a direct path, and returns which.
+    /// Waits until a connection that began at a relay has migrated to a direct path, and returns that.
     ///
     /// # Errors
     ///
@@ -122,20 +126,21 @@ impl Connection {
         Ok(self.handle().moved().await?)
     }
 
-    /// Returns what was tried and seen until the connection had come about, with how long each stage took;
-    /// until it had moved to another path, or turned out to have none, if it has.
+    /// Returns the report of the attempt: what was tried, what was seen and how long each stage took. It goes
+    /// on until a migration from a relay to a direct path, or until the path has failed.
     pub fn report(&self) -> &Report {
         self.handle().report()
     }
 
     /// Reads one message, or the rest of one that was read in part. `None` after the peer has ended its
-    /// direction.
+    /// direction. A message has at most [`Limits::message`](super::Limits::message) bytes.
     ///
-    /// Empty messages do not arrive: they serve as keep-alives.
+    /// Empty messages are skipped: they serve as keep-alives.
     ///
     /// # Errors
     ///
-    /// [`StreamError`] if the connection ended abruptly or the peer sent nonsense.
+    /// [`StreamError`] if the connection ended abruptly, or the peer sent what does not decrypt or is too
+    /// large.
     ///
     /// # Cancel safety
     ///
@@ -144,11 +149,11 @@ impl Connection {
         self.read.read_message().await
     }
 
-    /// Sends one message. Returns once the connection has taken all of it; the peer may be a window behind.
+    /// Sends one message of at most 16,777,198 bytes. Returns once it is queued; up to 256 KiB wait.
     ///
     /// # Errors
     ///
-    /// [`StreamError::TooLarge`] above 16,777,198 bytes, otherwise as for writing.
+    /// [`StreamError::TooLarge`] above that size, another [`StreamError`] if the connection has ended.
     ///
     /// # Cancel safety
     ///
@@ -157,19 +162,21 @@ impl Connection {
         self.write.write_message(message).await
     }
 
-    /// Sends a datagram: encrypted, unordered, possibly lost or doubled, not held back by the stream.
+    /// Sends a datagram of at most [`Self::MAX_DATAGRAM`] bytes: encrypted, unordered, possibly lost or
+    /// duplicated, not held back by the stream.
     ///
-    /// Whoever observed the handshake can read and forge datagrams, unlike the stream. Dropped silently when
-    /// many wait already.
+    /// An observer of the handshake can read and forge datagrams, unlike the stream
+    /// (`secret-stream.md` §7). The datagram is dropped silently if 64 wait already.
     ///
     /// # Errors
     ///
-    /// [`StreamError::TooLarge`] above [`Self::MAX_DATAGRAM`] bytes, or that the connection has ended.
+    /// [`StreamError::TooLarge`] above [`Self::MAX_DATAGRAM`] bytes, another [`StreamError`] if the
+    /// connection has ended.
     pub fn send_datagram(&self, datagram: &[u8]) -> Result<(), StreamError> {
         Ok(self.handle().send_datagram(datagram)?)
     }
 
-    /// Waits for a datagram.
+    /// Waits for a datagram. At most [`Limits::datagrams`](super::Limits::datagrams) wait to be received.
     ///
     /// # Errors
     ///
@@ -208,7 +215,7 @@ impl Connection {
         self.handle().stream()
     }
 
-    fn handle(&self) -> &Handle {
+    fn handle(&self) -> &ConnectionHandle {
         &self.read.handle
     }
 

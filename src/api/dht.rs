@@ -1,73 +1,46 @@
 //! A node of the HyperDHT as the user holds it.
 
 use std::net::SocketAddrV4;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
-
+use super::node::NodeHandle;
 use super::{
     BootstrapError, Connect, DhtBuilder, KeptAnnouncement, Listen, QueryError, ServeRelay, SpawnError, Stats,
 };
-use crate::net::{self, BootstrapState, Command, Started, Token};
+use crate::net::{self, BootstrapState, Command};
 use crate::{KeyPair, PublicKey};
 
 /// A node of the HyperDHT: connects to servers by their public key and lets others connect.
 ///
-/// Clones share the node. It runs until [`Self::close`], or until the last clone and everything made by it
-/// (servers, connections) are dropped.
+/// Clones share the node. It runs until [`Self::close`], or until the last clone and all servers and
+/// connections made by it are dropped.
 #[derive(Clone, Debug)]
 pub struct Dht {
-    inner: Arc<Inner>,
+    node: NodeHandle,
 }
 
-#[derive(Debug)]
-struct Inner {
-    node: Started,
-    key_pair: KeyPair,
-    next_token: AtomicU64,
-}
-
-/// The end of bootstrapping.
+/// The result of joining the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Bootstrapped {
-    /// Nodes that answered. 0 only in the first node of a network of its own.
+    /// Nodes that answered. 0 only in the first node of a private network.
     pub nodes: usize,
 }
 
-/// The answer of a node.
+/// The answer of a node to [`Dht::ping`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Pong {
-    /// Our address as the node sees it.
+    /// The address of this node as the other one sees it.
     pub seen_as: SocketAddrV4,
-    /// How long the answer took.
+    /// Time from the request to the answer.
     pub round_trip: Duration,
 }
 
 impl Dht {
-    /// Starts to set up a node.
+    /// Returns a builder with the defaults, which [`DhtBuilder::spawn`] starts.
     pub fn builder() -> DhtBuilder {
         DhtBuilder::default()
-    }
-
-    pub(crate) fn spawn(builder: DhtBuilder) -> Result<Self, SpawnError> {
-        let settings = builder.into_settings()?;
-        if tokio::runtime::Handle::try_current().is_err() {
-            return Err(SpawnError::NoRuntime);
-        }
-        let address = settings.bind;
-        let key_pair = settings.key_pair.clone();
-        let node = net::start(settings).map_err(|source| SpawnError::Bind { address, source })?;
-        Ok(Self {
-            inner: Arc::new(Inner {
-                node,
-                key_pair,
-                next_token: AtomicU64::new(0),
-            }),
-        })
     }
 
     /// Waits until the node has joined the network.
@@ -75,13 +48,13 @@ impl Dht {
     /// # Errors
     ///
     /// [`BootstrapError::NoNetwork`] if no bootstrap node answered; the node keeps trying, and a later call
-    /// may succeed.
+    /// may succeed. [`BootstrapError::Closed`] if the node has been closed.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe.
     pub async fn bootstrapped(&self) -> Result<Bootstrapped, BootstrapError> {
-        let mut state = self.inner.node.bootstrap.clone();
+        let mut state = self.node.started().bootstrap.clone();
         let state = state
             .wait_for(|state| *state != BootstrapState::Joining)
             .await
@@ -92,36 +65,36 @@ impl Dht {
         }
     }
 
-    /// Starts to connect to a server; await the result.
+    /// Returns a builder that connects to a server once awaited.
     pub fn connect(&self, server: &PublicKey) -> Connect {
-        Connect::new(self.clone(), *server)
+        Connect::new(self.node.clone(), *server)
     }
 
-    /// Starts to serve as a blind relay with a key pair; await the result.
+    /// Returns a builder that serves as a blind relay under a key pair once awaited.
     pub fn relay(&self, key_pair: &KeyPair) -> ServeRelay {
-        ServeRelay::new(self.clone(), key_pair.clone())
+        ServeRelay::new(self.node.clone(), key_pair.clone())
     }
 
-    /// Starts to listen with a key pair; await the result.
+    /// Returns a builder that listens with a key pair once awaited.
     pub fn listen(&self, key_pair: &KeyPair) -> Listen {
-        Listen::new(self.clone(), key_pair.clone())
+        Listen::new(self.node.clone(), key_pair.clone())
     }
 
-    /// Returns the local address of the server socket.
+    /// Returns the local address of the server socket: with the IP address given to [`DhtBuilder::bind`],
+    /// `0.0.0.0` by default.
     pub fn local_addr(&self) -> SocketAddrV4 {
-        self.inner.node.local
+        self.node.started().local
     }
 
-    /// Returns counters and the present state. Zeros after the node has been closed.
+    /// Returns counters since the node was started and its present state. All zero after the node has been
+    /// closed.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe.
     pub async fn stats(&self) -> Stats {
-        let (answer, stats) = oneshot::channel();
-        // A closed node drops the sender of the answer.
-        let _ = self.commands().send(Command::Stats(answer));
-        stats.await.map(Stats::from).unwrap_or_default()
+        let snapshot = self.node.ask(Command::Stats).await;
+        snapshot.map(Stats::from).unwrap_or_default()
     }
 
     /// Returns the nodes of the routing table, the one heard of last first. Given to
@@ -132,123 +105,92 @@ impl Dht {
     ///
     /// Cancel safe.
     pub async fn known_nodes(&self) -> Vec<SocketAddrV4> {
-        let (answer, nodes) = oneshot::channel();
-        // A closed node drops the sender of the answer.
-        let _ = self.commands().send(Command::Nodes(answer));
-        nodes.await.unwrap_or_default()
+        self.node.ask(Command::Nodes).await.unwrap_or_default()
     }
 
-    /// Returns the announcements of others that this node gives out, if it was told to keep them. Given to
-    /// [`DhtBuilder::keep_announcements`] of a later run at the same address they are given out again. Empty
-    /// after the node has been closed.
+    /// Returns the announcements of others that this node stores, if it was built with
+    /// [`DhtBuilder::keep_announcements`]. Given to that of a later run at the same address they are served
+    /// again. Empty after the node has been closed.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe.
     pub async fn announcements(&self) -> Vec<KeptAnnouncement> {
-        let (answer, announcements) = oneshot::channel();
-        // A closed node drops the sender of the answer.
-        let _ = self.commands().send(Command::Announcements(answer));
-        announcements.await.unwrap_or_default()
+        self.node.ask(Command::Announcements).await.unwrap_or_default()
     }
 
-    /// Asks a node whether it is there, and how it sees us.
+    /// Pings a node; returns how it sees this node and how long the answer took.
     ///
     /// # Errors
     ///
-    /// [`QueryError::NoNetwork`] if it does not answer, [`QueryError::Closed`] if our node has been closed.
+    /// [`QueryError::NoNetwork`] if it does not answer, [`QueryError::Closed`] if this node has been closed.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe.
     pub async fn ping(&self, node: SocketAddrV4) -> Result<Pong, QueryError> {
-        let (answer, pong) = oneshot::channel();
-        // A closed node drops the sender of the answer.
-        let _ = self.commands().send(Command::Ping { node, answer });
-        let pong = pong.await.map_err(|_| QueryError::Closed)?;
-        let (seen_as, round_trip) = pong.ok_or(QueryError::NoNetwork)?;
+        let pong = self.node.ask(|answer| Command::Ping { node, answer }).await;
+        let (seen_as, round_trip) = pong.ok_or(QueryError::Closed)?.ok_or(QueryError::NoNetwork)?;
         Ok(Pong { seen_as, round_trip })
     }
 
     /// Stops using the network until [`Self::resume`], as a program does that goes to the background: lookups
-    /// under way fail, later ones wait, servers can't be reached. Connections that are open stay, as far as
-    /// their peers' patience goes.
+    /// under way fail, later ones wait, servers can't be reached. Open connections stay as long as their
+    /// peers keep them without an answer.
     ///
     /// # Cancel safety
     ///
-    /// The node stops though the future is dropped.
+    /// The node stops even if the future is dropped.
     pub async fn suspend(&self) {
-        let (answer, suspended) = oneshot::channel();
-        // A closed node drops the sender of the answer.
-        let _ = self.commands().send(Command::Suspend(answer));
-        let _ = suspended.await;
+        self.node.ask(Command::Suspend).await;
     }
 
     /// Goes on after [`Self::suspend`], or after the host was asleep: servers are announced anew at once.
-    /// Changes of the host's addresses are noticed without it.
+    /// The node notices changes of the host's addresses without it.
     ///
     /// # Cancel safety
     ///
-    /// The node goes on though the future is dropped.
+    /// The node goes on even if the future is dropped.
     pub async fn resume(&self) {
-        let (answer, resumed) = oneshot::channel();
-        // A closed node drops the sender of the answer.
-        let _ = self.commands().send(Command::Resume(answer));
-        let _ = resumed.await;
+        self.node.ask(Command::Resume).await;
     }
 
-    /// Ends the node: withdraws the announcements of its servers, ends its connections, closes its sockets.
-    /// Takes at most a few seconds.
+    /// Closes the node: withdraws the announcements of its servers, ends its connections, closes its sockets.
+    /// Takes at most 3 s.
     ///
     /// # Cancel safety
     ///
     /// Closing goes on when the future is dropped.
     pub async fn close(&self) {
-        let (answer, closed) = oneshot::channel();
-        // A closed node drops the sender of the answer.
-        let _ = self.commands().send(Command::Close(answer));
-        let _ = closed.await;
+        self.node.ask(Command::Close).await;
     }
 
-    /// Returns the identity for connections that name none.
-    pub(super) fn default_key_pair(&self) -> &KeyPair {
-        &self.inner.key_pair
-    }
-
-    pub(super) fn commands(&self) -> &mpsc::UnboundedSender<Command> {
-        &self.inner.node.commands
-    }
-
-    /// Sends a command and waits for its answer; `None` once the node has been closed. Dropping the future
-    /// gives the command up.
-    pub(super) async fn ask<T>(
-        &self,
-        command: impl FnOnce(Token, oneshot::Sender<T>) -> Command,
-    ) -> Option<T> {
-        let token = Token(self.inner.next_token.fetch_add(1, Ordering::Relaxed));
-        let (answer, answered) = oneshot::channel();
-        self.commands().send(command(token, answer)).ok()?;
-        let mut guard = GiveUp {
-            dht: self,
-            token: Some(token),
-        };
-        let answer = answered.await.ok();
-        guard.token = None;
-        answer
+    pub(super) const fn node(&self) -> &NodeHandle {
+        &self.node
     }
 }
 
-/// Tells the driver that nobody waits any more.
-struct GiveUp<'a> {
-    dht: &'a Dht,
-    token: Option<Token>,
-}
-
-impl Drop for GiveUp<'_> {
-    fn drop(&mut self) {
-        if let Some(token) = self.token {
-            // Without a driver there is nothing to give up.
-            let _ = self.dht.commands().send(Command::GiveUp(token));
+impl DhtBuilder {
+    /// Binds the sockets and starts the node on the current tokio runtime. The node joins the network in the
+    /// background; [`Dht::bootstrapped`] waits for that.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError`] if an address is malformed, the sockets can't be bound, or there is no tokio runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn spawn(self) -> Result<Dht, SpawnError> {
+        let settings = self.into_settings()?;
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(SpawnError::NoRuntime);
         }
+        let address = settings.bind;
+        let key_pair = settings.key_pair.clone();
+        let node = net::start(settings).map_err(|source| SpawnError::Bind { address, source })?;
+        Ok(Dht {
+            node: NodeHandle::new(node, key_pair),
+        })
     }
 }

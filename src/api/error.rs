@@ -30,7 +30,7 @@ pub enum SpawnError {
     Bind {
         /// The address that was asked for.
         address: std::net::SocketAddrV4,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
     /// There is no tokio runtime to run the node on.
@@ -76,7 +76,7 @@ pub enum ConnectError {
         /// What was tried.
         report: Box<Report>,
     },
-    /// The server ended the connection as soon as it had come about: it has too many.
+    /// The server ended the connection as soon as it was established: it has too many.
     #[error("server {key} refused the connection: it has too many, or none for this identity")]
     Refused {
         /// First digits of the server's key.
@@ -84,7 +84,7 @@ pub enum ConnectError {
         /// What was tried.
         report: Box<Report>,
     },
-    /// The server's key is not a point of the curve, so nobody can have it.
+    /// The server's key is not a point of the curve, so no peer can own it.
     #[error("{key}… is not a usable public key")]
     BadKey {
         /// First digits of the server's key.
@@ -92,7 +92,7 @@ pub enum ConnectError {
         /// What was tried.
         report: Box<Report>,
     },
-    /// The server speaks another version of the handshake, or says that we do.
+    /// The server speaks another version of the handshake, or claims that this side does.
     #[error("server {key} speaks another version of the handshake")]
     Incompatible {
         /// First digits of the server's key.
@@ -236,7 +236,7 @@ pub enum QueryError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PutError {
-    /// Nodes would store the value, and nobody could read it back: the answer would be longer than a datagram
+    /// Nodes would store the value, and none could read it back: the response would be longer than a datagram
     /// may be.
     #[error("a value of {size} bytes is too large, at most {max} bytes can be read back")]
     TooLarge {
@@ -286,19 +286,20 @@ pub enum StreamError {
     TimedOut {
         /// How packets travelled.
         path: Path,
-        /// Where to.
+        /// Where they went.
         address: SocketAddrV4,
     },
     /// The blind relay that carried the connection is gone, and no direct path had opened.
     #[error("the relay that carried the connection is gone")]
     RelayGone,
-    /// The server says that anybody can reach it at an address, and nothing has come back from there: its
-    /// firewall or router keeps packets out. No other way to it has opened.
+    /// The server claims to be reachable at an address without a holepunch, but nothing has come back from
+    /// there: a firewall or router drops the packets. No other path has opened.
     #[error(
-        "the server says that anybody can reach it at {address}, and does not answer there; no other way to it has opened"
+        "the server says that anybody can reach it at {address}, and does not answer there; no other way to it \
+         has opened"
     )]
     Unreachable {
-        /// Where it says to be.
+        /// The address that it claims.
         address: SocketAddrV4,
     },
     /// What the peer sent does not decrypt, or breaks the framing.
@@ -307,8 +308,8 @@ pub enum StreamError {
     /// The stream ended before the peer had shown that it owns its key.
     #[error("the stream ended before the peer had proven its key")]
     Unproven,
-    /// The peer announced a message that is larger than the limits allow, or our message or datagram is too
-    /// large.
+    /// The peer announced a message that is larger than the limits allow, or the message or datagram to
+    /// send is too large.
     #[error("a message of {size} bytes is too large, at most {max} are allowed")]
     TooLarge {
         /// Size of the message in bytes.
@@ -321,7 +322,7 @@ pub enum StreamError {
     Closed,
 }
 
-/// Returns the way of packets in words.
+/// Returns the path of packets in words.
 fn along(path: Path, address: SocketAddrV4) -> String {
     match path {
         Path::Direct => format!("directly ({address})"),

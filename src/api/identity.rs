@@ -1,14 +1,14 @@
-//! Who a peer says it is, and who it has shown to be.
+//! The key that a peer claims, and the key that it has proven.
 
 use std::fmt;
 
 use crate::PublicKey;
 
-/// A key that the peer named in its handshake and has not yet shown to own.
+/// A key that the peer claims in its handshake and has not yet proven to own.
 ///
 /// Anyone who recorded a handshake can send its first message again, so a claimed key must not be written,
-/// counted, limited or logged. The one thing that is safe is to send something to it: only the owner of the
-/// key can read what the stream carries.
+/// counted, limited or logged. It is safe only to send something to it: what the stream carries only the
+/// owner of the key can read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ClaimedKey(PublicKey);
 
@@ -17,7 +17,7 @@ impl ClaimedKey {
         Self(key)
     }
 
-    /// Returns the key for the sole purpose of sending its owner something that only the owner can read.
+    /// Returns the key, only to send its owner something that only the owner can read.
     pub const fn to_address_reply(&self) -> &PublicKey {
         &self.0
     }
@@ -29,7 +29,7 @@ impl fmt::Debug for ClaimedKey {
     }
 }
 
-/// A key whose owner is at the other end: a frame that only the owner could have made has decrypted.
+/// A key that the peer has proven to own: a frame that only the owner can make has decrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProvenKey(PublicKey);
 

@@ -6,6 +6,7 @@ mod connection;
 mod dht;
 mod error;
 mod identity;
+mod node;
 mod records;
 mod relay;
 mod server;

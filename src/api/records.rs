@@ -1,4 +1,4 @@
-//! What nodes of the DHT keep for others: announcements and values.
+//! The records that nodes of the DHT store for others: announcements and values.
 
 use std::future::{Future, IntoFuture};
 use std::net::SocketAddrV4;
@@ -48,8 +48,16 @@ pub struct Stored {
     pub refused: usize,
 }
 
-/// Announces a key under a topic once awaited. Dropping it, or the future made from it, ends the query; some
-/// nodes may have the record then.
+/// Announces a key under a topic once awaited, from [`Dht::announce`]; returns how many nodes store it, 20 at
+/// most.
+///
+/// # Errors
+///
+/// [`QueryError`] if no node answered or stored the record, or this node has been closed.
+///
+/// # Cancel safety
+///
+/// Dropping it, or the future made from it, ends the query; some nodes may store the record then.
 #[derive(Debug)]
 #[must_use = "nothing happens until this is awaited"]
 pub struct Announce {
@@ -57,7 +65,15 @@ pub struct Announce {
     query: Query,
 }
 
-/// Gets a signed value once awaited. Dropping it, or the future made from it, ends the query.
+/// Gets a signed value once awaited, from [`Dht::mutable_get`]; returns `None` if no node has one.
+///
+/// # Errors
+///
+/// [`QueryError`] if no node answered or this node has been closed.
+///
+/// # Cancel safety
+///
+/// Cancel safe: dropping it, or the future made from it, ends the query.
 #[derive(Debug)]
 #[must_use = "nothing happens until this is awaited"]
 pub struct MutableGet {
@@ -68,7 +84,8 @@ pub struct MutableGet {
 }
 
 impl Dht {
-    /// Asks the DHT for a server's records. Empty if no node knows it.
+    /// Queries the DHT for a server. Returns one record for each node that knows it, and none if no node
+    /// does.
     ///
     /// # Errors
     ///
@@ -82,8 +99,8 @@ impl Dht {
         Ok(Found::list(found))
     }
 
-    /// Asks the DHT who has announced a topic. Several nodes may name the same peer, and each names 20 at
-    /// most.
+    /// Queries the DHT for the peers that have announced a topic. Several nodes may name the same peer, and
+    /// each names 20 at most.
     ///
     /// # Errors
     ///
@@ -97,8 +114,8 @@ impl Dht {
         Ok(Found::list(found))
     }
 
-    /// Announces a key under a topic on the nodes closest to it; await how many took it. Lasts about 20
-    /// minutes.
+    /// Returns a builder that announces a key under a topic on the nodes closest to it once awaited. The
+    /// record lasts about 20 minutes.
     ///
     /// Nodes keep the first three `relay_addresses`. A node that already has the record keeps the old
     /// addresses for some 13 minutes; to have new ones take effect at once, [`Self::unannounce`] first.
@@ -119,7 +136,7 @@ impl Dht {
         }
     }
 
-    /// Withdraws what [`Self::announce`] did.
+    /// Withdraws the announcement of a key under a topic.
     ///
     /// # Errors
     ///
@@ -136,8 +153,8 @@ impl Dht {
         Ok(self.query(query).await.map(drop)?)
     }
 
-    /// Stores a value under its hash on the nodes closest to that. Lasts at least 32 hours, longer while it
-    /// is asked for.
+    /// Stores a value under its hash on the nodes closest to that. It lasts at least 32 hours, and
+    /// longer while it is requested.
     ///
     /// # Errors
     ///
@@ -152,7 +169,7 @@ impl Dht {
         Ok(Stored::new(hash::hash(&[value]), &found))
     }
 
-    /// Gets the value with this hash from whichever node answers first with it. `None` if no node has it.
+    /// Gets the value with this hash from the first node that answers with it. `None` if no node has it.
     ///
     /// # Errors
     ///
@@ -166,11 +183,11 @@ impl Dht {
         Ok(found.value.map(|found| found.value))
     }
 
-    /// Stores a value under a key, signed with it, on the nodes closest to the key's hash. Lasts at least 32
-    /// hours, longer while it is asked for.
+    /// Stores a value under a key, signed with it, on the nodes closest to the key's hash. It lasts at
+    /// least 32 hours, and longer while it is requested.
     ///
     /// A value with a higher sequence number replaces one with a lower. The same value with the same number
-    /// may be put again, by anyone who holds the key.
+    /// may be put again, by each owner of the key.
     ///
     /// # Errors
     ///
@@ -192,7 +209,7 @@ impl Dht {
         Ok(Stored::new(key_pair.public_key().target(), &found))
     }
 
-    /// Gets the value that was put with a key; await it. `None` if no node has one that the key signed.
+    /// Returns a builder that gets the value that a key signed once awaited.
     pub fn mutable_get(&self, key: &PublicKey) -> MutableGet {
         MutableGet {
             dht: self.clone(),
@@ -205,7 +222,8 @@ impl Dht {
     async fn query(&self, query: Query) -> Result<net::Found, Failure> {
         let query = Box::new(query);
         let answer = self
-            .ask(|token, answer| Command::Query { token, query, answer })
+            .node()
+            .run(|token, answer| Command::Query { token, query, answer })
             .await;
         answer
             .ok_or(Failure(None))?
@@ -214,8 +232,8 @@ impl Dht {
 }
 
 impl Announce {
-    /// Adds a time stamp in Unix milliseconds, by which lookups notice news of a topic. Nodes ignore one
-    /// below the latest that they know or more than a minute ahead of their clocks.
+    /// Adds a time stamp in Unix milliseconds, by which lookups notice that a topic has changed. Nodes ignore
+    /// one below the latest that they know or more than a minute ahead of their clocks.
     pub fn bump(mut self, unix_milliseconds: u64) -> Self {
         if let Query::Announce { bump, .. } = &mut self.query {
             // The wire has no larger number, and no node would take one.
@@ -241,7 +259,7 @@ impl MutableGet {
         self
     }
 
-    /// Chooses whether to ask to the end for the highest sequence number, or to take the first value that the
+    /// Sets whether to query to the end for the highest sequence number, or to take the first value that the
     /// key signed. The default is `true`.
     pub const fn latest(mut self, latest: bool) -> Self {
         self.latest = latest;

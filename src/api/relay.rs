@@ -1,4 +1,4 @@
-//! A blind relay: passes packets on between peers that have no path, and can read none of them.
+//! A blind relay: forwards packets between peers that have no direct path, and can read none of them.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::{Future, IntoFuture};
@@ -10,42 +10,53 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::debug;
 
-use super::{Connection, Dht, ListenError, Server};
+use super::node::NodeHandle;
+use super::{Connection, Listen, ListenError, Server};
 use crate::connect::relay::{RelayAction, RelayLimits, RelayService, SessionId};
 use crate::net::Command;
 use crate::udx::StreamId;
 use crate::wire::rpc::Token;
 use crate::{KeyPair, PublicKey};
 
-/// Serves as a blind relay once awaited: when it returns, the relay is announced and reachable.
+/// Serves as a blind relay once awaited, from [`Dht::relay`](super::Dht::relay): when it returns, the relay
+/// is announced and reachable.
+///
+/// # Errors
+///
+/// As [`Listen`](super::Listen).
+///
+/// # Cancel safety
+///
+/// Dropping it, or the future made from it, ends the relay.
 #[derive(Debug)]
 #[must_use = "nothing happens until this is awaited"]
 pub struct ServeRelay {
-    dht: Dht,
+    node: NodeHandle,
     key_pair: KeyPair,
     limits: RelayLimits,
 }
 
 impl ServeRelay {
-    pub(crate) fn new(dht: Dht, key_pair: KeyPair) -> Self {
+    pub(crate) fn new(node: NodeHandle, key_pair: KeyPair) -> Self {
         Self {
-            dht,
+            node,
             key_pair,
             limits: RelayLimits::default(),
         }
     }
 
-    /// Sets the bounds on what strangers can make the relay hold and carry.
+    /// Sets the limits on what clients can make the relay hold and carry. The default is
+    /// [`RelayLimits::default`].
     pub fn limits(mut self, limits: RelayLimits) -> Self {
         self.limits = limits;
         self
     }
 
     async fn run(self) -> Result<Relay, ListenError> {
-        let server = self.dht.listen(&self.key_pair).await?;
+        let server = Listen::new(self.node.clone(), self.key_pair).await?;
         let public_key = *server.public_key();
         let state = Arc::new(State {
-            dht: self.dht,
+            node: self.node,
             limits: self.limits,
             shared: Mutex::new(Shared {
                 service: RelayService::new(self.limits),
@@ -71,7 +82,7 @@ impl IntoFuture for ServeRelay {
     }
 }
 
-/// A blind relay that serves. Dropping it ends that, and with it the streams that go through it.
+/// A running blind relay. Dropping it ends the relay, and with it the streams that it carries.
 #[derive(Debug)]
 pub struct Relay {
     public_key: PublicKey,
@@ -79,25 +90,25 @@ pub struct Relay {
     task: JoinHandle<()>,
 }
 
-/// What a relay is doing.
+/// The present state of a relay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RelayStats {
     /// Clients that are connected.
     pub sessions: usize,
-    /// Pairings that wait for their other side.
+    /// Clients that wait for the other side of their pair.
     pub pending: usize,
-    /// Pairs that are served.
+    /// Pairs of clients whose packets are forwarded.
     pub links: usize,
 }
 
 impl Relay {
-    /// Returns the key by which peers name the relay.
+    /// Returns the key that peers pass to `relay_through`.
     pub const fn public_key(&self) -> &PublicKey {
         &self.public_key
     }
 
-    /// Returns what the relay is doing now.
+    /// Returns the present state.
     pub fn stats(&self) -> RelayStats {
         let shared = self.state.lock();
         RelayStats {
@@ -113,14 +124,14 @@ impl Drop for Relay {
         self.task.abort();
         for id in std::mem::take(&mut self.state.lock().links).into_values() {
             // Without a driver there is no link either.
-            let _ = self.state.dht.commands().send(Command::Unlink(id));
+            let _ = self.state.node.commands().send(Command::Unlink(id));
         }
     }
 }
 
 #[derive(Debug)]
 struct State {
-    dht: Dht,
+    node: NodeHandle,
     limits: RelayLimits,
     shared: Mutex<Shared>,
 }
@@ -145,14 +156,14 @@ impl State {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does what the service asks for.
+    /// Carries out the actions of the service.
     async fn carry_out(self: &Arc<Self>, actions: Vec<RelayAction>) {
         let mut actions = VecDeque::from(actions);
         while let Some(action) = actions.pop_front() {
             match action {
                 RelayAction::Send(to, message) => {
                     if let Some(client) = self.lock().sessions.get(&to) {
-                        // A client that takes nothing gets nothing more.
+                        // Messages to a client that does not read are dropped.
                         let _ = client.outbox.try_send(message);
                     }
                 }
@@ -161,7 +172,7 @@ impl State {
                     let id = self.lock().links.remove(&token);
                     if let Some(id) = id {
                         // Without a driver there is no link either.
-                        let _ = self.dht.commands().send(Command::Unlink(id));
+                        let _ = self.node.commands().send(Command::Unlink(id));
                     }
                 }
             }
@@ -191,20 +202,18 @@ impl State {
     }
 
     async fn ask_for_link(self: &Arc<Self>, token: Token, sides: [(StreamId, u32); 2]) -> Option<[u32; 2]> {
-        let (answer, ids) = oneshot::channel();
         let (ended, end) = oneshot::channel();
-        let command = Command::Link {
+        let ids = self.node.ask(|answer| Command::Link {
             sides,
             bytes: self.limits.bytes,
             lifetime: self.limits.lifetime,
             answer,
             ended,
-        };
-        self.dht.commands().send(command).ok()?;
-        let ids = ids.await.ok()??;
+        });
+        let ids = ids.await??;
         let state = Arc::downgrade(self);
         tokio::spawn(async move {
-            // Dropped, without a word, when the link is over.
+            // Its sender is dropped when the link is over.
             let _ = end.await;
             if let Some(state) = state.upgrade() {
                 let mut shared = state.lock();
@@ -225,7 +234,7 @@ async fn accept(server: Server, state: Arc<State>) {
         while clients.try_join_next().is_some() {}
         // Those that have not proven their key yet count as well.
         if clients.len() >= state.limits.sessions {
-            debug!("a client of the relay was refused: there are too many");
+            debug!("relay client refused: too many");
             continue;
         }
         next += 1;
@@ -233,7 +242,7 @@ async fn accept(server: Server, state: Arc<State>) {
     }
 }
 
-/// Talks with one client until its connection ends.
+/// Serves one client until its connection ends.
 async fn serve(id: SessionId, mut connection: Connection, state: Arc<State>) {
     let Ok(key) = connection.proven().await else {
         return;
@@ -280,7 +289,7 @@ async fn talk(
         match actions {
             Ok(actions) => state.carry_out(actions).await,
             Err(error) => {
-                debug!(%error, "a client of the relay breaks its protocol");
+                debug!(%error, "relay client breaks the protocol");
                 return;
             }
         }

@@ -7,15 +7,25 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::{Connection, Dht, ListenError};
+use super::node::NodeHandle;
+use super::{Connection, ListenError};
 use crate::connect::{self, FirewallHook};
-use crate::net::{Command, Listening};
+use crate::net::{Command, ServerHandle};
 use crate::{KeyPair, PublicKey};
 
-/// Listens once awaited: when it returns, the server is announced and reachable.
+/// Listens once awaited, from [`Dht::listen`](super::Dht::listen): when it returns, the server is announced
+/// and reachable.
+///
+/// # Errors
+///
+/// [`ListenError`]: the node has a server with this key, has too many servers, or has been closed.
+///
+/// # Cancel safety
+///
+/// Dropping it, or the future made from it, stops listening.
 #[must_use = "nothing happens until this is awaited"]
 pub struct Listen {
-    dht: Dht,
+    node: NodeHandle,
     key_pair: KeyPair,
     firewall: Option<FirewallHook>,
     relay_through: Option<PublicKey>,
@@ -31,9 +41,9 @@ impl std::fmt::Debug for Listen {
 }
 
 impl Listen {
-    pub(crate) fn new(dht: Dht, key_pair: KeyPair) -> Self {
+    pub(crate) fn new(node: NodeHandle, key_pair: KeyPair) -> Self {
         Self {
-            dht,
+            node,
             key_pair,
             firewall: None,
             relay_through: None,
@@ -41,10 +51,12 @@ impl Listen {
         }
     }
 
-    /// Decides who may connect, by the key that a peer claims and the address it seems to have; `false`
-    /// refuses without a word.
+    /// Sets a hook that decides which clients may connect, by the key that a client claims and its address,
+    /// as a forwarding node reports it unless the handshake came directly. `false` refuses without an answer.
+    /// By default all may.
     ///
-    /// The key is not proven at that point: use it to refuse, never to count or to store.
+    /// The key is not proven at that point: use it to refuse, never to count or to store. The hook runs once
+    /// per handshake, on a task of the runtime, and must not block.
     pub fn firewall<F>(mut self, allows: F) -> Self
     where
         F: Fn(&PublicKey, SocketAddrV4) -> bool + Send + Sync + 'static,
@@ -53,15 +65,15 @@ impl Listen {
         self
     }
 
-    /// Names a blind relay through which clients may reach the server until a direct path is found; it can't
-    /// read what travels.
+    /// Sets a blind relay through which clients may reach the server until a direct path is found; it can't
+    /// read the packets.
     pub fn relay_through(mut self, relay: &PublicKey) -> Self {
         self.relay_through = Some(*relay);
         self
     }
 
-    /// Lets a client that sets the same ([`Connect::reusable_socket`](super::Connect::reusable_socket)) come
-    /// back the way of its last connection, without lookup and punch.
+    /// Lets a client that has the same set ([`Connect::reusable_socket`](super::Connect::reusable_socket))
+    /// reuse the path of its last connection, without lookup and holepunch.
     pub fn reusable_socket(mut self) -> Self {
         self.reusable_socket = true;
         self
@@ -75,15 +87,15 @@ impl Listen {
             reusable_socket: self.reusable_socket,
         });
         let outcome = self
-            .dht
-            .ask(|token, answer| Command::Listen {
+            .node
+            .run(|token, answer| Command::Listen {
                 token,
                 listen,
                 answer,
             })
             .await;
         match outcome {
-            Some(Ok(listening)) => Ok(Server { listening }),
+            Some(Ok(handle)) => Ok(Server { handle }),
             Some(Err(connect::ListenError::KeyInUse)) => Err(ListenError::KeyInUse),
             Some(Err(connect::ListenError::TooMany)) => Err(ListenError::TooMany),
             None => Err(ListenError::Closed),
@@ -100,32 +112,34 @@ impl IntoFuture for Listen {
     }
 }
 
-/// A server that others connect to by its public key. Dropping it stops listening; its connections live on.
+/// A server that clients connect to by its public key. Dropping it stops listening; its connections stay.
 #[derive(Debug)]
 pub struct Server {
-    listening: Listening,
+    handle: ServerHandle,
 }
 
 impl Server {
-    /// Returns the key that others connect to.
+    /// Returns the key that clients connect to.
     pub fn public_key(&self) -> &PublicKey {
-        &self.listening.public_key
+        &self.handle.public_key
     }
 
     /// Waits for the next connection. `None` once the server or its node has been closed, and only then.
     ///
-    /// The peer's key is [claimed](Connection::claimed_key), not proven, when this returns.
-    /// Connections that nobody accepts wait in a bounded backlog; when it is full, further ones are refused.
+    /// The peer's key is [claimed](Connection::claimed_key), not proven, when this returns. Connections wait
+    /// to be accepted in a backlog of [`Limits::backlog`](super::Limits::backlog); when it is full, further
+    /// ones are refused.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe: no connection is lost. Several tasks may accept at once.
     pub async fn accept(&self) -> Option<Connection> {
-        let handle = self.listening.connections.lock().await.recv().await?;
+        let handle = self.handle.connections.lock().await.recv().await?;
         Some(Connection::new(handle))
     }
 
-    /// Stops listening and waits until the announcements are withdrawn. Connections live on.
+    /// Stops listening and waits until the announcements are withdrawn. Connections stay. Takes at most
+    /// a few seconds.
     ///
     /// # Cancel safety
     ///
@@ -133,8 +147,8 @@ impl Server {
     pub async fn close(&self) {
         let (answer, closed) = oneshot::channel();
         // A closed node drops the sender of the answer.
-        let _ = self.listening.node.send(Command::Unlisten {
-            server: self.listening.server,
+        let _ = self.handle.node.send(Command::Unlisten {
+            server: self.handle.server,
             answer: Some(answer),
         });
         let _ = closed.await;

@@ -1,12 +1,12 @@
-//! Counters of a node.
+//! The counters and the present state of a node.
 
 use crate::net::Snapshot;
 
-/// What a node has done so far and what it holds now.
+/// The counters of a node since it was started, and its present state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Open connections, both directions, accepted and not yet accepted by the user.
+    /// Open connections, dialled ones and those that clients opened, in the backlog too.
     pub connections: usize,
     /// Accepted connections whose peer has not yet proven its key.
     pub unproven: usize,
@@ -16,9 +16,9 @@ pub struct Stats {
     pub nodes: usize,
     /// Whether the node serves others under an id of its own.
     pub persistent: bool,
-    /// Whether the node seems to sit behind a firewall.
+    /// Whether the node seems to be behind a firewall.
     pub firewalled: bool,
-    /// Our address as others see it, if they agree.
+    /// The address of the node as others see it, if they agree.
     pub remote_address: Option<std::net::SocketAddrV4>,
     /// Datagrams sent.
     pub datagrams_sent: u64,

@@ -4,7 +4,7 @@ use super::{BootstrapError, Dht, DhtBuilder, Mode, SpawnError};
 
 /// A DHT of a few nodes on 127.0.0.1.
 ///
-/// The first node is persistent and knows nobody; the others join through it.
+/// All nodes are persistent. The first one has no bootstrap nodes; the others join through it.
 #[derive(Debug)]
 pub struct Testnet {
     nodes: Vec<Dht>,

@@ -1,4 +1,4 @@
-//! Names of bootstrap nodes and what became of joining through them.
+//! Names of bootstrap nodes, and the state of joining through them.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
@@ -18,9 +18,9 @@ pub(crate) struct Entry {
 pub(crate) enum BootstrapState {
     /// The first query is under way.
     Joining,
-    /// It is over, and so many nodes answered.
+    /// The first query is over; this many nodes answered.
     Joined(usize),
-    /// Nobody answered; the next try follows.
+    /// No node answered; the next try follows.
     Unreachable,
 }
 
@@ -50,7 +50,7 @@ impl Entry {
 
     /// Returns whether the node is known to be no part of the public network: at an address of a private
     /// network, a carrier's or a reserved one, or on this computer. Other names may lead anywhere, and a
-    /// resolver must not decide what we trust.
+    /// resolver must not decide what is trusted.
     pub(crate) fn is_private(&self) -> bool {
         match (self.address, &self.name) {
             (Some(address), _) => is_bogon(*address.ip()),
@@ -59,7 +59,7 @@ impl Entry {
         }
     }
 
-    /// Returns the address that is known without asking anybody.
+    /// Returns the address that is known without a resolver.
     pub(crate) const fn address(&self) -> Option<SocketAddrV4> {
         self.address
     }
@@ -92,7 +92,7 @@ pub(super) async fn resolve(entries: &[Entry], names: bool) -> Vec<SocketAddrV4>
                 first.into_iter().for_each(&mut add);
             }
             Err(error) => {
-                tracing::debug!(%host, %error, "a bootstrap node's name was not resolved")
+                tracing::debug!(host, %error, "bootstrap node not resolved");
             }
         }
     }

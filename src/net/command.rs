@@ -1,56 +1,106 @@
-//! What the user's handles ask of the driver.
+//! What users hold of connections and servers, and the commands that their handles send to the driver.
 
 use std::net::SocketAddrV4;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 
-use super::link::Handle;
-use super::servers::Listening;
+use super::link::Link;
+use super::snapshot::Snapshot;
 use crate::connect::{Dial, Failure, Listen, ListenError, Report, ServerId};
 use crate::dht::{Kept, ValueError};
 use crate::keys::{KeyPair, PublicKey};
 use crate::udx::StreamId;
 use crate::wire::records::Peer;
 
-/// Names a command whose answer somebody waits for, so that it can be given up.
+/// Names a command that can be given up before it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Token(pub(crate) u64);
 
 /// How an attempt to connect ended.
-pub(crate) type DialOutcome = Result<Handle, (Failure, Box<Report>)>;
+pub(crate) type DialOutcome = Result<ConnectionHandle, (Failure, Box<Report>)>;
 
-/// How a node sees us and how long its answer took; nothing if it is not there.
+/// The own address as a node sees it, and how long its answer took; `None` if it did not answer.
 pub(crate) type Pong = Option<(SocketAddrV4, Duration)>;
 
-/// What the user's handles ask of the driver. Dropping the sender of an answer means that the node has ended.
+/// Why a server does not listen.
+pub(crate) type ListenFailure = ListenError;
+
+/// The user's hold on a connection. Dropping it destroys the stream; until then it keeps the node running.
+#[derive(Debug)]
+pub(crate) struct ConnectionHandle {
+    link: Arc<Link>,
+    _node: mpsc::UnboundedSender<Command>,
+}
+
+impl ConnectionHandle {
+    pub(super) const fn new(link: Arc<Link>, node: mpsc::UnboundedSender<Command>) -> Self {
+        Self { link, _node: node }
+    }
+}
+
+impl std::ops::Deref for ConnectionHandle {
+    type Target = Link;
+
+    fn deref(&self) -> &Link {
+        &self.link
+    }
+}
+
+impl Drop for ConnectionHandle {
+    fn drop(&mut self) {
+        self.link.abandon();
+    }
+}
+
+/// The user's hold on a listening server. Dropping it stops listening; until then it keeps the node running.
+#[derive(Debug)]
+pub(crate) struct ServerHandle {
+    pub(crate) server: ServerId,
+    pub(crate) public_key: PublicKey,
+    pub(crate) connections: Mutex<mpsc::Receiver<ConnectionHandle>>,
+    pub(crate) node: mpsc::UnboundedSender<Command>,
+}
+
+impl Drop for ServerHandle {
+    fn drop(&mut self) {
+        // Without a driver there is no server either.
+        let _ = self.node.send(Command::Unlisten {
+            server: self.server,
+            answer: None,
+        });
+    }
+}
+
+/// A request to the driver. It drops the sender of an answer that it can't give because the node has ended.
 pub(crate) enum Command {
-    /// Connect to a server.
+    /// Connects to a server.
     Connect {
         token: Token,
         dial: Box<Dial>,
         answer: oneshot::Sender<DialOutcome>,
     },
-    /// Listen, and answer once the server is announced.
+    /// Listens, and answers once the server is announced.
     Listen {
         token: Token,
         listen: Box<Listen>,
-        answer: oneshot::Sender<Result<Listening, ListenFailure>>,
+        answer: oneshot::Sender<Result<ServerHandle, ListenFailure>>,
     },
-    /// Stop listening, and answer once the announcements are withdrawn.
+    /// Stops listening, and answers once the announcements are withdrawn.
     Unlisten {
         server: ServerId,
         answer: Option<oneshot::Sender<()>>,
     },
-    /// Run a query.
+    /// Runs a query.
     Query {
         token: Token,
         query: Box<Query>,
         answer: oneshot::Sender<Result<Found, QueryFailure>>,
     },
-    /// Carry packets between two clients of a relay: the stream of each one's connection, and the id under
-    /// which it takes packets. The answer is the ids under which theirs are taken; `ended` is dropped when
-    /// the link is over.
+    /// Carries packets between two clients of a relay: the stream of each one's connection, and the id under
+    /// which the client takes packets. The answer holds the ids under which the relay takes theirs. `ended`
+    /// is dropped when the link is over.
     Link {
         sides: [(StreamId, u32); 2],
         bytes: u64,
@@ -58,33 +108,37 @@ pub(crate) enum Command {
         answer: oneshot::Sender<Option<[u32; 2]>>,
         ended: oneshot::Sender<()>,
     },
-    /// Stop that, for the link with this id.
+    /// Ends the link with this id.
     Unlink(u32),
-    /// Ask a node whether it is there.
+    /// Pings a node.
     Ping {
         node: SocketAddrV4,
         answer: oneshot::Sender<Pong>,
     },
-    /// Nobody waits for the answer any more.
+    /// Gives up the command with this token: its answer is not needed any more.
     GiveUp(Token),
-    /// Stop until resumed, and answer when that is done.
+    /// Stops until resumed, and answers when that is done.
     Suspend(oneshot::Sender<()>),
-    /// Go on.
+    /// Goes on after [`Self::Suspend`], and answers when that is done.
     Resume(oneshot::Sender<()>),
-    /// Tell the present state.
-    Stats(oneshot::Sender<super::driver::Snapshot>),
-    /// Name the nodes of the routing table, the one heard of last first.
+    /// Answers with the present state.
+    Stats(oneshot::Sender<Snapshot>),
+    /// Answers with the nodes of the routing table, the one heard of last first.
     Nodes(oneshot::Sender<Vec<SocketAddrV4>>),
-    /// Hand out the announcements that the node gives out.
+    /// Answers with the announcements that the node stores for others.
     Announcements(oneshot::Sender<Vec<Kept>>),
-    /// End the node in order.
+    /// Closes the node, and answers when it has ended.
     Close(oneshot::Sender<()>),
 }
 
 impl Command {
-    /// Whether there is somebody to ask even while the bootstrap nodes are not known.
-    pub(super) fn knows_nodes(&self) -> bool {
-        matches!(self, Self::Connect { dial, .. } if !dial.nodes.is_empty())
+    /// Returns whether the command needs nodes of the DHT and names none itself.
+    pub(super) fn needs_nodes(&self) -> bool {
+        match self {
+            Self::Connect { dial, .. } => dial.nodes.is_empty(),
+            Self::Listen { .. } | Self::Query { .. } => true,
+            _ => false,
+        }
     }
 
     /// Returns the token of a command that can be given up.
@@ -93,19 +147,14 @@ impl Command {
             Self::Connect { token, .. } | Self::Listen { token, .. } | Self::Query { token, .. } => {
                 Some(*token)
             }
-            Self::Link { .. }
-            | Self::Unlink(_)
-            | Self::Ping { .. }
-            | Self::Unlisten { .. }
-            | Self::GiveUp(_)
-            | Self::Suspend(_)
-            | Self::Resume(_)
-            | Self::Stats(_)
-            | Self::Nodes(_)
-            | Self::Announcements(_)
-            | Self::Close(_) => None,
+            _ => None,
         }
     }
+}
+
+/// Answers a command. The task that waits may have left.
+pub(super) fn reply<T>(answer: oneshot::Sender<T>, value: T) {
+    let _ = answer.send(value);
 }
 
 /// A query of the user's own.
@@ -181,8 +230,3 @@ pub(crate) enum QueryFailure {
     /// There is a value with a higher sequence number, this one if a node showed it.
     SeqTooLow(Option<u64>),
 }
-
-/// Why a server does not listen.
-pub(crate) type ListenFailure = ListenError;
-
-pub(super) type Commands = mpsc::UnboundedReceiver<Command>;

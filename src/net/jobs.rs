@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tokio::sync::mpsc;
+use tracing::debug;
 
-use super::driver::News;
+use super::task_event::{TaskEvent, TaskEvents};
 use crate::connect::Job;
 
 /// The jobs under way and those that wait.
@@ -14,30 +14,42 @@ pub(super) struct Jobs {
     running: usize,
     limit: usize,
     waiting: Waiting<Job>,
-    outbox: mpsc::UnboundedSender<News>,
+    /// Jobs that were dropped because too many waited.
+    refused: u64,
+    tasks: TaskEvents,
 }
 
 impl Jobs {
-    pub(super) const fn new(limit: usize, outbox: mpsc::UnboundedSender<News>) -> Self {
+    /// At most `limit` jobs run at the same time, but at least one.
+    pub(super) fn new(limit: usize, tasks: TaskEvents) -> Self {
         Self {
             running: 0,
-            limit,
+            limit: limit.max(1),
             waiting: Waiting::new(),
-            outbox,
+            refused: 0,
+            tasks,
         }
     }
 
-    /// Starts a job, or queues it if enough are running; returns whether it will be run.
-    pub(super) fn push(&mut self, job: Job) -> bool {
+    /// Starts a job, or queues it if enough are running. One for a stranger is dropped if enough wait.
+    pub(super) fn push(&mut self, job: Job) {
         if self.running < self.limit {
             self.start(job);
-            return true;
+            return;
         }
-        let asked_by_us = job.is_ours();
-        self.waiting.push(job, asked_by_us)
+        let is_own = job.is_ours();
+        if !self.waiting.push(job, is_own) {
+            debug!("handshake dropped: too many wait");
+            self.refused += 1;
+        }
     }
 
-    /// Takes note that a job has ended.
+    /// Returns how many jobs were dropped.
+    pub(super) const fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// Starts the next job in place of one that has ended.
     pub(super) fn ended(&mut self) {
         self.running -= 1;
         if let Some(job) = self.waiting.pop() {
@@ -47,36 +59,36 @@ impl Jobs {
 
     fn start(&mut self, job: Job) {
         self.running += 1;
-        let outbox = self.outbox.clone();
+        let tasks = self.tasks.clone();
         tokio::spawn(async move {
             // A user's firewall hook runs in there, and its panic must not take the slot along.
             let done = catch_unwind(AssertUnwindSafe(|| job.run())).ok();
-            // Without a driver nobody wants to know.
-            let _ = outbox.send(News::Job(done.map(Box::new)));
+            let _ = tasks.send(TaskEvent::Job(done.map(Box::new)));
         });
     }
 }
 
-/// Jobs that wait: those of our own attempts go first, strangers' only as many as make sense to answer.
+/// Jobs that wait: those of the node's own attempts go first, and of strangers' only as many wait as can be
+/// answered in time.
 #[derive(Debug)]
 struct Waiting<T> {
-    /// Bounded by the attempts that the endpoint lets be under way.
-    ours: VecDeque<T>,
+    /// Bounded by the attempts that the endpoint allows at the same time.
+    own: VecDeque<T>,
     strangers: VecDeque<T>,
 }
 
 impl<T> Waiting<T> {
     const fn new() -> Self {
         Self {
-            ours: VecDeque::new(),
+            own: VecDeque::new(),
             strangers: VecDeque::new(),
         }
     }
 
     /// Queues a job, unless it is a stranger's and enough of those wait.
-    fn push(&mut self, job: T, is_ours: bool) -> bool {
-        if is_ours {
-            self.ours.push_back(job);
+    fn push(&mut self, job: T, is_own: bool) -> bool {
+        if is_own {
+            self.own.push_back(job);
             return true;
         }
         if self.strangers.len() >= MAX_WAITING {
@@ -87,7 +99,7 @@ impl<T> Waiting<T> {
     }
 
     fn pop(&mut self) -> Option<T> {
-        self.ours.pop_front().or_else(|| self.strangers.pop_front())
+        self.own.pop_front().or_else(|| self.strangers.pop_front())
     }
 }
 

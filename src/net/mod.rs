@@ -1,12 +1,17 @@
 //! The only code with sockets, clocks and system randomness (I/O).
 //!
 //! One task per node, the [`driver`], owns the sockets and the [`Endpoint`](crate::connect::Endpoint). It
-//! waits for a datagram, a deadline, a command, bytes of a connection or the outcome of a job, hands that to
-//! the endpoint with one reading of the clock, and then drains it. A connection's own task encrypts and
-//! decrypts; between it and the driver lies a [`link`] with one ring of bytes for each direction.
+//! waits for a datagram, a deadline, a command, bytes of a connection or an event of a task beside it, hands
+//! that to the endpoint with one reading of the clock, and then drains it. The task of a connection encrypts
+//! and decrypts; between it and the driver lies a [`link`] with a queue of bytes for each direction.
+//!
+//! A datagram reaches its reader so: [`driver`] (a turn) → `driver/io` → `pool` and [`socket`] (one batch) →
+//! [`Endpoint::handle_datagram`](crate::connect::Endpoint::handle_datagram) → `udx`; an event of the stream →
+//! [`connections`] → [`link`], transport side; the reader is woken → [`link`], user side → [`opener`].
 
 mod bootstrap;
 mod command;
+mod connections;
 mod driver;
 mod interfaces;
 mod jobs;
@@ -18,12 +23,17 @@ mod queries;
 mod relays;
 mod ring;
 mod servers;
+mod settings;
+mod snapshot;
 mod socket;
 mod spares;
-mod streams;
+mod task_event;
 
 pub(crate) use bootstrap::{BootstrapState, Entry};
-pub(crate) use command::{Command, Found, FoundValue, Query, QueryFailure, Token};
-pub(crate) use driver::{Settings, Snapshot, Started, start};
-pub(crate) use link::{End, Handle, MAX_DATAGRAM};
-pub(crate) use servers::Listening;
+pub(crate) use command::{
+    Command, ConnectionHandle, Found, FoundValue, Query, QueryFailure, ServerHandle, Token,
+};
+pub(crate) use driver::{Started, start};
+pub(crate) use link::{End, MAX_DATAGRAM};
+pub(crate) use settings::Settings;
+pub(crate) use snapshot::Snapshot;

@@ -1,4 +1,4 @@
-//! The decrypting end of a connection.
+//! The decrypting side of a connection.
 
 use std::collections::VecDeque;
 
@@ -7,7 +7,7 @@ use tokio::io::ReadBuf;
 
 use crate::secret_stream::{Input, Pull, PullError, Pulled};
 
-/// Turns the bytes that have arrived into messages.
+/// Decrypts received bytes into messages.
 #[derive(Debug)]
 pub(super) struct Opener {
     pull: Pull,
@@ -34,7 +34,7 @@ impl Opener {
         self.has_opened
     }
 
-    /// Decrypts the next message and keeps it for the reader; tells whether there was one. It may be empty.
+    /// Decrypts the next message and keeps it for the reader; returns whether there was one. It may be empty.
     ///
     /// What is kept already must have been read.
     pub(super) fn open_next(&mut self) -> Result<bool, PullError> {
@@ -57,8 +57,8 @@ impl Opener {
         Ok(Some(std::mem::take(&mut self.rest)))
     }
 
-    /// Fills `buffer` as far as there are messages, decrypting to where they are wanted; tells whether
-    /// anything was read. An error behind it comes with the next call.
+    /// Fills `buffer` as far as there are messages, decrypting to where they are needed; returns whether
+    /// anything was read. An error behind that is returned by the next call.
     pub(super) fn read_into(&mut self, buffer: &mut ReadBuf<'_>) -> Result<bool, PullError> {
         let before = buffer.remaining();
         while buffer.remaining() > 0 {

@@ -1,8 +1,8 @@
 //! At which address of this host others have reached a socket that is bound to all of them.
 //!
 //! The system chooses the source address of a datagram by its routes. On a host with several addresses that
-//! need not be the one that a peer knows us by, and peers drop answers from elsewhere: a request is matched
-//! by the address that was asked.
+//! need not be the one that a peer knows the node by, and peers drop answers from elsewhere: a request is
+//! matched by the address that was asked.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};

@@ -1,11 +1,11 @@
-//! Queries of the user's own.
+//! The operations of users under way, and how answers to them are collected.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 use tokio::sync::oneshot;
 
-use super::command::{Found, FoundPeer, FoundValue, Query, QueryFailure, Token};
+use super::command::{Found, FoundPeer, FoundValue, Query, QueryFailure, Token, reply};
 use crate::connect::Endpoint;
 use crate::dht::{
     self, Answer, QueryError, QueryId, QueryOutcome, ValueError, immutable_value, mutable_value,
@@ -72,14 +72,13 @@ impl Queries {
                 self.entries.insert(id, entry);
             }
             Err(failure) => {
-                // Whoever asked may have left.
-                let _ = answer.send(Err(failure));
+                reply(answer, Err(failure));
             }
         }
     }
 
     /// Takes what one node answered. What does not decode, or is not what it should be, counts for nothing.
-    pub(super) fn answered(&mut self, endpoint: &mut Endpoint, query: QueryId, answer: &Answer) {
+    pub(super) fn handle_answer(&mut self, endpoint: &mut Endpoint, query: QueryId, answer: &Answer) {
         let Some(entry) = self.entries.get_mut(&query) else {
             return;
         };
@@ -88,12 +87,11 @@ impl Queries {
         {
             endpoint.node().cancel_query(query);
             let result = result.map(|()| entry.found);
-            // Whoever asked may have left.
-            let _ = entry.answer.send(result);
+            reply(entry.answer, result);
         }
     }
 
-    pub(super) fn done(&mut self, query: QueryId, result: Result<QueryOutcome, QueryError>) {
+    pub(super) fn handle_done(&mut self, query: QueryId, result: Result<QueryOutcome, QueryError>) {
         let Some(mut entry) = self.entries.remove(&query) else {
             return;
         };
@@ -112,11 +110,10 @@ impl Queries {
             }) => Err(QueryFailure::SeqTooLow(None)),
             Err(QueryError::TooFewNodes | QueryError::NotCommitted { .. }) => Err(QueryFailure::NotStored),
         };
-        // Whoever asked may have left.
-        let _ = entry.answer.send(result);
+        reply(entry.answer, result);
     }
 
-    /// Ends the query that nobody waits for any more.
+    /// Ends the query with this token, for whose answer no task waits any more.
     pub(super) fn give_up(&mut self, endpoint: &mut Endpoint, token: Token) {
         let id = self
             .entries
@@ -162,7 +159,7 @@ impl Entry {
                 });
                 return (!latest).then_some(Ok(()));
             }
-            // A value that bars ours is proven by its signature, so nobody else need be asked. Error codes
+            // A value that bars the one to put is proven by its signature, so one node is enough. Error codes
             // alone prove nothing.
             Kind::MutablePut { key, seq, value } => {
                 let record = mutable_value(answer, key, *seq)?;

@@ -5,92 +5,86 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tracing::debug;
 
-use super::command::{DialOutcome, Token};
-use super::driver::News;
-use super::link::{End, Handle};
+use super::command::{ConnectionHandle, DialOutcome, Token};
+use super::link::End;
+use super::task_event::{TaskEvent, TaskEvents};
 use crate::connect::relay::RelayClient;
-use crate::connect::{Endpoint, RelayDial};
-use crate::keys::PublicKey;
+use crate::connect::{Dial, Endpoint, RelayDial};
+use crate::keys::{KeyPair, PublicKey};
 use crate::udx::StreamId;
 
-/// How long a relay gets to answer and to bring the peer, as the reference.
-pub(super) const PATIENCE: Duration = Duration::from_secs(15);
-
-/// The relays that streams of ours use or are about to use.
-#[derive(Debug, Default)]
+/// The relays that streams of this node use or are about to use.
+#[derive(Debug)]
 pub(super) struct Relays {
+    /// The identity of the node towards relays.
+    key_pair: KeyPair,
     by_stream: HashMap<StreamId, Meeting>,
+    /// Relays that were dialled so far.
+    dials: u64,
+    tasks: TaskEvents,
 }
 
 #[derive(Debug)]
 struct Meeting {
     token: Token,
-    /// Tells the task to leave in order; dropped with it where that was not done.
+    /// Makes the task leave in order; dropped with it where that was not done.
     leave: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
 
 impl Relays {
-    /// Starts to meet a peer over a connection that is being made.
-    pub(super) fn start(
-        &mut self,
-        token: Token,
-        own: PublicKey,
-        dial: RelayDial,
-        connected: oneshot::Receiver<DialOutcome>,
-        outbox: mpsc::UnboundedSender<News>,
-    ) {
+    pub(super) fn new(key_pair: KeyPair, tasks: TaskEvents) -> Self {
+        Self {
+            key_pair,
+            by_stream: HashMap::new(),
+            dials: 0,
+            tasks,
+        }
+    }
+
+    /// Starts a task that meets the peer of a stream at a relay. Returns what it waits for: the connection to
+    /// make, its token and where to answer with the outcome.
+    pub(super) fn start(&mut self, dial: RelayDial) -> (Token, Dial, oneshot::Sender<DialOutcome>) {
+        let (answer, connected) = oneshot::channel();
+        let (leave, left) = oneshot::channel();
+        // Users' tokens count up from zero.
+        let token = Token(u64::MAX - self.dials);
+        self.dials += 1;
+        let to_relay = Dial {
+            remote: dial.relay,
+            key_pair: self.key_pair.clone(),
+            nodes: Vec::new(),
+            only_nodes: false,
+            relay_through: None,
+            reusable_socket: false,
+            timeout: TIMEOUT,
+        };
         let stream = dial.stream;
-        let (leave, mut left) = oneshot::channel();
-        let task = tokio::spawn(async move {
-            let meeting = tokio::time::timeout(PATIENCE, pair(own, &dial, connected));
-            let paired = tokio::select! {
-                paired = meeting => paired.ok().flatten(),
-                _ = &mut left => return,
-            };
-            let Some((relay, id)) = paired else {
-                debug!(relay = %dial.relay.short(), "the relay is of no use");
-                // Without a driver nobody wants to know.
-                let _ = outbox.send(News::Relay(stream, None));
-                return;
-            };
-            let _ = outbox.send(News::Relay(stream, Some((relay.stream(), id))));
-            // Nothing more is said, but the relay serves the pair only while its clients are connected.
-            let served = async { while let Ok(Some(_)) = read(&relay).await {} };
-            tokio::select! {
-                () = served => {
-                    // Without a driver nobody wants to know.
-                    let _ = outbox.send(News::RelayGone(stream));
-                }
-                _ = &mut left => {
-                    let end = poll_fn(|cx| relay.poll_shutdown(cx));
-                    // A relay that does not answer even that loses us all the same.
-                    let _ = tokio::time::timeout(PATIENCE, end).await;
-                }
-            }
-        });
+        debug!(stream = stream.0, relay = %dial.relay.short(), "relay dialled");
+        let own = *self.key_pair.public_key();
         let meeting = Meeting {
             token,
             leave: Some(leave),
-            task,
+            task: tokio::spawn(meet(own, dial, connected, left, self.tasks.clone())),
         };
         self.by_stream.insert(stream, meeting);
+        (token, to_relay, answer)
     }
 
-    /// Leaves the relay of a stream that needs none any more; returns the token of the dial, which nobody
-    /// wants either.
+    /// Leaves the relay of a stream that needs none any more; returns the token of the dial, which is not
+    /// needed either.
     pub(super) fn leave(&mut self, stream: StreamId) -> Option<Token> {
         let mut meeting = self.by_stream.remove(&stream)?;
-        // A task that is over needs no telling.
+        // The task may have ended.
         let _ = meeting.leave.take().map(|leave| leave.send(()));
         Some(meeting.token)
     }
 
-    /// Leaves the relays of streams that are over; returns the tokens of the dials that nobody wants any
+    /// Leaves the relays of streams that are over; returns the tokens of the dials, which are not needed any
     /// more.
     pub(super) fn sweep(&mut self, endpoint: &mut Endpoint) -> Vec<Token> {
         if self.by_stream.is_empty() {
@@ -104,19 +98,55 @@ impl Relays {
 
 impl Drop for Meeting {
     fn drop(&mut self) {
-        // With the task goes its connection. One that was told to leave ends it in order.
+        // With the task goes its connection. One that leaves in order ends it so.
         if self.leave.is_some() {
             self.task.abort();
         }
     }
 }
 
-/// Waits until the relay has brought the peer.
+/// Meets the peer of a stream at a relay, reports that, and keeps the connection to the relay until the
+/// stream leaves it.
+async fn meet(
+    own: PublicKey,
+    dial: RelayDial,
+    connected: oneshot::Receiver<DialOutcome>,
+    mut left: oneshot::Receiver<()>,
+    tasks: TaskEvents,
+) {
+    let stream = dial.stream;
+    let paired = tokio::select! {
+        paired = tokio::time::timeout(TIMEOUT, pair(own, &dial, connected)) => paired.ok().flatten(),
+        _ = &mut left => return,
+    };
+    let Some((relay, id)) = paired else {
+        debug!(stream = stream.0, relay = %dial.relay.short(), "relay failed");
+        let _ = tasks.send(TaskEvent::Relay(stream, None));
+        return;
+    };
+    debug!(stream = stream.0, relay = %dial.relay.short(), "relay paired");
+    let _ = tasks.send(TaskEvent::Relay(stream, Some((relay.stream(), id))));
+    // The relay sends nothing more, but it serves the pair only while its clients are connected.
+    let served = async { while let Ok(Some(_)) = read(&relay).await {} };
+    tokio::select! {
+        () = served => {
+            let _ = tasks.send(TaskEvent::RelayGone(stream));
+        }
+        _ = &mut left => {
+            let end = poll_fn(|cx| relay.poll_shutdown(cx));
+            // The connection is dropped even if the relay does not answer that.
+            let _ = tokio::time::timeout(TIMEOUT, end).await;
+        }
+    }
+}
+
+/// Waits until the relay has brought the peer; returns the connection to the relay, and the id under which it
+/// takes packets.
 async fn pair(
     own: PublicKey,
     dial: &RelayDial,
     connected: oneshot::Receiver<DialOutcome>,
-) -> Option<(Handle, u32)> {
+) -> Option<(ConnectionHandle, u32)> {
     let relay = connected.await.ok()?.ok()?;
     let mut client = RelayClient::new(own, dial.token, dial.is_initiator, dial.stream);
     for message in client.opening() {
@@ -129,20 +159,25 @@ async fn pair(
             Ok(Some(id)) => return Some((relay, id)),
             Ok(None) => {}
             Err(error) => {
-                debug!(relay = %dial.relay.short(), %error, "the relay is of no use");
+                debug!(stream = dial.stream.0, %error, "relay breaks its protocol");
                 return None;
             }
         }
     }
 }
 
-async fn read(relay: &Handle) -> Result<Option<bytes::Bytes>, End> {
+async fn read(relay: &ConnectionHandle) -> Result<Option<bytes::Bytes>, End> {
     poll_fn(|cx| relay.poll_read_message(cx)).await
 }
+
+/// How long a relay gets to answer and to bring the peer (`hyperdht lib/connect.js`, `relayConnection`).
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+
+    use tokio::sync::mpsc;
 
     use super::super::link::Link;
     use super::*;
@@ -154,7 +189,7 @@ mod tests {
     use crate::wire::relay::{Frame, RelayMessage};
 
     #[tokio::test]
-    async fn the_end_of_the_connection_to_the_relay_is_told_at_once() {
+    async fn the_end_of_the_connection_to_the_relay_is_reported_at_once() {
         let own = *KeyPair::from_seed(&[1; 32]).public_key();
         let dial = RelayDial {
             stream: StreamId(7),
@@ -166,11 +201,11 @@ mod tests {
         let (near, _) = link(Keys::new(ab, ba, hash, true));
         let (relay, header) = link(Keys::new(ba, ab, hash, false));
         let (commands, _commands) = mpsc::unbounded_channel();
-        let (outbox, mut inbox) = mpsc::unbounded_channel();
-        let (connected, dialled) = oneshot::channel();
-        let mut relays = Relays::default();
-        relays.start(Token(1), own, dial, dialled, outbox);
-        let handle = Handle::new(Arc::clone(&near), commands);
+        let (tasks, mut inbox) = mpsc::unbounded_channel();
+        let mut relays = Relays::new(KeyPair::from_seed(&[1; 32]), tasks);
+        let (_, to_relay, connected) = relays.start(dial);
+        assert_eq!(to_relay.remote, own);
+        let handle = ConnectionHandle::new(Arc::clone(&near), commands);
         assert!(connected.send(Ok(handle)).is_ok());
 
         let pair = RelayMessage::Pair {
@@ -189,11 +224,11 @@ mod tests {
         let paired = inbox.recv().await;
         assert!(matches!(
             paired,
-            Some(News::Relay(StreamId(7), Some((StreamId(3), 5))))
+            Some(TaskEvent::Relay(StreamId(7), Some((StreamId(3), 5))))
         ));
         near.set_end(End::Reset);
         let gone = inbox.recv().await;
-        assert!(matches!(gone, Some(News::RelayGone(StreamId(7)))));
+        assert!(matches!(gone, Some(TaskEvent::RelayGone(StreamId(7)))));
     }
 
     /// Makes an end of a connection, with the header frame that it sends.
@@ -210,7 +245,7 @@ mod tests {
             remote: "127.0.0.1:1".parse().expect("valid"),
             report: Report::default(),
         };
-        let (bell, _) = mpsc::unbounded_channel();
-        Link::new(&established, bell, Arc::default(), usize::MAX, 10)
+        let (wake, _) = mpsc::unbounded_channel();
+        Link::new(&established, wake, Arc::default(), usize::MAX, 10)
     }
 }

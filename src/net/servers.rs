@@ -1,68 +1,61 @@
-//! The driver's side of listening servers.
+//! The driver's side of handle servers: hands connections to their users.
 
 use std::collections::BTreeMap;
 
 use tokio::sync::{mpsc, oneshot};
+use tracing::debug;
 
-use super::command::{Command, ListenFailure, Token};
-use super::link::Handle;
+use super::command::{Command, ConnectionHandle, ListenFailure, ServerHandle, Token, reply};
 use crate::connect::ServerId;
 use crate::keys::PublicKey;
 
-/// A listening server as its user holds it. Dropping it stops listening.
-#[derive(Debug)]
-pub(crate) struct Listening {
-    pub(crate) server: ServerId,
-    pub(crate) public_key: PublicKey,
-    pub(crate) connections: tokio::sync::Mutex<mpsc::Receiver<Handle>>,
-    pub(crate) node: mpsc::UnboundedSender<Command>,
-}
-
-impl Drop for Listening {
-    fn drop(&mut self) {
-        // Without a driver there is no server either.
-        let _ = self.node.send(Command::Unlisten {
-            server: self.server,
-            answer: None,
-        });
-    }
-}
-
 /// All servers of a node.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Servers {
     entries: BTreeMap<ServerId, Entry>,
+    /// Connections that wait to be accepted, per server.
+    backlog: usize,
+    /// Connections for which there was no room.
+    refused: u64,
 }
 
 #[derive(Debug)]
 struct Entry {
-    accept: Option<mpsc::Sender<Handle>>,
-    /// Who waits for the announcement.
+    /// `None` once the server is closing.
+    accept: Option<mpsc::Sender<ConnectionHandle>>,
+    /// The task that waits for the announcement.
     opening: Option<Opening>,
-    /// Who waits for its withdrawal.
+    /// Tasks that wait for its withdrawal.
     closing: Vec<oneshot::Sender<()>>,
 }
 
 #[derive(Debug)]
 struct Opening {
     token: Token,
-    answer: oneshot::Sender<Result<Listening, ListenFailure>>,
-    listening: Listening,
+    answer: oneshot::Sender<Result<ServerHandle, ListenFailure>>,
+    handle: ServerHandle,
 }
 
 impl Servers {
+    pub(super) fn new(backlog: usize) -> Self {
+        Self {
+            entries: BTreeMap::new(),
+            backlog: backlog.max(1),
+            refused: 0,
+        }
+    }
+
     /// Adds a server that is not yet announced.
     pub(super) fn open(
         &mut self,
         server: ServerId,
         public_key: PublicKey,
-        backlog: usize,
         node: mpsc::UnboundedSender<Command>,
         token: Token,
-        answer: oneshot::Sender<Result<Listening, ListenFailure>>,
+        answer: oneshot::Sender<Result<ServerHandle, ListenFailure>>,
     ) {
-        let (accept, connections) = mpsc::channel(backlog.max(1));
-        let listening = Listening {
+        let (accept, connections) = mpsc::channel(self.backlog);
+        let handle = ServerHandle {
             server,
             public_key,
             connections: tokio::sync::Mutex::new(connections),
@@ -75,40 +68,32 @@ impl Servers {
                 opening: Some(Opening {
                     token,
                     answer,
-                    listening,
+                    handle,
                 }),
                 closing: Vec::new(),
             },
         );
     }
 
-    /// The server is announced: its user gets it.
+    /// Hands an announced server to its user.
     pub(super) fn announced(&mut self, server: ServerId) {
-        if let Some(opening) = self
-            .entries
-            .get_mut(&server)
-            .and_then(|entry| entry.opening.take())
-        {
-            // If nobody waits any more, dropping it asks for the end of the server.
-            let _ = opening.answer.send(Ok(opening.listening));
+        let entry = self.entries.get_mut(&server);
+        if let Some(opening) = entry.and_then(|entry| entry.opening.take()) {
+            debug!(server = server.0, "server handed over");
+            // If no task waits any more, dropping the handle asks for the end of the server.
+            reply(opening.answer, Ok(opening.handle));
         }
     }
 
-    /// Nobody waits for the announcement any more.
+    /// Drops the handle of a server for whose announcement no task waits any more, which closes it.
     pub(super) fn give_up(&mut self, token: Token) {
         for entry in self.entries.values_mut() {
-            if entry
-                .opening
-                .as_ref()
-                .is_some_and(|opening| opening.token == token)
-            {
-                entry.opening = None;
-            }
+            entry.opening.take_if(|opening| opening.token == token);
         }
     }
 
-    /// Stops handing out connections, and remembers who waits for the end. Returns whether there is such a
-    /// server.
+    /// Hands out no more connections of a server, and keeps the sender for its end. Returns whether there is
+    /// such a server.
     pub(super) fn close(&mut self, server: ServerId, answer: Option<oneshot::Sender<()>>) -> bool {
         let Some(entry) = self.entries.get_mut(&server) else {
             return false;
@@ -119,28 +104,36 @@ impl Servers {
         true
     }
 
-    /// The announcements are withdrawn.
+    /// Removes a server whose announcements are withdrawn, and wakes the tasks that wait for that.
     pub(super) fn withdrawn(&mut self, server: ServerId) {
-        for answer in self
-            .entries
-            .remove(&server)
-            .into_iter()
-            .flat_map(|entry| entry.closing)
-        {
-            // Whoever asked may have left.
-            let _ = answer.send(());
+        if let Some(entry) = self.entries.remove(&server) {
+            debug!(server = server.0, "server closed");
+            for answer in entry.closing {
+                reply(answer, ());
+            }
         }
     }
 
-    /// Hands a connection to its server, or gives it back if the backlog is full or the server closed.
-    pub(super) fn deliver(&self, server: ServerId, connection: Handle) -> Result<(), Handle> {
-        match self.entries.get(&server).and_then(|entry| entry.accept.as_ref()) {
-            Some(accept) => accept.try_send(connection).map_err(|error| match error {
-                mpsc::error::TrySendError::Full(connection)
-                | mpsc::error::TrySendError::Closed(connection) => connection,
-            }),
-            None => Err(connection),
+    /// Hands a connection to its server. If the backlog is full or the server closed, the connection is
+    /// dropped, which destroys it.
+    pub(super) fn deliver(&mut self, server: ServerId, connection: ConnectionHandle) {
+        let stream = connection.stream().0;
+        let accept = self.entries.get(&server).and_then(|entry| entry.accept.as_ref());
+        let delivered = accept.is_some_and(|accept| accept.try_send(connection).is_ok());
+        if delivered {
+            debug!(server = server.0, stream, "connection handed over");
+        } else {
+            debug!(
+                server = server.0,
+                stream, "connection refused: the backlog is full"
+            );
+            self.refused += 1;
         }
+    }
+
+    /// Returns how many connections were refused.
+    pub(super) const fn refused(&self) -> u64 {
+        self.refused
     }
 
     pub(super) fn ids(&self) -> Vec<ServerId> {

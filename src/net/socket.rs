@@ -108,8 +108,7 @@ impl Socket {
         let mut filled = 0;
         let received = self.io.try_io(Interest::READABLE, || {
             filled = self.state.recv((&self.io).into(), buffers, metas)?;
-            // A batch that is not full has emptied the socket: it counts as unreadable without a call that
-            // would only say so.
+            // A batch that is not full has emptied the socket: it counts as unreadable without another call.
             if filled < metas.len() {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
@@ -165,7 +164,7 @@ impl Socket {
             match result {
                 Ok(()) => {
                     if refused && !self.refuses_trains {
-                        debug!(local = %self.local, "no segmentation offload");
+                        debug!(address = %self.local, "segmentation offload not available");
                         self.refuses_trains = true;
                     }
                     done = end;
@@ -191,7 +190,7 @@ impl Socket {
                         plain = true;
                         continue;
                     }
-                    trace!(to = %train.destination, %error, "a datagram was not sent");
+                    trace!(to = %train.destination, %error, "datagram not sent");
                     failed = true;
                     done = end;
                 }
@@ -200,7 +199,7 @@ impl Socket {
         Sent::All { calls, failed }
     }
 
-    /// Goes on with segmentation offload, which is given up at some errors that say nothing about it: a
+    /// Goes on with segmentation offload, which is given up at some errors that have another cause: a
     /// datagram alone has had one as well.
     fn keep_offload(&mut self) {
         if self.state.max_gso_segments() == 1
@@ -212,12 +211,12 @@ impl Socket {
 
     fn set_ttl(&self, ttl: u32) {
         if let Err(error) = SockRef::from(&self.io).set_ttl_v4(ttl) {
-            debug!(%error, ttl, "the time to live was not set");
+            debug!(%error, ttl, "time to live not set");
         }
     }
 }
 
-/// Asks for large system buffers, in steps down. Linux grants what its limit allows without a word.
+/// Asks for large system buffers, in steps down. Linux silently grants what its limit allows.
 fn enlarge(socket: &std::net::UdpSocket, state: &UdpSocketState) {
     for bytes in BUFFER_SIZES {
         if state.set_recv_buffer_size(socket.into(), bytes).is_ok() {

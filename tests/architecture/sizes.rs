@@ -27,6 +27,7 @@ const WIDE: &[&str] = &[
     "src/connect/punch/strategy.rs",
     "src/dht/mod.rs",
     "src/dht/tests/table.rs",
+    "src/net/connections.rs",
     "src/profile/client/error.rs",
     "src/profile/content.rs",
     "src/profile/entry.rs",
@@ -53,7 +54,6 @@ const LONG_FUNCTIONS: &[&str] = &[
     "src/connect/punch/strategy.rs advance",
     "src/connect/server.rs handle_handshake",
     "src/connect/server.rs handle_responded",
-    "src/net/driver/commands.rs handle_command",
 ];
 
 #[test]

@@ -1,13 +1,14 @@
 //! The task that owns the sockets and the endpoint of a node.
 
+mod closing;
 mod commands;
 mod events;
-mod join;
+mod io;
+mod joining;
 mod ready;
-mod settings;
-mod start;
+mod state;
+mod timer;
 mod turn;
+mod waiters;
 
-pub(crate) use settings::{Settings, Snapshot, Started};
-pub(super) use start::News;
-pub(crate) use start::start;
+pub(crate) use state::{Started, start};

@@ -15,19 +15,20 @@ pub(crate) enum End {
     TimedOut {
         /// How packets travelled.
         path: Path,
-        /// Where to.
+        /// Where they went.
         address: SocketAddrV4,
     },
-    /// The relay that packets travelled through has ended our connection to it.
+    /// The relay that packets travelled through has ended the connection to it.
     RelayGone,
-    /// Nothing has come back from where the server says to be reachable, and no other way has opened.
+    /// The server claims to be reachable at this address, but nothing has come back from there, and no other
+    /// path has opened.
     Unreachable {
-        /// Where it says to be.
+        /// The address that it claims.
         address: SocketAddrV4,
     },
     /// What the peer sent does not decrypt.
     Corrupt,
-    /// The peer announced a message above our limit.
+    /// The peer announced a message above the limit.
     TooLarge {
         /// Length of the message in bytes.
         size: usize,
@@ -41,7 +42,7 @@ pub(crate) enum End {
 }
 
 impl End {
-    /// How the end looks to somebody who wants to send.
+    /// Returns how the end looks to a task that sends.
     pub(super) const fn for_writer(self) -> Self {
         match self {
             Self::Orderly => Self::Local,

@@ -1,13 +1,13 @@
-//! What a connection's task and the driver share: a ring of bytes for each direction, the ciphers, and how it
-//! ended.
+//! What a connection's user and the driver share: a queue of bytes for each direction, the ciphers, and how
+//! the connection ended.
 
-mod driver;
 mod end;
 mod shared;
-mod task;
 #[cfg(test)]
 mod tests;
+mod transport_side;
+mod user_side;
 
 pub(crate) use end::End;
 pub(super) use shared::{Link, Proof};
-pub(crate) use task::{Handle, MAX_DATAGRAM};
+pub(crate) use user_side::MAX_DATAGRAM;

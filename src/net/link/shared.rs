@@ -1,4 +1,4 @@
-//! The state itself.
+//! The state that both sides share.
 
 use std::collections::VecDeque;
 use std::net::SocketAddrV4;
@@ -24,14 +24,14 @@ use crate::udx::StreamId;
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(super) stream: StreamId,
-    pub(super) bell: mpsc::UnboundedSender<StreamId>,
+    pub(super) wakeups: mpsc::UnboundedSender<StreamId>,
     pub(super) spares: Arc<Spares>,
-    /// Whether the driver has been told that there is something to do and has not looked yet.
-    pub(super) rung: AtomicBool,
-    /// Whether the user is done with the connection, or it has failed on our side.
+    /// Whether the driver has been notified and has not looked yet.
+    pub(super) notified: AtomicBool,
+    /// Whether the user is done with the connection, or it has failed on this side.
     pub(super) abandoned: AtomicBool,
     pub(super) proven: AtomicBool,
-    /// Whether the peer has said something on the stream.
+    /// Whether anything has come from the peer on the stream.
     pub(super) heard: AtomicBool,
     pub(super) end: OnceLock<End>,
     pub(super) changed: Notify,
@@ -45,7 +45,7 @@ pub(crate) struct Link {
     pub(super) handshake_hash: [u8; 64],
     pub(super) datagram_limit: usize,
     pub(super) report: Box<Report>,
-    /// What it took in all, once the stream has taken another path or turned out to have none.
+    /// The report of the whole, once the stream has migrated or turned out to have no path.
     pub(super) later: OnceLock<Box<Report>>,
 }
 
@@ -73,11 +73,11 @@ impl Link {
     /// Makes the shared part of a new connection and returns it with the header frame, which must be sent
     /// first.
     ///
-    /// On the dialling side an empty message follows it, which every peer ignores: it proves our key to the
-    /// server at once, which drops those that do not prove theirs.
+    /// On the dialling side an empty message follows it, which every peer ignores: it proves the own key to
+    /// the server at once, which drops clients that do not prove theirs.
     pub(in crate::net) fn new(
         established: &Established,
-        bell: mpsc::UnboundedSender<StreamId>,
+        wakeups: mpsc::UnboundedSender<StreamId>,
         spares: Arc<Spares>,
         message_limit: usize,
         datagram_limit: usize,
@@ -92,9 +92,9 @@ impl Link {
         }
         let link = Self {
             stream: established.stream,
-            bell,
+            wakeups,
             spares,
-            rung: AtomicBool::new(false),
+            notified: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
             proven: AtomicBool::new(matches!(established.origin, Origin::Attempt(_))),
             heard: AtomicBool::new(matches!(established.origin, Origin::Server(_))),
@@ -115,13 +115,13 @@ impl Link {
         (Arc::new(link), header)
     }
 
-    /// Moves the ring's bytes to the opener and tells the driver if it waits for room.
+    /// Moves the queued bytes to the opener and notifies the driver if it waits for room.
     pub(super) fn feed(&self, opener: &mut Opener, mut incoming: MutexGuard<'_, Incoming>) {
         let chunks = incoming.ring.take();
         let held_back = std::mem::take(&mut incoming.held_back);
         drop(incoming);
         if held_back {
-            self.ring();
+            self.notify();
         }
         for chunk in opener.spent() {
             self.spares.put(chunk);
@@ -164,7 +164,8 @@ impl Link {
         *lock(&self.route)
     }
 
-    /// Returns what it took to come about, and since then: to take another path, or in vain.
+    /// Returns the report of the attempt, or a later one: of the migration to another path, or of its
+    /// failure.
     pub(crate) fn report(&self) -> &Report {
         self.later.get().unwrap_or(&self.report)
     }
@@ -176,8 +177,8 @@ impl Link {
     /// Tries to decrypt the first message, of at most so many bytes; it is kept for the reader.
     pub(super) fn prove_with(&self, mut opener: MutexGuard<'_, Opener>, limit: usize) -> Proof {
         loop {
-            // Asked with the opener in hand: what somebody else has just decrypted is not read yet, and the
-            // next message would replace it.
+            // Read with the opener locked: what another task has just decrypted is not read yet, and the next
+            // message would replace it.
             if self.is_proven() {
                 return Proof::Proven;
             }
@@ -203,21 +204,21 @@ impl Link {
     pub(in crate::net) fn prove(&self) {
         if !self.proven.swap(true, Ordering::AcqRel) {
             self.changed.notify_waiters();
-            self.ring();
+            self.notify();
         }
     }
 
     /// Gives the connection up: the driver destroys the stream.
-    pub(super) fn abandon(&self) {
+    pub(in crate::net) fn abandon(&self) {
         self.abandoned.store(true, Ordering::Release);
-        self.ring();
+        self.notify();
     }
 
-    /// Tells the driver that there is something to do.
-    pub(in crate::net) fn ring(&self) {
-        if !self.rung.swap(true, Ordering::AcqRel) {
+    /// Notifies the driver that the connection has something to do.
+    pub(in crate::net) fn notify(&self) {
+        if !self.notified.swap(true, Ordering::AcqRel) {
             // Without a driver the end has been set, or is about to be.
-            let _ = self.bell.send(self.stream);
+            let _ = self.wakeups.send(self.stream);
         }
     }
 }

@@ -72,7 +72,7 @@ fn a_full_ring_leaves_received_bytes_in_the_stream_until_the_reader_takes() {
     acceptor.push_incoming(bytes[100..100 + room].to_vec());
     assert_eq!(acceptor.incoming_room(false).0, 0);
     acceptor.rang();
-    acceptor.hush();
+    acceptor.clear_notify();
     assert!(read(&acceptor, 10).is_ready());
     assert!(acceptor.rang() >= 1, "the driver must learn that there is room");
     assert!(acceptor.incoming_room(false).0 > room, "a proven peer gets more");
@@ -185,12 +185,12 @@ fn shutdown_waits_for_the_acknowledgement_and_writing_is_over() {
 }
 
 #[test]
-fn the_bell_rings_once_until_the_driver_has_looked() {
+fn the_driver_is_notified_once_until_it_has_looked() {
     let (mut dialler, _acceptor) = pair();
     assert!(write(&dialler, b"x").is_ready());
     assert!(write(&dialler, b"y").is_ready());
     assert_eq!(dialler.rang(), 1);
-    dialler.hush();
+    dialler.clear_notify();
     assert!(write(&dialler, b"z").is_ready());
     assert_eq!(dialler.rang(), 1);
 }
@@ -270,7 +270,7 @@ async fn a_large_first_message_proves_the_key_to_whoever_waits_for_it() {
             proven = &mut proven => break proven,
             () = std::future::ready(()) => {
                 let (room, mut chunk) = acceptor.incoming_room(false);
-                assert!(room > 0 && !rest.is_empty(), "nobody takes what has come");
+                assert!(room > 0 && !rest.is_empty(), "the reader takes nothing");
                 let (now, later) = rest.split_at(room.min(rest.len()).min(20_000));
                 rest = later;
                 chunk.extend_from_slice(now);
@@ -336,13 +336,13 @@ fn what_precedes_a_forged_frame_is_read_before_the_error() {
 
 struct Side {
     link: Arc<Link>,
-    bells: mpsc::UnboundedReceiver<StreamId>,
+    wakeups: mpsc::UnboundedReceiver<StreamId>,
     first_bytes: Vec<u8>,
 }
 
 impl Side {
     fn rang(&mut self) -> usize {
-        std::iter::from_fn(|| self.bells.try_recv().ok()).count()
+        std::iter::from_fn(|| self.wakeups.try_recv().ok()).count()
     }
 }
 
@@ -394,11 +394,11 @@ fn side(keys: Keys, origin: Origin) -> Side {
         remote: "127.0.0.1:1".parse().expect("valid"),
         report: Report::default(),
     };
-    let (bell, bells) = mpsc::unbounded_channel();
-    let (link, header) = Link::new(&established, bell, Arc::default(), usize::MAX, 10);
+    let (wake, wakeups) = mpsc::unbounded_channel();
+    let (link, header) = Link::new(&established, wake, Arc::default(), usize::MAX, 10);
     Side {
         link,
-        bells,
+        wakeups,
         first_bytes: header,
     }
 }

@@ -1,18 +1,15 @@
-//! The side of the connection's task: it encrypts and decrypts.
+//! The side of the connection's user: encrypts and decrypts, on the task that reads or writes.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use tokio::io::ReadBuf;
-use tokio::sync::mpsc;
 
 use super::End;
 use super::shared::{Link, Proof, lock};
 use crate::connect::Path;
 use crate::keys::PublicKey;
-use crate::net::command::Command;
 use crate::net::opener::Opener;
 use crate::secret_stream::{MAX_MESSAGE, PullError};
 
@@ -52,7 +49,7 @@ impl Link {
             .expect("the length has been checked");
         let spare = lock(&self.outgoing).ring.push(frame);
         drop(sealer);
-        self.ring();
+        self.notify();
         if let Some(spare) = spare {
             self.spares.put(spare);
         }
@@ -73,10 +70,10 @@ impl Link {
             lock(&self.outgoing).ring.push(frame);
         }
         drop(sealer);
-        self.ring();
+        self.notify();
     }
 
-    /// Ends our direction after what is queued; ready once the peer has acknowledged that.
+    /// Ends the sending direction after what is queued; ready once the peer has acknowledged that.
     pub(crate) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
         let mut outgoing = lock(&self.outgoing);
         if outgoing.finished {
@@ -92,12 +89,12 @@ impl Link {
         let first = !std::mem::replace(&mut outgoing.finish, true);
         drop(outgoing);
         if first {
-            self.ring();
+            self.notify();
         }
         Poll::Pending
     }
 
-    /// Reads bytes, message borders ignored; nothing read means that the peer has ended its direction.
+    /// Reads bytes, message borders ignored; nothing is read once the peer has ended its direction.
     pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<(), End>> {
         if buffer.remaining() == 0 {
             return Poll::Ready(Ok(()));
@@ -115,7 +112,7 @@ impl Link {
         self.poll_opened(cx, &mut lock(&self.opener), Opener::take)
     }
 
-    /// Feeds the opener until `take` gets what it wants from it; `None` at the end of the peer's direction.
+    /// Feeds the opener until `take` returns something; `None` at the end of the peer's direction.
     fn poll_opened<T>(
         &self,
         cx: &mut Context<'_>,
@@ -170,7 +167,7 @@ impl Link {
         if outgoing.datagrams.len() < MAX_OUTGOING_DATAGRAMS {
             outgoing.datagrams.push_back(sealed);
             drop(outgoing);
-            self.ring();
+            self.notify();
         }
         Ok(())
     }
@@ -197,7 +194,7 @@ impl Link {
             if self.is_proven() {
                 return Some(Ok(self.remote));
             }
-            // Asked before the bytes: those that come later announce themselves.
+            // Read before the bytes: what comes later notifies this task.
             let finished = lock(&self.incoming).finished;
             let end = self.end();
             match self.prove_with(lock(&self.opener), usize::MAX) {
@@ -222,7 +219,7 @@ impl Link {
         .await
     }
 
-    /// Waits until the peer has said something.
+    /// Waits until anything has come from the peer on the stream.
     pub(crate) async fn heard(&self) -> Result<(), End> {
         self.wait_for(|| {
             let heard = self.heard.load(Ordering::Acquire).then_some(Ok(()));
@@ -247,33 +244,6 @@ impl Link {
             }
             notified.await;
         }
-    }
-}
-
-/// The user's hold on a connection. Dropping it destroys the stream; until then it keeps the node running.
-#[derive(Debug)]
-pub(crate) struct Handle {
-    link: Arc<Link>,
-    _node: mpsc::UnboundedSender<Command>,
-}
-
-impl Handle {
-    pub(in crate::net) const fn new(link: Arc<Link>, node: mpsc::UnboundedSender<Command>) -> Self {
-        Self { link, _node: node }
-    }
-}
-
-impl std::ops::Deref for Handle {
-    type Target = Link;
-
-    fn deref(&self) -> &Link {
-        &self.link
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.link.abandon();
     }
 }
 

@@ -1,32 +1,43 @@
-//! The driver's side of connections: moves bytes between their rings and their streams.
+//! The connections of a node: moves bytes between their links and their streams.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc;
 use tracing::debug;
 
 use super::link::{End, Link, Proof};
-use crate::connect::{Endpoint, Moved, Path, Report};
+use super::settings::Settings;
+use super::spares::Spares;
+use crate::connect::{Endpoint, Established, Moved, Origin, Path, Report};
 use crate::udx::{Closed, Event, StreamId, Streams};
 
 /// The connections of a node.
 #[derive(Debug)]
-pub(super) struct Table {
-    entries: HashMap<StreamId, Entry>,
+pub(super) struct Connections {
+    entries: HashMap<StreamId, Connection>,
     /// Accepted streams on which nothing has decrypted, by the time at which that ends.
     unproven: BTreeSet<(Instant, StreamId)>,
     max_unproven: usize,
     unproven_for: Duration,
     unproven_dropped: u64,
+    /// The largest message that is received, in bytes.
+    message_limit: usize,
+    /// Received datagrams that wait, per connection.
+    datagram_limit: usize,
+    /// Where links name the streams that the driver must look at.
+    wakeups: mpsc::UnboundedSender<StreamId>,
+    /// Memory that the connections share.
+    spares: Arc<Spares>,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct Connection {
     link: Arc<Link>,
     /// When the peer must have proven its key.
     deadline: Option<Instant>,
-    /// Frames taken from the ring that the stream had no room for.
+    /// Frames taken from the link that the stream had no room for.
     frames: VecDeque<Vec<u8>>,
     /// Bytes of the first of them that the stream has.
     offset: usize,
@@ -35,26 +46,46 @@ struct Entry {
     keeps_alive: bool,
 }
 
-impl Table {
-    pub(super) fn new(max_unproven: usize, unproven_for: Duration) -> Self {
+impl Connections {
+    pub(super) fn new(settings: &Settings, wakeups: mpsc::UnboundedSender<StreamId>) -> Self {
         Self {
             entries: HashMap::new(),
             unproven: BTreeSet::new(),
-            max_unproven: max_unproven.max(1),
-            unproven_for,
+            max_unproven: settings.unproven.max(1),
+            unproven_for: settings.unproven_for,
             unproven_dropped: 0,
+            message_limit: settings.message,
+            datagram_limit: settings.datagrams,
+            wakeups,
+            spares: Arc::default(),
         }
     }
 
-    /// Adds a connection and sends its header frame.
+    /// Adds a connection, sends its header frame and returns its link.
     pub(super) fn open(
         &mut self,
         now: Instant,
         endpoint: &mut Endpoint,
-        stream: StreamId,
-        link: Arc<Link>,
-        header: Vec<u8>,
-    ) {
+        established: &Established,
+    ) -> Arc<Link> {
+        let stream = established.stream;
+        match established.origin {
+            Origin::Attempt(attempt) => {
+                let path = established.path;
+                debug!(stream = stream.0, attempt = attempt.0, ?path, "connection opened");
+            }
+            Origin::Server(server) => {
+                let path = established.path;
+                debug!(stream = stream.0, server = server.0, ?path, "connection accepted");
+            }
+        }
+        let (link, header) = Link::new(
+            established,
+            self.wakeups.clone(),
+            self.spares.clone(),
+            self.message_limit,
+            self.datagram_limit,
+        );
         endpoint.streams().set_keep_alive(now, stream, Some(KEEP_ALIVE));
         let deadline = (!link.is_proven()).then(|| now + self.unproven_for);
         if let Some(deadline) = deadline {
@@ -67,8 +98,8 @@ impl Table {
         }
         self.entries.insert(
             stream,
-            Entry {
-                link,
+            Connection {
+                link: link.clone(),
                 deadline,
                 frames: VecDeque::from([header]),
                 offset: 0,
@@ -80,6 +111,7 @@ impl Table {
         );
         // So may bytes have come.
         self.service(now, endpoint, stream);
+        link
     }
 
     /// Does what the connection's task, or its stream, has made possible.
@@ -87,7 +119,7 @@ impl Table {
         let Some(entry) = self.entries.get_mut(&stream) else {
             return;
         };
-        entry.link.hush();
+        entry.link.clear_notify();
         if entry.link.is_abandoned() {
             self.destroy(now, endpoint, stream, End::Local);
             return;
@@ -100,7 +132,7 @@ impl Table {
                     entry.deadline = None;
                     self.unproven.remove(&(deadline, stream));
                 }
-                Proof::Busy => entry.link.ring(),
+                Proof::Busy => entry.link.notify(),
                 Proof::Pending | Proof::Failed => {}
             }
         }
@@ -156,14 +188,16 @@ impl Table {
         }
     }
 
-    /// Takes the news that a stream has left its relay.
+    /// Notes that a stream has migrated to another path.
     pub(super) fn handle_moved(&mut self, moved: Moved) {
         if let Some(entry) = self.entries.get(&moved.stream) {
+            debug!(stream = moved.stream.0, path = ?moved.path, address = %moved.remote, "connection migrated");
             entry.link.set_moved(moved);
         }
     }
 
-    /// Ends a connection on which nothing has come back from where the server says to be.
+    /// Ends a connection on which nothing has come back from the address that the server
+    /// claims.
     pub(super) fn handle_unreachable(
         &mut self,
         now: Instant,
@@ -203,11 +237,9 @@ impl Table {
 
     /// Ends all connections.
     pub(super) fn destroy_all(&mut self, now: Instant, endpoint: &mut Endpoint) {
-        for entry in std::mem::take(&mut self.entries) {
-            endpoint.streams().destroy(now, entry.0);
-            entry.1.link.set_end(End::Local);
+        for stream in self.entries.keys().copied().collect::<Vec<_>>() {
+            self.destroy(now, endpoint, stream, End::Local);
         }
-        self.unproven.clear();
     }
 
     pub(super) fn len(&self) -> usize {
@@ -226,43 +258,39 @@ impl Table {
         if let Some(entry) = self.entries.get_mut(&stream)
             && entry.link.is_proven()
         {
-            // The reader has decrypted something and its bell has not been heard yet.
+            // The reader has decrypted something and its notification has not been handled yet.
             if let Some(deadline) = entry.deadline.take() {
                 self.unproven.remove(&(deadline, stream));
             }
             return;
         }
-        debug!("a peer did not prove its key in time");
         self.unproven_dropped += 1;
         self.destroy(now, endpoint, stream, End::Unproven);
     }
 
     fn destroy(&mut self, now: Instant, endpoint: &mut Endpoint, stream: StreamId, end: End) {
         endpoint.streams().destroy(now, stream);
-        self.forget(stream, end);
-    }
-
-    fn forget(&mut self, stream: StreamId, end: End) {
         if let Some(entry) = self.entries.remove(&stream) {
             if let Some(deadline) = entry.deadline {
                 self.unproven.remove(&(deadline, stream));
             }
+            debug!(stream = stream.0, reason = ?end, "connection closed");
             entry.link.set_end(end);
         }
     }
 }
 
-impl Drop for Table {
+impl Drop for Connections {
     fn drop(&mut self) {
-        // The runtime may end the driver at any time; nobody must wait for it then.
+        // The runtime may end the driver at any time; no task must wait for it then.
         for entry in self.entries.values() {
             entry.link.set_end(End::Local);
         }
     }
 }
 
-impl Entry {
-    /// Moves frames from the ring to the stream as far as there is room.
+impl Connection {
+    /// Moves frames from the link to the stream as far as there is room.
     fn send(&mut self, now: Instant, streams: &mut Streams, stream: StreamId) {
         let mut datagrams = self.link.take_datagrams();
         loop {
@@ -277,7 +305,7 @@ impl Entry {
                     })
                 };
                 let Ok(whole) = taken else {
-                    // The stream is ending; an event tells how.
+                    // The stream is ending; an event follows.
                     self.frames.clear();
                     self.offset = 0;
                     break;
@@ -307,7 +335,7 @@ impl Entry {
         }
     }
 
-    /// Moves received bytes from the stream to the ring as far as there is room, or all of them.
+    /// Moves received bytes from the stream to the link as far as there is room, or all of them.
     fn receive(&mut self, now: Instant, streams: &mut Streams, stream: StreamId, all: bool) {
         loop {
             let readable = streams.readable(stream);
@@ -347,10 +375,10 @@ impl Entry {
     }
 }
 
-/// How long a stream may be silent, as the reference.
+/// How long a stream may be silent (`hyperdht index.js`, `connectionKeepAlive`).
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
-/// Bytes that are moved to the ring at once, and the longest frame that is moved to the stream in one piece.
+/// Bytes that are moved to the link at once, and the longest frame that is moved to the stream in one piece.
 const MAX_CHUNK: usize = 128 * 1024;
 
 #[cfg(test)]
@@ -374,8 +402,8 @@ mod tests {
             .collect();
         assert_eq!(links[0].end(), Some(End::Unproven));
         assert!(links[1..].iter().all(|link| link.end().is_none()));
-        assert_eq!((world.table.len(), world.table.unproven()), (3, 3));
-        assert_eq!(world.table.unproven_dropped(), 1);
+        assert_eq!((world.connections.len(), world.connections.unproven()), (3, 3));
+        assert_eq!(world.connections.unproven_dropped(), 1);
     }
 
     #[test]
@@ -383,18 +411,21 @@ mod tests {
         let now = Instant::now();
         let mut world = World::new(now, 3);
         let link = world.accept(now);
-        let deadline = world.table.poll_timeout().expect("it has a deadline");
+        let deadline = world.connections.poll_timeout().expect("it has a deadline");
         assert_eq!(deadline, now + Duration::from_secs(15));
         let early = deadline - Duration::from_millis(1);
-        world.table.handle_timeout(early, &mut world.endpoint);
+        world.connections.handle_timeout(early, &mut world.endpoint);
         assert_eq!(link.end(), None);
-        world.table.handle_timeout(deadline, &mut world.endpoint);
+        world.connections.handle_timeout(deadline, &mut world.endpoint);
         assert_eq!(link.end(), Some(End::Unproven));
-        assert_eq!((world.table.len(), world.table.poll_timeout()), (0, None));
+        assert_eq!(
+            (world.connections.len(), world.connections.poll_timeout()),
+            (0, None)
+        );
     }
 
     #[test]
-    fn a_path_that_is_learned_anew_is_told() {
+    fn a_path_that_is_learned_anew_is_noted() {
         let now = Instant::now();
         let mut world = World::new(now, 3);
         let link = world.accept(now);
@@ -404,7 +435,7 @@ mod tests {
             address,
         };
         world
-            .table
+            .connections
             .handle_event(now, &mut world.endpoint, link.stream(), learned);
         assert_eq!(link.route(), (Path::Direct, address));
     }
@@ -415,14 +446,14 @@ mod tests {
         let mut world = World::new(now, 1);
         let (late, crowded) = (world.accept(now), now + Duration::from_secs(15));
         late.prove();
-        world.table.handle_timeout(crowded, &mut world.endpoint);
-        assert_eq!((late.end(), world.table.poll_timeout()), (None, None));
+        world.connections.handle_timeout(crowded, &mut world.endpoint);
+        assert_eq!((late.end(), world.connections.poll_timeout()), (None, None));
         let oldest = world.accept(now);
         oldest.prove();
         world.accept(now);
         assert_eq!(oldest.end(), None);
-        assert_eq!((world.table.len(), world.table.unproven()), (3, 1));
-        assert_eq!(world.table.unproven_dropped(), 0);
+        assert_eq!((world.connections.len(), world.connections.unproven()), (3, 1));
+        assert_eq!(world.connections.unproven_dropped(), 0);
     }
 
     #[test]
@@ -434,14 +465,16 @@ mod tests {
         relayed.set_remote_address(Some(Path::Relayed), place);
         for link in [&relayed, &direct] {
             let stream = link.stream();
-            world.table.handle_relay_gone(now, &mut world.endpoint, stream);
+            world
+                .connections
+                .handle_relay_gone(now, &mut world.endpoint, stream);
         }
         assert_eq!(relayed.end(), Some(End::RelayGone));
         assert_eq!(direct.end(), None);
     }
 
     #[test]
-    fn a_server_that_is_not_where_it_says_to_be_ends_the_connection_with_a_report() {
+    fn a_server_that_is_not_where_it_claims_to_be_ends_the_connection_with_a_report() {
         let now = Instant::now();
         let mut world = World::new(now, 3);
         let link = world.accept(now);
@@ -451,14 +484,14 @@ mod tests {
             ..Report::default()
         };
         world
-            .table
+            .connections
             .handle_unreachable(now, &mut world.endpoint, link.stream(), report);
         assert_eq!(link.end(), Some(End::Unreachable { address }));
         assert!(link.report().unanswered.is_some());
     }
 
     #[test]
-    fn everybody_learns_of_the_end_when_the_table_goes() {
+    fn every_link_has_an_end_when_the_connections_go() {
         let now = Instant::now();
         let mut world = World::new(now, 3);
         let link = world.accept(now);
@@ -467,20 +500,25 @@ mod tests {
     }
 
     struct World {
-        table: Table,
+        connections: Connections,
         endpoint: Endpoint,
-        bell: mpsc::UnboundedSender<StreamId>,
-        _bells: mpsc::UnboundedReceiver<StreamId>,
+        _wakeups: mpsc::UnboundedReceiver<StreamId>,
     }
 
     impl World {
         fn new(now: Instant, max_unproven: usize) -> Self {
-            let (bell, bells) = mpsc::unbounded_channel();
+            let (wake, wakeups) = mpsc::unbounded_channel();
+            let settings = Settings {
+                unproven: max_unproven,
+                unproven_for: Duration::from_secs(15),
+                message: 1000,
+                datagrams: 10,
+                ..Settings::for_tests()
+            };
             Self {
-                table: Table::new(max_unproven, Duration::from_secs(15)),
+                connections: Connections::new(&settings, wake),
                 endpoint: Endpoint::new(now, Config::default(), [1; 32]),
-                bell,
-                _bells: bells,
+                _wakeups: wakeups,
             }
         }
 
@@ -499,10 +537,7 @@ mod tests {
                 remote: "127.0.0.1:1".parse().expect("valid"),
                 report: Report::default(),
             };
-            let (link, header) = Link::new(&established, self.bell.clone(), Arc::default(), 1000, 10);
-            self.table
-                .open(now, &mut self.endpoint, stream, link.clone(), header);
-            link
+            self.connections.open(now, &mut self.endpoint, &established)
         }
     }
 }

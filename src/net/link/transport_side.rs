@@ -1,4 +1,4 @@
-//! The side of the driver: it moves encrypted bytes.
+//! The side of the driver: moves encrypted bytes.
 
 use std::collections::VecDeque;
 use std::net::SocketAddrV4;
@@ -16,19 +16,20 @@ pub(in crate::net) struct Outbound {
 }
 
 impl Link {
-    /// Must be called before looking at anything else, so that what comes later rings again.
-    pub(in crate::net) fn hush(&self) {
-        // A swap, not a store: it reads the ring of whoever rang before, and with it what they rang for. A
-        // store could come to pass after the loads that follow it, and both sides would believe that the
-        // other one knows.
-        self.rung.swap(false, Ordering::AcqRel);
+    /// Clears the notification. Call it before looking at anything else, so that what comes later notifies
+    /// again.
+    pub(in crate::net) fn clear_notify(&self) {
+        // A swap, not a store: it synchronises with the task that has notified, and sees what that has
+        // queued. A store could take effect after the loads that follow it, and the notification would be
+        // lost.
+        self.notified.swap(false, Ordering::AcqRel);
     }
 
     pub(in crate::net) fn is_abandoned(&self) -> bool {
         self.abandoned.load(Ordering::Acquire)
     }
 
-    /// Takes what is to be sent on the stream, in order.
+    /// Takes the frames to send on the stream, in order.
     pub(in crate::net) fn take_outgoing(&self) -> Outbound {
         let mut outgoing = lock(&self.outgoing);
         let outbound = Outbound {
@@ -41,7 +42,7 @@ impl Link {
         outbound
     }
 
-    /// Takes the datagrams that are to be sent.
+    /// Takes the datagrams to send.
     pub(in crate::net) fn take_datagrams(&self) -> VecDeque<Vec<u8>> {
         std::mem::take(&mut lock(&self.outgoing).datagrams)
     }
@@ -53,7 +54,7 @@ impl Link {
         }
     }
 
-    /// Our direction has ended and the peer knows.
+    /// Notes that the peer has acknowledged the end of the sending direction.
     pub(in crate::net) fn set_finished(&self) {
         let mut outgoing = lock(&self.outgoing);
         outgoing.finished = true;
@@ -62,8 +63,8 @@ impl Link {
         wake(finisher);
     }
 
-    /// Returns how many received bytes the ring takes, or that it takes `all`, and a chunk to put them in.
-    /// With no room, the reader rings once there is some.
+    /// Returns how many received bytes the queue takes (any number with `all`), and a chunk to put them in.
+    /// With no room, the reader notifies the driver once there is some.
     pub(in crate::net) fn incoming_room(&self, all: bool) -> (usize, Vec<u8>) {
         let mut incoming = lock(&self.incoming);
         let room = incoming.ring.room(match () {
@@ -89,12 +90,12 @@ impl Link {
         }
         wake(reader);
         if !self.is_proven() {
-            // Somebody may wait for the first message without reading.
+            // A task may wait for the first message without reading.
             self.changed.notify_waiters();
         }
     }
 
-    /// All of the peer's direction is in the ring.
+    /// Notes that all that the peer has sent is in the queue.
     pub(in crate::net) fn set_incoming_finished(&self) {
         let mut incoming = lock(&self.incoming);
         incoming.finished = true;
@@ -113,16 +114,16 @@ impl Link {
         }
     }
 
-    /// The peer has said something on the stream.
+    /// Notes that something has come from the peer on the stream.
     pub(in crate::net) fn set_heard(&self) {
         self.heard.store(true, Ordering::Release);
         self.changed.notify_waiters();
     }
 
-    /// The stream has taken another path.
+    /// Notes that the stream has migrated to another path.
     pub(in crate::net) fn set_moved(&self, moved: Moved) {
         *lock(&self.route) = (moved.path, moved.remote);
-        // Going to a relay is not what anybody waits for, and a stream moves to a direct path once.
+        // No task waits for a migration to a relay, and a stream migrates to a direct path once.
         if moved.path != Path::Relayed {
             self.set_report(moved.report);
         }
@@ -139,19 +140,19 @@ impl Link {
         *route = (path.unwrap_or(route.0), address);
     }
 
-    /// Tries to decrypt the first message, so that the peer's key is proven without anybody reading.
+    /// Tries to decrypt the first message, so that the peer's key is proven without a reader.
     pub(in crate::net) fn try_prove(&self) -> Proof {
         if self.is_proven() {
             return Proof::Proven;
         }
-        // The reader is at work: it proves the key itself.
+        // A reader is at work: it proves the key itself.
         let Ok(opener) = self.opener.try_lock() else {
             return Proof::Busy;
         };
         self.prove_with(opener, MAX_PROOF)
     }
 
-    /// Sets how the connection ended, once, and wakes everybody who waits.
+    /// Sets how the connection ended, once, and wakes all tasks that wait.
     pub(in crate::net) fn set_end(&self, end: End) {
         if self.end.set(end).is_err() {
             return;
@@ -174,6 +175,6 @@ const INCOMING_LIMIT: usize = 256 * 1024;
 /// The same while the peer's key is not proven.
 const UNPROVEN_LIMIT: usize = 72 * 1024;
 
-/// The largest first frame that the driver decrypts itself; a larger one is left to who reads or waits for
-/// the proof.
+/// The largest first frame that the driver decrypts itself; a larger one is left to the task
+/// that reads or waits for the proof.
 const MAX_PROOF: usize = 64 * 1024 + 20;

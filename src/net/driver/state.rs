@@ -1,0 +1,173 @@
+//! The driver's state and its beginning.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddrV4;
+use std::time::Instant;
+
+use tokio::sync::{mpsc, watch};
+
+use super::closing::Closing;
+use super::io::Io;
+use super::joining::Joining;
+use super::timer::Timer;
+use super::waiters::Waiters;
+use crate::connect::Endpoint;
+use crate::net::bootstrap::BootstrapState;
+use crate::net::command::{Command, Token};
+use crate::net::connections::Connections;
+use crate::net::interfaces::{self, Interfaces};
+use crate::net::jobs::Jobs;
+use crate::net::queries::Queries;
+use crate::net::relays::Relays;
+use crate::net::servers::Servers;
+use crate::net::settings::Settings;
+use crate::net::snapshot::Snapshot;
+use crate::net::task_event::TaskEvent;
+use crate::udx::StreamId;
+
+/// A node that runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Started {
+    pub(crate) commands: mpsc::UnboundedSender<Command>,
+    /// The local address of the server socket.
+    pub(crate) local: SocketAddrV4,
+    pub(crate) bootstrap: watch::Receiver<BootstrapState>,
+}
+
+/// Binds the sockets of a node and starts its task. Must be called on a tokio runtime.
+pub(crate) fn start(settings: Settings) -> io::Result<Started> {
+    let (mut driver, started) = Driver::bind(settings)?;
+    driver.start(Instant::now());
+    tokio::spawn(poll_fn(move |cx| driver.poll(cx)));
+    Ok(started)
+}
+
+/// The state of the task that owns the sockets and the endpoint.
+pub(super) struct Driver {
+    pub(super) endpoint: Endpoint,
+    pub(super) io: Io,
+    pub(super) timer: Timer,
+    pub(super) inbox: Inbox,
+    /// Makes the senders that connections and servers hold; the driver itself holds none, so that it notices
+    /// when all are gone.
+    pub(super) handles: mpsc::WeakUnboundedSender<Command>,
+    pub(super) joining: Joining,
+    pub(super) interfaces: Interfaces,
+    pub(super) jobs: Jobs,
+    pub(super) connections: Connections,
+    pub(super) servers: Servers,
+    pub(super) queries: Queries,
+    pub(super) relays: Relays,
+    pub(super) waiters: Waiters,
+    pub(super) closing: Closing,
+}
+
+/// What reaches the driver from other tasks.
+pub(super) struct Inbox {
+    pub(super) commands: mpsc::UnboundedReceiver<Command>,
+    pub(super) task_events: mpsc::UnboundedReceiver<TaskEvent>,
+    /// Connections that have something to do.
+    pub(super) wakeups: mpsc::UnboundedReceiver<StreamId>,
+}
+
+impl Driver {
+    /// Binds the sockets of a node and makes its driver, which does nothing yet.
+    fn bind(settings: Settings) -> io::Result<(Self, Started)> {
+        let now = Instant::now();
+        let io = Io::bind(&settings)?;
+        let (server, client) = io.main_addresses().expect("they have just been bound");
+        let (commands, commands_in) = mpsc::unbounded_channel();
+        let (tasks, task_events) = mpsc::unbounded_channel();
+        let (wake, wakeups) = mpsc::unbounded_channel();
+        let mut endpoint = Endpoint::new(now, settings.endpoint.clone(), settings.seed);
+        endpoint.handle_sockets(now, server, client);
+        let connections = Connections::new(&settings, wake);
+        let (joining, bootstrap) = Joining::new(settings.bootstrap, tasks.clone());
+        let driver = Self {
+            endpoint,
+            io,
+            timer: Timer::new(),
+            inbox: Inbox {
+                commands: commands_in,
+                task_events,
+                wakeups,
+            },
+            handles: commands.downgrade(),
+            joining,
+            interfaces: Interfaces::new(*settings.bind.ip(), tasks.clone()),
+            jobs: Jobs::new(settings.jobs, tasks.clone()),
+            connections,
+            servers: Servers::new(settings.backlog),
+            queries: Queries::default(),
+            relays: Relays::new(settings.key_pair, tasks),
+            waiters: Waiters::default(),
+            closing: Closing::default(),
+        };
+        let started = Started {
+            commands,
+            local: server,
+            bootstrap,
+        };
+        Ok((driver, started))
+    }
+
+    /// Joins the network as soon as the addresses of the bootstrap nodes are known.
+    fn start(&mut self, now: Instant) {
+        if self.interfaces.are_needed() {
+            // Until it is known which of them carry datagrams, the first attempt names all of them.
+            self.endpoint.handle_interfaces(now, &interfaces::listed());
+        }
+        if self.joining.start() {
+            self.join(now);
+        }
+    }
+
+    /// Starts to join the network, and handles the commands that have waited for that.
+    pub(super) fn join(&mut self, now: Instant) {
+        self.endpoint.bootstrap(now);
+        for command in self.joining.release(now) {
+            self.handle_command(now, command);
+        }
+    }
+
+    /// Gives up a command for whose answer no task waits any more.
+    pub(super) fn give_up(&mut self, now: Instant, token: Token) {
+        self.joining.give_up(token);
+        if let Some(attempt) = self.waiters.give_up(token) {
+            self.endpoint.abort(now, attempt);
+        }
+        self.servers.give_up(token);
+        self.queries.give_up(&mut self.endpoint, token);
+    }
+
+    /// Starts to end the node: connections at once, servers once their announcements are withdrawn.
+    pub(super) fn close(&mut self, now: Instant) {
+        if !self.closing.start(now) {
+            return;
+        }
+        self.joining.close();
+        self.connections.destroy_all(now, &mut self.endpoint);
+        for server in self.servers.ids() {
+            self.servers.close(server, None);
+            self.endpoint.unlisten(now, server);
+        }
+    }
+
+    pub(super) fn snapshot(&mut self) -> Snapshot {
+        let node = self.endpoint.node();
+        Snapshot {
+            connections: self.connections.len(),
+            unproven: self.connections.unproven(),
+            unproven_dropped: self.connections.unproven_dropped(),
+            refused: self.servers.refused() + self.jobs.refused(),
+            servers: self.servers.len(),
+            nodes: node.table_len(),
+            persistent: node.is_persistent(),
+            firewalled: node.is_firewalled(),
+            remote_address: node.remote_address(),
+            traffic: self.io.traffic(),
+            dht: node.stats(),
+        }
+    }
+}

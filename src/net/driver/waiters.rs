@@ -1,0 +1,83 @@
+//! Tasks that wait for the outcome of an attempt, the answer to a ping or the end of a link between two
+//! clients of a relay.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+
+use crate::connect::AttemptId;
+use crate::dht::RequestId;
+use crate::net::command::{DialOutcome, Pong, Token, reply};
+
+/// The senders of those answers, each under the id that the endpoint names in its event.
+#[derive(Debug, Default)]
+pub(super) struct Waiters {
+    dials: HashMap<AttemptId, (Token, oneshot::Sender<DialOutcome>)>,
+    /// The attempt of each token, to give it up.
+    attempts: HashMap<Token, AttemptId>,
+    /// When each node was asked.
+    pings: HashMap<RequestId, (Instant, oneshot::Sender<Pong>)>,
+    /// Under either id of the link.
+    links: HashMap<u32, Arc<oneshot::Sender<()>>>,
+}
+
+impl Waiters {
+    pub(super) fn add_dial(
+        &mut self,
+        attempt: AttemptId,
+        token: Token,
+        answer: oneshot::Sender<DialOutcome>,
+    ) {
+        self.dials.insert(attempt, (token, answer));
+        self.attempts.insert(token, attempt);
+    }
+
+    /// Answers with the outcome of an attempt. A connection for which no task waits is dropped, which
+    /// destroys it.
+    pub(super) fn finish_dial(&mut self, attempt: AttemptId, outcome: DialOutcome) {
+        if let Some((token, answer)) = self.dials.remove(&attempt) {
+            self.attempts.remove(&token);
+            reply(answer, outcome);
+        }
+    }
+
+    /// Forgets a dial that its user has given up; returns the attempt to abort.
+    pub(super) fn give_up(&mut self, token: Token) -> Option<AttemptId> {
+        let attempt = self.attempts.remove(&token)?;
+        self.dials.remove(&attempt);
+        Some(attempt)
+    }
+
+    pub(super) fn add_ping(&mut self, now: Instant, request: RequestId, answer: oneshot::Sender<Pong>) {
+        self.pings.insert(request, (now, answer));
+    }
+
+    /// Answers a ping with the own address as the node sees it, or `None` if the node did not answer.
+    pub(super) fn finish_ping(
+        &mut self,
+        now: Instant,
+        request: RequestId,
+        seen_as: Option<std::net::SocketAddrV4>,
+    ) {
+        if let Some((asked, answer)) = self.pings.remove(&request) {
+            reply(answer, seen_as.map(|seen_as| (seen_as, now - asked)));
+        }
+    }
+
+    /// Keeps `ended` until the link with these ids is over.
+    pub(super) fn add_link(&mut self, ids: [u32; 2], ended: oneshot::Sender<()>) {
+        let ended = Arc::new(ended);
+        for id in ids {
+            self.links.insert(id, Arc::clone(&ended));
+        }
+    }
+
+    /// Drops the sender of the link, which wakes its receiver.
+    pub(super) fn finish_link(&mut self, ids: [u32; 2]) {
+        for id in ids {
+            self.links.remove(&id);
+        }
+    }
+}
