@@ -2,7 +2,7 @@
 //!
 //! A wire-compatible implementation of Holepunch's HyperDHT, and a profile service on top of it.
 //!
-//! A server is its key. It can sit anywhere; whoever knows the key connects to it:
+//! A server is known by its public key alone. It can run anywhere; a client connects to it by the key:
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -22,7 +22,7 @@
 //! # }
 //! ```
 //!
-//! And from another computer, or here over a network of its own in one process:
+//! A client connects from another computer, or here over a private network in one process:
 //!
 //! ```
 //! use hyperprofile::{KeyPair, Testnet};
@@ -51,7 +51,8 @@
 //!
 //! # Layers
 //!
-//! Each layer depends only on those above it in this table.
+//! Each layer depends only on those above it in this table. Layers marked *sans-IO* are state machines that
+//! get the time, the datagrams and the random seed as arguments.
 //!
 //! | module | what it does | kind |
 //! |---|---|---|
@@ -61,11 +62,26 @@
 //! | [`dht`] | a Kademlia node: table, requests, queries, tokens, records | sans-IO |
 //! | [`udx`] | reliable ordered streams over datagrams | sans-IO |
 //! | [`secret_stream`] | encryption and framing of one stream | pure |
-//! | [`connect`] | from two keys to one path: handshake, relaying, announcing | sans-IO |
+//! | [`connect`] | from two keys to one path: handshake, holepunching, relays, announcing | sans-IO |
 //! | `net` | the driver: sockets, clock and system randomness | I/O |
 //! | [`api`] | what users call: [`Dht`], [`Server`], [`Connection`], [`Testnet`] | async |
 //! | [`profile`] | the profile service | async |
 //! | [`cli`] | what the programs share: arguments, key files, output, exit codes | async |
+//!
+//! # The run of a connection
+//!
+//! [`Dht::connect`] sends a command to the task of the node, the driver in `net`, which owns the sockets and
+//! the [`connect::Endpoint`]. The endpoint queries the [`dht`] for nodes that know the server's key and sends
+//! the first Noise message through them; the server answers it and both sides have a session. They open a
+//! path between them: straight to the server's address, over the local network, through holes that both
+//! punch in their NATs, or through a blind relay that both know. Once a path is validated, a [`udx`] stream
+//! takes it, and the driver hands a [`Connection`] to the task that waits. That task encrypts and decrypts
+//! ([`secret_stream`]) and exchanges bytes with the driver through two bounded queues. A connection that
+//! began at a relay migrates when a direct path opens.
+//!
+//! The repository holds the specification of the protocol, byte by byte (`docs/protocol/README.md`), the map
+//! of the source with the life of a datagram and the invariants (`docs/architecture.md`) and the fields of
+//! log events (`docs/logging.md`).
 
 pub mod api;
 mod buffer;
