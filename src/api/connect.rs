@@ -36,7 +36,7 @@ pub struct Connect {
 }
 
 impl Connect {
-    pub(crate) fn new(node: NodeHandle, server: PublicKey) -> Self {
+    pub(super) fn new(node: NodeHandle, server: PublicKey) -> Self {
         Self {
             node,
             server,

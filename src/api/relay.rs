@@ -37,7 +37,7 @@ pub struct ServeRelay {
 }
 
 impl ServeRelay {
-    pub(crate) fn new(node: NodeHandle, key_pair: KeyPair) -> Self {
+    pub(super) fn new(node: NodeHandle, key_pair: KeyPair) -> Self {
         Self {
             node,
             key_pair,

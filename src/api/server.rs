@@ -41,7 +41,7 @@ impl std::fmt::Debug for Listen {
 }
 
 impl Listen {
-    pub(crate) fn new(node: NodeHandle, key_pair: KeyPair) -> Self {
+    pub(super) fn new(node: NodeHandle, key_pair: KeyPair) -> Self {
         Self {
             node,
             key_pair,
