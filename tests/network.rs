@@ -1,5 +1,5 @@
-//! Networks of our nodes and of the reference's together: what is put through one kind is found through the
-//! other, whoever leaves.
+//! Networks of nodes of this implementation and of the reference: what is put through one kind is found
+//! through the other, whichever kind leaves.
 //!
 //! Run `npm ci` in `tests/interop` first.
 
@@ -53,8 +53,7 @@ async fn our_nodes_relay_handshakes_and_holepunches_between_peers_of_the_referen
     if !reference_installed() {
         return;
     }
-    // Nobody but nodes of ours can pass on what the two peers say to each other before they have punched
-    // through.
+    // All forwarding nodes between the two peers are of this implementation.
     let ours = Testnet::new(10).await.unwrap();
     let bootstrap = ours.bootstrap().remove(0);
     assert_eq!(relayed(&ours).await, (0, 0));
@@ -163,7 +162,7 @@ impl Mixed {
         }
     }
 
-    /// Joins as a guest of ours.
+    /// Joins with a node of this implementation.
     async fn guest(&self) -> Dht {
         let guest = Dht::builder()
             .bootstrap([self.bootstrap.as_str()])
@@ -252,7 +251,7 @@ impl Records {
             assert!(named, "{when}: topic");
             assert!(theirs.contains(&key.to_hex()), "{when}: topic, through theirs");
         }
-        // A server of ours is reached by theirs.
+        // A client of the reference reaches a server of this implementation.
         let server = soon(guest.listen(&KeyPair::generate()).into_future())
             .await
             .unwrap();

@@ -69,7 +69,7 @@ async fn both_sides_learn_who_the_other_is() {
     assert_eq!(proven.public_key(), world.server.public_key());
     assert_eq!(server.claimed_key().to_address_reply(), identity.public_key());
     client.write_all(b"x").await.unwrap();
-    // Nobody reads on the accepting side.
+    // No task reads on the accepting side.
     let proven = within(server.proven()).await.unwrap();
     assert_eq!(proven.public_key(), identity.public_key());
     assert_eq!(server.remote_public_key().as_ref(), Some(identity.public_key()));

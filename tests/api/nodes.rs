@@ -89,13 +89,13 @@ async fn an_unknown_key_is_not_found() {
 }
 
 #[tokio::test]
-async fn without_a_network_every_operation_says_so() {
-    // A port that nobody has: it was bound a moment ago and is free again.
+async fn without_a_network_every_operation_fails_with_that() {
+    // A port without a socket: it was bound a moment ago and is free again.
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let nobody = socket.local_addr().unwrap().to_string();
+    let unused = socket.local_addr().unwrap().to_string();
     drop(socket);
     let dht = Dht::builder()
-        .bootstrap([nobody])
+        .bootstrap([unused])
         .bind("127.0.0.1:0")
         .spawn()
         .await
@@ -285,7 +285,7 @@ async fn a_node_finds_back_by_what_it_knew_though_the_bootstrap_node_has_gone() 
     assert_eq!(within(node.known_nodes()).await, []);
 }
 
-/// More than a node tells about in one go.
+/// More than a node names in one answer.
 const PEERS: usize = 80;
 
 #[tokio::test]

@@ -52,10 +52,13 @@ impl Io {
             server.prefer(own);
             client.prefer(own);
         }
-        debug!(server = %server.local(), client = %client.local(), "main sockets opened");
+        let sockets = BTreeMap::from([(SocketId::SERVER, server), (SocketId::CLIENT, client)]);
+        for (id, socket) in &sockets {
+            debug!(socket = id.0, address = %socket.local(), "main socket opened");
+        }
         Ok(Self {
             ip,
-            sockets: BTreeMap::from([(SocketId::SERVER, server), (SocketId::CLIENT, client)]),
+            sockets,
             ready: Ready::default(),
             buffer: Vec::new(),
             blocked: None,
