@@ -1,4 +1,4 @@
-//! The driver's side of handle servers: hands connections to their users.
+//! The driver's side of listening servers: hands connections to their users.
 
 use std::collections::BTreeMap;
 

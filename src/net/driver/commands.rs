@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use tokio::sync::oneshot;
+use tracing::debug;
 
 use super::state::Driver;
 use crate::connect::Listen;
@@ -59,10 +60,12 @@ impl Driver {
             }
             Command::GiveUp(token) => self.give_up(now, token),
             Command::Suspend(answer) => {
+                debug!("node suspended");
                 self.endpoint.suspend(now);
                 reply(answer, ());
             }
             Command::Resume(answer) => {
+                debug!("node resumed");
                 if let Some((server, client)) = self.io.main_addresses() {
                     self.endpoint.handle_sockets(now, server, client);
                     self.endpoint.handle_network_change(now);

@@ -6,6 +6,7 @@ use std::net::SocketAddrV4;
 use std::time::Instant;
 
 use tokio::sync::{mpsc, watch};
+use tracing::debug;
 
 use super::closing::Closing;
 use super::io::Io;
@@ -146,6 +147,7 @@ impl Driver {
         if !self.closing.start(now) {
             return;
         }
+        debug!("node closing");
         self.joining.close();
         self.connections.destroy_all(now, &mut self.endpoint);
         for server in self.servers.ids() {

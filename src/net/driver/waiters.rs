@@ -2,10 +2,12 @@
 //! clients of a relay.
 
 use std::collections::HashMap;
+use std::net::SocketAddrV4;
 use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::oneshot;
+use tracing::debug;
 
 use crate::connect::AttemptId;
 use crate::dht::RequestId;
@@ -39,6 +41,13 @@ impl Waiters {
     pub(super) fn finish_dial(&mut self, attempt: AttemptId, outcome: DialOutcome) {
         if let Some((token, answer)) = self.dials.remove(&attempt) {
             self.attempts.remove(&token);
+            if let Ok(handle) = &outcome {
+                debug!(
+                    attempt = attempt.0,
+                    stream = handle.stream().0,
+                    "connection handed over"
+                );
+            }
             reply(answer, outcome);
         }
     }
@@ -55,12 +64,7 @@ impl Waiters {
     }
 
     /// Answers a ping with the own address as the node sees it, or `None` if the node did not answer.
-    pub(super) fn finish_ping(
-        &mut self,
-        now: Instant,
-        request: RequestId,
-        seen_as: Option<std::net::SocketAddrV4>,
-    ) {
+    pub(super) fn finish_ping(&mut self, now: Instant, request: RequestId, seen_as: Option<SocketAddrV4>) {
         if let Some((asked, answer)) = self.pings.remove(&request) {
             reply(answer, seen_as.map(|seen_as| (seen_as, now - asked)));
         }
