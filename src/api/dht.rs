@@ -93,8 +93,7 @@ impl Dht {
     ///
     /// Cancel safe.
     pub async fn stats(&self) -> Stats {
-        let snapshot = self.node.ask(Command::Stats).await;
-        snapshot.map(Stats::from).unwrap_or_default()
+        self.node.ask(Command::Stats).await.unwrap_or_default()
     }
 
     /// Returns the nodes of the routing table, the one heard of last first. Given to

@@ -23,7 +23,7 @@ use crate::{KeyPair, PublicKey};
 ///
 /// # Errors
 ///
-/// As [`Listen`](super::Listen).
+/// As [`Listen`].
 ///
 /// # Cancel safety
 ///

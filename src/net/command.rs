@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::link::Link;
-use super::snapshot::Snapshot;
+use super::stats::Stats;
 use crate::connect::{Dial, Failure, Listen, ListenError, Report, ServerId};
 use crate::dht::{Kept, ValueError};
 use crate::keys::{KeyPair, PublicKey};
@@ -121,8 +121,8 @@ pub(crate) enum Command {
     Suspend(oneshot::Sender<()>),
     /// Goes on after [`Self::Suspend`], and answers when that is done.
     Resume(oneshot::Sender<()>),
-    /// Answers with the present state.
-    Stats(oneshot::Sender<Snapshot>),
+    /// Answers with the counters and the present state.
+    Stats(oneshot::Sender<Stats>),
     /// Answers with the nodes of the routing table, the one heard of last first.
     Nodes(oneshot::Sender<Vec<SocketAddrV4>>),
     /// Answers with the announcements that the node stores for others.

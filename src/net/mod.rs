@@ -24,9 +24,9 @@ mod relays;
 mod ring;
 mod servers;
 mod settings;
-mod snapshot;
 mod socket;
 mod spares;
+mod stats;
 mod task_event;
 
 pub(crate) use bootstrap::{BootstrapState, Entry};
@@ -36,4 +36,4 @@ pub(crate) use command::{
 pub(crate) use driver::{Started, start};
 pub(crate) use link::{End, MAX_DATAGRAM};
 pub(crate) use settings::Settings;
-pub(crate) use snapshot::Snapshot;
+pub use stats::Stats;

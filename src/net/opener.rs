@@ -5,13 +5,14 @@ use std::collections::VecDeque;
 use bytes::{Buf, Bytes};
 use tokio::io::ReadBuf;
 
+use super::spares::Spares;
 use crate::secret_stream::{Input, Pull, PullError, Pulled};
 
 /// Decrypts received bytes into messages.
 #[derive(Debug)]
 pub(super) struct Opener {
     pull: Pull,
-    /// Bytes taken out of the ring and not yet decrypted.
+    /// Received bytes that are not yet decrypted.
     input: Input,
     /// The rest of a message of which a part has been read.
     rest: Bytes,
@@ -100,16 +101,14 @@ impl Opener {
         Ok(true)
     }
 
-    /// Takes bytes from the ring.
-    pub(super) fn feed(&mut self, chunks: VecDeque<Vec<u8>>) {
+    /// Takes bytes to decrypt, and gives back the chunks whose bytes are decrypted.
+    pub(super) fn feed(&mut self, chunks: VecDeque<Vec<u8>>, spares: &Spares) {
+        for chunk in self.input.spent() {
+            spares.put(chunk);
+        }
         for chunk in chunks {
             self.input.push(chunk);
         }
-    }
-
-    /// Hands out the chunks whose bytes have been decrypted.
-    pub(super) fn spent(&mut self) -> impl Iterator<Item = Vec<u8>> {
-        self.input.spent()
     }
 
     /// Returns how many bytes the next message still lacks.

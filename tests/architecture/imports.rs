@@ -42,7 +42,7 @@ impl Imports {
             let paths = imported.chain(inline_paths(&file.code));
             (
                 file,
-                paths.filter_map(|path| self.from_root(index, &path)).collect(),
+                paths.filter_map(|path| self.root_path(index, &path)).collect(),
             )
         })
     }
@@ -90,11 +90,11 @@ impl Imports {
 
     /// Returns the path from the root of the crate, or `None` if it leads to another crate or is no path of a
     /// module.
-    fn from_root(&self, file: usize, path: &[String]) -> Option<Path> {
-        self.from_root_within(file, path, 0)
+    fn root_path(&self, file: usize, path: &[String]) -> Option<Path> {
+        self.root_path_within(file, path, 0)
     }
 
-    fn from_root_within(&self, file: usize, path: &[String], depth: usize) -> Option<Path> {
+    fn root_path_within(&self, file: usize, path: &[String], depth: usize) -> Option<Path> {
         let (first, rest) = path.split_first()?;
         let mut base = self.files[file].module();
         match first.as_str() {
@@ -113,7 +113,7 @@ impl Imports {
                 if depth >= MAX_DEPTH || binding.path.first() == Some(first) {
                     return None;
                 }
-                let bound = self.from_root_within(file, &binding.path, depth + 1)?;
+                let bound = self.root_path_within(file, &binding.path, depth + 1)?;
                 return Some([&bound, rest].concat());
             }
         }
@@ -141,7 +141,7 @@ impl Imports {
             return Some(&self.files[file]);
         };
         if let Some(binding) = self.bindings[file].iter().find(|binding| binding.name == *name) {
-            let bound = self.from_root(file, &binding.path)?;
+            let bound = self.root_path(file, &binding.path)?;
             return self.locate(&[&bound, &rest[1..]].concat(), seen);
         }
         if defines(&self.files[file].code, name) {
@@ -149,7 +149,7 @@ impl Imports {
         }
         let globs = self.bindings[file].iter().filter(|binding| binding.name == "*");
         for glob in globs {
-            let Some(module) = self.from_root(file, &glob.path) else {
+            let Some(module) = self.root_path(file, &glob.path) else {
                 continue;
             };
             let found = self.locate(&[&module, rest].concat(), seen);

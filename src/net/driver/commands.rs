@@ -72,7 +72,7 @@ impl Driver {
                 }
                 reply(answer, ());
             }
-            Command::Stats(answer) => reply(answer, self.snapshot()),
+            Command::Stats(answer) => reply(answer, self.stats()),
             Command::Nodes(answer) => {
                 reply(answer, self.endpoint.node().recent_nodes(usize::MAX));
             }

@@ -13,8 +13,8 @@ use crate::connect::Endpoint;
 use crate::net::interfaces;
 use crate::net::pool::Buffers;
 use crate::net::settings::Settings;
-use crate::net::snapshot::Traffic;
 use crate::net::socket::{Sent, Socket};
+use crate::net::stats::Traffic;
 use crate::wire::transmit::{SocketId, Train};
 
 /// The open sockets, and the train that is being sent.

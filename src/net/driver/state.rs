@@ -23,7 +23,7 @@ use crate::net::queries::Queries;
 use crate::net::relays::Relays;
 use crate::net::servers::Servers;
 use crate::net::settings::Settings;
-use crate::net::snapshot::Snapshot;
+use crate::net::stats::Stats;
 use crate::net::task_event::TaskEvent;
 use crate::udx::StreamId;
 
@@ -156,9 +156,10 @@ impl Driver {
         }
     }
 
-    pub(super) fn snapshot(&mut self) -> Snapshot {
+    pub(super) fn stats(&mut self) -> Stats {
         let node = self.endpoint.node();
-        Snapshot {
+        let traffic = self.io.traffic();
+        Stats {
             connections: self.connections.len(),
             unproven: self.connections.unproven(),
             unproven_dropped: self.connections.unproven_dropped(),
@@ -168,7 +169,12 @@ impl Driver {
             persistent: node.is_persistent(),
             firewalled: node.is_firewalled(),
             remote_address: node.remote_address(),
-            traffic: self.io.traffic(),
+            datagrams_sent: traffic.datagrams_sent,
+            bytes_sent: traffic.bytes_sent,
+            sends: traffic.sends,
+            send_errors: traffic.send_errors,
+            datagrams_received: traffic.datagrams_received,
+            bytes_received: traffic.bytes_received,
             dht: node.stats(),
         }
     }

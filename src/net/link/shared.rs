@@ -123,10 +123,7 @@ impl Link {
         if held_back {
             self.notify();
         }
-        for chunk in opener.spent() {
-            self.spares.put(chunk);
-        }
-        opener.feed(chunks);
+        opener.feed(chunks, &self.spares);
     }
 
     pub(super) fn fail(&self, error: PullError) -> End {

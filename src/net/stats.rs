@@ -1,6 +1,6 @@
 //! The counters and the present state of a node.
 
-use crate::net::Snapshot;
+use std::net::SocketAddrV4;
 
 /// The counters of a node since it was started, and its present state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct Stats {
     /// Whether the node seems to be behind a firewall.
     pub firewalled: bool,
     /// The address of the node as others see it, if they agree.
-    pub remote_address: Option<std::net::SocketAddrV4>,
+    pub remote_address: Option<SocketAddrV4>,
     /// Datagrams sent.
     pub datagrams_sent: u64,
     /// Bytes of those datagrams.
@@ -40,26 +40,13 @@ pub struct Stats {
     pub dht: crate::dht::Stats,
 }
 
-impl From<Snapshot> for Stats {
-    fn from(snapshot: Snapshot) -> Self {
-        let traffic = snapshot.traffic;
-        Self {
-            connections: snapshot.connections,
-            unproven: snapshot.unproven,
-            servers: snapshot.servers,
-            nodes: snapshot.nodes,
-            persistent: snapshot.persistent,
-            firewalled: snapshot.firewalled,
-            remote_address: snapshot.remote_address,
-            datagrams_sent: traffic.datagrams_sent,
-            bytes_sent: traffic.bytes_sent,
-            sends: traffic.sends,
-            send_errors: traffic.send_errors,
-            datagrams_received: traffic.datagrams_received,
-            bytes_received: traffic.bytes_received,
-            refused: snapshot.refused,
-            unproven_dropped: snapshot.unproven_dropped,
-            dht: snapshot.dht,
-        }
-    }
+/// What has gone through the sockets of a node.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Traffic {
+    pub(super) datagrams_sent: u64,
+    pub(super) bytes_sent: u64,
+    pub(super) sends: u64,
+    pub(super) send_errors: u64,
+    pub(super) datagrams_received: u64,
+    pub(super) bytes_received: u64,
 }
