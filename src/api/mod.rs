@@ -14,7 +14,7 @@ mod testnet;
 
 pub use crate::connect::relay::RelayLimits;
 pub use crate::connect::{Exchange, Firewall, Lost, Path, Report, Stage, Strategy};
-pub use crate::dht::Kept as KeptAnnouncement;
+pub use crate::dht::{FoundPeer as Found, FoundValue as MutableValue, Kept as KeptAnnouncement, Stored};
 pub use crate::net::Stats;
 pub use config::{DEFAULT_BOOTSTRAP, DhtBuilder, Limits, Mode};
 pub use connect::Connect;
@@ -22,7 +22,7 @@ pub use connection::{Connection, ReadHalf, WriteHalf};
 pub use dht::{Bootstrapped, Dht, Pong};
 pub use error::{BootstrapError, ConnectError, ListenError, PutError, QueryError, SpawnError, StreamError};
 pub use identity::{ClaimedKey, ProvenKey};
-pub use records::{Announce, Found, MutableGet, MutableValue, Stored};
+pub use records::{Announce, MutableGet};
 pub use relay::{Relay, RelayStats, ServeRelay};
 pub use server::{Listen, Server};
 pub use testnet::{Testnet, TestnetError};

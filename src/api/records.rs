@@ -4,49 +4,10 @@ use std::future::{Future, IntoFuture};
 use std::net::SocketAddrV4;
 use std::pin::Pin;
 
-use super::{Dht, PutError, QueryError};
-use crate::net::{self, Command, FoundValue, Query, QueryFailure};
-use crate::wire::hash;
+use super::{Dht, Found, MutableValue, PutError, QueryError, Stored};
+use crate::dht::{self, Operation, OperationError};
+use crate::net::Command;
 use crate::{KeyPair, PublicKey};
-
-/// A record that a node of the DHT holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Found {
-    /// The node that answered.
-    pub from: SocketAddrV4,
-    /// Key of the peer that announced itself.
-    pub public_key: PublicKey,
-    /// Nodes through which the peer said that it can be reached.
-    pub relay_addresses: Vec<SocketAddrV4>,
-    /// The latest time stamp that anybody announced to the topic with, as this node knows it, in Unix
-    /// milliseconds; 0 if there is none. Nothing proves it.
-    pub bump: u64,
-}
-
-/// A signed value that a node of the DHT holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct MutableValue {
-    /// The node that answered.
-    pub from: SocketAddrV4,
-    /// Version of the value; a higher one replaces a lower.
-    pub seq: u64,
-    /// The value.
-    pub value: Vec<u8>,
-}
-
-/// What became of a value that was put.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stored {
-    /// What to get it by: the hash of the value, or that of the key it was signed with.
-    pub target: [u8; 32],
-    /// Nodes that took it, 20 at most.
-    pub nodes: usize,
-    /// Nodes that refused it. They may hold a newer value, or lie.
-    pub refused: usize,
-}
 
 /// Announces a key under a topic once awaited, from [`Dht::announce`]; returns how many nodes store it, 20 at
 /// most.
@@ -62,7 +23,7 @@ pub struct Stored {
 #[must_use = "nothing happens until this is awaited"]
 pub struct Announce {
     dht: Dht,
-    query: Query,
+    operation: Operation,
 }
 
 /// Gets a signed value once awaited, from [`Dht::mutable_get`]; returns `None` if no node has one.
@@ -95,8 +56,7 @@ impl Dht {
     ///
     /// Cancel safe: dropping the future ends the query.
     pub async fn find_peer(&self, server: &PublicKey) -> Result<Vec<Found>, QueryError> {
-        let found = self.query(Query::FindPeer(*server)).await?;
-        Ok(Found::list(found))
+        Ok(self.run(Operation::FindPeer(*server)).await?.peers)
     }
 
     /// Queries the DHT for the peers that have announced a topic. Several nodes may name the same peer, and
@@ -110,8 +70,7 @@ impl Dht {
     ///
     /// Cancel safe: dropping the future ends the query.
     pub async fn lookup(&self, topic: [u8; 32]) -> Result<Vec<Found>, QueryError> {
-        let found = self.query(Query::Lookup(topic)).await?;
-        Ok(Found::list(found))
+        Ok(self.run(Operation::Lookup(topic)).await?.peers)
     }
 
     /// Returns a builder that announces a key under a topic on the nodes closest to it once awaited. The
@@ -127,7 +86,7 @@ impl Dht {
     ) -> Announce {
         Announce {
             dht: self.clone(),
-            query: Query::Announce {
+            operation: Operation::Announce {
                 target: topic,
                 key_pair: key_pair.clone(),
                 relays: relay_addresses.iter().copied().take(MAX_RELAYS).collect(),
@@ -146,11 +105,12 @@ impl Dht {
     ///
     /// Dropping the future ends the query; some nodes may still have the record.
     pub async fn unannounce(&self, topic: [u8; 32], key_pair: &KeyPair) -> Result<(), QueryError> {
-        let query = Query::Unannounce {
+        self.run(Operation::Unannounce {
             target: topic,
             key_pair: key_pair.clone(),
-        };
-        Ok(self.query(query).await.map(drop)?)
+        })
+        .await?;
+        Ok(())
     }
 
     /// Stores a value under its hash on the nodes closest to that. It lasts at least 32 hours, and
@@ -165,8 +125,7 @@ impl Dht {
     ///
     /// Dropping the future ends the query; some nodes may have the value.
     pub async fn immutable_put(&self, value: &[u8]) -> Result<Stored, PutError> {
-        let found = self.query(Query::ImmutablePut(value.to_vec())).await?;
-        Ok(Stored::new(hash::hash(&[value]), &found))
+        Ok(self.run(Operation::ImmutablePut(value.to_vec())).await?.stored)
     }
 
     /// Gets the value with this hash from the first node that answers with it. `None` if no node has it.
@@ -179,7 +138,7 @@ impl Dht {
     ///
     /// Cancel safe: dropping the future ends the query.
     pub async fn immutable_get(&self, target: [u8; 32]) -> Result<Option<Vec<u8>>, QueryError> {
-        let found = self.query(Query::ImmutableGet(target)).await?;
+        let found = self.run(Operation::ImmutableGet(target)).await?;
         Ok(found.value.map(|found| found.value))
     }
 
@@ -200,13 +159,12 @@ impl Dht {
     ///
     /// Dropping the future ends the query; some nodes may have the value.
     pub async fn mutable_put(&self, key_pair: &KeyPair, seq: u64, value: &[u8]) -> Result<Stored, PutError> {
-        let query = Query::MutablePut {
+        let operation = Operation::MutablePut {
             key_pair: key_pair.clone(),
             seq,
             value: value.to_vec(),
         };
-        let found = self.query(query).await?;
-        Ok(Stored::new(key_pair.public_key().target(), &found))
+        Ok(self.run(operation).await?.stored)
     }
 
     /// Returns a builder that gets the value that a key signed once awaited.
@@ -219,15 +177,19 @@ impl Dht {
         }
     }
 
-    async fn query(&self, query: Query) -> Result<net::Found, Failure> {
-        let query = Box::new(query);
-        let answer = self
+    /// Runs an operation in the driver and waits for what it finds.
+    async fn run(&self, operation: Operation) -> Result<dht::Found, Failure> {
+        let operation = Box::new(operation);
+        let outcome = self
             .node()
-            .run(|token, answer| Command::Query { token, query, answer })
+            .run(|token, answer| Command::Operation {
+                token,
+                operation,
+                answer,
+            })
             .await;
-        answer
-            .ok_or(Failure(None))?
-            .map_err(|failure| Failure(Some(failure)))
+        let result = outcome.ok_or(Failure::Closed)?.ok_or(Failure::TooMany)?;
+        result.map_err(Failure::Operation)
     }
 }
 
@@ -235,7 +197,7 @@ impl Announce {
     /// Adds a time stamp in Unix milliseconds, by which lookups notice that a topic has changed. Nodes ignore
     /// one below the latest that they know or more than a minute ahead of their clocks.
     pub fn bump(mut self, unix_milliseconds: u64) -> Self {
-        if let Query::Announce { bump, .. } = &mut self.query {
+        if let Operation::Announce { bump, .. } = &mut self.operation {
             // The wire has no larger number, and no node would take one.
             *bump = unix_milliseconds.min((1 << 53) - 1);
         }
@@ -248,7 +210,7 @@ impl IntoFuture for Announce {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { Ok(self.dht.query(self.query).await?.committed) })
+        Box::pin(async move { Ok(self.dht.run(self.operation).await?.stored.nodes) })
     }
 }
 
@@ -283,73 +245,39 @@ impl IntoFuture for MutableGet {
                 // No value can have such a number.
                 return Ok(None);
             }
-            let query = Query::MutableGet { key, least, latest };
-            Ok(dht.query(query).await?.value.map(MutableValue::from))
+            Ok(dht.run(Operation::MutableGet { key, least, latest }).await?.value)
         })
     }
 }
 
-impl Found {
-    fn list(found: net::Found) -> Vec<Self> {
-        let peers = found.peers.into_iter();
-        peers
-            .map(|found| Self {
-                from: found.from,
-                public_key: found.peer.public_key,
-                relay_addresses: found.peer.relay_addresses,
-                bump: found.bump,
-            })
-            .collect()
-    }
+/// Why an operation found or stored nothing.
+enum Failure {
+    /// The node has been closed.
+    Closed,
+    /// Too many operations are under way.
+    TooMany,
+    Operation(OperationError),
 }
-
-impl Stored {
-    const fn new(target: [u8; 32], found: &net::Found) -> Self {
-        Self {
-            target,
-            nodes: found.committed,
-            refused: found.refused,
-        }
-    }
-}
-
-impl From<FoundValue> for MutableValue {
-    fn from(found: FoundValue) -> Self {
-        Self {
-            from: found.from,
-            seq: found.seq,
-            value: found.value,
-        }
-    }
-}
-
-/// Why the driver gave nothing; `None` if it has ended.
-struct Failure(Option<QueryFailure>);
 
 impl From<Failure> for QueryError {
     fn from(failure: Failure) -> Self {
-        match failure.0 {
-            None => Self::Closed,
-            Some(QueryFailure::NoNetwork) => Self::NoNetwork,
-            Some(QueryFailure::TooMany) => Self::TooMany,
-            // The last three come of putting a value only.
-            Some(
-                QueryFailure::NotStored
-                | QueryFailure::Value(_)
-                | QueryFailure::SeqReused
-                | QueryFailure::SeqTooLow(_),
-            ) => Self::NotStored,
+        match failure {
+            Failure::Closed => Self::Closed,
+            Failure::TooMany => Self::TooMany,
+            Failure::Operation(OperationError::NoNetwork) => Self::NoNetwork,
+            // The others come of putting a value only.
+            Failure::Operation(_) => Self::NotStored,
         }
     }
 }
 
 impl From<Failure> for PutError {
     fn from(failure: Failure) -> Self {
-        match failure.0 {
-            Some(QueryFailure::Value(error)) => error.into(),
-            Some(QueryFailure::SeqReused) => Self::SeqReused,
-            Some(QueryFailure::SeqTooLow(stored)) => Self::SeqTooLow { stored },
-            _ => Self::Query(failure.into()),
+        match failure {
+            Failure::Operation(OperationError::Value(error)) => error.into(),
+            Failure::Operation(OperationError::SeqReused) => Self::SeqReused,
+            Failure::Operation(OperationError::SeqTooLow(stored)) => Self::SeqTooLow { stored },
+            failure => Self::Query(failure.into()),
         }
     }
 }

@@ -9,10 +9,9 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use super::link::Link;
 use super::stats::Stats;
 use crate::connect::{Dial, Failure, Listen, ListenError, Report, ServerId};
-use crate::dht::{Kept, ValueError};
-use crate::keys::{KeyPair, PublicKey};
+use crate::dht::{Found, Kept, Operation, OperationError};
+use crate::keys::PublicKey;
 use crate::udx::StreamId;
-use crate::wire::records::Peer;
 
 /// Names a command that can be given up before it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +22,9 @@ pub(crate) type DialOutcome = Result<ConnectionHandle, (Failure, Box<Report>)>;
 
 /// The own address as a node sees it, and how long its answer took; `None` if it did not answer.
 pub(crate) type Pong = Option<(SocketAddrV4, Duration)>;
+
+/// How an operation of the DHT ended; `None` if too many are under way.
+pub(crate) type OperationOutcome = Option<Result<Found, OperationError>>;
 
 /// Why a server does not listen.
 pub(crate) type ListenFailure = ListenError;
@@ -92,11 +94,11 @@ pub(crate) enum Command {
         server: ServerId,
         answer: Option<oneshot::Sender<()>>,
     },
-    /// Runs a query.
-    Query {
+    /// Runs an operation of the DHT.
+    Operation {
         token: Token,
-        query: Box<Query>,
-        answer: oneshot::Sender<Result<Found, QueryFailure>>,
+        operation: Box<Operation>,
+        answer: oneshot::Sender<OperationOutcome>,
     },
     /// Carries packets between two clients of a relay: the stream of each one's connection, and the id under
     /// which the client takes packets. The answer holds the ids under which the relay takes theirs. `ended`
@@ -136,7 +138,7 @@ impl Command {
     pub(super) fn needs_nodes(&self) -> bool {
         match self {
             Self::Connect { dial, .. } => dial.nodes.is_empty(),
-            Self::Listen { .. } | Self::Query { .. } => true,
+            Self::Listen { .. } | Self::Operation { .. } => true,
             _ => false,
         }
     }
@@ -144,7 +146,7 @@ impl Command {
     /// Returns the token of a command that can be given up.
     pub(super) const fn token(&self) -> Option<Token> {
         match self {
-            Self::Connect { token, .. } | Self::Listen { token, .. } | Self::Query { token, .. } => {
+            Self::Connect { token, .. } | Self::Listen { token, .. } | Self::Operation { token, .. } => {
                 Some(*token)
             }
             _ => None,
@@ -155,78 +157,4 @@ impl Command {
 /// Answers a command. The task that waits may have left.
 pub(super) fn reply<T>(answer: oneshot::Sender<T>, value: T) {
     let _ = answer.send(value);
-}
-
-/// A query of the user's own.
-#[derive(Clone, Debug)]
-pub(crate) enum Query {
-    FindPeer(PublicKey),
-    Lookup([u8; 32]),
-    Announce {
-        target: [u8; 32],
-        key_pair: KeyPair,
-        relays: Vec<SocketAddrV4>,
-        bump: u64,
-    },
-    Unannounce {
-        target: [u8; 32],
-        key_pair: KeyPair,
-    },
-    ImmutablePut(Vec<u8>),
-    ImmutableGet([u8; 32]),
-    MutablePut {
-        key_pair: KeyPair,
-        seq: u64,
-        value: Vec<u8>,
-    },
-    MutableGet {
-        key: PublicKey,
-        /// The lowest sequence number that counts.
-        least: u64,
-        /// Whether to go on to the end for the highest one.
-        latest: bool,
-    },
-}
-
-/// What a query found.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Found {
-    /// Peers.
-    pub(crate) peers: Vec<FoundPeer>,
-    /// A value, with its sequence number if it is a mutable one.
-    pub(crate) value: Option<FoundValue>,
-    /// Nodes that took an announcement or a value.
-    pub(crate) committed: usize,
-    /// Nodes that refused it.
-    pub(crate) refused: usize,
-}
-
-/// A peer that a node named.
-#[derive(Clone, Debug)]
-pub(crate) struct FoundPeer {
-    pub(crate) from: SocketAddrV4,
-    pub(crate) peer: Peer,
-    /// The latest time stamp of the topic, as that node knows it.
-    pub(crate) bump: u64,
-}
-
-/// A value that a node held and that is what it should be.
-#[derive(Clone, Debug)]
-pub(crate) struct FoundValue {
-    pub(crate) from: SocketAddrV4,
-    pub(crate) seq: u64,
-    pub(crate) value: Vec<u8>,
-}
-
-/// Why a query gave nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum QueryFailure {
-    NoNetwork,
-    NotStored,
-    TooMany,
-    Value(ValueError),
-    /// Another value has the same sequence number.
-    SeqReused,
-    /// There is a value with a higher sequence number, this one if a node showed it.
-    SeqTooLow(Option<u64>),
 }

@@ -30,9 +30,7 @@ mod stats;
 mod task_event;
 
 pub(crate) use bootstrap::{BootstrapState, Entry};
-pub(crate) use command::{
-    Command, ConnectionHandle, Found, FoundValue, Query, QueryFailure, ServerHandle, Token,
-};
+pub(crate) use command::{Command, ConnectionHandle, ServerHandle, Token};
 pub(crate) use driver::{Started, start};
 pub(crate) use link::{End, MAX_DATAGRAM};
 pub(crate) use settings::Settings;

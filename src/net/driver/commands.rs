@@ -36,9 +36,13 @@ impl Driver {
                     self.endpoint.unlisten(now, server);
                 }
             }
-            Command::Query { token, query, answer } => {
-                self.queries.start(now, &mut self.endpoint, token, query, answer);
-            }
+            Command::Operation {
+                token,
+                operation,
+                answer,
+            } => self
+                .queries
+                .start(now, &mut self.endpoint, token, *operation, answer),
             Command::Link {
                 sides,
                 bytes,
