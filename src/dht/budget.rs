@@ -40,6 +40,10 @@ impl<S: Copy + Eq + Hash, U> PerSource<S, U> {
         Some(self.sources.entry(source).or_insert(fresh))
     }
 
+    pub(crate) fn get_mut(&mut self, source: &S) -> Option<&mut U> {
+        self.sources.get_mut(source)
+    }
+
     pub(crate) fn clear(&mut self) {
         self.sources.clear();
     }

@@ -19,7 +19,7 @@
 //! | `upkeep`, `outbox` | the clock of ticks; datagrams and events that wait for the driver |
 
 mod address;
-mod budget;
+pub(crate) mod budget;
 mod closest;
 mod commit;
 mod config;
@@ -57,7 +57,7 @@ pub use kept::{Kept, ParseKeptError};
 pub use node::Node;
 pub use operations::{
     Findings, Found, FoundPeer, FoundValue, MAX_IMMUTABLE, Operation, OperationError, Stored, ValueError,
-    immutable_value, max_mutable, mutable_value,
+    max_mutable,
 };
 pub use policy::Policy;
 pub use stats::{Drops, Stats};

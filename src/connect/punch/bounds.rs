@@ -1,47 +1,50 @@
 //! Keeps peers from aiming probes at others, and a router from running out of ports.
 
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use crate::connect::limits::Limits;
+use crate::dht::budget::PerSource;
 
-/// Counts something per host, in windows of time.
-#[derive(Debug, Default)]
+/// Counts probes per host, in windows of time.
+#[derive(Debug)]
 pub(in crate::connect) struct Budget {
-    hosts: BTreeMap<Ipv4Addr, (Instant, u32)>,
+    /// Until when a window lasts, and how much is left of it.
+    hosts: PerSource<Ipv4Addr, (Instant, u32)>,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { hosts: PerSource::new(MAX_HOSTS) }
+    }
 }
 
 impl Budget {
-    /// Takes one probe to a host that has not proven to want any; returns whether it may leave.
+    /// Takes one probe to a host that has not proven to want any. Returns whether it may leave.
     pub(in crate::connect) fn spend(&mut self, now: Instant, host: Ipv4Addr) -> bool {
-        if let Some((until, left)) = self.hosts.get_mut(&host)
-            && now < *until
-        {
-            let granted = *left > 0;
-            *left = left.saturating_sub(1);
-            return granted;
+        let fresh = (now + WINDOW, MAX_UNVERIFIED_PROBES);
+        let Some(window) = self.hosts.entry(host, fresh, |(until, _)| *until <= now) else {
+            return false;
+        };
+        if window.0 <= now {
+            *window = fresh;
         }
-        if self.has_room(now, host) {
-            let left = MAX_UNVERIFIED_PROBES - 1;
-            self.hosts.insert(host, (now + WINDOW, left));
-            return true;
-        }
-        false
+        let granted = window.1 > 0;
+        window.1 = window.1.saturating_sub(1);
+        granted
     }
 
     /// Allows `count` more answers to probes from a host for a while.
     pub(in crate::connect) fn grant(&mut self, now: Instant, host: Ipv4Addr, count: u32) {
-        if self.has_room(now, host) {
-            let entry = self.hosts.entry(host).or_insert((now, 0));
-            if entry.0 < now {
-                entry.1 = 0;
-            }
-            *entry = (now + GRANT, entry.1.saturating_add(count).min(MAX_ECHOES));
+        let entry = self.hosts.entry(host, (now, 0), |(until, _)| *until <= now);
+        if let Some((until, left)) = entry {
+            let before = if *until < now { 0 } else { *left };
+            *left = before.saturating_add(count).min(MAX_ECHOES);
+            *until = now + GRANT;
         }
     }
 
-    /// Takes one answer to a probe; returns whether one is left.
+    /// Takes one answer to a probe. Returns whether one was left.
     pub(in crate::connect) fn take(&mut self, now: Instant, host: Ipv4Addr) -> bool {
         let Some((until, left)) = self.hosts.get_mut(&host) else {
             return false;
@@ -49,13 +52,6 @@ impl Budget {
         let granted = now < *until && *left > 0;
         *left = left.saturating_sub(1);
         granted
-    }
-
-    fn has_room(&mut self, now: Instant, host: Ipv4Addr) -> bool {
-        if self.hosts.len() >= MAX_HOSTS && !self.hosts.contains_key(&host) {
-            self.hosts.retain(|_, (until, _)| now < *until);
-        }
-        self.hosts.len() < MAX_HOSTS || self.hosts.contains_key(&host)
     }
 }
 

@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 
 use tracing::debug;
 
-use super::announcement::signed;
 use super::withdrawals::Withdrawals;
 use crate::connect::context::Asker;
 use crate::connect::core::Core;
 use crate::connect::ids::ServerId;
+use crate::dht::sign::Announcement;
 use crate::dht::{Answer, Outgoing, QueryId, QueryOutcome, RequestError, RequestId};
 use crate::keys::{KeyPair, PublicKey};
 use crate::wire::address::network;
@@ -225,7 +225,7 @@ impl Announcer {
                 address: answer.from,
                 peer_address: answer.to,
             };
-            let outgoing = signed(&self.key_pair, answer.from, id, token, AnnounceKind::Announce);
+            let outgoing = announcement(&self.key_pair).request(AnnounceKind::Announce, answer.from, &id, token);
             let request = core.cx.request(now, self.asker(), outgoing);
             waiting.insert(request, relay);
         }
@@ -247,9 +247,9 @@ impl Announcer {
     ) -> Option<Notice> {
         if self.withdrawals.owns(request) {
             let asker = self.asker();
-            let (cx, key_pair) = (&mut core.cx, &self.key_pair);
+            let (cx, announcement) = (&mut core.cx, announcement(&self.key_pair));
             self.withdrawals
-                .handle_answer(now, cx, asker, key_pair, request, result.ok());
+                .handle_answer(now, cx, asker, &announcement, request, result.ok());
             let done = self.withdrawals.is_empty() && matches!(self.state, State::Withdrawing);
             return done.then_some(Notice::Withdrawn);
         }
@@ -458,7 +458,7 @@ impl Announcer {
     fn take_back(&mut self, now: Instant, core: &mut Core, relay: Relay) {
         let (cx, asker) = (&mut core.cx, self.asker());
         self.withdrawals
-            .begin(now, cx, asker, &self.key_pair, relay.address);
+            .begin(now, cx, asker, &announcement(&self.key_pair), relay.address);
     }
 
     const fn asker(&self) -> Asker {
@@ -493,4 +493,10 @@ const fn asks_for_server(round: u32) -> bool {
 fn names(answer: &Answer, server: &PublicKey) -> bool {
     let record = answer.value.as_deref().map(Peer::from_bytes);
     matches!(record, Some(Ok(peer)) if peer.public_key == *server)
+}
+
+/// Returns what is announced of a server: its key, and no address.
+pub(super) fn announcement(key_pair: &KeyPair) -> Announcement<'_> {
+    let target = key_pair.public_key().target();
+    Announcement { key_pair, target, relays: &[], bump: 0 }
 }

@@ -5,7 +5,6 @@
 //! [`PathAgent`](super::path::PathAgent). [`punching`] answers a client that punches, [`return_path`] takes
 //! the answer to message 1 back to the client.
 
-mod announcement;
 mod announcer;
 mod entries;
 mod entry;

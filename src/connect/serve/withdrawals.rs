@@ -1,11 +1,11 @@
 //! Takes announcements back: asks each node for a token, then sends the signed withdrawal.
 
+use std::net::SocketAddrV4;
 use std::time::Instant;
 
-use super::announcement::signed;
 use crate::connect::context::{Asker, Context};
+use crate::dht::sign::Announcement;
 use crate::dht::{Answer, Outgoing, RequestId};
-use crate::keys::KeyPair;
 use crate::wire::records::AnnounceKind;
 use crate::wire::rpc::FIND_PEER;
 
@@ -34,13 +34,12 @@ impl Withdrawals {
         now: Instant,
         cx: &mut Context,
         asker: Asker,
-        key_pair: &KeyPair,
-        node: std::net::SocketAddrV4,
+        announcement: &Announcement<'_>,
+        node: SocketAddrV4,
     ) {
-        let target = key_pair.public_key().target();
         let outgoing = Outgoing {
             retries: RETRIES,
-            ..Outgoing::application(node, FIND_PEER, target)
+            ..Outgoing::application(node, FIND_PEER, announcement.target)
         };
         let request = cx.request(now, asker, outgoing);
         self.under_way.push((request, Step::Token));
@@ -52,7 +51,7 @@ impl Withdrawals {
         now: Instant,
         cx: &mut Context,
         asker: Asker,
-        key_pair: &KeyPair,
+        announcement: &Announcement<'_>,
         request: RequestId,
         answer: Option<Answer>,
     ) {
@@ -66,7 +65,7 @@ impl Withdrawals {
         {
             let outgoing = Outgoing {
                 retries: RETRIES,
-                ..signed(key_pair, answer.from, id, token, AnnounceKind::Unannounce)
+                ..announcement.request(AnnounceKind::Unannounce, answer.from, &id, token)
             };
             let request = cx.request(now, asker, outgoing);
             self.under_way.push((request, Step::Withdrawal));

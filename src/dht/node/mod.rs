@@ -4,7 +4,6 @@
 mod exchange;
 mod join;
 mod learn;
-mod old_verbs;
 mod operate;
 mod search;
 mod serve;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::world::{World, address, mutable_get, mutable_put};
 use crate::dht::{
-    Answer, Config, K, MAX_IMMUTABLE, Operation, QueryError, ValueError, immutable_value, max_mutable,
-    mutable_value,
+    Answer, Config, K, MAX_IMMUTABLE, Operation, QueryError, ValueError, max_mutable,
 };
+use crate::dht::operations::{immutable_value, mutable_value};
 use crate::keys::KeyPair;
 use crate::sim::network::Link;
 use crate::wire::compact::MAX_VARUINT;
