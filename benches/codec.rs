@@ -42,22 +42,11 @@ fn codec(criterion: &mut Criterion) {
         });
         group.bench_function(format!("encode {name}"), |bencher| bencher.iter(encode));
     };
-    measure("request", request.to_bytes(), decodes::<Packet>, &|| {
-        request.to_bytes()
-    });
-    measure("response", response.to_bytes(), decodes::<Packet>, &|| {
-        response.to_bytes()
-    });
+    measure("request", request.to_bytes(), decodes::<Packet>, &|| request.to_bytes());
+    measure("response", response.to_bytes(), decodes::<Packet>, &|| response.to_bytes());
     measure("peer", peer.to_bytes(), decodes::<Peer>, &|| peer.to_bytes());
 
-    let header = PacketHeader {
-        kind: DATA,
-        data_offset: 0,
-        stream_id: 5,
-        window: 4 << 20,
-        seq: 100,
-        ack: 7,
-    };
+    let header = PacketHeader { kind: DATA, data_offset: 0, stream_id: 5, window: 4 << 20, seq: 100, ack: 7 };
     let mut datagram = header.to_bytes().to_vec();
     datagram.resize(1472, 0);
     group.bench_function("decode packet header", |bencher| {

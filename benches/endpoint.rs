@@ -1,5 +1,5 @@
-//! A message through an endpoint with one server and with a thousand: what an established stream costs must not
-//! depend on them.
+//! A message through an endpoint with one server and with a thousand: what an established stream costs must
+//! not depend on them.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
@@ -47,22 +47,11 @@ impl Pair {
             endpoint.listen(now, listen).expect("fewer than the limit");
         }
         let mut peer = Streams::new(udx::Config::default(), [2; 32]);
-        let ids = [
-            endpoint.streams().open(Admission::Refuse),
-            peer.open(Admission::Refuse),
-        ];
-        endpoint
-            .streams()
-            .connect(now, ids[0], SocketId::SERVER, address(2), ids[1].0);
+        let ids = [endpoint.streams().open(Admission::Refuse), peer.open(Admission::Refuse)];
+        endpoint.streams().connect(now, ids[0], SocketId::SERVER, address(2), ids[1].0);
         peer.connect(now, ids[1], SocketId::SERVER, address(0), ids[0].0);
         let buffer = Vec::new();
-        Self {
-            now,
-            endpoint,
-            peer,
-            ids,
-            buffer,
-        }
+        Self { now, endpoint, peer, ids, buffer }
     }
 
     /// Takes a message of a hundred bytes from the peer and acknowledges it.
@@ -74,8 +63,7 @@ impl Pair {
             self.now += Duration::from_micros(50);
             self.buffer.clear();
             while self.peer.poll_transmit(self.now, 1, &mut self.buffer).is_some() {
-                self.endpoint
-                    .handle_datagram(self.now, SocketId::SERVER, address(2), &self.buffer);
+                self.endpoint.handle_datagram(self.now, SocketId::SERVER, address(2), &self.buffer);
                 self.buffer.clear();
             }
             self.endpoint.flush(self.now);
@@ -87,8 +75,7 @@ impl Pair {
             self.buffer.clear();
             while let Some(train) = self.endpoint.poll_transmit(self.now, 1, &mut self.buffer) {
                 if train.destination == address(2) {
-                    self.peer
-                        .handle_datagram(self.now, SocketId::SERVER, address(0), &self.buffer);
+                    self.peer.handle_datagram(self.now, SocketId::SERVER, address(0), &self.buffer);
                 }
                 self.buffer.clear();
             }

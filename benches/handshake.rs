@@ -8,10 +8,7 @@ use hyperprofile::wire::handshake::NoisePayload;
 fn handshake(criterion: &mut Criterion) {
     let client = KeyPair::from_seed(&[1; 32]);
     let server = KeyPair::from_seed(&[2; 32]);
-    let payload = NoisePayload {
-        version: 1,
-        ..NoisePayload::default()
-    };
+    let payload = NoisePayload { version: 1, ..NoisePayload::default() };
     let start = || {
         Initiator::start(&client, server.public_key(), [3; 32], &payload)
             .expect("the server's key is a point")

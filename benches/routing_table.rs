@@ -15,10 +15,7 @@ const NODES: u32 = 20_000;
 
 fn routing_table(criterion: &mut Criterion) {
     let mut now = Instant::now();
-    let config = Config {
-        bootstrap: vec![address(0)],
-        ..Config::default()
-    };
+    let config = Config { bootstrap: vec![address(0)], ..Config::default() };
     let mut node = Node::new(now, config, [1; 32]);
     node.handle_sockets(now, address(NODES), address(NODES + 1));
     node.bootstrap(now);

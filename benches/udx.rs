@@ -79,9 +79,7 @@ impl Pair {
             let start = Instant::now();
             while written < bytes {
                 let chunk = &self.chunk[..self.chunk.len().min(bytes - written)];
-                let taken = self.ends[0]
-                    .write(self.now, self.ids[0], chunk)
-                    .expect("the stream is open");
+                let taken = self.ends[0].write(self.now, self.ids[0], chunk).expect("the stream is open");
                 written += taken;
                 if taken < chunk.len() {
                     break;
@@ -131,13 +129,7 @@ impl Pair {
 
     fn advance(&mut self, moved: bool) {
         self.now += DELAY;
-        if !moved
-            && let Some(at) = self
-                .ends
-                .iter()
-                .filter_map(Streams::poll_timeout)
-                .map(|(at, _)| at)
-                .min()
+        if !moved && let Some(at) = self.ends.iter().filter_map(Streams::poll_timeout).map(|(at, _)| at).min()
         {
             self.now = self.now.max(at);
         }

@@ -122,9 +122,8 @@ impl Flood {
         }
         let requests = self.requests()?;
         let _neighbours = self.introduce()?;
-        let mut sources = (0..self.sockets)
-            .map(|number| self.source(number * 61))
-            .collect::<Result<Vec<_>>>()?;
+        let mut sources =
+            (0..self.sockets).map(|number| self.source(number * 61)).collect::<Result<Vec<_>>>()?;
         // Warm up, then measure.
         let warm = Duration::from_secs_f64(self.seconds.min(1.0));
         self.load(&mut sources, &requests, warm)?;
@@ -207,13 +206,7 @@ impl Flood {
         let state = UdpSocketState::new((&socket).into())?;
         socket.set_nonblocking(true)?;
         socket.connect(self.node)?;
-        Ok(Source {
-            socket,
-            state,
-            under_way: 0,
-            next,
-            heard: Instant::now(),
-        })
+        Ok(Source { socket, state, under_way: 0, next, heard: Instant::now() })
     }
 
     fn load(&self, sources: &mut [Source], requests: &[Vec<u8>], time: Duration) -> Result<Count> {
@@ -295,9 +288,7 @@ impl Source {
 /// Sends mutated datagrams.
 fn garbage(node: SocketAddrV4, count: usize) -> Result<()> {
     let mut rng = StdRng::seed_from_u64(7);
-    let sockets = (0..16)
-        .map(|_| UdpSocket::bind((*node.ip(), 0)))
-        .collect::<std::io::Result<Vec<_>>>()?;
+    let sockets = (0..16).map(|_| UdpSocket::bind((*node.ip(), 0))).collect::<std::io::Result<Vec<_>>>()?;
     let start = Instant::now();
     for number in 0..count {
         let request = Request {
@@ -352,12 +343,7 @@ fn fill(node: SocketAddrV4, count: usize) -> Result<()> {
         let key_pair = &keys[number % keys.len()];
         let mut target = [0; 32];
         target[..8].copy_from_slice(&(number as u64 / 64).to_be_bytes());
-        let announcement = Announcement {
-            key_pair,
-            target,
-            relays: &[node; 3],
-            bump: 0,
-        };
+        let announcement = Announcement { key_pair, target, relays: &[node; 3], bump: 0 };
         let announce = announcement.sign(AnnounceKind::Announce, &id, &token);
         let request = Request {
             tid: number as u16,

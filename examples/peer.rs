@@ -50,11 +50,9 @@ async fn run(arguments: Vec<String>) -> Result<()> {
             client(bootstrap, key.parse()?, what, count.parse()?).await
         }
         ["bound"] => bound(),
-        _ => Err(
-            "usage: peer testnet N | server BOOTSTRAP echo|sink|idle|mixed [SEEDBYTE] | client \
+        _ => Err("usage: peer testnet N | server BOOTSTRAP echo|sink|idle|mixed [SEEDBYTE] | client \
                   BOOTSTRAP KEY connect|rate|stream|streams|ping|beside|idle N | bound"
-                .into(),
-        ),
+            .into()),
     }
 }
 
@@ -258,10 +256,7 @@ async fn beside(dht: &Dht, key: PublicKey, count: usize) -> Result<()> {
 fn bound() -> Result<()> {
     let initiator = Keys::new([1; 32], [2; 32], [3; 64], true);
     let responder = Keys::new([2; 32], [1; 32], [3; 64], false);
-    let (mut push, mut pull) = (
-        Push::with_header(&initiator, [4; 24]),
-        Pull::new(&responder, MAX_MESSAGE),
-    );
+    let (mut push, mut pull) = (Push::with_header(&initiator, [4; 24]), Pull::new(&responder, MAX_MESSAGE));
     let message = vec![1; 64 * 1024];
     let mut opened = vec![0; message.len()];
     let (mut sealing, mut opening) = (Duration::ZERO, Duration::ZERO);

@@ -32,11 +32,11 @@ async fn main() -> Result<()> {
         ["udp-server"] => udp_server(),
         ["udp-client", port, count] => udp_client(port.parse()?, count.parse()?),
         ["forward", port, delay, loss] => forward(port.parse()?, delay.parse()?, loss.parse()?).await,
-        _ => Err(
-            "usage: plain server echo|sink | client PORT stream|ping N | udp-server | udp-client PORT N \
+        _ => {
+            Err("usage: plain server echo|sink | client PORT stream|ping N | udp-server | udp-client PORT N \
                   | forward PORT DELAY LOSS"
-                .into(),
-        ),
+                .into())
+        }
     }
 }
 

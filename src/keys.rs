@@ -53,14 +53,11 @@ impl PublicKey {
     /// Verifies a detached signature as libsodium does: small-order and non-canonical keys, small-order R and
     /// non-canonical S are refused.
     pub fn verify(&self, message: &[u8], signature: &[u8; 64]) -> bool {
-        let canonical = CompressedEdwardsY(self.0)
-            .decompress()
-            .is_some_and(|point| point.compress().0 == self.0);
+        let canonical =
+            CompressedEdwardsY(self.0).decompress().is_some_and(|point| point.compress().0 == self.0);
         canonical
-            && VerifyingKey::from_bytes(&self.0).is_ok_and(|key| {
-                key.verify_strict(message, &Signature::from_bytes(signature))
-                    .is_ok()
-            })
+            && VerifyingKey::from_bytes(&self.0)
+                .is_ok_and(|key| key.verify_strict(message, &Signature::from_bytes(signature)).is_ok())
     }
 }
 
@@ -100,9 +97,7 @@ impl FromStr for PublicKey {
     fn from_str(text: &str) -> Result<Self, ParseKeyError> {
         let text = text.strip_prefix("pear://").unwrap_or(text);
         let bytes = match text.chars().count() {
-            64 => HEXLOWER_PERMISSIVE
-                .decode(text.as_bytes())
-                .map_err(|_| ParseKeyError::Hex)?,
+            64 => HEXLOWER_PERMISSIVE.decode(text.as_bytes()).map_err(|_| ParseKeyError::Hex)?,
             52 => z_base_32().decode(text.as_bytes()).map_err(|error| {
                 if error.kind == data_encoding::DecodeKind::Trailing {
                     ParseKeyError::NotCanonical
@@ -112,10 +107,7 @@ impl FromStr for PublicKey {
             })?,
             length => return Err(ParseKeyError::Length(length)),
         };
-        bytes
-            .try_into()
-            .map(Self)
-            .map_err(|_| ParseKeyError::Length(text.len()))
+        bytes.try_into().map(Self).map_err(|_| ParseKeyError::Length(text.len()))
     }
 }
 
@@ -174,9 +166,7 @@ impl KeyPair {
 
 impl fmt::Debug for KeyPair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyPair")
-            .field("public", &self.public)
-            .finish_non_exhaustive()
+        f.debug_struct("KeyPair").field("public", &self.public).finish_non_exhaustive()
     }
 }
 
@@ -186,9 +176,7 @@ pub(crate) fn z_base_32() -> &'static Encoding {
     static ENCODING: std::sync::LazyLock<Encoding> = std::sync::LazyLock::new(|| {
         let mut specification = Specification::new();
         specification.symbols.push_str("ybndrfg8ejkmcpqxot1uwisza345h769");
-        specification
-            .encoding()
-            .expect("the alphabet has 32 distinct symbols")
+        specification.encoding().expect("the alphabet has 32 distinct symbols")
     });
     &ENCODING
 }

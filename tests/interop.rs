@@ -144,10 +144,7 @@ async fn the_first_byte_waits_for_no_retransmission() {
             ours.push(opened.elapsed().as_secs_f64() * 1000.0);
             finish(connection).await;
         }
-        assert!(
-            median(ours.iter().copied()) < 500.0,
-            "our client, their server: {ours:?}"
-        );
+        assert!(median(ours.iter().copied()) < 500.0, "our client, their server: {ours:?}");
         dht.close().await;
     })
     .await;
@@ -243,12 +240,7 @@ async fn javascript_profile_client(network: &Network, version: Reference) {
     let data = folder.path().join("server");
     let mut server = Process::program(
         env!("CARGO_BIN_EXE_profile-server"),
-        &[
-            "--data-dir",
-            data.to_str().unwrap(),
-            "--bootstrap",
-            &network.bootstrap,
-        ],
+        &["--data-dir", data.to_str().unwrap(), "--bootstrap", &network.bootstrap],
     );
     let key = server.first_line().await;
     a_profile_lives(network, &Person::javascript(version), &key).await;
@@ -266,14 +258,9 @@ async fn a_profile_lives(network: &Network, ada: &Person, server: &str) {
     let eve = ada.another();
     let at = (network, server);
     ada.fails(at, &["show"], "not_registered").await;
-    let registered = ada
-        .runs(at, &["register", "--name", "Ada", "--field", "town=London"])
-        .await;
+    let registered = ada.runs(at, &["register", "--name", "Ada", "--field", "town=London"]).await;
     assert_eq!(registered["version"], 1);
-    assert_eq!(
-        registered["profile"],
-        json!({"name": "Ada", "fields": {"town": "London"}})
-    );
+    assert_eq!(registered["profile"], json!({"name": "Ada", "fields": {"town": "London"}}));
     assert_eq!(ada.runs(at, &["show"]).await, registered);
     assert_eq!(ada.runs(at, &[]).await, registered);
 
@@ -281,10 +268,8 @@ async fn a_profile_lives(network: &Network, ada: &Person, server: &str) {
     assert_eq!(updated["version"], 2);
     let profile = json!({"name": "Ada", "bio": "counts", "fields": {"town": "London"}});
     assert_eq!(updated["profile"], profile);
-    ada.fails(at, &["register", "--name", "Eve"], "already_registered")
-        .await;
-    ada.fails(at, &["update", "--name", "A\u{202e}"], "invalid_profile")
-        .await;
+    ada.fails(at, &["register", "--name", "Eve"], "already_registered").await;
+    ada.fails(at, &["update", "--name", "A\u{202e}"], "invalid_profile").await;
 
     eve.fails(at, &["show"], "not_registered").await;
     let key = ada.public_key(&updated);
@@ -307,27 +292,16 @@ struct Person {
 
 impl Person {
     fn javascript(version: Reference) -> Self {
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-            javascript: Some(version),
-            deletes: &["delete"],
-        }
+        Self { folder: tempfile::tempdir().unwrap(), javascript: Some(version), deletes: &["delete"] }
     }
 
     fn program() -> Self {
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-            javascript: None,
-            deletes: &["delete", "--yes"],
-        }
+        Self { folder: tempfile::tempdir().unwrap(), javascript: None, deletes: &["delete", "--yes"] }
     }
 
     /// Someone else with the same program.
     fn another(&self) -> Self {
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-            ..*self
-        }
+        Self { folder: tempfile::tempdir().unwrap(), ..*self }
     }
 
     async fn runs(&self, at: (&Network, &str), command: &[&str]) -> Value {
@@ -381,11 +355,7 @@ impl Echo {
         let server = soon(dht.listen(&key_pair).into_future()).await.unwrap();
         let (sender, results) = mpsc::unbounded_channel();
         tokio::spawn(serve(server, sender));
-        Self {
-            dht,
-            public_key: *key_pair.public_key(),
-            results,
-        }
+        Self { dht, public_key: *key_pair.public_key(), results }
     }
 
     fn key(&self) -> String {
@@ -417,9 +387,7 @@ async fn serve(server: Server, results: mpsc::UnboundedSender<Result<u64, String
 async fn echo_client(version: Reference, network: &Network, key: &str, mode: &str, n: usize) -> String {
     let n = n.to_string();
     let arguments = [network.bootstrap.as_str(), key, mode, &n];
-    Process::script(version, "echo-client.mjs", &arguments)
-        .success()
-        .await
+    Process::script(version, "echo-client.mjs", &arguments).success().await
 }
 
 fn their_echo_server(version: Reference, network: &Network) -> Process {

@@ -104,18 +104,12 @@ struct Mixed {
 
 impl Mixed {
     async fn start(first: First) -> Self {
-        let mut network = Self {
-            ours: Vec::new(),
-            theirs: Vec::new(),
-            bootstrap: String::new(),
-        };
+        let mut network = Self { ours: Vec::new(), theirs: Vec::new(), bootstrap: String::new() };
         match first {
             First::Ours => {
                 network.add_ours(5, None).await;
                 network.bootstrap = network.ours[0].local_addr().to_string();
-                network
-                    .add_theirs(&["5", "--bootstrap", &network.bootstrap.clone()])
-                    .await;
+                network.add_theirs(&["5", "--bootstrap", &network.bootstrap.clone()]).await;
             }
             First::Theirs => {
                 network.bootstrap = network.add_theirs(&["5"]).await;
@@ -164,10 +158,8 @@ impl Mixed {
 
     /// Joins with a node of this implementation.
     async fn guest(&self) -> Dht {
-        let guest = Dht::builder()
-            .bootstrap([self.bootstrap.as_str()])
-            .bind("127.0.0.1:0")
-            .mode(Mode::Ephemeral);
+        let guest =
+            Dht::builder().bootstrap([self.bootstrap.as_str()]).bind("127.0.0.1:0").mode(Mode::Ephemeral);
         let guest = guest.spawn().await.unwrap();
         soon(guest.bootstrapped()).await.unwrap();
         guest
@@ -208,10 +200,7 @@ impl Records {
 
         let seed = hex(&seeds[1]);
         let hash = peer(at, &["immutable-put", "theirs"]).await.event("hash").await;
-        peer(at, &["mutable-put", &seed, "1", "old"])
-            .await
-            .event("key")
-            .await;
+        peer(at, &["mutable-put", &seed, "1", "old"]).await.event("key").await;
         let put = ["mutable-put", &seed, "2", "theirs"];
         let key = peer(at, &put).await.event("key").await;
         let announce = ["announce", &hex(&Self::TOPIC), &seed];
@@ -252,9 +241,7 @@ impl Records {
             assert!(theirs.contains(&key.to_hex()), "{when}: topic, through theirs");
         }
         // A client of the reference reaches a server of this implementation.
-        let server = soon(guest.listen(&KeyPair::generate()).into_future())
-            .await
-            .unwrap();
+        let server = soon(guest.listen(&KeyPair::generate()).into_future()).await.unwrap();
         let key = server.public_key().to_hex();
         let serving = tokio::spawn(async move {
             while let Some(connection) = server.accept().await {

@@ -80,12 +80,7 @@ impl std::fmt::Debug for Side<'_> {
 
 impl<'a> Side<'a> {
     const fn new(stream: StreamId, pattern: &'a [u8]) -> Self {
-        Self {
-            stream,
-            unsent: pattern,
-            received: Vec::new(),
-            closed: None,
-        }
+        Self { stream, unsent: pattern, received: Vec::new(), closed: None }
     }
 
     fn step(&mut self, streams: &mut Streams) {
@@ -169,12 +164,7 @@ impl LossyPath {
     fn receive(&mut self, streams: &mut Streams) {
         let now = Instant::now();
         let held = self.held.first_key_value().map(|(key, _)| key.0);
-        let deadline = streams
-            .poll_timeout()
-            .map(|(at, _)| at)
-            .into_iter()
-            .chain(held)
-            .min();
+        let deadline = streams.poll_timeout().map(|(at, _)| at).into_iter().chain(held).min();
         let most = Duration::from_millis(20);
         let wait = deadline.map_or(most, |at| at.saturating_duration_since(now).min(most));
         let wait = wait.max(Duration::from_micros(50));
@@ -220,10 +210,7 @@ impl LossyPath {
 }
 
 fn is_pause(kind: ErrorKind) -> bool {
-    matches!(
-        kind,
-        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::ConnectionRefused
-    )
+    matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::ConnectionRefused)
 }
 
 /// The reference's end of the stream.
@@ -296,10 +283,7 @@ fn interop_folder() -> Option<std::path::PathBuf> {
     if folder.join("node_modules").is_dir() {
         return Some(folder);
     }
-    assert!(
-        std::env::var_os("CI").is_none(),
-        "tests/interop has no node_modules: run `npm ci` there"
-    );
+    assert!(std::env::var_os("CI").is_none(), "tests/interop has no node_modules: run `npm ci` there");
     eprintln!("SKIPPED: tests/interop has no node_modules; `tests/run` installs them");
     None
 }

@@ -45,13 +45,7 @@ pub(crate) struct Done {
 
 impl Guest {
     pub(crate) fn new(node: Node, now: Instant) -> Self {
-        Self {
-            node,
-            bootstrapped: false,
-            lookups: BTreeMap::new(),
-            done: Vec::new(),
-            clock: now,
-        }
+        Self { node, bootstrapped: false, lookups: BTreeMap::new(), done: Vec::new(), clock: now }
     }
 
     fn take_events(&mut self) {
@@ -74,11 +68,7 @@ impl Guest {
                 }
                 Event::QueryDone { query, result } => {
                     if let Some(lookup) = self.lookups.remove(&query) {
-                        self.done.push(Done {
-                            lookup,
-                            ended: self.clock,
-                            result,
-                        });
+                        self.done.push(Done { lookup, ended: self.clock, result });
                     }
                 }
                 _ => {}

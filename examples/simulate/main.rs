@@ -33,11 +33,7 @@ fn main() -> Result<()> {
     let mut reports = Vec::new();
     for nodes in &options.growth {
         for algorithm in &options.algorithms {
-            let settings = Settings {
-                nodes: *nodes,
-                algorithm: *algorithm,
-                ..options.settings
-            };
+            let settings = Settings { nodes: *nodes, algorithm: *algorithm, ..options.settings };
             let start = Instant::now();
             let report = World::new(settings).run();
             println!("{report}  {:>6.1} s", start.elapsed().as_secs_f64());

@@ -15,9 +15,7 @@ pub(crate) fn growth(reports: &[Report]) -> String {
         ("datagrams per lookup, mean", |report| report.messages.mean),
         ("time per lookup, p95, ms", |report| report.time.p95 as f64),
         ("hops, p95", |report| report.hops.p95 as f64),
-        ("lookups that found nothing, %", |report| {
-            (1.0 - report.found) * 100.0
-        }),
+        ("lookups that found nothing, %", |report| (1.0 - report.found) * 100.0),
     ];
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{}\" font-family=\"sans-serif\" font-size=\"11\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n",
@@ -70,10 +68,9 @@ fn panel(svg: &mut String, reports: &[Report], title: &str, value: Figure, left:
         top + HEIGHT - MARGIN / 2.0,
     );
     // The one's numbers stand above its points, the other's below.
-    for (algorithm, name, colour, offset) in [
-        (Algorithm::Reference, "reference", "#c33", -6.0),
-        (Algorithm::Ours, "ours", "#36c", 15.0),
-    ] {
+    for (algorithm, name, colour, offset) in
+        [(Algorithm::Reference, "reference", "#c33", -6.0), (Algorithm::Ours, "ours", "#36c", 15.0)]
+    {
         let points = reports.iter().filter(|report| report.algorithm == algorithm);
         let mut line = String::new();
         for report in points {

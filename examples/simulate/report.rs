@@ -56,9 +56,7 @@ impl Report {
             hops: Spread::of(outcomes().map(|outcome| outcome.hops.into()).collect()),
             messages: Spread::of(outcomes().map(|outcome| outcome.sent as u64).collect()),
             time: Spread::of(
-                done.iter()
-                    .map(|done| milliseconds(done.ended - done.lookup.started))
-                    .collect(),
+                done.iter().map(|done| milliseconds(done.ended - done.lookup.started)).collect(),
             ),
             first: Spread::of(
                 done.iter()
@@ -122,10 +120,5 @@ impl fmt::Display for Spread {
 /// Returns the bytes of memory of this process, where the system shows it.
 pub(crate) fn resident_memory() -> Option<u64> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    statm
-        .split(' ')
-        .nth(1)?
-        .parse::<u64>()
-        .ok()
-        .map(|pages| pages * 4096)
+    statm.split(' ').nth(1)?.parse::<u64>().ok().map(|pages| pages * 4096)
 }

@@ -98,9 +98,8 @@ impl World {
         let mut rng = StdRng::seed_from_u64(settings.seed);
         let mut network = Network::new(settings.seed, link);
         network.distance = Some(earth::distance);
-        let keys = (0..KEYS.min(settings.nodes))
-            .map(|_| KeyPair::from_seed(&rng.r#gen()))
-            .collect::<Vec<_>>();
+        let keys =
+            (0..KEYS.min(settings.nodes)).map(|_| KeyPair::from_seed(&rng.r#gen())).collect::<Vec<_>>();
         let announced = vec![false; keys.len()];
         let mut world = Self {
             settings,
@@ -302,16 +301,9 @@ impl World {
         self.network.with(id, |machine, now| {
             if let Machine::Node(guest) = machine {
                 // Under a topic, where it is announced at the twenty nearest nodes; a server is at three.
-                let operation = Operation::Announce {
-                    target: topic(&target),
-                    key_pair,
-                    relays: Vec::new(),
-                    bump: 0,
-                };
-                guest
-                    .node
-                    .start(now, operation)
-                    .expect("an announcement always fits");
+                let operation =
+                    Operation::Announce { target: topic(&target), key_pair, relays: Vec::new(), bump: 0 };
+                guest.node.start(now, operation).expect("an announcement always fits");
             }
         });
         self.announced[number] = true;
@@ -320,11 +312,7 @@ impl World {
     fn look_up(&mut self) {
         let number = self.rng.gen_range(0..self.keys.len());
         let key: PublicKey = *self.keys[number].public_key();
-        let asker = if self.settings.cold {
-            Some(self.visitor())
-        } else {
-            self.somebody()
-        };
+        let asker = if self.settings.cold { Some(self.visitor()) } else { self.somebody() };
         let Some(id) = asker.filter(|_| self.announced[number]) else {
             return;
         };
@@ -332,11 +320,7 @@ impl World {
             if let Machine::Node(guest) = machine {
                 let query = Query::application(LOOKUP, topic(&key.target()));
                 let query = guest.node.query(now, query);
-                let lookup = Lookup {
-                    key,
-                    started: now,
-                    found: None,
-                };
+                let lookup = Lookup { key, started: now, found: None };
                 guest.lookups.insert(query, lookup);
             }
         });

@@ -24,10 +24,8 @@ pub(crate) async fn forward(port: u16, delay: u64, loss: f64) -> Result<()> {
     let (mut there, mut back) = (Lane::to(Some(server)), Lane::to(None));
     let delay = Duration::from_millis(delay);
     loop {
-        let due = [&there, &back]
-            .into_iter()
-            .filter_map(|lane| lane.waiting.front().map(|(at, _)| *at))
-            .min();
+        let due =
+            [&there, &back].into_iter().filter_map(|lane| lane.waiting.front().map(|(at, _)| *at)).min();
         let timer = async {
             match due {
                 Some(at) => tokio::time::sleep_until(at.into()).await,
@@ -52,11 +50,7 @@ pub(crate) async fn forward(port: u16, delay: u64, loss: f64) -> Result<()> {
 
 impl Lane {
     const fn to(to: Option<SocketAddrV4>) -> Self {
-        Self {
-            to,
-            waiting: VecDeque::new(),
-            bytes: 0,
-        }
+        Self { to, waiting: VecDeque::new(), bytes: 0 }
     }
 
     fn take(&mut self, arrives: Instant, loss: f64, datagram: &[u8]) {

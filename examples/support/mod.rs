@@ -21,9 +21,7 @@ pub(crate) fn microseconds(mut times: Vec<Duration>) -> String {
 
 pub(crate) fn median(mut times: Vec<Duration>) -> f64 {
     times.sort_unstable();
-    times
-        .get(times.len() / 2)
-        .map_or(0.0, |time| time.as_secs_f64() * 1e3)
+    times.get(times.len() / 2).map_or(0.0, |time| time.as_secs_f64() * 1e3)
 }
 
 /// Returns the bytes of memory in use, as Linux reports them.
@@ -37,10 +35,6 @@ pub(crate) fn resident() -> u64 {
 pub(crate) fn processor_time() -> Duration {
     let status = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields = status.rsplit(')').next().unwrap_or_default().split(' ');
-    let ticks: u64 = fields
-        .skip(12)
-        .take(2)
-        .filter_map(|ticks| ticks.parse::<u64>().ok())
-        .sum();
+    let ticks: u64 = fields.skip(12).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
     Duration::from_millis(ticks * 10)
 }

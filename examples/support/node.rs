@@ -54,9 +54,9 @@ impl Offload {
             rest = others;
             IoSliceMut::new(buffer)
         });
-        let received = self.io.try_io(Interest::READABLE, || {
-            self.state.recv((&self.io).into(), &mut slices, &mut self.metas)
-        });
+        let received = self
+            .io
+            .try_io(Interest::READABLE, || self.state.recv((&self.io).into(), &mut slices, &mut self.metas));
         let Ok(filled) = received else {
             return false;
         };
@@ -84,11 +84,7 @@ impl Offload {
             segment_size: (contents.len() > size).then_some(size),
             src_ip: None,
         };
-        self.io
-            .async_io(Interest::WRITABLE, || {
-                self.state.try_send((&self.io).into(), &transmit)
-            })
-            .await
+        self.io.async_io(Interest::WRITABLE, || self.state.try_send((&self.io).into(), &transmit)).await
     }
 }
 
@@ -116,8 +112,7 @@ impl Node {
     pub(crate) fn connect(&mut self, id: StreamId, port: u16, remote_id: u32) {
         let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
         let now = Instant::now();
-        self.streams
-            .connect(now, id, SocketId::SERVER, address, remote_id);
+        self.streams.connect(now, id, SocketId::SERVER, address, remote_id);
     }
 
     /// Waits for datagrams or a deadline and processes them.
@@ -159,11 +154,7 @@ impl Node {
             let Some(train) = self.streams.poll_transmit(now, segments, &mut self.train) else {
                 return Ok(());
             };
-            let Train {
-                destination,
-                segment_size,
-                ..
-            } = train;
+            let Train { destination, segment_size, .. } = train;
             self.socket.send(destination, segment_size, &self.train).await?;
         }
     }

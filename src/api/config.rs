@@ -199,10 +199,7 @@ impl DhtBuilder {
     }
 
     pub(super) fn into_settings(self) -> Result<Settings, SpawnError> {
-        let bind: SocketAddrV4 = self
-            .bind
-            .parse()
-            .map_err(|_| SpawnError::Address { given: self.bind })?;
+        let bind: SocketAddrV4 = self.bind.parse().map_err(|_| SpawnError::Address { given: self.bind })?;
         let entries = self
             .bootstrap
             .into_iter()
@@ -212,10 +209,7 @@ impl DhtBuilder {
         let first = bootstrap.is_empty();
         let own = self.public_ip.unwrap_or_else(|| *bind.ip());
         let private_network = bootstrap.iter().all(Entry::is_private) && (!first || is_bogon(own));
-        let mut endpoint = connect::Config {
-            lan: self.lan,
-            ..connect::Config::default()
-        };
+        let mut endpoint = connect::Config { lan: self.lan, ..connect::Config::default() };
         endpoint.limits.max_half_open = self.limits.half_open;
         endpoint.limits.max_servers = self.limits.servers;
         // Half a millisecond and what a timer is late by stay under the 2 ms that peers allow for.
@@ -273,9 +267,7 @@ mod tests {
 
     #[test]
     fn the_public_bootstrap_nodes_read_and_make_a_public_network() {
-        let settings = DhtBuilder::default()
-            .into_settings()
-            .expect("the defaults are valid");
+        let settings = DhtBuilder::default().into_settings().expect("the defaults are valid");
         assert_eq!(settings.bootstrap.len(), 3);
         assert_eq!(settings.endpoint.dht.bootstrap.len(), 3);
         assert!(!settings.endpoint.dht.private_network);
@@ -284,24 +276,13 @@ mod tests {
     #[test]
     fn loopback_or_nobody_makes_a_private_network() {
         let is_private = |nodes: &[&str]| {
-            let settings = DhtBuilder::default()
-                .bootstrap(nodes.iter().copied())
-                .into_settings();
+            let settings = DhtBuilder::default().bootstrap(nodes.iter().copied()).into_settings();
             settings.expect("valid").endpoint.dht.private_network
         };
-        for nodes in [
-            &[][..],
-            &["127.0.0.1:5"],
-            &["localhost:5"],
-            &["LocalHost:5", "10.0.0.1:5"],
-        ] {
+        for nodes in [&[][..], &["127.0.0.1:5"], &["localhost:5"], &["LocalHost:5", "10.0.0.1:5"]] {
             assert!(is_private(nodes), "{nodes:?}");
         }
-        for nodes in [
-            &["node.example:5"][..],
-            &["localhost:5", "8.8.8.8:5"],
-            &["8.8.8.8@localhost:5"],
-        ] {
+        for nodes in [&["node.example:5"][..], &["localhost:5", "8.8.8.8:5"], &["8.8.8.8@localhost:5"]] {
             assert!(!is_private(nodes), "{nodes:?}");
         }
     }

@@ -95,9 +95,7 @@ impl Connect {
     }
 
     async fn run(self) -> Result<Connection, ConnectError> {
-        let key_pair = self
-            .key_pair
-            .unwrap_or_else(|| self.node.default_key_pair().clone());
+        let key_pair = self.key_pair.unwrap_or_else(|| self.node.default_key_pair().clone());
         let dial = Box::new(Dial {
             remote: self.server,
             key_pair,
@@ -107,10 +105,7 @@ impl Connect {
             reusable_socket: self.reusable_socket,
             timeout: self.timeout,
         });
-        let outcome = self
-            .node
-            .run(|token, answer| Command::Connect { token, dial, answer })
-            .await;
+        let outcome = self.node.run(|token, answer| Command::Connect { token, dial, answer }).await;
         match outcome {
             Some(Ok(handle)) => Ok(Connection::new(handle)),
             Some(Err((failure, report))) => Err(ConnectError::new(&self.server, failure, report)),

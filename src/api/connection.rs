@@ -43,12 +43,7 @@ pub struct WriteHalf {
 impl Connection {
     pub(crate) fn new(handle: ConnectionHandle) -> Self {
         let handle = Arc::new(handle);
-        Self {
-            read: ReadHalf {
-                handle: Arc::clone(&handle),
-            },
-            write: WriteHalf { handle },
-        }
+        Self { read: ReadHalf { handle: Arc::clone(&handle) }, write: WriteHalf { handle } }
     }
 
     /// Returns the key that the peer claims. On the dialling side it is proven, see

@@ -188,8 +188,6 @@ impl DhtBuilder {
         let address = settings.bind;
         let key_pair = settings.key_pair.clone();
         let node = net::start(settings).map_err(|source| SpawnError::Bind { address, source })?;
-        Ok(Dht {
-            node: NodeHandle::new(node, key_pair),
-        })
+        Ok(Dht { node: NodeHandle::new(node, key_pair) })
     }
 }

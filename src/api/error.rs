@@ -111,10 +111,7 @@ pub enum ConnectError {
         report: Box<Report>,
     },
     /// Both sides shook hands, and no path between them carries packets.
-    #[error(
-        "server {key} was reached through the DHT, but no path to it carries packets{}",
-        why(report)
-    )]
+    #[error("server {key} was reached through the DHT, but no path to it carries packets{}", why(report))]
     Unreachable {
         /// First digits of the server's key.
         key: String,
@@ -393,10 +390,7 @@ mod tests {
     #[test]
     fn a_path_that_is_missing_is_told_with_the_reason() {
         let key = PublicKey::from_bytes([7; 32]);
-        let report = Report {
-            punch_lost: Some(Lost::BothRandom),
-            ..Report::default()
-        };
+        let report = Report { punch_lost: Some(Lost::BothRandom), ..Report::default() };
         let error = ConnectError::new(&key, Failure::NoPath, report.into()).to_string();
         let told = "no path to it carries packets: both sides are behind NATs that give out random ports";
         assert!(error.ends_with(told), "{error}");
@@ -404,10 +398,7 @@ mod tests {
 
     #[test]
     fn a_peer_that_has_vanished_is_told_with_the_path_to_it() {
-        let end = End::TimedOut {
-            path: Path::Relayed,
-            address: "25.0.0.1:5000".parse().expect("valid"),
-        };
+        let end = End::TimedOut { path: Path::Relayed, address: "25.0.0.1:5000".parse().expect("valid") };
         assert_eq!(
             StreamError::from(end).to_string(),
             "the peer has vanished: for 20 s nothing has come from it through the relay at 25.0.0.1:5000"

@@ -24,13 +24,7 @@ struct Inner {
 impl NodeHandle {
     /// `key_pair` is the identity of connections that name none.
     pub(super) fn new(node: Started, key_pair: KeyPair) -> Self {
-        Self {
-            inner: Arc::new(Inner {
-                node,
-                key_pair,
-                next_token: AtomicU64::new(0),
-            }),
-        }
+        Self { inner: Arc::new(Inner { node, key_pair, next_token: AtomicU64::new(0) }) }
     }
 
     /// Returns the node as it was started.
@@ -61,10 +55,7 @@ impl NodeHandle {
         command: impl FnOnce(Token, oneshot::Sender<T>) -> Command,
     ) -> Option<T> {
         let token = Token(self.inner.next_token.fetch_add(1, Ordering::Relaxed));
-        let mut guard = GiveUp {
-            node: self,
-            token: Some(token),
-        };
+        let mut guard = GiveUp { node: self, token: Some(token) };
         let answer = self.ask(|answer| command(token, answer)).await;
         guard.token = None;
         answer

@@ -105,11 +105,7 @@ impl Dht {
     ///
     /// Dropping the future ends the query; some nodes may still have the record.
     pub async fn unannounce(&self, topic: [u8; 32], key_pair: &KeyPair) -> Result<(), QueryError> {
-        self.run(Operation::Unannounce {
-            target: topic,
-            key_pair: key_pair.clone(),
-        })
-        .await?;
+        self.run(Operation::Unannounce { target: topic, key_pair: key_pair.clone() }).await?;
         Ok(())
     }
 
@@ -159,35 +155,19 @@ impl Dht {
     ///
     /// Dropping the future ends the query; some nodes may have the value.
     pub async fn mutable_put(&self, key_pair: &KeyPair, seq: u64, value: &[u8]) -> Result<Stored, PutError> {
-        let operation = Operation::MutablePut {
-            key_pair: key_pair.clone(),
-            seq,
-            value: value.to_vec(),
-        };
+        let operation = Operation::MutablePut { key_pair: key_pair.clone(), seq, value: value.to_vec() };
         Ok(self.run(operation).await?.stored)
     }
 
     /// Returns a builder that gets the value that a key signed once awaited.
     pub fn mutable_get(&self, key: &PublicKey) -> MutableGet {
-        MutableGet {
-            dht: self.clone(),
-            key: *key,
-            least: 0,
-            latest: true,
-        }
+        MutableGet { dht: self.clone(), key: *key, least: 0, latest: true }
     }
 
     /// Runs an operation in the driver and waits for what it finds.
     async fn run(&self, operation: Operation) -> Result<dht::Found, Failure> {
         let operation = Box::new(operation);
-        let outcome = self
-            .node()
-            .run(|token, answer| Command::Operation {
-                token,
-                operation,
-                answer,
-            })
-            .await;
+        let outcome = self.node().run(|token, answer| Command::Operation { token, operation, answer }).await;
         let result = outcome.ok_or(Failure::Closed)?.ok_or(Failure::TooMany)?;
         result.map_err(Failure::Operation)
     }
@@ -234,12 +214,7 @@ impl IntoFuture for MutableGet {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Self {
-            dht,
-            key,
-            least,
-            latest,
-        } = self;
+        let Self { dht, key, least, latest } = self;
         Box::pin(async move {
             if least >= 1 << 53 {
                 // No value can have such a number.

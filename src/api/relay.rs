@@ -38,11 +38,7 @@ pub struct ServeRelay {
 
 impl ServeRelay {
     pub(super) fn new(node: NodeHandle, key_pair: KeyPair) -> Self {
-        Self {
-            node,
-            key_pair,
-            limits: RelayLimits::default(),
-        }
+        Self { node, key_pair, limits: RelayLimits::default() }
     }
 
     /// Sets the limits on what clients can make the relay hold and carry. The default is
@@ -65,11 +61,7 @@ impl ServeRelay {
             }),
         });
         let task = tokio::spawn(accept(server, Arc::clone(&state)));
-        Ok(Relay {
-            public_key,
-            state,
-            task,
-        })
+        Ok(Relay { public_key, state, task })
     }
 }
 

@@ -34,21 +34,13 @@ pub struct Listen {
 
 impl std::fmt::Debug for Listen {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Listen")
-            .field("key_pair", &self.key_pair)
-            .finish_non_exhaustive()
+        f.debug_struct("Listen").field("key_pair", &self.key_pair).finish_non_exhaustive()
     }
 }
 
 impl Listen {
     pub(super) fn new(node: NodeHandle, key_pair: KeyPair) -> Self {
-        Self {
-            node,
-            key_pair,
-            firewall: None,
-            relay_through: None,
-            reusable_socket: false,
-        }
+        Self { node, key_pair, firewall: None, relay_through: None, reusable_socket: false }
     }
 
     /// Sets a hook that decides which clients may connect, by the key that a client claims and its address,
@@ -86,14 +78,7 @@ impl Listen {
             relay_through: self.relay_through,
             reusable_socket: self.reusable_socket,
         });
-        let outcome = self
-            .node
-            .run(|token, answer| Command::Listen {
-                token,
-                listen,
-                answer,
-            })
-            .await;
+        let outcome = self.node.run(|token, answer| Command::Listen { token, listen, answer }).await;
         match outcome {
             Some(Ok(handle)) => Ok(Server { handle }),
             Some(Err(connect::ListenError::KeyInUse)) => Err(ListenError::KeyInUse),
@@ -147,10 +132,7 @@ impl Server {
     pub async fn close(&self) {
         let (answer, closed) = oneshot::channel();
         // A closed node drops the sender of the answer.
-        let _ = self.handle.node.send(Command::Unlisten {
-            server: self.handle.server,
-            answer: Some(answer),
-        });
+        let _ = self.handle.node.send(Command::Unlisten { server: self.handle.server, answer: Some(answer) });
         let _ = closed.await;
     }
 }

@@ -67,11 +67,7 @@ impl Testnet {
 
     /// Returns what to give to [`DhtBuilder::bootstrap`] to join.
     pub fn bootstrap(&self) -> Vec<String> {
-        self.nodes
-            .iter()
-            .take(1)
-            .map(|node| node.local_addr().to_string())
-            .collect()
+        self.nodes.iter().take(1).map(|node| node.local_addr().to_string()).collect()
     }
 
     /// Returns a builder for a node that joins this network from 127.0.0.1.

@@ -44,10 +44,7 @@ impl ByteQueue {
     pub(crate) fn extend(&mut self, pool: &mut Pool, mut bytes: &[u8]) {
         self.length += bytes.len();
         while !bytes.is_empty() {
-            let room = self
-                .chunks
-                .back()
-                .map_or(0, |chunk| CHUNK.saturating_sub(chunk.len()));
+            let room = self.chunks.back().map_or(0, |chunk| CHUNK.saturating_sub(chunk.len()));
             if room == 0 {
                 let mut chunk = pool.lend();
                 if !self.chunks.is_empty() {

@@ -41,11 +41,7 @@ pub(super) async fn run(output: &Output) -> Result<(), Failure> {
         let service = service.clone();
         tokio::spawn(async move { service.run(&server).await })
     };
-    let world = World {
-        network: &network,
-        server: *server_key.public_key(),
-        folder: &folder,
-    };
+    let world = World { network: &network, server: *server_key.public_key(), folder: &folder };
     stage.say(&format!("its key, all that a client needs: {}", world.server));
 
     let ada = first_visit(&mut stage, &world).await?;
@@ -63,9 +59,7 @@ pub(super) async fn run(output: &Output) -> Result<(), Failure> {
     network.close().await;
     let seconds = started.elapsed().as_secs_f32();
     stage.say("");
-    stage.say(&format!(
-        "Done in {seconds:.1} s. The network, the server and their files are gone."
-    ));
+    stage.say(&format!("Done in {seconds:.1} s. The network, the server and their files are gone."));
     Ok(())
 }
 
@@ -83,9 +77,7 @@ async fn first_visit(stage: &mut Stage<'_>, world: &World<'_>) -> Result<Record,
         bio: "Writes programs for engines that do not exist yet.".into(),
         ..ProfileDraft::default()
     };
-    let profile = draft
-        .check()
-        .map_err(|error| Failure::from_error(Exit::Internal, error))?;
+    let profile = draft.check().map_err(|error| Failure::from_error(Exit::Internal, error))?;
     let record = ada.register(profile).await?;
     stage.say(&format!(
         "she registers as {:?}; her program signs the profile, the server writes it to disk, then says so",
@@ -98,14 +90,9 @@ async fn first_visit(stage: &mut Stage<'_>, world: &World<'_>) -> Result<Record,
 async fn second_visit(stage: &mut Stage<'_>, world: &World<'_>, known: &Record) -> Result<(), Failure> {
     stage.act("Ada's program is started again. It reads the same file, so it is the same Ada.");
     let ada = world.visit("ada").await?;
-    expect(
-        ada.record() == Some(known),
-        "a known identity is greeted with its profile",
-    )?;
-    stage.say(&format!(
-        "the server's greeting, before anything was asked: hello, {}",
-        known.profile().name()
-    ));
+    expect(ada.record() == Some(known), "a known identity is greeted with its profile")?;
+    stage
+        .say(&format!("the server's greeting, before anything was asked: hello, {}", known.profile().name()));
     ada.close().await;
     Ok(())
 }
@@ -116,54 +103,26 @@ async fn another_identity(stage: &mut Stage<'_>, world: &World<'_>, ada: &Record
     let dht = world.node().await?;
     let connection = dht.connect(&world.server).key_pair(&bob).await?;
     let mut raw = Raw::greeted(connection).await?;
-    expect(
-        raw.hello["params"]["record"].is_null(),
-        "a greeting shows nothing of others",
-    )?;
+    expect(raw.hello["params"]["record"].is_null(), "a greeting shows nothing of others")?;
     stage.say("the server's greeting: I do not know you yet. There is nothing of Ada's in it");
 
-    let draft = ProfileDraft {
-        name: "Bob was here".into(),
-        ..ProfileDraft::default()
-    };
-    let profile = draft
-        .check()
-        .map_err(|error| Failure::from_error(Exit::Internal, error))?;
+    let draft = ProfileDraft { name: "Bob was here".into(), ..ProfileDraft::default() };
+    let profile = draft.check().map_err(|error| Failure::from_error(Exit::Internal, error))?;
     let by_bob = Record::sign(&bob, ada.version() + 1, profile);
-    let forged = RawRecord {
-        key: *ada.key(),
-        ..(&by_bob).into()
-    };
-    let request = Request::Update {
-        record: forged,
-        after: None,
-    };
-    expect(
-        raw.kind(request).await? == "bad_signature",
-        "a forged record is refused",
-    )?;
+    let forged = RawRecord { key: *ada.key(), ..(&by_bob).into() };
+    let request = Request::Update { record: forged, after: None };
+    expect(raw.kind(request).await? == "bad_signature", "a forged record is refused")?;
     stage.say(
         "he sends a new profile in Ada's name, signed by himself: refused, the signature is not that \
                of his connection's key",
     );
 
-    let request = Request::Register {
-        record: ada.into(),
-        after: None,
-    };
-    expect(
-        raw.kind(request).await? == "bad_signature",
-        "a foreign record is refused",
-    )?;
+    let request = Request::Register { record: ada.into(), after: None };
+    expect(raw.kind(request).await? == "bad_signature", "a foreign record is refused")?;
     stage.say("he sends Ada's own signed profile, which anyone may copy: refused, it is not his key's");
 
-    let request = Request::Delete {
-        version: ada.version(),
-    };
-    expect(
-        raw.kind(request).await? == "not_registered",
-        "a request acts on the caller's record",
-    )?;
+    let request = Request::Delete { version: ada.version() };
+    expect(raw.kind(request).await? == "not_registered", "a request acts on the caller's record")?;
     stage.say(
         "he asks to delete the profile: there is none of his. No request says whom it is about; it is \
                always about the connection's key",
@@ -178,10 +137,7 @@ async fn impostor(stage: &mut Stage<'_>, world: &World<'_>, ada: &Record) -> Res
     );
     let eve = KeyPair::generate().claiming(*ada.key());
     let dht = world.node().await?;
-    let attempt = dht
-        .connect(&world.server)
-        .key_pair(&eve)
-        .timeout(IMPOSTOR_PATIENCE);
+    let attempt = dht.connect(&world.server).key_pair(&eve).timeout(IMPOSTOR_PATIENCE);
     match attempt.await {
         Ok(_) => {
             return Err(Failure::new(Exit::Internal, "the impostor got a connection"));
@@ -203,11 +159,7 @@ async fn unharmed(stage: &mut Stage<'_>, world: &World<'_>, known: &Record) -> R
     stage.act("Ada looks once more.");
     let ada = world.visit("ada").await?;
     expect(ada.record() == Some(known), "the profile is as its owner left it")?;
-    stage.say(&format!(
-        "{:?}, version {}: as she left it",
-        known.profile().name(),
-        known.version()
-    ));
+    stage.say(&format!("{:?}, version {}: as she left it", known.profile().name(), known.version()));
     ada.close().await;
     Ok(())
 }
@@ -234,9 +186,7 @@ fn answers(stage: &Stage<'_>) {
         stage.say("");
         stage.output.line(question);
         stage.say(answer);
-        stage
-            .output
-            .json(&json!({"question": question, "answer": answer}));
+        stage.output.json(&json!({"question": question, "answer": answer}));
     }
 }
 
@@ -256,11 +206,7 @@ impl World<'_> {
     async fn visit(&self, who: &str) -> Result<ProfileClient<Visitor, VersionsFile>, Failure> {
         let path = self.folder.path(who);
         let identity = keyfile::load_or_create(&path)?.key_pair;
-        let visitor = Visitor {
-            dht: self.node().await?,
-            server: self.server,
-            identity: identity.clone(),
-        };
+        let visitor = Visitor { dht: self.node().await?, server: self.server, identity: identity.clone() };
         let versions = VersionsFile::beside(&path, self.server);
         Ok(ProfileClient::connect(identity, visitor, versions).await?)
     }
@@ -289,21 +235,14 @@ struct Raw {
 
 impl Raw {
     async fn greeted(connection: Connection) -> Result<Self, Failure> {
-        let mut raw = Self {
-            connection,
-            lines: Lines::default(),
-            hello: Value::Null,
-        };
+        let mut raw = Self { connection, lines: Lines::default(), hello: Value::Null };
         raw.hello = raw.read().await?;
         Ok(raw)
     }
 
     /// Makes a request and returns the kind of its refusal, empty if it was not refused.
     async fn kind(&mut self, request: Request) -> Result<String, Failure> {
-        let call = Call {
-            id: 1.into(),
-            request,
-        };
+        let call = Call { id: 1.into(), request };
         self.connection
             .write_all(&call.to_line())
             .await
@@ -316,9 +255,7 @@ impl Raw {
     async fn read(&mut self) -> Result<Value, Failure> {
         let deadline = Some(Instant::now() + ANSWER);
         let line = self.lines.next(&mut self.connection, deadline, ANSWER);
-        let line = line
-            .await
-            .map_err(|error: LineError| Failure::from_error(Exit::NoPath, error))?;
+        let line = line.await.map_err(|error: LineError| Failure::from_error(Exit::NoPath, error))?;
         serde_json::from_slice(&line).map_err(|error| Failure::from_error(Exit::Protocol, error))
     }
 }
@@ -384,10 +321,7 @@ fn expect(holds: bool, what: &'static str) -> Result<(), Failure> {
     if holds {
         return Ok(());
     }
-    Err(Failure::new(
-        Exit::Internal,
-        format!("the demonstration failed: it should be that {what}"),
-    ))
+    Err(Failure::new(Exit::Internal, format!("the demonstration failed: it should be that {what}")))
 }
 
 /// How long Eve waits for an answer that does not come; a handshake on one computer takes milliseconds.

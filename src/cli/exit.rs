@@ -129,14 +129,7 @@ impl Failure {
 
     /// Makes a failure from an error.
     pub fn from_error(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
-        Self {
-            exit,
-            kind: exit.kind(),
-            error: error.into(),
-            hint: None,
-            report: None,
-            is_printed: false,
-        }
+        Self { exit, kind: exit.kind(), error: error.into(), hint: None, report: None, is_printed: false }
     }
 
     /// Adds what to do about it.
@@ -185,10 +178,7 @@ impl From<ConnectError> for Failure {
             Exit::Refused => Some("ask its operator whether it accepts your key: profile-client whoami"),
             _ => None,
         };
-        let failure = Self {
-            hint: hint.map(Into::into),
-            ..Self::from_error(exit, error)
-        };
+        let failure = Self { hint: hint.map(Into::into), ..Self::from_error(exit, error) };
         if incompatible {
             return failure.kind(INCOMPATIBLE);
         }
@@ -257,10 +247,7 @@ impl From<StoreError> for Failure {
             }
             _ => None,
         };
-        Self {
-            hint: hint.map(Into::into),
-            ..Self::from_error(Exit::Storage, error)
-        }
+        Self { hint: hint.map(Into::into), ..Self::from_error(Exit::Storage, error) }
     }
 }
 
@@ -345,10 +332,7 @@ mod tests {
 
     #[test]
     fn a_failure_to_dial_keeps_its_reason() {
-        let error = ConnectError::NotFound {
-            key: "00".into(),
-            report: Box::default(),
-        };
+        let error = ConnectError::NotFound { key: "00".into(), report: Box::default() };
         let failure = Failure::from(ClientError::Dial(error.into()));
         assert_eq!((failure.exit, failure.kind), (Exit::NotFound, "server_not_found"));
         let refused = Failure::from(ClientError::Denied(Denied::TooMany { retry_after: 3 }));

@@ -92,10 +92,7 @@ impl KeyFileError {
 /// [`KeyFileError`] if the file cannot be used; it is left as it is.
 pub fn load_or_create(path: &Path) -> Result<Loaded, KeyFileError> {
     if let Some(key_pair) = load(path)? {
-        return Ok(Loaded {
-            key_pair,
-            created: false,
-        });
+        return Ok(Loaded { key_pair, created: false });
     }
     let key_pair = KeyPair::generate();
     let created = create(path, &key_pair)?;
@@ -122,18 +119,12 @@ pub fn load(path: &Path) -> Result<Option<KeyPair>, KeyFileError> {
     let opened = file.metadata().map_err(io_error("read", path))?;
     check_access(path, &named, &opened)?;
     let mut text = Zeroizing::new(String::with_capacity(MAX_FILE));
-    let read = Read::by_ref(&mut file)
-        .take(MAX_FILE as u64)
-        .read_to_string(&mut text);
+    let read = Read::by_ref(&mut file).take(MAX_FILE as u64).read_to_string(&mut text);
     match read {
-        Ok(_) => parse(&text).map(Some).map_err(|what| KeyFileError::Damaged {
-            path: path.to_owned(),
-            what,
-        }),
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(KeyFileError::Damaged {
-            path: path.to_owned(),
-            what: "it is not text",
-        }),
+        Ok(_) => parse(&text).map(Some).map_err(|what| KeyFileError::Damaged { path: path.to_owned(), what }),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            Err(KeyFileError::Damaged { path: path.to_owned(), what: "it is not text" })
+        }
         Err(error) => Err(io_error("read", path)(error)),
     }
 }
@@ -197,9 +188,7 @@ fn render(key_pair: &KeyPair) -> Zeroizing<String> {
 }
 
 fn parse(text: &str) -> Result<KeyPair, &'static str> {
-    let mut lines = text
-        .lines()
-        .filter(|line| !line.starts_with('#') && !line.trim().is_empty());
+    let mut lines = text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
     let secret = lines
         .next()
         .and_then(|line| line.trim_end().strip_prefix(MARK))
@@ -237,10 +226,7 @@ fn check_access(path: &Path, named: &Metadata, opened: &Metadata) -> Result<(), 
     }
     let mode = opened.mode() & 0o7777;
     if mode & 0o077 != 0 {
-        return Err(KeyFileError::Readable {
-            path: path.to_owned(),
-            mode,
-        });
+        return Err(KeyFileError::Readable { path: path.to_owned(), mode });
     }
     Ok(())
 }
@@ -275,11 +261,7 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 
 fn io_error(verb: &'static str, path: &Path) -> impl Fn(io::Error) -> KeyFileError {
     let path = path.to_owned();
-    move |source| KeyFileError::Io {
-        verb,
-        path: path.clone(),
-        source,
-    }
+    move |source| KeyFileError::Io { verb, path: path.clone(), source }
 }
 
 /// Shows a path as a shell reads it.
@@ -301,12 +283,7 @@ fn utc(time: SystemTime) -> String {
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
     let month = (month_from_march + 2) % 12 + 1;
     let year = era * 400 + year_of_era + u64::from(month <= 2);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
-        second / 3600,
-        second / 60 % 60,
-        second % 60
-    )
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
 }
 
 const MARK: &str = "HYPERPROFILE-SECRET-1 ";

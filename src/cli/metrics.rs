@@ -26,10 +26,7 @@ impl Metrics {
         let listener = TcpListener::bind(address).await;
         let listener = listener.map_err(|error| {
             let error = anyhow::Error::new(error);
-            Failure::from_error(
-                Exit::Internal,
-                error.context(format!("cannot serve metrics at {address}")),
-            )
+            Failure::from_error(Exit::Internal, error.context(format!("cannot serve metrics at {address}")))
         })?;
         let local = match listener.local_addr() {
             Ok(std::net::SocketAddr::V4(local)) => local,
@@ -287,18 +284,10 @@ mod tests {
 
     #[test]
     fn only_a_get_of_the_metrics_is_answered() {
-        for request in [
-            "GET /metrics HTTP/1.1\r\n\r\n",
-            "GET /metrics?a=b HTTP/1.0\r\nHost: x\r\n\r\n",
-        ] {
+        for request in ["GET /metrics HTTP/1.1\r\n\r\n", "GET /metrics?a=b HTTP/1.0\r\nHost: x\r\n\r\n"] {
             assert!(is_for_metrics(request.as_bytes()), "{request}");
         }
-        for request in [
-            "GET / HTTP/1.1\r\n\r\n",
-            "POST /metrics HTTP/1.1\r\n\r\n",
-            "\r\n\r\n",
-            "GET",
-        ] {
+        for request in ["GET / HTTP/1.1\r\n\r\n", "POST /metrics HTTP/1.1\r\n\r\n", "\r\n\r\n", "GET"] {
             assert!(!is_for_metrics(request.as_bytes()), "{request}");
         }
     }

@@ -46,10 +46,7 @@ impl NetworkArgs {
 
     pub(super) fn network_with(&self, environment: &str) -> Network {
         let listed = |list: &mut dyn Iterator<Item = &str>| -> Vec<String> {
-            list.map(str::trim)
-                .filter(|entry| !entry.is_empty())
-                .map(Into::into)
-                .collect()
+            list.map(str::trim).filter(|entry| !entry.is_empty()).map(Into::into).collect()
         };
         let mut bootstrap = match self.local {
             Some(port) => vec![format!("127.0.0.1:{port}")],
@@ -81,13 +78,8 @@ impl Network {
     /// this computer and to any address otherwise.
     pub fn node(&self, bind: Option<&str>) -> DhtBuilder {
         // A line of the profile protocol is at most half of that, whatever messages it travels in.
-        let limits = Limits {
-            message: 128 * 1024,
-            ..Limits::default()
-        };
-        let builder = Dht::builder()
-            .bootstrap(self.bootstrap.iter().cloned())
-            .limits(limits);
+        let limits = Limits { message: 128 * 1024, ..Limits::default() };
+        let builder = Dht::builder().bootstrap(self.bootstrap.iter().cloned()).limits(limits);
         let ours = match bind {
             Some(bind) => bind,
             None if self.is_local() => "127.0.0.1:0",
@@ -137,10 +129,7 @@ mod tests {
     use super::*;
 
     fn arguments(bootstrap: &[&str], local: Option<u16>) -> NetworkArgs {
-        NetworkArgs {
-            bootstrap: bootstrap.iter().map(ToString::to_string).collect(),
-            local,
-        }
+        NetworkArgs { bootstrap: bootstrap.iter().map(ToString::to_string).collect(), local }
     }
 
     #[test]

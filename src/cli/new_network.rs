@@ -27,27 +27,15 @@ impl Site {
     pub(super) fn choose(bind: Ipv4Addr, public: Option<Ipv4Addr>) -> Result<Self, Failure> {
         if let Some(ip) = public {
             check_public(ip)?;
-            return Ok(Self {
-                ip,
-                is_mapped: true,
-                others: Vec::new(),
-            });
+            return Ok(Self { ip, is_mapped: true, others: Vec::new() });
         }
-        let mut addresses = if bind.is_unspecified() {
-            host_addresses()?
-        } else {
-            vec![bind]
-        };
+        let mut addresses = if bind.is_unspecified() { host_addresses()? } else { vec![bind] };
         // Without any other address a host can still try things out on loopback.
         let ip = match addresses.is_empty() {
             true => Ipv4Addr::LOCALHOST,
             false => addresses.remove(0),
         };
-        Ok(Self {
-            ip,
-            is_mapped: false,
-            others: addresses,
-        })
+        Ok(Self { ip, is_mapped: false, others: addresses })
     }
 
     /// Prints the commands by which others join, and which hosts can.
@@ -101,9 +89,7 @@ impl Site {
         output.json(&json!({
             "event": "warning", "kind": "unchecked", "address": node.to_string(),
         }));
-        output.note(&format!(
-            "warning: nothing comes back from {node} when this host asks there itself"
-        ));
+        output.note(&format!("warning: nothing comes back from {node} when this host asks there itself"));
         if self.is_mapped {
             output.note(
                 "a NAT that does not return a host's own packets does no harm; to be sure, run on another \
@@ -163,13 +149,7 @@ fn host_addresses() -> Result<Vec<Ipv4Addr>, Failure> {
 
 fn in_order(mut listed: Vec<Ipv4Addr>, preferred: Option<Ipv4Addr>) -> Vec<Ipv4Addr> {
     listed.retain(|ip| Scope::of(*ip) != Scope::Host);
-    listed.sort_by_key(|ip| {
-        (
-            Scope::of(*ip) == Scope::Private,
-            ip.is_link_local(),
-            Some(*ip) != preferred,
-        )
-    });
+    listed.sort_by_key(|ip| (Scope::of(*ip) == Scope::Private, ip.is_link_local(), Some(*ip) != preferred));
     listed.dedup();
     listed
 }
@@ -192,14 +172,7 @@ mod tests {
     #[test]
     fn public_addresses_come_first_and_loopback_never() {
         let ip = |text: &str| text.parse::<Ipv4Addr>().unwrap();
-        let listed = [
-            "127.0.0.1",
-            "169.254.1.1",
-            "172.17.0.1",
-            "10.0.0.5",
-            "25.0.0.9",
-            "25.0.0.8",
-        ];
+        let listed = ["127.0.0.1", "169.254.1.1", "172.17.0.1", "10.0.0.5", "25.0.0.9", "25.0.0.8"];
         let listed: Vec<_> = listed.into_iter().map(ip).collect();
         let sorted = |preferred| in_order(listed.clone(), preferred);
         assert_eq!(
@@ -218,12 +191,7 @@ mod tests {
         assert_eq!(Site::choose(any, Some(public)).unwrap().ip, public);
         assert_eq!(Site::choose(bound, None).unwrap().ip, bound);
         let group = Ipv4Addr::new(224, 0, 0, 1);
-        for nowhere in [
-            Ipv4Addr::LOCALHOST,
-            Ipv4Addr::UNSPECIFIED,
-            Ipv4Addr::BROADCAST,
-            group,
-        ] {
+        for nowhere in [Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED, Ipv4Addr::BROADCAST, group] {
             let refused = Site::choose(any, Some(nowhere)).unwrap_err();
             assert_eq!(refused.exit, Exit::Usage);
         }

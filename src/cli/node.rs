@@ -85,11 +85,7 @@ struct Arguments {
 /// Runs the program.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let output = Output {
-        json: arguments.json,
-        verbose: arguments.verbose > 0,
-        ..Output::default()
-    };
+    let output = Output { json: arguments.json, verbose: arguments.verbose > 0, ..Output::default() };
     runtime::log(LevelFilter::WARN, arguments.verbose);
     runtime::run(output, None, run(arguments, output))
 }
@@ -100,9 +96,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     // One for the whole run: a signal that arrives between two listeners would be lost.
     let mut stop = pin!(runtime::stop_signal());
     let network = match arguments.new_network {
-        true => Network {
-            bootstrap: Vec::new(),
-        },
+        true => Network { bootstrap: Vec::new() },
         false => arguments.network.network(),
     };
     let bind = first_address(&arguments, &network)?;
@@ -188,15 +182,9 @@ async fn serve_relay(arguments: &Arguments, node: &Dht, output: Output) -> Resul
     };
     let Loaded { key_pair, created } = keyfile::load_or_create(&path)?;
     if created {
-        output.note(&format!(
-            "made a new identity for this relay in {}",
-            path.display()
-        ));
+        output.note(&format!("made a new identity for this relay in {}", path.display()));
     }
-    let limits = RelayLimits {
-        links: arguments.relay_pairs,
-        ..RelayLimits::default()
-    };
+    let limits = RelayLimits { links: arguments.relay_pairs, ..RelayLimits::default() };
     let relay = node.relay(&key_pair).limits(limits).await?;
     let key = relay.public_key().to_z32();
     output.line(&format!("relay {key}"));

@@ -22,9 +22,7 @@ impl NodeState {
     /// Uses a directory; creates it if it does not exist.
     pub(super) fn in_directory(directory: &Path) -> io::Result<Self> {
         fs::create_dir_all(directory)?;
-        Ok(Self {
-            directory: directory.to_owned(),
-        })
+        Ok(Self { directory: directory.to_owned() })
     }
 
     /// Reads the addresses of the nodes that were known. Without a file there are none.
@@ -107,9 +105,7 @@ fn replace(path: &Path, head: &str, lines: impl Iterator<Item = impl Display>) -
     for line in lines {
         writeln!(file, "{line}")?;
     }
-    file.into_inner()
-        .map_err(io::IntoInnerError::into_error)?
-        .sync_data()?;
+    file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()?;
     fs::rename(&next, path)
 }
 
@@ -134,18 +130,14 @@ mod tests {
         let state = NodeState::in_directory(&folder.path().join("a/b")).expect("made");
         assert_eq!(state.known_nodes().expect("no file"), []);
         assert_eq!(state.announcements(0).expect("no file"), []);
-        let nodes: Vec<SocketAddrV4> = (1..=1500)
-            .map(|port| SocketAddrV4::new([10, 0, 0, 1].into(), port))
-            .collect();
+        let nodes: Vec<SocketAddrV4> =
+            (1..=1500).map(|port| SocketAddrV4::new([10, 0, 0, 1].into(), port)).collect();
         replace(&state.nodes(), "# head", nodes.iter()).expect("written");
         assert_eq!(state.known_nodes().expect("read"), nodes[..1000]);
         let text = b"# comment\n10.0.0.1:5\nnonsense\n\xff\xfe\n[::1]:5\n 10.0.0.2:6 \r\n";
         fs::write(state.nodes(), text).expect("written");
         let read = state.known_nodes().expect("read");
-        assert_eq!(
-            read,
-            ["10.0.0.1:5", "10.0.0.2:6"].map(|text| text.parse().expect("valid"))
-        );
+        assert_eq!(read, ["10.0.0.1:5", "10.0.0.2:6"].map(|text| text.parse().expect("valid")));
     }
 
     #[test]

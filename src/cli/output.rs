@@ -36,11 +36,7 @@ impl Output {
         let label = escaped(label);
         let width = LABEL_WIDTH.max(label.chars().count() + 2);
         for (number, line) in text.split('\n').enumerate() {
-            let label = if number == 0 {
-                format!("{label}:")
-            } else {
-                String::new()
-            };
+            let label = if number == 0 { format!("{label}:") } else { String::new() };
             self.line(&format!("{label:<width$}{line}"));
         }
     }
@@ -71,12 +67,7 @@ impl Output {
             return;
         }
         let mut lines = vec![format!("error: {message}")];
-        lines.extend(
-            failure
-                .hint
-                .as_deref()
-                .map(|hint| format!("hint: {}", escaped(hint))),
-        );
+        lines.extend(failure.hint.as_deref().map(|hint| format!("hint: {}", escaped(hint))));
         if self.verbose {
             let causes = failure.error.chain().skip(1);
             lines.extend(causes.map(|cause| format!("cause: {}", escaped(&cause.to_string()))));

@@ -36,10 +36,7 @@ struct Entry {
 impl RoutesFile {
     /// Remembers the routes of a network in a file, which need not exist.
     pub fn new(path: PathBuf, network: &Network) -> Self {
-        Self {
-            path,
-            network: network.name(),
-        }
+        Self { path, network: network.name() }
     }
 
     /// Returns the file in this user's cache folder, if there is such a folder.
@@ -64,11 +61,7 @@ impl RoutesFile {
         entries.retain(|entry| !self.is_of(entry, server));
         let nodes: Vec<_> = nodes.iter().take(MAX_NODES).copied().collect();
         if !nodes.is_empty() {
-            let entry = Entry {
-                network: self.network.clone(),
-                server: *server,
-                nodes,
-            };
+            let entry = Entry { network: self.network.clone(), server: *server, nodes };
             entries.insert(0, entry);
         }
         entries.truncate(MAX_SERVERS);
@@ -85,11 +78,7 @@ impl RoutesFile {
 
     fn read(&self) -> Vec<Entry> {
         let small = fs::metadata(&self.path).is_ok_and(|data| data.is_file() && data.len() < MAX_BYTES);
-        let text = if small {
-            fs::read_to_string(&self.path)
-        } else {
-            Ok(String::new())
-        };
+        let text = if small { fs::read_to_string(&self.path) } else { Ok(String::new()) };
         let entries: Option<Vec<_>> = text.unwrap_or_default().lines().map(entry).collect();
         let mut entries = entries.unwrap_or_default();
         entries.truncate(MAX_SERVERS);
@@ -134,11 +123,7 @@ fn entry(line: &str) -> Option<Entry> {
     let nodes: Option<Vec<SocketAddrV4>> = words.map(|word| word.parse().ok()).collect();
     let nodes = nodes?;
     let usable = !nodes.is_empty() && nodes.len() <= MAX_NODES;
-    let entry = Entry {
-        network,
-        server,
-        nodes,
-    };
+    let entry = Entry { network, server, nodes };
     (usable && entry.nodes.iter().all(|node| node.port() != 0)).then_some(entry)
 }
 
@@ -218,9 +203,7 @@ mod tests {
     }
 
     fn network(nodes: &[&str]) -> Network {
-        Network {
-            bootstrap: nodes.iter().map(ToString::to_string).collect(),
-        }
+        Network { bootstrap: nodes.iter().map(ToString::to_string).collect() }
     }
 
     fn key(n: u8) -> PublicKey {

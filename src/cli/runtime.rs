@@ -82,9 +82,7 @@ pub(super) async fn stop_signal() {
 /// from `quiet`.
 pub(super) fn log(quiet: LevelFilter, verbose: u8) {
     let level = level(quiet, verbose);
-    let filter = EnvFilter::builder()
-        .with_default_directive(level.into())
-        .from_env_lossy();
+    let filter = EnvFilter::builder().with_default_directive(level.into()).from_env_lossy();
     // Fails only if a logger is installed already, which then does the work.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)

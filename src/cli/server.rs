@@ -106,11 +106,7 @@ impl From<Door> for Access {
 /// Runs the program.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let output = Output {
-        json: arguments.json,
-        quiet: arguments.quiet,
-        verbose: arguments.verbose > 0,
-    };
+    let output = Output { json: arguments.json, quiet: arguments.quiet, verbose: arguments.verbose > 0 };
     let quiet = match arguments.quiet {
         true => LevelFilter::ERROR,
         false => LevelFilter::INFO,
@@ -143,12 +139,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         () = &mut stop => return Ok(()),
         started = start(&arguments, &key_pair, &output) => started?,
     };
-    let Started {
-        dht,
-        server,
-        local,
-        network,
-    } = started;
+    let Started { dht, server, local, network } = started;
     announce(&key_pair, &network, &arguments, &output);
     let stats = dht.stats().await;
     tracing::info!(nodes = stats.nodes, firewalled = stats.firewalled, "listening");
@@ -193,29 +184,19 @@ async fn start(arguments: &Arguments, key_pair: &KeyPair, output: &Output) -> Re
     };
     let server = listen.await?;
     drop(announced);
-    Ok(Started {
-        dht,
-        server,
-        local,
-        network,
-    })
+    Ok(Started { dht, server, local, network })
 }
 
 /// Starts a private network with its first node on a port, unless a node answers there already.
 async fn private_network(port: u16, output: &Output) -> Result<Option<Testnet>, Failure> {
     match Testnet::on_port(LOCAL_NODES, port).await {
         Ok(network) => {
-            output.note(&format!(
-                "started a private DHT of {LOCAL_NODES} nodes on 127.0.0.1:{port}"
-            ));
+            output.note(&format!("started a private DHT of {LOCAL_NODES} nodes on 127.0.0.1:{port}"));
             Ok(Some(network))
         }
         Err(TestnetError::Spawn(SpawnError::Bind { .. })) => {
-            let probe = Dht::builder()
-                .bootstrap([format!("127.0.0.1:{port}")])
-                .bind("127.0.0.1:0")
-                .spawn()
-                .await?;
+            let probe =
+                Dht::builder().bootstrap([format!("127.0.0.1:{port}")]).bind("127.0.0.1:0").spawn().await?;
             let answered = tokio::time::timeout(PROBE, probe.bootstrapped()).await;
             probe.close().await;
             match answered {
@@ -295,10 +276,7 @@ fn identity(folder: &std::path::Path, output: &Output) -> Result<KeyPair, Failur
     let path = folder.join("identity");
     let Loaded { key_pair, created } = keyfile::load_or_create(&path)?;
     if created {
-        output.note(&format!(
-            "made a new identity for this server in {}",
-            path.display()
-        ));
+        output.note(&format!("made a new identity for this server in {}", path.display()));
     }
     Ok(key_pair)
 }
@@ -321,10 +299,7 @@ pub(super) fn default_folder(program: &str) -> Result<PathBuf, Failure> {
 
 impl From<KeyFileError> for Failure {
     fn from(error: KeyFileError) -> Self {
-        Self {
-            hint: error.hint(),
-            ..Self::from_error(Exit::Identity, error)
-        }
+        Self { hint: error.hint(), ..Self::from_error(Exit::Identity, error) }
     }
 }
 

@@ -22,11 +22,7 @@ impl VersionsFile {
     pub fn beside(identity: &Path, server: PublicKey) -> Self {
         let mut path = identity.as_os_str().to_owned();
         path.push(".versions");
-        Self {
-            path: path.into(),
-            server,
-            highest: None,
-        }
+        Self { path: path.into(), server, highest: None }
     }
 
     fn read(&self, mut file: &File) -> io::Result<u64> {

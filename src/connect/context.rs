@@ -68,10 +68,7 @@ impl Context {
             node,
             streams,
             rng: StdRng::from_seed(seed),
-            own: OwnAddresses {
-                lan: config.lan,
-                ..OwnAddresses::default()
-            },
+            own: OwnAddresses { lan: config.lan, ..OwnAddresses::default() },
             private: config.dht.private_network,
             events: VecDeque::new(),
             requests: HashMap::new(),
@@ -172,8 +169,7 @@ impl Context {
     /// Gives a stream a path, unless it is there already.
     pub(super) fn connect_stream(&mut self, now: Instant, stream: StreamId, place: Place, remote_id: u32) {
         if self.streams.path(stream) != Some((place.socket, place.address)) {
-            self.streams
-                .connect(now, stream, place.socket, place.address, remote_id);
+            self.streams.connect(now, stream, place.socket, place.address, remote_id);
         }
     }
 
@@ -206,12 +202,7 @@ impl Context {
                 None => FIREWALL_UNKNOWN,
             },
             addresses4: public.into_iter().chain(local).take(MAX_OWN_ADDRESSES).collect(),
-            udx: Some(UdxInfo {
-                version: 1,
-                reusable_socket,
-                id: stream.0,
-                seq: 0,
-            }),
+            udx: Some(UdxInfo { version: 1, reusable_socket, id: stream.0, seq: 0 }),
             secret_stream: Some(1),
             ..NoisePayload::default()
         }
@@ -219,11 +210,7 @@ impl Context {
 
     /// Returns the offer to meet at a relay, with a token of its own.
     pub(super) fn relay_through(&mut self, key: PublicKey) -> RelayThrough {
-        RelayThrough {
-            version: VERSION,
-            public_key: key,
-            token: self.random_seed(),
-        }
+        RelayThrough { version: VERSION, public_key: key, token: self.random_seed() }
     }
 }
 

@@ -22,26 +22,14 @@ impl Job {
     /// Does the work, some hundred microseconds of it. Never blocks, unless a server's firewall hook does.
     pub fn run(self) -> JobDone {
         JobDone(match self.0 {
-            Work::Initiate(initiate) => Done::Initiated {
-                attempt: initiate.attempt,
-                result: initiate.run(),
-            },
-            Work::Finish {
-                attempt,
-                mut initiator,
-                noise,
-            } => {
+            Work::Initiate(initiate) => Done::Initiated { attempt: initiate.attempt, result: initiate.run() },
+            Work::Finish { attempt, mut initiator, noise } => {
                 let result = initiator.finish(&noise).map(Box::new);
-                Done::Finished {
-                    attempt,
-                    initiator,
-                    result,
-                }
+                Done::Finished { attempt, initiator, result }
             }
-            Work::Respond(respond) => Done::Responded {
-                entry: respond.entry,
-                result: respond.run().map(Box::new),
-            },
+            Work::Respond(respond) => {
+                Done::Responded { entry: respond.entry, result: respond.run().map(Box::new) }
+            }
         })
     }
 }
@@ -54,11 +42,7 @@ pub(super) enum Work {
     /// Write message 1.
     Initiate(Box<Initiate>),
     /// Read message 2.
-    Finish {
-        attempt: AttemptId,
-        initiator: Box<Initiator>,
-        noise: Vec<u8>,
-    },
+    Finish { attempt: AttemptId, initiator: Box<Initiator>, noise: Vec<u8> },
     /// Read message 1 and write message 2.
     Respond(Box<Respond>),
 }
@@ -146,15 +130,9 @@ impl Respond {
         {
             udx.id = 0;
         }
-        let (noise, session) = responder
-            .write(self.ephemeral_seed, &payload)
-            .map_err(|_: NoiseError| Unanswered::Unreadable)?;
-        Ok(Responded {
-            noise,
-            session,
-            client,
-            error,
-        })
+        let (noise, session) =
+            responder.write(self.ephemeral_seed, &payload).map_err(|_: NoiseError| Unanswered::Unreadable)?;
+        Ok(Responded { noise, session, client, error })
     }
 }
 

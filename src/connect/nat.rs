@@ -214,9 +214,8 @@ mod tests {
                 let from = SocketAddrV4::new([9, 9, 9, 9].into(), number(&step["from"]) as u16);
                 nat.add(text(&step["sample"]).parse().unwrap(), from, firewalled);
                 assert_eq!(nat.samples().len() as u64, number(&step["sampled"]), "{case}");
-                let (firewall, addresses) = frozen
-                    .clone()
-                    .unwrap_or_else(|| (nat.firewall(), nat.addresses().map(<[_]>::to_vec)));
+                let (firewall, addresses) =
+                    frozen.clone().unwrap_or_else(|| (nat.firewall(), nat.addresses().map(<[_]>::to_vec)));
                 let named = text(&step["firewall"]);
                 assert_eq!(firewall.to_string().to_uppercase(), named, "{step}");
                 let expected = step["addresses"].as_array().map(|all| {
@@ -224,11 +223,7 @@ mod tests {
                     all.iter().map(parse).collect::<Vec<SocketAddrV4>>()
                 });
                 assert_eq!(addresses, expected, "{step}");
-                assert_eq!(
-                    nat.is_complete(),
-                    step["analysisDone"].as_bool().unwrap(),
-                    "{step}"
-                );
+                assert_eq!(nat.is_complete(), step["analysisDone"].as_bool().unwrap(), "{step}");
             }
         }
     }

@@ -24,10 +24,7 @@ pub(super) struct Remembered {
 impl Remembered {
     pub(super) fn new(max_peers: usize) -> Self {
         let capacity = NonZeroUsize::new(max_peers);
-        Self {
-            routes: capacity.map(LruCache::new),
-            places: capacity.map(LruCache::new),
-        }
+        Self { routes: capacity.map(LruCache::new), places: capacity.map(LruCache::new) }
     }
 
     /// Returns nodes through which a server was reached before.

@@ -51,24 +51,17 @@ pub(super) fn handshake(
     };
     match message.mode {
         Mode::FromClient => match message.relay_address.filter(usable).or(entry) {
-            Some(to) => Forward::Relay {
-                to,
-                message: next(Mode::FromRelay, Some(from), None),
-            },
+            Some(to) => Forward::Relay { to, message: next(Mode::FromRelay, Some(from), None) },
             None => Forward::Unknown,
         },
         Mode::FromRelay => match (entry, message.peer_address) {
-            (Some(to), Some(peer)) => Forward::Relay {
-                to,
-                message: next(Mode::FromSecondRelay, Some(peer), Some(from)),
-            },
+            (Some(to), Some(peer)) => {
+                Forward::Relay { to, message: next(Mode::FromSecondRelay, Some(peer), Some(from)) }
+            }
             _ => Forward::Drop,
         },
         Mode::FromServer => match message.peer_address.filter(usable) {
-            Some(to) => Forward::Reply {
-                to,
-                message: next(Mode::Reply, Some(from), None),
-            },
+            Some(to) => Forward::Reply { to, message: next(Mode::Reply, Some(from), None) },
             None => Forward::Drop,
         },
         Mode::FromSecondRelay | Mode::Reply => Forward::Drop,
@@ -91,22 +84,13 @@ pub(super) fn holepunch(
     };
     match message.mode {
         Mode::FromClient => match message.peer_address.filter(usable).or(entry) {
-            Some(to) => Forward::Relay {
-                to,
-                message: next(Mode::FromRelay),
-            },
+            Some(to) => Forward::Relay { to, message: next(Mode::FromRelay) },
             None => Forward::Drop,
         },
         Mode::FromServer => match message.peer_address {
-            Some(to) if usable(&to) => Forward::Reply {
-                to,
-                message: next(Mode::Reply),
-            },
+            Some(to) if usable(&to) => Forward::Reply { to, message: next(Mode::Reply) },
             Some(_) => Forward::Drop,
-            None => Forward::Reply {
-                to: from,
-                message: next(Mode::Reply),
-            },
+            None => Forward::Reply { to: from, message: next(Mode::Reply) },
         },
         Mode::FromRelay | Mode::FromSecondRelay | Mode::Reply => Forward::Drop,
     }
@@ -139,9 +123,7 @@ mod tests {
     #[test]
     fn a_client_is_sent_on_to_where_the_server_announced_itself() {
         let forward = handshake(&message(Mode::FromClient), at(CLIENT), Some(at(SERVER)), false);
-        let Forward::Relay { to, message } = forward else {
-            panic!("not relayed: {forward:?}")
-        };
+        let Forward::Relay { to, message } = forward else { panic!("not relayed: {forward:?}") };
         assert_eq!(to, at(SERVER));
         assert_eq!(message.mode, Mode::FromRelay);
         assert_eq!(message.peer_address, Some(at(CLIENT)));
@@ -184,18 +166,12 @@ mod tests {
         let mut aimed = message(Mode::FromClient);
         aimed.relay_address = Some(at("192.168.1.1:53"));
         assert_eq!(handshake(&aimed, at(CLIENT), None, false), Forward::Unknown);
-        assert!(matches!(
-            handshake(&aimed, at(CLIENT), None, true),
-            Forward::Relay { .. }
-        ));
+        assert!(matches!(handshake(&aimed, at(CLIENT), None, true), Forward::Relay { .. }));
         let mut aimed = message(Mode::FromServer);
         aimed.peer_address = Some(at("127.0.0.1:53"));
         assert_eq!(handshake(&aimed, at(SERVER), None, false), Forward::Drop);
         // Two programs on the node's own host.
-        assert!(matches!(
-            handshake(&aimed, at("127.0.0.1:9"), None, false),
-            Forward::Reply { .. }
-        ));
+        assert!(matches!(handshake(&aimed, at("127.0.0.1:9"), None, false), Forward::Reply { .. }));
         aimed.peer_address = Some(at("10.0.0.1:53"));
         assert_eq!(handshake(&aimed, at("127.0.0.1:9"), None, false), Forward::Drop);
     }
@@ -221,11 +197,7 @@ mod tests {
         };
         assert_eq!((to, message.mode, message.id), (at(SERVER), Mode::FromRelay, 7));
         assert_eq!(message.peer_address, Some(at(RELAY)));
-        let answer = HolepunchMessage {
-            mode: Mode::FromServer,
-            peer_address: None,
-            ..message
-        };
+        let answer = HolepunchMessage { mode: Mode::FromServer, peer_address: None, ..message };
         let Forward::Reply { to, message } = holepunch(&answer, at(SERVER), None, false) else {
             panic!("not replied")
         };
@@ -237,11 +209,6 @@ mod tests {
     }
 
     fn message(mode: Mode) -> HandshakeMessage {
-        HandshakeMessage {
-            mode,
-            noise: vec![1, 2, 3],
-            peer_address: None,
-            relay_address: None,
-        }
+        HandshakeMessage { mode, noise: vec![1, 2, 3], peer_address: None, relay_address: None }
     }
 }

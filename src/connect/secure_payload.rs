@@ -27,10 +27,7 @@ impl SecurePayload {
     /// Takes the secret that both peers have derived from their handshake, and a random one for the own
     /// tokens.
     pub fn new(holepunch_secret: &[u8; 32], local_secret: [u8; 32]) -> Self {
-        Self {
-            cipher: SecretBox::new(*holepunch_secret),
-            local_secret: Zeroizing::new(local_secret),
-        }
+        Self { cipher: SecretBox::new(*holepunch_secret), local_secret: Zeroizing::new(local_secret) }
     }
 
     /// Encrypts a message. A nonce is random and never used twice.

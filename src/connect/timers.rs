@@ -12,10 +12,7 @@ pub(super) struct Timers<Id> {
 
 impl<Id> Default for Timers<Id> {
     fn default() -> Self {
-        Self {
-            by_id: BTreeMap::new(),
-            by_time: BTreeSet::new(),
-        }
+        Self { by_id: BTreeMap::new(), by_time: BTreeSet::new() }
     }
 }
 

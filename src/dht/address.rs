@@ -67,11 +67,7 @@ impl OwnAddress {
 
     /// Returns the socket that requests leave from.
     pub(super) const fn request_socket(&self) -> SocketId {
-        if self.firewalled {
-            SocketId::CLIENT
-        } else {
-            SocketId::SERVER
-        }
+        if self.firewalled { SocketId::CLIENT } else { SocketId::SERVER }
     }
 
     /// Returns the address at which every host can reach this node, if it has one and knows it.

@@ -17,10 +17,7 @@ pub(crate) struct PerSource<S, U> {
 
 impl<S: Copy + Eq + Hash, U> PerSource<S, U> {
     pub(crate) fn new(max: usize) -> Self {
-        Self {
-            sources: HashMap::new(),
-            max,
-        }
+        Self { sources: HashMap::new(), max }
     }
 
     /// Returns the entry of `source`, `fresh` if it has none. Entries that `is_over` picks, because time has
@@ -71,11 +68,7 @@ struct Level {
 
 impl Budget {
     pub(super) fn new(burst: u64, rate: u64) -> Self {
-        Self {
-            networks: PerSource::new(MAX_NETWORKS),
-            burst,
-            rate,
-        }
+        Self { networks: PerSource::new(MAX_NETWORKS), burst, rate }
     }
 
     /// Spends `cost` on behalf of `source`, if that much is left.
@@ -148,10 +141,7 @@ mod tests {
             assert!(sources.entry(source, source, |_| true).is_some());
         }
         assert!(sources.entry(3, 3, |_| false).is_none(), "all count");
-        assert!(
-            sources.entry(2, 9, |_| true).is_some_and(|used| *used == 2),
-            "is known"
-        );
+        assert!(sources.entry(2, 9, |_| true).is_some_and(|used| *used == 2), "is known");
         assert_eq!(sources.len(), 3);
         assert!(sources.entry(3, 3, |used| *used == 0).is_some());
         assert!(sources.entry(0, 0, |_| false).is_none(), "has made room");

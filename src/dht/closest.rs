@@ -25,22 +25,11 @@ struct CloseNode {
 impl Closest {
     /// Keeps a response if its node is among the closest.
     pub(super) fn keep(&mut self, distance: Distance, answer: &Answer, hops: u32, is_spare: bool) {
-        let nodes = if is_spare {
-            &mut self.spare
-        } else {
-            &mut self.nodes
-        };
+        let nodes = if is_spare { &mut self.spare } else { &mut self.nodes };
         let position = nodes.partition_point(|known| known.distance < distance);
         if position < K {
             let answer = answer.clone();
-            nodes.insert(
-                position,
-                CloseNode {
-                    distance,
-                    answer,
-                    hops,
-                },
-            );
+            nodes.insert(position, CloseNode { distance, answer, hops });
             nodes.truncate(K);
         }
     }

@@ -11,17 +11,8 @@ pub(super) fn request(query: &Query, answer: &Answer) -> Option<Outgoing> {
     let token = answer.token?;
     match &query.commit {
         Commit::Nothing | Commit::Unannounce { .. } => None,
-        Commit::Announce {
-            key_pair,
-            relays,
-            bump,
-        } => {
-            let announcement = Announcement {
-                key_pair,
-                target: query.target,
-                relays,
-                bump: *bump,
-            };
+        Commit::Announce { key_pair, relays, bump } => {
+            let announcement = Announcement { key_pair, target: query.target, relays, bump: *bump };
             Some(announcement.request(AnnounceKind::Announce, answer.from, &answer.id?, token))
         }
         Commit::Send { command, value } => Some(Outgoing {
@@ -46,11 +37,6 @@ pub(super) fn unannouncement(query: &Query, answer: &Answer) -> Option<Outgoing>
     if reply.peers.len() < K && !reply.peers.iter().any(listed) {
         return None;
     }
-    let announcement = Announcement {
-        key_pair,
-        target: query.target,
-        relays: &[],
-        bump: 0,
-    };
+    let announcement = Announcement { key_pair, target: query.target, relays: &[], bump: 0 };
     Some(announcement.request(AnnounceKind::Unannounce, answer.from, &id, token))
 }

@@ -81,10 +81,6 @@ impl Config {
     /// Returns the share of one /24 network, see [`Policy::per_network`]. A private network may have a single
     /// one.
     pub(super) const fn per_network(&self) -> usize {
-        if self.private_network {
-            usize::MAX
-        } else {
-            self.policy.per_network
-        }
+        if self.private_network { usize::MAX } else { self.policy.per_network }
     }
 }

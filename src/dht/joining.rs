@@ -53,11 +53,7 @@ pub(super) struct NetworkCheck {
 
 impl Default for Joining {
     fn default() -> Self {
-        Self {
-            stage: Stage::Idle,
-            quick: QuickCheck::Unasked,
-            check: None,
-        }
+        Self { stage: Stage::Idle, quick: QuickCheck::Unasked, check: None }
     }
 }
 
@@ -102,9 +98,7 @@ impl Joining {
 
     /// Handles the end of the first firewall check; returns whether it shows an open firewall.
     pub(super) fn end_quick_check(&mut self, result: &Result<Answer, RequestError>) -> bool {
-        let is_open = result
-            .as_ref()
-            .is_ok_and(|answer| answer.socket == SocketId::SERVER);
+        let is_open = result.as_ref().is_ok_and(|answer| answer.socket == SocketId::SERVER);
         if is_open {
             self.quick = QuickCheck::Answered;
         }
@@ -148,14 +142,7 @@ impl Joining {
 impl NetworkCheck {
     /// Makes a check of a node that its samples place on `host`.
     pub(super) fn new(firewall_only: bool, host: Ipv4Addr) -> Self {
-        Self {
-            firewall_only,
-            host,
-            asked: 0,
-            outstanding: 0,
-            reached: 0,
-            sampler: Sampler::default(),
-        }
+        Self { firewall_only, host, asked: 0, outstanding: 0, reached: 0, sampler: Sampler::default() }
     }
 
     /// Replaces the probes, where the samples are of the server socket already.

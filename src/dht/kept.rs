@@ -44,9 +44,7 @@ impl Kept {
     pub(super) fn generations(now: Instant, earlier: Vec<Self>) -> Option<(Vec<Self>, Vec<Self>, Instant)> {
         let earlier = earlier.into_iter().filter(|kept| !kept.remaining.is_zero());
         let (old, young): (Vec<_>, Vec<_>) = earlier.partition(|kept| kept.remaining <= ANNOUNCEMENT_SWEEP);
-        let of_young = young
-            .iter()
-            .map(|kept| kept.remaining.saturating_sub(ANNOUNCEMENT_SWEEP));
+        let of_young = young.iter().map(|kept| kept.remaining.saturating_sub(ANNOUNCEMENT_SWEEP));
         let until_sweep = old.iter().map(|kept| kept.remaining).chain(of_young).max()?;
         let since = ANNOUNCEMENT_SWEEP.saturating_sub(until_sweep);
         Some((old, young, now.checked_sub(since).unwrap_or(now)))

@@ -99,11 +99,7 @@ impl Membership {
 
     /// Returns the nodes that a walk starts from.
     pub(super) fn closest(&self, target: &Target) -> Vec<SocketAddrV4> {
-        if self.names_by_row {
-            self.table.closest_by_row(target)
-        } else {
-            self.table.closest(target)
-        }
+        if self.names_by_row { self.table.closest_by_row(target) } else { self.table.closest(target) }
     }
 
     /// Returns the nodes that a response names to a node that reaches addresses of `reach` and wider scopes.

@@ -95,11 +95,7 @@ struct Counter<T> {
 
 impl<T> Default for Counters<T> {
     fn default() -> Self {
-        Self {
-            counters: Vec::new(),
-            next: 0,
-            best: None,
-        }
+        Self { counters: Vec::new(), next: 0, best: None }
     }
 }
 
@@ -109,21 +105,13 @@ impl<T: Copy + PartialEq> Counters<T> {
     }
 
     fn hit(&mut self, found: Option<u64>, value: T) -> u64 {
-        if let Some(counter) = self
-            .counters
-            .iter_mut()
-            .find(|counter| Some(counter.number) == found)
-        {
+        if let Some(counter) = self.counters.iter_mut().find(|counter| Some(counter.number) == found) {
             counter.hits += 1;
             return counter.number;
         }
         let number = self.next;
         self.next += 1;
-        self.counters.push(Counter {
-            number,
-            value,
-            hits: 1,
-        });
+        self.counters.push(Counter { number, value, hits: 1 });
         number
     }
 
@@ -132,8 +120,7 @@ impl<T: Copy + PartialEq> Counters<T> {
             counter.hits -= 1;
         }
         let best = self.best;
-        self.counters
-            .retain(|counter| counter.hits > 0 || Some(counter.number) == best);
+        self.counters.retain(|counter| counter.hits > 0 || Some(counter.number) == best);
     }
 
     /// Makes the counter that was just hit the best one if it is ahead.
@@ -145,9 +132,7 @@ impl<T: Copy + PartialEq> Counters<T> {
     }
 
     fn best(&self) -> Option<(T, usize)> {
-        self.best
-            .and_then(|number| self.get(number))
-            .map(|counter| (counter.value, counter.hits))
+        self.best.and_then(|number| self.get(number)).map(|counter| (counter.value, counter.hits))
     }
 
     fn get(&self, number: u64) -> Option<&Counter<T>> {

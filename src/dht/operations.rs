@@ -160,16 +160,8 @@ enum Kind {
     Lookup,
     Commit,
     ImmutableGet,
-    MutableGet {
-        key: PublicKey,
-        least: u64,
-        latest: bool,
-    },
-    MutablePut {
-        key: PublicKey,
-        seq: u64,
-        value: Vec<u8>,
-    },
+    MutableGet { key: PublicKey, least: u64, latest: bool },
+    MutablePut { key: PublicKey, seq: u64, value: Vec<u8> },
 }
 
 impl Operation {
@@ -182,17 +174,8 @@ impl Operation {
         let (query, kind) = match self {
             Self::FindPeer(key) => (Query::find_peer(&key), Kind::FindPeer),
             Self::Lookup(target) => (Query::application(rpc::LOOKUP, target), Kind::Lookup),
-            Self::Announce {
-                target,
-                key_pair,
-                relays,
-                bump,
-            } => {
-                let commit = Commit::Announce {
-                    key_pair,
-                    relays,
-                    bump,
-                };
+            Self::Announce { target, key_pair, relays, bump } => {
+                let commit = Commit::Announce { key_pair, relays, bump };
                 let query = Query::application(rpc::LOOKUP, target);
                 (Query { commit, ..query }, Kind::Commit)
             }
@@ -204,10 +187,7 @@ impl Operation {
             Self::ImmutablePut(value) => {
                 check_size(value.len(), MAX_IMMUTABLE)?;
                 let query = Query::application(rpc::IMMUTABLE_GET, hash::hash(&[&value]));
-                let commit = Commit::Send {
-                    command: rpc::IMMUTABLE_PUT,
-                    value: Some(value),
-                };
+                let commit = Commit::Send { command: rpc::IMMUTABLE_PUT, value: Some(value) };
                 (Query { commit, ..query }, Kind::Commit)
             }
             Self::ImmutableGet(target) => {
@@ -224,10 +204,7 @@ impl Operation {
                     signature: key_pair.sign(&mutable_signable(seq, &value)),
                     value,
                 };
-                let commit = Commit::Send {
-                    command: rpc::MUTABLE_PUT,
-                    value: Some(put.to_bytes()),
-                };
+                let commit = Commit::Send { command: rpc::MUTABLE_PUT, value: Some(put.to_bytes()) };
                 let query = mutable_get(key.target(), 0);
                 let value = put.value;
                 (Query { commit, ..query }, Kind::MutablePut { key, seq, value })
@@ -238,14 +215,8 @@ impl Operation {
                 (query, Kind::MutableGet { key, least, latest })
             }
         };
-        let stored = Stored {
-            target: query.target,
-            ..Stored::default()
-        };
-        let found = Found {
-            stored,
-            ..Found::default()
-        };
+        let stored = Stored { target: query.target, ..Stored::default() };
+        let found = Found { stored, ..Found::default() };
         Ok((query, Findings { kind, found }))
     }
 }
@@ -266,22 +237,15 @@ impl Findings {
             Kind::Commit => {}
             Kind::ImmutableGet => {
                 let value = immutable_value(answer, &self.found.stored.target)?;
-                self.found.value = Some(FoundValue {
-                    from: answer.from,
-                    seq: 0,
-                    value: value.to_vec(),
-                });
+                self.found.value = Some(FoundValue { from: answer.from, seq: 0, value: value.to_vec() });
                 return Some(Ok(std::mem::take(&mut self.found)));
             }
             Kind::MutableGet { key, least, latest } => {
                 let newest = self.found.value.as_ref();
                 let least = newest.map_or(*least, |newest| newest.seq.saturating_add(1));
                 let record = mutable_value(answer, key, least)?;
-                self.found.value = Some(FoundValue {
-                    from: answer.from,
-                    seq: record.seq,
-                    value: record.value,
-                });
+                self.found.value =
+                    Some(FoundValue { from: answer.from, seq: record.seq, value: record.value });
                 return (!latest).then(|| Ok(std::mem::take(&mut self.found)));
             }
             // A value that bars the one to put is proven by its signature, so one node is enough. Error codes
@@ -356,10 +320,7 @@ pub const fn max_mutable(seq: u64) -> usize {
 fn mutable_get(target: Target, least: u64) -> Query {
     let mut value = Vec::with_capacity(varuint_len(least));
     value.put_varuint(least);
-    Query {
-        value: Some(value),
-        ..Query::application(rpc::MUTABLE_GET, target)
-    }
+    Query { value: Some(value), ..Query::application(rpc::MUTABLE_GET, target) }
 }
 
 const fn check_seq(seq: u64) -> Result<(), ValueError> {

@@ -307,9 +307,7 @@ impl RunningQuery {
         self.outcome.answered = self.walk.answered();
         self.outcome.closest = self.walk.take_closest();
         let closest = self.outcome.closest.iter();
-        closest
-            .filter_map(|answer| commit::request(&self.query, answer))
-            .collect()
+        closest.filter_map(|answer| commit::request(&self.query, answer)).collect()
     }
 
     /// Returns the request that takes an announcement back at the node of `answer`, if the query does that
@@ -362,13 +360,9 @@ impl RunningQuery {
         match outcome {
             QueryOutcome { answered: 0, .. } => Err(QueryError::NoNodes),
             outcome if commits && outcome.closest.is_empty() => Err(QueryError::TooFewNodes),
-            QueryOutcome {
-                committed: 0,
-                refused,
-                ..
-            } if commits => Err(QueryError::NotCommitted {
-                error: most_frequent(&refused),
-            }),
+            QueryOutcome { committed: 0, refused, .. } if commits => {
+                Err(QueryError::NotCommitted { error: most_frequent(&refused) })
+            }
             outcome => Ok(outcome),
         }
     }

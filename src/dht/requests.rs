@@ -226,10 +226,7 @@ impl Requests {
             return None;
         }
         self.deadlines.remove(&(deadline, key));
-        let pending = self
-            .pending
-            .get_mut(&key)
-            .expect("a deadline goes together with its request");
+        let pending = self.pending.get_mut(&key).expect("a deadline goes together with its request");
         pending.deadline = None;
         if pending.late.take().is_some() {
             self.set_deadline(key);

@@ -24,10 +24,7 @@ pub struct Announcement<'a> {
 impl Announcement<'_> {
     /// Returns the value of the request to the node `id`, which gave out `token`.
     pub fn sign(&self, kind: AnnounceKind, id: &NodeId, token: &Token) -> Announce {
-        let peer = Peer {
-            public_key: *self.key_pair.public_key(),
-            relay_addresses: self.relays.to_vec(),
-        };
+        let peer = Peer { public_key: *self.key_pair.public_key(), relay_addresses: self.relays.to_vec() };
         let signable = announce_signable(kind, &self.target, id, token, &peer, None);
         Announce {
             peer: Some(peer),

@@ -57,11 +57,8 @@ impl Stats {
     /// Counts a request that was received.
     pub(super) fn count_request(&mut self, internal: bool, command: u64) {
         self.requests_received += 1;
-        let counters: &mut [u64] = if internal {
-            &mut self.internal_received
-        } else {
-            &mut self.application_received
-        };
+        let counters: &mut [u64] =
+            if internal { &mut self.internal_received } else { &mut self.application_received };
         let command = usize::try_from(command).unwrap_or(usize::MAX);
         let command = command.min(counters.len() - 1);
         counters[command] += 1;

@@ -96,15 +96,8 @@ impl Store {
         let since = now.saturating_duration_since(self.announcements_swept);
         let until_sweep = ANNOUNCEMENT_SWEEP.saturating_sub(since);
         let kept = self.kept.iter().map(|(kept, is_young)| {
-            let more = if is_young {
-                ANNOUNCEMENT_SWEEP
-            } else {
-                Duration::ZERO
-            };
-            Kept {
-                remaining: until_sweep + more,
-                ..kept.clone()
-            }
+            let more = if is_young { ANNOUNCEMENT_SWEEP } else { Duration::ZERO };
+            Kept { remaining: until_sweep + more, ..kept.clone() }
         });
         kept.collect()
     }
@@ -250,12 +243,7 @@ struct Topic {
 
 impl Topics {
     pub(super) fn new(max: usize) -> Self {
-        Self {
-            young: Generation::default(),
-            old: Generation::default(),
-            sources: Sources::default(),
-            max,
-        }
+        Self { young: Generation::default(), old: Generation::default(), sources: Sources::default(), max }
     }
 
     /// Adds a record on behalf of `source`; returns whether that source may have another one.
@@ -285,19 +273,12 @@ impl Topics {
 
     /// Returns up to `count` records of a topic, picked at random if there are more.
     pub(super) fn sample(&self, topic: &Target, count: usize, rng: &mut StdRng) -> Vec<&[u8]> {
-        let records = |generation: &'_ Generation| {
-            generation
-                .topics
-                .get(topic)
-                .map_or(0, |topic| topic.records.len())
-        };
+        let records =
+            |generation: &'_ Generation| generation.topics.get(topic).map_or(0, |topic| topic.records.len());
         let (young, old) = (records(&self.young), records(&self.old));
         let pick = |position: usize| {
-            let (generation, position) = if position < young {
-                (&self.young, position)
-            } else {
-                (&self.old, position - young)
-            };
+            let (generation, position) =
+                if position < young { (&self.young, position) } else { (&self.old, position - young) };
             let topic = generation.topics.get(topic)?;
             topic.records.get(position).map(|record| record.1.as_slice())
         };
@@ -305,10 +286,7 @@ impl Topics {
         if total <= count {
             return (0..total).filter_map(pick).collect();
         }
-        index::sample(rng, total, count)
-            .into_iter()
-            .filter_map(pick)
-            .collect()
+        index::sample(rng, total, count).into_iter().filter_map(pick).collect()
     }
 
     pub(super) fn sweep(&mut self) {

@@ -129,10 +129,8 @@ impl Table {
             return None;
         }
         let of_network = |entry: &TableEntry| count_of(row, &entry.address);
-        let (position, most) = row
-            .iter()
-            .enumerate()
-            .max_by_key(|(_, entry)| (of_network(entry), entry.added, entry.heard))?;
+        let (position, most) =
+            row.iter().enumerate().max_by_key(|(_, entry)| (of_network(entry), entry.added, entry.heard))?;
         (of_network(most) > self.per_network).then_some(position)
     }
 
@@ -257,8 +255,7 @@ impl Table {
 
     /// Returns whether the row of `id` has no room for a node at `address`.
     pub(super) fn is_full_for(&self, id: &NodeId, address: &SocketAddrV4) -> bool {
-        self.row_of(id)
-            .is_some_and(|row| self.rows[row].len() >= K && self.surplus(row, address).is_none())
+        self.row_of(id).is_some_and(|row| self.rows[row].len() >= K && self.surplus(row, address).is_none())
     }
 
     /// Returns whether no known node shares more with `target` than the own id does, although there should be
@@ -373,9 +370,7 @@ fn distance_after(bits: usize, a: &[u8; 32], b: &[u8; 32]) -> u32 {
 /// Compares two ids by their distance to `target`.
 pub(super) fn nearer(target: &[u8; 32], a: &[u8; 32], b: &[u8; 32]) -> Ordering {
     let differs = a.iter().zip(b).position(|(a, b)| a != b);
-    differs.map_or(Ordering::Equal, |byte| {
-        (a[byte] ^ target[byte]).cmp(&(b[byte] ^ target[byte]))
-    })
+    differs.map_or(Ordering::Equal, |byte| (a[byte] ^ target[byte]).cmp(&(b[byte] ^ target[byte])))
 }
 
 /// Bits of a key that hold the position of a node in its row.

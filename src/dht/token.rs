@@ -27,20 +27,12 @@ impl Tokens {
         for secret in &mut secrets {
             rng.fill_bytes(secret);
         }
-        Self {
-            secrets,
-            rotated: now,
-            recent: vec![None; RECENT],
-        }
+        Self { secrets, rotated: now, recent: vec![None; RECENT] }
     }
 
     #[cfg(test)]
     pub(super) fn with_secrets(now: Instant, secrets: [[u8; 32]; 2]) -> Self {
-        Self {
-            secrets,
-            rotated: now,
-            recent: vec![None; RECENT],
-        }
+        Self { secrets, rotated: now, recent: vec![None; RECENT] }
     }
 
     /// Returns the token for requests from `host`, whichever port they come from.
@@ -85,10 +77,7 @@ impl Tokens {
 
 /// Returns the keyed hash of the dotted address.
 fn token(secret: &[u8; 32], host: Ipv4Addr) -> Token {
-    let mut text = Dotted {
-        bytes: [0; 15],
-        length: 0,
-    };
+    let mut text = Dotted { bytes: [0; 15], length: 0 };
     write!(text, "{host}").expect("a dotted address has at most 15 characters");
     hash::keyed_hash(secret, &[&text.bytes[..text.length]])
 }

@@ -42,21 +42,12 @@ pub struct Outgoing {
 impl Reply {
     /// Answers with a value, if there is one, a token, and nodes near the target.
     pub(super) fn with_value(value: Option<Vec<u8>>) -> Self {
-        Self {
-            value,
-            token: true,
-            closer: true,
-            ..Self::default()
-        }
+        Self { value, token: true, closer: true, ..Self::default() }
     }
 
     /// Answers with an error code and, if the request has a target, nodes near it.
     pub(super) fn with_error(error: u64) -> Self {
-        Self {
-            closer: true,
-            error,
-            ..Self::default()
-        }
+        Self { closer: true, error, ..Self::default() }
     }
 }
 

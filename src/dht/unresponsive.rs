@@ -20,10 +20,7 @@ struct Unanswered {
 
 impl Unresponsive {
     pub(super) const fn new(counts_for: Duration) -> Self {
-        Self {
-            addresses: BTreeMap::new(),
-            counts_for,
-        }
+        Self { addresses: BTreeMap::new(), counts_for }
     }
 
     /// Notes a try that timed out.
@@ -35,10 +32,7 @@ impl Unresponsive {
         if self.addresses.len() >= MAX_UNRESPONSIVE && !self.addresses.contains_key(&address) {
             return;
         }
-        let unanswered = self
-            .addresses
-            .entry(address)
-            .or_insert(Unanswered { tries: 0, last: now });
+        let unanswered = self.addresses.entry(address).or_insert(Unanswered { tries: 0, last: now });
         if !unanswered.count(now, counts_for) {
             unanswered.tries = 0;
         }

@@ -181,14 +181,7 @@ impl Walk {
     fn ask(&mut self, candidate: Candidate, is_spare: bool) -> SocketAddrV4 {
         let Candidate { node, distance, hops } = candidate;
         self.asked += 1;
-        let asked = Asked {
-            distance,
-            timeouts: 0,
-            doubts: 0,
-            late: false,
-            hops,
-            is_spare,
-        };
+        let asked = Asked { distance, timeouts: 0, doubts: 0, late: false, hops, is_spare };
         self.inflight.insert(node, asked);
         node
     }
@@ -231,10 +224,7 @@ impl Walk {
                     self.push(Rank::ByDistance, *node, distance, hops + 1);
                 }
                 Some(Fate::Open(namers)) if namers.len() < MAX_NAMERS => namers.push(from),
-                Some(Fate::Down) => hints.push(DownHint {
-                    namer: from,
-                    dead: *node,
-                }),
+                Some(Fate::Down) => hints.push(DownHint { namer: from, dead: *node }),
                 _ => {}
             }
         }

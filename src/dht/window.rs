@@ -12,11 +12,7 @@ pub(super) struct Window {
 
 impl Window {
     pub(super) const fn new(now: Instant) -> Self {
-        Self {
-            slots: [0; SLOTS],
-            current: 0,
-            since: now,
-        }
+        Self { slots: [0; SLOTS], current: 0, since: now }
     }
 
     /// Returns whether the next request must wait.

@@ -37,10 +37,7 @@ impl Entry {
             return None;
         }
         Some(match host.parse::<Ipv4Addr>() {
-            Ok(host) => Self {
-                address: Some(SocketAddrV4::new(address.unwrap_or(host), port)),
-                name: None,
-            },
+            Ok(host) => Self { address: Some(SocketAddrV4::new(address.unwrap_or(host), port)), name: None },
             Err(_) => Self {
                 address: address.map(|address| SocketAddrV4::new(address, port)),
                 name: Some((host.to_owned(), port)),
@@ -118,17 +115,7 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_entry() {
-        for text in [
-            "",
-            "host",
-            "host:",
-            ":1",
-            "host:0",
-            "host:70000",
-            "x@host:1",
-            "::1:5",
-            "http://a:1",
-        ] {
+        for text in ["", "host", "host:", ":1", "host:0", "host:70000", "x@host:1", "::1:5", "http://a:1"] {
             assert_eq!(Entry::parse(text), None, "{text}");
         }
     }

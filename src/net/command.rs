@@ -68,38 +68,20 @@ pub(crate) struct ServerHandle {
 impl Drop for ServerHandle {
     fn drop(&mut self) {
         // Without a driver there is no server either.
-        let _ = self.node.send(Command::Unlisten {
-            server: self.server,
-            answer: None,
-        });
+        let _ = self.node.send(Command::Unlisten { server: self.server, answer: None });
     }
 }
 
 /// A request to the driver. It drops the sender of an answer that it can't give because the node has ended.
 pub(crate) enum Command {
     /// Connects to a server.
-    Connect {
-        token: Token,
-        dial: Box<Dial>,
-        answer: oneshot::Sender<DialOutcome>,
-    },
+    Connect { token: Token, dial: Box<Dial>, answer: oneshot::Sender<DialOutcome> },
     /// Listens, and answers once the server is announced.
-    Listen {
-        token: Token,
-        listen: Box<Listen>,
-        answer: oneshot::Sender<Result<ServerHandle, ListenFailure>>,
-    },
+    Listen { token: Token, listen: Box<Listen>, answer: oneshot::Sender<Result<ServerHandle, ListenFailure>> },
     /// Stops listening, and answers once the announcements are withdrawn.
-    Unlisten {
-        server: ServerId,
-        answer: Option<oneshot::Sender<()>>,
-    },
+    Unlisten { server: ServerId, answer: Option<oneshot::Sender<()>> },
     /// Runs an operation of the DHT.
-    Operation {
-        token: Token,
-        operation: Box<Operation>,
-        answer: oneshot::Sender<OperationOutcome>,
-    },
+    Operation { token: Token, operation: Box<Operation>, answer: oneshot::Sender<OperationOutcome> },
     /// Carries packets between two clients of a relay: the stream of each one's connection, and the id under
     /// which the client takes packets. The answer holds the ids under which the relay takes theirs. `ended`
     /// is dropped when the link is over.
@@ -113,10 +95,7 @@ pub(crate) enum Command {
     /// Ends the link with this id.
     Unlink(u32),
     /// Pings a node.
-    Ping {
-        node: SocketAddrV4,
-        answer: oneshot::Sender<Pong>,
-    },
+    Ping { node: SocketAddrV4, answer: oneshot::Sender<Pong> },
     /// Gives up the command with this token: its answer is not needed any more.
     GiveUp(Token),
     /// Stops until resumed, and answers when that is done.

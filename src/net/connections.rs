@@ -397,9 +397,8 @@ mod tests {
     fn the_oldest_unproven_stream_goes_when_there_are_too_many() {
         let now = Instant::now();
         let mut world = World::new(now, 3);
-        let links: Vec<_> = (0..4_u64)
-            .map(|index| world.accept(now + Duration::from_millis(index)))
-            .collect();
+        let links: Vec<_> =
+            (0..4_u64).map(|index| world.accept(now + Duration::from_millis(index))).collect();
         assert_eq!(links[0].end(), Some(End::Unproven));
         assert!(links[1..].iter().all(|link| link.end().is_none()));
         assert_eq!((world.connections.len(), world.connections.unproven()), (3, 3));
@@ -418,10 +417,7 @@ mod tests {
         assert_eq!(link.end(), None);
         world.connections.handle_timeout(deadline, &mut world.endpoint);
         assert_eq!(link.end(), Some(End::Unproven));
-        assert_eq!(
-            (world.connections.len(), world.connections.poll_timeout()),
-            (0, None)
-        );
+        assert_eq!((world.connections.len(), world.connections.poll_timeout()), (0, None));
     }
 
     #[test]
@@ -430,13 +426,8 @@ mod tests {
         let mut world = World::new(now, 3);
         let link = world.accept(now);
         let address = "127.0.0.2:7".parse().expect("valid");
-        let learned = Event::PathLearned {
-            socket: SocketId::SERVER,
-            address,
-        };
-        world
-            .connections
-            .handle_event(now, &mut world.endpoint, link.stream(), learned);
+        let learned = Event::PathLearned { socket: SocketId::SERVER, address };
+        world.connections.handle_event(now, &mut world.endpoint, link.stream(), learned);
         assert_eq!(link.route(), (Path::Direct, address));
     }
 
@@ -465,9 +456,7 @@ mod tests {
         relayed.set_remote_address(Some(Path::Relayed), place);
         for link in [&relayed, &direct] {
             let stream = link.stream();
-            world
-                .connections
-                .handle_relay_gone(now, &mut world.endpoint, stream);
+            world.connections.handle_relay_gone(now, &mut world.endpoint, stream);
         }
         assert_eq!(relayed.end(), Some(End::RelayGone));
         assert_eq!(direct.end(), None);
@@ -479,13 +468,8 @@ mod tests {
         let mut world = World::new(now, 3);
         let link = world.accept(now);
         let address = link.route().1;
-        let report = Report {
-            unanswered: Some((address, Duration::from_secs(1))),
-            ..Report::default()
-        };
-        world
-            .connections
-            .handle_unreachable(now, &mut world.endpoint, link.stream(), report);
+        let report = Report { unanswered: Some((address, Duration::from_secs(1))), ..Report::default() };
+        world.connections.handle_unreachable(now, &mut world.endpoint, link.stream(), report);
         assert_eq!(link.end(), Some(End::Unreachable { address }));
         assert!(link.report().unanswered.is_some());
     }

@@ -26,13 +26,7 @@ pub(super) struct Interfaces {
 impl Interfaces {
     /// `bound` is the address that the sockets are bound to.
     pub(super) const fn new(bound: Ipv4Addr, tasks: TaskEvents) -> Self {
-        Self {
-            are_needed: bound.is_unspecified(),
-            examined: None,
-            listed: None,
-            next_look: None,
-            tasks,
-        }
+        Self { are_needed: bound.is_unspecified(), examined: None, listed: None, next_look: None, tasks }
     }
 
     /// Returns whether the sockets are bound to all addresses of the host.

@@ -22,13 +22,7 @@ pub(super) struct Jobs {
 impl Jobs {
     /// At most `limit` jobs run at the same time, but at least one.
     pub(super) fn new(limit: usize, tasks: TaskEvents) -> Self {
-        Self {
-            running: 0,
-            limit: limit.max(1),
-            waiting: Waiting::new(),
-            refused: 0,
-            tasks,
-        }
+        Self { running: 0, limit: limit.max(1), waiting: Waiting::new(), refused: 0, tasks }
     }
 
     /// Starts a job, or queues it if enough are running. One for a stranger is dropped if enough wait.
@@ -79,10 +73,7 @@ struct Waiting<T> {
 
 impl<T> Waiting<T> {
     const fn new() -> Self {
-        Self {
-            own: VecDeque::new(),
-            strangers: VecDeque::new(),
-        }
+        Self { own: VecDeque::new(), strangers: VecDeque::new() }
     }
 
     /// Queues a job, unless it is a stranger's and enough of those wait.

@@ -22,12 +22,7 @@ pub(super) struct Opener {
 
 impl Opener {
     pub(super) fn new(pull: Pull) -> Self {
-        Self {
-            pull,
-            input: Input::default(),
-            rest: Bytes::new(),
-            has_opened: false,
-        }
+        Self { pull, input: Input::default(), rest: Bytes::new(), has_opened: false }
     }
 
     /// Returns whether a message has ever been decrypted, which proves the peer's key.

@@ -124,10 +124,7 @@ mod tests {
         // A peer of the same host that has sent something itself is answered by that.
         let other = Ipv4Addr::new(10, 9, 0, 1);
         origins.note(server, other);
-        assert_eq!(
-            (origins.of(&client), origins.of(&server)),
-            (Some(OWN), Some(other))
-        );
+        assert_eq!((origins.of(&client), origins.of(&server)), (Some(OWN), Some(other)));
     }
 
     #[test]

@@ -48,11 +48,7 @@ impl Buffers {
 }
 
 /// Buffers per call: with receive offload each may hold dozens of datagrams.
-const BATCH: usize = if quinn_udp::BATCH_SIZE < 16 {
-    quinn_udp::BATCH_SIZE
-} else {
-    16
-};
+const BATCH: usize = if quinn_udp::BATCH_SIZE < 16 { quinn_udp::BATCH_SIZE } else { 16 };
 
 /// What receive offload may put together at most.
 const SIZE: usize = 64 * 1024;

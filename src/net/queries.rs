@@ -37,11 +37,7 @@ impl Queries {
         }
         match endpoint.node().start(now, operation) {
             Ok((query, findings)) => {
-                let waiting = Waiting {
-                    token,
-                    answer,
-                    findings,
-                };
+                let waiting = Waiting { token, answer, findings };
                 self.entries.insert(query, waiting);
             }
             Err(error) => reply(answer, Some(Err(error.into()))),

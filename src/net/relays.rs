@@ -38,12 +38,7 @@ struct Meeting {
 
 impl Relays {
     pub(super) fn new(key_pair: KeyPair, tasks: TaskEvents) -> Self {
-        Self {
-            key_pair,
-            by_stream: HashMap::new(),
-            dials: 0,
-            tasks,
-        }
+        Self { key_pair, by_stream: HashMap::new(), dials: 0, tasks }
     }
 
     /// Starts a task that meets the peer of a stream at a relay. Returns what it waits for: the connection to
@@ -191,12 +186,7 @@ mod tests {
     #[tokio::test]
     async fn the_end_of_the_connection_to_the_relay_is_reported_at_once() {
         let own = *KeyPair::from_seed(&[1; 32]).public_key();
-        let dial = RelayDial {
-            stream: StreamId(7),
-            relay: own,
-            token: [9; 32],
-            is_initiator: true,
-        };
+        let dial = RelayDial { stream: StreamId(7), relay: own, token: [9; 32], is_initiator: true };
         let (ab, ba, hash) = ([1; 32], [2; 32], [3; 64]);
         let (near, _) = link(Keys::new(ab, ba, hash, true));
         let (relay, header) = link(Keys::new(ba, ab, hash, false));
@@ -208,12 +198,7 @@ mod tests {
         let handle = ConnectionHandle::new(Arc::clone(&near), commands);
         assert!(connected.send(Ok(handle)).is_ok());
 
-        let pair = RelayMessage::Pair {
-            is_initiator: true,
-            token: [9; 32],
-            id: 5,
-            seq: 0,
-        };
+        let pair = RelayMessage::Pair { is_initiator: true, token: [9; 32], id: 5, seq: 0 };
         for frame in [Frame::open(1, &own), pair.to_frame(1)] {
             let bytes = frame.to_bytes();
             let written = poll_fn(|cx| relay.poll_write_message(cx, &bytes)).await;
@@ -222,10 +207,7 @@ mod tests {
         near.push_incoming(header);
         near.push_incoming(relay.take_outgoing().frames.into_iter().flatten().collect());
         let paired = inbox.recv().await;
-        assert!(matches!(
-            paired,
-            Some(TaskEvent::Relay(StreamId(7), Some((StreamId(3), 5))))
-        ));
+        assert!(matches!(paired, Some(TaskEvent::Relay(StreamId(7), Some((StreamId(3), 5))))));
         near.set_end(End::Reset);
         let gone = inbox.recv().await;
         assert!(matches!(gone, Some(TaskEvent::RelayGone(StreamId(7)))));

@@ -38,11 +38,7 @@ struct Opening {
 
 impl Servers {
     pub(super) fn new(backlog: usize) -> Self {
-        Self {
-            entries: BTreeMap::new(),
-            backlog: backlog.max(1),
-            refused: 0,
-        }
+        Self { entries: BTreeMap::new(), backlog: backlog.max(1), refused: 0 }
     }
 
     /// Adds a server that is not yet announced.
@@ -55,21 +51,13 @@ impl Servers {
         answer: oneshot::Sender<Result<ServerHandle, ListenFailure>>,
     ) {
         let (accept, connections) = mpsc::channel(self.backlog);
-        let handle = ServerHandle {
-            server,
-            public_key,
-            connections: tokio::sync::Mutex::new(connections),
-            node,
-        };
+        let handle =
+            ServerHandle { server, public_key, connections: tokio::sync::Mutex::new(connections), node };
         self.entries.insert(
             server,
             Entry {
                 accept: Some(accept),
-                opening: Some(Opening {
-                    token,
-                    answer,
-                    handle,
-                }),
+                opening: Some(Opening { token, answer, handle }),
                 closing: Vec::new(),
             },
         );
@@ -123,10 +111,7 @@ impl Servers {
         if delivered {
             debug!(server = server.0, stream, "connection handed over");
         } else {
-            debug!(
-                server = server.0,
-                stream, "connection refused: the backlog is full"
-            );
+            debug!(server = server.0, stream, "connection refused: the backlog is full");
             self.refused += 1;
         }
     }

@@ -158,9 +158,8 @@ impl Socket {
                 src_ip: origin.map(IpAddr::V4),
             };
             calls += 1;
-            let result = self.io.try_io(Interest::WRITABLE, || {
-                self.state.try_send((&self.io).into(), &transmit)
-            });
+            let result =
+                self.io.try_io(Interest::WRITABLE, || self.state.try_send((&self.io).into(), &transmit));
             match result {
                 Ok(()) => {
                     if refused && !self.refuses_trains {
@@ -249,10 +248,7 @@ mod tests {
         let (mut from, to) = pair().await;
         let bytes = pattern(30 * 1200 + 77);
         let train = train(&to, 1200);
-        assert!(matches!(
-            from.send(&train, &bytes),
-            Sent::All { failed: false, .. }
-        ));
+        assert!(matches!(from.send(&train, &bytes), Sent::All { failed: false, .. }));
         let received = receive(&to, 31).await;
         assert_eq!(received.concat(), bytes);
         assert!(received[..30].iter().all(|datagram| datagram.len() == 1200));
@@ -325,10 +321,7 @@ mod tests {
         let mut from = Socket::bind(any).expect("there are free ports");
         let (_, to) = pair().await;
         from.io.writable().await.expect("the socket is open");
-        let gone = RecvMeta {
-            dst_ip: Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 77))),
-            ..RecvMeta::default()
-        };
+        let gone = RecvMeta { dst_ip: Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 77))), ..RecvMeta::default() };
         from.note_arrival(to.local(), &gone);
         let (before, bytes) = (from.max_segments(), pattern(3000));
         let sent = from.send(&train(&to, 1000), &bytes);
@@ -355,10 +348,7 @@ mod tests {
                 assert_eq!(buffers.receive(&server).ok(), Some(1));
                 server.note_arrival(asker, buffers.datagrams(0).0);
             });
-            let answer = Train {
-                destination: asker,
-                ..train(&server, 1)
-            };
+            let answer = Train { destination: asker, ..train(&server, 1) };
             server.send(&answer, b"!");
             let (_, from) = client.recv_from(&mut [0; 9]).expect("an answer");
             assert_eq!(from, SocketAddr::V4(at));
@@ -396,13 +386,7 @@ mod tests {
         let (mut from, to) = pair().await;
         let train = train(&to, 70_000);
         let sent = from.send(&train, &vec![0; 70_000]);
-        assert_eq!(
-            sent,
-            Sent::All {
-                calls: 1,
-                failed: true
-            }
-        );
+        assert_eq!(sent, Sent::All { calls: 1, failed: true });
     }
 
     #[tokio::test]
@@ -411,10 +395,7 @@ mod tests {
         let next = Socket::bind_near(taken.local(), true).expect("one of five, or any");
         assert_ne!(next.local().port(), taken.local().port());
         let refused = Socket::bind_near(taken.local(), false);
-        assert_eq!(
-            refused.err().map(|error| error.kind()),
-            Some(io::ErrorKind::AddrInUse)
-        );
+        assert_eq!(refused.err().map(|error| error.kind()), Some(io::ErrorKind::AddrInUse));
     }
 
     async fn pair() -> (Socket, Socket) {
@@ -427,12 +408,7 @@ mod tests {
     }
 
     fn train(to: &Socket, segment_size: usize) -> Train {
-        Train {
-            socket: SocketId::SERVER,
-            destination: to.local(),
-            ttl: None,
-            segment_size,
-        }
+        Train { socket: SocketId::SERVER, destination: to.local(), ttl: None, segment_size }
     }
 
     fn pattern(length: usize) -> Vec<u8> {

@@ -88,10 +88,7 @@ impl Profile {
         };
         draft.check_parts()?;
         // The owner signed this text; this program might write the same parts in another form.
-        Ok(Self {
-            parts: draft,
-            text: text.to_owned(),
-        })
+        Ok(Self { parts: draft, text: text.to_owned() })
     }
 
     /// Returns the JSON text, as it is signed.
@@ -208,12 +205,7 @@ fn check_text(
 ) -> Result<(), InvalidProfile> {
     let length = text.chars().count();
     if !(min..=max).contains(&length) {
-        return Err(InvalidProfile::Length {
-            what,
-            min,
-            max,
-            length,
-        });
+        return Err(InvalidProfile::Length { what, min, max, length });
     }
     let allowed = |c: char| line_breaks && c == '\n';
     match text.chars().find(|c| is_forbidden(*c) && !allowed(*c)) {
@@ -239,11 +231,7 @@ fn check_link(link: &str) -> Result<(), InvalidProfile> {
         }
         _ => false,
     };
-    if well_formed {
-        Ok(())
-    } else {
-        Err(InvalidProfile::Link)
-    }
+    if well_formed { Ok(()) } else { Err(InvalidProfile::Link) }
 }
 
 /// Returns whether the text after `//` of a URL names a host, with or without user and port.
@@ -324,10 +312,7 @@ mod tests {
 
     #[test]
     fn a_draft_leaves_out_what_is_empty() {
-        let draft = ProfileDraft {
-            name: "Ada".into(),
-            ..ProfileDraft::default()
-        };
+        let draft = ProfileDraft { name: "Ada".into(), ..ProfileDraft::default() };
         assert_eq!(draft.check().unwrap().text(), r#"{"name":"Ada"}"#);
     }
 
@@ -335,25 +320,14 @@ mod tests {
     fn every_limit_holds_at_its_edge() {
         let name = |n: usize| format!(r#"{{"name":"{}"}}"#, "ö".repeat(n));
         assert!(Profile::parse(&name(64)).is_ok());
-        assert!(matches!(
-            refused(&name(65)),
-            InvalidProfile::Length { length: 65, .. }
-        ));
-        assert!(matches!(
-            refused(&name(0)),
-            InvalidProfile::Length { length: 0, .. }
-        ));
+        assert!(matches!(refused(&name(65)), InvalidProfile::Length { length: 65, .. }));
+        assert!(matches!(refused(&name(0)), InvalidProfile::Length { length: 0, .. }));
 
         let bio = |n: usize| format!(r#"{{"name":"a","bio":"{}"}}"#, "b".repeat(n));
         assert!(Profile::parse(&bio(1024)).is_ok());
         assert!(matches!(refused(&bio(1025)), InvalidProfile::Length { .. }));
 
-        let links = |n: usize| {
-            format!(
-                r#"{{"name":"a","links":[{}]}}"#,
-                vec![r#""http://a""#; n].join(",")
-            )
-        };
+        let links = |n: usize| format!(r#"{{"name":"a","links":[{}]}}"#, vec![r#""http://a""#; n].join(","));
         assert!(Profile::parse(&links(16)).is_ok());
         assert_eq!(refused(&links(17)), InvalidProfile::TooManyLinks);
 
@@ -369,11 +343,7 @@ mod tests {
         assert_eq!(refused(&fields(33)), InvalidProfile::TooManyFields);
 
         let field = |n: usize, m: usize| {
-            format!(
-                r#"{{"name":"a","fields":{{"{}":"{}"}}}}"#,
-                "k".repeat(n),
-                "v".repeat(m)
-            )
+            format!(r#"{{"name":"a","fields":{{"{}":"{}"}}}}"#, "k".repeat(n), "v".repeat(m))
         };
         assert!(Profile::parse(&field(64, 1024)).is_ok());
         for (n, m) in [(0, 1), (65, 1), (1, 1025)] {
@@ -390,20 +360,11 @@ mod tests {
         assert_eq!(refused(r#"{"name":"a","age":"3"}"#), InvalidProfile::UnknownField);
         assert_eq!(refused(r#"{"name":7}"#), InvalidProfile::Type("name"));
         assert_eq!(refused(r#"{"name":"a","bio":null}"#), InvalidProfile::Type("bio"));
-        assert_eq!(
-            refused(r#"{"name":"a","links":[1]}"#),
-            InvalidProfile::Type("links")
-        );
-        assert_eq!(
-            refused(r#"{"name":"a","fields":{"a":{}}}"#),
-            InvalidProfile::Type("fields")
-        );
+        assert_eq!(refused(r#"{"name":"a","links":[1]}"#), InvalidProfile::Type("links"));
+        assert_eq!(refused(r#"{"name":"a","fields":{"a":{}}}"#), InvalidProfile::Type("fields"));
         assert_eq!(refused(r#"{"bio":"a"}"#), InvalidProfile::NoName);
         assert_eq!(refused("[]"), InvalidProfile::NotAnObject);
-        assert_eq!(
-            refused(r#"{"name":"a","name":"b"}"#),
-            InvalidProfile::Json(JsonError::DuplicateName)
-        );
+        assert_eq!(refused(r#"{"name":"a","name":"b"}"#), InvalidProfile::Json(JsonError::DuplicateName));
     }
 
     #[test]
@@ -420,26 +381,17 @@ mod tests {
                 format!(r#"{{"name":"a","fields":{{"{c}":"v"}}}}"#),
                 format!(r#"{{"name":"a","fields":{{"k":"{c}"}}}}"#),
             ] {
-                assert!(
-                    matches!(refused(&text), InvalidProfile::Character { .. }),
-                    "{text}"
-                );
+                assert!(matches!(refused(&text), InvalidProfile::Character { .. }), "{text}");
             }
         }
         assert!(Profile::parse(r#"{"name":"a","bio":"one\ntwo"}"#).is_ok());
-        assert!(matches!(
-            refused(r#"{"name":"a\nb"}"#),
-            InvalidProfile::Character { code: 10, .. }
-        ));
+        assert!(matches!(refused(r#"{"name":"a\nb"}"#), InvalidProfile::Character { code: 10, .. }));
     }
 
     #[test]
     fn a_name_has_something_to_see() {
         for name in [" ", "\u{a0}", "\u{200b}", "\u{3164}", "\u{2800} \u{feff}"] {
-            assert_eq!(
-                refused(&format!(r#"{{"name":"{name}"}}"#)),
-                InvalidProfile::InvisibleName
-            );
+            assert_eq!(refused(&format!(r#"{{"name":"{name}"}}"#)), InvalidProfile::InvisibleName);
         }
         assert!(Profile::parse("{\"name\":\"👩\u{200d}💻\"}").is_ok());
     }

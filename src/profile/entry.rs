@@ -128,17 +128,11 @@ pub(super) mod tests {
     }
 
     fn register(version: u64, name: &str) -> Change {
-        Change::Register {
-            record: record(version, name),
-            after: None,
-        }
+        Change::Register { record: record(version, name), after: None }
     }
 
     fn update(version: u64, name: &str, after: Option<u64>) -> Change {
-        Change::Update {
-            record: record(version, name),
-            after,
-        }
+        Change::Update { record: record(version, name), after }
     }
 
     fn present(version: u64, name: &str) -> KeyEntry {
@@ -162,26 +156,17 @@ pub(super) mod tests {
     #[test]
     fn an_update_follows_the_stored_version() {
         let stored = present(3, "Ada");
-        assert_eq!(
-            stored.decide(&update(4, "B", None)),
-            Decision::Write(present(4, "B"))
-        );
+        assert_eq!(stored.decide(&update(4, "B", None)), Decision::Write(present(4, "B")));
         assert_eq!(stored.decide(&update(3, "Ada", None)), Decision::Repeated);
         for version in [1, 2, 3, 5] {
             assert_eq!(stored.decide(&update(version, "B", None)), conflict(3));
         }
-        assert_eq!(
-            stored.decide(&update(9, "B", Some(3))),
-            Decision::Write(present(9, "B"))
-        );
+        assert_eq!(stored.decide(&update(9, "B", Some(3))), Decision::Write(present(9, "B")));
         for (version, after) in [(9, 2), (9, 4), (3, 3), (2, 3)] {
             assert_eq!(stored.decide(&update(version, "B", Some(after))), conflict(3));
         }
         for absent in [KeyEntry::Unknown, KeyEntry::Deleted { version: 3 }] {
-            assert_eq!(
-                absent.decide(&update(4, "B", None)),
-                Decision::Refuse(Refusal::NotRegistered)
-            );
+            assert_eq!(absent.decide(&update(4, "B", None)), Decision::Refuse(Refusal::NotRegistered));
         }
     }
 
@@ -189,10 +174,7 @@ pub(super) mod tests {
     fn a_deletion_can_be_repeated_and_leaves_its_version() {
         let stored = present(3, "Ada");
         let deleted = KeyEntry::Deleted { version: 3 };
-        assert_eq!(
-            stored.decide(&Change::Delete { version: 3 }),
-            Decision::Write(deleted.clone())
-        );
+        assert_eq!(stored.decide(&Change::Delete { version: 3 }), Decision::Write(deleted.clone()));
         assert_eq!(stored.decide(&Change::Delete { version: 2 }), conflict(3));
         assert_eq!(deleted.decide(&Change::Delete { version: 3 }), Decision::Repeated);
         for (entry, version) in [(&deleted, 2), (&KeyEntry::Unknown, 1)] {
@@ -207,14 +189,8 @@ pub(super) mod tests {
         for version in 1..=3 {
             assert_eq!(deleted.decide(&register(version, "Ada")), conflict(3));
         }
-        assert_eq!(
-            deleted.decide(&register(4, "Ada")),
-            Decision::Write(present(4, "Ada"))
-        );
-        let above = Change::Register {
-            record: record(8, "Ada"),
-            after: Some(3),
-        };
+        assert_eq!(deleted.decide(&register(4, "Ada")), Decision::Write(present(4, "Ada")));
+        let above = Change::Register { record: record(8, "Ada"), after: Some(3) };
         assert_eq!(deleted.decide(&above), Decision::Write(present(8, "Ada")));
     }
 

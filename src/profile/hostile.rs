@@ -87,26 +87,11 @@ fn what_is_no_call_is_answered_with_32600() {
         (br#"{"jsonrpc":"2.0","id":1,"result":{}}"#, "-32600 1"),
         (br#"{"jsonrpc":"2.0","result":{}}"#, "-32600 null"),
         // Repeated members, wherever they are.
-        (
-            br#"{"jsonrpc":"2.0","id":1,"id":1,"method":"ping"}"#,
-            "-32600 null",
-        ),
-        (
-            br#"{"jsonrpc":"2.0","id":1,"i\u0064":1,"method":"ping"}"#,
-            "-32600 null",
-        ),
-        (
-            br#"{"jsonrpc":"2.0","id":1,"method":"ping","params":{},"params":{}}"#,
-            "-32600 null",
-        ),
-        (
-            br#"{"jsonrpc":"2.0","id":1,"method":"ping","more":[{"a":1,"a":1}]}"#,
-            "-32600 null",
-        ),
-        (
-            br#"{"jsonrpc":"2.0","method":"ping","params":{"a":1,"a":1}}"#,
-            "-32600 null",
-        ),
+        (br#"{"jsonrpc":"2.0","id":1,"id":1,"method":"ping"}"#, "-32600 null"),
+        (br#"{"jsonrpc":"2.0","id":1,"i\u0064":1,"method":"ping"}"#, "-32600 null"),
+        (br#"{"jsonrpc":"2.0","id":1,"method":"ping","params":{},"params":{}}"#, "-32600 null"),
+        (br#"{"jsonrpc":"2.0","id":1,"method":"ping","more":[{"a":1,"a":1}]}"#, "-32600 null"),
+        (br#"{"jsonrpc":"2.0","method":"ping","params":{"a":1,"a":1}}"#, "-32600 null"),
         // A fault in the syntax after a repeated member is not reached.
         (br#"{"a":1,"a":"#, "-32600 null"),
         // The first fault counts.
@@ -116,15 +101,7 @@ fn what_is_no_call_is_answered_with_32600() {
 
 #[test]
 fn an_identifier_is_an_integer_or_a_short_string() {
-    for id in [
-        "0",
-        "-1",
-        "18446744073709551615",
-        "-9223372036854775808",
-        "\"\"",
-        "\"a\"",
-        "\"2.0\"",
-    ] {
+    for id in ["0", "-1", "18446744073709551615", "-9223372036854775808", "\"\"", "\"a\"", "\"2.0\""] {
         let line = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#);
         assert_eq!(read(line.as_bytes()), format!("call {id}"));
     }
@@ -149,11 +126,7 @@ fn an_identifier_is_an_integer_or_a_short_string() {
         }
     }
     // Bytes count, not characters.
-    for (id, outcome) in [
-        ("i".repeat(64), "call"),
-        ("i".repeat(65), "-32600"),
-        ("ö".repeat(33), "-32600"),
-    ] {
+    for (id, outcome) in [("i".repeat(64), "call"), ("i".repeat(65), "-32600"), ("ö".repeat(33), "-32600")] {
         let line = format!(r#"{{"jsonrpc":"2.0","id":"{id}","method":"ping"}}"#);
         assert!(read(line.as_bytes()).starts_with(outcome), "{line}");
     }
@@ -175,14 +148,8 @@ fn a_line_without_identifier_is_a_notification_whatever_it_asks() {
 fn unknown_members_beside_the_call_are_passed_over_and_unknown_methods_are_not() {
     assert_reads(&[
         (br#" {"jsonrpc":"2.0","id":1,"method":"ping"} "#, "call 1"),
-        (
-            br#"{"more":{"a":[1.5,null]},"jsonrpc":"2.0","id":1,"method":"ping"}"#,
-            "call 1",
-        ),
-        (
-            br#"{"jsonrpc":"2.0","id":1,"method":"pi\u006eg","params":{}}"#,
-            "call 1",
-        ),
+        (br#"{"more":{"a":[1.5,null]},"jsonrpc":"2.0","id":1,"method":"ping"}"#, "call 1"),
+        (br#"{"jsonrpc":"2.0","id":1,"method":"pi\u006eg","params":{}}"#, "call 1"),
         (&call("Ping", "{}"), "-32601 1"),
         (&call("", "{}"), "-32601 1"),
         (&call("profile.steal", r#"{"a":1}"#), "-32601 1"),
@@ -197,11 +164,7 @@ fn parameters_are_those_of_the_method_and_no_others() {
     let key = "0a".repeat(32);
     for (method, accepted, refused) in [
         ("ping", vec!["{}"], vec!["[]", "null", "0", "\"\"", r#"{"a":1}"#]),
-        (
-            "profile.get",
-            vec!["{}"],
-            vec!["[]", "null", r#"{"key":"00"}"#, r#"{"":{}}"#],
-        ),
+        ("profile.get", vec!["{}"], vec!["[]", "null", r#"{"key":"00"}"#, r#"{"":{}}"#]),
         (
             "profile.delete",
             vec![r#"{"version":1}"#, r#"{"version":9007199254740991}"#],
@@ -223,10 +186,7 @@ fn parameters_are_those_of_the_method_and_no_others() {
         ),
         (
             "profile.lookup",
-            vec![
-                &format!(r#"{{"key":"{key}"}}"#),
-                &format!(r#"{{"key":"{}"}}"#, key.to_uppercase()),
-            ],
+            vec![&format!(r#"{{"key":"{key}"}}"#), &format!(r#"{{"key":"{}"}}"#, key.to_uppercase())],
             vec![
                 "{}",
                 &format!(r#"["{key}"]"#),
@@ -248,11 +208,7 @@ fn parameters_are_those_of_the_method_and_no_others() {
             assert_eq!(read(&call(method, params)), "-32602 1", "{method} {params}");
         }
     }
-    for (method, outcome) in [
-        ("ping", "call 1"),
-        ("profile.get", "call 1"),
-        ("profile.delete", "-32602 1"),
-    ] {
+    for (method, outcome) in [("ping", "call 1"), ("profile.get", "call 1"), ("profile.delete", "-32602 1")] {
         let line = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}"}}"#);
         assert_eq!(read(line.as_bytes()), outcome, "{line}");
     }
@@ -335,11 +291,7 @@ fn a_profile_has_known_members_of_their_types() {
     let refused = Profile::parse(&deep).unwrap_err().to_string();
     assert_eq!(refused, "the profile is nested deeper than 8 levels");
     for (text, expected) in REFUSED_PROFILES {
-        assert_eq!(
-            Profile::parse(text).expect_err(text).to_string(),
-            *expected,
-            "{text}"
-        );
+        assert_eq!(Profile::parse(text).expect_err(text).to_string(), *expected, "{text}");
     }
 }
 
@@ -348,10 +300,7 @@ const REFUSED_PROFILES: &[(&str, &str)] = &[
     ("", "the profile is not JSON (line 1, column 0)"),
     ("{", "the profile is not JSON (line 1, column 1)"),
     (r#"{"name":"a"} 1"#, "the profile is not JSON (line 1, column 14)"),
-    (
-        r#"{"name":"\ud800"}"#,
-        "the profile is not JSON (line 1, column 16)",
-    ),
+    (r#"{"name":"\ud800"}"#, "the profile is not JSON (line 1, column 16)"),
     (r#"{"name":1e999}"#, "the profile is not JSON (line 1, column 13)"),
     ("[]", "the profile is not an object"),
     ("null", "the profile is not an object"),
@@ -361,67 +310,22 @@ const REFUSED_PROFILES: &[(&str, &str)] = &[
     (r#"{"name":7}"#, "the profile's name has the wrong type"),
     (r#"{"name":null}"#, "the profile's name has the wrong type"),
     (r#"{"name":["a"]}"#, "the profile's name has the wrong type"),
-    (
-        r#"{"name":"a","bio":null}"#,
-        "the profile's bio has the wrong type",
-    ),
+    (r#"{"name":"a","bio":null}"#, "the profile's bio has the wrong type"),
     (r#"{"name":"a","bio":0}"#, "the profile's bio has the wrong type"),
-    (
-        r#"{"name":"a","links":null}"#,
-        "the profile's links has the wrong type",
-    ),
-    (
-        r#"{"name":"a","links":{}}"#,
-        "the profile's links has the wrong type",
-    ),
-    (
-        r#"{"name":"a","links":"http://a"}"#,
-        "the profile's links has the wrong type",
-    ),
-    (
-        r#"{"name":"a","links":[["http://a"]]}"#,
-        "the profile's links has the wrong type",
-    ),
-    (
-        r#"{"name":"a","fields":null}"#,
-        "the profile's fields has the wrong type",
-    ),
-    (
-        r#"{"name":"a","fields":[]}"#,
-        "the profile's fields has the wrong type",
-    ),
-    (
-        r#"{"name":"a","fields":[["a","b"]]}"#,
-        "the profile's fields has the wrong type",
-    ),
-    (
-        r#"{"name":"a","fields":{"a":1}}"#,
-        "the profile's fields has the wrong type",
-    ),
-    (
-        r#"{"name":"a","fields":{"a":null}}"#,
-        "the profile's fields has the wrong type",
-    ),
-    (
-        r#"{"name":"a","Name":"a"}"#,
-        "the profile has a field other than name, bio, links and fields",
-    ),
-    (
-        r#"{"name":"a","":null}"#,
-        "the profile has a field other than name, bio, links and fields",
-    ),
-    (
-        r#"{"name":"a","n\u0061me":"a"}"#,
-        "the profile is an object has two members of one name",
-    ),
-    (
-        r#"{"name":"a","fields":{"a":"","a":""}}"#,
-        "the profile is an object has two members of one name",
-    ),
-    (
-        r#"{"name":"a","more":[{"a":"","a":""}]}"#,
-        "the profile is an object has two members of one name",
-    ),
+    (r#"{"name":"a","links":null}"#, "the profile's links has the wrong type"),
+    (r#"{"name":"a","links":{}}"#, "the profile's links has the wrong type"),
+    (r#"{"name":"a","links":"http://a"}"#, "the profile's links has the wrong type"),
+    (r#"{"name":"a","links":[["http://a"]]}"#, "the profile's links has the wrong type"),
+    (r#"{"name":"a","fields":null}"#, "the profile's fields has the wrong type"),
+    (r#"{"name":"a","fields":[]}"#, "the profile's fields has the wrong type"),
+    (r#"{"name":"a","fields":[["a","b"]]}"#, "the profile's fields has the wrong type"),
+    (r#"{"name":"a","fields":{"a":1}}"#, "the profile's fields has the wrong type"),
+    (r#"{"name":"a","fields":{"a":null}}"#, "the profile's fields has the wrong type"),
+    (r#"{"name":"a","Name":"a"}"#, "the profile has a field other than name, bio, links and fields"),
+    (r#"{"name":"a","":null}"#, "the profile has a field other than name, bio, links and fields"),
+    (r#"{"name":"a","n\u0061me":"a"}"#, "the profile is an object has two members of one name"),
+    (r#"{"name":"a","fields":{"a":"","a":""}}"#, "the profile is an object has two members of one name"),
+    (r#"{"name":"a","more":[{"a":"","a":""}]}"#, "the profile is an object has two members of one name"),
 ];
 
 /// Parts of a good record, and what none can be replaced by.
@@ -443,19 +347,8 @@ const REFUSED_PARTS: &[(&str, &[&str])] = &[
     ),
     (
         "\"profile\":\"{}\"",
-        &[
-            "\"profile\":{}",
-            "\"profile\":null",
-            "\"profile\":[\"{}\"]",
-            "\"text\":\"{}\"",
-        ],
+        &["\"profile\":{}", "\"profile\":null", "\"profile\":[\"{}\"]", "\"text\":\"{}\""],
     ),
-    (
-        "\"key\":\"",
-        &["\"key\":\"0", "\"key\":\"00", "\"key\":\"x", "\"Key\":\""],
-    ),
-    (
-        "\"signature\":\"",
-        &["\"signature\":\"0", "\"signature\":\"00", "\"sig\":\""],
-    ),
+    ("\"key\":\"", &["\"key\":\"0", "\"key\":\"00", "\"key\":\"x", "\"Key\":\""]),
+    ("\"signature\":\"", &["\"signature\":\"0", "\"signature\":\"00", "\"sig\":\""]),
 ];

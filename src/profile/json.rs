@@ -39,18 +39,12 @@ pub enum JsonError {
 pub fn parse(text: &[u8]) -> Result<Value, JsonError> {
     let fault = Cell::new(None);
     let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let seed = Strict {
-        levels_left: MAX_DEPTH,
-        fault: &fault,
-    };
-    seed.deserialize(&mut deserializer)
-        .and_then(|value| deserializer.end().map(|()| value))
-        .map_err(|error| {
-            fault.get().unwrap_or_else(|| JsonError::Syntax {
-                line: error.line(),
-                column: error.column(),
-            })
-        })
+    let seed = Strict { levels_left: MAX_DEPTH, fault: &fault };
+    seed.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value)).map_err(
+        |error| {
+            fault.get().unwrap_or_else(|| JsonError::Syntax { line: error.line(), column: error.column() })
+        },
+    )
 }
 
 /// Reads a type from an object; code that serde derives takes an array of the members' values as well.
@@ -156,11 +150,7 @@ mod tests {
 
     #[test]
     fn refuses_a_name_given_twice_at_any_depth() {
-        for text in [
-            r#"{"a":1,"a":1}"#,
-            r#"{"a":1,"b":{"c":[{"d":1,"d":2}]}}"#,
-            "{\"a\":1,\"\\u0061\":2}",
-        ] {
+        for text in [r#"{"a":1,"a":1}"#, r#"{"a":1,"b":{"c":[{"d":1,"d":2}]}}"#, "{\"a\":1,\"\\u0061\":2}"] {
             assert_eq!(parse(text.as_bytes()), Err(JsonError::DuplicateName), "{text}");
         }
     }

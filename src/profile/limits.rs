@@ -143,12 +143,7 @@ struct Window {
 
 impl<K: Copy + Eq + Hash> Windows<K> {
     fn new(share: u32, length: Duration) -> Self {
-        Self {
-            share,
-            length,
-            counts: HashMap::new(),
-            order: VecDeque::new(),
-        }
+        Self { share, length, counts: HashMap::new(), order: VecDeque::new() }
     }
 
     fn check(&self, now: Instant, key: &K) -> Verdict {
@@ -268,10 +263,7 @@ mod tests {
 
     #[test]
     fn a_limit_of_zero_refuses_all_keys() {
-        let limits = Limits {
-            writes_per_minute: 0,
-            ..Limits::default()
-        };
+        let limits = Limits { writes_per_minute: 0, ..Limits::default() };
         let mut counters = Counters::new(&limits);
         assert_eq!(counters.write(Instant::now(), &key(1)), Err(60));
     }

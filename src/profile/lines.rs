@@ -93,9 +93,7 @@ impl Lines {
     }
 
     fn take_line(&mut self) -> Result<Option<Vec<u8>>, LineError> {
-        let found = self.buffer[self.searched..]
-            .iter()
-            .position(|byte| *byte == b'\n');
+        let found = self.buffer[self.searched..].iter().position(|byte| *byte == b'\n');
         if let Some(offset) = found {
             let end = self.searched + offset;
             if end - self.start >= MAX_LINE {

@@ -44,11 +44,7 @@ impl Peers {
         }
         slots.push_back(replaced.clone());
         drop(state);
-        Some(Slot {
-            peers: self.clone(),
-            key,
-            replaced,
-        })
+        Some(Slot { peers: self.clone(), key, replaced })
     }
 
     /// Returns how many connections are open.

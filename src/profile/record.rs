@@ -71,12 +71,7 @@ impl Record {
     }
 
     fn of(key: PublicKey, version: u64, profile: Profile, signature: [u8; 64]) -> Self {
-        Self(Arc::new(Signed {
-            key,
-            version,
-            profile,
-            signature,
-        }))
+        Self(Arc::new(Signed { key, version, profile, signature }))
     }
 
     /// Returns the owner's key.
@@ -208,9 +203,7 @@ fn read_hex<'de, D: Deserializer<'de>, const N: usize>(deserializer: D) -> Resul
 /// Reads a version in range.
 pub(super) fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let version = u64::deserialize(deserializer)?;
-    is_version(version)
-        .then_some(version)
-        .ok_or_else(|| D::Error::custom("not a version"))
+    is_version(version).then_some(version).ok_or_else(|| D::Error::custom("not a version"))
 }
 
 /// Returns whether a number is a version, 1 to 2^53-1.
@@ -257,32 +250,17 @@ mod tests {
         let verify = |key, version, text: &str, signature| Record::verify(key, version, text, signature);
         assert_eq!(verify(good.0.key, 3, TEXT, good.0.signature), Ok(good.clone()));
         let other = *KeyPair::from_seed(&[2; 32]).public_key();
-        assert_eq!(
-            verify(other, 3, TEXT, good.0.signature),
-            Err(RecordError::Signature)
-        );
-        assert_eq!(
-            verify(good.0.key, 4, TEXT, good.0.signature),
-            Err(RecordError::Signature)
-        );
+        assert_eq!(verify(other, 3, TEXT, good.0.signature), Err(RecordError::Signature));
+        assert_eq!(verify(good.0.key, 4, TEXT, good.0.signature), Err(RecordError::Signature));
         let spaced = TEXT.replace(':', ": ");
-        assert_eq!(
-            verify(good.0.key, 3, &spaced, good.0.signature),
-            Err(RecordError::Signature)
-        );
+        assert_eq!(verify(good.0.key, 3, &spaced, good.0.signature), Err(RecordError::Signature));
         for bit in 0..512 {
             let mut damaged = good.0.signature;
             damaged[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(verify(good.0.key, 3, TEXT, damaged), Err(RecordError::Signature));
         }
-        assert_eq!(
-            verify(good.0.key, 0, TEXT, good.0.signature),
-            Err(RecordError::Version)
-        );
-        assert_eq!(
-            verify(good.0.key, MAX_VERSION + 1, TEXT, good.0.signature),
-            Err(RecordError::Version)
-        );
+        assert_eq!(verify(good.0.key, 0, TEXT, good.0.signature), Err(RecordError::Version));
+        assert_eq!(verify(good.0.key, MAX_VERSION + 1, TEXT, good.0.signature), Err(RecordError::Version));
     }
 
     #[test]
@@ -297,9 +275,8 @@ mod tests {
             Err(RecordError::Signature)
         );
         // S + L satisfies it as well: the order of the group, little-endian.
-        let order = HEXLOWER
-            .decode(b"edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010")
-            .unwrap();
+        let order =
+            HEXLOWER.decode(b"edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010").unwrap();
         let good = record(1);
         let mut raised = good.0.signature;
         let mut carry = 0;
@@ -308,10 +285,7 @@ mod tests {
             *byte = sum.to_le_bytes()[0];
             carry = sum >> 8;
         }
-        assert_eq!(
-            Record::verify(good.0.key, 1, TEXT, raised),
-            Err(RecordError::Signature)
-        );
+        assert_eq!(Record::verify(good.0.key, 1, TEXT, raised), Err(RecordError::Signature));
     }
 
     #[test]

@@ -37,9 +37,7 @@ pub(super) struct Cipher {
 
 impl Cipher {
     pub(super) fn new(key: &[u8; 32], header: &[u8; 24]) -> Self {
-        let (nonce, inonce) = header
-            .split_first_chunk::<16>()
-            .expect("a header is longer than that");
+        let (nonce, inonce) = header.split_first_chunk::<16>().expect("a header is longer than that");
         Self {
             key: hchacha::<R20>(key.into(), nonce.into()).into(),
             counter: 1,
@@ -107,11 +105,7 @@ impl Cipher {
         let mut cipher = ChaCha20::new(&self.key.into(), &nonce.into());
         let mut head = [0; STRIDE];
         cipher.write_keystream(&mut head);
-        KeyStream {
-            cipher,
-            head,
-            used: MESSAGE_START,
-        }
+        KeyStream { cipher, head, used: MESSAGE_START }
     }
 
     /// Chains the next message to this one, with a new key where that is due.
@@ -156,9 +150,7 @@ struct KeyStream {
 
 impl KeyStream {
     fn tag_block(&self) -> [u8; 64] {
-        self.head[64..MESSAGE_START]
-            .try_into()
-            .expect("block 1 has 64 bytes")
+        self.head[64..MESSAGE_START].try_into().expect("block 1 has 64 bytes")
     }
 
     /// Encrypts or decrypts the next part of the message.
@@ -167,11 +159,7 @@ impl KeyStream {
         let (mut first, rest) = data.split_at(begin);
         first.xor_in2out(&self.head[self.used..self.used + begin]);
         self.used += begin;
-        let bulk = if is_last {
-            rest.len() - rest.len() % STRIDE
-        } else {
-            rest.len()
-        };
+        let bulk = if is_last { rest.len() - rest.len() % STRIDE } else { rest.len() };
         let (bulk, mut tail) = rest.split_at(bulk);
         self.cipher.apply_keystream_inout(bulk);
         if !tail.is_empty() {
@@ -196,12 +184,7 @@ impl Mac {
     fn new(stream: &KeyStream, tag_block: &[u8; LOT]) -> Self {
         let mut state = Poly1305::new_from_slice(&stream.head[..32]).expect("its keys have 32 bytes");
         state.update_padded(tag_block);
-        Self {
-            state,
-            carry: [0; LOT],
-            carried: 0,
-            covered: LOT as u64,
-        }
+        Self { state, carry: [0; LOT], carried: 0, covered: LOT as u64 }
     }
 
     fn update(&mut self, mut ciphertext: &[u8]) {

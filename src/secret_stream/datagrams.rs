@@ -79,9 +79,7 @@ impl Datagrams {
         let (counter, rest) = datagram.split_first_chunk::<COUNTER_LEN>()?;
         let (mac, ciphertext) = rest.split_first_chunk::<MAC_LEN>()?;
         let mut message = ciphertext.to_vec();
-        self.rx
-            .open(&nonce(*counter), &mut message, mac)
-            .then_some(message)
+        self.rx.open(&nonce(*counter), &mut message, mac).then_some(message)
     }
 
     #[cfg(test)]

@@ -47,12 +47,7 @@ impl Keys {
     /// Takes the result of a handshake: the keys of the sending and of the receiving direction, the handshake
     /// hash, and whether this side has dialled.
     pub const fn new(tx: [u8; 32], rx: [u8; 32], handshake_hash: [u8; 64], is_initiator: bool) -> Self {
-        Self {
-            tx,
-            rx,
-            handshake_hash,
-            is_initiator,
-        }
+        Self { tx, rx, handshake_hash, is_initiator }
     }
 
     /// Returns the id that the own stream begins with.
@@ -126,9 +121,7 @@ impl Drop for Keys {
 
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keys")
-            .field("is_initiator", &self.is_initiator)
-            .finish_non_exhaustive()
+        f.debug_struct("Keys").field("is_initiator", &self.is_initiator).finish_non_exhaustive()
     }
 }
 
@@ -139,11 +132,7 @@ pub(super) fn length_field(content: usize) -> [u8; LENGTH_LEN] {
 }
 
 fn role(is_initiator: bool) -> &'static [u8] {
-    if is_initiator {
-        &*NS_INITIATOR
-    } else {
-        &*NS_RESPONDER
-    }
+    if is_initiator { &*NS_INITIATOR } else { &*NS_RESPONDER }
 }
 
 fn prefix(id: &[u8; 32]) -> [u8; STREAM_PREFIX_LEN] {

@@ -77,9 +77,7 @@ impl Pull {
         Self {
             prefix: keys.remote_prefix(),
             limit: limit.min(MAX_MESSAGE),
-            state: PullState::Header {
-                key: Zeroizing::new(*keys.rx()),
-            },
+            state: PullState::Header { key: Zeroizing::new(*keys.rx()) },
         }
     }
 
@@ -145,10 +143,7 @@ impl Pull {
         };
         let length = content.checked_sub(CONTENT_OVERHEAD).ok_or(PullError::TooShort)?;
         if length > self.limit {
-            return Err(PullError::TooLong {
-                length,
-                limit: self.limit,
-            });
+            return Err(PullError::TooLong { length, limit: self.limit });
         }
         let message_at = LENGTH_LEN + 1;
         let Some(mac) = input.peek(message_at + length) else {
@@ -158,9 +153,7 @@ impl Pull {
             return Ok(Pulled::NeedsRoom(length));
         };
         let [tag] = input.peek(LENGTH_LEN).expect("the tag precedes the MAC");
-        cipher
-            .open(tag, input.pieces(message_at, length), &mac, message)
-            .ok_or(PullError::Forged)?;
+        cipher.open(tag, input.pieces(message_at, length), &mac, message).ok_or(PullError::Forged)?;
         input.remove(LENGTH_LEN + content);
         Ok(Pulled::Message(length))
     }
@@ -183,9 +176,7 @@ impl Pull {
 
 impl fmt::Debug for Pull {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pull")
-            .field("limit", &self.limit)
-            .finish_non_exhaustive()
+        f.debug_struct("Pull").field("limit", &self.limit).finish_non_exhaustive()
     }
 }
 

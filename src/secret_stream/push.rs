@@ -42,10 +42,7 @@ impl Push {
         let mut header_frame = [0; HEADER_FRAME_LEN];
         header_frame[..STREAM_PREFIX_LEN].copy_from_slice(&keys.prefix());
         header_frame[STREAM_PREFIX_LEN..].copy_from_slice(&header);
-        Self {
-            cipher: Cipher::new(keys.tx(), &header),
-            header_frame,
-        }
+        Self { cipher: Cipher::new(keys.tx(), &header), header_frame }
     }
 
     /// Appends the frame of one message to `out`, [`MESSAGE_OVERHEAD`] bytes longer than the message.

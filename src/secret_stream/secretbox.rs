@@ -23,9 +23,7 @@ pub(crate) struct SecretBox {
 
 impl SecretBox {
     pub(crate) fn new(key: [u8; 32]) -> Self {
-        Self {
-            key: Zeroizing::new(key),
-        }
+        Self { key: Zeroizing::new(key) }
     }
 
     /// Encrypts a message where it is and returns its authenticator. A nonce must not be used twice.

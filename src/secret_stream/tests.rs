@@ -32,13 +32,7 @@ fn refuses_a_length_above_the_limit_before_the_bytes_arrive() {
     push.seal(&[1; 101], &mut wire).unwrap();
     let mut input = input(&wire[..HEADER_FRAME_LEN + 120 + 3]);
     assert_eq!(pull.pull(&mut input).unwrap().unwrap(), [1; 100][..]);
-    assert_eq!(
-        pull.pull(&mut input),
-        Err(PullError::TooLong {
-            length: 101,
-            limit: 100
-        })
-    );
+    assert_eq!(pull.pull(&mut input), Err(PullError::TooLong { length: 101, limit: 100 }));
 }
 
 #[test]
@@ -103,10 +97,7 @@ fn a_message_is_decrypted_where_there_is_room_for_it_and_stays_where_there_is_no
     }
     assert_eq!(out, [0; 1500]);
     assert_eq!(pull.pull_into(&mut input, &mut out), Ok(Pulled::Message(1000)));
-    assert_eq!(
-        pull.pull_into(&mut input, &mut out[1000..]),
-        Ok(Pulled::Message(10))
-    );
+    assert_eq!(pull.pull_into(&mut input, &mut out[1000..]), Ok(Pulled::Message(10)));
     assert_eq!(out[..1000], [3; 1000]);
     assert_eq!(out[1000..1010], [4; 10]);
     assert_eq!(out[1010..], [0; 490]);
@@ -319,10 +310,7 @@ fn stream(limit: usize) -> (Push, Pull, Vec<u8>) {
 
 fn keys() -> (Keys, Keys) {
     let hash = [7; 64];
-    (
-        Keys::new([1; 32], [2; 32], hash, true),
-        Keys::new([2; 32], [1; 32], hash, false),
-    )
+    (Keys::new([1; 32], [2; 32], hash, true), Keys::new([2; 32], [1; 32], hash, false))
 }
 
 fn input(bytes: &[u8]) -> Input {

@@ -60,10 +60,7 @@ fn ids_and_datagram_keys_are_those_of_the_reference() {
     for (name, id) in ids {
         assert_eq!(id, fixed(&derivations[name]), "{name}");
     }
-    assert_eq!(
-        hash::keyed_hash(&hash, &[&hash::dht_namespace(1)]),
-        fixed(&derivations["holepunchSecret"])
-    );
+    assert_eq!(hash::keyed_hash(&hash, &[&hash::dht_namespace(1)]), fixed(&derivations["holepunchSecret"]));
     assert_eq!(initiator.remote_prefix()[..3], [0x38, 0, 0]);
     assert_eq!(initiator.remote_prefix()[3..], responder.stream_id());
 }
@@ -94,10 +91,7 @@ fn whole_streams_are_those_of_the_reference() {
         }
         // A reference with a keep-alive of its own drops empty messages; here that is the caller's.
         let filtered = number(&stream["keepAlive"]) > 0;
-        for (side, name) in [
-            (initiator, "deliveredToInitiator"),
-            (responder, "deliveredToResponder"),
-        ] {
+        for (side, name) in [(initiator, "deliveredToInitiator"), (responder, "deliveredToResponder")] {
             let mut delivered = side.delivered;
             delivered.retain(|message| !(filtered && message.is_empty()));
             let expected = messages(&stream[name]);
@@ -152,12 +146,7 @@ fn the_longest_message_is_that_of_the_reference() {
     push.seal(&vec![0; MAX_MESSAGE], &mut wire).unwrap();
     assert_eq!(wire.len() as u64, number(&limits["bytesWrittenBeforeError"]));
     assert_eq!(wire[..3], [0xff; 3]);
-    assert_eq!(
-        push.seal(&vec![0; MAX_MESSAGE + 1], &mut wire),
-        Err(TooLarge {
-            length: MAX_MESSAGE + 1
-        })
-    );
+    assert_eq!(push.seal(&vec![0; MAX_MESSAGE + 1], &mut wire), Err(TooLarge { length: MAX_MESSAGE + 1 }));
     assert_eq!(wire.len(), MAX_MESSAGE + MESSAGE_OVERHEAD);
 }
 
@@ -229,11 +218,7 @@ struct Side {
 
 impl Side {
     fn new(stream: &Value, is_initiator: bool) -> Self {
-        let (me, peer) = if is_initiator {
-            ("initiator", "responder")
-        } else {
-            ("responder", "initiator")
-        };
+        let (me, peer) = if is_initiator { ("initiator", "responder") } else { ("responder", "initiator") };
         let keys = Keys::new(
             fixed(&stream[format!("{me}Tx")]),
             fixed(&stream[format!("{peer}Tx")]),
@@ -285,10 +270,7 @@ fn drain(pull: &mut Pull, input: &mut Input, delivered: &mut Vec<Vec<u8>>) -> Re
 
 fn pair() -> (Keys, Keys) {
     let hash = [7; 64];
-    (
-        Keys::new([1; 32], [2; 32], hash, true),
-        Keys::new([2; 32], [1; 32], hash, false),
-    )
+    (Keys::new([1; 32], [2; 32], hash, true), Keys::new([2; 32], [1; 32], hash, false))
 }
 
 fn vectors() -> Value {
@@ -309,11 +291,7 @@ fn plaintext(value: &Value) -> Vec<u8> {
 }
 
 fn state(value: &Value) -> ([u8; 32], u32, [u8; 8]) {
-    (
-        fixed(&value["k"]),
-        counter(&value["counter"]),
-        fixed(&value["inonce"]),
-    )
+    (fixed(&value["k"]), counter(&value["counter"]), fixed(&value["inonce"]))
 }
 
 fn counter(value: &Value) -> u32 {

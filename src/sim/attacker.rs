@@ -29,9 +29,7 @@ pub struct Attacker {
 
 impl Attacker {
     pub fn new(addresses: Vec<Ipv4Addr>) -> Self {
-        let all = addresses
-            .iter()
-            .flat_map(|ip| (1..=u16::MAX).map(|port| SocketAddrV4::new(*ip, port)));
+        let all = addresses.iter().flat_map(|ip| (1..=u16::MAX).map(|port| SocketAddrV4::new(*ip, port)));
         let mut names: Vec<_> = all.map(|address| (NodeId::of(address), address)).collect();
         names.sort_unstable();
         Self {
@@ -84,10 +82,7 @@ impl Attacker {
     fn record(&self, own: SocketAddrV4, target: Option<Target>) -> Peer {
         let known = target.and_then(|target| self.announced.get(&target));
         Peer {
-            public_key: known
-                .filter(|_| own.port().is_multiple_of(2))
-                .copied()
-                .unwrap_or(self.key),
+            public_key: known.filter(|_| own.port().is_multiple_of(2)).copied().unwrap_or(self.key),
             relay_addresses: vec![own],
         }
     }
@@ -110,11 +105,7 @@ fn nearest(
     let is_set = |id: &[u8; 32]| id[bit / 8] & (0x80 >> (bit % 8)) != 0;
     let border = names.partition_point(|(id, _)| !is_set(&id.0));
     let (zeros, ones) = names.split_at(border);
-    let halves = if is_set(target) {
-        [ones, zeros]
-    } else {
-        [zeros, ones]
-    };
+    let halves = if is_set(target) { [ones, zeros] } else { [zeros, ones] };
     for half in halves {
         if found.len() < count {
             nearest(half, bit + 1, target, count, found);
@@ -132,10 +123,7 @@ impl Host for Attacker {
             (false, PEER_HANDSHAKE | PEER_HOLEPUNCH) => return,
             (false, FIND_PEER) => Some(self.record(own, request.target).to_bytes()),
             (false, LOOKUP) => {
-                let reply = LookupReply {
-                    peers: vec![self.record(own, None)],
-                    bump: 0,
-                };
+                let reply = LookupReply { peers: vec![self.record(own, None)], bump: 0 };
                 Some(reply.to_bytes())
             }
             (false, ANNOUNCE) => {

@@ -33,14 +33,7 @@ pub(crate) struct Direction {
 impl Direction {
     /// A link with delay and nothing else.
     pub(crate) const fn clean(delay: Duration) -> Self {
-        Self {
-            delay,
-            jitter: Duration::ZERO,
-            loss: 0.0,
-            duplicate: 0.0,
-            rate: None,
-            mtu: 65_535,
-        }
+        Self { delay, jitter: Duration::ZERO, loss: 0.0, duplicate: 0.0, rate: None, mtu: 65_535 }
     }
 }
 
@@ -132,24 +125,14 @@ impl Link {
                 busy_until: now,
             }
         });
-        Self {
-            now,
-            began: now,
-            ends,
-            rng,
-            under_way: BTreeMap::new(),
-            count: 0,
-            filter: None,
-            idle_wakes: 0,
-        }
+        Self { now, began: now, ends, rng, under_way: BTreeMap::new(), count: 0, filter: None, idle_wakes: 0 }
     }
 
     /// Gives the stream of one side its path to the other.
     pub(crate) fn connect(&mut self, side: Side) {
         let remote = self.end(side.other()).id.0;
         let (now, end) = (self.now, self.end(side));
-        end.streams
-            .connect(now, end.id, SocketId::SERVER, side.other().address(), remote);
+        end.streams.connect(now, end.id, SocketId::SERVER, side.other().address(), remote);
     }
 
     pub(crate) fn end(&mut self, side: Side) -> &mut End {
@@ -170,12 +153,7 @@ impl Link {
     pub(crate) fn step(&mut self) -> bool {
         self.send();
         let arrival = self.under_way.first_key_value().map(|((at, _), _)| *at);
-        let timers = self
-            .ends
-            .iter()
-            .filter_map(|end| end.streams.poll_timeout())
-            .map(|(at, _)| at)
-            .min();
+        let timers = self.ends.iter().filter_map(|end| end.streams.poll_timeout()).map(|(at, _)| at).min();
         let Some(next) = arrival.into_iter().chain(timers).min() else {
             return false;
         };
@@ -188,9 +166,7 @@ impl Link {
             let (to, datagram) = entry.remove();
             arrived[to as usize] = true;
             let (now, from) = (self.now, to.other().address());
-            self.end(to)
-                .streams
-                .handle_datagram(now, SocketId::SERVER, from, &datagram);
+            self.end(to).streams.handle_datagram(now, SocketId::SERVER, from, &datagram);
         }
         for (end, arrived) in self.ends.iter_mut().zip(arrived) {
             if arrived {
@@ -219,11 +195,7 @@ impl Link {
         loop {
             self.send();
             let arrival = self.under_way.first_key_value().map(|((at, _), _)| *at);
-            let timers = self
-                .ends
-                .iter()
-                .filter_map(|end| end.streams.poll_timeout())
-                .map(|(at, _)| at);
+            let timers = self.ends.iter().filter_map(|end| end.streams.poll_timeout()).map(|(at, _)| at);
             match arrival.into_iter().chain(timers).min() {
                 Some(next) if next <= end => self.step(),
                 _ => break,
@@ -242,22 +214,11 @@ impl Link {
                 let Some(train) = self.end(side).streams.poll_transmit(now, 64, &mut buffer) else {
                     break;
                 };
-                assert!(
-                    !buffer.is_empty() && buffer.len() <= 65_507,
-                    "a train of {} bytes",
-                    buffer.len()
-                );
-                assert!(
-                    train.segment_size <= 2048,
-                    "libudx cuts longer datagrams (udx.md §2)"
-                );
+                assert!(!buffer.is_empty() && buffer.len() <= 65_507, "a train of {} bytes", buffer.len());
+                assert!(train.segment_size <= 2048, "libudx cuts longer datagrams (udx.md §2)");
                 let lost = train.destination != side.other().address();
                 assert!(
-                    buffer
-                        .chunks(train.segment_size)
-                        .rev()
-                        .skip(1)
-                        .all(|datagram| datagram[3] == 0),
+                    buffer.chunks(train.segment_size).rev().skip(1).all(|datagram| datagram[3] == 0),
                     "a padded packet ends its train"
                 );
                 for datagram in buffer.chunks(train.segment_size) {
@@ -303,10 +264,8 @@ impl Link {
         for _ in 0..copies {
             let late = direction.jitter.mul_f64(self.rng.r#gen());
             self.count += 1;
-            self.under_way.insert(
-                (leaves + direction.delay + late, self.count),
-                (from.other(), datagram.to_vec()),
-            );
+            self.under_way
+                .insert((leaves + direction.delay + late, self.count), (from.other(), datagram.to_vec()));
         }
     }
 }

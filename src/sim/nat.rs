@@ -50,13 +50,7 @@ impl Router {
     pub const RANDOM: Self = Self::new(Mapping::Random, Filter::Address);
 
     const fn new(mapping: Mapping, filter: Filter) -> Self {
-        Self {
-            mapping,
-            filter,
-            hairpin: false,
-            keeps_ports: false,
-            lifetime: Duration::from_secs(30),
-        }
+        Self { mapping, filter, hairpin: false, keeps_ports: false, lifetime: Duration::from_secs(30) }
     }
 }
 
@@ -83,13 +77,7 @@ struct Mapped {
 
 impl Nat {
     pub(super) const fn new(router: Router, public: Ipv4Addr, outside: Option<NatId>) -> Self {
-        Self {
-            router,
-            public,
-            outside,
-            ports: BTreeMap::new(),
-            mappings: BTreeMap::new(),
-        }
+        Self { router, public, outside, ports: BTreeMap::new(), mappings: BTreeMap::new() }
     }
 
     /// Translates the source of a datagram that leaves.
@@ -105,12 +93,7 @@ impl Nat {
         let port = known.filter(|port| self.is_alive(now, *port)).unwrap_or_else(|| {
             let port = self.draw(now, inside.port(), rng);
             self.ports.insert(key, port);
-            let mapped = Mapped {
-                inside,
-                key,
-                used: now,
-                peers: BTreeMap::new(),
-            };
+            let mapped = Mapped { inside, key, used: now, peers: BTreeMap::new() };
             self.mappings.insert(port, mapped);
             port
         });
@@ -158,11 +141,7 @@ impl Nat {
 
     fn draw(&mut self, now: Instant, wanted: u16, rng: &mut StdRng) -> u16 {
         let keeps = self.router.keeps_ports && !self.is_alive(now, wanted);
-        let mut port = if keeps {
-            wanted
-        } else {
-            rng.gen_range(1024..=u16::MAX)
-        };
+        let mut port = if keeps { wanted } else { rng.gen_range(1024..=u16::MAX) };
         while self.is_alive(now, port) {
             port = rng.gen_range(1024..=u16::MAX);
         }
@@ -212,10 +191,7 @@ mod tests {
         assert!(consistent.iter().all(|port| *port == consistent[0]));
         let random = ports(Router::RANDOM);
         assert!(random[0] == random[2] && random[0] != random[1]);
-        let kept = ports(Router {
-            keeps_ports: true,
-            ..Router::RESTRICTED
-        });
+        let kept = ports(Router { keeps_ports: true, ..Router::RESTRICTED });
         assert_eq!(kept, [5; 3]);
     }
 

@@ -53,12 +53,7 @@ pub struct Link {
 impl Default for Link {
     /// Loopback: fast and without loss.
     fn default() -> Self {
-        Self {
-            delay: Duration::from_micros(50),
-            jitter: Duration::ZERO,
-            loss: 0.0,
-            duplication: 0.0,
-        }
+        Self { delay: Duration::from_micros(50), jitter: Duration::ZERO, loss: 0.0, duplication: 0.0 }
     }
 }
 
@@ -252,12 +247,7 @@ impl<H: Host> Network<H> {
 
     /// Sends a datagram with the source address `from`, whether a host has it or not.
     pub fn inject(&mut self, from: SocketAddrV4, to: SocketAddrV4, payload: Vec<u8>) {
-        let datagram = Datagram {
-            from,
-            to,
-            ttl: None,
-            payload,
-        };
+        let datagram = Datagram { from, to, ttl: None, payload };
         self.send(None, datagram);
     }
 
@@ -265,12 +255,7 @@ impl<H: Host> Network<H> {
     pub fn step(&mut self, until: Instant) -> bool {
         let arrival = self.travelling.first_key_value().map(|first| first.0.0);
         let wake = self.wakes.first().map(|first| first.0);
-        let Some(next) = arrival
-            .into_iter()
-            .chain(wake)
-            .min()
-            .filter(|next| *next <= until)
-        else {
+        let Some(next) = arrival.into_iter().chain(wake).min().filter(|next| *next <= until) else {
             self.now = self.now.max(until);
             return false;
         };
@@ -287,11 +272,7 @@ impl<H: Host> Network<H> {
             let slot = &mut self.hosts[id.0];
             let again = slot.wake.is_some_and(|wake| wake <= now);
             slot.stuck = if again { slot.stuck + 1 } else { 0 };
-            assert!(
-                slot.stuck < MAX_STUCK,
-                "host {} wakes again and again without effect",
-                id.0
-            );
+            assert!(slot.stuck < MAX_STUCK, "host {} wakes again and again without effect", id.0);
         }
         true
     }
@@ -317,10 +298,7 @@ impl<H: Host> Network<H> {
     }
 
     fn deliver(&mut self, travelling: Travelling) {
-        let Travelling {
-            mut realm,
-            mut datagram,
-        } = travelling;
+        let Travelling { mut realm, mut datagram } = travelling;
         // The internet is longer than such a datagram lives.
         if datagram.ttl.is_some() && realm.is_none() {
             return;
@@ -338,8 +316,7 @@ impl<H: Host> Network<H> {
         };
         let slot = &mut self.hosts[id.0];
         if slot.up {
-            slot.host
-                .handle_datagram(self.now, socket, datagram.from, &datagram.payload);
+            slot.host.handle_datagram(self.now, socket, datagram.from, &datagram.payload);
             self.drain(id);
         }
     }
@@ -403,10 +380,7 @@ impl<H: Host> Network<H> {
             return;
         }
         if chance(&mut self.rng, self.link.duplication) {
-            let again = Datagram {
-                payload: datagram.payload.clone(),
-                ..datagram
-            };
+            let again = Datagram { payload: datagram.payload.clone(), ..datagram };
             self.travel(realm, again);
         }
         self.travel(realm, datagram);
@@ -431,9 +405,8 @@ impl<H: Host> Network<H> {
             self.rng.gen_range(Duration::ZERO..self.link.jitter)
         };
         self.order += 1;
-        let far = self.distance.map_or(Duration::ZERO, |distance| {
-            distance(*datagram.from.ip(), *datagram.to.ip())
-        });
+        let far =
+            self.distance.map_or(Duration::ZERO, |distance| distance(*datagram.from.ip(), *datagram.to.ip()));
         let key = (self.now + self.link.delay + far + late, self.order);
         self.travelling.insert(key, Travelling { realm, datagram });
     }

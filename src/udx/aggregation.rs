@@ -17,12 +17,7 @@ pub(super) struct Aggregation {
 
 impl Aggregation {
     pub(super) const fn new() -> Self {
-        Self {
-            since: None,
-            acked: 0,
-            maxima: [0; 2],
-            rounds: 0,
-        }
+        Self { since: None, acked: 0, maxima: [0; 2], rounds: 0 }
     }
 
     /// Counts `acked` bytes that came at once over a path with this bandwidth and round trip, never more than

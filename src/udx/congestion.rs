@@ -104,8 +104,7 @@ impl Bbr {
         let new_round = self.count_round(outcome);
         let bandwidth = self.bandwidth();
         let rtt = self.minimum_rtt.map(|(rtt, _)| rtt);
-        self.aggregation
-            .measure(now, outcome.acked, bandwidth, rtt, self.window, new_round);
+        self.aggregation.measure(now, outcome.acked, bandwidth, rtt, self.window, new_round);
         self.advance_phase(now, outcome);
         if new_round {
             self.check_full_pipe(outcome, bandwidth);
@@ -120,11 +119,7 @@ impl Bbr {
     pub(super) const fn enter_recovery(&mut self, in_flight: u64, acked: u64) {
         self.save_window();
         self.conserving = true;
-        self.window = if in_flight + acked > MIN_WINDOW {
-            in_flight + acked
-        } else {
-            MIN_WINDOW
-        };
+        self.window = if in_flight + acked > MIN_WINDOW { in_flight + acked } else { MIN_WINDOW };
     }
 
     /// Notes that everything sent before the losses has arrived.
@@ -187,10 +182,7 @@ impl Bbr {
             _ => over,
         };
         if done {
-            self.mode = Mode::ProbeBandwidth {
-                phase: (phase + 1) % CYCLE.len(),
-                since: now,
-            };
+            self.mode = Mode::ProbeBandwidth { phase: (phase + 1) % CYCLE.len(), since: now };
         }
     }
 
@@ -213,11 +205,7 @@ impl Bbr {
             self.full_rounds += 1;
             self.pipe_full = self.full_rounds >= FULL_ROUNDS;
             if self.pipe_full {
-                debug!(
-                    cwnd = self.window,
-                    reason = "the rate stopped growing",
-                    "STARTUP left"
-                );
+                debug!(cwnd = self.window, reason = "the rate stopped growing", "STARTUP left");
             }
         }
     }
@@ -227,41 +215,30 @@ impl Bbr {
             self.mode = Mode::Drain;
         }
         if self.mode == Mode::Drain && in_flight <= self.target(1.0) {
-            self.mode = Mode::ProbeBandwidth {
-                phase: CRUISE,
-                since: now,
-            };
+            self.mode = Mode::ProbeBandwidth { phase: CRUISE, since: now };
             debug!(cwnd = self.window, "DRAIN left");
         }
     }
 
     fn probe_rtt(&mut self, now: Instant, outcome: &Outcome, new_round: bool) {
-        let expired = self
-            .minimum_rtt
-            .is_some_and(|(_, at)| now.saturating_duration_since(at) > RTT_LIFETIME);
+        let expired =
+            self.minimum_rtt.is_some_and(|(_, at)| now.saturating_duration_since(at) > RTT_LIFETIME);
         if let Some(rtt) = outcome.rtt
-            && self
-                .minimum_rtt
-                .is_none_or(|(minimum, _)| rtt <= minimum || expired)
+            && self.minimum_rtt.is_none_or(|(minimum, _)| rtt <= minimum || expired)
         {
             self.minimum_rtt = Some((rtt, now));
         }
         if let Mode::ProbeRtt { until } = self.mode {
             match until {
                 None if outcome.in_flight <= self.probe_window() => {
-                    self.mode = Mode::ProbeRtt {
-                        until: Some(now + RTT_PROBE),
-                    };
+                    self.mode = Mode::ProbeRtt { until: Some(now + RTT_PROBE) };
                 }
                 Some(until) if now >= until && new_round => {
                     self.minimum_rtt = self.minimum_rtt.map(|(rtt, _)| (rtt, now));
                     self.window = self.window.max(self.saved_window);
                     debug!(cwnd = self.window, "PROBE_RTT left");
                     self.mode = if self.pipe_full {
-                        Mode::ProbeBandwidth {
-                            phase: CRUISE,
-                            since: now,
-                        }
+                        Mode::ProbeBandwidth { phase: CRUISE, since: now }
                     } else {
                         Mode::Startup
                     };
@@ -313,11 +290,7 @@ impl Bbr {
             };
             // A train is on its way as a whole, so three of them must fit besides what the path holds.
             let trains = 3 * ((bandwidth * 0.001) as u64).clamp(2 * PACKET, MAX_TRAIN);
-            let excess = if self.pipe_full {
-                self.aggregation.excess()
-            } else {
-                0
-            };
+            let excess = if self.pipe_full { self.aggregation.excess() } else { 0 };
             let target = self.target(gain) + trains + excess;
             if self.pipe_full {
                 self.window = (self.window + outcome.acked).min(target);
@@ -381,9 +354,7 @@ mod tests {
 
     #[test]
     fn random_loss_does_not_slow_it() {
-        let bbr = run(5e6, Duration::from_millis(40), 2_000, |n| {
-            if n % 20 == 0 { 1472 } else { 0 }
-        });
+        let bbr = run(5e6, Duration::from_millis(40), 2_000, |n| if n % 20 == 0 { 1472 } else { 0 });
         assert!(bbr.bandwidth() > 4e6, "{}", bbr.bandwidth());
         assert!(bbr.window() > 200_000, "{}", bbr.window());
     }

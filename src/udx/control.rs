@@ -68,8 +68,7 @@ impl Control {
     /// Learns from what a batch of received datagrams has acknowledged.
     pub(super) fn handle_batch(&mut self, now: Instant, packets: &mut Outstanding, batch: &Batch) {
         if let Some(measured) = &batch.measured {
-            self.rtt
-                .update(now, now.saturating_duration_since(measured.sent_at));
+            self.rtt.update(now, now.saturating_duration_since(measured.sent_at));
         }
         packets.mtu_mut().start();
         let lost = self.loss.update(now, batch, packets, &self.rtt);
@@ -90,17 +89,10 @@ impl Control {
         }
         if lost > 0 && self.loss.enter_recovery(packets) {
             self.congestion.enter_recovery(in_flight, batch.bytes);
-            debug!(
-                bytes = lost,
-                cwnd = self.congestion.window(),
-                "loss recovery entered"
-            );
+            debug!(bytes = lost, cwnd = self.congestion.window(), "loss recovery entered");
         }
         let minimum = self.rtt.minimum();
-        let sample = batch
-            .latest
-            .as_ref()
-            .and_then(|latest| packets.sample(now, latest, minimum));
+        let sample = batch.latest.as_ref().and_then(|latest| packets.sample(now, latest, minimum));
         let measured = batch.measured.as_ref();
         self.congestion.update(
             now,
@@ -170,20 +162,13 @@ impl Control {
     /// Returns the next deadline and its timer.
     pub(super) fn deadline(&self, packets: &Outstanding) -> Option<(Instant, Timer)> {
         let pacing = self.paced_until.map(|at| (at, Timer::Pacing));
-        self.loss
-            .deadline(packets, &self.rtt)
-            .into_iter()
-            .chain(pacing)
-            .min_by_key(|(at, _)| *at)
+        self.loss.deadline(packets, &self.rtt).into_iter().chain(pacing).min_by_key(|(at, _)| *at)
     }
 
     /// Handles what is due. Returns how many retransmission time-outs have passed in a row, if one did now.
     pub(super) fn handle_timeout(&mut self, now: Instant, packets: &mut Outstanding) -> Option<u32> {
         self.resume(now);
-        let (_, timer) = self
-            .loss
-            .deadline(packets, &self.rtt)
-            .filter(|(at, _)| *at <= now)?;
+        let (_, timer) = self.loss.deadline(packets, &self.rtt).filter(|(at, _)| *at <= now)?;
         match timer {
             Timer::TailLossProbe => {
                 debug!(bytes = packets.in_flight_bytes(), "tail loss probe due");

@@ -56,9 +56,7 @@ impl Loss {
         }
         self.highest = self.highest.max(batch.highest);
         if let Some(latest) = batch.latest
-            && self
-                .newest
-                .is_none_or(|(transmission, _)| latest.transmission > transmission)
+            && self.newest.is_none_or(|(transmission, _)| latest.transmission > transmission)
         {
             self.newest = Some((latest.transmission, now.saturating_duration_since(latest.sent_at)));
         }
@@ -107,9 +105,7 @@ impl Loss {
 
     /// Returns whether a recovery has ended.
     pub(super) fn leave_recovery(&mut self, packets: &Outstanding) -> bool {
-        self.recovery
-            .take_if(|point| packets.oldest() >= *point)
-            .is_some()
+        self.recovery.take_if(|point| packets.oldest() >= *point).is_some()
     }
 
     /// Notes that a packet with a number is sent; `first` if none was in flight.
@@ -143,13 +139,7 @@ impl Loss {
     /// Starts over on another path.
     pub(super) fn reset(&mut self, now: Instant) {
         let (highest, recovery, last_sent) = (self.highest, self.recovery, self.last_sent);
-        *self = Self {
-            highest,
-            recovery,
-            last_sent,
-            since: Some(now),
-            ..Self::default()
-        };
+        *self = Self { highest, recovery, last_sent, since: Some(now), ..Self::default() };
     }
 
     /// Returns when something is to be done about packets in flight.

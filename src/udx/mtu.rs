@@ -26,14 +26,7 @@ pub(super) struct Mtu {
 
 impl Mtu {
     pub(super) const fn new(ceiling: usize) -> Self {
-        Self {
-            current: BASE_PAYLOAD,
-            ceiling,
-            failed: None,
-            failures: 0,
-            outstanding: false,
-            started: false,
-        }
+        Self { current: BASE_PAYLOAD, ceiling, failed: None, failures: 0, outstanding: false, started: false }
     }
 
     /// Sets how far the search goes, for a path that is known only now.
@@ -61,9 +54,7 @@ impl Mtu {
         if !self.started || self.outstanding {
             return None;
         }
-        let size = self
-            .failed
-            .map_or(self.ceiling, |failed| self.current.midpoint(failed));
+        let size = self.failed.map_or(self.ceiling, |failed| self.current.midpoint(failed));
         let size = size.min(self.current + usize::from(u8::MAX));
         let step = if self.failed.is_some() { MIN_STEP } else { 1 };
         (size >= self.current + step).then_some(size)

@@ -136,11 +136,8 @@ impl Outstanding {
             self.mtu.acknowledged(packet.size() - HEADER_LEN);
         }
         let repeated = packet.repeated;
-        let acked = Acked {
-            transmission: packet.transmission,
-            sent_at: packet.sent_at,
-            snapshot: packet.snapshot,
-        };
+        let acked =
+            Acked { transmission: packet.transmission, sent_at: packet.sent_at, snapshot: packet.snapshot };
         self.delivery.add(now, size);
         // An answer to the second copy can't come sooner than the shortest round trip.
         let is_early = |minimum| now.saturating_duration_since(acked.sent_at) < minimum;
@@ -178,9 +175,7 @@ impl Outstanding {
     pub(super) fn detect(&mut self, mut is_lost: impl FnMut(&Packet) -> bool) -> u64 {
         let mut bytes = 0;
         while let Some(&(transmission, seq)) = self.order.front() {
-            let packet = seq
-                .checked_sub(self.oldest)
-                .and_then(|at| self.packets.get_mut(at as usize));
+            let packet = seq.checked_sub(self.oldest).and_then(|at| self.packets.get_mut(at as usize));
             if let Some(packet) = packet
                 && packet.state == PacketState::InFlight
                 && packet.transmission == transmission
@@ -225,9 +220,7 @@ impl Outstanding {
     /// Returns the number of the next packet to send again.
     pub(super) fn next_lost(&mut self) -> Option<u64> {
         while let Some(&seq) = self.lost.front() {
-            let packet = seq
-                .checked_sub(self.oldest)
-                .and_then(|at| self.packets.get(at as usize));
+            let packet = seq.checked_sub(self.oldest).and_then(|at| self.packets.get(at as usize));
             if packet.is_some_and(|packet| packet.state == PacketState::Lost) {
                 return Some(seq);
             }
@@ -238,10 +231,7 @@ impl Outstanding {
 
     /// Returns the highest number in flight.
     pub(super) fn last_in_flight(&self) -> Option<u64> {
-        let at = self
-            .packets
-            .iter()
-            .rposition(|packet| packet.state == PacketState::InFlight)?;
+        let at = self.packets.iter().rposition(|packet| packet.state == PacketState::InFlight)?;
         Some(self.oldest + at as u64)
     }
 

@@ -19,25 +19,16 @@ pub(super) struct Pacer {
 
 impl Pacer {
     pub(super) const fn new() -> Self {
-        Self {
-            credit: INITIAL_CREDIT,
-            refilled: None,
-            owes: false,
-        }
+        Self { credit: INITIAL_CREDIT, refilled: None, owes: false }
     }
 
     /// Adds what has accrued until `now` at `rate` bytes per second, and returns whether anything may be
     /// sent.
     pub(super) fn refill(&mut self, now: Instant, rate: f64) -> bool {
-        let elapsed = self
-            .refilled
-            .map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        let elapsed = self.refilled.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
         self.refilled = Some(now);
-        let (seconds, bytes) = if self.owes {
-            (MAX_OWED_SECONDS, MAX_OWED)
-        } else {
-            (MAX_BURST_SECONDS, MAX_BURST)
-        };
+        let (seconds, bytes) =
+            if self.owes { (MAX_OWED_SECONDS, MAX_OWED) } else { (MAX_BURST_SECONDS, MAX_BURST) };
         let cap = (rate * seconds).clamp(INITIAL_CREDIT, bytes);
         self.credit = (self.credit + rate * elapsed.as_secs_f64()).min(cap);
         self.may_send()

@@ -221,10 +221,6 @@ impl Paths {
 
     /// Returns whether the path is known to be the peer's.
     fn is_validated(&self, receiver: &Receiver) -> bool {
-        if receiver.is_expecting() {
-            receiver.is_proven()
-        } else {
-            self.current.is_some()
-        }
+        if receiver.is_expecting() { receiver.is_proven() } else { self.current.is_some() }
     }
 }

@@ -104,11 +104,7 @@ pub(super) struct MaxRate {
 
 impl MaxRate {
     pub(super) const fn new() -> Self {
-        Self {
-            rates: [0.0; ROUNDS],
-            latest: 0,
-            unrated: false,
-        }
+        Self { rates: [0.0; ROUNDS], latest: 0, unrated: false }
     }
 
     pub(super) const fn start_round(&mut self) {

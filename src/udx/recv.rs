@@ -127,10 +127,7 @@ impl Receiver {
             return Arrival::Refused;
         }
         if distance > 0 {
-            let early = Early {
-                kind,
-                payload: payload.into(),
-            };
+            let early = Early { kind, payload: payload.into() };
             self.early_bytes += early.charge();
             self.ahead.insert(seq, early);
             self.ranges.insert(seq, seq + 1, |_, _| {});
@@ -231,21 +228,13 @@ impl Receiver {
 
     /// Returns the window of an empty stream. A sender that has not proven to be the peer gets little.
     pub(super) fn full_window(&self) -> usize {
-        if self.is_proven() {
-            self.window
-        } else {
-            self.window.min(UNPROVEN_WINDOW)
-        }
+        if self.is_proven() { self.window } else { self.window.min(UNPROVEN_WINDOW) }
     }
 
     /// Returns how far ahead of the next number a packet may be: what full windows of full packets need, and
     /// as much again.
     pub(super) fn max_ahead(&self) -> usize {
-        if self.is_proven() {
-            (2 * self.window / MIN_CHARGE).clamp(MIN_AHEAD, MAX_AHEAD)
-        } else {
-            MIN_AHEAD
-        }
+        if self.is_proven() { (2 * self.window / MIN_CHARGE).clamp(MIN_AHEAD, MAX_AHEAD) } else { MIN_AHEAD }
     }
 
     /// Returns the packets that wait, lowest first, as far as an acknowledgement reports them: with very
@@ -305,10 +294,7 @@ mod tests {
         assert!(receiver.readable() <= (16 << 10) + SLACK);
         assert_eq!(receiver.window(), 0);
         let mut out = Vec::new();
-        assert_eq!(
-            receiver.read(&mut pool, usize::MAX, &mut out),
-            (seq - START) as usize * 1000
-        );
+        assert_eq!(receiver.read(&mut pool, usize::MAX, &mut out), (seq - START) as usize * 1000);
         assert_eq!(receiver.window(), 16 << 10);
         assert_eq!(receiver.ready.capacity(), 0, "an empty stream holds no buffer");
     }
@@ -322,10 +308,7 @@ mod tests {
             last += 1;
         }
         assert_eq!(receiver.window(), 0);
-        assert_eq!(
-            receiver.receive(&mut pool, START, DATA, &[7; 1200]),
-            Arrival::Delivered
-        );
+        assert_eq!(receiver.receive(&mut pool, START, DATA, &[7; 1200]), Arrival::Delivered);
         assert_eq!(receiver.next(), last + 1);
     }
 
@@ -365,23 +348,11 @@ mod tests {
         let mut pool = Pool::default();
         let mut receiver = Receiver::new(START, 1 << 20);
         assert!(receiver.expect(b"abcdef".to_vec()));
-        assert_eq!(
-            receiver.receive(&mut pool, START, DATA, b"abX"),
-            Arrival::Contradicts
-        );
-        assert_eq!(
-            receiver.receive(&mut pool, START, DATA, b"abc"),
-            Arrival::Delivered
-        );
+        assert_eq!(receiver.receive(&mut pool, START, DATA, b"abX"), Arrival::Contradicts);
+        assert_eq!(receiver.receive(&mut pool, START, DATA, b"abc"), Arrival::Delivered);
         assert!(!receiver.is_proven());
-        assert_eq!(
-            receiver.receive(&mut pool, START + 2, DATA, b"more"),
-            Arrival::Kept
-        );
-        assert_eq!(
-            receiver.receive(&mut pool, START + 1, DATA, b"defghi"),
-            Arrival::Delivered
-        );
+        assert_eq!(receiver.receive(&mut pool, START + 2, DATA, b"more"), Arrival::Kept);
+        assert_eq!(receiver.receive(&mut pool, START + 1, DATA, b"defghi"), Arrival::Delivered);
         assert!(receiver.is_proven());
         assert_eq!(receiver.next(), START + 3);
         assert!(!receiver.has_gaps());

@@ -17,10 +17,7 @@ pub(super) struct Rtt {
 impl Rtt {
     /// Starts with a path that is thought to take `expected`.
     pub(super) fn expecting(expected: Option<Duration>) -> Self {
-        Self {
-            expected,
-            ..Self::default()
-        }
+        Self { expected, ..Self::default() }
     }
 
     /// Sets what the path is thought to take.
@@ -116,10 +113,7 @@ mod tests {
         let mut rtt = Rtt::default();
         rtt.update(start, Duration::from_millis(1));
         for minutes in [3, 6] {
-            rtt.update(
-                start + Duration::from_secs(minutes * 60),
-                Duration::from_millis(50),
-            );
+            rtt.update(start + Duration::from_secs(minutes * 60), Duration::from_millis(50));
         }
         assert_eq!(rtt.minimum(), Some(Duration::from_millis(50)));
     }

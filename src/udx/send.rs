@@ -57,9 +57,7 @@ impl Sender {
     }
 
     fn room(&self, waiting: usize) -> usize {
-        waiting
-            .saturating_sub(self.unsent_bytes())
-            .min(MAX_SEND_BUFFER.saturating_sub(self.buffer.len()))
+        waiting.saturating_sub(self.unsent_bytes()).min(MAX_SEND_BUFFER.saturating_sub(self.buffer.len()))
     }
 
     /// Ends the stream after the bytes written so far.

@@ -242,19 +242,14 @@ impl Streams {
         id: StreamId,
         chunk: &mut Vec<u8>,
     ) -> Result<bool, WriteError> {
-        self.with(Some(now), id, |stream, context| {
-            stream.write_chunk(now, context, chunk)
-        })
-        .unwrap_or(Err(WriteError::Closed))
+        self.with(Some(now), id, |stream, context| stream.write_chunk(now, context, chunk))
+            .unwrap_or(Err(WriteError::Closed))
     }
 
     /// Moves at most `max` received bytes to `out` and returns how many, without a copy where `out` is empty
     /// and a whole chunk fits. What is taken opens the window again.
     pub fn read(&mut self, now: Instant, id: StreamId, max: usize, out: &mut Vec<u8>) -> usize {
-        self.with(Some(now), id, |stream, context| {
-            stream.read(now, context, max, out)
-        })
-        .unwrap_or(0)
+        self.with(Some(now), id, |stream, context| stream.read(now, context, max, out)).unwrap_or(0)
     }
 
     /// Ends the own direction after everything written; [`Event::Finished`] follows when the peer has it all.
@@ -269,8 +264,7 @@ impl Streams {
     /// [`WriteError::NotConnected`] before there is a path, [`WriteError::TooLarge`] if it does not fit a
     /// packet, [`WriteError::Full`] if too many wait, [`WriteError::Closed`] after the end.
     pub fn send_message(&mut self, now: Instant, id: StreamId, message: &[u8]) -> Result<(), WriteError> {
-        self.with(Some(now), id, |stream, _| stream.send_message(message))
-            .unwrap_or(Err(WriteError::Closed))
+        self.with(Some(now), id, |stream, _| stream.send_message(message)).unwrap_or(Err(WriteError::Closed))
     }
 
     /// Drops the stream at once and sends the peer a DESTROY; no event follows. Also frees what a closed
@@ -311,11 +305,7 @@ impl Streams {
         };
         let id = header.stream_id;
         let place = (socket, from);
-        let Some(slot) = self
-            .slots
-            .get_mut(&id)
-            .filter(|slot| slot.stream.closed().is_none())
-        else {
+        let Some(slot) = self.slots.get_mut(&id).filter(|slot| slot.stream.closed().is_none()) else {
             return match self.tombstones.handle_packet(now, place, &header) {
                 Some(answer) => {
                     self.push_farewell(answer);
@@ -325,11 +315,8 @@ impl Streams {
             };
         };
         let _span = span(id);
-        let mut context = StreamContext {
-            config: &self.config,
-            pool: &mut self.pool,
-            events: &mut self.events,
-        };
+        let mut context =
+            StreamContext { config: &self.config, pool: &mut self.pool, events: &mut self.events };
         slot.stream.handle_packet(now, &mut context, place, &header, rest);
         if slot.stream.closed().is_some() {
             self.file(now, id);
@@ -346,9 +333,7 @@ impl Streams {
             if let Some(slot) = self.slots.get_mut(&id) {
                 slot.scheduled.flushed();
             }
-            self.with(Some(now), StreamId(id), |stream, context| {
-                stream.flush(now, context)
-            });
+            self.with(Some(now), StreamId(id), |stream, context| stream.flush(now, context));
         }
         self.schedule.restore(received);
     }
@@ -367,9 +352,7 @@ impl Streams {
             due.push(id);
         }
         for id in due {
-            self.with(Some(now), StreamId(id), |stream, context| {
-                stream.handle_timeout(now, context)
-            });
+            self.with(Some(now), StreamId(id), |stream, context| stream.handle_timeout(now, context));
         }
     }
 
@@ -396,12 +379,7 @@ impl Streams {
         if let Some(((socket, destination), packet)) = self.farewells.pop_front() {
             trace!(to = %destination, bytes = HEADER_LEN, "packet sent outside of a stream");
             buffer.extend_from_slice(&packet);
-            return Some(Train {
-                socket,
-                destination,
-                ttl: None,
-                segment_size: HEADER_LEN,
-            });
+            return Some(Train { socket, destination, ttl: None, segment_size: HEADER_LEN });
         }
         while let Some(id) = self.schedule.pop_queued() {
             let Some(slot) = self.slots.get_mut(&id) else {
@@ -432,11 +410,8 @@ impl Streams {
     ) -> Option<R> {
         let slot = self.slots.get_mut(&id.0)?;
         let _span = span(id.0);
-        let mut context = StreamContext {
-            config: &self.config,
-            pool: &mut self.pool,
-            events: &mut self.events,
-        };
+        let mut context =
+            StreamContext { config: &self.config, pool: &mut self.pool, events: &mut self.events };
         let result = act(&mut slot.stream, &mut context);
         if let Some(now) = now {
             self.file(now, id.0);

@@ -32,14 +32,7 @@ impl Tombstones {
             self.remove_first();
         }
         let expires = now + LIFETIME;
-        self.by_id.insert(
-            id,
-            Tombstone {
-                expires,
-                places,
-                answer,
-            },
-        );
+        self.by_id.insert(id, Tombstone { expires, places, answer });
         self.order.push_back((expires, id));
     }
 
@@ -65,10 +58,7 @@ impl Tombstones {
 
     fn remove_first(&mut self) {
         if let Some((expires, id)) = self.order.pop_front()
-            && self
-                .by_id
-                .get(&id)
-                .is_some_and(|tombstone| tombstone.expires == expires)
+            && self.by_id.get(&id).is_some_and(|tombstone| tombstone.expires == expires)
         {
             self.by_id.remove(&id);
         }
@@ -98,18 +88,8 @@ mod tests {
         }
         assert_eq!(tombstones.by_id.len(), MAX_TOMBSTONES);
         assert!(!tombstones.contains(0) && tombstones.contains(2 * MAX_TOMBSTONES as u32 - 1));
-        let header = PacketHeader {
-            kind: END,
-            data_offset: 0,
-            stream_id: 2000,
-            window: 0,
-            seq: 0,
-            ack: 0,
-        };
-        assert!(matches!(
-            tombstones.handle_packet(now, place, &header),
-            Some(Some(_))
-        ));
+        let header = PacketHeader { kind: END, data_offset: 0, stream_id: 2000, window: 0, seq: 0, ack: 0 };
+        assert!(matches!(tombstones.handle_packet(now, place, &header), Some(Some(_))));
         assert_eq!(tombstones.handle_packet(now + LIFETIME, place, &header), None);
         assert!(tombstones.order.is_empty());
     }

@@ -132,11 +132,7 @@ impl Config {
 
     /// Returns the most bytes of payload that packets to `address` may reach.
     pub(super) fn max_payload(&self, address: SocketAddrV4) -> usize {
-        let most = if address.ip().is_loopback() {
-            self.max_loopback_payload
-        } else {
-            self.max_payload
-        };
+        let most = if address.ip().is_loopback() { self.max_loopback_payload } else { self.max_payload };
         most.min(MAX_PAYLOAD)
     }
 }

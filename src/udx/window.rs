@@ -14,11 +14,7 @@ pub(super) struct PeerWindow {
 impl PeerWindow {
     /// Starts at what the reference advertises, with the first numbers of both directions.
     pub(super) const fn new(seq: u64, ack: u64) -> Self {
-        Self {
-            bytes: INITIAL_PEER_WINDOW,
-            seq,
-            ack,
-        }
+        Self { bytes: INITIAL_PEER_WINDOW, seq, ack }
     }
 
     /// Takes the window of a packet, unless a newer packet has been heard.
@@ -35,11 +31,7 @@ impl PeerWindow {
     /// Returns how many packets of `payload` bytes may be in flight. As in the reference, `libudx
     /// src/udx.c send_window_in_packets`, a window of less than a packet lets one through.
     pub(super) fn packets(&self, payload: usize) -> usize {
-        if self.is_shut() {
-            0
-        } else {
-            (self.bytes as usize / payload).max(1)
-        }
+        if self.is_shut() { 0 } else { (self.bytes as usize / payload).max(1) }
     }
 }
 
@@ -54,11 +46,7 @@ pub(super) struct OwnWindow {
 
 impl OwnWindow {
     pub(super) const fn new(advertised: usize) -> Self {
-        Self {
-            advertised,
-            taken: 0,
-            since: None,
-        }
+        Self { advertised, taken: 0, since: None }
     }
 
     /// Returns `window` as it stands in a header that leaves.

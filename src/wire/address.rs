@@ -26,11 +26,7 @@ impl ConnectAddress {
 
 impl Encode for ConnectAddress {
     fn encoded_len(&self) -> usize {
-        if self.nodes.is_empty() {
-            33
-        } else {
-            33 + array_len(&self.nodes)
-        }
+        if self.nodes.is_empty() { 33 } else { 33 + array_len(&self.nodes) }
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
@@ -50,10 +46,7 @@ impl Decode for ConnectAddress {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let key = PublicKey::decode(reader)?;
         let flags = if reader.is_empty() { 0 } else { reader.varuint()? };
-        Ok(Self {
-            key,
-            nodes: read_if(flags, Self::NODES, || reader.array())?.unwrap_or_default(),
-        })
+        Ok(Self { key, nodes: read_if(flags, Self::NODES, || reader.array())?.unwrap_or_default() })
     }
 }
 
@@ -132,9 +125,5 @@ pub fn best_match(own: &[Ipv4Addr], other: &[SocketAddrV4]) -> Option<SocketAddr
 }
 
 fn shared_octets(a: Ipv4Addr, b: Ipv4Addr) -> usize {
-    a.octets()
-        .iter()
-        .zip(b.octets())
-        .take_while(|(a, b)| **a == *b)
-        .count()
+    a.octets().iter().zip(b.octets()).take_while(|(a, b)| **a == *b).count()
 }

@@ -130,11 +130,7 @@ impl fmt::Display for PacketHeader {
                 f.write_str(name)?;
             }
         }
-        write!(
-            f,
-            "to {:08x} seq {} ack {} window {}",
-            self.stream_id, self.seq, self.ack, self.window
-        )
+        write!(f, "to {:08x} seq {} ack {} window {}", self.stream_id, self.seq, self.ack, self.window)
     }
 }
 
@@ -200,14 +196,7 @@ mod tests {
 
     #[test]
     fn every_prefix_of_a_header_is_no_packet() {
-        let header = PacketHeader {
-            kind: DATA,
-            data_offset: 0,
-            stream_id: 7,
-            window: 1,
-            seq: 2,
-            ack: 3,
-        };
+        let header = PacketHeader { kind: DATA, data_offset: 0, stream_id: 7, window: 1, seq: 2, ack: 3 };
         let bytes = header.to_bytes();
         for length in 0..HEADER_LEN {
             assert_eq!(PacketHeader::split(&bytes[..length]), None);
@@ -217,14 +206,7 @@ mod tests {
 
     #[test]
     fn a_remainder_under_eight_bytes_is_no_range() {
-        let header = PacketHeader {
-            kind: SACK,
-            data_offset: 0,
-            stream_id: 0,
-            window: 0,
-            seq: 0,
-            ack: 0,
-        };
+        let header = PacketHeader { kind: SACK, data_offset: 0, stream_id: 0, window: 0, seq: 0, ack: 0 };
         let mut rest = Vec::new();
         encode_range(1, 2, &mut rest);
         rest.extend_from_slice(&[9; 7]);

@@ -44,21 +44,13 @@ impl Decode for Peer {
     const MIN_LEN: usize = 33;
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            public_key: PublicKey::decode(reader)?,
-            relay_addresses: reader.array()?,
-        })
+        Ok(Self { public_key: PublicKey::decode(reader)?, relay_addresses: reader.array()? })
     }
 }
 
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "peer {}, {} relays",
-            self.public_key.short(),
-            self.relay_addresses.len()
-        )
+        write!(f, "peer {}, {} relays", self.public_key.short(), self.relay_addresses.len())
     }
 }
 
@@ -261,11 +253,7 @@ impl Decode for MutableValue {
     const MIN_LEN: usize = 66;
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            seq: reader.varuint()?,
-            value: reader.bytes()?.to_vec(),
-            signature: reader.fixed()?,
-        })
+        Ok(Self { seq: reader.varuint()?, value: reader.bytes()?.to_vec(), signature: reader.fixed()? })
     }
 }
 

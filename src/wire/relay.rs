@@ -114,11 +114,7 @@ impl Frame {
 
     fn decode_body(channel: u64, kind: u64, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         if channel != Self::CONTROL {
-            return Ok(Self::Message {
-                channel,
-                kind,
-                content: reader.rest().to_vec(),
-            });
+            return Ok(Self::Message { channel, kind, content: reader.rest().to_vec() });
         }
         Ok(match kind {
             Self::BATCH => return Err(DecodeError::NestedBatch),
@@ -128,12 +124,8 @@ impl Frame {
                 id: reader.bytes()?.to_vec(),
                 handshake: reader.rest().to_vec(),
             },
-            Self::REJECT => Self::Reject {
-                local_id: reader.varuint()?,
-            },
-            Self::CLOSE => Self::Close {
-                local_id: reader.varuint()?,
-            },
+            Self::REJECT => Self::Reject { local_id: reader.varuint()? },
+            Self::CLOSE => Self::Close { local_id: reader.varuint()? },
             _ => return Err(DecodeError::UnknownKind),
         })
     }
@@ -142,20 +134,13 @@ impl Frame {
 impl Encode for Frame {
     fn encoded_len(&self) -> usize {
         match self {
-            Self::Open {
-                local_id,
-                protocol,
-                id,
-                handshake,
-            } => {
+            Self::Open { local_id, protocol, id, handshake } => {
                 2 + varuint_len(*local_id) + bytes_len(protocol.as_bytes()) + bytes_len(id) + handshake.len()
             }
             Self::Reject { local_id } | Self::Close { local_id } => 2 + varuint_len(*local_id),
-            Self::Message {
-                channel,
-                kind,
-                content,
-            } => varuint_len(*channel) + varuint_len(*kind) + content.len(),
+            Self::Message { channel, kind, content } => {
+                varuint_len(*channel) + varuint_len(*kind) + content.len()
+            }
         }
     }
 
@@ -165,12 +150,7 @@ impl Encode for Frame {
             out.put_varuint(kind);
         };
         match self {
-            Self::Open {
-                local_id,
-                protocol,
-                id,
-                handshake,
-            } => {
+            Self::Open { local_id, protocol, id, handshake } => {
                 head(Self::CONTROL, Self::OPEN);
                 out.put_varuint(*local_id);
                 out.put_bytes(protocol.as_bytes());
@@ -185,11 +165,7 @@ impl Encode for Frame {
                 head(Self::CONTROL, Self::CLOSE);
                 out.put_varuint(*local_id);
             }
-            Self::Message {
-                channel,
-                kind,
-                content,
-            } => {
+            Self::Message { channel, kind, content } => {
                 head(*channel, *kind);
                 out.extend_from_slice(content);
             }
@@ -239,9 +215,7 @@ impl RelayMessage {
             }),
             Self::UNPAIR => {
                 let _flags = reader.u8()?;
-                Ok(Self::Unpair {
-                    token: reader.fixed()?,
-                })
+                Ok(Self::Unpair { token: reader.fixed()? })
             }
             _ => Err(DecodeError::UnknownKind),
         }
@@ -251,12 +225,7 @@ impl RelayMessage {
     pub fn to_frame(&self, channel: u64) -> Frame {
         let mut content = Vec::with_capacity(48);
         let kind = match self {
-            Self::Pair {
-                is_initiator,
-                token,
-                id,
-                seq,
-            } => {
+            Self::Pair { is_initiator, token, id, seq } => {
                 content.push(if *is_initiator { Self::INITIATOR } else { 0 });
                 content.extend_from_slice(token);
                 content.put_varuint((*id).into());
@@ -269,10 +238,6 @@ impl RelayMessage {
                 Self::UNPAIR
             }
         };
-        Frame::Message {
-            channel,
-            kind,
-            content,
-        }
+        Frame::Message { channel, kind, content }
     }
 }

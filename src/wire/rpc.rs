@@ -380,7 +380,5 @@ pub(crate) fn command_name(internal: bool, command: u64) -> Option<&'static str>
         "plugin",
     ];
     let names: &[&'static str] = if internal { &INTERNAL } else { &APPLICATION };
-    usize::try_from(command)
-        .ok()
-        .and_then(|command| names.get(command).copied())
+    usize::try_from(command).ok().and_then(|command| names.get(command).copied())
 }

@@ -36,9 +36,7 @@ pub(crate) fn text(value: &Value) -> &str {
 
 /// Reads an integer, written as a number or as decimal digits.
 pub(crate) fn number(value: &Value) -> u64 {
-    value
-        .as_u64()
-        .unwrap_or_else(|| text(value).parse().expect("an integer"))
+    value.as_u64().unwrap_or_else(|| text(value).parse().expect("an integer"))
 }
 
 /// Applies a reader to a field that may be `null` or missing.

@@ -26,11 +26,7 @@ async fn a_connection_echoes_what_is_sent() {
 
 #[tokio::test]
 async fn works_on_a_runtime_of_several_threads_too() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let work = runtime.spawn(async {
         let world = World::new().await;
         let (mut client, mut server) = world.connect().await;
@@ -53,18 +49,11 @@ async fn both_sides_learn_who_the_other_is() {
     let world = World::new().await;
     let identity = KeyPair::generate();
     let (connecting, accepting) = tokio::join!(
-        world
-            .client
-            .connect(world.server.public_key())
-            .key_pair(&identity)
-            .into_future(),
+        world.client.connect(world.server.public_key()).key_pair(&identity).into_future(),
         world.server.accept(),
     );
     let (mut client, server) = (connecting.unwrap(), accepting.unwrap());
-    assert_eq!(
-        client.remote_public_key().as_ref(),
-        Some(world.server.public_key())
-    );
+    assert_eq!(client.remote_public_key().as_ref(), Some(world.server.public_key()));
     let proven = within(client.proven()).await.unwrap();
     assert_eq!(proven.public_key(), world.server.public_key());
     assert_eq!(server.claimed_key().to_address_reply(), identity.public_key());
@@ -202,13 +191,7 @@ async fn a_message_above_the_limit_ends_the_connection() {
     let (mut client, mut server) = world.connect().await;
     within(client.write_message(&[0; 1001])).await.unwrap();
     let refused = within(server.read_message()).await;
-    assert_eq!(
-        refused,
-        Err(StreamError::TooLarge {
-            size: 1001,
-            max: 1000
-        })
-    );
+    assert_eq!(refused, Err(StreamError::TooLarge { size: 1001, max: 1000 }));
     assert_eq!(within(client.closed()).await, Err(StreamError::Reset));
 }
 

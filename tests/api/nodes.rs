@@ -45,27 +45,14 @@ async fn the_firewall_hook_refuses_without_a_word() {
     let (listening, client) = (node(&testnet).await.unwrap(), node(&testnet).await.unwrap());
     let (server_key, friend) = (KeyPair::generate(), KeyPair::generate());
     let friends = *friend.public_key();
-    let server = within(
-        listening
-            .listen(&server_key)
-            .firewall(move |key, _address| *key == friends)
-            .into_future(),
-    )
-    .await
-    .unwrap();
-    let stranger = client
-        .connect(server.public_key())
-        .timeout(Duration::from_secs(2))
-        .await;
-    assert!(matches!(
-        stranger,
-        Err(ConnectError::NoAnswer { .. } | ConnectError::TimedOut { .. })
-    ));
+    let server =
+        within(listening.listen(&server_key).firewall(move |key, _address| *key == friends).into_future())
+            .await
+            .unwrap();
+    let stranger = client.connect(server.public_key()).timeout(Duration::from_secs(2)).await;
+    assert!(matches!(stranger, Err(ConnectError::NoAnswer { .. } | ConnectError::TimedOut { .. })));
     let (connection, accepted) = tokio::join!(
-        client
-            .connect(server.public_key())
-            .key_pair(&friend)
-            .into_future(),
+        client.connect(server.public_key()).key_pair(&friend).into_future(),
         within(server.accept())
     );
     connection.unwrap();
@@ -76,9 +63,7 @@ async fn the_firewall_hook_refuses_without_a_word() {
 async fn an_unknown_key_is_not_found() {
     let world = World::new().await;
     let unknown = KeyPair::generate();
-    let error = within(world.client.connect(unknown.public_key()).into_future())
-        .await
-        .unwrap_err();
+    let error = within(world.client.connect(unknown.public_key()).into_future()).await.unwrap_err();
     let ConnectError::NotFound { report, .. } = &error else {
         panic!("{error}");
     };
@@ -94,12 +79,7 @@ async fn without_a_network_every_operation_fails_with_that() {
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let unused = socket.local_addr().unwrap().to_string();
     drop(socket);
-    let dht = Dht::builder()
-        .bootstrap([unused])
-        .bind("127.0.0.1:0")
-        .spawn()
-        .await
-        .unwrap();
+    let dht = Dht::builder().bootstrap([unused]).bind("127.0.0.1:0").spawn().await.unwrap();
     let key = KeyPair::generate();
     let (bootstrapped, connected, found) = within(async {
         tokio::join!(
@@ -110,10 +90,7 @@ async fn without_a_network_every_operation_fails_with_that() {
     })
     .await;
     assert_eq!(bootstrapped, Err(BootstrapError::NoNetwork));
-    assert!(
-        matches!(connected, Err(ConnectError::NoNetwork { .. })),
-        "{connected:?}"
-    );
+    assert!(matches!(connected, Err(ConnectError::NoNetwork { .. })), "{connected:?}");
     assert_eq!(found, Err(QueryError::NoNetwork));
 }
 
@@ -145,9 +122,7 @@ async fn what_was_announced_is_found_and_gone_after_unannounce() {
     let world = World::new().await;
     let (topic, key) = ([7; 32], KeyPair::generate());
     let relays = [world.testnet.nodes()[0].local_addr()];
-    let took = within(world.client.announce(topic, &key, &relays).into_future())
-        .await
-        .unwrap();
+    let took = within(world.client.announce(topic, &key, &relays).into_future()).await.unwrap();
     assert!(took > 0);
     let found = within(world.listening.lookup(topic)).await.unwrap();
     assert!(!found.is_empty());
@@ -195,10 +170,7 @@ async fn closing_a_node_ends_everything_that_hangs_on_it() {
     assert!(matches!(refused, Err(ConnectError::Closed)));
     let refused = world.listening.listen(&KeyPair::generate()).await;
     assert_eq!(refused.err(), Some(ListenError::Closed));
-    assert_eq!(
-        world.listening.find_peer(&world.key).await,
-        Err(QueryError::Closed)
-    );
+    assert_eq!(world.listening.find_peer(&world.key).await, Err(QueryError::Closed));
     within(world.listening.close()).await;
     let found = within(world.client.find_peer(&world.key)).await.unwrap();
     assert_eq!(found, [], "the announcement is withdrawn");
@@ -235,11 +207,7 @@ async fn times_without_an_end_are_taken_for_long_ones() {
     let world = World::with(|builder| builder.limits(limits)).await;
     let (client, server) = within(async {
         tokio::join!(
-            world
-                .client
-                .connect(&world.key)
-                .timeout(Duration::MAX)
-                .into_future(),
+            world.client.connect(&world.key).timeout(Duration::MAX).into_future(),
             world.server.accept()
         )
     })
@@ -273,10 +241,7 @@ async fn a_node_finds_back_by_what_it_knew_though_the_bootstrap_node_has_gone() 
     assert!(known.len() >= 3);
     let bootstrap = world.testnet.bootstrap();
     within(world.testnet.nodes()[0].close()).await;
-    let node = Dht::builder()
-        .bootstrap(bootstrap)
-        .bind("127.0.0.1:0")
-        .known_nodes(known);
+    let node = Dht::builder().bootstrap(bootstrap).bind("127.0.0.1:0").known_nodes(known);
     let node = node.spawn().await.unwrap();
     assert!(within(node.bootstrapped()).await.is_ok());
     let found = within(node.find_peer(&world.key)).await.unwrap();

@@ -43,10 +43,7 @@ async fn a_signed_value_moves_on_with_its_sequence_number() {
     assert_eq!(get(3).await, Ok(None));
     assert_eq!(get(u64::MAX).await, Ok(None));
     let put = async |seq, value| within(world.client.mutable_put(&key_pair, seq, value)).await;
-    assert_eq!(
-        put(1, b"one".as_slice()).await,
-        Err(PutError::SeqTooLow { stored: Some(2) })
-    );
+    assert_eq!(put(1, b"one".as_slice()).await, Err(PutError::SeqTooLow { stored: Some(2) }));
     assert_eq!(put(2, b"2").await, Err(PutError::SeqReused));
     assert!(put(2, b"two").await.is_ok());
     let nothing = world.listening.mutable_get(other.public_key());

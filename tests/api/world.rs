@@ -29,14 +29,7 @@ impl World {
             let client = testnet.builder().spawn().await.unwrap();
             let key_pair = KeyPair::generate();
             let server = listening.listen(&key_pair).await.unwrap();
-            Self {
-                testnet,
-                listening,
-                client,
-                server,
-                key: *key_pair.public_key(),
-                key_pair,
-            }
+            Self { testnet, listening, client, server, key: *key_pair.public_key(), key_pair }
         })
         .await
     }
@@ -66,13 +59,9 @@ pub(crate) fn echo(server: Server) -> tokio::task::JoinHandle<()> {
 }
 
 pub(crate) async fn within<T>(work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(30), work)
-        .await
-        .expect("it takes far less than this")
+    tokio::time::timeout(Duration::from_secs(30), work).await.expect("it takes far less than this")
 }
 
 pub(crate) fn pattern(length: usize) -> Vec<u8> {
-    (0..length)
-        .map(|index| (index * 31 + index / 253) as u8)
-        .collect()
+    (0..length).map(|index| (index * 31 + index / 253) as u8).collect()
 }

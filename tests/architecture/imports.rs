@@ -40,10 +40,7 @@ impl Imports {
         self.files.iter().enumerate().map(|(index, file)| {
             let imported = self.bindings[index].iter().map(|binding| binding.path.clone());
             let paths = imported.chain(inline_paths(&file.code));
-            (
-                file,
-                paths.filter_map(|path| self.root_path(index, &path)).collect(),
-            )
+            (file, paths.filter_map(|path| self.root_path(index, &path)).collect())
         })
     }
 
@@ -74,16 +71,11 @@ impl Imports {
             if file.is_module_file() || file.layer() == "lib" {
                 continue;
             }
-            let targets = paths
-                .iter()
-                .filter_map(|path| self.locate(path, &mut BTreeSet::new()));
+            let targets = paths.iter().filter_map(|path| self.locate(path, &mut BTreeSet::new()));
             let targets = targets.filter(|target| {
                 target.path != file.path && target.layer() == file.layer() && !target.is_module_file()
             });
-            edges
-                .entry(&file.path)
-                .or_default()
-                .extend(targets.map(|target| target.path.as_str()));
+            edges.entry(&file.path).or_default().extend(targets.map(|target| target.path.as_str()));
         }
         edges
     }
@@ -132,9 +124,7 @@ impl Imports {
         if !seen.insert(path.to_vec()) {
             return None;
         }
-        let depth = (0..=path.len())
-            .rev()
-            .find(|depth| self.modules.contains_key(&path[..*depth]))?;
+        let depth = (0..=path.len()).rev().find(|depth| self.modules.contains_key(&path[..*depth]))?;
         let file = *self.modules.get(&path[..depth])?;
         let rest = &path[depth..];
         let Some(name) = rest.first() else {
@@ -163,21 +153,9 @@ impl Imports {
 
 /// Returns whether code defines an item of that name.
 fn defines(code: &str, name: &str) -> bool {
-    let kinds = [
-        "struct",
-        "enum",
-        "union",
-        "trait",
-        "fn",
-        "type",
-        "const",
-        "static",
-        "macro_rules",
-    ];
+    let kinds = ["struct", "enum", "union", "trait", "fn", "type", "const", "static", "macro_rules"];
     let items = words(code).zip(words(code).skip(1));
-    items
-        .into_iter()
-        .any(|(kind, item)| item == name && kinds.contains(&kind))
+    items.into_iter().any(|(kind, item)| item == name && kinds.contains(&kind))
 }
 
 /// Returns what the `use` items in code bind.
@@ -273,10 +251,8 @@ fn use_items_are_read_with_groups_and_other_names() {
         use super::super::f::G as H;
         fn reused<'a>() -> impl Iterator + use<'a> { use self::i; }
     ";
-    let read: Vec<_> = bindings(code)
-        .into_iter()
-        .map(|binding| (binding.path.join("::"), binding.name))
-        .collect();
+    let read: Vec<_> =
+        bindings(code).into_iter().map(|binding| (binding.path.join("::"), binding.name)).collect();
     let expected = [
         ("std::fmt", "fmt"),
         ("super::a::B", "B"),
@@ -286,10 +262,7 @@ fn use_items_are_read_with_groups_and_other_names() {
         ("super::super::f::G", "H"),
         ("self::i", "i"),
     ];
-    assert_eq!(
-        read,
-        expected.map(|(path, name)| (path.to_owned(), name.to_owned()))
-    );
+    assert_eq!(read, expected.map(|(path, name)| (path.to_owned(), name.to_owned())));
     assert_eq!(
         inline_paths("let x: crate::a::B = c::d::<E>(f);"),
         [["crate", "a", "B"].as_slice(), &["c", "d"]]
@@ -298,30 +271,15 @@ fn use_items_are_read_with_groups_and_other_names() {
 
 #[test]
 fn names_are_followed_to_the_file_that_defines_them() {
-    let file = |path: &str, code: &str| File {
-        path: path.to_owned(),
-        code: code.to_owned(),
-    };
+    let file = |path: &str, code: &str| File { path: path.to_owned(), code: code.to_owned() };
     let imports = Imports::of(vec![
         file("src/lib.rs", "mod a; mod b; pub use b::Other;"),
-        file(
-            "src/a/mod.rs",
-            "mod one; mod two; mod three; mod deep; pub use one::One; use two::*;",
-        ),
-        file(
-            "src/a/one.rs",
-            "use super::Two; use crate::Other; pub struct One;",
-        ),
+        file("src/a/mod.rs", "mod one; mod two; mod three; mod deep; pub use one::One; use two::*;"),
+        file("src/a/one.rs", "use super::Two; use crate::Other; pub struct One;"),
         file("src/a/two.rs", "pub struct Two; fn f() -> super::three::Three {}"),
-        file(
-            "src/a/three.rs",
-            "use crate::a; pub struct Three; fn f() { a::One::new() }",
-        ),
+        file("src/a/three.rs", "use crate::a; pub struct Three; fn f() { a::One::new() }"),
         file("src/a/deep/mod.rs", "mod four; pub use four::Four;"),
-        file(
-            "src/a/deep/four.rs",
-            "use super::super::{deep, three}; fn f() { three::g(); Self::h() }",
-        ),
+        file("src/a/deep/four.rs", "use super::super::{deep, three}; fn f() { three::g(); Self::h() }"),
         file("src/b.rs", "use crate::a::One; pub struct Other;"),
     ]);
     let edges: Vec<_> = imports

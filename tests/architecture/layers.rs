@@ -14,14 +14,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("udx", &["wire", "keys", "buffer"]),
     ("secret_stream", &["wire", "keys", "buffer"]),
     ("connect", &["wire", "keys", "dht", "udx", "secret_stream"]),
-    (
-        "net",
-        &["wire", "keys", "buffer", "dht", "udx", "secret_stream", "connect"],
-    ),
-    (
-        "api",
-        &["wire", "keys", "dht", "udx", "secret_stream", "connect", "net"],
-    ),
+    ("net", &["wire", "keys", "buffer", "dht", "udx", "secret_stream", "connect"]),
+    ("api", &["wire", "keys", "dht", "udx", "secret_stream", "connect", "net"]),
     ("profile", &["wire", "keys", "api"]),
     ("cli", &["keys", "wire", "api", "profile"]),
     ("sim", &["wire", "keys", "dht", "udx", "secret_stream", "connect"]),
@@ -42,15 +36,7 @@ const IMPURE: &[&str] = &[
 ];
 
 /// What only `cli` may do.
-const PRINTING: &[&str] = &[
-    "print!",
-    "println!",
-    "eprint!",
-    "eprintln!",
-    "dbg!",
-    "stdout()",
-    "stderr()",
-];
+const PRINTING: &[&str] = &["print!", "println!", "eprint!", "eprintln!", "dbg!", "stdout()", "stderr()"];
 
 #[test]
 fn each_layer_names_only_those_below_it() {
@@ -59,11 +45,7 @@ fn each_layer_names_only_those_below_it() {
     for (file, paths) in imports.named_paths() {
         let Some((_, below)) = LAYERS.iter().find(|(name, _)| *name == file.layer()) else {
             // The root and the programs stand on everything.
-            assert!(
-                ["lib", "bin"].contains(&file.layer()),
-                "{} is not in the layer map",
-                file.layer()
-            );
+            assert!(["lib", "bin"].contains(&file.layer()), "{} is not in the layer map", file.layer());
             continue;
         };
         for path in paths {
@@ -117,6 +99,5 @@ fn forbid(forbidden: &[&str], applies: impl Fn(&str) -> bool) {
 
 fn contains_word(code: &str, word: &str) -> bool {
     let is_name = |c: char| c.is_alphanumeric() || c == '_';
-    code.match_indices(word)
-        .any(|(at, _)| !code[..at].ends_with(is_name))
+    code.match_indices(word).any(|(at, _)| !code[..at].ends_with(is_name))
 }

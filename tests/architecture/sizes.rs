@@ -132,9 +132,6 @@ fn the_lines_of_a_function_are_counted_to_its_last_brace() {
         }
     ";
     let counted = functions(code);
-    let counted: Vec<_> = counted
-        .iter()
-        .map(|(name, lines)| (name.as_str(), *lines))
-        .collect();
+    let counted: Vec<_> = counted.iter().map(|(name, lines)| (name.as_str(), *lines)).collect();
     assert_eq!(counted, [("one", 1), ("three", 3), ("inner", 1)]);
 }

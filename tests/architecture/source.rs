@@ -66,10 +66,8 @@ pub(crate) fn shipped() -> Vec<File> {
         .filter(|(path, _)| path.starts_with("src/"))
         .map(|(path, text)| (path, strip(&text)))
         .collect();
-    let for_tests: Vec<_> = files
-        .iter()
-        .flat_map(|(path, code)| test_modules(Path::new(path), code))
-        .collect();
+    let for_tests: Vec<_> =
+        files.iter().flat_map(|(path, code)| test_modules(Path::new(path), code)).collect();
     let is_shipped = |path: &str| {
         let module = Path::new(path).with_extension("");
         !for_tests.iter().any(|test| module.starts_with(test))
@@ -77,21 +75,15 @@ pub(crate) fn shipped() -> Vec<File> {
     files
         .into_iter()
         .filter(|(path, _)| is_shipped(path))
-        .map(|(path, code)| File {
-            path,
-            code: without_tests(&code),
-        })
+        .map(|(path, code)| File { path, code: without_tests(&code) })
         .collect()
 }
 
 /// Returns where the modules lie that a file declares with `#[cfg(test)] mod name;`.
 fn test_modules(path: &Path, code: &str) -> Vec<PathBuf> {
     let stem = path.file_stem().and_then(|stem| stem.to_str());
-    let folder = if matches!(stem, Some("lib" | "mod")) {
-        path.with_file_name("")
-    } else {
-        path.with_extension("")
-    };
+    let folder =
+        if matches!(stem, Some("lib" | "mod")) { path.with_file_name("") } else { path.with_extension("") };
     code.split(TEST_ATTRIBUTE)
         .skip(1)
         .filter_map(|item| {
@@ -126,8 +118,7 @@ fn without_tests(code: &str) -> String {
 const TEST_ATTRIBUTE: &str = "#[cfg(test)]";
 
 pub(crate) fn words(code: &str) -> impl Iterator<Item = &str> {
-    code.split(|c: char| !c.is_alphanumeric() && c != '_')
-        .filter(|word| !word.is_empty())
+    code.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
 }
 
 /// Blanks comments and the contents of strings and characters. Line breaks stay.
@@ -195,9 +186,7 @@ fn raw_string(rest: &str) -> usize {
     }
     let end = format!("\"{}", "#".repeat(hashes));
     let body = 2 + hashes;
-    rest[body..]
-        .find(&end)
-        .map_or(rest.len(), |at| body + at + end.len())
+    rest[body..].find(&end).map_or(rest.len(), |at| body + at + end.len())
 }
 
 /// Returns the length of a character literal, 0 for a lifetime.
@@ -232,15 +221,8 @@ fn comments_strings_and_tests_are_left_out() {
         fn last() { crate::m::n() }
     "##;
     let code = strip(source);
-    assert_eq!(
-        code.lines().count(),
-        source.lines().count(),
-        "lines stay where they are"
-    );
-    assert_eq!(
-        test_modules(Path::new("src/a/mod.rs"), &code),
-        [Path::new("src/a/other")]
-    );
+    assert_eq!(code.lines().count(), source.lines().count(), "lines stay where they are");
+    assert_eq!(test_modules(Path::new("src/a/mod.rs"), &code), [Path::new("src/a/other")]);
     let code = without_tests(&code);
     let left: Vec<_> = words(&code).filter(|word| word.len() == 1).collect();
     assert_eq!(left, ["a", "a", "x", "a", "j", "K", "l", "m", "n"]);

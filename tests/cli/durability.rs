@@ -50,15 +50,10 @@ async fn fifty_kills_of_the_server_lose_no_acknowledged_write() {
             identity: identity.clone(),
         };
         let versions = MemoryVersions::default();
-        let mut client = ProfileClient::connect(identity.clone(), dial.clone(), versions)
-            .await
-            .unwrap();
+        let mut client = ProfileClient::connect(identity.clone(), dial.clone(), versions).await.unwrap();
         let stored = client.record().map_or(0, |record| record.version());
         let promised = acknowledged.load(Ordering::SeqCst);
-        assert!(
-            stored >= promised,
-            "kill {kill}: version {stored} is there, {promised} was acknowledged"
-        );
+        assert!(stored >= promised, "kill {kill}: version {stored} is there, {promised} was acknowledged");
 
         // After this many acknowledged writes, the kill comes in the middle of the next.
         let (enough, reached) = (stored + 1 + kill as u64 % 5, Arc::new(Notify::new()));
@@ -87,11 +82,7 @@ async fn fifty_kills_of_the_server_lose_no_acknowledged_write() {
 async fn write(client: &mut ProfileClient<ThroughDht, MemoryVersions>) -> u64 {
     let named = |version: u64| {
         let name = format!("version {version}");
-        ProfileDraft {
-            name,
-            ..ProfileDraft::default()
-        }
-        .check()
+        ProfileDraft { name, ..ProfileDraft::default() }.check()
     };
     let record = match client.record().map(|record| record.version()) {
         None => client.register(named(1).unwrap()).await,

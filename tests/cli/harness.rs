@@ -98,19 +98,11 @@ impl Running {
         let mut stderr = self.child.stderr.take().unwrap();
         let (mut out, mut err) = (String::new(), String::new());
         let all = async {
-            tokio::try_join!(
-                self.stdout.read_to_string(&mut out),
-                stderr.read_to_string(&mut err)
-            )
-            .unwrap();
+            tokio::try_join!(self.stdout.read_to_string(&mut out), stderr.read_to_string(&mut err)).unwrap();
             self.child.wait().await.unwrap()
         };
         let status = timeout(DEADLINE, all).await.expect("an end in time");
-        Outcome {
-            code: status.code().unwrap_or(-1),
-            stdout: out,
-            stderr: err,
-        }
+        Outcome { code: status.code().unwrap_or(-1), stdout: out, stderr: err }
     }
 }
 
@@ -121,9 +113,7 @@ pub(crate) struct Person {
 
 impl Person {
     pub(crate) fn new() -> Self {
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-        }
+        Self { folder: tempfile::tempdir().unwrap() }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -21,12 +21,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let mut server = serve(&network, folder.path(), extra);
         let key = server.line().await;
-        Self {
-            network,
-            folder,
-            server,
-            key,
-        }
+        Self { network, folder, server, key }
     }
 
     fn bootstrap(&self) -> String {
@@ -59,14 +54,8 @@ async fn a_profile_lives_as_in_the_readme() {
     let (ada, bob) = (Person::new(), Person::new());
     world.client(&ada, "").await.failed(8, "not_registered");
     world.client(&ada, "show").await.failed(8, "not_registered");
-    world
-        .client(&ada, "update --bio x")
-        .await
-        .failed(8, "not_registered");
-    world
-        .client(&ada, "delete --yes")
-        .await
-        .failed(8, "not_registered");
+    world.client(&ada, "update --bio x").await.failed(8, "not_registered");
+    world.client(&ada, "delete --yes").await.failed(8, "not_registered");
 
     let register = "register --name Ada --field town=London";
     let registered = world.client(&ada, register).await.ended(0).json();
@@ -77,18 +66,12 @@ async fn a_profile_lives_as_in_the_readme() {
     assert_eq!(world.client(&ada, "show").await.ended(0).json(), registered);
     // Unchanged, it is no failure; changed, it is.
     assert_eq!(world.client(&ada, register).await.ended(0).json(), registered);
-    world
-        .client(&ada, "register --name Eve")
-        .await
-        .failed(9, "already_registered");
+    world.client(&ada, "register --name Eve").await.failed(9, "already_registered");
 
     let updated = world.client(&ada, "update --bio counts --unset town").await;
     let updated = updated.ended(0).json();
     assert_eq!(updated["version"], 2);
-    assert_eq!(
-        updated["profile"],
-        serde_json::json!({"name": "Ada", "bio": "counts"})
-    );
+    assert_eq!(updated["profile"], serde_json::json!({"name": "Ada", "bio": "counts"}));
 
     let key = ada.key().await;
     world.client(&bob, "show").await.failed(8, "not_registered");
@@ -97,10 +80,7 @@ async fn a_profile_lives_as_in_the_readme() {
 
     let deleted = world.client(&ada, "delete --yes").await.ended(0).json();
     assert_eq!(deleted["deleted"], true);
-    world
-        .client(&bob, &format!("lookup {key}"))
-        .await
-        .failed(8, "not_registered");
+    world.client(&bob, &format!("lookup {key}")).await.failed(8, "not_registered");
     let again = world.client(&ada, "register --name Ada").await.ended(0).json();
     assert_eq!(again["version"], 3);
 }
@@ -130,18 +110,13 @@ async fn a_server_ends_in_order_and_comes_back_as_itself() {
 async fn several_clients_come_at_once() {
     let world = World::start(&[]).await;
     let people: Vec<_> = (0..6).map(|_| Person::new()).collect();
-    let visits = people
-        .iter()
-        .map(|who| world.client(who, "register --name Person"));
+    let visits = people.iter().map(|who| world.client(who, "register --name Person"));
     let mut visits: Vec<_> = visits.map(Box::pin).collect();
     for visit in &mut visits {
         visit.as_mut().await.ended(0);
     }
     let (first, second) = tokio::join!(world.client(&people[0], "show"), world.client(&people[1], "show"));
-    assert_ne!(
-        first.ended(0).json()["public_key"],
-        second.ended(0).json()["public_key"]
-    );
+    assert_ne!(first.ended(0).json()["public_key"], second.ended(0).json()["public_key"]);
 }
 
 #[tokio::test]
@@ -149,9 +124,7 @@ async fn two_servers_on_one_folder_cannot_be() {
     let world = World::start(&[]).await;
     let folder = text(world.folder.path());
     run(SERVER, &["--data-dir", folder]).await.ended(10);
-    run(SERVER, &["--json", "--data-dir", folder])
-        .await
-        .failed(10, "storage");
+    run(SERVER, &["--json", "--data-dir", folder]).await.failed(10, "storage");
     // Printing the key takes nothing from the running server.
     let key = run(SERVER, &["--data-dir", folder, "key"]).await.ended(0);
     assert_eq!(key.stdout.trim_end(), world.key);
@@ -161,10 +134,7 @@ async fn two_servers_on_one_folder_cannot_be() {
 async fn what_the_operator_closes_is_refused() {
     let world = World::start(&["--registration", "closed", "--lookup", "closed"]).await;
     let ada = Person::new();
-    world
-        .client(&ada, "register --name Ada")
-        .await
-        .failed(6, "closed");
+    world.client(&ada, "register --name Ada").await.failed(6, "closed");
     let line = format!("lookup {}", ada.key().await);
     world.client(&ada, &line).await.failed(6, "closed");
 }
@@ -182,11 +152,7 @@ async fn an_unknown_server_is_not_found() {
     let world = World::start(&[]).await;
     let ada = Person::new();
     let nobody = KeyPair::from_seed(&[9; 32]);
-    let line = format!(
-        "--server {} --bootstrap {} show",
-        nobody.public_key(),
-        world.bootstrap()
-    );
+    let line = format!("--server {} --bootstrap {} show", nobody.public_key(), world.bootstrap());
     ada.run(&line).await.failed(3, "server_not_found");
 }
 
@@ -197,10 +163,7 @@ async fn an_attempt_that_takes_too_long_times_out() {
     let ada = Person::new();
     let nobody = KeyPair::from_seed(&[9; 32]);
     let bootstrap = silent.local_addr().unwrap();
-    let line = format!(
-        "--server {} --bootstrap {bootstrap} --timeout 50ms show",
-        nobody.public_key()
-    );
+    let line = format!("--server {} --bootstrap {bootstrap} --timeout 50ms show", nobody.public_key());
     ada.run(&line).await.failed(5, "timed_out");
 }
 
@@ -220,9 +183,7 @@ async fn a_port_held_by_something_else_is_named() {
     let port = other.local_addr().unwrap().port();
     let folder = tempfile::tempdir().unwrap();
     let local = format!("--local={port}");
-    let outcome = run(SERVER, &[&local, "--data-dir", text(folder.path())])
-        .await
-        .ended(12);
+    let outcome = run(SERVER, &[&local, "--data-dir", text(folder.path())]).await.ended(12);
     assert!(outcome.stderr.contains(&port.to_string()), "{outcome:?}");
 }
 
@@ -248,15 +209,7 @@ async fn an_interrupted_client_reports_the_interruption() {
     let bootstrap = silent.local_addr().unwrap().to_string();
     let key = KeyPair::from_seed(&[9; 32]).public_key().to_string();
     let identity = ada.path("identity");
-    let arguments = [
-        "--identity",
-        text(&identity),
-        "--server",
-        &key,
-        "--bootstrap",
-        &bootstrap,
-        "show",
-    ];
+    let arguments = ["--identity", text(&identity), "--server", &key, "--bootstrap", &bootstrap, "show"];
     let client = Running::start(CLIENT, &arguments);
     // Its first question shows that it is at work.
     silent.recv(&mut [0; 2048]).await.unwrap();
@@ -313,13 +266,9 @@ async fn the_demonstration_succeeds_and_leaves_nothing() {
         .unwrap();
     let text = String::from_utf8(shown.stdout).unwrap();
     assert!(shown.status.success(), "{text}");
-    for words in [
-        "I do not know you yet",
-        "hello, Ada Lovelace",
-        "refused",
-        "no connection",
-        "as she left it",
-    ] {
+    for words in
+        ["I do not know you yet", "hello, Ada Lovelace", "refused", "no connection", "as she left it"]
+    {
         assert!(text.contains(words), "{words}: {text}");
     }
     assert_eq!(text.matches('?').count(), 3, "the three questions: {text}");
@@ -365,9 +314,7 @@ async fn a_node_serves_its_numbers() {
     let response = get("/metrics").await;
     let sum = |name: &str| -> u64 {
         let lines = response.lines().filter(|line| line.starts_with(name));
-        lines
-            .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
-            .sum()
+        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
     };
     assert!(sum("hyperdht_requests_received_total") > 0);
     assert!(sum("process_resident_memory_bytes") > 1 << 20);

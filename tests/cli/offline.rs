@@ -8,12 +8,7 @@ use crate::harness::{CLIENT, NODE, Person, Running, SERVER, run, text};
 async fn help_lists_the_exit_codes_and_ends_well() {
     for program in [CLIENT, SERVER, NODE] {
         let help = run(program, &["--help"]).await.ended(0).stdout;
-        for line in [
-            "Exit codes:",
-            "  7    identity file",
-            "  12   no network",
-            "  130  interrupted",
-        ] {
+        for line in ["Exit codes:", "  7    identity file", "  12   no network", "  130  interrupted"] {
             assert!(help.contains(line), "{program}: {help}");
         }
         run(program, &["--version"]).await.ended(0);
@@ -27,10 +22,7 @@ async fn wrong_arguments_are_wrong_usage() {
         (CLIENT, "show".to_owned()),
         (CLIENT, "--server abc show".to_owned()),
         (CLIENT, format!("--server {}l show", "y".repeat(51))),
-        (
-            CLIENT,
-            format!("--server {key} --local --bootstrap 127.0.0.1:1 show"),
-        ),
+        (CLIENT, format!("--server {key} --local --bootstrap 127.0.0.1:1 show")),
         (CLIENT, format!("--server {key} --timeout soon show")),
         (CLIENT, format!("--server {key} register")),
         (CLIENT, format!("--server {key} register --name a --from-file b")),
@@ -98,16 +90,8 @@ async fn first_runs_at_once_end_with_one_identity() {
 async fn data_are_kept_where_the_desktop_standard_says() {
     let home = tempfile::tempdir().unwrap();
     for (variable, value, file) in [
-        (
-            "XDG_DATA_HOME",
-            home.path().join("data"),
-            "data/profile-client/identity",
-        ),
-        (
-            "HOME",
-            home.path().to_owned(),
-            ".local/share/profile-client/identity",
-        ),
+        ("XDG_DATA_HOME", home.path().join("data"), "data/profile-client/identity"),
+        ("HOME", home.path().to_owned(), ".local/share/profile-client/identity"),
     ] {
         let made = tokio::process::Command::new(CLIENT)
             .arg("whoami")
@@ -134,10 +118,7 @@ async fn an_unfit_identity_file_is_refused_with_the_command_that_mends_it() {
     let outcome = whoami(&identity).await.ended(7);
     assert!(outcome.stderr.contains("hint: chmod 600 '"), "{outcome:?}");
     let command = outcome.stderr.split("hint: ").nth(1).unwrap().trim();
-    let mended = tokio::process::Command::new("sh")
-        .args(["-c", command])
-        .status()
-        .await;
+    let mended = tokio::process::Command::new("sh").args(["-c", command]).status().await;
     assert!(mended.unwrap().success());
     whoami(&identity).await.ended(0);
 

@@ -10,10 +10,8 @@ use crate::harness::{CLIENT, Person, Running, SERVER, run, text};
 async fn the_way_to_the_server_is_explained() {
     let world = World::start(&[]).await;
     let ada = Person::new();
-    let line = format!(
-        "--explain --server {} --bootstrap {} register --name Ada",
-        world.key, world.bootstrap
-    );
+    let line =
+        format!("--explain --server {} --bootstrap {} register --name Ada", world.key, world.bootstrap);
     let report = ada.run(&line).await.ended(0).json()["report"].clone();
     assert_eq!(report["path"]["kind"], "direct", "{report:#}");
     assert_eq!(report["stage"], "path");
@@ -23,23 +21,12 @@ async fn the_way_to_the_server_is_explained() {
 
     let identity = ada.path("identity");
     let arguments = ["--identity", text(&identity), "--explain", "--server", &world.key];
-    let output = run(
-        CLIENT,
-        &[&arguments[..], &["--bootstrap", &world.bootstrap]].concat(),
-    )
-    .await;
+    let output = run(CLIENT, &[&arguments[..], &["--bootstrap", &world.bootstrap]].concat()).await;
     let output = output.ended(0);
-    for words in [
-        "lookup: ",
-        "handshake through 127.0.0.1:",
-        "connected: directly to 127.0.0.1:",
-    ] {
+    for words in ["lookup: ", "handshake through 127.0.0.1:", "connected: directly to 127.0.0.1:"] {
         assert!(output.stderr.contains(words), "{words}: {output:?}");
     }
-    assert!(
-        !output.stdout.contains("handshake"),
-        "standard output is for the profile"
-    );
+    assert!(!output.stdout.contains("handshake"), "standard output is for the profile");
 }
 
 #[tokio::test]
@@ -53,10 +40,7 @@ async fn a_failure_is_explained_by_the_stage_that_it_came_to() {
     assert_eq!(outcome["report"]["stage"], "lookup");
     assert_eq!(outcome["report"]["path"], serde_json::Value::Null);
 
-    let line = format!(
-        "--explain --server {key} --bootstrap 127.0.0.1:{} show",
-        free_port()
-    );
+    let line = format!("--explain --server {key} --bootstrap 127.0.0.1:{} show", free_port());
     let outcome = ada.run(&line).await.ended(12).json();
     assert_eq!(outcome["report"]["stage"], "bootstrap");
 }
@@ -67,10 +51,7 @@ async fn a_server_at_a_known_address_needs_no_dht() {
     let world = World::start(&["--bind", &address]).await;
     world.network.close().await;
     let ada = Person::new();
-    let line = format!(
-        "--server {} --server-addr {address} register --name Ada",
-        world.key
-    );
+    let line = format!("--server {} --server-addr {address} register --name Ada", world.key);
     ada.run(&line).await.ended(0);
 
     // The program at that address has to prove the key.
@@ -121,27 +102,12 @@ async fn the_doctor_finds_nothing_wrong_in_a_healthy_network() {
     let line = format!("--bootstrap {} --server {} doctor", world.bootstrap, world.key);
     let output = ada.run(&line).await.ended(0).json();
     let checks = output["checks"].as_array().unwrap();
-    let names: Vec<_> = checks
-        .iter()
-        .map(|check| check["check"].as_str().unwrap())
-        .collect();
-    let expected = [
-        "udp",
-        "bootstrap",
-        "address",
-        "nat",
-        "lan",
-        "reachable",
-        "lookup",
-        "handshake",
-        "path",
-    ];
+    let names: Vec<_> = checks.iter().map(|check| check["check"].as_str().unwrap()).collect();
+    let expected = ["udp", "bootstrap", "address", "nat", "lan", "reachable", "lookup", "handshake", "path"];
     assert_eq!(names, expected, "{output:#}");
     assert!(checks.iter().all(|check| check["ok"] == true), "{output:#}");
     assert!(checks[3]["data"]["samples"].as_array().unwrap().len() >= 3);
-    let output = run(CLIENT, &["--bootstrap", &world.bootstrap, "doctor"])
-        .await
-        .ended(0);
+    let output = run(CLIENT, &["--bootstrap", &world.bootstrap, "doctor"]).await.ended(0);
     assert_eq!(output.stdout.matches("ok   ").count(), 6, "{output:?}");
 }
 
@@ -178,13 +144,7 @@ impl World {
         arguments.extend(extra);
         let mut server = Running::start(SERVER, &arguments);
         let key = server.line().await;
-        Self {
-            network,
-            bootstrap,
-            key,
-            _server: server,
-            _folder: folder,
-        }
+        Self { network, bootstrap, key, _server: server, _folder: folder }
     }
 }
 

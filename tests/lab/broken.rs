@@ -22,14 +22,7 @@ async fn networks_broken_on_the_way_to_the_dht_end_with_12() {
     let ending = (12, "no_network", "bootstrap");
     // No host has that address; that name does not resolve; no UDP leaves that home.
     ends(&lab, "open", &key, &["--bootstrap", "25.0.99.1:49737"], ending).await;
-    ends(
-        &lab,
-        "open",
-        &key,
-        &["--bootstrap", "no-such-name.invalid:49737"],
-        ending,
-    )
-    .await;
+    ends(&lab, "open", &key, &["--bootstrap", "no-such-name.invalid:49737"], ending).await;
     ends(&lab, "blocked", &key, &["--bootstrap", &lab.bootstrap], ending).await;
 }
 
@@ -47,18 +40,9 @@ async fn servers_that_are_not_there_end_with_3_and_those_that_do_not_want_us_wit
     // It is killed, so its announcement stays.
     let (server, key) = lab.server("server", "killed", &[]).await;
     drop(server);
-    ends(
-        &lab,
-        "client",
-        &key,
-        &network,
-        (3, "server_not_found", "handshake"),
-    )
-    .await;
+    ends(&lab, "client", &key, &network, (3, "server_not_found", "handshake")).await;
 
-    let (_server, key) = lab
-        .server("server", "closed", &["--registration", "closed"])
-        .await;
+    let (_server, key) = lab.server("server", "closed", &["--registration", "closed"]).await;
     ends(&lab, "client", &key, &network, (6, "closed", "")).await;
 }
 
@@ -113,10 +97,7 @@ async fn a_server_of_the_reference_that_does_not_answer_at_its_claimed_address_e
     let checks = output["checks"].as_array().unwrap();
     let path = checks.iter().find(|check| check["check"] == "path");
     let unanswered = &path.unwrap()["data"]["handshake"]["unanswered"];
-    assert_eq!(
-        unanswered["address"], report["handshake"]["server_address"],
-        "{output:#}"
-    );
+    assert_eq!(unanswered["address"], report["handshake"]["server_address"], "{output:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

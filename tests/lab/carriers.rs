@@ -44,13 +44,6 @@ async fn homes_behind_one_provider_meet_at_a_relay_and_nowhere_else() {
     let line = [&bind[..], &words].concat();
     let (code, output) = lab.client_within("30s", "client", &key, &line).await;
     let output: Value = serde_json::from_str(&output).unwrap();
-    assert_eq!(
-        (code, &output["error"]["kind"]),
-        (4, &"no_path".into()),
-        "{output:#}"
-    );
-    assert_eq!(
-        output["report"]["punch"]["lost"], "no probe came through",
-        "{output:#}"
-    );
+    assert_eq!((code, &output["error"]["kind"]), (4, &"no_path".into()), "{output:#}");
+    assert_eq!(output["report"]["punch"]["lost"], "no probe came through", "{output:#}");
 }

@@ -143,9 +143,7 @@ impl Lab {
             .spawn()
             .unwrap();
         let mut ready = String::new();
-        BufReader::new(guard.stdout.take().unwrap())
-            .read_line(&mut ready)
-            .unwrap();
+        BufReader::new(guard.stdout.take().unwrap()).read_line(&mut ready).unwrap();
         assert_eq!(ready, "ready\n");
         let addresses = ground.addresses();
         let mut lab = Self {

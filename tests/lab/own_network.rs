@@ -31,10 +31,7 @@ async fn the_network_of_the_readme_runs_from_other_hosts() {
     let client = commands.next().unwrap().replace("KEY", &key);
     let register = format!("{client} register --name Ada");
     let output = lab.shell("d4", &register).success().await;
-    assert!(
-        output.contains("Ada") && output.contains("version: 1"),
-        "{output}"
-    );
+    assert!(output.contains("Ada") && output.contains("version: 1"), "{output}");
     assert_eq!(commands.next(), None, "every line of the section has run");
 
     assert_eq!(nodes_seen(&lab, "192.0.2.1:49737").await, 6);
@@ -48,10 +45,7 @@ async fn every_form_of_the_first_command_shows_its_nodes_to_other_hosts() {
         ("--nodes 5 --bind 0.0.0.0:4000", "192.0.2.1:4000"),
         ("--nodes 5 --bind 192.0.2.1", "192.0.2.1:49737"),
         ("--nodes 5 --public 192.0.2.1", "192.0.2.1:49737"),
-        (
-            "--nodes 5 --bind 192.0.2.1:4001 --public 192.0.2.1",
-            "192.0.2.1:4001",
-        ),
+        ("--nodes 5 --bind 192.0.2.1:4001 --public 192.0.2.1", "192.0.2.1:4001"),
         ("--nodes 5 --public 192.0.2.9", "192.0.2.9:49737"),
     ] {
         let Some(lab) = Lab::start_on(Ground::Readme).await else {
@@ -140,9 +134,7 @@ async fn a_bootstrap_node_of_the_reference_on_a_host_with_two_addresses_is_of_us
     let bootstrap = "192.0.2.9:49737";
     let (_server, key) = server_on(&lab, "d2", bootstrap).await;
     let client = format!("profile-client --server {key} --bootstrap {bootstrap}");
-    lab.shell("d3", &format!("{client} register --name A"))
-        .success()
-        .await;
+    lab.shell("d3", &format!("{client} register --name A")).success().await;
 }
 
 /// Starts a profile server on port 4000 of a host that joins through an address.

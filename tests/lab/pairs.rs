@@ -33,11 +33,8 @@ const TABLE: [[Way; 5]; 5] = [
 ];
 
 /// Pairs that are also tried on a path that loses packets.
-const LOSSY: [(Kind, Kind); 3] = [
-    (Kind::Open, Kind::Restricted),
-    (Kind::Restricted, Kind::Restricted),
-    (Kind::Cone, Kind::Random),
-];
+const LOSSY: [(Kind, Kind); 3] =
+    [(Kind::Open, Kind::Restricted), (Kind::Restricted, Kind::Restricted), (Kind::Cone, Kind::Random)];
 
 /// Whose programs run in the two homes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,12 +140,7 @@ async fn tries(lab: &Lab, peers: Peers, (server, client): (Kind, Kind), way: Way
         lab.lose("server", loss);
         lab.lose("client", loss);
     }
-    let mut tried = Tried {
-        pair: (server, client),
-        way,
-        times: Vec::new(),
-        failures: Vec::new(),
-    };
+    let mut tried = Tried { pair: (server, client), way, times: Vec::new(), failures: Vec::new() };
     for run in 0..runs() {
         let name = format!("{peers:?}-{}-{}-{loss}-{run}", server.name(), client.name());
         let (_server, key) = match peers {

@@ -100,10 +100,7 @@ async fn a_relay_never_sees_what_it_carries() {
     let words = ["--relay", &relay, "register", "--name", "Ada", "--bio", &secret];
     let (code, output) = lab.client("client", &key, &words).await;
     assert_relayed(code, &output);
-    assert!(
-        holds(server.child.id().unwrap(), secret.as_bytes()),
-        "the server has read it"
-    );
+    assert!(holds(server.child.id().unwrap(), secret.as_bytes()), "the server has read it");
     assert!(!holds(relay_process.child.id().unwrap(), secret.as_bytes()));
     // What the relay does know is found.
     let own: hyperprofile::PublicKey = relay.parse().unwrap();

@@ -48,12 +48,7 @@ async fn their_client_comes_back_to_our_server() {
     let dht = guest(&network).await;
     let listen = dht.listen(&KeyPair::generate()).reusable_socket();
     let server = soon(listen.into_future()).await.unwrap();
-    let words = [
-        network.bootstrap.as_str(),
-        "client",
-        &server.public_key().to_hex(),
-        "2",
-    ];
+    let words = [network.bootstrap.as_str(), "client", &server.public_key().to_hex(), "2"];
     let mut client = Process::script(Reference::Latest, "reuse.mjs", &words);
     let mut places = Vec::new();
     for _ in 0..2 {

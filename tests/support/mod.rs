@@ -58,10 +58,7 @@ impl Process {
     /// Starts a script of `tests/interop`.
     pub(crate) fn script(version: Reference, script: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new("node");
-        command
-            .arg(interop().join(script))
-            .args(arguments)
-            .env("HYPERDHT", version.package());
+        command.arg(interop().join(script)).args(arguments).env("HYPERDHT", version.package());
         Self::start(format!("{script} {}", arguments.join(" ")), command)
     }
 
@@ -85,12 +82,7 @@ impl Process {
         let (sender, lines) = mpsc::unbounded_channel();
         forward(child.stdout.take().unwrap(), "", sender.clone());
         forward(child.stderr.take().unwrap(), "stderr: ", sender);
-        Self {
-            name,
-            child,
-            lines,
-            seen: Vec::new(),
-        }
+        Self { name, child, lines, seen: Vec::new() }
     }
 
     /// Waits for a line that begins with a word and returns the rest of it.
@@ -208,11 +200,7 @@ impl Network {
                 Some(Process::script(version, "testnet.mjs", &arguments))
             }
         };
-        let mut network = Self {
-            bootstrap: String::new(),
-            ours,
-            theirs,
-        };
+        let mut network = Self { bootstrap: String::new(), ours, theirs };
         if let Some(theirs) = &mut network.theirs {
             let first = theirs.event("bootstrap").await;
             bootstrap = bootstrap.or(Some(first));

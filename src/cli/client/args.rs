@@ -159,22 +159,16 @@ impl FromStr for ServerAddress {
     fn from_str(text: &str) -> Result<Self, String> {
         let error = match text.parse() {
             Ok(key) => {
-                return Ok(Self {
-                    key,
-                    nodes: Vec::new(),
-                });
+                return Ok(Self { key, nodes: Vec::new() });
             }
             Err(error) => error,
         };
         // An address blob is longer than a bare key, in either alphabet.
         let blob = text.strip_prefix("pear://").unwrap_or(text);
         if blob.len() > 52 {
-            let bytes = HEXLOWER_PERMISSIVE
-                .decode(blob.as_bytes())
-                .or_else(|_| z_base_32().decode(blob.as_bytes()));
-            let address = bytes
-                .ok()
-                .and_then(|bytes| ConnectAddress::from_bytes(&bytes).ok());
+            let bytes =
+                HEXLOWER_PERMISSIVE.decode(blob.as_bytes()).or_else(|_| z_base_32().decode(blob.as_bytes()));
+            let address = bytes.ok().and_then(|bytes| ConnectAddress::from_bytes(&bytes).ok());
             if let Some(ConnectAddress { key, nodes }) = address {
                 return Ok(Self { key, nodes });
             }
@@ -240,18 +234,11 @@ mod tests {
 
     #[test]
     fn a_server_is_named_by_its_key_or_an_address_blob() {
-        let bare = ServerAddress {
-            key: key(),
-            nodes: Vec::new(),
-        };
+        let bare = ServerAddress { key: key(), nodes: Vec::new() };
         assert_eq!(key().to_z32().parse(), Ok(bare.clone()));
         assert_eq!(key().to_hex().parse(), Ok(bare));
         let nodes = vec!["10.0.0.1:49737".parse().unwrap()];
-        let blob = ConnectAddress {
-            key: key(),
-            nodes: nodes.clone(),
-        }
-        .to_bytes();
+        let blob = ConnectAddress { key: key(), nodes: nodes.clone() }.to_bytes();
         let full = ServerAddress { key: key(), nodes };
         assert_eq!(HEXLOWER_PERMISSIVE.encode(&blob).parse(), Ok(full.clone()));
         assert_eq!(z_base_32().encode(&blob).parse(), Ok(full));

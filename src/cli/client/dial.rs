@@ -59,9 +59,7 @@ impl Dial for DhtDial {
             Some(address) => connect.addresses([address]).only_addresses(),
             None => {
                 let remembered = self.routes.as_ref().map(|file| file.get(&self.server.key));
-                connect
-                    .addresses(self.server.nodes.iter().copied())
-                    .addresses(remembered.unwrap_or_default())
+                connect.addresses(self.server.nodes.iter().copied()).addresses(remembered.unwrap_or_default())
             }
         };
         let connection = match connect.await {

@@ -31,20 +31,11 @@ struct Check {
 
 impl Check {
     fn passed(name: &'static str, found: impl Into<String>) -> Self {
-        Self {
-            name,
-            failed: None,
-            found: found.into(),
-            advice: None,
-            data: Value::Null,
-        }
+        Self { name, failed: None, found: found.into(), advice: None, data: Value::Null }
     }
 
     fn failed(name: &'static str, exit: Exit, found: impl Into<String>) -> Self {
-        Self {
-            failed: Some(exit),
-            ..Self::passed(name, found)
-        }
+        Self { failed: Some(exit), ..Self::passed(name, found) }
     }
 
     fn advice(mut self, advice: impl Into<String>) -> Self {
@@ -65,10 +56,7 @@ pub(super) async fn run(arguments: &Arguments, output: &Output, dht: Dht) -> Res
     let joined = timeout(JOIN_TIMEOUT, dht.bootstrapped()).await;
     let joined = matches!(joined, Ok(Ok(_)));
     let stats = dht.stats().await;
-    let mut checks = Checks {
-        output,
-        done: Vec::new(),
-    };
+    let mut checks = Checks { output, done: Vec::new() };
     checks.add(udp(&stats));
     checks.add(bootstrap(joined, &stats, &network.bootstrap));
     let samples = sample(&dht).await;
@@ -95,8 +83,7 @@ struct Checks<'a> {
 impl Checks<'_> {
     fn add(&mut self, check: Check) {
         let mark = if check.failed.is_some() { "FAIL" } else { "ok  " };
-        self.output
-            .line(&format!("{mark} {:<10} {}", check.name, check.found));
+        self.output.line(&format!("{mark} {:<10} {}", check.name, check.found));
         if let Some(advice) = &check.advice {
             self.output.line(&format!("     {:<10} {advice}", ""));
         }
@@ -104,10 +91,7 @@ impl Checks<'_> {
     }
 
     fn finish(self) -> Result<(), Failure> {
-        let wrong = self
-            .done
-            .iter()
-            .find_map(|check| Some((check.failed?, check.name)));
+        let wrong = self.done.iter().find_map(|check| Some((check.failed?, check.name)));
         let list = self.done.iter().map(|check| {
             json!({
                 "check": check.name,
@@ -129,10 +113,7 @@ impl Checks<'_> {
 }
 
 fn udp(stats: &Stats) -> Check {
-    let traffic = format!(
-        "{} datagrams sent, {} received",
-        stats.datagrams_sent, stats.datagrams_received
-    );
+    let traffic = format!("{} datagrams sent, {} received", stats.datagrams_sent, stats.datagrams_received);
     match stats.datagrams_received {
         0 => Check::failed("udp", Exit::NoNetwork, traffic)
             .advice("nothing comes back: check the connection, and that no firewall blocks UDP"),
@@ -176,20 +157,15 @@ fn judge(samples: &[(SocketAddrV4, SocketAddrV4)], firewalled: bool) -> Firewall
 fn address(samples: &[(SocketAddrV4, SocketAddrV4)]) -> Check {
     match samples.first() {
         Some((node, seen)) => Check::passed("address", format!("{node} sees this computer as {seen}")),
-        None => Check::failed(
-            "address",
-            Exit::NoNetwork,
-            "no node has reported the address that it sees",
-        ),
+        None => Check::failed("address", Exit::NoNetwork, "no node has reported the address that it sees"),
     }
 }
 
 fn nat_check(nat: Firewall, samples: &[(SocketAddrV4, SocketAddrV4)]) -> Check {
     let seen: Vec<String> = samples.iter().map(|(_, seen)| seen.to_string()).collect();
     let evidence = seen.join(", ");
-    let data = samples
-        .iter()
-        .map(|(node, seen)| json!({"node": node.to_string(), "seen_as": seen.to_string()}));
+    let data =
+        samples.iter().map(|(node, seen)| json!({"node": node.to_string(), "seen_as": seen.to_string()}));
     let data = json!({"kind": nat.to_string(), "samples": data.collect::<Vec<_>>()});
     let check = match nat {
         Firewall::Open => Check::passed("nat", "none in the way"),
@@ -203,10 +179,7 @@ fn nat_check(nat: Firewall, samples: &[(SocketAddrV4, SocketAddrV4)]) -> Check {
         Firewall::Unknown => Check::failed(
             "nat",
             Exit::NoNetwork,
-            format!(
-                "only {} nodes have reported the address that they see",
-                samples.len()
-            ),
+            format!("only {} nodes have reported the address that they see", samples.len()),
         )
         .advice("a NAT is judged by at least three nodes: join a larger network"),
     };
@@ -244,10 +217,8 @@ fn reachability(nat: Firewall) -> Check {
 
 /// Connects to the server; returns a check per stage that the attempt came to.
 async fn reach(arguments: &Arguments, dht: &Dht, server: &ServerAddress) -> Vec<Check> {
-    let mut connect = dht
-        .connect(&server.key)
-        .addresses(server.nodes.iter().copied())
-        .timeout(arguments.timeout);
+    let mut connect =
+        dht.connect(&server.key).addresses(server.nodes.iter().copied()).timeout(arguments.timeout);
     if let Some(relay) = &arguments.relay {
         connect = connect.relay_through(relay);
     }
@@ -261,11 +232,7 @@ async fn reach(arguments: &Arguments, dht: &Dht, server: &ServerAddress) -> Vec<
         Err(error) => (error.report().cloned(), None),
     };
     let Some(report) = report else {
-        return vec![Check::failed(
-            "server",
-            Exit::Internal,
-            "the node has been closed",
-        )];
+        return vec![Check::failed("server", Exit::Internal, "the node has been closed")];
     };
     let failure = outcome.err();
     let mut checks = vec![lookup(&report, failure.as_ref())];
@@ -282,10 +249,7 @@ async fn reach(arguments: &Arguments, dht: &Dht, server: &ServerAddress) -> Vec<
 }
 
 fn lookup(report: &Report, failure: Option<&ConnectError>) -> Check {
-    let found = format!(
-        "{} of {} nodes know the server",
-        report.records_found, report.nodes_answered
-    );
+    let found = format!("{} of {} nodes know the server", report.records_found, report.nodes_answered);
     if report.records_found == 0 && report.handshake.is_none() {
         return Check::failed("lookup", exit(failure, Exit::NotFound), found).advice(
             "is the server running, and on the same network? compare --bootstrap or --local of both sides",
@@ -347,8 +311,7 @@ mod tests {
         let samples = |ports: &[u16]| -> Vec<(SocketAddrV4, SocketAddrV4)> {
             let at = |ip: u8, port| SocketAddrV4::new([25, 0, 0, ip].into(), port);
             let seen = ports.iter().enumerate();
-            seen.map(|(index, port)| (at(index as u8, 1), at(99, *port)))
-                .collect()
+            seen.map(|(index, port)| (at(index as u8, 1), at(99, *port))).collect()
         };
         assert_eq!(judge(&samples(&[5, 5, 5]), true), Firewall::Consistent);
         assert_eq!(judge(&samples(&[5, 5, 6]), true), Firewall::Consistent);

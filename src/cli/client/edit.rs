@@ -67,10 +67,7 @@ pub(super) fn first_profile(parts: &ProfileArgs) -> Result<Option<Profile>, Fail
     }
     let mut draft = ProfileDraft::default();
     fill(&mut draft, parts);
-    draft
-        .check()
-        .map(Some)
-        .map_err(|error| ClientError::InvalidProfile(error).into())
+    draft.check().map(Some).map_err(|error| ClientError::InvalidProfile(error).into())
 }
 
 fn fill(draft: &mut ProfileDraft, parts: &ProfileArgs) {
@@ -139,10 +136,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("profile.json");
         std::fs::write(&path, "{\"name\": \"Bob\"}\n").unwrap();
-        let parts = ProfileArgs {
-            from_file: Some(path.clone()),
-            ..ProfileArgs::default()
-        };
+        let parts = ProfileArgs { from_file: Some(path.clone()), ..ProfileArgs::default() };
         assert_eq!(edited(parts.clone(), &[]), r#"{"name": "Bob"}"#);
         std::fs::write(&path, " ".repeat(9000)).unwrap();
         assert_eq!(first_profile(&parts).unwrap_err().exit, Exit::Invalid);

@@ -14,12 +14,7 @@ type Step = (Option<Duration>, String);
 pub(super) fn timeline(report: &Report) -> Vec<String> {
     let mut steps = vec![joined(report)];
     steps.extend(lookup(report));
-    steps.extend(
-        report
-            .exchanges
-            .iter()
-            .map(|exchange| handshake(report, exchange)),
-    );
+    steps.extend(report.exchanges.iter().map(|exchange| handshake(report, exchange)));
     steps.extend(handshake_outcome(report));
     steps.extend(punch(report));
     steps.extend(relay(report));
@@ -53,10 +48,7 @@ fn lookup(report: &Report) -> Option<Step> {
 
 fn handshake(report: &Report, exchange: &Exchange) -> Step {
     let outcome = match exchange.answered {
-        Some(at) => format!(
-            "answered after {}",
-            milliseconds(at.saturating_sub(exchange.started))
-        ),
+        Some(at) => format!("answered after {}", milliseconds(at.saturating_sub(exchange.started))),
         // The first answer of the server ends the other handshakes.
         None if report.handshake.is_some_and(|at| exchange.started < at) => "called off".into(),
         None => "no answer".into(),
@@ -70,10 +62,7 @@ fn handshake(report: &Report, exchange: &Exchange) -> Step {
     } else {
         "handshake through"
     };
-    (
-        Some(exchange.started),
-        format!("{what} {}: {outcome}", exchange.node),
-    )
+    (Some(exchange.started), format!("{what} {}: {outcome}", exchange.node))
 }
 
 fn handshake_outcome(report: &Report) -> impl Iterator<Item = Step> {
@@ -82,9 +71,7 @@ fn handshake_outcome(report: &Report) -> impl Iterator<Item = Step> {
                     shaking hands again, to punch";
         (Some(at), text.to_owned())
     });
-    let proven = report
-        .handshake
-        .map(|at| (Some(at), "the server has proven its key".to_owned()));
+    let proven = report.handshake.map(|at| (Some(at), "the server has proven its key".to_owned()));
     let unanswered = report.unanswered.map(|(address, at)| {
         let text = format!("the server claims to be reachable at {address}, and does not answer there");
         (Some(at), text)
@@ -109,9 +96,7 @@ fn punch(report: &Report) -> impl Iterator<Item = Step> {
         );
         (None, text)
     });
-    let failed = report
-        .punch_lost
-        .map(|lost| (None, format!("punching failed: {lost}")));
+    let failed = report.punch_lost.map(|lost| (None, format!("punching failed: {lost}")));
     nats.into_iter().chain(failed)
 }
 
@@ -264,11 +249,7 @@ mod tests {
             nodes_asked: 8,
             nodes_answered: 7,
             records_found: 1,
-            exchanges: vec![Exchange {
-                node: node(),
-                started: Duration::from_millis(3),
-                answered: None,
-            }],
+            exchanges: vec![Exchange { node: node(), started: Duration::from_millis(3), answered: None }],
             ..Report::default()
         }
     }
@@ -289,10 +270,9 @@ mod tests {
         assert_eq!(as_json(&report)["stage"], "handshake");
         assert_eq!(as_json(&report)["path"], Value::Null);
         assert_eq!(as_json(&report)["punch"], Value::Null);
-        for (stage, text) in [
-            (Stage::Bootstrap, "not in the DHT"),
-            (Stage::Path, "the DHT was not waited for"),
-        ] {
+        for (stage, text) in
+            [(Stage::Bootstrap, "not in the DHT"), (Stage::Path, "the DHT was not waited for")]
+        {
             (report.joined, report.stage) = (None, stage);
             assert_line(&report, 0, text);
         }
@@ -305,20 +285,12 @@ mod tests {
     fn a_handshake_is_named_by_what_it_was_for() {
         let mut report = unanswered();
         report.remembered = Some(node());
-        assert_line(
-            &report,
-            2,
-            "with the server where it was last, at 25.0.1.1:49737: no answer",
-        );
+        assert_line(&report, 2, "with the server where it was last, at 25.0.1.1:49737: no answer");
         assert_eq!(as_json(&report)["handshake"]["remembered"], node().to_string());
         report.handshake = Some(Duration::from_millis(4));
         assert_line(&report, 2, "at 25.0.1.1:49737: called off");
         report.handshake = Some(Duration::from_millis(3));
-        assert_line(
-            &report,
-            2,
-            "the server in the local network, at 25.0.1.1:49737: no answer",
-        );
+        assert_line(&report, 2, "the server in the local network, at 25.0.1.1:49737: no answer");
     }
 
     #[test]
@@ -326,17 +298,10 @@ mod tests {
         let mut report = unanswered();
         report.unreachable = Some(Duration::from_millis(2500));
         let line = &timeline(&report)[3];
-        assert!(
-            line.contains("2500.0 ms  the server does not reach this computer, though"),
-            "{line}"
-        );
+        assert!(line.contains("2500.0 ms  the server does not reach this computer, though"), "{line}");
         assert_eq!(as_json(&report)["handshake"]["unreachable"], 2500.0);
         report.unanswered = Some((node(), Duration::from_millis(1500)));
-        assert_line(
-            &report,
-            4,
-            "claims to be reachable at 25.0.1.1:49737, and does not answer there",
-        );
+        assert_line(&report, 4, "claims to be reachable at 25.0.1.1:49737, and does not answer there");
         assert_eq!(as_json(&report)["handshake"]["unanswered"]["after"], 1500.0);
     }
 

@@ -21,11 +21,7 @@ pub(super) fn may_ask(arguments: &Arguments) -> bool {
 pub(super) async fn profile(output: Output) -> Result<Profile, Failure> {
     blocking(move || {
         let ask = |what: &str, required: bool| {
-            Input::<String>::new()
-                .with_prompt(what)
-                .allow_empty(!required)
-                .interact_text()
-                .map_err(failed)
+            Input::<String>::new().with_prompt(what).allow_empty(!required).interact_text().map_err(failed)
         };
         let mut draft = ProfileDraft::default();
         loop {
@@ -44,23 +40,14 @@ pub(super) async fn profile(output: Output) -> Result<Profile, Failure> {
 
 /// Asks whether to go on.
 pub(super) async fn sure(question: &'static str) -> Result<bool, Failure> {
-    blocking(move || {
-        Confirm::new()
-            .with_prompt(question)
-            .default(false)
-            .interact()
-            .map_err(failed)
-    })
-    .await
+    blocking(move || Confirm::new().with_prompt(question).default(false).interact().map_err(failed)).await
 }
 
 /// Runs a question on a thread of its own, so that Ctrl-C is noticed meanwhile.
 async fn blocking<T: Send + 'static>(
     question: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
-    tokio::task::spawn_blocking(question)
-        .await
-        .map_err(|error| Failure::from_error(Exit::Internal, error))?
+    tokio::task::spawn_blocking(question).await.map_err(|error| Failure::from_error(Exit::Internal, error))?
 }
 
 fn failed(error: dialoguer::Error) -> Failure {

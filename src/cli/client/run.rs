@@ -26,11 +26,7 @@ use crate::{Dht, KeyPair};
 /// Runs the program.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let output = Output {
-        json: arguments.json,
-        quiet: false,
-        verbose: arguments.verbose > 0,
-    };
+    let output = Output { json: arguments.json, quiet: false, verbose: arguments.verbose > 0 };
     runtime::log(LevelFilter::ERROR, arguments.verbose);
     match &arguments.command {
         Some(Command::Whoami) => runtime::report(&output, whoami(&arguments, &output)),
@@ -104,9 +100,7 @@ async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
 async fn greet(visit: Visit<'_>, arguments: &Arguments, ask: bool) -> Result<(), Failure> {
     if let Some(record) = visit.client.record().cloned() {
         let name = record.profile().name().to_owned();
-        visit
-            .output
-            .note(&format!("the server knows you: welcome back, {name}"));
+        visit.output.note(&format!("the server knows you: welcome back, {name}"));
         return visit.end_with(&record).await;
     }
     if !ask {
@@ -125,11 +119,7 @@ async fn greet(visit: Visit<'_>, arguments: &Arguments, ask: bool) -> Result<(),
 async fn register(mut visit: Visit<'_>, profile: Profile) -> Result<(), Failure> {
     let known = visit.client.record().is_some();
     let record = visit.client.register(profile).await?;
-    let what = if known {
-        "registered already, with this profile"
-    } else {
-        "registered"
-    };
+    let what = if known { "registered already, with this profile" } else { "registered" };
     visit.output.note(what);
     visit.end_with(&record).await
 }
@@ -138,9 +128,7 @@ async fn delete(mut visit: Visit<'_>) -> Result<(), Failure> {
     let version = visit.client.delete().await?;
     let key = visit.key.clone();
     visit.output.line("your profile is deleted");
-    visit
-        .end(json!({"public_key": key, "version": version, "deleted": true}))
-        .await
+    visit.end(json!({"public_key": key, "version": version, "deleted": true})).await
 }
 
 /// A connection to the server and what belongs to it.
@@ -200,14 +188,7 @@ impl<'a> Visit<'a> {
                 record.version()
             ));
         }
-        Ok(Self {
-            output,
-            server,
-            dht,
-            client,
-            key,
-            report,
-        })
+        Ok(Self { output, server, dht, client, key, report })
     }
 
     /// Prints a profile, then ends the connection in order.
@@ -238,14 +219,8 @@ fn node(arguments: &Arguments) -> DhtBuilder {
     let Some(server) = arguments.server_addr else {
         return arguments.network.network().node(bind);
     };
-    let alone = Network {
-        bootstrap: Vec::new(),
-    };
-    let default = if server.ip().is_loopback() {
-        "127.0.0.1:0"
-    } else {
-        "0.0.0.0:0"
-    };
+    let alone = Network { bootstrap: Vec::new() };
+    let default = if server.ip().is_loopback() { "127.0.0.1:0" } else { "0.0.0.0:0" };
     alone.node(Some(bind.unwrap_or(default)))
 }
 
@@ -283,9 +258,7 @@ fn not_registered() -> Failure {
 
 /// Ends the program as clap does for arguments that it finds wrong itself.
 fn usage(message: &str) -> ! {
-    Arguments::command()
-        .error(clap::error::ErrorKind::MissingRequiredArgument, message)
-        .exit()
+    Arguments::command().error(clap::error::ErrorKind::MissingRequiredArgument, message).exit()
 }
 
 const READABLE: &str = "note: anyone who knows your public key can read your profile at this server, unless \

@@ -41,17 +41,9 @@ impl Attempt {
             named = call.dial.nodes.len(),
             "attempt started"
         );
-        let search = Search::start(&mut Turn {
-            now,
-            core,
-            call: &mut call,
-        });
+        let search = Search::start(&mut Turn { now, core, call: &mut call });
         drop(entered);
-        Self {
-            call,
-            phase: Phase::Searching(Box::new(search)),
-            span,
-        }
+        Self { call, phase: Phase::Searching(Box::new(search)), span }
     }
 
     pub(in crate::connect) const fn stream(&self) -> StreamId {
@@ -78,11 +70,7 @@ impl Attempt {
                 false => End::Failed(Failure::TimedOut(self.stage())),
             });
         }
-        let mut turn = Turn {
-            now,
-            core,
-            call: &mut self.call,
-        };
+        let mut turn = Turn { now, core, call: &mut self.call };
         let mut step = match &mut self.phase {
             Phase::Searching(search) => search.handle(&mut turn, input),
             Phase::Connecting(connecting) => connecting.handle(&mut turn, input),
@@ -153,20 +141,13 @@ impl Attempt {
     pub(in crate::connect) fn report(&self, now: Instant, core: &Core) -> Report {
         match self.connecting() {
             Some(connecting) => connecting.report(now, core, &self.call),
-            None => Report {
-                stage: self.stage(),
-                ..self.call.report(now)
-            },
+            None => Report { stage: self.stage(), ..self.call.report(now) },
         }
     }
 
     /// Withdraws every request. The stream is left to its owner, or to be destroyed.
     pub(in crate::connect) fn stop(&mut self, now: Instant, core: &mut Core) {
-        let mut turn = Turn {
-            now,
-            core,
-            call: &mut self.call,
-        };
+        let mut turn = Turn { now, core, call: &mut self.call };
         match std::mem::replace(&mut self.phase, Phase::Over) {
             Phase::Searching(search) => drop(search.stop(&mut turn)),
             Phase::Connecting(mut connecting) => connecting.stop(&mut turn),
@@ -184,11 +165,7 @@ impl Attempt {
     /// Returns when the attempt ends in any case.
     fn end(&self) -> Instant {
         let timeout = self.call.dial.timeout;
-        let timeout = if self.is_handed_out() {
-            timeout.max(LONGEST_SEARCH)
-        } else {
-            timeout
-        };
+        let timeout = if self.is_handed_out() { timeout.max(LONGEST_SEARCH) } else { timeout };
         self.call.started() + timeout
     }
 

@@ -79,11 +79,7 @@ impl Call {
 
     /// Notes that a node is sent message 1.
     pub(super) fn note_asked(&mut self, now: Instant, node: SocketAddrV4) {
-        self.report.exchanges.push(Exchange {
-            node,
-            started: self.elapsed(now),
-            answered: None,
-        });
+        self.report.exchanges.push(Exchange { node, started: self.elapsed(now), answered: None });
     }
 
     /// Notes that a node has answered message 1.
@@ -146,8 +142,7 @@ impl Call {
         let Some((path, remote)) = report.path else {
             return;
         };
-        core.remembered
-            .set_routes(self.dial.remote, report.routes.clone());
+        core.remembered.set_routes(self.dial.remote, report.routes.clone());
         core.cx.emit(Event::Established(Box::new(Established {
             origin: Origin::Attempt(self.id),
             stream: self.stream,

@@ -66,13 +66,7 @@ struct Server {
 impl Connecting {
     /// Lists the candidates and begins their checks.
     pub(super) fn start(turn: &mut Turn<'_>, handshakes: Handshakes, answer: ServerAnswer) -> Self {
-        let ServerAnswer {
-            reply,
-            message1,
-            payload,
-            session,
-            remote_id,
-        } = answer;
+        let ServerAnswer { reply, message1, payload, session, remote_id } = answer;
         let streams = &mut turn.core.cx.streams;
         streams.expect_prefix(turn.call.stream, session.keys.remote_prefix().to_vec());
         streams.set_remote_id(turn.call.stream, remote_id);
@@ -99,16 +93,9 @@ impl Connecting {
             server: reply.peer_address.unwrap_or(reply.asked),
             round_trip: reply.round_trip,
         };
-        let Gathered {
-            candidates,
-            expects_packets,
-            may_punch_instead,
-        } = gather(turn.now, &facts);
+        let Gathered { candidates, expects_packets, may_punch_instead } = gather(turn.now, &facts);
         if expects_packets {
-            turn.core
-                .cx
-                .streams
-                .set_admission(turn.call.stream, Admission::LearnPath);
+            turn.core.cx.streams.set_admission(turn.call.stream, Admission::LearnPath);
         }
         Self {
             agent: PathAgent::new(turn.now, Side::Leading, candidates),
@@ -137,11 +124,7 @@ impl Connecting {
             match action {
                 Action::Check { kind, place } => self.check(turn, kind, place),
                 Action::Select { kind, place } => self.select(turn, kind, place),
-                Action::Probe {
-                    kind,
-                    place,
-                    is_first,
-                } => self.probe(turn, kind, place, is_first),
+                Action::Probe { kind, place, is_first } => self.probe(turn, kind, place, is_first),
                 Action::Overdue(kind) => {
                     debug!(%kind, "candidate has not opened in time");
                     if kind == Kind::Incoming && self.may_punch_instead && !self.agent.has_selected() {
@@ -213,10 +196,7 @@ impl Connecting {
 
     /// Returns the report as of now.
     pub(super) fn report(&self, now: Instant, core: &Core, call: &Call) -> Report {
-        let mut report = Report {
-            stage: Stage::Path,
-            ..call.report(now)
-        };
+        let mut report = Report { stage: Stage::Path, ..call.report(now) };
         if let Some(punch) = &self.punch {
             punch.describe(core, &mut report);
         }
@@ -246,9 +226,7 @@ impl Connecting {
     ) {
         let Some(check) = self.lan.take_if(|check| check.owns(request)) else {
             if self.punch.as_ref().is_some_and(|punch| punch.owns(request)) {
-                self.punching(turn, |punch, turn| {
-                    punch.handle_answer(turn.now, turn.core, result)
-                });
+                self.punching(turn, |punch, turn| punch.handle_answer(turn.now, turn.core, result));
             }
             return;
         };
@@ -311,11 +289,7 @@ impl Connecting {
             _ => {}
         }
         let is_over = matches!(event, udx::Event::Closed(_));
-        let step = if is_over {
-            Step::End(End::Over)
-        } else {
-            self.advance(turn)
-        };
+        let step = if is_over { Step::End(End::Over) } else { self.advance(turn) };
         if self.is_handed_out() {
             turn.core.cx.emit(Event::Stream(stream, event));
         } else {
@@ -392,12 +366,7 @@ impl Connecting {
         match kind {
             Kind::Relayed => {
                 cx.streams.set_admission(stream, Admission::Refuse);
-                cx.connect_stream(
-                    turn.now,
-                    stream,
-                    place,
-                    self.relay_id.unwrap_or(self.server.remote_id),
-                );
+                cx.connect_stream(turn.now, stream, place, self.relay_id.unwrap_or(self.server.remote_id));
             }
             Kind::Advertised => {
                 // A server of the reference may send its first data from its other socket, and takes the
@@ -412,9 +381,7 @@ impl Connecting {
                 }
                 turn.core.punch.sockets.hold(turn.now, place.socket, stream);
                 if self.server.reusable {
-                    turn.core
-                        .remembered
-                        .set_place(&turn.core.cx, session.remote_public_key, stream);
+                    turn.core.remembered.set_place(&turn.core.cx, session.remote_public_key, stream);
                 }
             }
         }
@@ -429,13 +396,10 @@ impl Connecting {
         if kind == Kind::Relayed {
             let relay_id = self.relay_id.unwrap_or(self.server.remote_id);
             cx.streams.set_admission(stream, Admission::Refuse);
-            cx.streams
-                .change_remote(turn.now, stream, place.socket, place.address, relay_id);
+            cx.streams.change_remote(turn.now, stream, place.socket, place.address, relay_id);
         } else {
             turn.core.punch.sockets.hold(turn.now, place.socket, stream);
-            turn.core
-                .exits
-                .begin(turn.now, cx, stream, place, self.server.remote_id);
+            turn.core.exits.begin(turn.now, cx, stream, place, self.server.remote_id);
         }
         turn.core.cx.emit(Event::Moved(Box::new(Moved {
             stream,
@@ -444,9 +408,7 @@ impl Connecting {
             report,
         })));
         if kind != Kind::Relayed && self.server.reusable {
-            turn.core
-                .remembered
-                .set_place(&turn.core.cx, turn.call.dial.remote, stream);
+            turn.core.remembered.set_place(&turn.core.cx, turn.call.dial.remote, stream);
         }
     }
 
@@ -455,18 +417,10 @@ impl Connecting {
         let streams = &mut turn.core.cx.streams;
         if is_first {
             debug!(%kind, address = %place.address, "candidate probed");
-            turn.core
-                .punch
-                .sockets
-                .hold(turn.now, place.socket, turn.call.stream);
+            turn.core.punch.sockets.hold(turn.now, place.socket, turn.call.stream);
             streams.set_candidates(turn.call.stream, vec![*place.address.ip()]);
         }
-        streams.probe_path(
-            turn.call.stream,
-            place.socket,
-            place.address,
-            self.server.remote_id,
-        );
+        streams.probe_path(turn.call.stream, place.socket, place.address, self.server.remote_id);
     }
 
     /// Handles what a step of the punch has come to.

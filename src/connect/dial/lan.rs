@@ -44,10 +44,7 @@ impl LanCheck {
         let outgoing = first_message(place.address, Some(place.socket), target, message1.to_vec());
         turn.call.note_asked(turn.now, place.address);
         Self {
-            request: turn
-                .core
-                .cx
-                .request(turn.now, Asker::Attempt(turn.call.id), outgoing),
+            request: turn.core.cx.request(turn.now, Asker::Attempt(turn.call.id), outgoing),
             address: place.address,
             question: Question::Message1,
         }
@@ -75,11 +72,7 @@ impl LanCheck {
                     Outgoing::internal(self.address, PING),
                 );
                 let question = Question::Ping;
-                return Verdict::Pending(Self {
-                    request,
-                    question,
-                    ..self
-                });
+                return Verdict::Pending(Self { request, question, ..self });
             }
             (Question::Ping, Ok(answer)) => Some(answer.from),
             // Another host may be at that address, and may even pass messages on to the server.

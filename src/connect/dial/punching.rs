@@ -161,9 +161,7 @@ impl Punch {
         core: &mut Core,
         result: Result<Answer, RequestError>,
     ) -> Verdict {
-        let read = result
-            .ok()
-            .map(|answer| (self.read(&answer), answer.socket, answer.to, answer.from));
+        let read = result.ok().map(|answer| (self.read(&answer), answer.socket, answer.to, answer.from));
         let (destination, asking) = match self.state {
             State::Asking(_) => (self.relays[0].peer_address, true),
             State::Announcing(_, to) => (to, false),
@@ -181,10 +179,7 @@ impl Punch {
             ERROR_NONE => {}
             ERROR_TRY_LATER if !asking && self.turns < MAX_TURNS => {
                 self.turns += 1;
-                debug!(
-                    round = self.round,
-                    "the server punches for another client: waiting"
-                );
+                debug!(round = self.round, "the server punches for another client: waiting");
                 self.state = State::Throttled(now + TURN);
                 return Verdict::Pending;
             }
@@ -200,10 +195,7 @@ impl Punch {
             verified = echoed && !asking,
             "holepunch answer"
         );
-        self.remote
-            .update(&payload, destination, echoed && !asking, |host| {
-                may_follow_host(host, private)
-            });
+        self.remote.update(&payload, destination, echoed && !asking, |host| may_follow_host(host, private));
         self.token = payload.token.or(self.token);
         if !asking {
             return self.punch(now, core);
@@ -265,10 +257,7 @@ impl Punch {
     /// Returns whether a probe at this place can be the server's: it has named the host, or proven to be
     /// there.
     pub(super) fn takes_probe(&self, core: &Core, place: Place) -> bool {
-        let Place {
-            socket,
-            address: from,
-        } = place;
+        let Place { socket, address: from } = place;
         let is_own = core.punch.puncher.socket() == Some(socket)
             || matches!(&self.state, State::Punching(run) if run.uses(socket));
         let named = from.ip() == self.peer.server.ip() || self.remote.names(*from.ip());
@@ -365,10 +354,7 @@ impl Punch {
             _ => return self.announce(now, core),
         };
         // The server need not wait. Whether it gets the message does not matter.
-        let payload = HolepunchPayload {
-            error: ERROR_ABORTED,
-            ..HolepunchPayload::default()
-        };
+        let payload = HolepunchPayload { error: ERROR_ABORTED, ..HolepunchPayload::default() };
         let relay = self.relays[0];
         let request = self.send(now, core, payload, relay);
         core.cx.detach_request(request);
@@ -452,10 +438,7 @@ impl Punch {
         payload: HolepunchPayload,
         relay: RelayInfo,
     ) -> RequestId {
-        let payload = HolepunchPayload {
-            round: self.round.min(HolepunchPayload::MAX_ROUND),
-            ..payload
-        };
+        let payload = HolepunchPayload { round: self.round.min(HolepunchPayload::MAX_ROUND), ..payload };
         self.round += 1;
         let message = HolepunchMessage {
             mode: Mode::FromClient,
@@ -492,12 +475,7 @@ impl Punch {
     /// Sends a probe that opens the own NAT for the server, to an address that is not proven to be its own.
     fn probe_unproven(&mut self, now: Instant, core: &mut Core, socket: SocketId, to: SocketAddrV4) -> bool {
         let (low_ttl, verified) = (true, false);
-        let probe = Probe {
-            socket,
-            to,
-            low_ttl,
-            verified,
-        };
+        let probe = Probe { socket, to, low_ttl, verified };
         let sent = core.punch.probe(now, &core.cx, probe);
         self.probes += u32::from(sent);
         sent

@@ -67,12 +67,7 @@ pub(super) fn first_message(
     target: [u8; 32],
     noise: Vec<u8>,
 ) -> Outgoing {
-    let message = HandshakeMessage {
-        mode: Mode::FromClient,
-        noise,
-        peer_address: None,
-        relay_address: None,
-    };
+    let message = HandshakeMessage { mode: Mode::FromClient, noise, peer_address: None, relay_address: None };
     Outgoing {
         socket,
         value: Some(message.to_bytes()),

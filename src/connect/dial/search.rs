@@ -76,10 +76,7 @@ impl Search {
             search.handshakes.add_known(node);
         }
         if turn.call.dial.reusable_socket && !turn.call.dial.only_nodes {
-            search.remembered = turn
-                .core
-                .remembered
-                .place(&turn.call.dial.remote, &turn.core.punch.sockets);
+            search.remembered = turn.core.remembered.place(&turn.call.dial.remote, &turn.core.punch.sockets);
         }
         if search.remembered.is_none() {
             search.look_up(turn);
@@ -213,13 +210,7 @@ impl Search {
             return Step::fail(Failure::Protocol(ERROR_NONE));
         };
         let (remote_id, message1) = (udx.id, std::mem::take(noise));
-        let answer = ServerAnswer {
-            reply,
-            message1,
-            payload,
-            session,
-            remote_id,
-        };
+        let answer = ServerAnswer { reply, message1, payload, session, remote_id };
         Step::Answered(Box::new(answer))
     }
 
@@ -273,11 +264,7 @@ impl Search {
         {
             let noise = reply.noise.clone();
             if let Reader::Idle(initiator) = std::mem::replace(reader, Reader::Busy(reply)) {
-                let work = Work::Finish {
-                    attempt: turn.call.id,
-                    initiator,
-                    noise,
-                };
+                let work = Work::Finish { attempt: turn.call.id, initiator, noise };
                 turn.core.cx.emit(Event::Job(Job(work)));
             }
         }
@@ -336,23 +323,14 @@ impl Search {
     ) {
         debug!(%node, ?kind, "handshake sent");
         let outgoing = first_message(node, socket, turn.call.dial.remote.target(), noise.to_vec());
-        let request = turn
-            .core
-            .cx
-            .request(turn.now, Asker::Attempt(turn.call.id), outgoing);
+        let request = turn.core.cx.request(turn.now, Asker::Attempt(turn.call.id), outgoing);
         self.handshakes.begin(turn.now, request, node, kind);
         turn.call.note_asked(turn.now, node);
     }
 
     /// Returns whether an answer to message 1 may come or is being read.
     fn awaits_answer(&self) -> bool {
-        let reading = matches!(
-            &self.message,
-            Message1::Written {
-                reader: Reader::Busy(_),
-                ..
-            }
-        );
+        let reading = matches!(&self.message, Message1::Written { reader: Reader::Busy(_), .. });
         reading || self.handshakes.is_under_way()
     }
 }

@@ -147,11 +147,7 @@ impl Endpoint {
         };
         let span = attempt.span().entered();
         let gone = attempt.is_handed_out() && !self.core.cx.streams.contains(attempt.stream());
-        let end = if gone {
-            Some(End::Over)
-        } else {
-            attempt.handle(now, &mut self.core, input)
-        };
+        let end = if gone { Some(End::Over) } else { attempt.handle(now, &mut self.core, input) };
         self.attempt_timers.set(id, Some(attempt.poll_timeout()));
         match end {
             None => {}
@@ -168,11 +164,7 @@ impl Endpoint {
             self.core.remembered.forget(attempt.remote());
             self.end_attempt(now, id, true);
             let attempt = id;
-            self.core.cx.emit(Event::Failed {
-                attempt,
-                failure,
-                report,
-            });
+            self.core.cx.emit(Event::Failed { attempt, failure, report });
         }
     }
 

@@ -70,18 +70,11 @@ fn pass_on<M: Encode>(now: Instant, cx: &mut Context, incoming: &dht::Incoming, 
         }
         Forward::Reply { to, message } => {
             trace!(from = %incoming.from, %to, command = incoming.command, "answer forwarded");
-            let reply = dht::Reply {
-                value: Some(message.to_bytes()),
-                to: Some(to),
-                ..dht::Reply::default()
-            };
+            let reply = dht::Reply { value: Some(message.to_bytes()), to: Some(to), ..dht::Reply::default() };
             cx.node.reply(now, incoming, reply);
         }
         Forward::Unknown => {
-            let reply = dht::Reply {
-                closer: true,
-                ..dht::Reply::default()
-            };
+            let reply = dht::Reply { closer: true, ..dht::Reply::default() };
             cx.node.reply(now, incoming, reply);
         }
         Forward::Drop => {}

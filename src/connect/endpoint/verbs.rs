@@ -108,9 +108,7 @@ impl Endpoint {
         let opened = local.is_some();
         match self.core.punch.sockets.purpose(socket) {
             Some(Purpose::Shared) => {
-                self.core
-                    .punch
-                    .handle_puncher_socket(now, &mut self.core.cx, opened);
+                self.core.punch.handle_puncher_socket(now, &mut self.core.cx, opened);
             }
             Some(Purpose::Attempt(id)) => self.step_attempt(now, id, Input::Socket(socket, opened)),
             Some(Purpose::Entry(id)) => self.with_server(id.server, |server, core| {
@@ -177,11 +175,7 @@ impl Endpoint {
     pub fn handle_job(&mut self, now: Instant, done: JobDone) {
         match done.0 {
             Done::Initiated { attempt, result } => self.step_attempt(now, attempt, Input::Initiated(result)),
-            Done::Finished {
-                attempt,
-                initiator,
-                result,
-            } => {
+            Done::Finished { attempt, initiator, result } => {
                 self.step_attempt(now, attempt, Input::Finished(initiator, result));
             }
             Done::Responded { entry, result } => self.with_server(entry.server, |server, core| {
@@ -233,9 +227,7 @@ impl Endpoint {
         ];
         let own = own.into_iter().filter_map(|(at, reason)| Some((at?, reason)));
         let node = core.cx.node.poll_timeout().into_iter();
-        node.chain(core.cx.streams.poll_timeout())
-            .chain(own)
-            .min_by_key(|(at, _)| *at)
+        node.chain(core.cx.streams.poll_timeout()).chain(own).min_by_key(|(at, _)| *at)
     }
 
     /// Returns what has happened.
@@ -261,11 +253,7 @@ impl Endpoint {
         if self.attempts.len() >= self.limits.max_attempts {
             let failure = Failure::TooMany;
             let report = Box::default();
-            self.core.cx.emit(Event::Failed {
-                attempt: id,
-                failure,
-                report,
-            });
+            self.core.cx.emit(Event::Failed { attempt: id, failure, report });
             return id;
         }
         let attempt = Attempt::start(now, &mut self.core, id, dial);

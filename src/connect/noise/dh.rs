@@ -115,11 +115,7 @@ impl CryptoResolver for Resolver {
     }
 
     fn resolve_dh(&self, _: &DHChoice) -> Option<Box<dyn Dh>> {
-        Some(Box::new(EdwardsDh {
-            scalar: Scalar::ZERO,
-            private: [0; 2 * KEY_LEN],
-            shared: self.0.clone(),
-        }))
+        Some(Box::new(EdwardsDh { scalar: Scalar::ZERO, private: [0; 2 * KEY_LEN], shared: self.0.clone() }))
     }
 
     fn resolve_hash(&self, _: &HashChoice) -> Option<Box<dyn Hash>> {
@@ -153,10 +149,7 @@ impl Dh for EdwardsDh {
 
     fn set(&mut self, private: &[u8]) {
         self.private.copy_from_slice(private);
-        let scalar = self
-            .private
-            .first_chunk()
-            .expect("the scalar comes first in a private key");
+        let scalar = self.private.first_chunk().expect("the scalar comes first in a private key");
         self.scalar = Scalar::from_bytes_mod_order(*scalar);
     }
 

@@ -76,15 +76,9 @@ impl Session {
         let is_initiator = state.is_initiator();
         let (first, second) = state.dangerously_get_raw_split();
         let (first, second) = (Zeroizing::new(first), Zeroizing::new(second));
-        let (tx, rx) = if is_initiator {
-            (*first, *second)
-        } else {
-            (*second, *first)
-        };
-        let handshake_hash: [u8; 64] = state
-            .get_handshake_hash()
-            .try_into()
-            .expect("BLAKE2b-512 has 64 bytes of output");
+        let (tx, rx) = if is_initiator { (*first, *second) } else { (*second, *first) };
+        let handshake_hash: [u8; 64] =
+            state.get_handshake_hash().try_into().expect("BLAKE2b-512 has 64 bytes of output");
         Self {
             holepunch_secret: Zeroizing::new(hash::keyed_hash(&handshake_hash, &[&*NS_PEER_HOLEPUNCH])),
             keys: Keys::new(tx, rx, handshake_hash, is_initiator),
@@ -146,9 +140,7 @@ impl Initiator {
 
 impl fmt::Debug for Initiator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Initiator")
-            .field("remote", &self.remote)
-            .finish_non_exhaustive()
+        f.debug_struct("Initiator").field("remote", &self.remote).finish_non_exhaustive()
     }
 }
 
@@ -174,11 +166,7 @@ impl Responder {
             .and_then(|key| key.try_into().ok())
             .map(PublicKey::from_bytes)
             .expect("message 1 holds the client's key");
-        let responder = Self {
-            state,
-            shared,
-            remote,
-        };
+        let responder = Self { state, shared, remote };
         Ok((responder, payload))
     }
 
@@ -207,9 +195,7 @@ impl Responder {
 
 impl fmt::Debug for Responder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Responder")
-            .field("remote", &self.remote)
-            .finish_non_exhaustive()
+        f.debug_struct("Responder").field("remote", &self.remote).finish_non_exhaustive()
     }
 }
 

@@ -49,9 +49,7 @@ impl Cipher for ChaChaPoly {
         ciphertext: &[u8],
         out: &mut [u8],
     ) -> Result<usize, snow::Error> {
-        let (sealed, tag) = ciphertext
-            .split_last_chunk::<TAG_LEN>()
-            .ok_or(snow::Error::Decrypt)?;
+        let (sealed, tag) = ciphertext.split_last_chunk::<TAG_LEN>().ok_or(snow::Error::Decrypt)?;
         let message = out.get_mut(..sealed.len()).ok_or(snow::Error::Decrypt)?;
         message.copy_from_slice(sealed);
         self.cipher()

@@ -33,12 +33,8 @@ fn handshakes_are_those_of_the_reference() {
         let (responder, received) = Responder::read(&server, &noise1).unwrap();
         assert_eq!(received.to_bytes(), hex(&case["message1"]["payload"]));
         assert_eq!(responder.remote_public_key(), client.public_key());
-        let (noise2, at_server) = responder
-            .write(
-                fixed(&case["serverEphemeral"]["seed"]),
-                &payload(&case["message2"]),
-            )
-            .unwrap();
+        let (noise2, at_server) =
+            responder.write(fixed(&case["serverEphemeral"]["seed"]), &payload(&case["message2"])).unwrap();
         assert_eq!(noise2, hex(&case["message2"]["bytes"]), "{name}");
 
         let (received, at_client) = initiator.finish(&noise2).unwrap();
@@ -46,11 +42,7 @@ fn handshakes_are_those_of_the_reference() {
 
         let end = &case["final"];
         for session in [&at_client, &at_server] {
-            assert_eq!(
-                *session.keys.handshake_hash(),
-                fixed(&end["handshakeHash"]),
-                "{name}"
-            );
+            assert_eq!(*session.keys.handshake_hash(), fixed(&end["handshakeHash"]), "{name}");
             assert_eq!(*session.holepunch_secret, fixed(&end["holepunchSecret"]));
         }
         let clients = fixed(&end["clientTx_serverRx"]);
@@ -116,17 +108,11 @@ fn refused_messages_are_those_that_the_reference_refuses() {
             }
             "message 1 to the wrong server" => {
                 let other = KeyPair::from_seed(&[9; 32]);
-                assert_eq!(
-                    Responder::read(&other, &noise1).unwrap_err(),
-                    NoiseError::Authentication
-                );
+                assert_eq!(Responder::read(&other, &noise1).unwrap_err(), NoiseError::Authentication);
             }
             "message 2 corrupted" => {
                 *noise2.last_mut().unwrap() ^= 1;
-                assert_eq!(
-                    case.initiator().finish(&noise2).unwrap_err(),
-                    NoiseError::Authentication
-                );
+                assert_eq!(case.initiator().finish(&noise2).unwrap_err(), NoiseError::Authentication);
             }
             "the correct message 2 right after a corrupted one, same state" => {
                 // The one difference on purpose: the reference is spoiled by the corrupted one.
@@ -163,10 +149,7 @@ fn shared_points_are_those_of_the_reference() {
     let edge = &vectors["explicitScalarEdge"];
     let point = check(pairs[1].public_key().as_bytes()).unwrap();
     let scalar = explicit(fixed(&edge["topBitSet"]["scalar"]));
-    assert_eq!(
-        exchange(&scalar, &point),
-        Some(fixed(&edge["topBitSet"]["shared"]))
-    );
+    assert_eq!(exchange(&scalar, &point), Some(fixed(&edge["topBitSet"]["shared"])));
     // Zero, and the order of the group, which is zero once reduced.
     assert_eq!(exchange(&Scalar::ZERO, &point), None);
 }
@@ -239,10 +222,7 @@ fn an_authentic_message_without_a_payload_is_refused() {
     let server = KeyPair::from_seed(&[2; 32]);
     let noise1 = super::handshake::message_1(&client, server.public_key(), [3; 32], &[]);
     assert_eq!(noise1.len(), 96);
-    assert_eq!(
-        Responder::read(&server, &noise1).unwrap_err(),
-        NoiseError::Payload(DecodeError::Truncated)
-    );
+    assert_eq!(Responder::read(&server, &noise1).unwrap_err(), NoiseError::Payload(DecodeError::Truncated));
 }
 
 #[test]
@@ -276,10 +256,7 @@ fn debug_shows_no_secret() {
     let responder = Responder::read(&case.server, &case.noise1).unwrap().0;
     let shown = format!("{:?} {:?} {responder:?}", case.session, case.initiator());
     let secret = &case.session.holepunch_secret;
-    assert!(
-        !shown.contains(&format!("{}, {}", secret[0], secret[1])),
-        "{shown}"
-    );
+    assert!(!shown.contains(&format!("{}, {}", secret[0], secret[1])), "{shown}");
     assert!(!shown.contains('['), "{shown}");
 }
 
@@ -356,20 +333,11 @@ impl Case {
     fn new() -> Self {
         let client = KeyPair::from_seed(&[0x11; 32]);
         let server = KeyPair::from_seed(&[0x22; 32]);
-        let payload = NoisePayload {
-            version: 1,
-            ..NoisePayload::default()
-        };
+        let payload = NoisePayload { version: 1, ..NoisePayload::default() };
         let noise1 = start(&client, &server).1;
         let (responder, _) = Responder::read(&server, &noise1).unwrap();
         let (noise2, session) = responder.write([0x44; 32], &payload).unwrap();
-        Self {
-            client,
-            server,
-            noise1,
-            noise2,
-            session,
-        }
+        Self { client, server, noise1, noise2, session }
     }
 
     fn initiator(&self) -> Initiator {
@@ -382,10 +350,7 @@ impl Case {
 }
 
 fn start(client: &KeyPair, server: &KeyPair) -> (Initiator, Vec<u8>) {
-    let payload = NoisePayload {
-        version: 1,
-        ..NoisePayload::default()
-    };
+    let payload = NoisePayload { version: 1, ..NoisePayload::default() };
     Initiator::start(client, server.public_key(), [0x33; 32], &payload).unwrap()
 }
 

@@ -14,11 +14,7 @@ pub(in crate::connect) enum Action {
     /// Use this place for the stream: the first one, or another one than before.
     Select { kind: Kind, place: Place },
     /// Ask the peer to answer at this place, and report what is [heard](PathAgent::heard) there.
-    Probe {
-        kind: Kind,
-        place: Place,
-        is_first: bool,
-    },
+    Probe { kind: Kind, place: Place, is_first: bool },
     /// The candidate has not opened in time.
     Overdue(Kind),
     /// End all checks but that of the relay. `won`: one of them has led to a path.
@@ -65,12 +61,7 @@ enum Selected {
 
 impl PathAgent {
     pub(in crate::connect) fn new(now: Instant, side: Side, candidates: Vec<Candidate>) -> Self {
-        let mut agent = Self {
-            side,
-            candidates,
-            selected: Selected::Nothing,
-            actions: VecDeque::new(),
-        };
+        let mut agent = Self { side, candidates, selected: Selected::Nothing, actions: VecDeque::new() };
         for index in 0..agent.candidates.len() {
             let candidate = agent.candidates[index];
             match (candidate.state, candidate.place) {
@@ -151,9 +142,7 @@ impl PathAgent {
             match state {
                 State::Held { .. } => self.check(now, index),
                 State::Checking { .. } if kind == Kind::Advertised => {
-                    self.candidates[index].state = State::Late {
-                        until: now + WAIT_FOR_OTHERS,
-                    };
+                    self.candidates[index].state = State::Late { until: now + WAIT_FOR_OTHERS };
                     self.actions.push_back(Action::Overdue(kind));
                     self.release(now, |state| *state == State::Reserve);
                 }
@@ -167,11 +156,7 @@ impl PathAgent {
                     self.candidates[index].state = next.unwrap_or(State::Failed);
                     if let (Some(_), Some(place)) = (next, place) {
                         let is_first = false;
-                        self.actions.push_back(Action::Probe {
-                            kind,
-                            place,
-                            is_first,
-                        });
+                        self.actions.push_back(Action::Probe { kind, place, is_first });
                     }
                 }
                 State::Reserve | State::Open | State::Failed => {}
@@ -220,8 +205,7 @@ impl PathAgent {
 
     /// Returns whether the relay is dialled or in use.
     pub(in crate::connect) fn uses_relay(&self) -> bool {
-        self.get(Kind::Relayed)
-            .is_some_and(|relay| relay.is_hopeful() || relay.state == State::Open)
+        self.get(Kind::Relayed).is_some_and(|relay| relay.is_hopeful() || relay.state == State::Open)
     }
 
     fn check(&mut self, now: Instant, index: usize) {
@@ -286,11 +270,7 @@ impl PathAgent {
             candidate.state = State::probed(now, 0).unwrap_or(State::Failed);
         }
         let is_first = true;
-        self.actions.push_back(Action::Probe {
-            kind,
-            place,
-            is_first,
-        });
+        self.actions.push_back(Action::Probe { kind, place, is_first });
         // Another host that has the server's address in the local network may have passed the handshake on
         // and kept silent about it, so that a LAN candidate ends no other check.
         if kind.path() == Path::Direct {
@@ -346,9 +326,7 @@ impl PathAgent {
     }
 
     fn direct(&self) -> impl Iterator<Item = &Candidate> {
-        self.candidates
-            .iter()
-            .filter(|candidate| candidate.kind != Kind::Relayed)
+        self.candidates.iter().filter(|candidate| candidate.kind != Kind::Relayed)
     }
 }
 

@@ -76,55 +76,32 @@ pub(super) enum State {
 impl Candidate {
     /// A candidate whose check begins at once and is ended by its owner.
     pub(in crate::connect) const fn checked(kind: Kind) -> Self {
-        Self {
-            kind,
-            place: None,
-            state: State::Checking { until: None },
-        }
+        Self { kind, place: None, state: State::Checking { until: None } }
     }
 
     /// The same at a place that is known.
     pub(super) const fn checked_at(kind: Kind, place: Place) -> Self {
-        Self {
-            place: Some(place),
-            ..Self::checked(kind)
-        }
+        Self { place: Some(place), ..Self::checked(kind) }
     }
 
     /// A candidate that fails unless its check succeeds until a given time.
     pub(super) const fn until(kind: Kind, until: Instant) -> Self {
-        Self {
-            kind,
-            place: None,
-            state: State::Checking { until: Some(until) },
-        }
+        Self { kind, place: None, state: State::Checking { until: Some(until) } }
     }
 
     /// A candidate that needs no check.
     pub(super) const fn open(kind: Kind, place: Place) -> Self {
-        Self {
-            kind,
-            place: Some(place),
-            state: State::Open,
-        }
+        Self { kind, place: Some(place), state: State::Open }
     }
 
     /// A candidate that waits for preferred ones until a given time.
     pub(super) const fn held(kind: Kind, place: Place, until: Instant) -> Self {
-        Self {
-            kind,
-            place: Some(place),
-            state: State::Held { until },
-        }
+        Self { kind, place: Some(place), state: State::Held { until } }
     }
 
     /// A candidate for the case that the selected one does not answer.
     pub(super) const fn reserve(kind: Kind) -> Self {
-        Self {
-            kind,
-            place: None,
-            state: State::Reserve,
-        }
+        Self { kind, place: None, state: State::Reserve }
     }
 
     /// Returns whether the candidate can still become a path. A reserve can't while it is not called up.
@@ -159,10 +136,7 @@ impl Candidate {
 impl State {
     /// Returns the state after the next probe; `None` once enough of them were sent.
     pub(super) fn probed(now: Instant, sent: u32) -> Option<Self> {
-        (sent < MAX_PROBES).then(|| Self::Probing {
-            sent: sent + 1,
-            next: now + FIRST_PAUSE * (1 << sent),
-        })
+        (sent < MAX_PROBES).then(|| Self::Probing { sent: sent + 1, next: now + FIRST_PAUSE * (1 << sent) })
     }
 }
 

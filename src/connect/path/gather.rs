@@ -52,11 +52,7 @@ pub(in crate::connect) fn gather(now: Instant, facts: &Facts<'_>) -> Gathered {
         (None, Some(_)) => None,
     };
     let server = facts.server.unwrap_or(facts.asked.address);
-    let mut gathered = Gathered {
-        candidates: Vec::new(),
-        expects_packets: false,
-        may_punch_instead: false,
-    };
+    let mut gathered = Gathered { candidates: Vec::new(), expects_packets: false, may_punch_instead: false };
     if let Some(candidate) = at_once {
         gathered.candidates.push(candidate);
         return gathered;
@@ -75,11 +71,7 @@ pub(in crate::connect) fn gather(now: Instant, facts: &Facts<'_>) -> Gathered {
     gathered.expects_packets = true;
     if facts.claims_open {
         // Row 2.
-        let wait = if punchable {
-            WAIT_BEFORE_PUNCHING
-        } else {
-            WAIT_FOR_SERVER
-        };
+        let wait = if punchable { WAIT_BEFORE_PUNCHING } else { WAIT_FOR_SERVER };
         candidates.push(Candidate::until(Kind::Incoming, now + wait));
         gathered.may_punch_instead = punchable;
     } else {
@@ -119,10 +111,7 @@ fn lan(facts: &Facts<'_>, usable: impl Fn(&SocketAddrV4) -> bool) -> Option<Cand
         .filter(|address| usable(address) && address.port() != 0 && !local.contains(address));
     let others: Vec<SocketAddrV4> = others.copied().collect();
     let address = best_match(&own, &others).or_else(|| others.first().copied())?;
-    Some(Candidate::checked_at(
-        Kind::Lan,
-        Place::new(SocketId::SERVER, address),
-    ))
+    Some(Candidate::checked_at(Kind::Lan, Place::new(SocketId::SERVER, address)))
 }
 
 /// Returns whether a peer that is seen at the own public address seems to sit in the same local network, by

@@ -50,11 +50,7 @@ const LEADING: &[Scenario] = &[
     (
         "without a candidate that opens there is no path",
         "lan@L punched",
-        &[
-            "0: => check lan, check punched",
-            "800: failed lan =>",
-            "900: failed punched => exhausted",
-        ],
+        &["0: => check lan, check punched", "800: failed lan =>", "900: failed punched => exhausted"],
     ),
     (
         "a relay is waited for when nothing else is left",
@@ -68,11 +64,7 @@ const LEADING: &[Scenario] = &[
     (
         "a relay that does not pair leaves nothing",
         "punched relayed",
-        &[
-            "0: => check punched, check relayed",
-            "900: failed punched =>",
-            "950: failed relayed => exhausted",
-        ],
+        &["0: => check punched, check relayed", "900: failed punched =>", "950: failed relayed => exhausted"],
     ),
     (
         "a relay gives way to a punched path once the server answers there",
@@ -117,11 +109,7 @@ const LEADING: &[Scenario] = &[
     (
         "an advertised address is taken before the server answers there",
         "advertised@A reserve-punched reserve-relayed",
-        &[
-            "0: => select advertised A",
-            "20: validated => stop, done",
-            "1600: =>",
-        ],
+        &["0: => select advertised A", "20: validated => stop, done", "1600: =>"],
     ),
     (
         "an advertised address that is late brings the reserve, and still counts",
@@ -147,11 +135,7 @@ const LEADING: &[Scenario] = &[
     (
         "an advertised address that never answers and has no reserve is given up after a while",
         "advertised@A",
-        &[
-            "0: => select advertised A",
-            "1500: => overdue advertised",
-            "7500: => exhausted",
-        ],
+        &["0: => select advertised A", "1500: => overdue advertised", "7500: => exhausted"],
     ),
     (
         "a reserve that fails ends the attempt only when the advertised address has had its time",
@@ -166,11 +150,7 @@ const LEADING: &[Scenario] = &[
     (
         "behind one router the local network comes first",
         "lan@L advertised@A+500",
-        &[
-            "0: => check lan",
-            "30: opened lan L => select lan L, stop won, done",
-            "500: =>",
-        ],
+        &["0: => check lan", "30: opened lan L => select lan L, stop won, done", "500: =>"],
     ),
     (
         "a local network that is silent delays the advertised address by half a second",
@@ -185,11 +165,7 @@ const LEADING: &[Scenario] = &[
     (
         "a local network that denies the server delays the advertised address no longer",
         "lan@L advertised@A+500",
-        &[
-            "0: => check lan",
-            "20: failed lan => select advertised A",
-            "40: validated => stop, done",
-        ],
+        &["0: => check lan", "20: failed lan => select advertised A", "40: validated => stop, done"],
     ),
     (
         "a server that does not come in time is overdue",
@@ -239,82 +215,33 @@ fn candidates_follow_from_what_the_handshake_has_brought() {
     let cases: &[(&str, Handshake, &str)] = &[
         (
             "nothing else where the server itself has answered",
-            Handshake {
-                server: None,
-                ..PUNCHABLE
-            },
+            Handshake { server: None, ..PUNCHABLE },
             "observed",
         ),
-        (
-            "row 1, an open server",
-            Handshake {
-                open: true,
-                ..PUNCHABLE
-            },
-            "advertised, reserve punched",
-        ),
-        (
-            "row 1, nothing to punch with",
-            Handshake {
-                relays: 0,
-                ..PUNCHABLE
-            },
-            "advertised, reserve punched",
-        ),
+        ("row 1, an open server", Handshake { open: true, ..PUNCHABLE }, "advertised, reserve punched"),
+        ("row 1, nothing to punch with", Handshake { relays: 0, ..PUNCHABLE }, "advertised, reserve punched"),
         (
             "row 1 behind one router",
-            Handshake {
-                open: true,
-                client: SERVER,
-                named: &[LOCAL],
-                relay: true,
-                ..PUNCHABLE
-            },
+            Handshake { open: true, client: SERVER, named: &[LOCAL], relay: true, ..PUNCHABLE },
             "lan, held advertised, reserve punched, reserve relayed",
         ),
-        (
-            "row 2, an open client",
-            Handshake {
-                claims_open: true,
-                ..PUNCHABLE
-            },
-            "incoming",
-        ),
+        ("row 2, an open client", Handshake { claims_open: true, ..PUNCHABLE }, "incoming"),
         (
             "row 3 and 4, behind one router",
-            Handshake {
-                client: SERVER,
-                named: &[LOCAL],
-                ..PUNCHABLE
-            },
+            Handshake { client: SERVER, named: &[LOCAL], ..PUNCHABLE },
             "lan, punched",
         ),
         (
             "row 3 not with an own address",
-            Handshake {
-                client: SERVER,
-                named: &[OWN],
-                ..PUNCHABLE
-            },
+            Handshake { client: SERVER, named: &[OWN], ..PUNCHABLE },
             "punched",
         ),
         (
             "row 3 not where that is switched off",
-            Handshake {
-                client: SERVER,
-                lan: false,
-                ..PUNCHABLE
-            },
+            Handshake { client: SERVER, lan: false, ..PUNCHABLE },
             "punched",
         ),
-        (
-            "row 4 and a relay",
-            Handshake {
-                relay: true,
-                ..PUNCHABLE
-            },
-            "punched, relayed",
-        ),
+        ("row 4 and a relay", Handshake { relay: true, ..PUNCHABLE }, "punched, relayed"),
     ];
     for (sentence, handshake, expected) in cases {
         assert_eq!(handshake.candidates(), *expected, "{sentence}");
@@ -371,11 +298,7 @@ fn actions(agent: &mut PathAgent) -> String {
     let actions = std::iter::from_fn(|| agent.poll_action()).map(|action| match action {
         Action::Check { kind, .. } => format!("check {kind}"),
         Action::Select { kind, place } => format!("select {kind} {}", letter(place)),
-        Action::Probe {
-            kind,
-            place,
-            is_first,
-        } => {
+        Action::Probe { kind, place, is_first } => {
             let first = if is_first { " first" } else { "" };
             format!("probe {kind} {}{first}", letter(place))
         }
@@ -389,14 +312,7 @@ fn actions(agent: &mut PathAgent) -> String {
 }
 
 fn kind(name: &str) -> Kind {
-    let kinds = [
-        Kind::Relayed,
-        Kind::Advertised,
-        Kind::Incoming,
-        Kind::Punched,
-        Kind::Observed,
-        Kind::Lan,
-    ];
+    let kinds = [Kind::Relayed, Kind::Advertised, Kind::Incoming, Kind::Punched, Kind::Observed, Kind::Lan];
     let named = kinds.into_iter().find(|kind| kind.to_string() == name);
     named.unwrap_or_else(|| panic!("{name} is no kind"))
 }
@@ -442,21 +358,11 @@ const PUNCHABLE: Handshake = Handshake {
 
 impl Handshake {
     fn candidates(&self) -> String {
-        let relay = RelayInfo {
-            relay_address: NODE,
-            peer_address: SERVER,
-        };
+        let relay = RelayInfo { relay_address: NODE, peer_address: SERVER };
         let payload = NoisePayload {
-            firewall: if self.open {
-                FIREWALL_OPEN
-            } else {
-                FIREWALL_UNKNOWN
-            },
+            firewall: if self.open { FIREWALL_OPEN } else { FIREWALL_UNKNOWN },
             addresses4: self.named.to_vec(),
-            holepunch: Some(HolepunchInfo {
-                id: 0,
-                relays: vec![relay; self.relays],
-            }),
+            holepunch: Some(HolepunchInfo { id: 0, relays: vec![relay; self.relays] }),
             ..NoisePayload::default()
         };
         let facts = Facts {

@@ -66,12 +66,7 @@ pub(in crate::connect) struct Throttle {
 
 impl Throttle {
     pub(in crate::connect) const fn new(limits: &Limits) -> Self {
-        Self {
-            most: limits.random_punches,
-            interval: limits.random_punch_interval,
-            running: 0,
-            free: None,
-        }
+        Self { most: limits.random_punches, interval: limits.random_punch_interval, running: 0, free: None }
     }
 
     /// Returns from when on another one may begin; `None` while that depends on one under way.
@@ -147,10 +142,7 @@ mod tests {
         throttle.begin();
         assert_eq!(throttle.free_at(now), None);
         throttle.end(now, true);
-        assert_eq!(
-            throttle.free_at(now),
-            Some(now + limits.random_punch_interval / 8)
-        );
+        assert_eq!(throttle.free_at(now), Some(now + limits.random_punch_interval / 8));
         throttle.begin();
         throttle.end(now, false);
         let free = now + limits.random_punch_interval;

@@ -79,12 +79,7 @@ impl Kit {
     /// Sends a probe, unless it would go where packets must not lead the node, or to a host that has had
     /// enough and proven nothing. Returns whether it leaves.
     pub(in crate::connect) fn probe(&mut self, now: Instant, cx: &Context, probe: Probe) -> bool {
-        let Probe {
-            socket,
-            to,
-            low_ttl,
-            verified,
-        } = probe;
+        let Probe { socket, to, low_ttl, verified } = probe;
         let allowed = cx.may_send_to(to)
             && self.probes.waiting.len() < MAX_WAITING
             && (verified || self.probes.unverified.spend(now, *to.ip()));
@@ -114,16 +109,7 @@ impl Kit {
     ) {
         if self.probes.echoes.take(now, *to.ip()) {
             let (low_ttl, verified) = (false, true);
-            self.probe(
-                now,
-                cx,
-                Probe {
-                    socket,
-                    to,
-                    low_ttl,
-                    verified,
-                },
-            );
+            self.probe(now, cx, Probe { socket, to, low_ttl, verified });
         }
     }
 }

@@ -68,10 +68,7 @@ impl ManySockets {
         if self.sent == PROBES {
             return Due::Never;
         }
-        let (lap, index) = (
-            self.sent as usize / self.open.len(),
-            self.sent as usize % self.open.len(),
-        );
+        let (lap, index) = (self.sent as usize / self.open.len(), self.sent as usize % self.open.len());
         self.sent += 1;
         steps.push(self.probe(self.open[index], lap == 0));
         Due::More
@@ -95,11 +92,7 @@ impl ManySockets {
     }
 
     const fn probe(&self, socket: usize, low_ttl: bool) -> Step {
-        Step::Probe {
-            socket,
-            to: self.target,
-            low_ttl,
-        }
+        Step::Probe { socket, to: self.target, low_ttl }
     }
 }
 

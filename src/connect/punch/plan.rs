@@ -43,11 +43,7 @@ pub(super) enum Step {
     /// Open another socket, which gets the next number.
     Open,
     /// Send a probe from the socket with this number; number 0 is there from the beginning.
-    Probe {
-        socket: usize,
-        to: SocketAddrV4,
-        low_ttl: bool,
-    },
+    Probe { socket: usize, to: SocketAddrV4, low_ttl: bool },
 }
 
 /// When probes to random ports leave: `burst` of them, `interval` apart, at the beginning of each `window`;
@@ -93,11 +89,7 @@ impl Pace {
     };
 
     fn at(&self, probe: u32) -> Duration {
-        let linger = if probe == self.probes {
-            self.linger
-        } else {
-            Duration::ZERO
-        };
+        let linger = if probe == self.probes { self.linger } else { Duration::ZERO };
         let window = self.window * (probe / self.burst);
         self.head_start + window + self.interval * (probe % self.burst) + linger
     }
@@ -113,16 +105,8 @@ pub(super) struct Plan {
 
 #[derive(Debug)]
 enum Kind {
-    Consistent {
-        delay: Duration,
-        early: &'static [Duration],
-        round: u32,
-    },
-    RandomPorts {
-        host: Ipv4Addr,
-        pace: Pace,
-        sent: u32,
-    },
+    Consistent { delay: Duration, early: &'static [Duration], round: u32 },
+    RandomPorts { host: Ipv4Addr, pace: Pace, sent: u32 },
     ManySockets(ManySockets),
 }
 
@@ -151,14 +135,7 @@ impl Plan {
             },
             (true, false) if remote == Firewall::Random => Kind::RandomPorts {
                 host: *verified()?.address.ip(),
-                pace: if is_client {
-                    Pace {
-                        head_start: Duration::ZERO,
-                        ..pace
-                    }
-                } else {
-                    pace
-                },
+                pace: if is_client { Pace { head_start: Duration::ZERO, ..pace } } else { pace },
                 sent: 0,
             },
             (false, true) if own == Firewall::Random => {
@@ -166,11 +143,7 @@ impl Plan {
             }
             _ => return None,
         };
-        Some(Self {
-            kind,
-            started: now,
-            end: None,
-        })
+        Some(Self { kind, started: now, end: None })
     }
 
     pub(super) const fn strategy(&self) -> Strategy {
@@ -197,11 +170,7 @@ impl Plan {
                     *sent += 1;
                     let port = rng.gen_range(FIRST_RANDOM_PORT..=u16::MAX);
                     let to = SocketAddrV4::new(*host, port);
-                    steps.push(Step::Probe {
-                        socket: 0,
-                        to,
-                        low_ttl: false,
-                    });
+                    steps.push(Step::Probe { socket: 0, to, low_ttl: false });
                     Due::More
                 }
                 Kind::ManySockets(sockets) => sockets.advance(now, steps),
@@ -248,11 +217,7 @@ fn advance_round(early: &[Duration], round: &mut u32, targets: &[Target], steps:
     let every_fourth = second_of(early, *round).is_some_and(|second| second % 4 == 3);
     *round += 1;
     let due = targets.iter().filter(|one| one.verified || every_fourth);
-    steps.extend(due.map(|one| Step::Probe {
-        socket: 0,
-        to: one.address,
-        low_ttl: false,
-    }));
+    steps.extend(due.map(|one| Step::Probe { socket: 0, to: one.address, low_ttl: false }));
     Due::More
 }
 
@@ -318,11 +283,7 @@ mod tests {
             assert_eq!(run.ended, case["abortedAt"].as_u64(), "{name}");
             let sockets: std::collections::BTreeSet<_> =
                 run.probes.iter().map(|probe| probe.socket).collect();
-            assert_eq!(
-                sockets.len() as u64,
-                case["socketsUsed"].as_u64().unwrap(),
-                "{name}"
-            );
+            assert_eq!(sockets.len() as u64, case["socketsUsed"].as_u64().unwrap(), "{name}");
             for (ours, theirs) in run.probes.iter().zip(case["firstProbes"].as_array().unwrap()) {
                 assert_eq!(ours.at, number(&theirs["at"]), "{name}");
                 assert_eq!(ours.socket as u64, theirs["socket"].as_u64().unwrap());
@@ -446,11 +407,7 @@ mod tests {
             let targets = [target("1.1.1.1:1111", verified), target("2.2.2.2:2222", false)];
             let start = Instant::now();
             let is_client = case["isInitiator"].as_bool().unwrap();
-            let mut run = Self {
-                began: false,
-                probes: Vec::new(),
-                ended: None,
-            };
+            let mut run = Self { began: false, probes: Vec::new(), ended: None };
             let (own, remote) = (kind("local"), kind("remote"));
             let Some(mut plan) = Plan::new(start, is_client, own, remote, &targets, pace) else {
                 return run;
@@ -486,9 +443,6 @@ mod tests {
     }
 
     fn target(address: &str, verified: bool) -> Target {
-        Target {
-            address: at(address),
-            verified,
-        }
+        Target { address: at(address), verified }
     }
 }

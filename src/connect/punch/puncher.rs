@@ -227,10 +227,7 @@ impl Puncher {
         if let Some(socket) = self.socket.take() {
             sockets.release(cx, socket);
         }
-        *self = Self {
-            changed: true,
-            ..Self::default()
-        };
+        *self = Self { changed: true, ..Self::default() };
     }
 
     /// Asks as many nodes as samples are missing: known ones, though not the very last ones, which every peer

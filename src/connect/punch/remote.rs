@@ -52,10 +52,7 @@ impl Remote {
             {
                 continue;
             }
-            self.targets.push(Target {
-                address,
-                verified: self.verified.contains(address.ip()),
-            });
+            self.targets.push(Target { address, verified: self.verified.contains(address.ip()) });
         }
     }
 
@@ -100,15 +97,10 @@ mod tests {
     fn at_most_four_addresses_are_taken_and_none_that_may_not_be_followed() {
         let mut remote = Remote::default();
         let addresses = (1..100).map(|last| at(&format!("8.8.{}.{last}:7", last % 2)));
-        remote.update(&payload(addresses.collect()), at("9.9.9.9:1"), false, |host| {
-            host.octets()[2] == 1
-        });
+        remote.update(&payload(addresses.collect()), at("9.9.9.9:1"), false, |host| host.octets()[2] == 1);
         assert_eq!(remote.targets().len(), MAX_ADDRESSES);
         assert!(
-            remote
-                .targets()
-                .iter()
-                .all(|target| target.address.ip().octets()[2] == 1 && !target.verified)
+            remote.targets().iter().all(|target| target.address.ip().octets()[2] == 1 && !target.verified)
         );
     }
 

@@ -37,12 +37,7 @@ impl Run {
         let is_client = matches!(purpose, Purpose::Attempt(_));
         let (firewall, targets) = (remote.firewall(), remote.targets());
         let plan = Plan::new(now, is_client, own, firewall, targets, Pace::FAST)?;
-        let mut run = Self {
-            plan,
-            purpose,
-            sockets: vec![Some(socket)],
-            probes: 0,
-        };
+        let mut run = Self { plan, purpose, sockets: vec![Some(socket)], probes: 0 };
         if run.is_random() {
             kit.throttle.begin();
         }
@@ -94,12 +89,7 @@ impl Run {
                 Step::Probe { socket, to, low_ttl } => {
                     if let Some(socket) = self.sockets.get(socket).copied().flatten() {
                         let verified = is_verified(targets, to);
-                        let probe = Probe {
-                            socket,
-                            to,
-                            low_ttl,
-                            verified,
-                        };
+                        let probe = Probe { socket, to, low_ttl, verified };
                         self.probes += u32::from(kit.probe(now, cx, probe));
                     }
                 }

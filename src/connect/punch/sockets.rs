@@ -45,11 +45,7 @@ impl Sockets {
         }
         self.opened += 1;
         let id = SocketId(SocketId::CLIENT.0 + self.opened);
-        let slot = Slot {
-            purpose: Some(purpose),
-            streams: BTreeSet::new(),
-            closes: None,
-        };
+        let slot = Slot { purpose: Some(purpose), streams: BTreeSet::new(), closes: None };
         self.slots.insert(id, slot);
         cx.emit(Event::OpenSocket(id));
         Some(id)

@@ -36,13 +36,7 @@ impl RelayClient {
     /// Makes a wish of the peer whose key is `key` towards the relay: to be brought together, for `stream`,
     /// with the other holder of the token.
     pub const fn new(key: PublicKey, token: Token, is_initiator: bool, stream: StreamId) -> Self {
-        Self {
-            key,
-            token,
-            is_initiator,
-            stream,
-            channel: None,
-        }
+        Self { key, token, is_initiator, stream, channel: None }
     }
 
     /// Returns the messages to send first.
@@ -53,10 +47,7 @@ impl RelayClient {
             id: self.stream.0,
             seq: 0,
         };
-        [
-            Frame::open(CHANNEL, &self.key).to_bytes(),
-            pair.to_frame(CHANNEL).to_bytes(),
-        ]
+        [Frame::open(CHANNEL, &self.key).to_bytes(), pair.to_frame(CHANNEL).to_bytes()]
     }
 
     /// Takes a message of the relay. Returns the id under which the relay takes packets, once both peers are
@@ -69,29 +60,18 @@ impl RelayClient {
         let mut paired = None;
         for frame in Frame::decode_all(message)? {
             match frame {
-                Frame::Open {
-                    local_id,
-                    protocol,
-                    id,
-                    ..
-                } if protocol == PROTOCOL && id == self.key.as_bytes() => {
+                Frame::Open { local_id, protocol, id, .. }
+                    if protocol == PROTOCOL && id == self.key.as_bytes() =>
+                {
                     self.channel = Some(local_id);
                 }
                 Frame::Reject { local_id: CHANNEL } => return Err(RelayError::Refused),
                 Frame::Close { local_id } if self.channel == Some(local_id) => {
                     return Err(RelayError::Refused);
                 }
-                Frame::Message {
-                    channel,
-                    kind,
-                    content,
-                } if self.channel == Some(channel) => {
-                    if let RelayMessage::Pair {
-                        is_initiator,
-                        token,
-                        id,
-                        ..
-                    } = RelayMessage::decode(kind, &content)?
+                Frame::Message { channel, kind, content } if self.channel == Some(channel) => {
+                    if let RelayMessage::Pair { is_initiator, token, id, .. } =
+                        RelayMessage::decode(kind, &content)?
                         && is_initiator == self.is_initiator
                         && token == self.token
                     {
@@ -115,10 +95,9 @@ mod tests {
     fn a_client_says_and_understands_what_the_reference_does() {
         let vectors = load("blind-relay.json");
         let session = &vectors["session"];
-        for (name, key, stream, initiator) in [
-            ("A", "keyA", "streamIdA", true),
-            ("B", "keyB", "streamIdB", false),
-        ] {
+        for (name, key, stream, initiator) in
+            [("A", "keyA", "streamIdA", true), ("B", "keyB", "streamIdB", false)]
+        {
             let id = StreamId(session[stream].as_u64().unwrap() as u32);
             let key = PublicKey::from_bytes(fixed(&session[key]));
             let token = fixed(&vectors["pairMessage"][0]["token"]);
@@ -147,12 +126,7 @@ mod tests {
         let key = PublicKey::from_bytes([1; 32]);
         let mut client = RelayClient::new(key, [7; 32], true, StreamId(5));
         let answer = |is_initiator, token| {
-            let pair = RelayMessage::Pair {
-                is_initiator,
-                token,
-                id: 9,
-                seq: 0,
-            };
+            let pair = RelayMessage::Pair { is_initiator, token, id: 9, seq: 0 };
             pair.to_frame(4).to_bytes()
         };
         assert_eq!(client.handle_message(&answer(true, [7; 32])), Ok(None));
@@ -174,9 +148,6 @@ mod tests {
         assert_eq!(open.handle_message(&Frame::open(2, &key).to_bytes()), Ok(None));
         let close = Frame::Close { local_id: 2 }.to_bytes();
         assert_eq!(open.handle_message(&close), Err(RelayError::Refused));
-        assert!(matches!(
-            client().handle_message(&[0, 9]),
-            Err(RelayError::Protocol(_))
-        ));
+        assert!(matches!(client().handle_message(&[0, 9]), Err(RelayError::Protocol(_))));
     }
 }

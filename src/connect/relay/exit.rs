@@ -42,8 +42,7 @@ impl Exits {
         cx.streams.set_candidates(stream, Vec::new());
         self.by_stream.insert(stream, Exit::default());
         self.timers.set(stream, Some(now + CHECK));
-        cx.streams
-            .change_remote(now, stream, place.socket, place.address, remote_id);
+        cx.streams.change_remote(now, stream, place.socket, place.address, remote_id);
     }
 
     /// Handles the acknowledgement of everything that was sent before the stream migrated.

@@ -107,12 +107,7 @@ impl Forwards {
         side.bytes_left -= length;
         let mut payload = packet.to_vec();
         payload[ID_AT..ID_AT + 4].copy_from_slice(&side.to_id.to_le_bytes());
-        let transmit = Transmit {
-            socket: side.to.0,
-            destination: side.to.1,
-            ttl: None,
-            payload,
-        };
+        let transmit = Transmit { socket: side.to.0, destination: side.to.1, ttl: None, payload };
         side.has_spoken = true;
         let released = std::mem::take(&mut side.early);
         self.waiting.extend(released);
@@ -157,10 +152,7 @@ mod tests {
         let sent = forwards.poll_transmit().unwrap();
         assert_eq!((sent.socket, sent.destination), place(2));
         assert_eq!(sent.payload[4..8], 200_u32.to_le_bytes());
-        assert_eq!(
-            (&sent.payload[..4], &sent.payload[8..]),
-            (&packet[..4], &packet[8..])
-        );
+        assert_eq!((&sent.payload[..4], &sent.payload[8..]), (&packet[..4], &packet[8..]));
         assert_eq!(forwards.poll_transmit(), None);
     }
 
@@ -173,10 +165,7 @@ mod tests {
         }
         assert_eq!(forwards.poll_transmit(), None);
         let unknown = packet(13, DATA, b"x");
-        assert_eq!(
-            forwards.handle_packet(now, place(1), &unknown),
-            Forwarded::NotOurs
-        );
+        assert_eq!(forwards.handle_packet(now, place(1), &unknown), Forwarded::NotOurs);
     }
 
     #[test]
@@ -244,14 +233,7 @@ mod tests {
     }
 
     fn packet(id: u32, kind: u8, payload: &[u8]) -> Vec<u8> {
-        let header = PacketHeader {
-            kind,
-            data_offset: 0,
-            stream_id: id,
-            window: 1,
-            seq: 2,
-            ack: 3,
-        };
+        let header = PacketHeader { kind, data_offset: 0, stream_id: id, window: 1, seq: 2, ack: 3 };
         let mut packet = header.to_bytes().to_vec();
         packet.extend_from_slice(payload);
         packet

@@ -85,12 +85,7 @@ struct Session {
 impl RelayService {
     /// Makes a relay without clients.
     pub const fn new(limits: RelayLimits) -> Self {
-        Self {
-            limits,
-            sessions: BTreeMap::new(),
-            pairs: BTreeMap::new(),
-            links: BTreeMap::new(),
-        }
+        Self { limits, sessions: BTreeMap::new(), pairs: BTreeMap::new(), links: BTreeMap::new() }
     }
 
     /// Takes a new client, whose key is proven, and returns the message to send first; `None` if there are
@@ -99,12 +94,7 @@ impl RelayService {
         if self.sessions.len() >= self.limits.sessions {
             return None;
         }
-        let new = Session {
-            key,
-            channel: None,
-            pending: BTreeSet::new(),
-            links: BTreeSet::new(),
-        };
+        let new = Session { key, channel: None, pending: BTreeSet::new(), links: BTreeSet::new() };
         self.sessions.insert(session, new);
         Some(Frame::open(CHANNEL, &key).to_bytes())
     }
@@ -121,12 +111,7 @@ impl RelayService {
                 break;
             };
             match frame {
-                Frame::Open {
-                    local_id,
-                    protocol,
-                    id: channel,
-                    ..
-                } => {
+                Frame::Open { local_id, protocol, id: channel, .. } => {
                     let wanted = protocol == PROTOCOL && channel == session.key.as_bytes();
                     if wanted && session.channel.is_none() {
                         session.channel = Some(local_id);
@@ -138,19 +123,14 @@ impl RelayService {
                     session.channel = None;
                     actions.extend(self.release(id));
                 }
-                Frame::Message {
-                    channel,
-                    kind,
-                    content,
-                } if session.channel == Some(channel) => match RelayMessage::decode(kind, &content)? {
-                    RelayMessage::Pair {
-                        is_initiator,
-                        token,
-                        id: stream,
-                        ..
-                    } => actions.extend(self.pair(id, is_initiator, token, stream)),
-                    RelayMessage::Unpair { token } => actions.extend(self.unpair(id, &token)),
-                },
+                Frame::Message { channel, kind, content } if session.channel == Some(channel) => {
+                    match RelayMessage::decode(kind, &content)? {
+                        RelayMessage::Pair { is_initiator, token, id: stream, .. } => {
+                            actions.extend(self.pair(id, is_initiator, token, stream))
+                        }
+                        RelayMessage::Unpair { token } => actions.extend(self.unpair(id, &token)),
+                    }
+                }
                 Frame::Reject { .. } | Frame::Close { .. } | Frame::Message { .. } => {}
             }
         }
@@ -164,12 +144,7 @@ impl RelayService {
             return vec![RelayAction::Unlink { token: *token }];
         };
         let answer = |index: usize| {
-            let pair = RelayMessage::Pair {
-                is_initiator: index == 1,
-                token: *token,
-                id: ids[index],
-                seq: 0,
-            };
+            let pair = RelayMessage::Pair { is_initiator: index == 1, token: *token, id: ids[index], seq: 0 };
             RelayAction::Send(sides[index], pair.to_frame(CHANNEL).to_bytes())
         };
         vec![answer(0), answer(1)]
@@ -334,10 +309,7 @@ mod tests {
         let mut relay = relay(RelayLimits::default(), 3);
         assert_eq!(pair(&mut relay, 0, true, 1), []);
         assert_eq!(pair(&mut relay, 0, true, 2), []);
-        assert!(matches!(
-            pair(&mut relay, 1, false, 1)[..],
-            [RelayAction::Link { .. }]
-        ));
+        assert!(matches!(pair(&mut relay, 1, false, 1)[..], [RelayAction::Link { .. }]));
         assert_eq!((relay.links(), relay.pending()), (1, 1));
         let unlink = RelayAction::Unlink { token: [1; 32] };
         assert_eq!(relay.disconnect(SessionId(0)), [unlink]);
@@ -358,10 +330,7 @@ mod tests {
         let linked = pair(&mut relay, 1, false, 1);
         assert!(matches!(
             linked[..],
-            [RelayAction::Link {
-                sides: [(SessionId(1), 7), (SessionId(0), 7)],
-                ..
-            }]
+            [RelayAction::Link { sides: [(SessionId(1), 7), (SessionId(0), 7)], .. }]
         ));
         assert_eq!(pair(&mut relay, 2, true, 1), [], "the token is in use");
         assert_eq!(relay.handle_message(SessionId(2), &unpair), Ok(vec![]));
@@ -370,12 +339,7 @@ mod tests {
 
     #[test]
     fn everything_that_strangers_can_make_it_hold_has_a_bound() {
-        let limits = RelayLimits {
-            sessions: 3,
-            pending: 4,
-            links: 2,
-            ..RelayLimits::default()
-        };
+        let limits = RelayLimits { sessions: 3, pending: 4, links: 2, ..RelayLimits::default() };
         let mut relay = relay(limits, 3);
         assert_eq!(relay.connect(SessionId(9), PublicKey::from_bytes([9; 32])), None);
         for token in 0..100 {
@@ -405,20 +369,13 @@ mod tests {
         for number in 0..clients {
             let (id, key) = (SessionId(number.into()), PublicKey::from_bytes([number; 32]));
             relay.connect(id, key).unwrap();
-            relay
-                .handle_message(id, &Frame::open(1, &key).to_bytes())
-                .unwrap();
+            relay.handle_message(id, &Frame::open(1, &key).to_bytes()).unwrap();
         }
         relay
     }
 
     fn pair(relay: &mut RelayService, id: u64, is_initiator: bool, token: u8) -> Vec<RelayAction> {
-        let pair = RelayMessage::Pair {
-            is_initiator,
-            token: [token; 32],
-            id: 7,
-            seq: 0,
-        };
+        let pair = RelayMessage::Pair { is_initiator, token: [token; 32], id: 7, seq: 0 };
         let message = pair.to_frame(1).to_bytes();
         relay.handle_message(SessionId(id), &message).unwrap()
     }

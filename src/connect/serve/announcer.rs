@@ -157,12 +157,7 @@ impl Announcer {
             return;
         }
         self.cancel(now, core);
-        let query = core.cx.find_peer(
-            now,
-            self.asker(),
-            self.key_pair.public_key(),
-            self.closest.clone(),
-        );
+        let query = core.cx.find_peer(now, self.asker(), self.key_pair.public_key(), self.closest.clone());
         self.state = State::Finding(query);
     }
 
@@ -221,19 +216,13 @@ impl Announcer {
             if !networks.insert(network(*answer.from.ip())) && waiting.len() >= RELAYS {
                 continue;
             }
-            let relay = Relay {
-                address: answer.from,
-                peer_address: answer.to,
-            };
-            let outgoing = announcement(&self.key_pair).request(AnnounceKind::Announce, answer.from, &id, token);
+            let relay = Relay { address: answer.from, peer_address: answer.to };
+            let outgoing =
+                announcement(&self.key_pair).request(AnnounceKind::Announce, answer.from, &id, token);
             let request = core.cx.request(now, self.asker(), outgoing);
             waiting.insert(request, relay);
         }
-        self.state = State::Announcing {
-            wanted: waiting.len(),
-            waiting,
-            fresh: Vec::new(),
-        };
+        self.state = State::Announcing { wanted: waiting.len(), waiting, fresh: Vec::new() };
         self.announced_more(now, core)
     }
 
@@ -248,8 +237,7 @@ impl Announcer {
         if self.withdrawals.owns(request) {
             let asker = self.asker();
             let (cx, announcement) = (&mut core.cx, announcement(&self.key_pair));
-            self.withdrawals
-                .handle_answer(now, cx, asker, &announcement, request, result.ok());
+            self.withdrawals.handle_answer(now, cx, asker, &announcement, request, result.ok());
             let done = self.withdrawals.is_empty() && matches!(self.state, State::Withdrawing);
             return done.then_some(Notice::Withdrawn);
         }
@@ -325,10 +313,7 @@ impl Announcer {
         relays
             .into_iter()
             .take(RELAYS)
-            .map(|relay| RelayInfo {
-                relay_address: relay.address,
-                peer_address: relay.peer_address,
-            })
+            .map(|relay| RelayInfo { relay_address: relay.address, peer_address: relay.peer_address })
             .collect()
     }
 
@@ -349,21 +334,13 @@ impl Announcer {
             self.update(now, core);
         } else {
             let round = Some(next);
-            self.state = State::Sleeping {
-                until: now + PING_INTERVAL,
-                round,
-            };
+            self.state = State::Sleeping { until: now + PING_INTERVAL, round };
         }
     }
 
     /// Goes on once enough nodes have the announcement or none is left to wait for.
     fn announced_more(&mut self, now: Instant, core: &mut Core) -> Option<Notice> {
-        let State::Announcing {
-            waiting,
-            wanted,
-            fresh,
-        } = &mut self.state
-        else {
+        let State::Announcing { waiting, wanted, fresh } = &mut self.state else {
             return None;
         };
         let reachable = if *wanted == 0 {
@@ -378,12 +355,7 @@ impl Announcer {
         self.announced |= reachable;
         if waiting.is_empty() {
             let (wanted, fresh) = (*wanted, std::mem::take(fresh));
-            debug!(
-                asked = wanted,
-                answered = fresh.len(),
-                reachable,
-                "announcement ended"
-            );
+            debug!(asked = wanted, answered = fresh.len(), reachable, "announcement ended");
             self.rest(now, core, reachable && !fresh.is_empty());
             self.replace_relays(now, core, fresh, reachable);
         }
@@ -399,10 +371,7 @@ impl Announcer {
             return;
         }
         let until = now + PING_INTERVAL;
-        self.state = State::Sleeping {
-            until,
-            round: Some(0),
-        };
+        self.state = State::Sleeping { until, round: Some(0) };
         if self.retry > RETRY_FIRST {
             // After a time without network, what was found out about the NAT is as old.
             core.punch.puncher.examine(now, &mut core.cx);
@@ -423,8 +392,7 @@ impl Announcer {
         if fresh.is_empty() {
             return;
         }
-        self.forgetful
-            .retain(|node| fresh.iter().any(|relay| relay.address == *node));
+        self.forgetful.retain(|node| fresh.iter().any(|relay| relay.address == *node));
         let is_stale = |old: &&Relay| fresh.iter().all(|new| new.address != old.address);
         let stale: Vec<Relay> = self.relays[0].iter().filter(is_stale).copied().collect();
         self.relays.rotate_right(1);
@@ -446,19 +414,12 @@ impl Announcer {
             };
             waiting.push(core.cx.request(now, self.asker(), outgoing));
         }
-        self.state = State::Pinging(Pings {
-            round,
-            waiting,
-            answered: 0,
-            forgotten: false,
-            moved: false,
-        });
+        self.state = State::Pinging(Pings { round, waiting, answered: 0, forgotten: false, moved: false });
     }
 
     fn take_back(&mut self, now: Instant, core: &mut Core, relay: Relay) {
         let (cx, asker) = (&mut core.cx, self.asker());
-        self.withdrawals
-            .begin(now, cx, asker, &announcement(&self.key_pair), relay.address);
+        self.withdrawals.begin(now, cx, asker, &announcement(&self.key_pair), relay.address);
     }
 
     const fn asker(&self) -> Asker {

@@ -210,9 +210,7 @@ impl Connecting {
         started: Instant,
         place: Place,
     ) -> Progress {
-        let relayed = self
-            .relay_place
-            .is_some_and(|relay| relay.address == place.address);
+        let relayed = self.relay_place.is_some_and(|relay| relay.address == place.address);
         let kind = match (relayed, is_private(*place.address.ip())) {
             (true, _) => Kind::Relayed,
             (false, true) => Kind::Lan,
@@ -246,9 +244,7 @@ impl Connecting {
         let mut progress = Progress::Same;
         while let Some(action) = self.agent.poll_action() {
             match action {
-                Action::Check {
-                    kind: Kind::Relayed, ..
-                } => self.dial_relay(core),
+                Action::Check { kind: Kind::Relayed, .. } => self.dial_relay(core),
                 Action::Select { kind, place } => {
                     debug!(%kind, address = %place.address, "candidate selected");
                     self.select(now, core, id, started, kind, place);
@@ -331,14 +327,8 @@ impl Connecting {
                 report,
             })),
             Handover::Done => {
-                core.exits
-                    .begin(now, &mut core.cx, stream, place, self.client.stream);
-                Event::Moved(Box::new(Moved {
-                    stream,
-                    path,
-                    remote,
-                    report,
-                }))
+                core.exits.begin(now, &mut core.cx, stream, place, self.client.stream);
+                Event::Moved(Box::new(Moved { stream, path, remote, report }))
             }
         };
         if kind != Kind::Relayed

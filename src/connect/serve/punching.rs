@@ -104,19 +104,11 @@ impl Punching {
             return Handled::Answered;
         };
         // What can't be read gets no answer, nor what comes when all is over (`connect.md` §9.3).
-        let Some(payload) = self
-            .secure
-            .open(&message.message.payload)
-            .filter(|_| !self.is_over())
-        else {
+        let Some(payload) = self.secure.open(&message.message.payload).filter(|_| !self.is_over()) else {
             debug!("holepunch message dropped");
             return Handled::Answered;
         };
-        debug!(
-            round = payload.round,
-            punching = payload.punching,
-            "holepunch message"
-        );
+        debug!(round = payload.round, punching = payload.punching, "holepunch message");
         if payload.error != ERROR_NONE {
             return self.abort(now, core, &message.incoming, client, "the client gave up");
         }
@@ -287,8 +279,7 @@ impl Punching {
             self.round = payload.round;
             self.seen_at = Some(*client.ip());
             let private = core.cx.private;
-            self.remote
-                .update(payload, client, proven, |host| may_follow_host(host, private));
+            self.remote.update(payload, client, proven, |host| may_follow_host(host, private));
             self.expect_probes(now, core, client);
         }
     }
@@ -304,9 +295,7 @@ impl Punching {
     ) {
         let puncher = &core.punch.puncher;
         let own = puncher.addresses().unwrap_or_default();
-        let opened = payload
-            .remote_address
-            .is_some_and(|address| own.contains(&address));
+        let opened = payload.remote_address.is_some_and(|address| own.contains(&address));
         if opened
             && puncher.firewall().is_consistent()
             && self.fast_probes < MAX_FAST_PROBES
@@ -314,12 +303,7 @@ impl Punching {
         {
             self.fast_probes += 1;
             let (low_ttl, verified) = (false, self.remote.is_verified(*to.ip()));
-            let probe = Probe {
-                socket,
-                to,
-                low_ttl,
-                verified,
-            };
+            let probe = Probe { socket, to, low_ttl, verified };
             core.punch.probe(now, &core.cx, probe);
         }
     }

@@ -47,10 +47,7 @@ impl ReturnPath {
         let node = &mut core.cx.node;
         match self.mode {
             Mode::FromClient => {
-                let reply = Reply {
-                    value: Some(message(Mode::Reply).to_bytes()),
-                    ..Reply::default()
-                };
+                let reply = Reply { value: Some(message(Mode::Reply).to_bytes()), ..Reply::default() };
                 node.reply(now, &self.incoming, reply);
             }
             Mode::FromRelay => {

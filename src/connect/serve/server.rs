@@ -89,11 +89,7 @@ impl Server {
 
     /// Returns what the own node answers when it is asked for this server.
     pub(in crate::connect) fn record(&self) -> Vec<u8> {
-        Peer {
-            public_key: *self.key_pair.public_key(),
-            relay_addresses: Vec::new(),
-        }
-        .to_bytes()
+        Peer { public_key: *self.key_pair.public_key(), relay_addresses: Vec::new() }.to_bytes()
     }
 
     /// Handles a handshake message for this server's key (`connect.md` §6.2).
@@ -153,11 +149,7 @@ impl Server {
             noise: message.noise,
             started: now,
             source,
-            state: State::Computing {
-                stream,
-                routes,
-                offer,
-            },
+            state: State::Computing { stream, routes, offer },
         };
         self.entries.insert(id, now + WAIT_FOR_CLIENT, entry);
     }
@@ -175,11 +167,7 @@ impl Server {
         };
         let _span = debug_span!("handshake", entry = id.number).entered();
         let (stream, routes, offer) = match std::mem::replace(&mut entry.state, State::Silent) {
-            State::Computing {
-                stream,
-                routes,
-                offer,
-            } => (stream, routes, offer),
+            State::Computing { stream, routes, offer } => (stream, routes, offer),
             other => {
                 entry.state = other;
                 return;
@@ -194,10 +182,7 @@ impl Server {
             Ok(responded) => {
                 debug!(error = responded.error, "handshake refused");
                 core.cx.destroy_stream(now, stream);
-                let answer = Answer {
-                    noise: responded.noise,
-                    from_puncher: false,
-                };
+                let answer = Answer { noise: responded.noise, from_puncher: false };
                 for route in &routes {
                     route.send(now, core, &answer);
                 }
@@ -216,11 +201,7 @@ impl Server {
         let mut wait = REMEMBER;
         if let State::Connecting(connecting) = &mut entry.state {
             connecting.advance(now, core, id, started);
-            wait = if connecting.dials_relay() {
-                WAIT_FOR_RELAY
-            } else {
-                WAIT_FOR_CLIENT
-            };
+            wait = if connecting.dials_relay() { WAIT_FOR_RELAY } else { WAIT_FOR_CLIENT };
         }
         self.entries.update(id, now + wait);
     }
@@ -283,16 +264,9 @@ impl Server {
         incoming: Incoming,
         message: HolepunchMessage,
     ) {
-        let id = EntryId {
-            server: self.id,
-            number: message.id,
-        };
+        let id = EntryId { server: self.id, number: message.id };
         let announced = self.announcer.is_relay(incoming.from);
-        let message = Message {
-            incoming,
-            message,
-            announced,
-        };
+        let message = Message { incoming, message, announced };
         self.handle_punch_message(now, core, id, message);
     }
 
@@ -340,11 +314,7 @@ impl Server {
 
     pub(in crate::connect) fn poll_timeout(&self) -> Option<Instant> {
         let announcer = self.announcer.poll_timeout();
-        let timers = self
-            .entries
-            .next_deadline()
-            .into_iter()
-            .chain(self.punching.next());
+        let timers = self.entries.next_deadline().into_iter().chain(self.punching.next());
         timers.chain(announcer).min()
     }
 
@@ -372,10 +342,7 @@ impl Server {
     fn take_entry_id(&mut self) -> EntryId {
         let number = self.next_entry;
         self.next_entry += 1;
-        EntryId {
-            server: self.id,
-            number,
-        }
+        EntryId { server: self.id, number }
     }
 
     /// Answers a client, and makes its stream ready for its packets (`connect.md` §6.2 step 7).
@@ -388,15 +355,8 @@ impl Server {
         offer: Option<RelayThrough>,
         responded: Responded,
     ) -> Connecting {
-        let Responded {
-            noise,
-            session,
-            client,
-            ..
-        } = responded;
-        let first = routes
-            .first()
-            .expect("an entry begins with the route of the message that made it");
+        let Responded { noise, session, client, .. } = responded;
+        let first = routes.first().expect("an entry begins with the route of the message that made it");
         let seen = first.client_address();
         let remote_id = client.udx.as_ref().map_or(0, |udx| udx.id);
         let (forwarded, open) = (first.is_forwarded(), client.firewall == FIREWALL_OPEN);
@@ -450,10 +410,7 @@ impl Server {
         NoisePayload {
             // Also where this node takes itself for reachable: should that be wrong, a client of this
             // implementation punches. The reference looks at it only otherwise (`connect.md` §5.3 row 1).
-            holepunch: Some(HolepunchInfo {
-                id: entry.number,
-                relays,
-            }),
+            holepunch: Some(HolepunchInfo { id: entry.number, relays }),
             relay_addresses: (!relay_addresses.is_empty()).then_some(relay_addresses),
             ..cx.payload(stream, self.reusable_socket)
         }

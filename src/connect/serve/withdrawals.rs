@@ -37,10 +37,8 @@ impl Withdrawals {
         announcement: &Announcement<'_>,
         node: SocketAddrV4,
     ) {
-        let outgoing = Outgoing {
-            retries: RETRIES,
-            ..Outgoing::application(node, FIND_PEER, announcement.target)
-        };
+        let outgoing =
+            Outgoing { retries: RETRIES, ..Outgoing::application(node, FIND_PEER, announcement.target) };
         let request = cx.request(now, asker, outgoing);
         self.under_way.push((request, Step::Token));
     }

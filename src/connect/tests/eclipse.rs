@@ -48,10 +48,7 @@ struct Siege {
 
 impl Siege {
     fn new(seed: u64, honest: usize, addresses: u8) -> Self {
-        let link = Link {
-            delay: Duration::from_millis(20),
-            ..Link::default()
-        };
+        let link = Link { delay: Duration::from_millis(20), ..Link::default() };
         let mut siege = Self {
             network: Network::new(seed, link),
             bootstrap: Vec::new(),
@@ -83,12 +80,9 @@ impl Siege {
             self.surround(&key_pair.public_key().target());
             let server = self.guest();
             let listen = listen_as(key_pair.clone());
-            let id = self.peer(server, |peer, now| {
-                peer.endpoint.listen(now, listen).expect("the key is new")
-            });
-            self.network.run_until(LIMIT, |network| {
-                peer(network.host(server)).listening.contains(&id)
-            });
+            let id =
+                self.peer(server, |peer, now| peer.endpoint.listen(now, listen).expect("the key is new"));
+            self.network.run_until(LIMIT, |network| peer(network.host(server)).listening.contains(&id));
             // The last announcements are acknowledged.
             self.network.run_for(Duration::from_secs(2));
             for _ in 0..clients {
@@ -103,17 +97,13 @@ impl Siege {
         let dial = dial_to(*key_pair.public_key());
         let accepted = peer(self.network.host(server)).established.len();
         let attempt = self.peer(client, |peer, now| peer.endpoint.connect(now, dial));
-        let took = self
-            .network
-            .run_until(LIMIT, |network| peer(network.host(client)).has_ended(attempt));
+        let took = self.network.run_until(LIMIT, |network| peer(network.host(client)).has_ended(attempt));
         outcome.dials += 1;
         outcome.slowest = outcome.slowest.max(took);
         if peer(self.network.host(client)).find(attempt).is_some() {
             outcome.reached += 1;
             // And it is that server, not another.
-            self.network.run_until(LIMIT, |network| {
-                peer(network.host(server)).established.len() > accepted
-            });
+            self.network.run_until(LIMIT, |network| peer(network.host(server)).established.len() > accepted);
         }
         let failed = peer(self.network.host(client)).failed.get(&attempt);
         outcome.failures.extend(failed);
@@ -141,13 +131,8 @@ impl Siege {
     }
 
     fn add(&mut self, server: SocketAddrV4, config: dht::Config) -> HostId {
-        let config = Config {
-            dht: dht::Config {
-                bootstrap: self.bootstrap.clone(),
-                ..config
-            },
-            ..Config::default()
-        };
+        let config =
+            Config { dht: dht::Config { bootstrap: self.bootstrap.clone(), ..config }, ..Config::default() };
         let (now, seed) = (self.network.now(), self.network.seed());
         let peer = Peer::join(now, config, seed, server);
         let machine = Machine::Peer(Box::new(peer));

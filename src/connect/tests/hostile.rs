@@ -40,18 +40,11 @@ fn a_recorded_first_message_played_back_opens_nothing() {
 fn a_victim_that_a_client_or_relay_names_gets_little() {
     let victim = at("10.77.7.7:7777");
     // The sender of a direct message is forged, a forwarding node names any address.
-    for (firewall, forwarded) in [
-        (FIREWALL_UNKNOWN, true),
-        (FIREWALL_OPEN, true),
-        (FIREWALL_OPEN, false),
-    ] {
+    for (firewall, forwarded) in [(FIREWALL_UNKNOWN, true), (FIREWALL_OPEN, true), (FIREWALL_OPEN, false)] {
         let (mut world, server) = world_with_server(8);
         let forged = first_message(7, firewall);
-        let (message, from) = if forwarded {
-            (forged.forwarded(victim), ATTACKER)
-        } else {
-            (forged.direct(), victim)
-        };
+        let (message, from) =
+            if forwarded { (forged.forwarded(victim), ATTACKER) } else { (forged.direct(), victim) };
         let spent = message.to_bytes().len();
         world.capture();
         send_from(&mut world, from, server, 1, PEER_HANDSHAKE, message.to_bytes());
@@ -67,10 +60,7 @@ fn a_victim_that_a_client_or_relay_names_gets_little() {
 fn an_open_client_may_answer_on_the_socket_that_the_server_used_before() {
     let mut world = World::new(10, 5);
     let server = world.server(Home::Open);
-    let payload = NoisePayload {
-        secret_stream: None,
-        ..noise_payload(FIREWALL_OPEN)
-    };
+    let payload = NoisePayload { secret_stream: None, ..noise_payload(FIREWALL_OPEN) };
     let forged = Forged::new(&key(2), &server_key(), 7, &payload);
     world.capture();
     send(&mut world, server, 1, &forged.forwarded(ATTACKER));
@@ -108,10 +98,7 @@ fn on_the_public_network_no_peer_is_sent_into_a_local_one() {
 #[test]
 fn half_open_handshakes_are_bounded() {
     let mut world = World::new(3, 5);
-    world.limits = Limits {
-        max_half_open_anywhere: 16,
-        ..Limits::default()
-    };
+    world.limits = Limits { max_half_open_anywhere: 16, ..Limits::default() };
     let server = world.server(Home::Plain);
     for number in 0..40u8 {
         // Three of four come from one network.
@@ -170,11 +157,7 @@ fn arbitrary_messages_for_a_server_change_nothing() {
             value[at] ^= 1 << rng.gen_range(0..8);
             value
         };
-        let command = if round % 3 == 0 {
-            PEER_HOLEPUNCH
-        } else {
-            PEER_HANDSHAKE
-        };
+        let command = if round % 3 == 0 { PEER_HOLEPUNCH } else { PEER_HANDSHAKE };
         send_from(&mut world, ATTACKER, server, round, command, value);
         world.run_for(Duration::from_micros(200));
     }

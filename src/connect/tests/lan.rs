@@ -14,24 +14,14 @@ use crate::wire::transmit::SocketId;
 fn another_node_at_the_servers_private_address_is_not_taken_for_it() {
     for forwards in [false, true] {
         let mut world = World::new(21, 3);
-        let cone = Router {
-            keeps_ports: true,
-            ..Router::CONE
-        };
-        let provider = world.router(Router {
-            hairpin: true,
-            ..cone
-        });
+        let cone = Router { keeps_ports: true, ..Router::CONE };
+        let provider = world.router(Router { hairpin: true, ..cone });
         let theirs = world.router_within(provider, cone);
         let ours = world.router_within(provider, cone);
         // In either home a peer has this address; the one in ours can be a persistent node that the server
         // is announced on.
         let address = at("192.168.7.2:5000");
-        let other = if forwards {
-            world.mistaken_peer(ours, 7)
-        } else {
-            world.inside_at(ours, address)
-        };
+        let other = if forwards { world.mistaken_peer(ours, 7) } else { world.inside_at(ours, address) };
         let server = world.inside_at(theirs, address);
         world.listen(server);
         let target = server_key().public_key().target();

@@ -104,11 +104,9 @@ fn a_stranger_who_knows_the_stream_does_not_move_it() {
     scene.world.drops(is_probe);
     let [client, server] = scene.meet().map(|side| side.end);
     // The client asks nowhere, and has named one host, where it is.
-    for (end, from, moves) in [
-        (client, "10.9.1.1:7", false),
-        (server, "10.9.3.1:7", false),
-        (server, "10.9.2.1:7", true),
-    ] {
+    for (end, from, moves) in
+        [(client, "10.9.1.1:7", false), (server, "10.9.3.1:7", false), (server, "10.9.2.1:7", true)]
+    {
         assert_eq!(scene.world.host(end.host).moved.len(), 0);
         let header = PacketHeader {
             kind: HEARTBEAT,
@@ -120,8 +118,7 @@ fn a_stranger_who_knows_the_stream_does_not_move_it() {
         };
         scene.world.with(end.host, |peer, now| {
             let packet = header.to_bytes();
-            peer.endpoint
-                .handle_datagram(now, SocketId::CLIENT, at(from), &packet);
+            peer.endpoint.handle_datagram(now, SocketId::CLIENT, at(from), &packet);
             peer.endpoint.flush(now);
         });
         let moved = !scene.world.host(end.host).moved.is_empty();

@@ -103,10 +103,7 @@ fn outcome(server: Home, client: Home) -> String {
 fn two_peers_of_one_home_meet_inside_it() {
     for hairpin in [false, true] {
         let mut world = World::new(2, 8);
-        let nat = world.router(Router {
-            hairpin,
-            ..Router::RESTRICTED
-        });
+        let nat = world.router(Router { hairpin, ..Router::RESTRICTED });
         let server = world.inside(nat, 2);
         world.listen(server);
         let client = world.inside(nat, 3);
@@ -120,10 +117,7 @@ fn a_dead_local_address_does_not_end_an_attempt_that_can_punch() {
     let mut world = World::new(3, 8);
     // Both are behind one provider, whose router lets them reach each other, each in a home of its own with
     // the same local addresses.
-    let provider = world.router(Router {
-        hairpin: true,
-        ..Router::RESTRICTED
-    });
+    let provider = world.router(Router { hairpin: true, ..Router::RESTRICTED });
     let (server, client) = (home_at(&mut world, provider, 8), home_at(&mut world, provider, 9));
     world.listen(server);
     let connected = world.connect(client, server).on(Path::Direct);
@@ -347,10 +341,7 @@ fn a_server_that_was_suspended_is_reachable_again_when_resumed() {
 
 #[test]
 fn the_report_tells_what_each_nat_is_judged_by() {
-    for (home, judged) in [
-        (Home::Restricted, Firewall::Consistent),
-        (Home::Random, Firewall::Random),
-    ] {
+    for (home, judged) in [(Home::Restricted, Firewall::Consistent), (Home::Random, Firewall::Random)] {
         let mut world = World::new(9, 8);
         let server = world.server(Home::Random);
         world.run_secs(1);

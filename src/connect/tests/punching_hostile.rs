@@ -126,11 +126,7 @@ fn on_the_public_network_no_probe_goes_into_a_local_one() {
         attack.say(&session, payload, peer);
     }
     let sent = attack.world.captured_in(30);
-    let to = |address| {
-        sent.iter()
-            .filter(|sent| sent.to == address && is_probe(sent))
-            .count()
-    };
+    let to = |address| sent.iter().filter(|sent| sent.to == address && is_probe(sent)).count();
     assert_eq!(to(local), 0);
     assert!(to(PUBLIC) > 0, "it does punch");
 }
@@ -158,10 +154,7 @@ fn many_sockets_are_opened_only_for_a_client_that_has_proven_its_host() {
 fn arbitrary_holepunch_messages_get_no_answer_and_change_nothing() {
     let mut attack = Attack::on(World::new(7, 8), Home::Plain);
     let session = attack.shake_hands(1);
-    let other = Session {
-        holepunch_secret: [9; 32].into(),
-        ..attack.shake_hands(2)
-    };
+    let other = Session { holepunch_secret: [9; 32].into(), ..attack.shake_hands(2) };
     attack.world.capture();
     // Sealed with another key, and for a handshake that there is not.
     attack.say(&other, HolepunchPayload::default(), ATTACKER);
@@ -186,13 +179,7 @@ impl Attack {
         let server = world.server(home);
         world.run_secs(1);
         world.capture();
-        Self {
-            world,
-            server,
-            tid: 0,
-            number: 0,
-            sent: Vec::new(),
-        }
+        Self { world, server, tid: 0, number: 0, sent: Vec::new() }
     }
 
     fn shake_hands(&mut self, seed: u8) -> Session {

@@ -26,9 +26,7 @@ fn peers_behind_random_nats_meet_at_the_relay_that_either_names() {
         // The end of the stream is the end of the link.
         scene.world.destroy(connected.near);
         let relay = scene.relay;
-        scene
-            .world
-            .run_until(30, |world| world.host(relay).unlinked.len() == 1);
+        scene.world.run_until(30, |world| world.host(relay).unlinked.len() == 1);
     }
 }
 
@@ -37,17 +35,13 @@ fn a_server_that_is_not_reachable_where_it_claims_to_be_is_met_at_the_relay() {
     for server_names in [false, true] {
         let mut scene = Scene::new(Home::Mistaken, Home::KeepsPorts, server_names, !server_names);
         // Nothing but messages of the DHT comes through between the homes.
-        scene
-            .world
-            .drops(|datagram| !is_rpc(datagram) && between_homes(datagram));
+        scene.world.drops(|datagram| !is_rpc(datagram) && between_homes(datagram));
         let dialled = scene.dial();
         let client = scene.client;
         scene.relay_dials();
         scene.pair();
         let connected = scene.world.connected(dialled);
-        scene
-            .world
-            .run_until(30, |world| !world.host(client).moved.is_empty());
+        scene.world.run_until(30, |world| !world.host(client).moved.is_empty());
         let moved = &scene.world.host(client).moved[0];
         assert_eq!(moved.path, Path::Relayed);
         assert!(moved.report.unanswered.is_some());
@@ -94,9 +88,7 @@ fn a_relay_that_brings_a_stranger_gains_nothing() {
     // In the place of the server comes the relay's accomplice, whose stream knows the ids but not the keys.
     let host = scene.world.open_peer();
     let (_, foreign) = scene.at_relay(host, 66);
-    let stream = scene
-        .world
-        .with(host, |peer, _| peer.endpoint.streams().open(Admission::LearnPath));
+    let stream = scene.world.with(host, |peer, _| peer.endpoint.streams().open(Admission::LearnPath));
     let accomplice = End { host, stream };
     let ids = scene.link_client_with(foreign, stream);
     let near = scene.world.connected(dialled).near;
@@ -111,10 +103,7 @@ fn a_relay_that_brings_a_stranger_gains_nothing() {
     });
     scene.world.run_secs(5);
     let read = scene.world.read(near);
-    assert_eq!(
-        read, b"",
-        "what does not begin as the server's stream is not taken"
-    );
+    assert_eq!(read, b"", "what does not begin as the server's stream is not taken");
     let heard = scene.world.read(accomplice);
     assert!(!heard.is_empty(), "while the packets did travel");
 }
@@ -138,27 +127,18 @@ impl Scene {
         world.listen_with(server, |listen| {
             listen.relay_through = server_names.then(|| *key(RELAY).public_key());
         });
-        Self {
-            world,
-            relay,
-            server,
-            client,
-            client_names,
-        }
+        Self { world, relay, server, client, client_names }
     }
 
     pub(super) fn dial(&mut self) -> Dialled {
         let relay = self.client_names.then(|| *key(RELAY).public_key());
-        self.world
-            .dial_with(self.client, self.server, |dial| dial.relay_through = relay)
+        self.world.dial_with(self.client, self.server, |dial| dial.relay_through = relay)
     }
 
     /// Waits until both sides want to go to a relay; the client's wish comes first.
     pub(super) fn relay_dials(&mut self) -> [RelayDial; 2] {
         let both = [self.client, self.server];
-        self.world.run_until(30, |world| {
-            both.iter().all(|host| !world.host(*host).relay_dials.is_empty())
-        });
+        self.world.run_until(30, |world| both.iter().all(|host| !world.host(*host).relay_dials.is_empty()));
         both.map(|host| self.world.host(host).relay_dials[0].clone())
     }
 
@@ -205,9 +185,7 @@ impl Scene {
 
     /// Connects a host to the relay under this key; returns both ends of the stream, the relay's last.
     fn at_relay(&mut self, host: HostId, number: u8) -> (StreamId, StreamId) {
-        let dialled = self
-            .world
-            .dial_with(host, self.relay, |dial| dial.key_pair = key(number));
+        let dialled = self.world.dial_with(host, self.relay, |dial| dial.key_pair = key(number));
         let connected = self.world.connected(dialled);
         let far = self.world.far_end(&connected);
         assert_eq!(far.host, self.relay);

@@ -117,9 +117,7 @@ fn a_socket_stays_open_for_a_client_that_comes_back_at_the_last_moment() {
     };
     let mut scene = ended();
     let server = scene.server;
-    let closes = scene
-        .world
-        .run_until(60, |world| world.host(server).sockets.len() == 1);
+    let closes = scene.world.run_until(60, |world| world.host(server).sockets.len() == 1);
     let mut scene = ended();
     // The handshake arrives 5 ms before that, the first packet 15 ms after.
     scene.world.run_for(closes - Duration::from_millis(15));
@@ -135,9 +133,7 @@ fn a_peer_that_answers_no_more_is_not_looked_for_there() {
     scene.world.down(scene.server);
     scene.world.write(near, b"anybody there?");
     let silent = (near.stream, udx::Event::Closed(udx::Closed::TimedOut));
-    scene
-        .world
-        .run_until(120, |world| world.host(near.host).stream_events.contains(&silent));
+    scene.world.run_until(120, |world| world.host(near.host).stream_events.contains(&silent));
     scene.world.up(scene.server);
     scene.world.run_secs(60);
     assert_eq!(scene.connect().report.remembered, None);
@@ -161,9 +157,7 @@ fn another_node_that_answers_there_is_not_taken_for_the_server() {
     // The server moves, and a node that can pass messages on to it has its address from now on.
     let old = scene.world.address(scene.server);
     let node = scene.world.nodes[1];
-    scene
-        .world
-        .rebind(scene.server, SocketAddrV4::new(*old.ip(), 40_000));
+    scene.world.rebind(scene.server, SocketAddrV4::new(*old.ip(), 40_000));
     scene.world.rebind(node, old);
     scene.world.run_secs(30);
     let again = scene.connect();
@@ -178,9 +172,7 @@ fn a_server_can_call_its_client_back() {
     let (server, client) = (scene.server, scene.client);
     scene.connect();
     // The client listens as well, under the key that it dialled with.
-    scene
-        .world
-        .start_listening_with(client, |listen| listen.key_pair = key(99));
+    scene.world.start_listening_with(client, |listen| listen.key_pair = key(99));
     let dialled = scene.world.dial(server, client);
     let report = scene.world.connected(dialled).report;
     assert_eq!((report.exchanges.len(), report.probes_sent), (1, 0));
@@ -203,11 +195,7 @@ impl Scene {
         world.reusable = listens;
         let server = world.server(server);
         let client = world.home(client);
-        Self {
-            world,
-            server,
-            client,
-        }
+        Self { world, server, client }
     }
 
     /// Connects, and waits until both sides know.

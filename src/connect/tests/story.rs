@@ -42,10 +42,7 @@ fn what_a_recorded_thread_logs_is_in_the_story_with_its_fields_and_spans() {
     thread::spawn(log).join().expect("logging does not panic");
     drop(recording);
     log();
-    assert_eq!(
-        recorded(),
-        " 1234 ms attempt{attempt=7}: candidate opened address=10.0.0.1:5 rtt_ms=20\n"
-    );
+    assert_eq!(recorded(), " 1234 ms attempt{attempt=7}: candidate opened address=10.0.0.1:5 rtt_ms=20\n");
 }
 
 fn log() {
@@ -55,9 +52,7 @@ fn log() {
 }
 
 fn compare(name: &str, story: &str) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("src/connect/tests/stories")
-        .join(name);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/connect/tests/stories").join(name);
     if std::env::var_os("UPDATE_STORIES").is_some() {
         std::fs::write(&path, story).expect("the folder is there");
     }

@@ -184,16 +184,7 @@ fn recorded(trace: &str) -> Punched {
 
 /// Writes down the content of a holepunch message.
 fn words(values: [&dyn Display; 8]) -> String {
-    let [
-        error,
-        firewall,
-        round,
-        punching,
-        addresses,
-        remote,
-        token,
-        remote_token,
-    ] = values;
+    let [error, firewall, round, punching, addresses, remote, token, remote_token] = values;
     format!(
         "{{error {error} firewall {firewall} round {round} punching {punching} addresses {addresses} \
          remote {remote} token {token} remote token {remote_token}}}"
@@ -223,11 +214,7 @@ fn punched(sent: &[Sent], read: impl Fn(usize, &[u8]) -> String) -> Punched {
             messages.push(format!("{:?} {from} to {to} {words}", message.mode));
         }
     }
-    Punched {
-        messages,
-        probes,
-        first_data: first_data(sent),
-    }
+    Punched { messages, probes, first_data: first_data(sent) }
 }
 
 /// Connects, and holds the hops of the handshake and the first stream packet with data against the

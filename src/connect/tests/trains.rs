@@ -47,13 +47,7 @@ fn answers_to_one_asker_leave_together() {
         buffer.clear();
     }
     // At most four in one; a longer one begins another; a shorter one is the last.
-    let expected = [
-        (one, 40, 10),
-        (one, 10, 10),
-        (one, 21, 11),
-        (one, 10, 10),
-        (other, 10, 10),
-    ];
+    let expected = [(one, 40, 10), (one, 10, 10), (one, 21, 11), (one, 10, 10), (other, 10, 10)];
     assert_eq!(trains, expected);
     assert_eq!(answered, (0..9).collect::<Vec<_>>());
 }

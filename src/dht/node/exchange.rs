@@ -81,18 +81,12 @@ impl Node {
         for pending in self.requests.drain() {
             if matches!(pending.owner, RequestOwner::Caller) {
                 let request = RequestId(pending.key);
-                self.outbox.emit(Event::Answered {
-                    request,
-                    result: Err(error),
-                });
+                self.outbox.emit(Event::Answered { request, result: Err(error) });
             }
         }
         self.members.forget_checks();
         for key in self.queries.end_all() {
-            self.outbox.emit(Event::QueryDone {
-                query: QueryId(key),
-                result: Err(QueryError::NoNodes),
-            });
+            self.outbox.emit(Event::QueryDone { query: QueryId(key), result: Err(QueryError::NoNodes) });
         }
     }
 
@@ -229,18 +223,15 @@ impl Node {
     /// Hands the end of a request to its owner.
     fn deliver(&mut self, now: Instant, pending: Pending, result: Result<Answer, RequestError>) {
         match pending.owner {
-            RequestOwner::Caller => self.outbox.emit(Event::Answered {
-                request: RequestId(pending.key),
-                result,
-            }),
+            RequestOwner::Caller => {
+                self.outbox.emit(Event::Answered { request: RequestId(pending.key), result })
+            }
             RequestOwner::Query(query) => self.on_query_result(now, query, pending.request.to, result),
             RequestOwner::Commit(query) => self.on_commit_result(now, query, result),
             RequestOwner::Check { id, hinted } => self.on_check_result(&id, hinted, &result),
-            RequestOwner::RowCheck {
-                incumbent,
-                newcomer,
-                sample,
-            } => self.on_row_check_result(&incumbent, newcomer, sample, &result),
+            RequestOwner::RowCheck { incumbent, newcomer, sample } => {
+                self.on_row_check_result(&incumbent, newcomer, sample, &result)
+            }
             RequestOwner::Greeting => self.members.end_greeting(&pending.request.to),
             RequestOwner::QuickCheck => self.on_quick_check_result(now, &result),
             RequestOwner::Probe => self.on_probe_result(now, &result),

@@ -36,10 +36,7 @@ impl Node {
         if !self.members.may_greet(tick, id, &node, can_check) {
             return;
         }
-        let request = Outgoing {
-            retries: GREETING_RETRIES,
-            ..Outgoing::internal(node, PING)
-        };
+        let request = Outgoing { retries: GREETING_RETRIES, ..Outgoing::internal(node, PING) };
         if self.issue(now, RequestOwner::Greeting, request, None).is_ok() {
             self.members.begin_greeting(node);
         }
@@ -105,11 +102,7 @@ impl Node {
             return;
         };
         self.members.mark_pinged(tick, &incumbent);
-        let owner = RequestOwner::RowCheck {
-            incumbent,
-            newcomer,
-            sample,
-        };
+        let owner = RequestOwner::RowCheck { incumbent, newcomer, sample };
         if self.ping(now, owner, address, None) {
             self.members.begin_row_check();
         }

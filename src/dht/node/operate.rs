@@ -28,10 +28,7 @@ impl Node {
     /// Finds the server with this key. Each node that knows it shows in an
     /// [`Event::QueryAnswer`](crate::dht::Event::QueryAnswer) with a value. `seeds` are requested first.
     pub fn find_peer(&mut self, now: Instant, key: &PublicKey, seeds: Vec<SocketAddrV4>) -> QueryId {
-        let query = Query {
-            seeds,
-            ..Query::find_peer(key)
-        };
+        let query = Query { seeds, ..Query::find_peer(key) };
         self.query(now, query)
     }
 

@@ -151,10 +151,7 @@ impl Node {
                 {
                     running.await_commits(1);
                 }
-                self.outbox.emit(Event::QueryAnswer {
-                    query: QueryId(key),
-                    answer,
-                });
+                self.outbox.emit(Event::QueryAnswer { query: QueryId(key), answer });
             }
             QueryPurpose::Caller | QueryPurpose::Fill => {}
         }
@@ -209,10 +206,7 @@ impl Node {
         match ended {
             Ended::Refreshed => {}
             Ended::Bootstrapped(answered) => self.on_bootstrap_walk_over(now, answered),
-            Ended::Reported(result) => self.outbox.emit(Event::QueryDone {
-                query: QueryId(key),
-                result,
-            }),
+            Ended::Reported(result) => self.outbox.emit(Event::QueryDone { query: QueryId(key), result }),
         }
     }
 

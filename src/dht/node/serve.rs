@@ -49,10 +49,7 @@ impl Node {
             && !self.service.accepts_token(now, *from.ip(), token)
         {
             debug!(%from, command = incoming.command, "token refused");
-            let reply = Reply {
-                token: true,
-                ..Reply::with_error(ERROR_INVALID_TOKEN)
-            };
+            let reply = Reply { token: true, ..Reply::with_error(ERROR_INVALID_TOKEN) };
             self.reply(now, &incoming, reply);
             return;
         }
@@ -248,10 +245,7 @@ impl Node {
 
     fn serve_find_node(&mut self, now: Instant, incoming: &Incoming) {
         if incoming.target.is_some() {
-            let reply = Reply {
-                closer: true,
-                ..Reply::default()
-            };
+            let reply = Reply { closer: true, ..Reply::default() };
             self.reply(now, incoming, reply);
         }
     }
@@ -261,10 +255,7 @@ impl Node {
         let Some(port) = Reader::new(value).u16().ok().filter(|port| *port != 0) else {
             return;
         };
-        let reply = Reply {
-            to: Some(SocketAddrV4::new(*incoming.from.ip(), port)),
-            ..Reply::default()
-        };
+        let reply = Reply { to: Some(SocketAddrV4::new(*incoming.from.ip(), port)), ..Reply::default() };
         self.reply(now, incoming, reply);
     }
 
@@ -294,10 +285,7 @@ impl Node {
 
 /// Returns what is kept of a request that gets an empty response later.
 fn without_value(incoming: &Incoming) -> Incoming {
-    Incoming {
-        value: None,
-        ..incoming.clone()
-    }
+    Incoming { value: None, ..incoming.clone() }
 }
 
 /// For how long a FIND_NODE is held: about as long as a node of the reference takes to respond (dht-rpc.md

@@ -152,10 +152,7 @@ impl Node {
             Ok(key) => RequestId(key),
             Err(error) => {
                 let request = RequestId(self.requests.skip());
-                self.outbox.emit(Event::Answered {
-                    request,
-                    result: Err(error),
-                });
+                self.outbox.emit(Event::Answered { request, result: Err(error) });
                 request
             }
         }
@@ -264,21 +261,12 @@ impl Node {
     pub fn stats(&self) -> Stats {
         let mut stats = self.stats;
         stats.drops.full += self.outbox.dropped();
-        Stats {
-            records: self.service.records(),
-            nodes: self.members.len(),
-            ..stats
-        }
+        Stats { records: self.service.records(), nodes: self.members.len(), ..stats }
     }
 
     /// Sends a datagram.
     pub(super) fn transmit(&mut self, socket: SocketId, destination: SocketAddrV4, payload: Vec<u8>) {
-        self.outbox.transmit(Transmit {
-            socket,
-            destination,
-            ttl: None,
-            payload,
-        });
+        self.outbox.transmit(Transmit { socket, destination, ttl: None, payload });
     }
 
     /// Emits an event if the remote address has changed.

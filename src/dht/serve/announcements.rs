@@ -95,9 +95,7 @@ impl Service {
 
     /// Returns the announcements with what proves them, if the configuration keeps that.
     pub(in crate::dht) fn announcements(&self, now: Instant) -> Vec<Kept> {
-        self.store
-            .as_ref()
-            .map_or_else(Vec::new, |store| store.kept_announcements(now))
+        self.store.as_ref().map_or_else(Vec::new, |store| store.kept_announcements(now))
     }
 
     /// Stores the announcements of an earlier run of the node with this id, as far as their signatures hold
@@ -186,15 +184,8 @@ impl Service {
         let peer = sign::verified(announce, target, id, token, kind).ok_or("signature")?;
         let latest_bump = (self.unix_time(now) + MAX_BUMP_AHEAD).as_millis();
         let relays = peer.relay_addresses.iter().take(MAX_RELAYS);
-        let record = Peer {
-            public_key: peer.public_key,
-            relay_addresses: relays.copied().collect(),
-        };
-        let entry = Refresh {
-            target: *target,
-            public_key: peer.public_key,
-            record: record.to_bytes(),
-        };
+        let record = Peer { public_key: peer.public_key, relay_addresses: relays.copied().collect() };
+        let entry = Refresh { target: *target, public_key: peer.public_key, record: record.to_bytes() };
         self.put_announcement(from, entry.clone())?;
         let keeps = self.keeps_announcements;
         let store = self.store.as_mut().ok_or("no store")?;
@@ -207,9 +198,7 @@ impl Service {
                 announce: announce.clone(),
                 remaining: Duration::ZERO,
             };
-            store
-                .kept
-                .set(source, Kept::place(target, &peer.public_key), kept);
+            store.kept.set(source, Kept::place(target, &peer.public_key), kept);
         }
         if entry.public_key.target() != *target && u128::from(announce.bump) <= latest_bump {
             let known = store.bumps.get(target).copied().unwrap_or(0);
@@ -240,16 +229,10 @@ impl Service {
     fn put_announcement(&mut self, from: SocketAddrV4, entry: Refresh) -> Result<(), Refusal> {
         let store = self.store.as_mut().ok_or("no store")?;
         let source = *from.ip();
-        let Refresh {
-            target,
-            public_key,
-            record,
-        } = entry;
+        let Refresh { target, public_key, record } = entry;
         let stored = if public_key.target() == target {
             store.topics.remove(&target, &public_key);
-            store
-                .forwards
-                .set(source, target, Forward { relay: from, record })
+            store.forwards.set(source, target, Forward { relay: from, record })
         } else {
             store.topics.add(source, target, public_key, record)
         };

@@ -40,10 +40,7 @@ impl Service {
             return None;
         }
         let store = self.store.as_mut()?;
-        let known = store
-            .mutables
-            .get(&target)
-            .map(|stored| MutableValue::from_bytes(stored));
+        let known = store.mutables.get(&target).map(|stored| MutableValue::from_bytes(stored));
         if let Some(Ok(known)) = known {
             if known.seq == put.seq && known.value != put.value {
                 return Some(Reply::with_error(ERROR_SEQ_REUSED));
@@ -52,11 +49,7 @@ impl Service {
                 return Some(Reply::with_error(ERROR_SEQ_TOO_LOW));
             }
         }
-        let record = MutableValue {
-            seq: put.seq,
-            value: put.value,
-            signature: put.signature,
-        };
+        let record = MutableValue { seq: put.seq, value: put.value, signature: put.signature };
         let stored = store.mutables.set(*incoming.from.ip(), target, record.to_bytes());
         stored.then(|| Reply::with_value(None))
     }

@@ -23,10 +23,7 @@ fn a_victim_gets_three_times_what_was_sent_in_its_name_and_a_small_budget() {
     let rounds = 20_000;
     for _ in 0..rounds {
         node.handle_datagram(start, SocketId::SERVER, victim, &datagram);
-        got += sent(&mut node)
-            .iter()
-            .map(|sent| sent.payload.len())
-            .sum::<usize>();
+        got += sent(&mut node).iter().map(|sent| sent.payload.len()).sum::<usize>();
     }
     let most = AMPLIFICATION * rounds * datagram.len() + UNPROVEN_BURST as usize;
     assert!(got <= most, "{got} bytes, {most} allowed");
@@ -53,10 +50,7 @@ fn an_answer_that_cannot_be_cut_is_not_given_once_the_budget_is_spent() {
     let start = Instant::now();
     let mut node = crowded(start);
     let victim = at("99.1.2.3", 50);
-    let ping = Request {
-        internal: true,
-        ..request(rpc::PING, None, None)
-    };
+    let ping = Request { internal: true, ..request(rpc::PING, None, None) };
     let datagram = ping.to_bytes();
     node.handle_datagram(start, SocketId::SERVER, victim, &datagram);
     let excess = sent(&mut node)[0].payload.len() - AMPLIFICATION * datagram.len();
@@ -74,10 +68,8 @@ fn a_network_makes_us_send_only_so_many_packets_to_others() {
     let start = Instant::now();
     let mut node = crowded(start);
     let source = at("99.1.2.3", 50);
-    let handshake = Request {
-        value: Some(vec![0; 300]),
-        ..request(rpc::PEER_HANDSHAKE, Some([7; 32]), None)
-    };
+    let handshake =
+        Request { value: Some(vec![0; 300]), ..request(rpc::PEER_HANDSHAKE, Some([7; 32]), None) };
     let datagram = handshake.to_bytes();
     let mut pass_on = |now: Instant, from: SocketAddrV4, reply: bool| {
         node.handle_datagram(now, SocketId::SERVER, from, &datagram);
@@ -85,27 +77,19 @@ fn a_network_makes_us_send_only_so_many_packets_to_others() {
             panic!("a handshake is for the layer above");
         };
         if reply {
-            let reply = Reply {
-                to: Some(at("77.7.7.7", 7)),
-                value: Some(vec![0; 300]),
-                ..Reply::default()
-            };
+            let reply = Reply { to: Some(at("77.7.7.7", 7)), value: Some(vec![0; 300]), ..Reply::default() };
             node.reply(now, &incoming, reply);
         } else {
             node.relay(now, &incoming, at("77.7.7.7", 7), vec![0; 300], None);
         }
         sent(&mut node).len()
     };
-    let passed: usize = (0..2 * FORWARD_BURST)
-        .map(|round| pass_on(start, source, round % 2 == 0))
-        .sum();
+    let passed: usize = (0..2 * FORWARD_BURST).map(|round| pass_on(start, source, round % 2 == 0)).sum();
     assert_eq!(passed as u64, FORWARD_BURST);
     assert_eq!(pass_on(start, at("99.1.2.200", 1), false), 0, "a neighbour");
     assert_eq!(pass_on(start, at("99.1.3.3", 1), false), 1, "somebody else");
     let later = start + Duration::from_secs(1);
-    let passed: usize = (0..2 * FORWARD_BURST)
-        .map(|_| pass_on(later, source, false))
-        .sum();
+    let passed: usize = (0..2 * FORWARD_BURST).map(|_| pass_on(later, source, false)).sum();
     assert_eq!(passed as u64, FORWARD_RATE);
 }
 
@@ -164,10 +148,7 @@ fn only_who_answers_our_ping_enters_the_table_of_a_public_node() {
 /// Makes a persistent node of the public network that knows no other.
 pub(super) fn public(now: Instant) -> Node {
     let address = at("8.8.4.4", 49737);
-    let config = Config {
-        public_address: Some(address),
-        ..server()
-    };
+    let config = Config { public_address: Some(address), ..server() };
     let mut node = Node::new(now, config, [1; 32]);
     let any = |port| SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port);
     node.handle_sockets(now, any(49737), any(1));

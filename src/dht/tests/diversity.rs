@@ -17,9 +17,7 @@ fn a_row_has_more_than_two_nodes_of_a_network_only_while_there_are_too_few_other
     let in_first_row = |node: &Node, network: &str| {
         let known = node.recent_nodes(1000).into_iter();
         let in_row = known.filter(|known| own.common_prefix(NodeId::of(*known).as_bytes()) == 0);
-        in_row
-            .filter(|known| known.to_string().starts_with(network))
-            .count()
+        in_row.filter(|known| known.to_string().starts_with(network)).count()
     };
     // A company of one subnet, or an attacker with two addresses.
     for port in 1..200 {
@@ -150,9 +148,8 @@ fn a_few_addresses_cannot_surround_a_target() {
     let target = [0; 32];
     let mut walk = Walk::new(target, 1, PER_NETWORK);
     // All ports of two addresses, nearest to the target, and some honest nodes.
-    let mut hostile: Vec<_> = (1..4000)
-        .flat_map(|port| [at("66.6.6.6", port), at("77.7.7.7", port)])
-        .collect();
+    let mut hostile: Vec<_> =
+        (1..4000).flat_map(|port| [at("66.6.6.6", port), at("77.7.7.7", port)]).collect();
     hostile.sort_by_key(|node| NodeId::of(*node).distance(&target));
     hostile.truncate(40);
     let honest: Vec<_> = (1..60).map(|host| at(&format!("80.1.{host}.1"), 1)).collect();

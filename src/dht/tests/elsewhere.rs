@@ -101,13 +101,7 @@ fn nobody_else_is_followed_and_nobody_gets_there_by_trying() {
     }
     answer(&mut node, now, &first[0], OTHER, Vec::new());
     assert_eq!(sent(&mut node), []);
-    assert!(!matches!(
-        node.poll_event(),
-        Some(Event::QueryDone {
-            result: Err(QueryError::NoNodes),
-            ..
-        })
-    ));
+    assert!(!matches!(node.poll_event(), Some(Event::QueryDone { result: Err(QueryError::NoNodes), .. })));
 }
 
 const NAMED: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(50, 9, 0, 2), 49737);
@@ -116,10 +110,7 @@ const OTHER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(50, 9, 0, 1), 49737)
 /// Makes a node that knows one bootstrap node.
 fn guest() -> (Node, Instant) {
     let now = Instant::now();
-    let config = Config {
-        bootstrap: vec![NAMED],
-        ..server()
-    };
+    let config = Config { bootstrap: vec![NAMED], ..server() };
     let mut node = Node::new(now, config, [1; 32]);
     let any = |port| SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port);
     node.handle_sockets(now, any(49737), any(1));

@@ -31,18 +31,10 @@ fn answers_as_the_reference_does() {
             node.handle_timeout(now + Duration::from_millis(1));
             let mut sent = Vec::new();
             while let Some(transmit) = node.poll_transmit() {
-                sent.push((
-                    transmit.socket,
-                    transmit.destination,
-                    comparable(&transmit.payload),
-                ));
+                sent.push((transmit.socket, transmit.destination, comparable(&transmit.payload)));
             }
             let expect = |out: &Value| {
-                (
-                    self::socket(&out["socket"]),
-                    addr4(&out["to"]),
-                    comparable(&hex(&out["hex"])),
-                )
+                (self::socket(&out["socket"]), addr4(&out["to"]), comparable(&hex(&out["hex"])))
             };
             let expected: Vec<_> = expected.iter().map(expect).collect();
             assert_eq!(sent, expected, "{name}");
@@ -54,11 +46,7 @@ fn answers_as_the_reference_does() {
 fn prepared(now: Instant, vectors: &Value, persistent: bool) -> Node {
     let address = addr4(vectors);
     let config = Config {
-        mode: if persistent {
-            Mode::Persistent
-        } else {
-            Mode::Ephemeral
-        },
+        mode: if persistent { Mode::Persistent } else { Mode::Ephemeral },
         firewalled: false,
         public_address: Some(address),
         private_network: true,

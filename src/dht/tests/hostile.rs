@@ -36,10 +36,7 @@ fn refuses_a_token_from_two_rotations_ago() {
     assert!(!tokens.accepts(start + rotation * 1000, host, &token));
     let mut idle = Tokens::new(start, &mut StdRng::seed_from_u64(1));
     let token = idle.issue(start, host);
-    assert!(
-        !idle.accepts(start + rotation * 2, host, &token),
-        "also if nothing happened meanwhile"
-    );
+    assert!(!idle.accepts(start + rotation * 2, host, &token), "also if nothing happened meanwhile");
 }
 
 #[test]
@@ -49,10 +46,7 @@ fn announcements_need_a_token_a_signature_and_the_right_node() {
     let key_pair = KeyPair::from_seed(&[3; 32]);
     let target = key_pair.public_key().target();
     let token = node.service().issue_token(now, *address(9).ip());
-    let peer = Peer {
-        public_key: *key_pair.public_key(),
-        relay_addresses: Vec::new(),
-    };
+    let peer = Peer { public_key: *key_pair.public_key(), relay_addresses: Vec::new() };
     let id = node.id();
     let announce = |kind, node_id: NodeId, key_pair: &KeyPair| {
         let signable = announce_signable(kind, &target, &node_id, &token, &peer, None);
@@ -78,23 +72,12 @@ fn announcements_need_a_token_a_signature_and_the_right_node() {
     let refused = [
         (None, right.clone()),
         (Some(token), announce(AnnounceKind::Unannounce, id, &key_pair)),
-        (
-            Some(token),
-            announce(AnnounceKind::Announce, NodeId([0; 32]), &key_pair),
-        ),
-        (
-            Some(token),
-            announce(AnnounceKind::Announce, id, &KeyPair::from_seed(&[4; 32])),
-        ),
+        (Some(token), announce(AnnounceKind::Announce, NodeId([0; 32]), &key_pair)),
+        (Some(token), announce(AnnounceKind::Announce, id, &KeyPair::from_seed(&[4; 32]))),
         (Some(token), right[..90].to_vec()),
     ];
     for (token, value) in refused {
-        node.handle_datagram(
-            now,
-            SocketId::SERVER,
-            address(9),
-            &request(token, value).to_bytes(),
-        );
+        node.handle_datagram(now, SocketId::SERVER, address(9), &request(token, value).to_bytes());
         assert_eq!(node.poll_transmit(), None);
         assert_eq!(node.forward(&target), None);
     }
@@ -103,12 +86,7 @@ fn announcements_need_a_token_a_signature_and_the_right_node() {
     node.handle_datagram(now, SocketId::SERVER, address(8), &stolen);
     assert_eq!(reply(&mut node).error, rpc::ERROR_INVALID_TOKEN);
     assert_eq!(node.forward(&target), None);
-    node.handle_datagram(
-        now,
-        SocketId::SERVER,
-        address(9),
-        &request(Some(token), right).to_bytes(),
-    );
+    node.handle_datagram(now, SocketId::SERVER, address(9), &request(Some(token), right).to_bytes());
     assert_eq!(reply(&mut node).error, 0);
     assert_eq!(node.forward(&target), Some(address(9)));
 }
@@ -119,45 +97,25 @@ fn a_source_fills_only_its_share_of_the_store() {
     let mut topics = Topics::new(10 * MAX_ENTRIES_PER_SOURCE);
     let mut cache = Generations::new(10 * MAX_ENTRIES_PER_SOURCE, usize::MAX);
     for number in 0..MAX_ENTRIES_PER_SOURCE {
-        assert!(topics.add(
-            source,
-            numbered(number),
-            PublicKey::from_bytes([1; 32]),
-            vec![0; 33]
-        ));
+        assert!(topics.add(source, numbered(number), PublicKey::from_bytes([1; 32]), vec![0; 33]));
         assert!(cache.set(source, numbered(number), vec![0; 33]));
     }
     let more = numbered(MAX_ENTRIES_PER_SOURCE);
     let neighbour = Ipv4Addr::new(8, 8, 8, 9);
     let elsewhere = Ipv4Addr::new(8, 8, 9, 8);
-    for (from, admitted) in [
-        (source, false),
-        (neighbour, false),
-        (elsewhere, true),
-        (Ipv4Addr::LOCALHOST, true),
-    ] {
+    for (from, admitted) in
+        [(source, false), (neighbour, false), (elsewhere, true), (Ipv4Addr::LOCALHOST, true)]
+    {
         assert_eq!(
-            topics.add(
-                from,
-                more,
-                PublicKey::from_bytes([from.octets()[2]; 32]),
-                vec![0; 33]
-            ),
+            topics.add(from, more, PublicKey::from_bytes([from.octets()[2]; 32]), vec![0; 33]),
             admitted
         );
         assert_eq!(
-            cache.set(
-                from,
-                numbered(MAX_ENTRIES_PER_SOURCE + usize::from(from.octets()[2])),
-                vec![0; 33]
-            ),
+            cache.set(from, numbered(MAX_ENTRIES_PER_SOURCE + usize::from(from.octets()[2])), vec![0; 33]),
             admitted
         );
     }
-    assert!(
-        cache.set(source, numbered(0), vec![1; 33]),
-        "replacing takes no more room"
-    );
+    assert!(cache.set(source, numbered(0), vec![1; 33]), "replacing takes no more room");
 }
 
 #[test]
@@ -167,12 +125,7 @@ fn the_stores_never_hold_more_than_two_generations() {
     let mut by_count = Generations::new(100, usize::MAX);
     let mut by_size = Generations::new(1000, 1000);
     for number in 0..1000 {
-        topics.add(
-            source,
-            numbered(number % 7),
-            PublicKey::from_bytes(numbered(number)),
-            vec![0; 33],
-        );
+        topics.add(source, numbered(number % 7), PublicKey::from_bytes(numbered(number)), vec![0; 33]);
         by_count.set(source, numbered(number), vec![0; 1]);
         by_size.set(source, numbered(number), vec![0; 100]);
         assert!(topics.len() <= 200 && by_count.len() <= 200 && by_size.len() <= 20);
@@ -231,11 +184,7 @@ fn only_so_many_silent_addresses_are_remembered() {
     let later = now + Duration::from_secs(60);
     assert_eq!(known(later), 0);
     unresponsive.note_timeout(later, address(2 * MAX_UNRESPONSIVE));
-    assert_eq!(
-        unresponsive.tries(later, &address(2 * MAX_UNRESPONSIVE)),
-        1,
-        "the old ones make room"
-    );
+    assert_eq!(unresponsive.tries(later, &address(2 * MAX_UNRESPONSIVE)), 1, "the old ones make room");
 }
 
 #[test]
@@ -284,24 +233,15 @@ fn down_hints_make_us_ask_only_so_many_and_only_the_silent_leave() {
                 target: None,
                 value: Some(address(number).to_bytes()),
             };
-            machine
-                .node
-                .handle_datagram(now, SocketId::SERVER, address(99), &hint.to_bytes());
+            machine.node.handle_datagram(now, SocketId::SERVER, address(99), &hint.to_bytes());
         }
     });
     let checks = world.network.sent() - before - 39;
     assert_eq!(checks, u64::from(MAX_HINT_CHECKS));
     let known = world.node(id).table_len();
     world.network.run_for(Duration::from_secs(4));
-    let gone = !world
-        .node(id)
-        .closest_nodes(&NodeId::of(address(dead)).0)
-        .contains(&address(dead));
-    assert_eq!(
-        world.node(id).table_len(),
-        known - usize::from(gone),
-        "who answers stays"
-    );
+    let gone = !world.node(id).closest_nodes(&NodeId::of(address(dead)).0).contains(&address(dead));
+    assert_eq!(world.node(id).table_len(), known - usize::from(gone), "who answers stays");
 }
 
 #[test]
@@ -347,11 +287,7 @@ fn events_of_strangers_do_not_pile_up() {
         node.handle_datagram(now, SocketId::SERVER, address(9), &datagram);
     }
     assert_eq!(std::iter::from_fn(|| node.poll_event()).count(), 4096);
-    let ping = Request {
-        internal: true,
-        command: rpc::PING,
-        ..request
-    };
+    let ping = Request { internal: true, command: rpc::PING, ..request };
     for _ in 0..10_000 {
         node.handle_datagram(now, SocketId::SERVER, address(9), &ping.to_bytes());
     }
@@ -362,21 +298,12 @@ fn events_of_strangers_do_not_pile_up() {
 fn a_public_node_does_not_ask_private_addresses_that_others_name() {
     let now = Instant::now();
     let public: SocketAddrV4 = "8.8.4.4:49737".parse().expect("an address");
-    let config = Config {
-        public_address: Some(public),
-        ..server()
-    };
+    let config = Config { public_address: Some(public), ..server() };
     let mut node = Node::new(now, config, [1; 32]);
-    node.handle_sockets(
-        now,
-        "0.0.0.0:49737".parse().expect("an address"),
-        client_address(0),
-    );
+    node.handle_sockets(now, "0.0.0.0:49737".parse().expect("an address"), client_address(0));
     let other: SocketAddrV4 = "9.9.9.9:49737".parse().expect("an address");
-    let seeded = crate::dht::Query {
-        seeds: vec![other],
-        ..crate::dht::Query::application(rpc::LOOKUP, [0; 32])
-    };
+    let seeded =
+        crate::dht::Query { seeds: vec![other], ..crate::dht::Query::application(rpc::LOOKUP, [0; 32]) };
     node.query(now, seeded);
     let sent = node.poll_transmit().expect("the seed is asked");
     let Ok(Packet::Request(request)) = Packet::decode(&mut Reader::new(&sent.payload)) else {
@@ -396,17 +323,13 @@ fn a_public_node_does_not_ask_private_addresses_that_others_name() {
         to: public,
         id: None,
         token: None,
-        closer: named
-            .iter()
-            .map(|node| node.parse().expect("an address"))
-            .collect(),
+        closer: named.iter().map(|node| node.parse().expect("an address")).collect(),
         error: 0,
         value: None,
     };
     node.handle_datagram(now, SocketId::SERVER, other, &response.to_bytes());
-    let asked: Vec<_> = std::iter::from_fn(|| node.poll_transmit())
-        .map(|sent| sent.destination.to_string())
-        .collect();
+    let asked: Vec<_> =
+        std::iter::from_fn(|| node.poll_transmit()).map(|sent| sent.destination.to_string()).collect();
     assert_eq!(asked, ["7.7.7.7:7"]);
 }
 
@@ -456,10 +379,7 @@ proptest! {
 
 /// Makes a persistent node that knows no other.
 fn persistent(now: Instant) -> Node {
-    let config = Config {
-        private_network: true,
-        ..server()
-    };
+    let config = Config { private_network: true, ..server() };
     let mut node = Node::new(now, config, [1; 32]);
     node.handle_sockets(now, address(0), client_address(0));
     while node.poll_event().is_some() {}

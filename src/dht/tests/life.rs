@@ -28,11 +28,7 @@ fn a_node_whose_server_socket_is_out_of_reach_stays_firewalled() {
 #[test]
 fn a_persistent_node_that_is_out_of_reach_says_nothing_of_an_id() {
     let mut world = World::new(32, 6, Link::default());
-    let config = Config {
-        mode: Mode::Persistent,
-        public_address: None,
-        ..Config::default()
-    };
+    let config = Config { mode: Mode::Persistent, public_address: None, ..Config::default() };
     let id = world.start(config);
     world.network.close(id, SocketId::SERVER);
     world.network.run_for(Duration::from_secs(30));
@@ -84,15 +80,9 @@ fn what_was_announced_can_be_taken_back() {
     let (_, result, _) = world.run(id, unannounce(topic, &key));
     assert_eq!(result.map(|outcome| outcome.committed), Ok(11));
     let (answers, _, _) = world.run(other, Operation::Lookup(topic));
-    let lists: Vec<_> = answers
-        .iter()
-        .filter_map(|answer| LookupReply::from_bytes(answer.value.as_ref()?).ok())
-        .collect();
-    assert_eq!(
-        lists.len(),
-        10,
-        "all but the asking node itself and the announcing one"
-    );
+    let lists: Vec<_> =
+        answers.iter().filter_map(|answer| LookupReply::from_bytes(answer.value.as_ref()?).ok()).collect();
+    assert_eq!(lists.len(), 10, "all but the asking node itself and the announcing one");
     for list in lists {
         let keys: Vec<_> = list.peers.iter().map(|peer| peer.public_key).collect();
         assert_eq!(keys, [*stays.public_key()]);
@@ -108,11 +98,7 @@ fn announcements_are_forgotten_after_a_while() {
     let (_, result, _) = world.run(from, announce(target, &key));
     assert!(result.is_ok());
     let holder = world.nodes[2];
-    let held = |world: &mut World| {
-        world
-            .network
-            .with(holder, |machine, _| machine.node.forward(&target))
-    };
+    let held = |world: &mut World| world.network.with(holder, |machine, _| machine.node.forward(&target));
     assert_eq!(held(&mut world), Some(address(0)));
     world.network.run_for(Duration::from_secs(13 * 60));
     // This look made it young again, and another sweep or two end it.
@@ -125,23 +111,17 @@ fn announcements_are_forgotten_after_a_while() {
 fn an_own_server_is_found_and_never_forgotten() {
     let mut world = World::new(37, 4, Link::default());
     let (id, other) = (world.nodes[1], world.nodes[3]);
-    world.network.with(id, |machine, _| {
-        machine.node.set_server([8; 32], Some(vec![1; 33]))
-    });
+    world.network.with(id, |machine, _| machine.node.set_server([8; 32], Some(vec![1; 33])));
     world.network.run_for(Duration::from_secs(60 * 60));
     let request = |world: &mut World| {
         let request = Outgoing::application(address(1), rpc::FIND_PEER, [8; 32]);
-        let request = world
-            .network
-            .with(other, |machine, now| machine.node.request(now, request));
+        let request = world.network.with(other, |machine, now| machine.node.request(now, request));
         world.network.run_for(Duration::from_millis(10));
         let answer = world.network.host(other).answered(request).cloned();
         answer.expect("answered").expect("an answer").value
     };
     assert_eq!(request(&mut world), Some(vec![1; 33]));
-    world
-        .network
-        .with(id, |machine, _| machine.node.set_server([8; 32], None));
+    world.network.with(id, |machine, _| machine.node.set_server([8; 32], None));
     assert_eq!(request(&mut world), None);
 }
 
@@ -153,9 +133,7 @@ fn an_adaptive_node_is_ephemeral_again_after_sleep() {
     assert!(world.node(id).is_persistent());
     // Asleep the machine handles nothing, so the node sees a gap between two ticks.
     let later = world.network.now() + Duration::from_secs(60);
-    world
-        .network
-        .with(id, |machine, _| machine.node.handle_timeout(later));
+    world.network.with(id, |machine, _| machine.node.handle_timeout(later));
     assert!(!world.node(id).is_persistent());
     assert!(world.network.host(id).events.contains(&Event::Persistent(false)));
 }
@@ -166,10 +144,7 @@ fn who_named_a_dead_node_is_told() {
         let mut world = World::new(39, 8, Link::default());
         let dead = world.nodes[5];
         world.network.set_up(dead, false);
-        let config = Config {
-            down_hints_per_tick,
-            ..Config::default()
-        };
+        let config = Config { down_hints_per_tick, ..Config::default() };
         world.join(config);
         // Six tries of the walk, four of the nodes that get the hint; their own pings take longer.
         world.network.run_for(Duration::from_secs(11));
@@ -177,10 +152,7 @@ fn who_named_a_dead_node_is_told() {
             let node = world.node(world.nodes[*number]);
             node.closest_nodes(&[0; 32]).contains(&address(5))
         };
-        [0, 1, 2, 3, 4, 6, 7]
-            .iter()
-            .filter(|number| knows(number))
-            .count()
+        [0, 1, 2, 3, 4, 6, 7].iter().filter(|number| knows(number)).count()
     };
     assert!(still_known(0) > 3);
     assert_eq!(still_known(50), 0);
@@ -208,9 +180,7 @@ fn answers_from_elsewhere_do_not_enter_a_walk() {
     let mut world = World::new(41, 6, Link::default());
     let id = world.nodes[2];
     let query = world.network.with(id, |machine, now| {
-        machine
-            .node
-            .find_peer(now, KeyPair::from_seed(&[1; 32]).public_key(), Vec::new())
+        machine.node.find_peer(now, KeyPair::from_seed(&[1; 32]).public_key(), Vec::new())
     });
     // An attacker answers with every transaction id there is, but from an address that was not asked.
     for tid in 0..=u16::MAX {
@@ -240,10 +210,7 @@ fn ids_are_told_only_from_the_server_socket() {
     let id = world.nodes[1];
     for (socket, told) in [(SocketId::SERVER, true), (SocketId::CLIENT, false)] {
         let payload = world.network.with(id, |machine, now| {
-            let ping = Outgoing {
-                socket: Some(socket),
-                ..Outgoing::internal(address(0), rpc::PING)
-            };
+            let ping = Outgoing { socket: Some(socket), ..Outgoing::internal(address(0), rpc::PING) };
             machine.node.request(now, ping);
             machine.node.poll_transmit().expect("a ping").payload
         });
@@ -257,18 +224,10 @@ fn ids_are_told_only_from_the_server_socket() {
 #[test]
 fn the_same_seed_gives_the_same_run() {
     let run = || {
-        let link = Link {
-            loss: 0.1,
-            jitter: Duration::from_millis(30),
-            ..Link::default()
-        };
+        let link = Link { loss: 0.1, jitter: Duration::from_millis(30), ..Link::default() };
         let mut world = World::new(43, 15, link);
         world.network.run_for(Duration::from_secs(300));
-        let tables: Vec<_> = world
-            .nodes
-            .iter()
-            .map(|id| world.node(*id).recent_nodes(20))
-            .collect();
+        let tables: Vec<_> = world.nodes.iter().map(|id| world.node(*id).recent_nodes(20)).collect();
         (world.network.sent(), world.network.passed(), tables)
     };
     assert_eq!(run(), run());
@@ -277,11 +236,7 @@ fn the_same_seed_gives_the_same_run() {
 #[test]
 fn a_first_node_that_does_not_know_its_address_learns_it_from_the_first_visitor() {
     let mut world = World::new(44, 0, Link::default());
-    let config = Config {
-        mode: Mode::Persistent,
-        firewalled: false,
-        ..Config::default()
-    };
+    let config = Config { mode: Mode::Persistent, firewalled: false, ..Config::default() };
     let id = world.start_at(config, "0.0.0.0:3000".parse().expect("an address"));
     assert!(!world.node(id).is_persistent());
     world.join(server());
@@ -301,20 +256,14 @@ fn whoever_is_bound_where_nothing_translates_knows_its_address() {
         };
         let mut node = Node::new(now, config, [1; 32]);
         node.handle_sockets(now, local.parse().expect("an address"), client_address(0));
-        node.is_persistent()
-            .then(|| node.remote_address())
-            .flatten()
-            .map(|address| address.to_string())
+        node.is_persistent().then(|| node.remote_address()).flatten().map(|address| address.to_string())
     };
     let known = |address: &str| Some(address.to_owned());
     assert_eq!(persistent("127.0.0.1:5", None, true), known("127.0.0.1:5"));
     assert_eq!(persistent("192.168.1.2:5", None, true), known("192.168.1.2:5"));
     assert_eq!(persistent("192.168.1.2:5", None, false), None);
     assert_eq!(persistent("0.0.0.0:5", None, true), None);
-    assert_eq!(
-        persistent("0.0.0.0:5", Some("9.9.9.9:0"), false),
-        known("9.9.9.9:5")
-    );
+    assert_eq!(persistent("0.0.0.0:5", Some("9.9.9.9:0"), false), known("9.9.9.9:5"));
 }
 
 #[test]

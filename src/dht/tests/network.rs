@@ -28,9 +28,8 @@ fn a_small_network_forms_and_finds_in_milliseconds() {
     assert_eq!(result.map(|outcome| outcome.committed), Ok(4));
     assert!(took < Duration::from_millis(5), "{took:?}");
     let other = world.join(Config::default());
-    let (answers, result, took) = world.query(other, |node, now| {
-        node.find_peer(now, key.public_key(), Vec::new())
-    });
+    let (answers, result, took) =
+        world.query(other, |node, now| node.find_peer(now, key.public_key(), Vec::new()));
     assert!(result.is_ok());
     assert_eq!(answers.iter().filter(|answer| answer.value.is_some()).count(), 4);
     assert!(took < Duration::from_millis(5), "{took:?}");
@@ -52,39 +51,19 @@ fn fifty_nodes_find_everything_in_spite_of_loss() {
         let from = world.nodes[usize::from(number)];
         let to = world.nodes[usize::from(49 - number)];
         let (_, result, _) = world.run(from, announce(target, &key));
-        assert!(
-            result.is_ok_and(|outcome| outcome.committed >= 15),
-            "announce {number}"
-        );
+        assert!(result.is_ok_and(|outcome| outcome.committed >= 15), "announce {number}");
         let (_, result, _) = world.run(
             from,
-            Operation::Announce {
-                target: topic,
-                key_pair: key.clone(),
-                relays: vec![address(3)],
-                bump: 0,
-            },
+            Operation::Announce { target: topic, key_pair: key.clone(), relays: vec![address(3)], bump: 0 },
         );
-        assert!(
-            result.is_ok_and(|outcome| outcome.committed >= 15),
-            "announce topic {number}"
-        );
+        assert!(result.is_ok_and(|outcome| outcome.committed >= 15), "announce topic {number}");
         let (answers, _, _) = world.query(to, |node, now| node.find_peer(now, key.public_key(), Vec::new()));
-        let found = answers
-            .iter()
-            .filter_map(|answer| Peer::from_bytes(answer.value.as_ref()?).ok());
-        assert!(
-            found.into_iter().any(|peer| peer.public_key == *key.public_key()),
-            "find {number}"
-        );
+        let found = answers.iter().filter_map(|answer| Peer::from_bytes(answer.value.as_ref()?).ok());
+        assert!(found.into_iter().any(|peer| peer.public_key == *key.public_key()), "find {number}");
         let (answers, _, _) = world.run(to, Operation::Lookup(topic));
-        let lists = answers
-            .iter()
-            .filter_map(|answer| LookupReply::from_bytes(answer.value.as_ref()?).ok());
+        let lists = answers.iter().filter_map(|answer| LookupReply::from_bytes(answer.value.as_ref()?).ok());
         assert!(
-            lists
-                .into_iter()
-                .any(|list| list.peers[0].relay_addresses == [address(3)]),
+            lists.into_iter().any(|list| list.peers[0].relay_addresses == [address(3)]),
             "lookup {number}"
         );
     }
@@ -102,29 +81,24 @@ fn a_dead_node_delays_nobody_for_long() {
     let took = world.network.now() - start;
     assert!(took < Duration::from_millis(1100), "{took:?}");
     let key = KeyPair::from_seed(&[1; 32]);
-    let (_, result, took) = world.query(client, |node, now| {
-        node.find_peer(now, key.public_key(), Vec::new())
-    });
+    let (_, result, took) =
+        world.query(client, |node, now| node.find_peer(now, key.public_key(), Vec::new()));
     assert!(result.is_ok());
     assert!(took < Duration::from_millis(1100), "{took:?}");
     // Twice unanswered it delays no walk any more, although others go on naming it.
     world.network.run_for(Duration::from_secs(1));
-    let (_, result, took) = world.query(client, |node, now| {
-        node.find_peer(now, key.public_key(), Vec::new())
-    });
+    let (_, result, took) =
+        world.query(client, |node, now| node.find_peer(now, key.public_key(), Vec::new()));
     assert!(result.is_ok());
     assert!(took < Duration::from_millis(5), "{took:?}");
     // Once it is back it counts again.
     let back = world.nodes[3];
     world.network.set_up(back, true);
-    let (_, result, _) = world.query(client, |node, now| {
-        node.find_peer(now, key.public_key(), Vec::new())
-    });
+    let (_, result, _) = world.query(client, |node, now| node.find_peer(now, key.public_key(), Vec::new()));
     assert!(result.is_ok());
     world.network.run_for(Duration::from_secs(1));
-    let (answers, _, took) = world.query(client, |node, now| {
-        node.find_peer(now, key.public_key(), Vec::new())
-    });
+    let (answers, _, took) =
+        world.query(client, |node, now| node.find_peer(now, key.public_key(), Vec::new()));
     assert!(answers.iter().any(|answer| answer.from == address(3)));
     assert!(took < Duration::from_millis(5), "{took:?}");
 }
@@ -150,10 +124,7 @@ fn an_adaptive_node_turns_persistent_after_twenty_minutes() {
     assert!(!world.node(id).is_firewalled(), "the quick check found it open");
     world.network.run_for(Duration::from_secs(21 * 60));
     assert!(world.node(id).is_persistent());
-    let ephemeral = Config {
-        mode: Mode::Ephemeral,
-        ..Config::default()
-    };
+    let ephemeral = Config { mode: Mode::Ephemeral, ..Config::default() };
     let id = world.join(ephemeral);
     world.network.run_for(Duration::from_secs(21 * 60));
     assert!(!world.node(id).is_persistent());
@@ -161,11 +132,8 @@ fn an_adaptive_node_turns_persistent_after_twenty_minutes() {
 
 #[test]
 fn walks_through_hundreds_of_nodes_end_at_the_true_closest() {
-    let link = Link {
-        delay: Duration::from_millis(20),
-        jitter: Duration::from_millis(20),
-        ..Link::default()
-    };
+    let link =
+        Link { delay: Duration::from_millis(20), jitter: Duration::from_millis(20), ..Link::default() };
     let mut world = World::new(6, 300, link);
     for number in 0..30_u8 {
         let from = 10 * usize::from(number);
@@ -185,10 +153,7 @@ fn walks_through_hundreds_of_nodes_end_at_the_true_closest() {
 
 #[test]
 fn a_late_answer_holds_a_lookup_up_less_than_a_second() {
-    let link = Link {
-        delay: Duration::from_millis(20),
-        ..Link::default()
-    };
+    let link = Link { delay: Duration::from_millis(20), ..Link::default() };
     let mut world = World::new(31, 60, link);
     let client = world.join(Config::default());
     // What is usual here is learnt from answers.

@@ -49,11 +49,7 @@ fn the_first_value_with_the_right_hash_ends_the_query() {
 #[test]
 fn a_signed_value_is_the_first_or_the_latest_as_the_operation_says() {
     let key = KeyPair::from_seed(&[1; 32]);
-    let get = |latest| Operation::MutableGet {
-        key: *key.public_key(),
-        least: 2,
-        latest,
-    };
+    let get = |latest| Operation::MutableGet { key: *key.public_key(), least: 2, latest };
     let stranger = KeyPair::from_seed(&[2; 32]);
     let useless = [signed(&key, 1, b"old"), signed(&stranger, 9, b"forged")];
 
@@ -103,30 +99,18 @@ fn the_end_of_a_query_is_the_end_of_its_operation() {
         (not_committed(None), OperationError::NotStored),
         (not_committed(Some(1)), OperationError::NotStored),
         (not_committed(Some(ERROR_SEQ_REUSED)), OperationError::SeqReused),
-        (
-            not_committed(Some(ERROR_SEQ_TOO_LOW)),
-            OperationError::SeqTooLow(None),
-        ),
+        (not_committed(Some(ERROR_SEQ_TOO_LOW)), OperationError::SeqTooLow(None)),
     ];
     for (result, error) in ends {
         assert_eq!(put().finish(result), Err(error));
     }
-    let outcome = QueryOutcome {
-        committed: 18,
-        refused: vec![ERROR_SEQ_TOO_LOW; 2],
-        ..QueryOutcome::default()
-    };
+    let outcome =
+        QueryOutcome { committed: 18, refused: vec![ERROR_SEQ_TOO_LOW; 2], ..QueryOutcome::default() };
     let stored = put().finish(Ok(outcome)).expect("stored").stored;
-    assert_eq!(
-        (stored.target, stored.nodes, stored.refused),
-        (key.public_key().target(), 18, 2)
-    );
+    assert_eq!((stored.target, stored.nodes, stored.refused), (key.public_key().target(), 18, 2));
     let too_large = Operation::ImmutablePut(vec![0; 1851]).into_query();
     let error = OperationError::from(too_large.map(drop).expect_err("too large"));
-    let expected = ValueError::TooLarge {
-        size: 1851,
-        max: 1850,
-    };
+    let expected = ValueError::TooLarge { size: 1851, max: 1850 };
     assert_eq!(error, OperationError::Value(expected));
 }
 
@@ -140,10 +124,7 @@ fn from(number: u16) -> std::net::SocketAddrV4 {
 
 /// Makes the answer of a node that holds this value.
 fn holding(number: u16, value: Option<Vec<u8>>) -> Answer {
-    Answer {
-        value,
-        ..answer(from(number), Vec::new())
-    }
+    Answer { value, ..answer(from(number), Vec::new()) }
 }
 
 fn peer(number: u8) -> Peer {
@@ -154,11 +135,8 @@ fn peer(number: u8) -> Peer {
 }
 
 fn signed(key: &KeyPair, seq: u64, value: &[u8]) -> Vec<u8> {
-    let record = MutableValue {
-        seq,
-        value: value.to_vec(),
-        signature: key.sign(&mutable_signable(seq, value)),
-    };
+    let record =
+        MutableValue { seq, value: value.to_vec(), signature: key.sign(&mutable_signable(seq, value)) };
     record.to_bytes()
 }
 

@@ -67,10 +67,7 @@ fn what_is_to_be_passed_on_later_leaves_at_once_when_too_much_waits() {
 }
 
 fn node(now: Instant) -> Node {
-    let config = Config {
-        private_network: true,
-        ..server()
-    };
+    let config = Config { private_network: true, ..server() };
     let mut node = Node::new(now, config, [1; 32]);
     node.handle_sockets(now, address(0), client_address(0));
     while node.poll_event().is_some() {}

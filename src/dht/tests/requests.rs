@@ -27,10 +27,7 @@ fn a_request_is_sent_four_times_byte_for_byte_and_then_fails() {
     }
     node.handle_timeout(start + Duration::from_secs(4));
     assert!(sent(&mut node).is_empty());
-    let failed = Event::Answered {
-        request,
-        result: Err(RequestError::TimedOut),
-    };
+    let failed = Event::Answered { request, result: Err(RequestError::TimedOut) };
     assert_eq!(node.poll_event(), Some(failed));
 }
 
@@ -78,10 +75,7 @@ fn a_walk_asks_again_soon_only_if_it_hangs_on_one_node() {
 #[test]
 fn a_slow_link_carries_one_packet_more_for_the_hurry_of_the_first_walk() {
     for (delay, repeated) in [(140, 0), (200, 1), (290, 1)] {
-        let link = Link {
-            delay: Duration::from_millis(delay),
-            ..Link::default()
-        };
+        let link = Link { delay: Duration::from_millis(delay), ..Link::default() };
         let mut world = World::new(7, 30, link);
         let id = world.join(Config::default());
         assert_eq!(world.node(id).stats().retries_sent, repeated, "{delay} ms");
@@ -115,11 +109,7 @@ fn a_response_from_another_address_is_ignored_although_the_tid_is_right() {
 fn a_malformed_answer_to_our_own_query_is_survived() {
     let now = Instant::now();
     let mut node = alone(now);
-    let query = node.find_peer(
-        now,
-        &crate::keys::PublicKey::from_bytes([1; 32]),
-        vec![address(9)],
-    );
+    let query = node.find_peer(now, &crate::keys::PublicKey::from_bytes([1; 32]), vec![address(9)]);
     let tid = decoded(&sent(&mut node)[0]).tid;
     let full = Response {
         id: Some(NodeId::of(address(9))),
@@ -142,10 +132,7 @@ fn a_malformed_answer_to_our_own_query_is_survived() {
     assert_eq!(node.poll_event(), None);
     node.handle_datagram(now, SocketId::SERVER, address(9), &full);
     let event = node.poll_event();
-    assert!(
-        matches!(event, Some(Event::QueryAnswer { query: of, .. }) if of == query),
-        "{event:?}"
-    );
+    assert!(matches!(event, Some(Event::QueryAnswer { query: of, .. }) if of == query), "{event:?}");
     let next = sent(&mut node);
     assert_eq!(next.len(), 1, "the node with port 0 is not asked");
     assert_eq!(next[0].destination, address(1));
@@ -157,15 +144,9 @@ fn an_id_that_is_not_the_senders_is_void_but_the_answer_counts() {
     let mut node = alone(now);
     node.request(now, Outgoing::internal(address(9), rpc::PING));
     let tid = decoded(&sent(&mut node)[0]).tid;
-    let lying = Response {
-        id: Some(NodeId::of(address(8))),
-        ..pong(tid)
-    };
+    let lying = Response { id: Some(NodeId::of(address(8))), ..pong(tid) };
     node.handle_datagram(now, SocketId::SERVER, address(9), &lying.to_bytes());
-    let Some(Event::Answered {
-        result: Ok(answer), ..
-    }) = node.poll_event()
-    else {
+    let Some(Event::Answered { result: Ok(answer), .. }) = node.poll_event() else {
         panic!("the request is answered");
     };
     assert_eq!(answer.id, None);
@@ -179,29 +160,17 @@ fn at_most_eighty_requests_leave_at_once_and_the_rest_follow() {
     let before = world.network.sent();
     world.network.with(id, |machine, now| {
         for _ in 0..200 {
-            let request = Outgoing {
-                retries: 0,
-                ..Outgoing::internal(address(99), rpc::PING)
-            };
+            let request = Outgoing { retries: 0, ..Outgoing::internal(address(99), rpc::PING) };
             machine.node.request(now, request);
         }
     });
     assert_eq!(world.network.sent() - before, 80);
     let done = |machine: &super::world::Machine| {
-        let failed = |event: &&Event| {
-            matches!(
-                event,
-                Event::Answered {
-                    result: Err(RequestError::TimedOut),
-                    ..
-                }
-            )
-        };
+        let failed =
+            |event: &&Event| matches!(event, Event::Answered { result: Err(RequestError::TimedOut), .. });
         machine.events.iter().filter(failed).count()
     };
-    world
-        .network
-        .run_until(Duration::from_secs(10), |network| done(network.host(id)) == 200);
+    world.network.run_until(Duration::from_secs(10), |network| done(network.host(id)) == 200);
     assert_eq!(world.network.sent() - before, 200);
 }
 
@@ -214,9 +183,8 @@ fn answers_open_the_window_at_once() {
         (0..1000).map(ping).collect()
     });
     let last = requests[999];
-    let took = world.network.run_until(Duration::from_secs(1), |network| {
-        network.host(id).answered(last).is_some()
-    });
+    let took =
+        world.network.run_until(Duration::from_secs(1), |network| network.host(id).answered(last).is_some());
     assert!(took < Duration::from_millis(5), "{took:?}");
 }
 
@@ -229,17 +197,11 @@ fn no_more_requests_wait_than_the_bound() {
     }
     assert_eq!(node.poll_event(), None);
     let request = node.request(now, Outgoing::internal(address(9), rpc::PING));
-    let refused = Event::Answered {
-        request,
-        result: Err(RequestError::Overloaded),
-    };
+    let refused = Event::Answered { request, result: Err(RequestError::Overloaded) };
     assert_eq!(node.poll_event(), Some(refused));
     // Queries must come to an end even then.
     let query = node.query(now, Query::application(rpc::LOOKUP, [1; 32]));
-    let failed = Event::QueryDone {
-        query,
-        result: Err(QueryError::NoNodes),
-    };
+    let failed = Event::QueryDone { query, result: Err(QueryError::NoNodes) };
     assert_eq!(node.poll_event(), Some(failed));
 }
 
@@ -252,10 +214,7 @@ fn refuses_a_request_that_others_could_not_receive() {
         ..Outgoing::application(address(9), rpc::IMMUTABLE_PUT, [0; 32])
     };
     let request = node.request(now, request);
-    let refused = Event::Answered {
-        request,
-        result: Err(RequestError::TooLarge),
-    };
+    let refused = Event::Answered { request, result: Err(RequestError::TooLarge) };
     assert_eq!(node.poll_event(), Some(refused));
 }
 
@@ -289,9 +248,7 @@ fn suspending_ends_everything_and_resuming_asks_again() {
     let mut world = World::new(13, 4, Link::default());
     let id = world.nodes[2];
     let (request, query) = world.network.with(id, |machine, now| {
-        let request = machine
-            .node
-            .request(now, Outgoing::internal(address(99), rpc::PING));
+        let request = machine.node.request(now, Outgoing::internal(address(99), rpc::PING));
         let lookup = Query::application(rpc::LOOKUP, [1; 32]);
         let query = machine.node.query(now, lookup);
         machine.node.suspend();
@@ -304,9 +261,7 @@ fn suspending_ends_everything_and_resuming_asks_again() {
     let sent = world.network.sent();
     world.network.run_for(Duration::from_secs(3));
     world.network.with(id, |machine, now| {
-        machine
-            .node
-            .handle_sockets(now, address(2), super::world::client_address(2));
+        machine.node.handle_sockets(now, address(2), super::world::client_address(2));
     });
     let (_, result, _) = world.run(id, Operation::Lookup([1; 32]));
     assert!(result.is_ok());
@@ -336,10 +291,7 @@ fn checks_that_a_suspension_cut_short_leave_room_for_others() {
 
 /// Makes a node that knows no other.
 fn alone(now: Instant) -> Node {
-    let config = Config {
-        private_network: true,
-        ..server()
-    };
+    let config = Config { private_network: true, ..server() };
     let mut node = Node::new(now, config, [1; 32]);
     node.handle_sockets(now, address(0), super::world::client_address(0));
     while node.poll_event().is_some() {}
@@ -358,13 +310,5 @@ fn decoded(transmit: &Transmit) -> Request {
 }
 
 fn pong(tid: u16) -> Response {
-    Response {
-        tid,
-        to: address(0),
-        id: None,
-        token: None,
-        closer: Vec::new(),
-        error: 0,
-        value: None,
-    }
+    Response { tid, to: address(0), id: None, token: None, closer: Vec::new(), error: 0, value: None }
 }

@@ -26,11 +26,7 @@ fn a_restarted_node_gives_out_what_was_announced_to_it_for_as_long_as_it_would_h
     let mut node = restarted(later, 1, short(&kept, Duration::from_secs(600)));
     run(&mut node, later, Duration::from_secs(1600 - 600 - 10));
     assert_eq!(node.stats().records, 2);
-    run(
-        &mut node,
-        later + Duration::from_secs(990),
-        Duration::from_secs(20),
-    );
+    run(&mut node, later + Duration::from_secs(990), Duration::from_secs(20));
     assert_eq!(node.stats().records, 0);
     assert!(node.forward(&of_topic).is_none());
 }
@@ -53,13 +49,7 @@ fn a_kept_announcement_reads_as_it_was_written() {
     for kept in kept {
         let text = kept.to_string();
         let seconds = Duration::from_secs(kept.remaining.as_secs());
-        assert_eq!(
-            text.parse(),
-            Ok(Kept {
-                remaining: seconds,
-                ..kept
-            })
-        );
+        assert_eq!(text.parse(), Ok(Kept { remaining: seconds, ..kept }));
         for end in 0..text.len() {
             // Digits of an announcement that are missing leave no announcement; whatever else is cut must not
             // pass for another one.
@@ -82,11 +72,7 @@ fn what_is_taken_back_is_not_kept() {
     assert!(taken_back.is_ok());
     assert_eq!(world.node(keeper).announcements(now), []);
     let other = world.nodes[0];
-    assert_eq!(
-        world.node(other).announcements(now),
-        [],
-        "only who was told keeps any"
-    );
+    assert_eq!(world.node(other).announcements(now), [], "only who was told keeps any");
 }
 
 /// Lets a server and a topic be announced to a node, the second of its world; returns what it keeps, and
@@ -106,19 +92,12 @@ fn announced() -> (Vec<Kept>, [[u8; 32]; 2]) {
 }
 
 fn keeping() -> Config {
-    Config {
-        keeps_announcements: true,
-        ..server()
-    }
+    Config { keeps_announcements: true, ..server() }
 }
 
 /// Makes the node with this number anew.
 fn restarted(now: Instant, number: usize, announcements: Vec<Kept>) -> Node {
-    let config = Config {
-        private_network: true,
-        announcements,
-        ..keeping()
-    };
+    let config = Config { private_network: true, announcements, ..keeping() };
     let mut node = Node::new(now, config, [7; 32]);
     node.handle_sockets(now, address(number), client_address(number));
     assert!(node.is_persistent());
@@ -127,10 +106,7 @@ fn restarted(now: Instant, number: usize, announcements: Vec<Kept>) -> Node {
 
 /// Returns announcements as they are so much later.
 fn short(kept: &[Kept], passed: Duration) -> Vec<Kept> {
-    let left = |kept: &Kept| Kept {
-        remaining: kept.remaining.saturating_sub(passed),
-        ..kept.clone()
-    };
+    let left = |kept: &Kept| Kept { remaining: kept.remaining.saturating_sub(passed), ..kept.clone() };
     kept.iter().map(left).collect()
 }
 

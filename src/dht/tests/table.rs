@@ -82,15 +82,7 @@ fn with_prefix(own: &[u8; 32], bits: usize, mut id: [u8; 32]) -> [u8; 32] {
 }
 
 fn entry(id: NodeId, address: SocketAddrV4) -> TableEntry {
-    TableEntry {
-        id,
-        address,
-        added: 1,
-        pinged: 1,
-        sampled: 0,
-        down_hints: 0,
-        heard: 0,
-    }
+    TableEntry { id, address, added: 1, pinged: 1, sampled: 0, down_hints: 0, heard: 0 }
 }
 
 fn address(number: usize) -> SocketAddrV4 {

@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use super::world::{World, address, mutable_get, mutable_put};
-use crate::dht::{
-    Answer, Config, K, MAX_IMMUTABLE, Operation, QueryError, ValueError, max_mutable,
-};
 use crate::dht::operations::{immutable_value, mutable_value};
+use crate::dht::{Answer, Config, K, MAX_IMMUTABLE, Operation, QueryError, ValueError, max_mutable};
 use crate::keys::KeyPair;
 use crate::sim::network::Link;
 use crate::wire::compact::MAX_VARUINT;
@@ -85,9 +83,7 @@ fn a_value_that_is_asked_for_outlives_one_that_is_not() {
     let mut held = |value: &[u8]| {
         let target = hash::hash(&[value]);
         let (answers, _, _) = world.run(client, Operation::ImmutableGet(target));
-        let found = answers
-            .iter()
-            .any(|answer| immutable_value(answer, &target).is_some());
+        let found = answers.iter().any(|answer| immutable_value(answer, &target).is_some());
         world.network.run_for(Duration::from_secs(31 * 3600));
         found
     };
@@ -117,10 +113,7 @@ fn answers_that_are_not_what_was_asked_for_count_for_nothing() {
         let mut bytes = value.clone();
         bytes[position] ^= 1;
         forged.value = Some(bytes);
-        assert!(
-            mutable_value(&forged, key.public_key(), 0).is_none(),
-            "byte {position}"
-        );
+        assert!(mutable_value(&forged, key.public_key(), 0).is_none(), "byte {position}");
     }
     assert!(immutable_value(answer, &key.public_key().target()).is_none());
 }

@@ -95,9 +95,7 @@ fn walks_find_the_true_closest_with_no_more_requests_than_the_reference() {
         let mut walk = Walk::new(target, 1, usize::MAX);
         let named = |list: &str| -> Vec<SocketAddrV4> {
             let all = case[list].as_array().expect("a list");
-            all.iter()
-                .map(|node| text(node).parse().expect("an address"))
-                .collect()
+            all.iter().map(|node| text(node).parse().expect("an address")).collect()
         };
         if let Some(start) = option(&case["startNodes"], addrs4) {
             for node in start {
@@ -115,18 +113,12 @@ fn walks_find_the_true_closest_with_no_more_requests_than_the_reference() {
             while let Some(node) = walk.next(10) {
                 asked.push_back(node);
             }
-            let node = asked
-                .pop_front()
-                .expect("a walk that is not over waits for somebody");
+            let node = asked.pop_front().expect("a walk that is not over waits for somebody");
             let closer = tables[&node].closest(&target);
             walk.on_answer(&answer(node, closer), |_| false);
         }
         let (successes, theirs) = (walk.successes(), number(&case["successes"]));
-        assert!(
-            successes as u64 <= theirs,
-            "{}: {successes} to {theirs}",
-            case["name"]
-        );
+        assert!(successes as u64 <= theirs, "{}: {successes} to {theirs}", case["name"]);
         let closest: Vec<_> = walk.take_closest().iter().map(|answer| answer.from).collect();
         assert_eq!(closest, named("trueClosest"), "{}", case["name"]);
     }
@@ -145,9 +137,7 @@ fn the_walk_that_follows_the_reference_asks_in_its_order() {
         };
         let named = |list: &str| -> Vec<SocketAddrV4> {
             let all = case[list].as_array().expect("a list");
-            all.iter()
-                .map(|node| text(node).parse().expect("an address"))
-                .collect()
+            all.iter().map(|node| text(node).parse().expect("an address")).collect()
         };
         let target = fixed(&case["target"]);
         let mut walk = Walk::new(target, 1, usize::MAX);
@@ -215,9 +205,7 @@ fn the_stores_age_as_at_the_reference() {
     let mut topics = Topics::new(2);
     let mut records = |topics: &Topics| -> Vec<String> {
         let records = topics.sample(&topic, K, &mut rng);
-        let texts = records
-            .into_iter()
-            .map(|record| String::from_utf8_lossy(record).into_owned());
+        let texts = records.into_iter().map(|record| String::from_utf8_lossy(record).into_owned());
         texts.collect()
     };
     let expected = |name: &str| -> Vec<String> {
@@ -258,15 +246,7 @@ fn simulated(number: u64) -> SocketAddrV4 {
 }
 
 fn entry(address: SocketAddrV4) -> TableEntry {
-    TableEntry {
-        id: NodeId::of(address),
-        address,
-        added: 1,
-        pinged: 1,
-        sampled: 0,
-        down_hints: 0,
-        heard: 0,
-    }
+    TableEntry { id: NodeId::of(address), address, added: 1, pinged: 1, sampled: 0, down_hints: 0, heard: 0 }
 }
 
 fn answer(from: SocketAddrV4, closer: Vec<SocketAddrV4>) -> Answer {

@@ -77,10 +77,7 @@ pub(crate) struct World {
 impl World {
     /// Starts `count` persistent nodes one after the other, each bootstrapping from the first.
     pub(crate) fn new(seed: u64, count: usize, link: Link) -> Self {
-        let mut world = Self {
-            network: Network::new(seed, link),
-            nodes: Vec::new(),
-        };
+        let mut world = Self { network: Network::new(seed, link), nodes: Vec::new() };
         for _ in 0..count {
             world.join(server());
         }
@@ -105,24 +102,13 @@ impl World {
         let number = self.nodes.len();
         let seed = self.network.seed();
         let bootstrap = if number == 0 { Vec::new() } else { vec![address(0)] };
-        let bootstrap = if config.bootstrap.is_empty() {
-            bootstrap
-        } else {
-            config.bootstrap.clone()
-        };
-        let config = Config {
-            bootstrap,
-            private_network: true,
-            ..config
-        };
+        let bootstrap = if config.bootstrap.is_empty() { bootstrap } else { config.bootstrap.clone() };
+        let config = Config { bootstrap, private_network: true, ..config };
         let (server, client) = (address(number), client_address(number));
         let mut node = Node::new(self.network.now(), config, seed);
         node.handle_sockets(self.network.now(), local, client);
         node.bootstrap(self.network.now());
-        let machine = Machine {
-            node,
-            events: Vec::new(),
-        };
+        let machine = Machine { node, events: Vec::new() };
         let sockets = [(SocketId::SERVER, server), (SocketId::CLIENT, client)];
         let id = self.network.add(machine, &sockets);
         self.nodes.push(id);
@@ -148,9 +134,7 @@ impl World {
         id: HostId,
         start: impl FnOnce(&mut Node, Instant) -> QueryId,
     ) -> (Vec<Answer>, Result<QueryOutcome, QueryError>, Duration) {
-        let query = self
-            .network
-            .with(id, |machine, now| start(&mut machine.node, now));
+        let query = self.network.with(id, |machine, now| start(&mut machine.node, now));
         let done = |network: &mut Network<Machine>| network.host(id).done(query).is_some();
         let took = self.network.run_until(Duration::from_secs(60), done);
         let machine = self.network.host(id);
@@ -162,12 +146,7 @@ impl World {
 
 /// Announces a key under a target, without relay addresses and bump.
 pub(crate) fn announce(target: Target, key_pair: &KeyPair) -> Operation {
-    Operation::Announce {
-        target,
-        key_pair: key_pair.clone(),
-        relays: Vec::new(),
-        bump: 0,
-    }
+    Operation::Announce { target, key_pair: key_pair.clone(), relays: Vec::new(), bump: 0 }
 }
 
 /// Takes announcements of a key back.
@@ -184,20 +163,12 @@ pub(crate) fn mutable_put(key_pair: &KeyPair, seq: u64, value: Vec<u8>) -> Opera
 
 /// Finds the latest signed value.
 pub(crate) const fn mutable_get(key: &PublicKey, least: u64) -> Operation {
-    Operation::MutableGet {
-        key: *key,
-        least,
-        latest: true,
-    }
+    Operation::MutableGet { key: *key, least, latest: true }
 }
 
 /// The settings of a node that serves, as in a test network.
 pub(crate) fn server() -> Config {
-    Config {
-        mode: Mode::Persistent,
-        firewalled: false,
-        ..Config::default()
-    }
+    Config { mode: Mode::Persistent, firewalled: false, ..Config::default() }
 }
 
 /// The server socket of the node with this number.

@@ -26,30 +26,16 @@ impl Driver {
                 let attempt = self.endpoint.connect(now, *dial);
                 self.waiters.add_dial(attempt, token, answer);
             }
-            Command::Listen {
-                token,
-                listen,
-                answer,
-            } => self.listen(now, token, *listen, answer),
+            Command::Listen { token, listen, answer } => self.listen(now, token, *listen, answer),
             Command::Unlisten { server, answer } => {
                 if self.servers.close(server, answer) {
                     self.endpoint.unlisten(now, server);
                 }
             }
-            Command::Operation {
-                token,
-                operation,
-                answer,
-            } => self
-                .queries
-                .start(now, &mut self.endpoint, token, *operation, answer),
-            Command::Link {
-                sides,
-                bytes,
-                lifetime,
-                answer,
-                ended,
-            } => {
+            Command::Operation { token, operation, answer } => {
+                self.queries.start(now, &mut self.endpoint, token, *operation, answer)
+            }
+            Command::Link { sides, bytes, lifetime, answer, ended } => {
                 let ids = self.endpoint.link(sides, bytes, now + lifetime);
                 if let Some(ids) = ids {
                     self.waiters.add_link(ids, ended);

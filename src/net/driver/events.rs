@@ -25,21 +25,17 @@ impl Driver {
             }
             Event::Moved(moved) => self.connections.handle_moved(*moved),
             Event::Unreachable { stream, report } => {
-                self.connections
-                    .handle_unreachable(now, &mut self.endpoint, stream, *report);
+                self.connections.handle_unreachable(now, &mut self.endpoint, stream, *report);
             }
             Event::Unlinked(ids) => self.waiters.finish_link(ids),
             Event::Listening(server) => self.servers.announced(server),
             Event::Unlistened(server) => self.servers.withdrawn(server),
             Event::Established(established) => self.establish(now, &established),
-            Event::Failed {
-                attempt,
-                failure,
-                report,
-            } => self.waiters.finish_dial(attempt, Err((failure, report))),
+            Event::Failed { attempt, failure, report } => {
+                self.waiters.finish_dial(attempt, Err((failure, report)))
+            }
             Event::Stream(stream, event) => {
-                self.connections
-                    .handle_event(now, &mut self.endpoint, stream, event);
+                self.connections.handle_event(now, &mut self.endpoint, stream, event);
             }
             Event::Dht(event) => self.handle_dht_event(now, event),
         }

@@ -257,9 +257,7 @@ mod tests {
                 _ => Poll::Pending,
             }
         });
-        tokio::time::timeout(Duration::from_secs(30), received)
-            .await
-            .expect("they have arrived");
+        tokio::time::timeout(Duration::from_secs(30), received).await.expect("they have arrived");
         io.close(id);
         assert!(std::net::UdpSocket::bind(local).is_ok(), "the port is free");
     }

@@ -30,13 +30,7 @@ struct Held {
 impl Joining {
     pub(super) fn new(bootstrap: Vec<Entry>, tasks: TaskEvents) -> (Self, watch::Receiver<BootstrapState>) {
         let (state, observed) = watch::channel(BootstrapState::Joining);
-        let joining = Self {
-            bootstrap,
-            state,
-            failures: 0,
-            held: Some(Vec::new()),
-            tasks,
-        };
+        let joining = Self { bootstrap, state, failures: 0, held: Some(Vec::new()), tasks };
         (joining, observed)
     }
 
@@ -94,14 +88,8 @@ impl Joining {
         let due = |held: &mut Held| held.deadline().is_some_and(|at| at <= now);
         for Held { command, since } in held.extract_if(.., due) {
             if let Command::Connect { answer, .. } = command {
-                let report = Report {
-                    total: now - since,
-                    ..Report::default()
-                };
-                reply(
-                    answer,
-                    Err((Failure::TimedOut(Stage::Bootstrap), Box::new(report))),
-                );
+                let report = Report { total: now - since, ..Report::default() };
+                reply(answer, Err((Failure::TimedOut(Stage::Bootstrap), Box::new(report))));
             }
         }
     }

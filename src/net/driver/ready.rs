@@ -33,11 +33,7 @@ struct Flag {
 impl Ready {
     /// Adds a socket, to be looked at soon.
     pub(super) fn add(&mut self, socket: SocketId) {
-        let flag = Arc::new(Flag {
-            socket,
-            is_set: AtomicBool::new(false),
-            woken: self.woken.clone(),
-        });
+        let flag = Arc::new(Flag { socket, is_set: AtomicBool::new(false), woken: self.woken.clone() });
         flag.clone().wake();
         self.flags.insert(socket, flag);
     }

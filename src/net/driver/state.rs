@@ -89,11 +89,7 @@ impl Driver {
             endpoint,
             io,
             timer: Timer::new(),
-            inbox: Inbox {
-                commands: commands_in,
-                task_events,
-                wakeups,
-            },
+            inbox: Inbox { commands: commands_in, task_events, wakeups },
             handles: commands.downgrade(),
             joining,
             interfaces: Interfaces::new(*settings.bind.ip(), tasks.clone()),
@@ -105,11 +101,7 @@ impl Driver {
             waiters: Waiters::default(),
             closing: Closing::default(),
         };
-        let started = Started {
-            commands,
-            local: server,
-            bootstrap,
-        };
+        let started = Started { commands, local: server, bootstrap };
         Ok((driver, started))
     }
 

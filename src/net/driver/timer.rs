@@ -18,10 +18,7 @@ pub(super) struct Timer {
 impl Timer {
     /// Makes a timer that is not armed. Must be called on a tokio runtime.
     pub(super) fn new() -> Self {
-        Self {
-            sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
-            armed: None,
-        }
+        Self { sleep: Box::pin(tokio::time::sleep(Duration::ZERO)), armed: None }
     }
 
     /// Arms the timer for a deadline, or for none; returns whether that is due already.

@@ -56,8 +56,7 @@ impl Driver {
             TaskEvent::Relay(stream, paired) => self.endpoint.handle_relay(now, stream, paired),
             TaskEvent::RelayGone(stream) => {
                 if !self.endpoint.may_leave_relay(stream) {
-                    self.connections
-                        .handle_relay_gone(now, &mut self.endpoint, stream);
+                    self.connections.handle_relay_gone(now, &mut self.endpoint, stream);
                 }
             }
             TaskEvent::Bootstrap(addresses) => {

@@ -87,8 +87,7 @@ impl Link {
         let mut push = Push::new(keys, random);
         let mut header = push.header().to_vec();
         if keys.is_initiator() {
-            push.seal(&[], &mut header)
-                .expect("an empty message fits a frame");
+            push.seal(&[], &mut header).expect("an empty message fits a frame");
         }
         let link = Self {
             stream: established.stream,
@@ -128,10 +127,7 @@ impl Link {
 
     pub(super) fn fail(&self, error: PullError) -> End {
         let end = match error {
-            PullError::TooLong { length, limit } => End::TooLarge {
-                size: length,
-                max: limit,
-            },
+            PullError::TooLong { length, limit } => End::TooLarge { size: length, max: limit },
             _ => End::Corrupt,
         };
         self.set_end(end);

@@ -19,10 +19,7 @@ fn bytes_arrive_in_order_whatever_the_pieces() {
     let (dialler, acceptor) = pair();
     let sent: Vec<u8> = (0..100_000_u32).map(|index| (index * 7) as u8).collect();
     assert_eq!(write(&dialler, &sent), Poll::Ready(Ok(64 * 1024)));
-    assert_eq!(
-        write(&dialler, &sent[64 * 1024..]),
-        Poll::Ready(Ok(100_000 - 64 * 1024))
-    );
+    assert_eq!(write(&dialler, &sent[64 * 1024..]), Poll::Ready(Ok(100_000 - 64 * 1024)));
     for piece in encrypted(&dialler).chunks(777) {
         acceptor.push_incoming(piece.to_vec());
     }
@@ -125,11 +122,7 @@ fn a_large_first_message_is_left_to_the_reader() {
     assert_eq!(acceptor.try_prove(), Proof::Pending);
     acceptor.push_incoming(bytes[1000..70_000].to_vec());
     assert_eq!(acceptor.try_prove(), Proof::Pending);
-    assert_eq!(
-        acceptor.incoming_room(false).0,
-        72 * 1024 - 69_000,
-        "the driver takes no more out"
-    );
+    assert_eq!(acceptor.incoming_room(false).0, 72 * 1024 - 69_000, "the driver takes no more out");
 }
 
 #[test]
@@ -163,11 +156,7 @@ fn the_end_of_the_peers_direction_reads_as_nothing_and_writing_goes_on() {
     assert_eq!(read_message(&acceptor), Poll::Ready(Ok(None)));
     assert!(write(&acceptor, b"x").is_ready());
     acceptor.set_end(End::Reset);
-    assert_eq!(
-        read(&acceptor, 20),
-        Poll::Ready(Ok(Vec::new())),
-        "an end stays an end"
-    );
+    assert_eq!(read(&acceptor, 20), Poll::Ready(Ok(Vec::new())), "an end stays an end");
 }
 
 #[test]
@@ -201,10 +190,7 @@ fn too_large_messages_and_datagrams_are_refused() {
     let size = crate::secret_stream::MAX_MESSAGE + 1;
     let refused = write_message(&dialler, &vec![0; size]);
     assert!(matches!(refused, Poll::Ready(Err(End::TooLarge { size: given, .. })) if given == size));
-    assert!(
-        write_message(&dialler, b"x").is_ready(),
-        "the connection stays usable"
-    );
+    assert!(write_message(&dialler, b"x").is_ready(), "the connection stays usable");
     let refused = dialler.send_datagram(&[0; super::MAX_DATAGRAM + 1]);
     assert!(matches!(refused, Err(End::TooLarge { .. })));
 }
@@ -385,22 +371,14 @@ fn side(keys: Keys, origin: Origin) -> Side {
     let established = Established {
         origin,
         stream: StreamId(1),
-        session: Session {
-            keys,
-            holepunch_secret: [0; 32].into(),
-            remote_public_key: remote,
-        },
+        session: Session { keys, holepunch_secret: [0; 32].into(), remote_public_key: remote },
         path: Path::Direct,
         remote: "127.0.0.1:1".parse().expect("valid"),
         report: Report::default(),
     };
     let (wake, wakeups) = mpsc::unbounded_channel();
     let (link, header) = Link::new(&established, wake, Arc::default(), usize::MAX, 10);
-    Side {
-        link,
-        wakeups,
-        first_bytes: header,
-    }
+    Side { link, wakeups, first_bytes: header }
 }
 
 /// Returns what the driver would put into the stream.

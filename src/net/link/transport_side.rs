@@ -32,10 +32,7 @@ impl Link {
     /// Takes the frames to send on the stream, in order.
     pub(in crate::net) fn take_outgoing(&self) -> Outbound {
         let mut outgoing = lock(&self.outgoing);
-        let outbound = Outbound {
-            frames: outgoing.ring.take(),
-            finish: outgoing.finish,
-        };
+        let outbound = Outbound { frames: outgoing.ring.take(), finish: outgoing.finish };
         let writer = outgoing.writer.take();
         drop(outgoing);
         wake(writer);

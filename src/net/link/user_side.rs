@@ -23,10 +23,7 @@ impl Link {
     /// Encrypts one message and queues it; pending while the ring is full.
     pub(crate) fn poll_write_message(&self, cx: &mut Context<'_>, message: &[u8]) -> Poll<Result<(), End>> {
         if message.len() > MAX_MESSAGE {
-            return Poll::Ready(Err(End::TooLarge {
-                size: message.len(),
-                max: MAX_MESSAGE,
-            }));
+            return Poll::Ready(Err(End::TooLarge { size: message.len(), max: MAX_MESSAGE }));
         }
         // Held until the frame is queued, so that frames leave in the order in which they were sealed.
         let mut sealer = lock(&self.sealer);
@@ -44,9 +41,7 @@ impl Link {
             }
         }
         let mut frame = self.spares.take();
-        sealer
-            .seal(message, &mut frame)
-            .expect("the length has been checked");
+        sealer.seal(message, &mut frame).expect("the length has been checked");
         let spare = lock(&self.outgoing).ring.push(frame);
         drop(sealer);
         self.notify();
@@ -151,18 +146,13 @@ impl Link {
     /// Seals a datagram and queues it; it is dropped if many wait.
     pub(crate) fn send_datagram(&self, datagram: &[u8]) -> Result<(), End> {
         if datagram.len() > MAX_DATAGRAM {
-            return Err(End::TooLarge {
-                size: datagram.len(),
-                max: MAX_DATAGRAM,
-            });
+            return Err(End::TooLarge { size: datagram.len(), max: MAX_DATAGRAM });
         }
         if let Some(end) = self.end() {
             return Err(end.for_writer());
         }
         let mut sealed = Vec::new();
-        lock(&self.datagrams)
-            .seal(datagram, &mut sealed)
-            .map_err(|_| End::Local)?;
+        lock(&self.datagrams).seal(datagram, &mut sealed).map_err(|_| End::Local)?;
         let mut outgoing = lock(&self.outgoing);
         if outgoing.datagrams.len() < MAX_OUTGOING_DATAGRAMS {
             outgoing.datagrams.push_back(sealed);

@@ -104,30 +104,18 @@ impl Denied {
         let data = error.get("data");
         let number = |name| data.and_then(|data| data.get(name)).and_then(Value::as_u64);
         let reason = error.get("message").and_then(Value::as_str);
-        let reason = escaped(reason.unwrap_or_default())
-            .chars()
-            .take(MAX_REASON)
-            .collect();
+        let reason = escaped(reason.unwrap_or_default()).chars().take(MAX_REASON).collect();
         let kind = data.and_then(|data| data.get("kind")).and_then(Value::as_str);
         Some(match kind.unwrap_or_default() {
-            "already_registered" => Self::AlreadyRegistered {
-                version: number("version")?,
-            },
+            "already_registered" => Self::AlreadyRegistered { version: number("version")? },
             "bad_signature" => Self::BadSignature,
             "closed" => Self::Closed,
             "invalid_profile" => Self::InvalidProfile { reason },
             "not_registered" => Self::NotRegistered,
             "storage" => Self::Storage,
-            "too_many" => Self::TooMany {
-                retry_after: number("retryAfter")?,
-            },
-            "version_conflict" => Self::VersionConflict {
-                version: number("version")?,
-            },
-            _ => Self::Unknown {
-                code: code.to_string(),
-                reason,
-            },
+            "too_many" => Self::TooMany { retry_after: number("retryAfter")? },
+            "version_conflict" => Self::VersionConflict { version: number("version")? },
+            _ => Self::Unknown { code: code.to_string(), reason },
         })
     }
 }

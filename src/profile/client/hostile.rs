@@ -47,48 +47,24 @@ async fn a_greeting_with_another_version_or_a_faulty_record_is_refused() {
         r#"{"method":"hello","params":{"protocol":0}}"#,
     ] {
         let outcome = client(&[line]).await.map(|_| ());
-        assert!(
-            matches!(outcome, Err(ClientError::Incompatible)),
-            "{line}: {outcome:?}"
-        );
+        assert!(matches!(outcome, Err(ClientError::Incompatible)), "{line}: {outcome:?}");
     }
     let malformed = "a record is malformed or another key's";
     for (line, reason) in [
         ("[]", "its first line is no greeting"),
         (r#"["hello",{"protocol":1}]"#, "its first line is no greeting"),
-        (
-            r#"{"method":"Hello","params":{"protocol":1}}"#,
-            "its first line is no greeting",
-        ),
+        (r#"{"method":"Hello","params":{"protocol":1}}"#, "its first line is no greeting"),
         (r#"{"params":{"protocol":1}}"#, "its first line is no greeting"),
         (r#"{"method":"hello"}"#, "its greeting names no version"),
-        (
-            r#"{"method":"hello","params":[1]}"#,
-            "its greeting names no version",
-        ),
-        (
-            r#"{"method":"hello","params":{"protocol":1.0}}"#,
-            "its greeting names no version",
-        ),
-        (
-            r#"{"method":"hello","params":{"protocol":null}}"#,
-            "its greeting names no version",
-        ),
+        (r#"{"method":"hello","params":[1]}"#, "its greeting names no version"),
+        (r#"{"method":"hello","params":{"protocol":1.0}}"#, "its greeting names no version"),
+        (r#"{"method":"hello","params":{"protocol":null}}"#, "its greeting names no version"),
         (&greeting("{}"), malformed),
         (&greeting("[]"), malformed),
         (&greeting(&positional), malformed),
-        (
-            &greeting(&record.replace("\"version\":1", "\"version\":1.0")),
-            malformed,
-        ),
-        (
-            &greeting(&record.replace("\"version\":1", "\"version\":1,\"a\":1")),
-            malformed,
-        ),
-        (
-            &greeting(&record.replace("\"version\":1", "\"version\":2")),
-            "a record is not signed by its owner",
-        ),
+        (&greeting(&record.replace("\"version\":1", "\"version\":1.0")), malformed),
+        (&greeting(&record.replace("\"version\":1", "\"version\":1,\"a\":1")), malformed),
+        (&greeting(&record.replace("\"version\":1", "\"version\":2")), "a record is not signed by its owner"),
         (
             r#"{"method":"hello","params":{"protocol":1,"protocol":1}}"#,
             "a line is not JSON as the protocol has it",
@@ -126,21 +102,12 @@ async fn an_answer_has_the_identifier_of_its_call_and_a_result_or_an_error() {
         (r#"{"id":1}"#, "an answer has neither result nor error"),
         (r#"{"id":1,"result":null}"#, "an answer has no record"),
         (r#"{"id":1,"result":[{}]}"#, "an answer has no record"),
-        (
-            r#"{"id":1,"result":{"record":null}}"#,
-            "a record is malformed or another key's",
-        ),
+        (r#"{"id":1,"result":{"record":null}}"#, "a record is malformed or another key's"),
         (r#"{"id":1,"result":{},"error":null}"#, faulty_error),
         (r#"{"id":1,"error":[1,"",{}]}"#, faulty_error),
         (r#"{"id":1,"error":{"code":"1"}}"#, faulty_error),
-        (
-            r#"{"id":1,"error":{"code":1,"data":{"kind":"version_conflict","version":1.0}}}"#,
-            faulty_error,
-        ),
-        (
-            r#"{"id":1,"error":{"code":1,"data":{"kind":"too_many","retryafter":1}}}"#,
-            faulty_error,
-        ),
+        (r#"{"id":1,"error":{"code":1,"data":{"kind":"version_conflict","version":1.0}}}"#, faulty_error),
+        (r#"{"id":1,"error":{"code":1,"data":{"kind":"too_many","retryafter":1}}}"#, faulty_error),
     ] {
         let outcome = get(&[hello, line]).await;
         assert!(
@@ -150,18 +117,9 @@ async fn an_answer_has_the_identifier_of_its_call_and_a_result_or_an_error() {
     }
     for (error, expected) in [
         (r#"{"code":1.5}"#, "the server refused (code 1.5): "),
-        (
-            r#"{"code":-1,"message":"a","data":7,"more":1}"#,
-            "the server refused (code -1): a",
-        ),
-        (
-            r#"{"code":-1,"message":7,"data":{"kind":7}}"#,
-            "the server refused (code -1): ",
-        ),
-        (
-            r#"{"code":-1,"message":"a","data":{"kind":"new","more":1}}"#,
-            "the server refused (code -1): a",
-        ),
+        (r#"{"code":-1,"message":"a","data":7,"more":1}"#, "the server refused (code -1): a"),
+        (r#"{"code":-1,"message":7,"data":{"kind":7}}"#, "the server refused (code -1): "),
+        (r#"{"code":-1,"message":"a","data":{"kind":"new","more":1}}"#, "the server refused (code -1): a"),
         (
             r#"{"code":1,"message":"a","data":{"kind":"invalid_profile","more":1}}"#,
             "the server refuses the profile: a",

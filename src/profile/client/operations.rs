@@ -52,14 +52,8 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
     ///
     /// Cancel safe: no request has been sent.
     pub async fn connect(identity: KeyPair, dial: D, versions: V) -> Result<Self, ClientError> {
-        let mut client = Self {
-            identity,
-            dial,
-            versions,
-            session: None,
-            record: None,
-            answer_timeout: ANSWER_TIMEOUT,
-        };
+        let mut client =
+            Self { identity, dial, versions, session: None, record: None, answer_timeout: ANSWER_TIMEOUT };
         for attempt in 1.. {
             match client.open().await {
                 Ok(()) => break,
@@ -305,11 +299,7 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
     }
 
     async fn open(&mut self) -> Result<(), CallError> {
-        let stream = self
-            .dial
-            .dial()
-            .await
-            .map_err(|error| CallError::Final(ClientError::Dial(error)))?;
+        let stream = self.dial.dial().await.map_err(|error| CallError::Final(ClientError::Dial(error)))?;
         let own = *self.identity.public_key();
         let (session, record) = Session::open(stream, &own, self.answer_timeout).await?;
         self.session = Some(session);
@@ -318,9 +308,7 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
 
     fn learn(&mut self, record: Option<Record>) -> Result<(), ClientError> {
         if let Some(record) = &record {
-            self.versions
-                .raise(record.version())
-                .map_err(ClientError::Versions)?;
+            self.versions.raise(record.version()).map_err(ClientError::Versions)?;
         }
         self.record = record;
         Ok(())
@@ -337,10 +325,7 @@ fn same_profile(stored: &Record, profile: &Profile) -> Result<Record, ClientErro
 
 fn record_in(result: &Value, owner: &PublicKey) -> Result<Record, ClientError> {
     let record = result.get("record");
-    verified(
-        record.ok_or(ClientError::Protocol("an answer has no record"))?,
-        owner,
-    )
+    verified(record.ok_or(ClientError::Protocol("an answer has no record"))?, owner)
 }
 
 /// Attempts of a request before a lost connection is reported.

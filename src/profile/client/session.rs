@@ -39,12 +39,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Session<T> {
         own: &PublicKey,
         answer_timeout: Duration,
     ) -> Result<(Self, Option<Record>), CallError> {
-        let mut session = Self {
-            stream,
-            lines: Lines::default(),
-            last_id: 0,
-            answer_timeout,
-        };
+        let mut session = Self { stream, lines: Lines::default(), last_id: 0, answer_timeout };
         let hello = session.read(Instant::now() + answer_timeout).await?;
         let parameters = hello.get("params");
         let member = |name| parameters.and_then(|parameters| parameters.get(name));
@@ -66,20 +61,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Session<T> {
     /// Sends a request and waits for its answer.
     pub(super) async fn call(&mut self, request: Request) -> Result<Value, CallError> {
         self.last_id += 1;
-        let call = Call {
-            id: Id::from(self.last_id),
-            request,
-        };
+        let call = Call { id: Id::from(self.last_id), request };
         let deadline = Instant::now() + self.answer_timeout;
         let line = call.to_line();
         let written = timeout_at(deadline, async {
             self.stream.write_all(&line).await?;
             self.stream.flush().await
         });
-        written
-            .await
-            .map_err(|_| CallError::Lost(ClientError::TimedOut))?
-            .map_err(lost)?;
+        written.await.map_err(|_| CallError::Lost(ClientError::TimedOut))?.map_err(lost)?;
         loop {
             let answer = self.read(deadline).await?;
             // A notification has a method, an answer has none. Unknown notifications are ignored.
@@ -109,9 +98,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Session<T> {
     }
 
     async fn read(&mut self, deadline: Instant) -> Result<Value, CallError> {
-        let line = self
-            .lines
-            .next(&mut self.stream, Some(deadline), self.answer_timeout);
+        let line = self.lines.next(&mut self.stream, Some(deadline), self.answer_timeout);
         let line = line.await.map_err(|error| match error {
             LineError::Ended => lost(io::ErrorKind::UnexpectedEof.into()),
             LineError::Io(error) => lost(error),
@@ -140,9 +127,5 @@ fn lost(error: io::Error) -> CallError {
     // All ways to such a server have been tried.
     let tried = error.kind() == io::ErrorKind::HostUnreachable;
     let lost = ClientError::Lost(error);
-    if tried {
-        CallError::Final(lost)
-    } else {
-        CallError::Lost(lost)
-    }
+    if tried { CallError::Final(lost) } else { CallError::Lost(lost) }
 }

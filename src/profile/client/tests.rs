@@ -26,12 +26,7 @@ pub(super) fn ada() -> KeyPair {
 
 fn profile(name: &str) -> Profile {
     let name = name.to_owned();
-    ProfileDraft {
-        name,
-        ..ProfileDraft::default()
-    }
-    .check()
-    .unwrap()
+    ProfileDraft { name, ..ProfileDraft::default() }.check().unwrap()
 }
 
 fn service() -> TestService {
@@ -100,9 +95,7 @@ impl Dial for Pipe {
 
 async fn connect(service: &TestService) -> ProfileClient<Pipe, MemoryVersions> {
     let dial = Pipe::to(service, &ada(), &[]);
-    ProfileClient::connect(ada(), dial, MemoryVersions::default())
-        .await
-        .unwrap()
+    ProfileClient::connect(ada(), dial, MemoryVersions::default()).await.unwrap()
 }
 
 fn denied<T: std::fmt::Debug>(outcome: Result<T, ClientError>) -> Denied {
@@ -131,10 +124,7 @@ async fn updates_and_deletes_and_registers_again() {
     let service = service();
     let mut client = connect(&service).await;
     assert_eq!(denied(client.delete().await), Denied::NotRegistered);
-    assert_eq!(
-        denied(client.update(|p| Ok(p.clone())).await),
-        Denied::NotRegistered
-    );
+    assert_eq!(denied(client.update(|p| Ok(p.clone())).await), Denied::NotRegistered);
     client.register(profile("Ada")).await.unwrap();
     let updated = client.update(|_| Ok(profile("Ada L"))).await.unwrap();
     assert_eq!((updated.version(), updated.profile().name()), (2, "Ada L"));
@@ -193,9 +183,7 @@ async fn signs_above_what_it_saw_when_the_server_has_forgotten() {
     let mut versions = MemoryVersions::default();
     versions.raise(7).unwrap();
     let dial = Pipe::to(&service, &ada(), &[]);
-    let mut client = ProfileClient::connect(ada(), dial, versions.clone())
-        .await
-        .unwrap();
+    let mut client = ProfileClient::connect(ada(), dial, versions.clone()).await.unwrap();
     assert_eq!(client.highest_version().unwrap(), 7);
     assert_eq!(client.update(|_| Ok(profile("B"))).await.unwrap().version(), 8);
 
@@ -211,9 +199,7 @@ async fn a_lost_answer_is_asked_for_again_and_nothing_is_done_twice() {
     for cuts in [&[0][..], &[0, 0]] {
         let service = service();
         let dial = Pipe::to(&service, &ada(), cuts);
-        let mut client = ProfileClient::connect(ada(), dial, MemoryVersions::default())
-            .await
-            .unwrap();
+        let mut client = ProfileClient::connect(ada(), dial, MemoryVersions::default()).await.unwrap();
         assert_eq!(client.register(profile("Ada")).await.unwrap().version(), 1);
         client.dial.cuts.lock().unwrap().extend(cuts);
         client.session = None;
@@ -228,9 +214,7 @@ async fn a_lost_answer_is_asked_for_again_and_nothing_is_done_twice() {
 async fn gives_up_after_the_third_lost_answer() {
     let service = service();
     let dial = Pipe::to(&service, &ada(), &[0, 0, 0]);
-    let mut client = ProfileClient::connect(ada(), dial, MemoryVersions::default())
-        .await
-        .unwrap();
+    let mut client = ProfileClient::connect(ada(), dial, MemoryVersions::default()).await.unwrap();
     let outcome = client.register(profile("Ada")).await;
     assert!(matches!(outcome, Err(ClientError::Lost(_))), "{outcome:?}");
 }
@@ -330,17 +314,9 @@ async fn another_version_is_distinguished_from_nonsense() {
 
 #[tokio::test]
 async fn nonsense_is_called_nonsense() {
-    for first in [
-        "{}",
-        "nonsense",
-        r#"{"method":"hello","params":{"protocol":"2"}}"#,
-        &"x".repeat(70_000),
-    ] {
+    for first in ["{}", "nonsense", r#"{"method":"hello","params":{"protocol":"2"}}"#, &"x".repeat(70_000)] {
         let outcome = scripted(&[first.to_owned()]).await.map(|_| ());
-        assert!(
-            matches!(outcome, Err(ClientError::Protocol(_))),
-            "{first:.40}: {outcome:?}"
-        );
+        assert!(matches!(outcome, Err(ClientError::Protocol(_))), "{first:.40}: {outcome:?}");
     }
     for answer in [
         r#"{"jsonrpc":"2.0","id":2,"result":{}}"#,
@@ -350,19 +326,14 @@ async fn nonsense_is_called_nonsense() {
     ] {
         let mut client = scripted(&[hello(&json!(null)), answer.to_owned()]).await.unwrap();
         let outcome = client.ping().await;
-        assert!(
-            matches!(outcome, Err(ClientError::Protocol(_))),
-            "{answer}: {outcome:?}"
-        );
+        assert!(matches!(outcome, Err(ClientError::Protocol(_))), "{answer}: {outcome:?}");
     }
 }
 
 #[tokio::test]
 async fn words_of_the_server_are_escaped() {
     let answer = json!({"jsonrpc": "2.0", "id": 1, "error": {"code": -1, "message": "\u{1b}[2J\u{202e}"}});
-    let mut client = scripted(&[hello(&json!(null)), answer.to_string()])
-        .await
-        .unwrap();
+    let mut client = scripted(&[hello(&json!(null)), answer.to_string()]).await.unwrap();
     let shown = denied(client.ping().await).to_string();
     assert_eq!(shown, r"the server refused (code -1): \u{1b}[2J\u{202e}");
 }

@@ -260,33 +260,16 @@ mod tests {
         let profile = Profile::parse(r#"{"name":"Ada"}"#).unwrap();
         let record: RawRecord = (&Record::sign(&KeyPair::from_seed(&[1; 32]), 4, profile)).into();
         for request in [
-            Request::Register {
-                record: record.clone(),
-                after: None,
-            },
-            Request::Register {
-                record: record.clone(),
-                after: Some(0),
-            },
+            Request::Register { record: record.clone(), after: None },
+            Request::Register { record: record.clone(), after: Some(0) },
             Request::Get,
-            Request::Update {
-                record: record.clone(),
-                after: None,
-            },
-            Request::Update {
-                record,
-                after: Some(3),
-            },
+            Request::Update { record: record.clone(), after: None },
+            Request::Update { record, after: Some(3) },
             Request::Delete { version: 4 },
-            Request::Lookup {
-                key: PublicKey::from_bytes([5; 32]),
-            },
+            Request::Lookup { key: PublicKey::from_bytes([5; 32]) },
             Request::Ping,
         ] {
-            let call = Call {
-                id: 7.into(),
-                request,
-            };
+            let call = Call { id: 7.into(), request };
             assert_eq!(Call::read(&call.to_line()), Ok(Some(call)));
         }
     }

@@ -31,11 +31,7 @@ pub(super) struct Answerer<S> {
 
 impl<S: Store> Answerer<S> {
     pub(super) fn new(store: S, config: ServiceConfig) -> Self {
-        Self {
-            store,
-            counters: Mutex::new(Counters::new(&config.limits)),
-            config,
-        }
+        Self { store, counters: Mutex::new(Counters::new(&config.limits)), config }
     }
 
     /// Answers a line; returns `None` for a notification.

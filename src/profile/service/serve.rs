@@ -147,9 +147,7 @@ impl<S: Store> Service<S> {
         stream: &mut T,
         claimed: ClaimedKey,
     ) -> Result<(), Ended> {
-        let line = greeting(&self.shared.answerer.store, claimed)
-            .await
-            .map_err(io::Error::other)?;
+        let line = greeting(&self.shared.answerer.store, claimed).await.map_err(io::Error::other)?;
         self.write(stream, &line).await
     }
 
@@ -167,10 +165,7 @@ impl<S: Store> Service<S> {
         source: Option<Ipv4Addr>,
     ) -> Ended {
         let limits = &self.shared.answerer.config.limits;
-        let slot = self
-            .shared
-            .peers
-            .enter(key, limits.connections_per_key, limits.connections);
+        let slot = self.shared.peers.enter(key, limits.connections_per_key, limits.connections);
         let Some(slot) = slot else {
             return Ended::Full;
         };
@@ -268,9 +263,7 @@ impl<S: Store> Service<S> {
 
 impl<S> Clone for Service<S> {
     fn clone(&self) -> Self {
-        Self {
-            shared: Arc::clone(&self.shared),
-        }
+        Self { shared: Arc::clone(&self.shared) }
     }
 }
 

@@ -17,10 +17,8 @@ const IMPOSTOR: u8 = 2;
 async fn victim_and_impostor() -> (TestService, Peer) {
     let (service, store) = service(ServiceConfig::default());
     let owner = ProvenKey::new(*key_pair(VICTIM).public_key());
-    let change = super::super::entry::Change::Register {
-        record: record(VICTIM, 3, "Victim"),
-        after: Some(0),
-    };
+    let change =
+        super::super::entry::Change::Register { record: record(VICTIM, 3, "Victim"), after: Some(0) };
     store.apply(&owner, change).await.unwrap();
     let impostor = Peer::connect(&service, IMPOSTOR).await;
     (service, impostor)
@@ -59,10 +57,7 @@ async fn a_record_of_another_key_is_refused_though_its_signature_is_good() {
         assert_eq!(kind(&impostor.register(&theirs).await), "bad_signature");
         assert_eq!(kind(&impostor.update(&theirs).await), "bad_signature");
         let above = json!({"record": theirs, "after": 3});
-        assert_eq!(
-            kind(&impostor.call("profile.update", above).await),
-            "bad_signature"
-        );
+        assert_eq!(kind(&impostor.call("profile.update", above).await), "bad_signature");
     }
     assert_unharmed(&service).await;
 }

@@ -61,12 +61,7 @@ impl Peer {
                 Err(ended) => ended,
             }
         });
-        let mut peer = Self {
-            stream: near,
-            lines: Lines::default(),
-            served,
-            hello: Value::Null,
-        };
+        let mut peer = Self { stream: near, lines: Lines::default(), served, hello: Value::Null };
         peer.hello = peer.read().await.expect("a greeting");
         peer
     }

@@ -11,11 +11,7 @@ use super::*;
 use crate::profile::limits::Limits;
 
 fn closed(registration: Access, lookup: Access) -> ServiceConfig {
-    ServiceConfig {
-        registration,
-        lookup,
-        ..ServiceConfig::default()
-    }
+    ServiceConfig { registration, lookup, ..ServiceConfig::default() }
 }
 
 #[tokio::test]
@@ -33,10 +29,7 @@ async fn a_known_client_is_greeted_with_its_profile() {
     assert_eq!(answer["result"]["record"], serde_json::to_value(&stored).unwrap());
 
     let second = Peer::connect(&service, 1).await;
-    assert_eq!(
-        second.hello["params"]["record"],
-        serde_json::to_value(&stored).unwrap()
-    );
+    assert_eq!(second.hello["params"]["record"], serde_json::to_value(&stored).unwrap());
     let stranger = Peer::connect(&service, 2).await;
     assert_eq!(stranger.hello["params"]["record"], Value::Null);
 }
@@ -51,62 +44,35 @@ async fn the_life_of_a_profile() {
     let again = ada.register(&record(1, 1, "Ada")).await;
     assert_eq!(again["result"]["record"]["version"], 1);
     let other = ada.register(&record(1, 1, "Bob")).await;
-    assert_eq!(
-        other["error"]["data"],
-        json!({"kind": "already_registered", "version": 1})
-    );
-    assert_eq!(
-        ada.update(&record(1, 2, "Ada L")).await["result"]["record"]["version"],
-        2
-    );
+    assert_eq!(other["error"]["data"], json!({"kind": "already_registered", "version": 1}));
+    assert_eq!(ada.update(&record(1, 2, "Ada L")).await["result"]["record"]["version"], 2);
     let gap = ada.update(&record(1, 9, "Ada M")).await;
-    assert_eq!(
-        gap["error"]["data"],
-        json!({"kind": "version_conflict", "version": 2})
-    );
+    assert_eq!(gap["error"]["data"], json!({"kind": "version_conflict", "version": 2}));
     let above = json!({"record": record(1, 9, "Ada M"), "after": 2});
-    assert_eq!(
-        ada.call("profile.update", above).await["result"]["record"]["version"],
-        9
-    );
+    assert_eq!(ada.call("profile.update", above).await["result"]["record"]["version"], 9);
     let got = ada.call("profile.get", json!({})).await;
     assert_eq!(got["result"]["record"]["profile"], json!(r#"{"name":"Ada M"}"#));
 
     let stale = ada.call("profile.delete", json!({"version": 2})).await;
-    assert_eq!(
-        stale["error"]["data"],
-        json!({"kind": "version_conflict", "version": 9})
-    );
+    assert_eq!(stale["error"]["data"], json!({"kind": "version_conflict", "version": 9}));
     for _ in 0..2 {
         let deleted = ada.call("profile.delete", json!({"version": 9})).await;
         assert_eq!(deleted["result"], json!({"deleted": true}));
     }
     assert_eq!(kind(&ada.call("profile.get", json!({})).await), "not_registered");
     let replayed = ada.register(&record(1, 1, "Ada")).await;
-    assert_eq!(
-        replayed["error"]["data"],
-        json!({"kind": "version_conflict", "version": 9})
-    );
-    assert_eq!(
-        ada.register(&record(1, 10, "Ada")).await["result"]["record"]["version"],
-        10
-    );
+    assert_eq!(replayed["error"]["data"], json!({"kind": "version_conflict", "version": 9}));
+    assert_eq!(ada.register(&record(1, 10, "Ada")).await["result"]["record"]["version"], 10);
 }
 
 #[tokio::test]
 async fn anyone_looks_up_a_key_they_know() {
     let (service, _) = service(ServiceConfig::default());
-    Peer::connect(&service, 1)
-        .await
-        .register(&record(1, 1, "Ada"))
-        .await;
+    Peer::connect(&service, 1).await.register(&record(1, 1, "Ada")).await;
     let mut reader = Peer::connect(&service, 2).await;
     let key = |seed| json!({"key": key_pair(seed).public_key().to_hex()});
     let found = reader.call("profile.lookup", key(1)).await;
-    assert_eq!(
-        found["result"]["record"]["key"],
-        key_pair(1).public_key().to_hex()
-    );
+    assert_eq!(found["result"]["record"]["key"], key_pair(1).public_key().to_hex());
     let absent = reader.call("profile.lookup", key(3)).await;
     assert_eq!(kind(&absent), "not_registered");
 }
@@ -126,14 +92,8 @@ async fn closed_registration_leaves_members_as_they_are() {
     Peer::connect(&open, 1).await.register(&record(1, 1, "Ada")).await;
     let service = Service::new(store, closed(Access::Closed, Access::Open));
     let mut ada = Peer::connect(&service, 1).await;
-    assert_eq!(
-        ada.register(&record(1, 1, "Ada")).await["result"]["record"]["version"],
-        1
-    );
-    assert_eq!(
-        ada.update(&record(1, 2, "Ada L")).await["result"]["record"]["version"],
-        2
-    );
+    assert_eq!(ada.register(&record(1, 1, "Ada")).await["result"]["record"]["version"], 1);
+    assert_eq!(ada.update(&record(1, 2, "Ada L")).await["result"]["record"]["version"], 2);
 }
 
 #[tokio::test]
@@ -145,16 +105,12 @@ async fn faulty_lines_are_answered_and_the_connection_goes_on() {
         ("", -32700),
         ("[]", -32600),
         (r#"{"jsonrpc":"2.0","id":1,"method":"nope"}"#, -32601),
-        (
-            r#"{"jsonrpc":"2.0","id":1,"method":"profile.get","params":{"key":1}}"#,
-            -32602,
-        ),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"profile.get","params":{"key":1}}"#, -32602),
     ] {
         ada.send(line).await;
         assert_eq!(ada.read().await.unwrap()["error"]["code"], code, "{line}");
     }
-    ada.send(r#"{"jsonrpc":"2.0","method":"profile.delete","params":{"version":1}}"#)
-        .await;
+    ada.send(r#"{"jsonrpc":"2.0","method":"profile.delete","params":{"version":1}}"#).await;
     assert_eq!(ada.call("ping", json!({})).await["result"], json!({}));
 }
 
@@ -173,10 +129,7 @@ async fn requests_sent_at_once_are_answered_in_order() {
     let (service, _) = service(ServiceConfig::default());
     let mut ada = Peer::connect(&service, 1).await;
     for id in 0..200 {
-        ada.send(&format!(
-            r#"{{"jsonrpc":"2.0","id":{id},"method":"ping","params":{{}}}}"#
-        ))
-        .await;
+        ada.send(&format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping","params":{{}}}}"#)).await;
     }
     for id in 0..200 {
         assert_eq!(ada.read().await.unwrap()["id"], id);
@@ -252,14 +205,8 @@ async fn the_fifth_connection_of_a_key_closes_its_first() {
 
 #[tokio::test]
 async fn a_connection_above_the_limit_is_ended() {
-    let limits = Limits {
-        connections: 2,
-        ..Limits::default()
-    };
-    let (service, _) = service(ServiceConfig {
-        limits,
-        ..ServiceConfig::default()
-    });
+    let limits = Limits { connections: 2, ..Limits::default() };
+    let (service, _) = service(ServiceConfig { limits, ..ServiceConfig::default() });
     let mut held = Vec::new();
     for seed in 0..2 {
         let mut peer = Peer::connect(&service, seed).await;
@@ -279,10 +226,7 @@ async fn writes_lookups_and_refusals_have_their_share_of_a_minute() {
         assert!(ada.update(&record(1, version, "Ada")).await["result"].is_object());
     }
     let eleventh = ada.update(&record(1, 11, "Ada")).await;
-    assert_eq!(
-        eleventh["error"]["data"],
-        json!({"kind": "too_many", "retryAfter": 60})
-    );
+    assert_eq!(eleventh["error"]["data"], json!({"kind": "too_many", "retryAfter": 60}));
     // Repeating what is stored is no write.
     assert!(ada.update(&record(1, 10, "Ada")).await["result"].is_object());
 
@@ -294,10 +238,7 @@ async fn writes_lookups_and_refusals_have_their_share_of_a_minute() {
 
     // Two were refused so far.
     for _ in 0..58 {
-        assert_eq!(
-            kind(&ada.call("profile.delete", json!({"version": 1})).await),
-            "version_conflict"
-        );
+        assert_eq!(kind(&ada.call("profile.delete", json!({"version": 1})).await), "version_conflict");
     }
     assert_eq!(kind(&ada.call("profile.get", json!({})).await), "too_many");
     ada.send("{").await;

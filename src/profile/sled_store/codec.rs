@@ -38,9 +38,7 @@ pub(super) fn decode(key: &PublicKey, bytes: &[u8]) -> Option<KeyEntry> {
         PRESENT if is_version(version) => {
             let (signature, text) = rest.split_first_chunk::<64>()?;
             let text = std::str::from_utf8(text).ok()?;
-            Record::from_store(*key, version, text, *signature)
-                .ok()
-                .map(KeyEntry::Present)
+            Record::from_store(*key, version, text, *signature).ok().map(KeyEntry::Present)
         }
         DELETED if is_version(version) && rest.is_empty() => Some(KeyEntry::Deleted { version }),
         _ => None,
@@ -57,10 +55,7 @@ mod tests {
 
     #[test]
     fn entries_read_back_and_their_prefixes_do_not() {
-        for entry in [
-            KeyEntry::Present(record(7, "Ada")),
-            KeyEntry::Deleted { version: 9 },
-        ] {
+        for entry in [KeyEntry::Present(record(7, "Ada")), KeyEntry::Deleted { version: 9 }] {
             let key = *record(7, "Ada").key();
             let bytes = encode(&entry).unwrap();
             assert_eq!(decode(&key, &bytes), Some(entry));

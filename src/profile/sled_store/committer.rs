@@ -35,10 +35,7 @@ struct State {
 
 impl Shared {
     pub(super) fn new(entries: sled::Tree) -> Self {
-        Self {
-            entries,
-            state: Mutex::default(),
-        }
+        Self { entries, state: Mutex::default() }
     }
 
     /// Returns the durable entry of a key. May block on the disk.

@@ -125,9 +125,9 @@ async fn write_for_ever(store: &SledStore, seed: u8) {
         let text = format!(r#"{{"name":"writer {seed}","bio":"{}"}}"#, "b".repeat(500));
         let record = Record::sign(&owner, next, Profile::parse(&text).unwrap());
         let change = match &entry {
-            KeyEntry::Present(record) if record.version() % 7 == 0 => Change::Delete {
-                version: record.version(),
-            },
+            KeyEntry::Present(record) if record.version() % 7 == 0 => {
+                Change::Delete { version: record.version() }
+            }
             KeyEntry::Present(_) => Change::Update { record, after: None },
             KeyEntry::Unknown | KeyEntry::Deleted { .. } => Change::Register { record, after: None },
         };

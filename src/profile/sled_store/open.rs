@@ -50,8 +50,7 @@ impl SledStore {
             let db = db.clone();
             move || {
                 db.flush().map_err(engine)?;
-                data.sync_data()
-                    .map_err(|error| io_error("sync", &data_path, error))?;
+                data.sync_data().map_err(|error| io_error("sync", &data_path, error))?;
                 refuse_blobs(&blobs)
             }
         };
@@ -77,12 +76,7 @@ impl SledStore {
                 what: "start the writing thread".into(),
                 cause: Arc::new(error),
             })?;
-        Ok(Self {
-            shared,
-            jobs: Some(jobs),
-            writer: Some(writer),
-            lock,
-        })
+        Ok(Self { shared, jobs: Some(jobs), writer: Some(writer), lock })
     }
 
     /// Returns how many keys have a record or had one.
@@ -94,18 +88,12 @@ impl SledStore {
 impl Store for SledStore {
     async fn load(&self, key: &PublicKey) -> Result<KeyEntry, StoreError> {
         let (shared, key) = (Arc::clone(&self.shared), *key);
-        tokio::task::spawn_blocking(move || shared.load(&key))
-            .await
-            .unwrap_or(Err(StoreError::Failed))
+        tokio::task::spawn_blocking(move || shared.load(&key)).await.unwrap_or(Err(StoreError::Failed))
     }
 
     async fn apply(&self, owner: &ProvenKey, change: Change) -> Result<KeyEntry, ApplyError> {
         let (answer, outcome) = oneshot::channel();
-        let job = Job {
-            key: *owner.public_key(),
-            change,
-            answer,
-        };
+        let job = Job { key: *owner.public_key(), change, answer };
         let jobs = self.jobs.as_ref().ok_or(StoreError::Failed)?;
         jobs.send(job).await.map_err(|_| StoreError::Failed)?;
         outcome.await.unwrap_or_else(|_| Err(StoreError::Failed.into()))
@@ -134,18 +122,14 @@ fn create_folder(folder: &Path) -> Result<(), StoreError> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
-        .create(folder)
-        .map_err(|error| io_error("create", folder, error))
+    builder.create(folder).map_err(|error| io_error("create", folder, error))
 }
 
 /// Takes the lock. The system releases it when this process ends, also after a crash.
 fn lock(path: &Path) -> Result<File, StoreError> {
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true);
-    let file = options
-        .open(path)
-        .map_err(|error| io_error("open", path, error))?;
+    let file = options.open(path).map_err(|error| io_error("open", path, error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(StoreError::Locked(path.parent().unwrap_or(path).to_owned())),
@@ -215,9 +199,7 @@ fn sync_names(folder: &Path, database: &Path) -> Result<(), StoreError> {
 }
 
 fn sync_path(path: &Path) -> Result<(), StoreError> {
-    File::open(path)
-        .and_then(|file| file.sync_all())
-        .map_err(|error| io_error("sync", path, error))
+    File::open(path).and_then(|file| file.sync_all()).map_err(|error| io_error("sync", path, error))
 }
 
 fn io_error(verb: &str, path: &Path, error: io::Error) -> StoreError {

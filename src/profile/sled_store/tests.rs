@@ -16,17 +16,11 @@ fn ada() -> ProvenKey {
 }
 
 fn register(version: u64, name: &str) -> Change {
-    Change::Register {
-        record: record(version, name),
-        after: None,
-    }
+    Change::Register { record: record(version, name), after: None }
 }
 
 fn update(version: u64, name: &str) -> Change {
-    Change::Update {
-        record: record(version, name),
-        after: None,
-    }
+    Change::Update { record: record(version, name), after: None }
 }
 
 /// Opens a store that syncs by calling `sync`.
@@ -34,11 +28,7 @@ fn open_with(
     folder: &std::path::Path,
     sync: impl FnMut() -> Result<(), StoreError> + Send + 'static,
 ) -> SledStore {
-    let db = sled::Config::default()
-        .path(folder)
-        .flush_every_ms(None)
-        .open()
-        .unwrap();
+    let db = sled::Config::default().path(folder).flush_every_ms(None).open().unwrap();
     let lock = std::fs::File::create(folder.join("lock")).unwrap();
     SledStore::start(db.open_tree("entries").unwrap(), lock, sync).unwrap()
 }
@@ -54,20 +44,14 @@ async fn entries_are_found_after_the_store_is_opened_again() {
     drop(store);
 
     let store = SledStore::open(folder.path()).unwrap();
-    assert_eq!(
-        store.load(&key).await.unwrap(),
-        KeyEntry::Present(record(2, "Ada L."))
-    );
+    assert_eq!(store.load(&key).await.unwrap(), KeyEntry::Present(record(2, "Ada L.")));
     store.apply(&ada(), Change::Delete { version: 2 }).await.unwrap();
     drop(store);
 
     let store = SledStore::open(folder.path()).unwrap();
     assert_eq!(store.load(&key).await.unwrap(), KeyEntry::Deleted { version: 2 });
     let replayed = store.apply(&ada(), register(1, "Ada")).await;
-    assert!(matches!(
-        replayed,
-        Err(ApplyError::Refused(Refusal::VersionConflict { version: 2 }))
-    ));
+    assert!(matches!(replayed, Err(ApplyError::Refused(Refusal::VersionConflict { version: 2 }))));
 }
 
 #[tokio::test]
@@ -75,10 +59,7 @@ async fn a_second_opener_gets_an_error_that_names_the_lock() {
     let folder = tempfile::tempdir().unwrap();
     let _first = SledStore::open(folder.path()).unwrap();
     let second = SledStore::open(folder.path());
-    assert!(
-        matches!(&second, Err(StoreError::Locked(path)) if path == folder.path()),
-        "{second:?}"
-    );
+    assert!(matches!(&second, Err(StoreError::Locked(path)) if path == folder.path()), "{second:?}");
 }
 
 #[tokio::test]
@@ -96,29 +77,20 @@ async fn a_folder_with_blobs_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     drop(SledStore::open(folder.path()).unwrap());
     std::fs::write(folder.path().join("records/blobs/1"), b"x").unwrap();
-    assert!(matches!(
-        SledStore::open(folder.path()),
-        Err(StoreError::Blobs(_))
-    ));
+    assert!(matches!(SledStore::open(folder.path()), Err(StoreError::Blobs(_))));
 }
 
 #[tokio::test]
 async fn another_schema_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     drop(SledStore::open(folder.path()).unwrap());
-    let db = sled::Config::default()
-        .path(folder.path().join("records"))
-        .segment_size(2 << 20)
-        .open()
-        .unwrap();
+    let db =
+        sled::Config::default().path(folder.path().join("records")).segment_size(2 << 20).open().unwrap();
     db.insert("schema", &2u32.to_le_bytes()).unwrap();
     db.flush().unwrap();
     drop(db);
     let opened = SledStore::open(folder.path());
-    assert!(
-        matches!(&opened, Err(StoreError::Schema { found, expected: 1 }) if found == "2"),
-        "{opened:?}"
-    );
+    assert!(matches!(&opened, Err(StoreError::Schema { found, expected: 1 }) if found == "2"), "{opened:?}");
 }
 
 #[tokio::test]
@@ -158,10 +130,7 @@ async fn concurrent_commits_share_a_sync() {
     let owners: Vec<_> = (0..50u8).map(|n| KeyPair::from_seed(&[n; 32])).collect();
     let writes = owners.iter().map(|owner| {
         let profile = Profile::parse(r#"{"name":"a"}"#).unwrap();
-        let change = Change::Register {
-            record: Record::sign(owner, 1, profile),
-            after: None,
-        };
+        let change = Change::Register { record: Record::sign(owner, 1, profile), after: None };
         let proven = ProvenKey::new(*owner.public_key());
         let store = &store;
         async move { store.apply(&proven, change).await.map(|_| ()) }

@@ -36,12 +36,7 @@ impl Stream {
             trace!(kind = header.kind, seq = header.seq, %address, "packet refused");
             return;
         }
-        trace!(
-            kind = header.kind,
-            seq = header.seq,
-            bytes = HEADER_LEN + rest.len(),
-            "packet received"
-        );
+        trace!(kind = header.kind, seq = header.seq, bytes = HEADER_LEN + rest.len(), "packet received");
         let is_plain = header.kind & (DATA | END | MESSAGE | DESTROY | HEARTBEAT) == 0;
         let outstanding = self.sender.packets().len() > 0;
         self.liveness.heard(now, is_plain && !outstanding, outstanding);
@@ -86,11 +81,7 @@ impl Stream {
     /// Returns how long an acknowledgement may wait for data. Not at all for a peer that has just begun: it
     /// measures the path by the answers.
     const fn ack_delay(&self, config: &Config) -> Duration {
-        if self.receiver.received() < PROMPTLY_ANSWERED {
-            Duration::ZERO
-        } else {
-            config.ack_delay
-        }
+        if self.receiver.received() < PROMPTLY_ANSWERED { Duration::ZERO } else { config.ack_delay }
     }
 
     /// Checks the numbers: nothing that was not sent can be acknowledged, and nothing is taken from beyond

@@ -217,9 +217,7 @@ impl Stream {
 
     /// Returns the next message if it may leave.
     fn next_message(&mut self) -> Option<Vec<u8>> {
-        self.may_send_message()
-            .then(|| self.messages.pop_front())
-            .flatten()
+        self.may_send_message().then(|| self.messages.pop_front()).flatten()
     }
 
     fn may_send_message(&self) -> bool {
@@ -280,11 +278,7 @@ impl Stream {
                 _ => Next::None,
             }
         };
-        if next != Next::None && !self.control.may_send() {
-            Next::Paced
-        } else {
-            next
-        }
+        if next != Next::None && !self.control.may_send() { Next::Paced } else { next }
     }
 
     /// Returns what a packet of `length` bytes is padded to if it can probe the path.
@@ -375,12 +369,7 @@ impl Stream {
 }
 
 const fn train((socket, destination): Place, segment_size: usize) -> Train {
-    Train {
-        socket,
-        destination,
-        ttl: None,
-        segment_size,
-    }
+    Train { socket, destination, ttl: None, segment_size }
 }
 
 /// The length of a range of numbers in an acknowledgement.

@@ -94,8 +94,7 @@ impl Stream {
     /// Sets the bytes that the peer must begin with; what has come and contradicts them is forgotten.
     pub(in crate::udx) fn expect_prefix(&mut self, context: &mut StreamContext<'_>, prefix: Vec<u8>) {
         if !self.receiver.expect(prefix.clone()) {
-            self.receiver
-                .restart(context.pool, context.config.receive_window as usize);
+            self.receiver.restart(context.pool, context.config.receive_window as usize);
             self.receiver.expect(prefix);
             self.paths.forget_held();
             self.reported.read();
@@ -185,9 +184,7 @@ impl Stream {
         if self.closed.is_some() || self.sender.end_queued() {
             return Err(WriteError::Closed);
         }
-        let taken = self
-            .sender
-            .write_chunk(context.pool, chunk, context.config.send_buffer);
+        let taken = self.sender.write_chunk(context.pool, chunk, context.config.send_buffer);
         self.reported.write(!taken);
         self.probe_window(now);
         Ok(taken)

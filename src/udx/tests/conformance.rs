@@ -27,23 +27,14 @@ enum Row {
 
 /// Probes that our answer differs in, and why.
 const EXCEPTIONS: &[(&str, &str)] = &[
-    (
-        "any-source-address",
-        "a connected stream takes packets from its path only",
-    ),
+    ("any-source-address", "a connected stream takes packets from its path only"),
     ("far-ahead-data", "nothing is kept that no window of ours allows"),
     (
         "larger-than-2048",
         "the datagram is taken as a whole: its bytes are right, and those of the reference are not",
     ),
-    (
-        "ack-beyond-sent",
-        "who acknowledges what was not sent is not our peer, so the packet has no effect",
-    ),
-    (
-        "more-than-50-ranges",
-        "all that fit the smallest packet are told of, and of more than that both ends",
-    ),
+    ("ack-beyond-sent", "who acknowledges what was not sent is not our peer, so the packet has no effect"),
+    ("more-than-50-ranges", "all that fit the smallest packet are told of, and of more than that both ends"),
 ];
 
 #[test]
@@ -86,31 +77,18 @@ fn packets_that_acknowledge_what_was_not_sent_have_no_effect() {
     let [Row::Reply(header, ranges)] = &rows[..] else {
         panic!("{rows:?}");
     };
-    assert_eq!(
-        (header.ack, header.ranges(ranges).collect::<Vec<_>>()),
-        (0, vec![(1, 2)])
-    );
+    assert_eq!((header.ack, header.ranges(ranges).collect::<Vec<_>>()), (0, vec![(1, 2)]));
 }
 
 #[test]
 fn a_kept_packet_shrinks_the_window() {
     let mut streams = Probed::new(0x77, 0x99);
-    let packet = PacketHeader {
-        kind: 1,
-        data_offset: 0,
-        stream_id: 0x77,
-        window: 1 << 20,
-        seq: 1,
-        ack: 0,
-    };
+    let packet = PacketHeader { kind: 1, data_offset: 0, stream_id: 0x77, window: 1 << 20, seq: 1, ack: 0 };
     let mut datagram = packet.to_bytes().to_vec();
     datagram.extend([7; 1100]);
     streams.inject(&datagram, PEER);
     let mut buffer = Vec::new();
-    streams
-        .streams
-        .poll_transmit(streams.now, 1, &mut buffer)
-        .unwrap();
+    streams.streams.poll_transmit(streams.now, 1, &mut buffer).unwrap();
     let (header, _) = PacketHeader::split(&buffer).unwrap();
     assert_eq!(header.window, (4 << 20) - 1100);
 }
@@ -128,9 +106,7 @@ struct Probed {
 /// Everything about one probe but the DESTROY at its end.
 fn data_and_events(name: &str) -> Vec<Row> {
     let vectors = load("udx.json");
-    let probe = list(&vectors["probes"])
-        .iter()
-        .find(|probe| text(&probe["name"]) == name);
+    let probe = list(&vectors["probes"]).iter().find(|probe| text(&probe["name"]) == name);
     let mut rows = replay(probe.expect("a probe"));
     let last = rows.pop();
     assert!(matches!(last, Some(Row::Reply(header, _)) if header.kind == crate::wire::packet::DESTROY));
@@ -139,10 +115,7 @@ fn data_and_events(name: &str) -> Vec<Row> {
 
 /// Throws the datagrams of a probe at a stream of ours.
 fn replay(probe: &Value) -> Vec<Row> {
-    let mut probed = Probed::new(
-        number(&probe["localId"]) as u32,
-        number(&probe["remoteId"]) as u32,
-    );
+    let mut probed = Probed::new(number(&probe["localId"]) as u32, number(&probe["remoteId"]) as u32);
     let start = probed.now;
     let mut writes = match text(&probe["name"]) {
         "invalid-sack-ranges" => vec![(0, "p0"), (5, "p1"), (10, "p2")],
@@ -154,10 +127,7 @@ fn replay(probe: &Value) -> Vec<Row> {
         let at = number(&row["t"]);
         while let Some((when, bytes)) = writes.pop_if(|(when, _)| *when <= at) {
             probed.run_until(start + Duration::from_millis(when));
-            probed
-                .streams
-                .write(probed.now, probed.id, bytes.as_bytes())
-                .unwrap();
+            probed.streams.write(probed.now, probed.id, bytes.as_bytes()).unwrap();
             probed.drain();
         }
         // The reference reads its clock once per turn, so its timers may be a millisecond early.
@@ -186,19 +156,11 @@ impl Probed {
         let mut streams = Streams::new(Config::default(), [1; 32]);
         let id = streams.open_as(local, Admission::Refuse);
         streams.connect(now, id, SocketId::SERVER, PEER, remote);
-        Self {
-            streams,
-            id,
-            now,
-            rows: Vec::new(),
-        }
+        Self { streams, id, now, rows: Vec::new() }
     }
 
     fn inject(&mut self, datagram: &[u8], from: SocketAddrV4) {
-        if !self
-            .streams
-            .handle_datagram(self.now, SocketId::SERVER, from, datagram)
-        {
+        if !self.streams.handle_datagram(self.now, SocketId::SERVER, from, datagram) {
             self.rows.push(Row::PassedOn(datagram.to_vec()));
         }
         self.streams.flush(self.now);
@@ -249,19 +211,11 @@ fn recorded(probe: &Value) -> Vec<Row> {
             rows.push(reply(&hex(bytes)));
             continue;
         }
-        let bytes = || {
-            HEXLOWER
-                .decode(row["hex"].as_str().unwrap_or_default().as_bytes())
-                .unwrap()
-        };
+        let bytes = || HEXLOWER.decode(row["hex"].as_str().unwrap_or_default().as_bytes()).unwrap();
         match row.get("event").map(text) {
             Some("data") => {
                 let length = number(&row["length"]) as usize;
-                let bytes = if length > 64 {
-                    (0..length).map(pattern).collect()
-                } else {
-                    bytes()
-                };
+                let bytes = if length > 64 { (0..length).map(pattern).collect() } else { bytes() };
                 match rows.last_mut() {
                     _ if bytes.is_empty() => {}
                     Some(Row::Data(before)) => before.extend(bytes),

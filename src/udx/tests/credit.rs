@@ -14,13 +14,9 @@ fn a_silent_path_gets_no_more_than_was_allowed() {
         written(&mut link, Side::A, &[7; 50_000]);
         let (now, end) = (link.now, link.end(Side::A));
         for length in [1000, 10, 0] {
-            assert_eq!(
-                end.streams.send_message(now, end.id, &[1; 1000][..length]),
-                Ok(())
-            );
+            assert_eq!(end.streams.send_message(now, end.id, &[1; 1000][..length]), Ok(()));
         }
-        end.streams
-            .set_keep_alive(now, end.id, Some(Duration::from_secs(1)));
+        end.streams.set_keep_alive(now, end.id, Some(Duration::from_secs(1)));
         end.streams.finish(now, end.id);
         link.run_for(Duration::from_secs(15));
         let (now, end) = (link.now, link.end(Side::A));

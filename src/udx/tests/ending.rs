@@ -52,10 +52,7 @@ fn a_destroyed_stream_resets_its_peer_which_can_still_read_what_came() {
     let (now, end) = (link.now, link.end(Side::A));
     end.streams.destroy(now, end.id);
     link.run_for(SECOND);
-    assert_eq!(
-        link.end(Side::B).events,
-        [Event::Readable, Event::Closed(Closed::Reset)]
-    );
+    assert_eq!(link.end(Side::B).events, [Event::Readable, Event::Closed(Closed::Reset)]);
     assert_eq!(read(&mut link, Side::B), b"some data");
     assert!(link.end(Side::A).events.is_empty(), "its owner knows");
 }
@@ -83,17 +80,11 @@ fn a_lost_last_acknowledgement_harms_nobody() {
     link.drop_if(|from, _| from == Side::A);
     finish(&mut link, Side::B);
     link.run_for(SECOND * 3);
-    assert_eq!(
-        link.end(Side::A).events.last(),
-        Some(&Event::Closed(Closed::Ended))
-    );
+    assert_eq!(link.end(Side::A).events.last(), Some(&Event::Closed(Closed::Ended)));
     assert!(!has(&mut link, Side::B, &Event::Finished));
     link.drop_nothing();
     link.run_for(SECOND * 10);
-    assert_eq!(
-        link.end(Side::B).events.last(),
-        Some(&Event::Closed(Closed::Ended))
-    );
+    assert_eq!(link.end(Side::B).events.last(), Some(&Event::Closed(Closed::Ended)));
 }
 
 #[test]
@@ -104,10 +95,7 @@ fn a_peer_that_closed_without_a_last_answer_is_not_a_time_out() {
     link.drop_if(|_, _| true);
     finish(&mut link, Side::A);
     link.run_for(SECOND * 8);
-    assert_eq!(
-        link.end(Side::A).events,
-        [Event::RemoteFinished, Event::Closed(Closed::Ended)]
-    );
+    assert_eq!(link.end(Side::A).events, [Event::RemoteFinished, Event::Closed(Closed::Ended)]);
 }
 
 #[test]
@@ -119,10 +107,7 @@ fn data_that_a_peer_which_has_ended_never_acknowledges_is_a_time_out() {
     written(&mut link, Side::A, b"lost");
     finish(&mut link, Side::A);
     link.run_for(SECOND * 30);
-    assert_eq!(
-        link.end(Side::A).events.last(),
-        Some(&Event::Closed(Closed::TimedOut))
-    );
+    assert_eq!(link.end(Side::A).events.last(), Some(&Event::Closed(Closed::TimedOut)));
 }
 
 #[test]
@@ -133,16 +118,10 @@ fn an_ended_stream_closes_only_when_it_was_read() {
     finish(&mut link, Side::A);
     link.run_for(SECOND * 120);
     assert!(!has(&mut link, Side::B, &Event::Closed(Closed::Ended)));
-    assert_eq!(
-        link.end(Side::A).events.last(),
-        Some(&Event::Closed(Closed::Ended))
-    );
+    assert_eq!(link.end(Side::A).events.last(), Some(&Event::Closed(Closed::Ended)));
     assert_eq!(read(&mut link, Side::B), b"the last words");
     link.send();
-    assert_eq!(
-        link.end(Side::B).events.last(),
-        Some(&Event::Closed(Closed::Ended))
-    );
+    assert_eq!(link.end(Side::B).events.last(), Some(&Event::Closed(Closed::Ended)));
 }
 
 #[test]

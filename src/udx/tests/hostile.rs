@@ -13,16 +13,7 @@ use crate::wire::transmit::SocketId;
 /// One thing that may happen to a table of four streams.
 #[derive(Clone, Debug)]
 enum Op {
-    Datagram {
-        stream: u8,
-        from: u16,
-        kind: u8,
-        offset: u8,
-        window: u32,
-        seq: i32,
-        ack: i32,
-        rest: Vec<u8>,
-    },
+    Datagram { stream: u8, from: u16, kind: u8, offset: u8, window: u32, seq: i32, ack: i32, rest: Vec<u8> },
     Bytes(Vec<u8>),
     Write(u8, u16),
     Read(u8, u16),
@@ -116,23 +107,14 @@ fn farewells_and_unread_streams_are_bounded() {
         let id = streams.open_as(id, Admission::Refuse);
         streams.connect(now, id, SocketId::SERVER, address(1), 1);
         for (seq, kind) in [(0, DATA), (1, DESTROY)] {
-            let header = PacketHeader {
-                kind,
-                data_offset: 0,
-                stream_id: id.0,
-                window: 0,
-                seq,
-                ack: 0,
-            };
+            let header = PacketHeader { kind, data_offset: 0, stream_id: id.0, window: 0, seq, ack: 0 };
             let mut datagram = header.to_bytes().to_vec();
             datagram.push(7);
             streams.handle_datagram(now, SocketId::SERVER, address(1), &datagram);
         }
     }
     streams.flush(now);
-    let unread = (0..10_000)
-        .filter(|id| streams.readable(StreamId(*id)) > 0)
-        .count();
+    let unread = (0..10_000).filter(|id| streams.readable(StreamId(*id)) > 0).count();
     assert_eq!(unread, MAX_UNREAD);
     for id in 20_000..20_000 + 2 * MAX_FAREWELLS as u32 {
         let id = streams.open_as(id, Admission::Refuse);
@@ -146,13 +128,7 @@ fn farewells_and_unread_streams_are_bounded() {
 
 #[test]
 fn a_peer_that_acknowledges_nothing_bounds_what_we_hold() {
-    let mut streams = Streams::new(
-        Config {
-            send_buffer: 64 << 20,
-            ..Config::default()
-        },
-        [5; 32],
-    );
+    let mut streams = Streams::new(Config { send_buffer: 64 << 20, ..Config::default() }, [5; 32]);
     let now = Instant::now();
     let id = streams.open_as(1, Admission::Refuse);
     streams.connect(now, id, SocketId::SERVER, address(1), 1);
@@ -167,26 +143,13 @@ fn a_peer_that_acknowledges_nothing_bounds_what_we_hold() {
     assert_eq!(total, crate::udx::send::MAX_SEND_BUFFER);
     let mut buffer = Vec::new();
     while streams.poll_transmit(now, 64, &mut buffer).is_some() {}
-    assert!(
-        buffer.len() < 40_000,
-        "an unknown path gets no more than the first window: {}",
-        buffer.len()
-    );
+    assert!(buffer.len() < 40_000, "an unknown path gets no more than the first window: {}", buffer.len());
 }
 
 fn apply(streams: &mut Streams, now: &mut Instant, op: Op) {
     let id = |id: u8| StreamId(u32::from(id));
     match op {
-        Op::Datagram {
-            stream,
-            from,
-            kind,
-            offset,
-            window,
-            seq,
-            ack,
-            rest,
-        } => {
+        Op::Datagram { stream, from, kind, offset, window, seq, ack, rest } => {
             let header = PacketHeader {
                 kind,
                 data_offset: offset,

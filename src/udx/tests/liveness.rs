@@ -32,10 +32,7 @@ fn a_peer_that_vanishes_while_data_is_out_is_noticed_within_thirty_seconds() {
         link.drop_if(|_, _| true);
         written(&mut link, Side::A, b"into the void");
         link.run_for(Duration::from_secs(30));
-        assert_eq!(
-            link.end(Side::A).events.last(),
-            Some(&Event::Closed(Closed::TimedOut))
-        );
+        assert_eq!(link.end(Side::A).events.last(), Some(&Event::Closed(Closed::TimedOut)));
         let sent = link.end(Side::A).sent;
         assert!((4..12).contains(&sent), "{sent} attempts");
     }
@@ -72,10 +69,7 @@ fn a_peer_too_old_for_heartbeats_is_complained_about_once_and_kept() {
     link.drop_if(|_, _| true);
     written(&mut link, Side::A, b"and now?");
     link.run_for(Duration::from_secs(22));
-    assert_eq!(
-        link.end(Side::A).events.last(),
-        Some(&Event::Closed(Closed::TimedOut))
-    );
+    assert_eq!(link.end(Side::A).events.last(), Some(&Event::Closed(Closed::TimedOut)));
 }
 
 #[test]
@@ -85,10 +79,7 @@ fn keep_alive_costs_one_heartbeat_and_its_answer_per_interval() {
     link.run_for(Duration::from_millis(100_500));
     assert_eq!((link.end(Side::A).sent, link.end(Side::B).sent), (20, 20));
     let timer = link.end(Side::A).streams.poll_timeout();
-    assert!(
-        timer.is_some_and(|(_, reason)| reason == "keep-alive"),
-        "{timer:?}"
-    );
+    assert!(timer.is_some_and(|(_, reason)| reason == "keep-alive"), "{timer:?}");
     assert_eq!(link.end(Side::B).streams.poll_timeout(), None);
     keep_alive(&mut link, Side::A, None);
     assert_eq!(link.end(Side::A).streams.poll_timeout(), None);
@@ -122,6 +113,5 @@ fn link() -> Link {
 
 fn keep_alive(link: &mut Link, side: Side, seconds: Option<u64>) {
     let (now, end) = (link.now, link.end(side));
-    end.streams
-        .set_keep_alive(now, end.id, seconds.map(Duration::from_secs));
+    end.streams.set_keep_alive(now, end.id, seconds.map(Duration::from_secs));
 }

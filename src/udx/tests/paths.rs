@@ -48,11 +48,7 @@ fn a_path_is_learned_from_the_first_acceptable_packet() {
     node.streams.set_remote_id(node.id, REMOTE);
     node.streams.expect_prefix(node.id, PREFIX.to_vec());
     node.takes(STRANGER, DATA, 0, b"forged");
-    assert_eq!(
-        node.drain(),
-        (vec![], vec![]),
-        "it contradicts the peer's beginning"
-    );
+    assert_eq!(node.drain(), (vec![], vec![]), "it contradicts the peer's beginning");
     node.takes(PEER, DATA, 0, GENUINE);
     let (events, sent) = node.drain();
     assert_eq!(events, [learned(PEER), Event::PathValidated, Event::Readable]);
@@ -108,10 +104,7 @@ fn a_candidate_is_heard_and_told_once_and_moves_nothing_by_itself() {
     node.streams.set_candidates(node.id, vec![*PEER.ip()]);
     assert_unmoved(&mut node, STRANGER);
     node.takes(PEER, DATA, 0, b"directly");
-    let offered = Event::PathOffered {
-        socket: SocketId::CLIENT,
-        address: PEER,
-    };
+    let offered = Event::PathOffered { socket: SocketId::CLIENT, address: PEER };
     let (events, sent) = node.drain();
     assert_eq!(events, [offered, Event::Readable]);
     assert_eq!(sent, [(RELAY, 0, 1)]);
@@ -120,8 +113,7 @@ fn a_candidate_is_heard_and_told_once_and_moves_nothing_by_itself() {
     assert_eq!(node.streams.heard_elsewhere(node.id), None);
 
     let (now, id) = (node.now, node.id);
-    node.streams
-        .change_remote(now, id, SocketId::CLIENT, PEER, REMOTE);
+    node.streams.change_remote(now, id, SocketId::CLIENT, PEER, REMOTE);
     node.streams.set_candidates(id, Vec::new());
     node.takes(RELAY, DATA, 8, b"late");
     let (events, sent) = node.drain();
@@ -155,24 +147,11 @@ fn a_probe_of_another_path_leaves_what_is_owed_for_the_path() {
 fn implausible_numbers_have_no_effect() {
     let mut node = Node::new(Admission::Refuse);
     node.connect(PEER);
-    for (kind, seq, ack) in [
-        (DATA, 0, 5),
-        (DATA, 1 << 20, 0),
-        (DESTROY, 1 << 30, 0),
-        (MESSAGE, 0, u32::MAX - (1 << 20)),
-    ] {
-        let header = PacketHeader {
-            kind,
-            data_offset: 0,
-            stream_id: node.id.0,
-            window: 0,
-            seq,
-            ack,
-        };
-        assert!(
-            node.streams
-                .handle_datagram(node.now, SocketId::CLIENT, PEER, &header.to_bytes())
-        );
+    for (kind, seq, ack) in
+        [(DATA, 0, 5), (DATA, 1 << 20, 0), (DESTROY, 1 << 30, 0), (MESSAGE, 0, u32::MAX - (1 << 20))]
+    {
+        let header = PacketHeader { kind, data_offset: 0, stream_id: node.id.0, window: 0, seq, ack };
+        assert!(node.streams.handle_datagram(node.now, SocketId::CLIENT, PEER, &header.to_bytes()));
         node.streams.flush(node.now);
         assert_eq!(node.drain(), (vec![], vec![]), "{header}");
     }
@@ -182,26 +161,19 @@ fn implausible_numbers_have_no_effect() {
 fn a_change_of_path_is_complete_when_what_was_sent_before_is_acknowledged() {
     let mut link = Link::new(1, Config::default(), Direction::clean(Duration::from_millis(10)));
     let (now, end) = (link.now, link.end(Side::A));
-    end.streams
-        .change_remote(now, end.id, SocketId::SERVER, Side::B.address(), 0);
+    end.streams.change_remote(now, end.id, SocketId::SERVER, Side::B.address(), 0);
     link.send();
-    assert_eq!(
-        link.end(Side::A).events,
-        [Event::RemoteChanged],
-        "nothing was out"
-    );
+    assert_eq!(link.end(Side::A).events, [Event::RemoteChanged], "nothing was out");
 
     let mut link = Link::new(1, Config::default(), Direction::clean(Duration::from_millis(10)));
     let remote = link.end(Side::B).id.0;
     let elsewhere = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9);
     let (now, end) = (link.now, link.end(Side::A));
-    end.streams
-        .connect(now, end.id, SocketId::SERVER, elsewhere, remote);
+    end.streams.connect(now, end.id, SocketId::SERVER, elsewhere, remote);
     super::helpers::written(&mut link, Side::A, &[7; 50_000]);
     link.run_for(Duration::from_millis(100));
     let (now, end) = (link.now, link.end(Side::A));
-    end.streams
-        .change_remote(now, end.id, SocketId::SERVER, Side::B.address(), remote);
+    end.streams.change_remote(now, end.id, SocketId::SERVER, Side::B.address(), remote);
     link.send();
     assert_eq!(link.end(Side::A).events, []);
     link.run_for(Duration::from_secs(5));
@@ -214,8 +186,7 @@ fn packets_on_the_path_before_a_change_are_still_taken() {
     let mut node = Node::new(Admission::Refuse);
     node.connect(RELAY);
     let (now, id) = (node.now, node.id);
-    node.streams
-        .change_remote(now, id, SocketId::CLIENT, PEER, REMOTE);
+    node.streams.change_remote(now, id, SocketId::CLIENT, PEER, REMOTE);
     node.takes(RELAY, DATA, 0, b"still by relay");
     let (events, sent) = node.drain();
     assert_eq!(events, [Event::RemoteChanged, Event::Readable]);
@@ -228,18 +199,12 @@ fn assert_unmoved(node: &mut Node, place: SocketAddrV4) {
     let before = node.streams.poll_timeout();
     for kind in [0, DATA, MESSAGE, HEARTBEAT, DESTROY] {
         for seq in 0..4 {
-            assert!(
-                node.takes(place, kind, seq, b"anything"),
-                "it is not for anyone else either"
-            );
+            assert!(node.takes(place, kind, seq, b"anything"), "it is not for anyone else either");
         }
     }
     assert_eq!(node.drain(), (vec![], vec![]));
     assert_eq!(node.streams.poll_timeout(), before);
-    assert_eq!(
-        (node.streams.path(node.id), node.streams.readable(node.id)),
-        (path, readable)
-    );
+    assert_eq!((node.streams.path(node.id), node.streams.readable(node.id)), (path, readable));
     assert!(node.streams.contains(node.id));
 }
 
@@ -253,32 +218,19 @@ impl Node {
     fn new(admission: Admission) -> Self {
         let mut streams = Streams::new(Config::default(), [3; 32]);
         let id = streams.open(admission);
-        Self {
-            streams,
-            id,
-            now: Instant::now(),
-        }
+        Self { streams, id, now: Instant::now() }
     }
 
     fn connect(&mut self, to: SocketAddrV4) {
-        self.streams
-            .connect(self.now, self.id, SocketId::CLIENT, to, REMOTE);
+        self.streams.connect(self.now, self.id, SocketId::CLIENT, to, REMOTE);
     }
 
     fn takes(&mut self, from: SocketAddrV4, kind: u8, seq: u32, payload: &[u8]) -> bool {
-        let header = PacketHeader {
-            kind,
-            data_offset: 0,
-            stream_id: self.id.0,
-            window: 1 << 20,
-            seq,
-            ack: 0,
-        };
+        let header =
+            PacketHeader { kind, data_offset: 0, stream_id: self.id.0, window: 1 << 20, seq, ack: 0 };
         let mut datagram = header.to_bytes().to_vec();
         datagram.extend_from_slice(payload);
-        let taken = self
-            .streams
-            .handle_datagram(self.now, SocketId::CLIENT, from, &datagram);
+        let taken = self.streams.handle_datagram(self.now, SocketId::CLIENT, from, &datagram);
         self.streams.flush(self.now);
         taken
     }
@@ -301,10 +253,7 @@ impl Node {
 }
 
 const fn learned(address: SocketAddrV4) -> Event {
-    Event::PathLearned {
-        socket: SocketId::CLIENT,
-        address,
-    }
+    Event::PathLearned { socket: SocketId::CLIENT, address }
 }
 
 const REMOTE: u32 = 0x99;

@@ -40,9 +40,7 @@ fn a_shallow_queue_makes_a_stream_send_little_twice() {
 }
 
 fn compare(name: &str, rate: f64, queue: f64) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("src/udx/tests/tables")
-        .join(name);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/udx/tests/tables").join(name);
     let table = table(rate, queue);
     if std::env::var_os("UPDATE_TABLES").is_some() {
         std::fs::write(&path, &table).expect("the folder is there");
@@ -88,17 +86,12 @@ struct Cell {
 
 /// Sends `bytes` bytes one way.
 fn measure(rate: f64, queue: f64, loss: f64, rtt: Duration, bytes: usize) -> Cell {
-    let direction = Direction {
-        loss,
-        rate: Some((rate, (rate * queue) as usize)),
-        ..Direction::clean(rtt / 2)
-    };
+    let direction =
+        Direction { loss, rate: Some((rate, (rate * queue) as usize)), ..Direction::clean(rtt / 2) };
     let mut link = Link::new(7, Config::default(), direction);
     let (now, end) = (link.now, link.end(Side::B));
     // As every connection does, the receiver says something first, and so knows the round trip.
-    end.streams
-        .write(now, end.id, b"header")
-        .expect("the stream is open");
+    end.streams.write(now, end.id, b"header").expect("the stream is open");
     link.run_for(2 * rtt);
     let (began, chunk) = (link.now, vec![7; 64 << 10]);
     let (mut written, mut read, mut out) = (0, 0, Vec::new());
@@ -123,10 +116,7 @@ fn measure(rate: f64, queue: f64, loss: f64, rtt: Duration, bytes: usize) -> Cel
     let sender = link.end(Side::A);
     let packets = f64::from(sender.highest + 1);
     let twice = (sender.numbered as f64 - packets) / packets;
-    Cell {
-        rate: bytes as f64 / (link.now - began).as_secs_f64(),
-        twice,
-    }
+    Cell { rate: bytes as f64 / (link.now - began).as_secs_f64(), twice }
 }
 
 /// Bytes per second.

@@ -19,30 +19,22 @@ fn a_transfer_survives_loss_disorder_and_duplicates_with_other_seeds() {
 
 #[test]
 fn a_clean_path_is_filled_and_little_is_sent_twice() {
-    let direction = Direction {
-        rate: Some((12.5e6, 400_000)),
-        ..Direction::clean(Duration::from_millis(10))
-    };
+    let direction =
+        Direction { rate: Some((12.5e6, 400_000)), ..Direction::clean(Duration::from_millis(10)) };
     let mut link = Link::new(1, Config::default(), direction);
     let bytes = 16 << 20;
     let took = exchange(&mut link, bytes);
     let rate = bytes as f64 / took.as_secs_f64();
     assert!(rate > 0.8 * 12.5e6, "{rate} bytes per second");
     for end in &link.ends {
-        assert!(
-            end.sent_bytes < bytes * 115 / 100,
-            "{} for {bytes}",
-            end.sent_bytes
-        );
+        assert!(end.sent_bytes < bytes * 115 / 100, "{} for {bytes}", end.sent_bytes);
     }
 }
 
 #[test]
 fn a_chat_does_not_slow_down_what_follows() {
-    let direction = Direction {
-        rate: Some((12.5e6, 400_000)),
-        ..Direction::clean(Duration::from_millis(10))
-    };
+    let direction =
+        Direction { rate: Some((12.5e6, 400_000)), ..Direction::clean(Duration::from_millis(10)) };
     let mut fresh = Link::new(1, Config::default(), direction);
     let expected = exchange(&mut fresh, 8 << 20);
     let mut link = Link::new(1, Config::default(), direction);
@@ -67,11 +59,7 @@ fn packets_grow_further_on_a_path_that_stays_on_this_host() {
     let payload = |address: &str| config.max_payload(address.parse().expect("valid"));
     assert_eq!(payload("127.0.0.1:9"), MAX_PAYLOAD);
     assert_eq!(payload("198.51.100.1:9"), Config::ETHERNET_PAYLOAD);
-    let excessive = Config {
-        max_payload: 60_000,
-        max_loopback_payload: 60_000,
-        ..config
-    };
+    let excessive = Config { max_payload: 60_000, max_loopback_payload: 60_000, ..config };
     for address in ["127.0.0.1:9", "198.51.100.1:9"] {
         let address = address.parse().expect("valid");
         assert_eq!(excessive.max_payload(address), MAX_PAYLOAD);
@@ -81,24 +69,15 @@ fn packets_grow_further_on_a_path_that_stays_on_this_host() {
 #[test]
 fn packets_grow_to_what_the_path_carries() {
     for (mtu, longest) in [(1472, 1472), (1400, 1400), (1172, 1172), (9000, 2048)] {
-        let direction = Direction {
-            mtu,
-            ..Direction::clean(Duration::from_millis(5))
-        };
-        let config = Config {
-            max_payload: 60_000,
-            ..Config::default()
-        };
+        let direction = Direction { mtu, ..Direction::clean(Duration::from_millis(5)) };
+        let config = Config { max_payload: 60_000, ..Config::default() };
         let mut link = Link::new(1, config, direction);
         exchange(&mut link, 2 << 20);
         let packets = (2 << 20) / (longest - 20);
         assert!(link.ends[0].longest <= 2048);
         // Little more than the fewest packets possible, and as many acknowledgements.
         let sent = link.ends[0].sent;
-        assert!(
-            sent < packets * 21 / 10 + 200,
-            "{sent} packets of {packets} at {mtu}"
-        );
+        assert!(sent < packets * 21 / 10 + 200, "{sent} packets of {packets} at {mtu}");
     }
 }
 
@@ -111,11 +90,8 @@ fn sequence_numbers_wrap() {
     };
     let mut link = Link::unconnected(3, Config::default(), direction);
     for side in Side::BOTH {
-        let (own, remote) = if side == Side::A {
-            (u32::MAX - 40, u32::MAX)
-        } else {
-            (u32::MAX, u32::MAX - 40)
-        };
+        let (own, remote) =
+            if side == Side::A { (u32::MAX - 40, u32::MAX) } else { (u32::MAX, u32::MAX - 40) };
         let end = link.end(side);
         end.streams.set_sequence(end.id, own, remote);
         link.connect(side);

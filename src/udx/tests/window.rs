@@ -14,11 +14,7 @@ use crate::wire::transmit::SocketId;
 #[test]
 fn a_stopped_reader_holds_the_writer_at_the_window_and_lets_go_at_once() {
     let window = 100_000;
-    let mut link = link(Config {
-        receive_window: window,
-        send_buffer: 50_000,
-        ..Config::default()
-    });
+    let mut link = link(Config { receive_window: window, send_buffer: 50_000, ..Config::default() });
     let total = fill(&mut link, Duration::from_secs(30));
     let arrived = {
         let end = link.end(Side::B);
@@ -38,11 +34,7 @@ fn a_stopped_reader_holds_the_writer_at_the_window_and_lets_go_at_once() {
 
 #[test]
 fn the_window_widens_for_a_reader_that_keeps_up_and_only_for_one() {
-    let config = Config {
-        receive_window: 100_000,
-        max_receive_window: 400_000,
-        ..Config::default()
-    };
+    let config = Config { receive_window: 100_000, max_receive_window: 400_000, ..Config::default() };
     for (pause, widest) in [(Duration::ZERO, 400_000), (Duration::from_millis(200), 100_000)] {
         let mut link = link(config.clone());
         // As every connection does, the receiver says something first.
@@ -99,11 +91,7 @@ fn a_small_write_waits_for_one_train_of_every_other_stream_and_no_more() {
 
 #[test]
 fn a_lost_window_update_is_found_by_a_probe() {
-    let mut link = link(Config {
-        receive_window: 50_000,
-        send_buffer: 50_000,
-        ..Config::default()
-    });
+    let mut link = link(Config { receive_window: 50_000, send_buffer: 50_000, ..Config::default() });
     fill(&mut link, Duration::from_secs(10));
     link.drop_if(|from, _| from == Side::B);
     read(&mut link, Side::B, usize::MAX);
@@ -116,22 +104,13 @@ fn a_lost_window_update_is_found_by_a_probe() {
 
 #[test]
 fn a_window_that_stays_shut_costs_a_heartbeat_now_and_then_and_closes_nothing() {
-    let mut link = link(Config {
-        receive_window: 20_000,
-        send_buffer: 50_000,
-        ..Config::default()
-    });
+    let mut link = link(Config { receive_window: 20_000, send_buffer: 50_000, ..Config::default() });
     fill(&mut link, Duration::from_secs(10));
     let before = link.end(Side::A).sent;
     link.run_for(Duration::from_secs(300));
     let probes = link.end(Side::A).sent - before;
     assert!((50..80).contains(&probes), "{probes}");
-    assert!(
-        link.end(Side::A)
-            .events
-            .iter()
-            .all(|event| !matches!(event, Event::Closed(_)))
-    );
+    assert!(link.end(Side::A).events.iter().all(|event| !matches!(event, Event::Closed(_))));
 }
 
 #[test]
@@ -153,10 +132,7 @@ fn an_idle_stream_holds_no_buffers_and_no_timers() {
 
 #[test]
 fn written_bytes_are_bounded_without_a_reader_and_without_a_path() {
-    let config = Config {
-        send_buffer: 30_000,
-        ..Config::default()
-    };
+    let config = Config { send_buffer: 30_000, ..Config::default() };
     let mut link = Link::unconnected(1, config, Direction::clean(Duration::from_millis(1)));
     let (now, end) = (link.now, link.end(Side::A));
     assert_eq!(end.streams.write(now, end.id, &[1; 20_000]), Ok(20_000));
@@ -186,15 +162,10 @@ fn messages_are_sent_once_and_their_queue_is_bounded() {
         assert_eq!(end.streams.send_message(now, end.id, &[n as u8]), Ok(()));
     }
     assert_eq!(end.streams.send_message(now, end.id, b""), Err(WriteError::Full));
-    assert_eq!(
-        end.streams.send_message(now, end.id, &[0; 1500]),
-        Err(WriteError::TooLarge)
-    );
+    assert_eq!(end.streams.send_message(now, end.id, &[0; 1500]), Err(WriteError::TooLarge));
     link.run_for(Duration::from_secs(5));
     let end = link.end(Side::B);
-    let expected: Vec<Event> = (0..MAX_OUTGOING_MESSAGES)
-        .map(|n| Event::Message(vec![n as u8]))
-        .collect();
+    let expected: Vec<Event> = (0..MAX_OUTGOING_MESSAGES).map(|n| Event::Message(vec![n as u8])).collect();
     assert_eq!(end.events, expected);
     assert_eq!(end.sent, 0, "messages are not acknowledged");
 }
@@ -211,10 +182,7 @@ fn a_batch_of_packets_is_acknowledged_once() {
 #[test]
 fn an_answer_carries_the_acknowledgement_and_one_without_an_answer_leaves_in_time() {
     let delay = Duration::from_millis(1);
-    let mut link = link(Config {
-        ack_delay: delay,
-        ..Config::default()
-    });
+    let mut link = link(Config { ack_delay: delay, ..Config::default() });
     let sent = |link: &Link| link.ends.each_ref().map(|end| end.sent);
     let mut answered = sent(&link);
     for round in 0..50 {
@@ -227,11 +195,7 @@ fn an_answer_carries_the_acknowledgement_and_one_without_an_answer_leaves_in_tim
             answered = sent(&link);
         }
     }
-    assert_eq!(
-        sent(&link),
-        answered.map(|before| before + 29),
-        "one datagram each way"
-    );
+    assert_eq!(sent(&link), answered.map(|before| before + 29), "one datagram each way");
 
     let alone = sent(&link);
     written(&mut link, Side::A, b"hello");

@@ -151,12 +151,6 @@ impl Decode for HolepunchMessage {
 
 impl fmt::Display for HolepunchMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "holepunch {} {:?}, {} bytes",
-            self.id,
-            self.mode,
-            self.payload.len()
-        )
+        write!(f, "holepunch {} {:?}, {} bytes", self.id, self.mode, self.payload.len())
     }
 }

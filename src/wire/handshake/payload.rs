@@ -45,10 +45,7 @@ impl Decode for RelayInfo {
     const MIN_LEN: usize = 12;
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            relay_address: reader.addr4()?,
-            peer_address: reader.addr4()?,
-        })
+        Ok(Self { relay_address: reader.addr4()?, peer_address: reader.addr4()? })
     }
 }
 
@@ -76,10 +73,7 @@ impl Decode for HolepunchInfo {
     const MIN_LEN: usize = 2;
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            id: reader.varuint()?,
-            relays: reader.array()?,
-        })
+        Ok(Self { id: reader.varuint()?, relays: reader.array()? })
     }
 }
 
@@ -107,11 +101,7 @@ impl Encode for UdxInfo {
 
     fn encode(&self, out: &mut Vec<u8>) {
         out.put_varuint(self.version);
-        out.put_varuint(if self.reusable_socket {
-            Self::REUSABLE_SOCKET
-        } else {
-            0
-        });
+        out.put_varuint(if self.reusable_socket { Self::REUSABLE_SOCKET } else { 0 });
         out.put_varuint(self.id.into());
         out.put_varuint(self.seq);
     }
@@ -161,11 +151,7 @@ impl Decode for RelayThrough {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let version = reader.varuint()?;
         let _flags = reader.varuint()?;
-        Ok(Self {
-            version,
-            public_key: PublicKey::decode(reader)?,
-            token: reader.fixed()?,
-        })
+        Ok(Self { version, public_key: PublicKey::decode(reader)?, token: reader.fixed()? })
     }
 }
 
@@ -267,10 +253,7 @@ impl Decode for NoisePayload {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let version = reader.varuint()?;
         if version != VERSION {
-            return Ok(Self {
-                version,
-                ..Self::default()
-            });
+            return Ok(Self { version, ..Self::default() });
         }
         let flags = reader.varuint()?;
         Ok(Self {

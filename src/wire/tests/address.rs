@@ -19,14 +19,8 @@ fn connect_addresses_match_the_reference() {
                 key: PublicKey::from_bytes(fixed(&fields["key"])),
                 nodes: option(&fields["nodes"], addrs4).unwrap_or_default(),
             };
-            assert_eq!(
-                ConnectAddress::from_bytes(&bytes).as_ref(),
-                Ok(&address),
-                "{case}"
-            );
-            let bare = case
-                .get("name")
-                .is_some_and(|name| text(name).starts_with("bare"));
+            assert_eq!(ConnectAddress::from_bytes(&bytes).as_ref(), Ok(&address), "{case}");
+            let bare = case.get("name").is_some_and(|name| text(name).starts_with("bare"));
             if !bare {
                 assert_eq!(address.to_bytes(), bytes, "{case}");
             }
@@ -83,14 +77,8 @@ fn three_shared_octets_win_at_once() {
 #[test]
 fn otherwise_the_first_with_most_shared_octets_wins() {
     let other = ["10.9.9.9:1", "192.1.1.1:2", "192.168.2.2:3", "192.168.3.3:4"].map(addr);
-    assert_eq!(
-        best_match(&[ip("10.0.0.1"), ip("192.168.1.5")], &other),
-        Some(other[2])
-    );
-    assert_eq!(
-        best_match(&[ip("192.2.0.1"), ip("10.0.0.1")], &other),
-        Some(other[1])
-    );
+    assert_eq!(best_match(&[ip("10.0.0.1"), ip("192.168.1.5")], &other), Some(other[2]));
+    assert_eq!(best_match(&[ip("192.2.0.1"), ip("10.0.0.1")], &other), Some(other[1]));
     assert_eq!(best_match(&[ip("172.16.0.1")], &other), None);
     assert_eq!(best_match(&[], &other), None);
     assert_eq!(best_match(&[ip("10.0.0.1")], &[]), None);

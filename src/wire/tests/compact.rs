@@ -33,10 +33,7 @@ fn an_integer_beyond_53_bits_is_told_from_a_truncated_one() {
     assert_eq!(error, Err(DecodeError::Truncated));
     let mut largest = Vec::new();
     largest.put_varuint(MAX_VARUINT);
-    assert_eq!(
-        Reader::new(&largest).varuint32(),
-        Err(DecodeError::IntegerTooLarge)
-    );
+    assert_eq!(Reader::new(&largest).varuint32(), Err(DecodeError::IntegerTooLarge));
 }
 
 #[test]
@@ -44,17 +41,11 @@ fn fixed_integers_match_the_reference() {
     let vectors = load("rpc.json");
     for case in list(&vectors["fixedInts"]["uint16"]) {
         let bytes = hex(&case["hex"]);
-        assert_eq!(
-            Reader::new(&bytes).u16().map(u64::from),
-            Ok(number(&case["value"]))
-        );
+        assert_eq!(Reader::new(&bytes).u16().map(u64::from), Ok(number(&case["value"])));
     }
     for case in list(&vectors["fixedInts"]["uint32"]) {
         let bytes = hex(&case["hex"]);
-        assert_eq!(
-            Reader::new(&bytes).u32().map(u64::from),
-            Ok(number(&case["value"]))
-        );
+        assert_eq!(Reader::new(&bytes).u32().map(u64::from), Ok(number(&case["value"])));
     }
 }
 
@@ -109,10 +100,7 @@ fn lists_match_the_reference() {
         .iter()
         .map(|case| Reader::new(&hex(&case["hex"])).array::<SocketAddrV4>())
         .collect();
-    assert_eq!(
-        errors,
-        [Err(DecodeError::ArrayTooLarge), Err(DecodeError::Truncated)]
-    );
+    assert_eq!(errors, [Err(DecodeError::ArrayTooLarge), Err(DecodeError::Truncated)]);
 }
 
 #[test]

@@ -29,10 +29,7 @@ fn odd_noise_payloads_decode_as_in_the_reference() {
 
 #[test]
 fn a_payload_of_another_version_is_its_version_and_nothing_else() {
-    let other = NoisePayload {
-        version: 2,
-        ..NoisePayload::default()
-    };
+    let other = NoisePayload { version: 2, ..NoisePayload::default() };
     assert_eq!(other.to_bytes(), [2]);
     assert_eq!(NoisePayload::from_bytes(&[2, 0xff, 0xff]), Ok(other));
 }
@@ -40,10 +37,7 @@ fn a_payload_of_another_version_is_its_version_and_nothing_else() {
 #[test]
 fn a_stream_id_beyond_32_bits_is_refused() {
     let bytes = [1, 0x08, 0, 0, 1, 0, 0xff, 0, 0, 0, 0, 1, 0, 0, 0, 0];
-    assert_eq!(
-        NoisePayload::from_bytes(&bytes),
-        Err(DecodeError::IntegerTooLarge)
-    );
+    assert_eq!(NoisePayload::from_bytes(&bytes), Err(DecodeError::IntegerTooLarge));
 }
 
 #[test]
@@ -61,11 +55,7 @@ fn handshake_messages_match_the_reference() {
             // The reference decodes it and then drops it in its router.
             assert_eq!(decoded, Err(DecodeError::UnknownMode));
         } else {
-            assert_eq!(
-                decoded.ok(),
-                option(&case["decoded"], handshake_message),
-                "{case}"
-            );
+            assert_eq!(decoded.ok(), option(&case["decoded"], handshake_message), "{case}");
         }
     }
 }
@@ -101,18 +91,13 @@ fn numbers_match_the_reference() {
     let errors = &vectors["errors"]["hyperdht"];
     assert_eq!(number(&errors["NONE"]), handshake::ERROR_NONE);
     assert_eq!(number(&errors["ABORTED"]), handshake::ERROR_ABORTED);
-    assert_eq!(
-        number(&errors["VERSION_MISMATCH"]),
-        handshake::ERROR_VERSION_MISMATCH
-    );
+    assert_eq!(number(&errors["VERSION_MISMATCH"]), handshake::ERROR_VERSION_MISMATCH);
     assert_eq!(number(&errors["TRY_LATER"]), handshake::ERROR_TRY_LATER);
 }
 
 fn golden<T: Encode + Decode + PartialEq + std::fmt::Debug>(bytes: &[u8], value: &T, case: &Value) {
     assert_eq!(T::from_bytes(bytes).as_ref(), Ok(value), "{case}");
-    let decode_only = case["name"]
-        .as_str()
-        .is_some_and(|name| name.starts_with("decode only"));
+    let decode_only = case["name"].as_str().is_some_and(|name| name.starts_with("decode only"));
     if !decode_only {
         assert_eq!(value.to_bytes(), bytes, "{case}");
     }

@@ -193,57 +193,27 @@ fn mode() -> impl Strategy<Value = Mode> {
 fn packet() -> impl Strategy<Value = Packet> {
     let id = any::<[u8; 32]>().prop_map(NodeId);
     let head = (any::<u16>(), addr4(), of(id), of(any::<[u8; 32]>()));
-    let request = (
-        head.clone(),
-        any::<bool>(),
-        int(),
-        of(any::<[u8; 32]>()),
-        of(blob()),
-    )
-        .prop_map(|((tid, to, id, token), internal, command, target, value)| {
-            let request = Request {
-                tid,
-                to,
-                id,
-                token,
-                internal,
-                command,
-                target,
-                value,
-            };
+    let request = (head.clone(), any::<bool>(), int(), of(any::<[u8; 32]>()), of(blob())).prop_map(
+        |((tid, to, id, token), internal, command, target, value)| {
+            let request = Request { tid, to, id, token, internal, command, target, value };
             Packet::Request(request)
-        });
+        },
+    );
     let response = (head, vec(addr4(), 0..25), int(), of(blob())).prop_map(
         |((tid, to, id, token), closer, error, value)| {
-            Packet::Response(Response {
-                tid,
-                to,
-                id,
-                token,
-                closer,
-                error,
-                value,
-            })
+            Packet::Response(Response { tid, to, id, token, closer, error, value })
         },
     );
     prop_oneof![request, response]
 }
 
 fn peer() -> impl Strategy<Value = Peer> {
-    (key(), vec(addr4(), 0..5)).prop_map(|(public_key, relay_addresses)| Peer {
-        public_key,
-        relay_addresses,
-    })
+    (key(), vec(addr4(), 0..5)).prop_map(|(public_key, relay_addresses)| Peer { public_key, relay_addresses })
 }
 
 fn announce() -> impl Strategy<Value = Announce> {
     (of(peer()), of(any::<[u8; 32]>()), any::<bool>(), int()).prop_map(|(peer, refresh, signed, bump)| {
-        Announce {
-            peer,
-            refresh,
-            signature: signed.then_some([9; 64]),
-            bump,
-        }
+        Announce { peer, refresh, signature: signed.then_some([9; 64]), bump }
     })
 }
 
@@ -257,60 +227,34 @@ fn plugin() -> impl Strategy<Value = PluginRequest> {
 }
 
 fn noise_payload() -> impl Strategy<Value = NoisePayload> {
-    let relay = (addr4(), addr4()).prop_map(|(relay_address, peer_address)| RelayInfo {
-        relay_address,
-        peer_address,
-    });
+    let relay = (addr4(), addr4())
+        .prop_map(|(relay_address, peer_address)| RelayInfo { relay_address, peer_address });
     let holepunch = (int(), vec(relay, 0..4)).prop_map(|(id, relays)| HolepunchInfo { id, relays });
-    let udx =
-        (int(), any::<bool>(), any::<u32>(), int()).prop_map(|(version, reusable_socket, id, seq)| UdxInfo {
-            version,
-            reusable_socket,
-            id,
-            seq,
-        });
-    let relay_through =
-        (int(), key(), any::<[u8; 32]>()).prop_map(|(version, public_key, token)| RelayThrough {
-            version,
-            public_key,
-            token,
-        });
+    let udx = (int(), any::<bool>(), any::<u32>(), int())
+        .prop_map(|(version, reusable_socket, id, seq)| UdxInfo { version, reusable_socket, id, seq });
+    let relay_through = (int(), key(), any::<[u8; 32]>())
+        .prop_map(|(version, public_key, token)| RelayThrough { version, public_key, token });
     let lists = (vec(addr4(), 0..4), vec(addr6(), 0..4), of(vec(addr4(), 0..4)));
-    (
-        int(),
-        int(),
-        of(holepunch),
-        lists,
-        of(udx),
-        of(int()),
-        of(relay_through),
+    (int(), int(), of(holepunch), lists, of(udx), of(int()), of(relay_through)).prop_map(
+        |(error, firewall, holepunch, lists, udx, secret_stream, relay_through)| NoisePayload {
+            version: VERSION,
+            error,
+            firewall,
+            holepunch,
+            addresses4: lists.0,
+            addresses6: lists.1,
+            udx,
+            secret_stream,
+            relay_through,
+            relay_addresses: lists.2,
+        },
     )
-        .prop_map(
-            |(error, firewall, holepunch, lists, udx, secret_stream, relay_through)| NoisePayload {
-                version: VERSION,
-                error,
-                firewall,
-                holepunch,
-                addresses4: lists.0,
-                addresses6: lists.1,
-                udx,
-                secret_stream,
-                relay_through,
-                relay_addresses: lists.2,
-            },
-        )
 }
 
 fn holepunch_payload() -> impl Strategy<Value = HolepunchPayload> {
     let numbers = (int(), int(), int(), any::<bool>(), any::<bool>());
-    (
-        numbers,
-        of(vec(addr4(), 0..4)),
-        of(addr4()),
-        of(any::<[u8; 32]>()),
-        of(any::<[u8; 32]>()),
-    )
-        .prop_map(|(numbers, addresses, remote_address, token, remote_token)| {
+    (numbers, of(vec(addr4(), 0..4)), of(addr4()), of(any::<[u8; 32]>()), of(any::<[u8; 32]>())).prop_map(
+        |(numbers, addresses, remote_address, token, remote_token)| {
             let (error, firewall, round, connected, punching) = numbers;
             HolepunchPayload {
                 error,
@@ -323,18 +267,14 @@ fn holepunch_payload() -> impl Strategy<Value = HolepunchPayload> {
                 token,
                 remote_token,
             }
-        })
+        },
+    )
 }
 
 fn frame() -> impl Strategy<Value = Frame> {
     prop_oneof![
         (int(), ".{0,20}", blob(), blob()).prop_map(|(local_id, protocol, id, handshake)| {
-            Frame::Open {
-                local_id,
-                protocol,
-                id,
-                handshake,
-            }
+            Frame::Open { local_id, protocol, id, handshake }
         }),
         int().prop_map(|local_id| Frame::Reject { local_id }),
         int().prop_map(|local_id| Frame::Close { local_id }),

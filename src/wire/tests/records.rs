@@ -50,12 +50,7 @@ fn lookup_replies_match_the_reference_old_and_new() {
     for case in list(&load("rpc.json")["messages"]["lookupRawReply"]) {
         let bytes = hex(&case["hex"]);
         let reply = LookupReply {
-            peers: case["decoded"]["peers"]
-                .as_array()
-                .expect("peers")
-                .iter()
-                .map(peer)
-                .collect(),
+            peers: case["decoded"]["peers"].as_array().expect("peers").iter().map(peer).collect(),
             bump: number(&case["decoded"]["bump"]),
         };
         assert_eq!(LookupReply::from_bytes(&bytes).as_ref(), Ok(&reply), "{case}");
@@ -111,11 +106,7 @@ fn mutable_values_are_signed_as_the_reference_signs_them() {
             signature: pair.sign(&signable),
         };
         assert_eq!(put.to_bytes(), hex(&case["putRequestValue"]), "{case}");
-        let stored = MutableValue {
-            seq,
-            value,
-            signature: put.signature,
-        };
+        let stored = MutableValue { seq, value, signature: put.signature };
         assert_eq!(stored.to_bytes(), hex(&case["getResponseValue"]), "{case}");
         let mut oldest = Vec::new();
         oldest.put_varuint(0);
@@ -145,11 +136,7 @@ fn each<T: Encode + Decode + PartialEq + std::fmt::Debug>(name: &str, read: impl
     for case in list(&load("rpc.json")["messages"][name]) {
         let bytes = hex(&case["hex"]);
         assert_eq!(read(&case["fields"]).to_bytes(), bytes, "{case}");
-        assert_eq!(
-            T::from_bytes(&bytes).as_ref(),
-            Ok(&read(&case["decoded"])),
-            "{case}"
-        );
+        assert_eq!(T::from_bytes(&bytes).as_ref(), Ok(&read(&case["decoded"])), "{case}");
     }
 }
 
@@ -158,10 +145,7 @@ fn key(value: &Value) -> PublicKey {
 }
 
 fn peer(value: &Value) -> Peer {
-    Peer {
-        public_key: key(&value["publicKey"]),
-        relay_addresses: addrs4(&value["relayAddresses"]),
-    }
+    Peer { public_key: key(&value["publicKey"]), relay_addresses: addrs4(&value["relayAddresses"]) }
 }
 
 fn announce(value: &Value) -> Announce {

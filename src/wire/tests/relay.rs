@@ -16,9 +16,7 @@ fn relay_messages_match_the_reference() {
         assert_message(&message, 0, &hex(&case["bytes"]));
     }
     for case in list(&vectors["unpairMessage"]) {
-        let message = RelayMessage::Unpair {
-            token: fixed(&case["token"]),
-        };
+        let message = RelayMessage::Unpair { token: fixed(&case["token"]) };
         assert_message(&message, 1, &hex(&case["bytes"]));
     }
 }
@@ -42,22 +40,10 @@ fn a_whole_session_reads_and_writes_as_in_the_reference() {
         panic!("the second frame opens a channel");
     };
     assert_eq!(protocol, PROTOCOL);
-    let [
-        Frame::Message {
-            channel: 1,
-            kind,
-            content,
-        },
-    ] = only(Frame::decode_all(&frames[7]))
-    else {
+    let [Frame::Message { channel: 1, kind, content }] = only(Frame::decode_all(&frames[7])) else {
         panic!("the eighth frame is a message");
     };
-    let Ok(RelayMessage::Pair {
-        id,
-        is_initiator: true,
-        ..
-    }) = RelayMessage::decode(kind, &content)
-    else {
+    let Ok(RelayMessage::Pair { id, is_initiator: true, .. }) = RelayMessage::decode(kind, &content) else {
         panic!("the eighth frame answers the initiator");
     };
     assert_eq!(u64::from(id), number(&session["deliveredRemoteIds"]["A"]));
@@ -91,19 +77,11 @@ fn control_frames_and_batches_match_the_reference() {
 
 #[test]
 fn a_batch_changes_channels_after_an_empty_element() {
-    let frame = |channel, content: &[u8]| Frame::Message {
-        channel,
-        kind: 7,
-        content: content.to_vec(),
-    };
+    let frame = |channel, content: &[u8]| Frame::Message { channel, kind: 7, content: content.to_vec() };
     let bytes = [0, 0, 1, 2, 7, 0xaa, 0, 2, 1, 7, 0, 0, 2, 3, 1];
     assert_eq!(
         Frame::decode_all(&bytes),
-        Ok(vec![
-            frame(1, &[0xaa]),
-            frame(2, &[]),
-            Frame::Close { local_id: 1 }
-        ])
+        Ok(vec![frame(1, &[0xaa]), frame(2, &[]), Frame::Close { local_id: 1 }])
     );
 }
 
@@ -124,10 +102,7 @@ fn refuses_a_batch_of_too_many_frames() {
     for _ in 0..MAX_BATCH {
         bytes.extend_from_slice(&[1, 0]);
     }
-    assert_eq!(
-        Frame::decode_all(&bytes).map(|frames| frames.len()),
-        Ok(MAX_BATCH)
-    );
+    assert_eq!(Frame::decode_all(&bytes).map(|frames| frames.len()), Ok(MAX_BATCH));
     bytes.extend_from_slice(&[1, 0]);
     assert_eq!(Frame::decode_all(&bytes), Err(DecodeError::ArrayTooLarge));
 }
@@ -144,37 +119,23 @@ fn prefixes_of_frames_fail_where_a_field_is_missing() {
     let frame = Frame::open(300, &key);
     let bytes = frame.to_bytes();
     for len in 1..bytes.len() {
-        assert_eq!(
-            Frame::decode_all(&bytes[..len]),
-            Err(DecodeError::Truncated),
-            "{len}"
-        );
+        assert_eq!(Frame::decode_all(&bytes[..len]), Err(DecodeError::Truncated), "{len}");
     }
     let mut content = vec![1];
     content.extend_from_slice(&[2; 32]);
     content.put_varuint(70_000);
     content.put_varuint(0);
     for len in 0..content.len() {
-        assert_eq!(
-            RelayMessage::decode(0, &content[..len]),
-            Err(DecodeError::Truncated)
-        );
+        assert_eq!(RelayMessage::decode(0, &content[..len]), Err(DecodeError::Truncated));
     }
     for len in 0..33 {
-        assert_eq!(
-            RelayMessage::decode(1, &content[..len]),
-            Err(DecodeError::Truncated)
-        );
+        assert_eq!(RelayMessage::decode(1, &content[..len]), Err(DecodeError::Truncated));
     }
 }
 
 fn assert_message(message: &RelayMessage, kind: u64, content: &[u8]) {
     assert_eq!(RelayMessage::decode(kind, content).as_ref(), Ok(message));
-    let frame = Frame::Message {
-        channel: 1,
-        kind,
-        content: content.to_vec(),
-    };
+    let frame = Frame::Message { channel: 1, kind, content: content.to_vec() };
     assert_eq!(message.to_frame(1), frame);
 }
 

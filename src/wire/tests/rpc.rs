@@ -11,11 +11,7 @@ fn requests_match_the_reference() {
     for case in list(&load("rpc.json")["requests"]) {
         let bytes = hex(&case["hex"]);
         let packet = Packet::from_bytes(&bytes).expect("a request");
-        assert_eq!(
-            packet,
-            Packet::Request(request(&bytes, &case["decoded"])),
-            "{case}"
-        );
+        assert_eq!(packet, Packet::Request(request(&bytes, &case["decoded"])), "{case}");
         assert_eq!(packet.to_bytes(), bytes, "{case}");
     }
 }

@@ -48,12 +48,7 @@ pub(super) struct Machine {
 
 impl Machine {
     pub(super) const fn new(nat: Option<NatId>, address: SocketAddrV4, config: dht::Config) -> Self {
-        Self {
-            nat,
-            address,
-            first: false,
-            config,
-        }
+        Self { nat, address, first: false, config }
     }
 }
 
@@ -104,15 +99,8 @@ impl World {
     fn node(&self, number: u8) -> Machine {
         let address = self.node_address(number);
         let first = number == 0;
-        let config = if first {
-            reachable_at(address)
-        } else {
-            persistent()
-        };
-        Machine {
-            first,
-            ..Machine::new(None, address, config)
-        }
+        let config = if first { reachable_at(address) } else { persistent() };
+        Machine { first, ..Machine::new(None, address, config) }
     }
 
     pub(super) const fn node_address(&self, number: u8) -> SocketAddrV4 {
@@ -287,10 +275,7 @@ impl World {
 
 /// Returns the two main sockets of a peer.
 pub(crate) const fn sockets(server: SocketAddrV4) -> [(SocketId, SocketAddrV4); 2] {
-    [
-        (SocketId::SERVER, server),
-        (SocketId::CLIENT, client_address(server)),
-    ]
+    [(SocketId::SERVER, server), (SocketId::CLIENT, client_address(server))]
 }
 
 pub(super) const fn client_address(server: SocketAddrV4) -> SocketAddrV4 {
@@ -311,12 +296,8 @@ pub(crate) fn server_key() -> KeyPair {
 }
 
 /// As fast as between two towns.
-const TOWNS: Link = Link {
-    delay: Duration::from_millis(10),
-    jitter: Duration::ZERO,
-    loss: 0.0,
-    duplication: 0.0,
-};
+const TOWNS: Link =
+    Link { delay: Duration::from_millis(10), jitter: Duration::ZERO, loss: 0.0, duplication: 0.0 };
 
 pub(crate) const LOSSY: Link = Link {
     delay: Duration::from_millis(10),

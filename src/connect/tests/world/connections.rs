@@ -78,8 +78,7 @@ impl World {
         listen.reusable_socket = self.reusable;
         change(&mut listen);
         self.keys.insert(host, *listen.key_pair.public_key());
-        self.with(host, |peer, now| peer.endpoint.listen(now, listen))
-            .unwrap()
+        self.with(host, |peer, now| peer.endpoint.listen(now, listen)).unwrap()
     }
 
     pub(crate) fn is_listening(&self, host: HostId, server: ServerId) -> bool {
@@ -120,11 +119,7 @@ impl World {
         change(&mut dial);
         let since = self.network.now();
         let attempt = self.with(client, |peer, now| peer.endpoint.connect(now, dial));
-        Dialled {
-            client,
-            attempt,
-            since,
-        }
+        Dialled { client, attempt, since }
     }
 
     /// Waits until an attempt has ended, and returns how long that took from its start.
@@ -142,8 +137,7 @@ impl World {
     /// Returns the report of an attempt that has ended.
     pub(crate) fn report(&self, dialled: Dialled) -> &Report {
         let peer = self.host(dialled.client);
-        peer.find(dialled.attempt)
-            .map_or_else(|| &peer.reports[&dialled.attempt], |found| &found.report)
+        peer.find(dialled.attempt).map_or_else(|| &peer.reports[&dialled.attempt], |found| &found.report)
     }
 
     /// Waits for the end of an attempt, which must succeed.
@@ -155,10 +149,7 @@ impl World {
         let peer = self.host(dialled.client);
         let found = peer.find(dialled.attempt).expect("it has not failed");
         Connected {
-            near: End {
-                host: dialled.client,
-                stream: found.stream,
-            },
+            near: End { host: dialled.client, stream: found.stream },
             remote: found.remote,
             report: found.report.clone(),
             path: found.path,
@@ -203,10 +194,7 @@ impl World {
                     && one.session.keys.handshake_hash() == &connected.handshake
             };
             let found = self.host(*host).established.iter().find(has_it)?;
-            Some(End {
-                host: *host,
-                stream: found.stream,
-            })
+            Some(End { host: *host, stream: found.stream })
         })
     }
 
@@ -235,9 +223,7 @@ impl World {
 
     #[track_caller]
     pub(crate) fn write(&mut self, end: End, bytes: &[u8]) {
-        let written = self.with(end.host, |peer, now| {
-            peer.endpoint.streams().write(now, end.stream, bytes)
-        });
+        let written = self.with(end.host, |peer, now| peer.endpoint.streams().write(now, end.stream, bytes));
         assert_eq!(written, Ok(bytes.len()));
     }
 
@@ -281,12 +267,7 @@ impl Connected {
 }
 
 pub(crate) const fn listen_as(key_pair: KeyPair) -> Listen {
-    Listen {
-        key_pair,
-        firewall: None,
-        relay_through: None,
-        reusable_socket: false,
-    }
+    Listen { key_pair, firewall: None, relay_through: None, reusable_socket: false }
 }
 
 pub(crate) fn dial_to(remote: PublicKey) -> Dial {

@@ -26,10 +26,7 @@ pub(crate) enum Home {
     Mistaken,
 }
 
-const KEEPS_PORTS: Router = Router {
-    keeps_ports: true,
-    ..Router::RESTRICTED
-};
+const KEEPS_PORTS: Router = Router { keeps_ports: true, ..Router::RESTRICTED };
 
 impl Home {
     /// Those of the table of outcomes.
@@ -154,26 +151,15 @@ const fn local(number: u8) -> SocketAddrV4 {
 
 /// The settings of a peer that believes to be behind a firewall.
 pub(crate) fn firewalled() -> dht::Config {
-    dht::Config {
-        mode: dht::Mode::Ephemeral,
-        quick_firewall_check: false,
-        ..dht::Config::default()
-    }
+    dht::Config { mode: dht::Mode::Ephemeral, quick_firewall_check: false, ..dht::Config::default() }
 }
 
 /// The settings of a peer that believes to be reachable at a public address.
 pub(crate) fn reachable_at(public: SocketAddrV4) -> dht::Config {
-    dht::Config {
-        public_address: Some(public),
-        ..persistent()
-    }
+    dht::Config { public_address: Some(public), ..persistent() }
 }
 
 /// The settings of a DHT node that does not know its address.
 pub(super) fn persistent() -> dht::Config {
-    dht::Config {
-        mode: dht::Mode::Persistent,
-        firewalled: false,
-        ..dht::Config::default()
-    }
+    dht::Config { mode: dht::Mode::Persistent, firewalled: false, ..dht::Config::default() }
 }

@@ -34,11 +34,7 @@ impl Forged {
 
     /// The message as a forwarding node sends it, which has seen the client at `peer`.
     pub(crate) fn forwarded(&self, peer: SocketAddrV4) -> HandshakeMessage {
-        HandshakeMessage {
-            mode: Mode::FromRelay,
-            peer_address: Some(peer),
-            ..self.direct()
-        }
+        HandshakeMessage { mode: Mode::FromRelay, peer_address: Some(peer), ..self.direct() }
     }
 
     /// Reads the server's answer, which is among these datagrams.
@@ -62,12 +58,7 @@ pub(crate) fn noise_payload(firewall: u64) -> NoisePayload {
     NoisePayload {
         version: VERSION,
         firewall,
-        udx: Some(UdxInfo {
-            version: 1,
-            reusable_socket: false,
-            id: 77,
-            seq: 0,
-        }),
+        udx: Some(UdxInfo { version: 1, reusable_socket: false, id: 77, seq: 0 }),
         secret_stream: Some(1),
         ..NoisePayload::default()
     }

@@ -86,11 +86,7 @@ impl Peer {
                     assert_eq!(written.unwrap(), frame.len());
                     self.established.push(*established);
                 }
-                Event::Failed {
-                    attempt,
-                    failure,
-                    report,
-                } => {
+                Event::Failed { attempt, failure, report } => {
                     self.failed.insert(attempt, failure);
                     self.reports.insert(attempt, *report);
                 }
@@ -117,9 +113,7 @@ impl Peer {
     }
 
     pub(crate) fn find(&self, attempt: AttemptId) -> Option<&Established> {
-        self.established
-            .iter()
-            .find(|one| one.origin == Origin::Attempt(attempt))
+        self.established.iter().find(|one| one.origin == Origin::Attempt(attempt))
     }
 
     pub(crate) fn has_ended(&self, attempt: AttemptId) -> bool {
