@@ -297,13 +297,13 @@ impl Findings {
 }
 
 /// Returns the value that `answer` holds, if it is the one with this hash.
-pub fn immutable_value<'a>(answer: &'a Answer, target: &Target) -> Option<&'a [u8]> {
+pub(super) fn immutable_value<'a>(answer: &'a Answer, target: &Target) -> Option<&'a [u8]> {
     let value = answer.value.as_deref()?;
     (hash::hash(&[value]) == *target).then_some(value)
 }
 
 /// Returns the value that `answer` holds, if `key` signed it and its sequence number is at least `least`.
-pub fn mutable_value(answer: &Answer, key: &PublicKey, least: u64) -> Option<MutableValue> {
+pub(super) fn mutable_value(answer: &Answer, key: &PublicKey, least: u64) -> Option<MutableValue> {
     let record = MutableValue::from_bytes(answer.value.as_deref()?).ok()?;
     let signable = mutable_signable(record.seq, &record.value);
     (record.seq >= least && key.verify(&signable, &record.signature)).then_some(record)
