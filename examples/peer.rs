@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! peer testnet N                                     prints its bootstrap address, stays up
-//! peer server BOOTSTRAP MODE [SEEDBYTE]              prints its key; SIGUSR2 prints connections, memory, time
+//! peer server BOOTSTRAP MODE [SEEDBYTE]              prints its key; at SIGUSR2 what it uses
 //! peer client BOOTSTRAP KEY connect N                median time to open, and of the first echo
 //! peer client BOOTSTRAP KEY rate N                   connections per second, 32 at once
 //! peer client BOOTSTRAP KEY stream N                 N megabytes one way on one connection

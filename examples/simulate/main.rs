@@ -2,7 +2,8 @@
 //! the whole behaves.
 //!
 //! ```text
-//! simulate [--nodes 1000] [--minutes 60] [--lookups 2] [--seed 1] [--loss 0.01] [--churn 0.5] [--clients 0.1] [--attacker 0]
+//! simulate [--nodes 1000] [--minutes 60] [--lookups 2] [--seed 1] [--loss 0.01] [--churn 0.5]
+//!          [--clients 0.1] [--attacker 0]
 //!          [--cold false] [--algorithm ours|reference|both] [--growth 100,300,1000,…] [--plot FILE]
 //! ```
 //!

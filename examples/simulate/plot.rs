@@ -18,7 +18,8 @@ pub(crate) fn growth(reports: &[Report]) -> String {
         ("lookups that found nothing, %", |report| (1.0 - report.found) * 100.0),
     ];
     let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{}\" font-family=\"sans-serif\" font-size=\"11\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n",
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{}\" font-family=\"sans-serif\" \
+         font-size=\"11\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n",
         WIDTH * 2.0,
         HEIGHT * 2.0,
     );
@@ -44,7 +45,8 @@ fn panel(svg: &mut String, reports: &[Report], title: &str, value: Figure, left:
     // Writing to a string does not fail.
     let _ = writeln!(
         svg,
-        "<text x=\"{:.0}\" y=\"{:.0}\">{title}</text>\n<path d=\"M{:.0} {:.0}V{:.0}H{:.0}\" fill=\"none\" stroke=\"#888\"/>",
+        "<text x=\"{:.0}\" y=\"{:.0}\">{title}</text>\n\
+         <path d=\"M{:.0} {:.0}V{:.0}H{:.0}\" fill=\"none\" stroke=\"#888\"/>",
         left + MARGIN,
         top + MARGIN / 2.0,
         left + MARGIN,
@@ -80,7 +82,8 @@ fn panel(svg: &mut String, reports: &[Report], title: &str, value: Figure, left:
             let _ = write!(line, "{x:.1},{y:.1} ");
             let _ = writeln!(
                 svg,
-                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2.5\" fill=\"{colour}\"/>\n<text x=\"{x:.1}\" y=\"{:.1}\" fill=\"{colour}\" text-anchor=\"middle\">{}</text>",
+                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2.5\" fill=\"{colour}\"/>\n\
+                 <text x=\"{x:.1}\" y=\"{:.1}\" fill=\"{colour}\" text-anchor=\"middle\">{}</text>",
                 y + offset,
                 Short(value(report)),
             );
@@ -89,7 +92,8 @@ fn panel(svg: &mut String, reports: &[Report], title: &str, value: Figure, left:
             let legend = top + MARGIN / 2.0 + if algorithm == Algorithm::Ours { 0.0 } else { 14.0 };
             let _ = writeln!(
                 svg,
-                "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\"/>\n<text x=\"{:.0}\" y=\"{legend:.0}\" fill=\"{colour}\" text-anchor=\"end\">{name}</text>",
+                "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\"/>\n\
+                 <text x=\"{:.0}\" y=\"{legend:.0}\" fill=\"{colour}\" text-anchor=\"end\">{name}</text>",
                 line.trim_end(),
                 left + WIDTH - MARGIN,
             );

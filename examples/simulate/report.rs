@@ -36,7 +36,10 @@ pub(crate) struct Spread {
 }
 
 impl Report {
-    pub(crate) const HEAD: &str = "   nodes algorithm  lookups   found%     hops p50/95/99   messages mean p50/95/99    time ms p50/95/99   found ms p50/95/99   load mean p95   datagrams/s   KB/host    real";
+    pub(crate) const HEAD: &str = concat!(
+        "   nodes algorithm  lookups   found%     hops p50/95/99   messages mean p50/95/99",
+        "    time ms p50/95/99   found ms p50/95/99   load mean p95   datagrams/s   KB/host    real"
+    );
 
     pub(crate) fn new(
         settings: Settings,

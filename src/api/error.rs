@@ -292,8 +292,8 @@ pub enum StreamError {
     /// The server claims to be reachable at an address without a holepunch, but nothing has come back from
     /// there: a firewall or router drops the packets. No other path has opened.
     #[error(
-        "the server says that anybody can reach it at {address}, and does not answer there; no other way to it \
-         has opened"
+        "the server says that anybody can reach it at {address}, and does not answer there; no other way \
+         to it has opened"
     )]
     Unreachable {
         /// The address that it claims.

@@ -11,7 +11,7 @@
 //! | `types`, `config`, `policy`, `operations`, `stats` | what passes between a node and the layer above |
 //! | `requests`: `pending`, `window` | requests that wait for a response |
 //! | `responsiveness`: `unresponsive`, `latency`, `health` | what the fate of requests shows |
-//! | `queries`: `walk`, `closest`, `commit`, `sign` | running queries, the walk of each, and signed announcements |
+//! | `queries`: `walk`, `closest`, `commit`, `sign` | running queries, the walk of each, signatures |
 //! | `membership`: `table` | the nodes that this node knows |
 //! | `address`: `nat` | the own address, as others see it |
 //! | `joining` | how far a node has come in joining the network, and the check of its firewall |

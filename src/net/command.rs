@@ -72,12 +72,15 @@ impl Drop for ServerHandle {
     }
 }
 
+/// What becomes of a request to listen.
+pub(crate) type ListenOutcome = Result<ServerHandle, ListenFailure>;
+
 /// A request to the driver. It drops the sender of an answer that it can't give because the node has ended.
 pub(crate) enum Command {
     /// Connects to a server.
     Connect { token: Token, dial: Box<Dial>, answer: oneshot::Sender<DialOutcome> },
     /// Listens, and answers once the server is announced.
-    Listen { token: Token, listen: Box<Listen>, answer: oneshot::Sender<Result<ServerHandle, ListenFailure>> },
+    Listen { token: Token, listen: Box<Listen>, answer: oneshot::Sender<ListenOutcome> },
     /// Stops listening, and answers once the announcements are withdrawn.
     Unlisten { server: ServerId, answer: Option<oneshot::Sender<()>> },
     /// Runs an operation of the DHT.

@@ -191,7 +191,8 @@ impl Connections {
     /// Notes that a stream has migrated to another path.
     pub(super) fn handle_moved(&mut self, moved: Moved) {
         if let Some(entry) = self.entries.get(&moved.stream) {
-            debug!(stream = moved.stream.0, path = ?moved.path, address = %moved.remote, "connection migrated");
+            let Moved { stream, path, remote, .. } = &moved;
+            debug!(%stream, ?path, address = %remote, "connection migrated");
             entry.link.set_moved(moved);
         }
     }

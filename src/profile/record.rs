@@ -173,14 +173,14 @@ pub enum RecordError {
 pub(super) mod hex_key {
     use super::*;
 
-    pub(in super::super) fn serialize<S: Serializer>(
+    pub(in crate::profile) fn serialize<S: Serializer>(
         key: &PublicKey,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         write_hex(key.as_bytes(), serializer)
     }
 
-    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(in crate::profile) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<PublicKey, D::Error> {
         read_hex(deserializer).map(PublicKey::from_bytes)

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `stream` | one stream: what its owner asks, what a packet does, what it sends and when |
 //! | `paths`, `credit` | where packets come from and go to, and how much a path gets before it has spoken |
-//! | `send`, `outstanding`, `batch` | the bytes for the peer, the packets that are out, and what was acknowledged of them |
+//! | `send`, `outstanding`, `batch` | bytes for the peer, packets in flight, what was acknowledged |
 //! | `recv`, `acks` | the bytes for the reader, packets that came too early, and when both are acknowledged |
 //! | `window` | flow control in both directions |
 //! | `control` | what the path allows, from the next four |

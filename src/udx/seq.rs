@@ -107,7 +107,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ranges_hold_what_a_plain_set_holds(ops in proptest::collection::vec((0u64..60, 1u64..9, 0u64..40), 0..60)) {
+        fn ranges_hold_what_a_plain_set_holds(
+            ops in proptest::collection::vec((0u64..60, 1u64..9, 0u64..40), 0..60),
+        ) {
             let (mut ranges, mut model) = (RangeSet::new(), BTreeSet::new());
             for (start, length, bound) in ops {
                 let mut fresh = Vec::new();

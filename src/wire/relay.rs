@@ -4,7 +4,7 @@
 //!
 //! | control type | content |
 //! |---|---|
-//! | 0 batch | channel varuint, then repeated: length varuint, {type varuint, content}; after a length of 0 follows the number of another channel |
+//! | 0 batch | channel varuint, then repeated: length varuint, {type varuint, content}; 0: another channel |
 //! | 1 open | local id varuint, protocol text, id bytes, handshake (the rest) |
 //! | 2 reject | local id varuint of the rejected opener |
 //! | 3 close | local id varuint of the sender |

@@ -8,67 +8,19 @@ const MAX_COLUMNS: usize = 110;
 const MAX_FILE: usize = 600;
 const MAX_FUNCTION: usize = 80;
 
-/// Files with lines that are wider. The list only shrinks.
-const WIDE: &[&str] = &[
-    "examples/flood.rs",
-    "examples/peer.rs",
-    "examples/plain.rs",
-    "examples/simulate/main.rs",
-    "examples/simulate/plot.rs",
-    "examples/simulate/report.rs",
-    "src/api/error.rs",
-    "src/cli/client/explain.rs",
-    "src/cli/client/run.rs",
-    "src/cli/demo.rs",
-    "src/cli/exit.rs",
-    "src/cli/metrics.rs",
-    "src/cli/new_network.rs",
-    "src/cli/node.rs",
-    "src/connect/punch/strategy.rs",
-    "src/dht/mod.rs",
-    "src/dht/tests/table.rs",
-    "src/net/connections.rs",
-    "src/profile/client/error.rs",
-    "src/profile/content.rs",
-    "src/profile/entry.rs",
-    "src/profile/message.rs",
-    "src/profile/sled_store/memory.rs",
-    "src/udx/mod.rs",
-    "src/udx/seq.rs",
-    "src/udx/tests/hostile.rs",
-    "src/udx/tests/tables.rs",
-    "src/wire/records.rs",
-    "src/wire/relay.rs",
-    "src/wire/tests/properties.rs",
-];
-
-/// Files that are longer. The list only shrinks.
-const LONG_FILES: &[&str] = &[];
-
-/// Functions that are longer, each as its file and name. The list only shrinks.
-const LONG_FUNCTIONS: &[&str] = &[
-    "src/cli/client/explain.rs a_timeline_tells_each_step_and_how_it_ended",
-    "src/cli/client/explain.rs timeline",
-    "src/connect/path.rs choose",
-    "src/connect/punch/server.rs handle_message",
-    "src/connect/punch/strategy.rs advance",
-    "src/connect/server.rs handle_handshake",
-    "src/connect/server.rs handle_responded",
-];
-
 #[test]
 fn lines_have_at_most_110_columns() {
     let is_wide = |text: &str| text.lines().any(|line| line.chars().count() > MAX_COLUMNS);
     let files = source::all().into_iter();
     let wide = files.filter_map(|(path, text)| is_wide(&text).then_some(path));
-    only_those_listed(wide, WIDE);
+    none(wide);
 }
 
 #[test]
 fn files_have_at_most_600_lines() {
     let files = source::all().into_iter();
     let long = files.filter_map(|(path, text)| (text.lines().count() > MAX_FILE).then_some(path));
-    only_those_listed(long, LONG_FILES);
+    none(long);
 }
 
 #[test]
@@ -78,18 +30,12 @@ fn functions_have_at_most_80_lines() {
         let long = functions.filter(|(_, lines)| *lines > MAX_FUNCTION);
         long.map(|(name, _)| format!("{path} {name}")).collect::<Vec<_>>()
     });
-    only_those_listed(long, LONG_FUNCTIONS);
+    none(long);
 }
 
-fn only_those_listed(found: impl Iterator<Item = String>, listed: &[&str]) {
+fn none(found: impl Iterator<Item = String>) {
     let found: BTreeSet<_> = found.collect();
-    let listed: BTreeSet<_> = listed.iter().map(|&path| path.to_owned()).collect();
-    let new: Vec<_> = found.difference(&listed).collect();
-    let gone: Vec<_> = listed.difference(&found).collect();
-    assert!(
-        new.is_empty() && gone.is_empty(),
-        "too long: {new:#?}\nlisted and no longer too long: {gone:#?}"
-    );
+    assert!(found.is_empty(), "too long: {found:#?}");
 }
 
 /// Returns the name of each function with a body, and the lines from `fn` to its last brace.

@@ -324,7 +324,8 @@ impl Punch {
             ..HolepunchPayload::default()
         };
         let relay = self.relays[0];
-        debug!(node = %relay.relay_address, own = %core.punch.puncher.firewall(), "asking for the server's NAT");
+        let own = core.punch.puncher.firewall();
+        debug!(node = %relay.relay_address, %own, "asking for the server's NAT");
         let request = self.send(now, core, payload, relay);
         self.state = State::Asking(request);
     }

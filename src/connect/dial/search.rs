@@ -137,7 +137,8 @@ impl Search {
         turn.call.note_joined(turn.now);
         let record = answer.value.as_deref().map(Peer::from_bytes);
         if matches!(record, Some(Ok(peer)) if peer.public_key == turn.call.dial.remote) {
-            debug!(node = %answer.from, after_ms = turn.call.elapsed(turn.now).as_millis() as u64, "record found");
+            let after_ms = turn.call.elapsed(turn.now).as_millis() as u64;
+            debug!(node = %answer.from, after_ms, "record found");
             turn.call.records_found += 1;
             let elapsed = turn.call.elapsed(turn.now);
             turn.call.report.lookup.get_or_insert(elapsed);

@@ -10,10 +10,10 @@
 //! |---|---|---|
 //! | [`Lan`](Kind::Lan) | the peer answers a handshake or a ping there | |
 //! | [`Observed`](Kind::Observed) | the peer itself has answered the handshake from there | |
-//! | [`Punched`](Kind::Punched) | a probe of the peer has come through | an advertised address that does not answer |
+//! | [`Punched`](Kind::Punched) | a probe of the peer has come through | the advertised address to be late |
 //! | [`Incoming`](Kind::Incoming) | a packet of the peer has come | |
-//! | [`Advertised`](Kind::Advertised) | the first bytes of the peer; selected before they come | a LAN candidate, 500 ms |
-//! | [`Relayed`](Kind::Relayed) | the relay has paired both sides | an advertised address that does not answer |
+//! | [`Advertised`](Kind::Advertised) | the first bytes; selected before they come | LAN, 500 ms |
+//! | [`Relayed`](Kind::Relayed) | the relay has paired both sides | the advertised address to be late |
 
 mod agent;
 mod candidate;

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
-use super::plan::Step;
+use super::step::{Due, Step};
 
 #[derive(Debug)]
 pub(super) struct ManySockets {
@@ -19,14 +19,6 @@ pub(super) struct ManySockets {
     fresh: VecDeque<usize>,
     laps_from: Option<Instant>,
     sent: u32,
-}
-
-/// Whether there is more to do at this moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Due {
-    More,
-    Later,
-    Never,
 }
 
 impl ManySockets {

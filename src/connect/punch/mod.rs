@@ -13,6 +13,7 @@ mod puncher;
 mod remote;
 mod run;
 mod sockets;
+mod step;
 
 pub(super) use kit::{Kit, Probe};
 pub(super) use many_sockets::LONGEST;

@@ -2,9 +2,9 @@
 //!
 //! | own | remote | what is sent |
 //! |---|---|---|
-//! | consistent | consistent | a probe a second to each address, and a few more in the first second where the address is proven |
-//! | consistent | random | probes to random ports of the remote host: one of them is the port that its NAT has given one of its sockets |
-//! | random | consistent | a probe from each of many sockets, so that the NAT gives out many ports for the remote to find |
+//! | consistent | consistent | a probe a second to each address, at first more to proven ones |
+//! | consistent | random | probes to random ports of the remote host, until one is a port of its NAT |
+//! | random | consistent | a probe from each of many sockets, which get as many ports |
 //!
 //! Probes that only open the own NAT have a low time to live: they must not reach the remote one, which might
 //! block their sender.
@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 use rand::Rng;
 use rand::rngs::StdRng;
 
-use super::many_sockets::{Due, ManySockets};
+use super::many_sockets::ManySockets;
+use super::step::{Due, Step, Target};
 use crate::connect::nat::Firewall;
 
 /// How two NATs are opened towards each other.
@@ -28,22 +29,6 @@ pub enum Strategy {
     RandomPorts,
     /// The own NAT has a port for each destination: many sockets, each with a port of its own.
     ManySockets,
-}
-
-/// A remote address, and whether its host is proven to be the peer's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::connect) struct Target {
-    pub(in crate::connect) address: SocketAddrV4,
-    pub(in crate::connect) verified: bool,
-}
-
-/// What a [`Plan`] wants done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    /// Open another socket, which gets the next number.
-    Open,
-    /// Send a probe from the socket with this number; number 0 is there from the beginning.
-    Probe { socket: usize, to: SocketAddrV4, low_ttl: bool },
 }
 
 /// When probes to random ports leave: `burst` of them, `interval` apart, at the beginning of each `window`;

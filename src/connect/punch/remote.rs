@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use super::plan::Target;
+use super::step::Target;
 use crate::connect::nat::Firewall;
 use crate::connect::report::Report;
 use crate::wire::handshake::HolepunchPayload;

@@ -6,9 +6,10 @@ use std::time::Instant;
 use tracing::debug;
 
 use super::kit::{Kit, Probe};
-use super::plan::{Pace, Plan, Step, Strategy, Target};
+use super::plan::{Pace, Plan, Strategy};
 use super::remote::Remote;
 use super::sockets::Purpose;
+use super::step::{Step, Target};
 use crate::connect::context::Context;
 use crate::connect::nat::Firewall;
 use crate::wire::transmit::SocketId;

@@ -44,7 +44,10 @@ proptest! {
     }
 
     #[test]
-    fn a_new_base_keeps_the_nodes_that_have_room(ids in proptest::collection::vec(any::<[u8; 32]>(), 0..100), own in any::<[u8; 32]>()) {
+    fn a_new_base_keeps_the_nodes_that_have_room(
+        ids in proptest::collection::vec(any::<[u8; 32]>(), 0..100),
+        own in any::<[u8; 32]>(),
+    ) {
         let mut table = Table::new(NodeId([0; 32]), usize::MAX);
         for (number, id) in ids.into_iter().enumerate() {
             table.insert(entry(NodeId(id), address(number)));

@@ -37,14 +37,17 @@ fn op() -> impl Strategy<Value = Op> {
     let kind = prop_oneof![6 => prop::sample::select(vec![0u8, 1, 2, 3, 4, 8, 32]), 1 => any::<u8>()];
     let rest = prop_oneof![
         3 => prop::collection::vec(any::<u8>(), 0..40),
-        2 => prop::collection::vec(0..30u32, 0..20).prop_map(|words| words.into_iter().flat_map(u32::to_le_bytes).collect()),
+        2 => prop::collection::vec(0..30u32, 0..20)
+            .prop_map(|words| words.into_iter().flat_map(u32::to_le_bytes).collect()),
         1 => (0..3000usize).prop_map(|length| vec![7; length]),
     ];
     let offset = prop_oneof![8 => Just(0u8), 1 => any::<u8>()];
     let window = prop_oneof![Just(0u32), Just(4 << 20), any::<u32>()];
     prop_oneof![
         12 => (0..4u8, 0..3u16, kind, offset, window, near.clone(), near, rest).prop_map(
-            |(stream, from, kind, offset, window, seq, ack, rest)| Op::Datagram { stream, from, kind, offset, window, seq, ack, rest }
+            |(stream, from, kind, offset, window, seq, ack, rest)| {
+                Op::Datagram { stream, from, kind, offset, window, seq, ack, rest }
+            }
         ),
         1 => prop::collection::vec(any::<u8>(), 0..60).prop_map(Op::Bytes),
         4 => (0..4u8, any::<u16>()).prop_map(|(s, n)| Op::Write(s, n)),
@@ -70,7 +73,8 @@ proptest! {
 
     #[test]
     fn no_order_of_calls_and_packets_panics_or_spins(ops in prop::collection::vec(op(), 1..120)) {
-        let mut streams = Streams::new(Config { receive_window: 60_000, send_buffer: 90_000, ..Config::default() }, [5; 32]);
+        let config = Config { receive_window: 60_000, send_buffer: 90_000, ..Config::default() };
+        let mut streams = Streams::new(config, [5; 32]);
         let mut now = Instant::now();
         for id in 0..4 {
             streams.open_as(id, Admission::LearnPath);

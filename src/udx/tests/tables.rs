@@ -48,14 +48,17 @@ fn compare(name: &str, rate: f64, queue: f64) {
     let stored = std::fs::read_to_string(&path).expect("the table is stored");
     assert!(
         stored == table,
-        "{name} has changed; if it is for the better, store it with UPDATE_TABLES=1\nstored:\n{stored}\nnow:\n{table}"
+        "{name} has changed; if it is for the better, store it with UPDATE_TABLES=1\n\
+         stored:\n{stored}\nnow:\n{table}"
     );
 }
 
 fn table(rate: f64, queue: f64) -> String {
     let bytes = if rate > SLOW { 32 << 20 } else { 12 << 20 };
     let mut table = format!(
-        "{} MB over a link of {} MB/s whose queue holds {} ms:\nMB/s of payload from the first byte to the last, and the share of packets sent twice.\n\nloss    ",
+        "{} MB over a link of {} MB/s whose queue holds {} ms:\n\
+         MB/s of payload from the first byte to the last, and the share of packets sent twice.\n\n\
+         loss    ",
         bytes >> 20,
         rate / 1e6,
         queue * 1e3

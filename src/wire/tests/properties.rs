@@ -67,7 +67,10 @@ proptest! {
     }
 
     #[test]
-    fn frames_of_a_relay_hold(frame in frame(), (token, id, seq) in (any::<[u8; 32]>(), any::<u32>(), int())) {
+    fn frames_of_a_relay_hold(
+        frame in frame(),
+        (token, id, seq) in (any::<[u8; 32]>(), any::<u32>(), int()),
+    ) {
         let bytes = frame.to_bytes();
         prop_assert_eq!(bytes.len(), frame.encoded_len());
         prop_assert_eq!(Frame::decode_all(&bytes), Ok(vec![frame]));
