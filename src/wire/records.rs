@@ -4,7 +4,7 @@
 //! |---|---|
 //! | peer | public key fixed32, relay addresses array of addr4 |
 //! | lookup reply | peers array of peer, bump varuint (absent in older replies) |
-//! | announce | flags varuint, peer (1), refresh fixed32 (2), signature fixed64 (4), bump varuint (8, not 0) |
+//! | announce | flags varuint, peer (1), refresh fixed32 (2), signature fixed64 (4), bump varuint (8) |
 //! | mutable put | public key fixed32, seq varuint, value bytes, signature fixed64 |
 //! | mutable value | seq varuint, value bytes, signature fixed64 |
 //! | plugin request | plugin text, version varuint, command varuint, flags varuint, value bytes (0x01) |
