@@ -1,6 +1,6 @@
 //! The client: one attempt to connect (`connect.md` §5, §14).
 //!
-//! [`Attempt`](attempt::Attempt) goes through two phases. [`search`] finds nodes that know the server and
+//! [`Attempt`] goes through two phases. [`search`] finds nodes that know the server and
 //! exchanges handshake messages through them; [`handshakes`] decides which node is asked when. [`connecting`]
 //! carries out what a [`PathAgent`](super::path::PathAgent) decides until the stream has its path: [`lan`]
 //! looks for the server in the local network, [`punching`] leads a punch. [`call`] is what both phases share.

@@ -1,7 +1,7 @@
 //! Which path a stream takes: the places where a peer may be reached, what shows that they work, and which
 //! one is taken. Pure: it names no node, stream, punch or role.
 //!
-//! A connection has one [`PathAgent`]. [`gather`] lists the candidates of a client from what the handshake
+//! A connection has one [`PathAgent`]. [`gather()`] lists the candidates of a client from what the handshake
 //! has brought. The agent asks its owner to check them, by [`Action`]s; the owner reports the outcome. A
 //! candidate that opens is selected if nothing better is, so that the path of a stream only ever improves: a
 //! selected relay gives way to a direct path, and never the other way round.
