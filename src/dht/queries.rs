@@ -161,7 +161,7 @@ impl RunningQuery {
     /// Returns the span of what this query logs.
     fn span(&self) -> Span {
         let target = NodeId(self.query.target);
-        debug_span!("query", id = self.key, kind = ?self.purpose, target = %target)
+        debug_span!("query", query = self.key, kind = ?self.purpose, target = %target)
     }
 
     /// Starts the walk from `seeds`, which the caller named, and as many of `known` as make up twenty nodes;
