@@ -72,11 +72,11 @@ impl Connections {
         match established.origin {
             Origin::Attempt(attempt) => {
                 let path = established.path;
-                debug!(stream = stream.0, attempt = attempt.0, ?path, "connection opened");
+                debug!(stream = %stream, attempt = attempt.0, ?path, "connection opened");
             }
             Origin::Server(server) => {
                 let path = established.path;
-                debug!(stream = stream.0, server = server.0, ?path, "connection accepted");
+                debug!(stream = %stream, server = server.0, ?path, "connection accepted");
             }
         }
         let (link, header) = Link::new(
@@ -275,7 +275,7 @@ impl Connections {
             if let Some(deadline) = entry.deadline {
                 self.unproven.remove(&(deadline, stream));
             }
-            debug!(stream = stream.0, reason = ?end, "connection closed");
+            debug!(stream = %stream, reason = ?end, "connection closed");
             entry.link.set_end(end);
         }
     }

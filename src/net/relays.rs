@@ -59,7 +59,7 @@ impl Relays {
             timeout: TIMEOUT,
         };
         let stream = dial.stream;
-        debug!(stream = stream.0, key = %dial.relay.short(), "relay dialled");
+        debug!(stream = %stream, key = %dial.relay.short(), "relay dialled");
         let own = *self.key_pair.public_key();
         let meeting = Meeting {
             token,
@@ -115,11 +115,11 @@ async fn meet(
         _ = &mut left => return,
     };
     let Some((relay, id)) = paired else {
-        debug!(stream = stream.0, key = %dial.relay.short(), "relay failed");
+        debug!(stream = %stream, key = %dial.relay.short(), "relay failed");
         let _ = tasks.send(TaskEvent::Relay(stream, None));
         return;
     };
-    debug!(stream = stream.0, key = %dial.relay.short(), "relay paired");
+    debug!(stream = %stream, key = %dial.relay.short(), "relay paired");
     let _ = tasks.send(TaskEvent::Relay(stream, Some((relay.stream(), id))));
     // The relay sends nothing more, but it serves the pair only while its clients are connected.
     let served = async { while let Ok(Some(_)) = read(&relay).await {} };
@@ -154,7 +154,7 @@ async fn pair(
             Ok(Some(id)) => return Some((relay, id)),
             Ok(None) => {}
             Err(error) => {
-                debug!(stream = dial.stream.0, %error, "relay breaks its protocol");
+                debug!(stream = %dial.stream, %error, "relay breaks its protocol");
                 return None;
             }
         }

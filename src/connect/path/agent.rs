@@ -331,7 +331,7 @@ impl PathAgent {
 }
 
 /// How long an advertised address alone gets to answer: the reference repeats its first packet after a
-/// second.
+/// second (`udx.md` §13).
 const WAIT_FOR_FIRST_BYTES: Duration = Duration::from_millis(1500);
 /// How long other candidates get at least after that: the owner of the stream waits for the first data.
 const WAIT_FOR_OTHERS: Duration = Duration::from_secs(6);

@@ -126,10 +126,10 @@ fn hosts(addresses: &[SocketAddrV4]) -> Vec<Ipv4Addr> {
     addresses.iter().map(|address| *address.ip()).collect()
 }
 
-/// How long the local network is tried alone, as the reference (`connect.md` §13.1).
+/// How long the local network is tried alone (`connect.md` §13.1).
 const LAN_FIRST: Duration = Duration::from_millis(500);
 /// How long a server gets to reach a client that could punch instead: the reference repeats its first packet
-/// after a second.
+/// after a second (`udx.md` §13).
 const WAIT_BEFORE_PUNCHING: Duration = Duration::from_millis(2500);
 /// How long a server gets to reach a client that can do nothing else (`connect.md` §5.3 row 2).
 const WAIT_FOR_SERVER: Duration = Duration::from_secs(10);

@@ -225,7 +225,7 @@ fn second_of(early: &[Duration], round: u32) -> Option<u32> {
 /// probes hit twice as soon as well. Each takes a port of the router for half a minute; providers that share
 /// an address among their customers leave each of them a thousand or more.
 pub(super) const MAX_SOCKETS: usize = 512;
-/// The most probes that a verified host gets in a second. The reference sends 50.
+/// The most probes that a verified host gets in a second. The reference sends 50 (`connect.md` §9.4).
 pub(super) const MAX_PROBES_PER_SECOND: u32 = 200;
 /// Rounds of probes between two consistent NATs, and the time between them (`connect.md` §9.4).
 const ROUNDS: u32 = 10;

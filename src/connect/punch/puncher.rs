@@ -144,7 +144,7 @@ impl Puncher {
     ) {
         if self.socket() == Some(socket) && seen_as.port() != 0 {
             // A peer that punches was given no public address, and one that is found out meanwhile is not
-            // this socket's: the reference does not punch to peers that claim to be open.
+            // this socket's: the reference does not punch to peers that claim to be open (`connect.md` §5.3).
             let before = self.nat.firewall();
             self.nat.add(seen_as, from, true);
             self.guess();
