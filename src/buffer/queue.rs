@@ -211,8 +211,8 @@ impl ByteQueue {
 const CHUNK: usize = (64 << 10) + 20;
 /// Shorter chunks are copied to those before: many short ones would take more memory than they hold bytes.
 const MIN_PUSH: usize = 8 << 10;
-/// Chunks kept for reuse until they are taken out: half a megabyte, more than one batch of packets frees.
-const MAX_SPENT: usize = 8;
+/// Chunks kept for reuse until they are taken out: as many as a pool keeps.
+const MAX_SPENT: usize = 32;
 
 #[cfg(test)]
 mod tests {

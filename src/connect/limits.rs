@@ -22,7 +22,7 @@ pub struct Limits {
     /// Punches through a random NAT under way at once, on either side: each takes hundreds of a router's
     /// ports.
     pub random_punches: usize,
-    /// The least time from the end of a failed one to the next, (`connect.md` §9.5); an eighth of it after
+    /// The least time from the end of a failed one to the next (`connect.md` §9.5); an eighth of it after
     /// one that succeeded.
     pub random_punch_interval: Duration,
 }

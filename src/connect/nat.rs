@@ -11,9 +11,9 @@ pub enum Firewall {
     /// Not known yet, or the samples contradict each other.
     #[default]
     Unknown,
-    /// Nothing: anybody can send to the socket's own address.
+    /// Nothing: any host can send to the socket's own address.
     Open,
-    /// A NAT that gives the socket the same port towards everybody.
+    /// A NAT that gives the socket the same port towards all hosts.
     Consistent,
     /// A NAT that gives it another port towards each destination.
     Random,
@@ -39,7 +39,7 @@ impl Firewall {
         }
     }
 
-    /// Returns whether everybody sees the same address.
+    /// Returns whether all hosts see the same address.
     pub(super) const fn is_consistent(self) -> bool {
         matches!(self, Self::Open | Self::Consistent)
     }
@@ -88,7 +88,7 @@ impl Nat {
     }
 
     /// Guesses by one or two samples, as no other node is left to ask: equal ones mean the same port
-    /// for everybody, others a random one.
+    /// for all hosts, others a random one.
     ///
     /// The reference gives up then (`connect.md` §9.2). A wrong guess costs no more: nothing comes through
     /// either way.

@@ -1,7 +1,6 @@
 //! What is remembered of peers, so that the next connection need not search (`connect.md` §12.2, §12.3).
 
 use std::net::SocketAddrV4;
-use std::num::NonZeroUsize;
 
 use lru::LruCache;
 
@@ -11,80 +10,75 @@ use super::punch::Sockets;
 use crate::keys::PublicKey;
 use crate::udx::StreamId;
 
-/// Nodes that led to servers, and places where connections ran. The least recently connected peer is
-/// forgotten first.
+/// Nodes that led to servers, and places where connections ran. The least recently connected peer is forgotten
+/// first.
 #[derive(Debug)]
 pub(super) struct Remembered {
-    /// `None` remembers nothing.
-    routes: Option<LruCache<PublicKey, Vec<SocketAddrV4>>>,
+    max_peers: usize,
+    routes: LruCache<PublicKey, Vec<SocketAddrV4>>,
     /// Where the last connection to a peer ran, and its stream, if both sides reuse their sockets.
-    places: Option<LruCache<PublicKey, (Place, StreamId)>>,
+    places: LruCache<PublicKey, (Place, StreamId)>,
 }
 
 impl Remembered {
     pub(super) fn new(max_peers: usize) -> Self {
-        let capacity = NonZeroUsize::new(max_peers);
-        Self { routes: capacity.map(LruCache::new), places: capacity.map(LruCache::new) }
+        // A cache with a bound allocates for all of it at once.
+        Self { max_peers, routes: LruCache::unbounded(), places: LruCache::unbounded() }
     }
 
     /// Returns nodes through which a server was reached before.
     pub(super) fn routes(&self, server: &PublicKey) -> &[SocketAddrV4] {
-        let routes = self.routes.as_ref().and_then(|routes| routes.peek(server));
-        routes.map_or(&[], Vec::as_slice)
+        self.routes.peek(server).map_or(&[], Vec::as_slice)
     }
 
     /// Remembers through which nodes a server is reached.
     pub(super) fn set_routes(&mut self, server: PublicKey, mut nodes: Vec<SocketAddrV4>) {
-        let Some(routes) = &mut self.routes else {
-            return;
-        };
         nodes.retain(|node| node.port() != 0);
         nodes.truncate(MAX_NODES);
         if nodes.is_empty() {
-            routes.pop(&server);
+            self.routes.pop(&server);
         } else {
-            routes.put(server, nodes);
+            put(&mut self.routes, self.max_peers, server, nodes);
         }
     }
 
     /// Returns where the last connection to a peer ran, if its socket is still open.
     pub(super) fn place(&self, peer: &PublicKey, sockets: &Sockets) -> Option<Place> {
-        let (place, _) = self.places.as_ref()?.peek(peer)?;
+        let (place, _) = self.places.peek(peer)?;
         sockets.is_open(place.socket).then_some(*place)
     }
 
     /// Remembers the path of a stream as the place to reach its peer at.
     pub(super) fn set_place(&mut self, cx: &Context, peer: PublicKey, stream: StreamId) {
-        if let (Some(places), Some(place)) = (&mut self.places, cx.path_of(stream)) {
-            places.put(peer, (place, stream));
+        if let Some(place) = cx.path_of(stream) {
+            put(&mut self.places, self.max_peers, peer, (place, stream));
         }
     }
 
     /// Forgets the place where a peer does not answer any more.
     pub(super) fn forget_place_of(&mut self, stream: StreamId) {
-        if let Some(places) = &mut self.places {
-            let stale = places.iter().find(|(_, (_, own))| *own == stream);
-            if let Some(peer) = stale.map(|(peer, _)| *peer) {
-                places.pop(&peer);
-            }
+        let stale = self.places.iter().find(|(_, (_, own))| *own == stream);
+        if let Some(peer) = stale.map(|(peer, _)| *peer) {
+            self.places.pop(&peer);
         }
     }
 
     /// Forgets all places: the host is in another network than before.
     pub(super) fn forget_places(&mut self) {
-        if let Some(places) = &mut self.places {
-            places.clear();
-        }
+        self.places.clear();
     }
 
     /// Forgets a peer that could not be reached.
     pub(super) fn forget(&mut self, peer: &PublicKey) {
-        if let Some(routes) = &mut self.routes {
-            routes.pop(peer);
-        }
-        if let Some(places) = &mut self.places {
-            places.pop(peer);
-        }
+        self.routes.pop(peer);
+        self.places.pop(peer);
+    }
+}
+
+fn put<V>(cache: &mut LruCache<PublicKey, V>, max: usize, peer: PublicKey, value: V) {
+    cache.put(peer, value);
+    if cache.len() > max {
+        cache.pop_lru();
     }
 }
 

@@ -19,7 +19,7 @@ pub enum Stage {
     Lookup,
     /// Exchanging Noise messages with the server through those nodes.
     Handshake,
-    /// Finding a way for stream packets.
+    /// Finding a path for stream packets.
     Path,
 }
 
@@ -158,7 +158,7 @@ pub struct Report {
     /// Until it was clear that the server can't reach this node, though the node seemed to be publicly
     /// reachable.
     pub unreachable: Option<Duration>,
-    /// Where the server claims to be reachable by everybody, and until it was clear that it does not answer
+    /// Where the server claims to be reachable by any host, and until it was clear that it does not answer
     /// there at once. If nothing else led to it, it never has.
     pub unanswered: Option<(SocketAddrV4, Duration)>,
     /// The own address as the node sees it through which the server answered.

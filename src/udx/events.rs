@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use tracing::debug;
+use tracing::trace;
 
 use super::types::{Event, StreamId};
 
@@ -20,7 +20,7 @@ impl Events {
     pub(super) fn push(&mut self, id: StreamId, event: Event) {
         if matches!(event, Event::Message(_)) {
             if self.messages >= MAX_RECEIVED_MESSAGES {
-                debug!("unordered message dropped, too many wait");
+                trace!("unordered message dropped, too many wait");
                 return;
             }
             self.messages += 1;

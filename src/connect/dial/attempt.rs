@@ -177,5 +177,5 @@ impl Attempt {
     }
 }
 
-/// How long a direct path is looked for at least while the stream runs through a relay.
+/// How long a path is looked for at least once the stream is handed out.
 const LONGEST_SEARCH: Duration = Duration::from_secs(60);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::connect::context::{Context, StreamOwner};
 use crate::connect::core::Core;
 use crate::connect::event::{Established, Event, Origin};
-use crate::connect::ids::AttemptId;
+use crate::connect::ids::{AttemptId, Path};
 use crate::connect::noise::Session;
 use crate::connect::options::Dial;
 use crate::connect::report::{Exchange, Report};
@@ -26,7 +26,7 @@ pub(super) struct Call {
     pub(super) id: AttemptId,
     pub(super) dial: Dial,
     pub(super) stream: StreamId,
-    /// Whether message 1 claims that this node is reachable by everybody: then the server comes to it. What
+    /// Whether message 1 claims that this node is reachable by any host: then the server comes to it. What
     /// is found out later the server does not know.
     pub(super) claims_open: bool,
     /// Whether a server that was to come did not reach this node.
@@ -71,7 +71,7 @@ impl Call {
         self.started
     }
 
-    /// Notes that the node has joined the network: it says so, or a node of the DHT has answered.
+    /// Notes that the node has joined the network: bootstrapping has ended, or a node of the DHT has answered.
     pub(super) fn note_joined(&mut self, now: Instant) {
         let elapsed = self.elapsed(now);
         self.joined.get_or_insert(elapsed);
@@ -137,22 +137,20 @@ impl Call {
         }
     }
 
-    /// Hands the stream out to the owner of the attempt, and remembers the nodes that led to the server.
-    pub(super) fn hand_out(&mut self, core: &mut Core, session: Session, report: Report) {
-        let Some((path, remote)) = report.path else {
-            return;
-        };
-        core.remembered.set_routes(self.dial.remote, report.routes.clone());
-        core.cx.emit(Event::Established(Box::new(Established {
-            origin: Origin::Attempt(self.id),
-            stream: self.stream,
-            session,
-            path,
-            remote,
-            report,
-        })));
+    /// Hands the stream out to the owner of the attempt.
+    pub(super) fn hand_out(
+        &mut self,
+        cx: &mut Context,
+        session: Session,
+        path: Path,
+        remote: SocketAddrV4,
+        report: Report,
+    ) {
+        let (origin, stream) = (Origin::Attempt(self.id), self.stream);
+        let established = Established { origin, stream, session, path, remote, report };
+        cx.emit(Event::Established(Box::new(established)));
         for event in self.early_events.drain(..) {
-            core.cx.emit(Event::Stream(self.stream, event));
+            cx.emit(Event::Stream(stream, event));
         }
     }
 }

@@ -125,16 +125,13 @@ impl Connecting {
                 Action::Check { kind, place } => self.check(turn, kind, place),
                 Action::Select { kind, place } => self.select(turn, kind, place),
                 Action::Probe { kind, place, is_first } => self.probe(turn, kind, place, is_first),
-                Action::Overdue(kind) => {
+                Action::Overdue { kind, place } => {
                     debug!(%kind, "candidate has not opened in time");
                     if kind == Kind::Incoming && self.may_punch_instead && !self.agent.has_selected() {
                         return Step::StartAgain;
                     }
-                    if kind == Kind::Advertised
-                        && let Some(place) = turn.core.cx.path_of(turn.call.stream)
-                    {
-                        turn.call.report.unanswered = Some((place.address, turn.call.elapsed(turn.now)));
-                    }
+                    let elapsed = turn.call.elapsed(turn.now);
+                    turn.call.report.unanswered = place.map(|place| (place.address, elapsed));
                 }
                 Action::StopChecks { won } => self.stop_checks(turn, won),
                 Action::LeaveRelay => turn.core.cx.emit(Event::LeaveRelay(turn.call.stream)),
@@ -288,8 +285,7 @@ impl Connecting {
             }
             _ => {}
         }
-        let is_over = matches!(event, udx::Event::Closed(_));
-        let step = if is_over { Step::End(End::Over) } else { self.advance(turn) };
+        let step = self.advance(turn);
         if self.is_handed_out() {
             turn.core.cx.emit(Event::Stream(stream, event));
         } else {
@@ -386,7 +382,8 @@ impl Connecting {
             }
         }
         let report = self.report_of_path(turn, kind, place);
-        turn.call.hand_out(turn.core, session, report);
+        turn.core.remembered.set_routes(turn.call.dial.remote, self.server.routes.clone());
+        turn.call.hand_out(&mut turn.core.cx, session, kind.path(), place.address, report);
     }
 
     /// Moves the stream to another path. Its owner has it already.

@@ -11,7 +11,7 @@ use crate::dht::RequestId;
 pub(super) enum Kind {
     /// It was named beforehand.
     Known,
-    /// It has just said to know the server.
+    /// It has just claimed to know the server.
     Found,
     /// It is the server, where an earlier connection ran.
     Remembered,
@@ -22,7 +22,7 @@ pub(super) enum Kind {
 pub(super) struct Handshakes {
     /// Nodes named beforehand, tried one at a time: what was true last time may not be now.
     known: VecDeque<SocketAddrV4>,
-    /// Those of them that have just answered that they know the server. They are asked beside all others:
+    /// Those of them that have just claimed to know the server. They are asked beside all others:
     /// what was remembered may be stale, and must not hold up what was found now.
     confirmed: VecDeque<SocketAddrV4>,
     /// Other nodes that have just answered so.
@@ -47,7 +47,7 @@ impl Handshakes {
         }
     }
 
-    /// Takes a node that has just said to know the server.
+    /// Takes a node that has just claimed to know the server.
     pub(super) fn add_found(&mut self, node: SocketAddrV4) {
         let waiting = self.known.iter().position(|known| *known == node);
         if let Some(known) = waiting.and_then(|index| self.known.remove(index)) {
@@ -57,7 +57,7 @@ impl Handshakes {
         }
     }
 
-    /// Returns whom to ask now.
+    /// Returns which node to ask now.
     pub(super) fn next(&mut self, now: Instant) -> Option<(SocketAddrV4, Kind)> {
         let mut under_way = self.under_way.values();
         let known = self.confirmed.pop_front();
@@ -73,7 +73,7 @@ impl Handshakes {
         found.map(|node| (node, Kind::Found))
     }
 
-    /// Takes note that a node has been asked.
+    /// Notes that a node has been asked.
     pub(super) fn begin(&mut self, now: Instant, request: RequestId, asked: SocketAddrV4, kind: Kind) {
         let since = now;
         self.under_way.insert(request, UnderWay { asked, kind, since });
@@ -110,7 +110,7 @@ impl Handshakes {
         Some(since[last_few] + REQUEST_TIMEOUT)
     }
 
-    /// Takes everything under way back; the requests are to be cancelled.
+    /// Takes back everything under way. The caller cancels the requests.
     pub(super) fn withdraw(&mut self) -> impl Iterator<Item = RequestId> + use<> {
         std::mem::take(&mut self.under_way).into_keys()
     }
@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(asked(&mut handshakes, now + REQUEST_TIMEOUT), [13, 14]);
     }
 
-    /// Asks everybody who may be asked now, and returns whom.
+    /// Asks all nodes that may be asked now, and returns them.
     fn asked(handshakes: &mut Handshakes, now: Instant) -> Vec<u8> {
         let mut asked = Vec::new();
         while let Some((node, kind)) = handshakes.next(now) {

@@ -352,5 +352,5 @@ fn initiate(turn: &mut Turn<'_>) {
 /// Answers to message 1 that wait while another one is read.
 const MAX_REPLIES: usize = 8;
 /// How long nothing else is tried than a remembered place: the first repetition of a lost message is answered
-/// by then, and users do not notice the wait. (The reference tries for 4 s, `connect.md` §12.3.)
+/// by then, and users do not notice the wait. (The reference tries for 4 s, `connect.md` §13.1.)
 const HEAD_START: Duration = Duration::from_millis(400);

@@ -136,7 +136,7 @@ impl Endpoint {
                 server.handle_stream_event(now, core, id, stream, event);
                 None
             }),
-            None => self.core.cx.emit(Event::Stream(stream, event)),
+            None => self.report_stream_event(stream, event),
         }
     }
 
@@ -146,8 +146,15 @@ impl Endpoint {
             return;
         };
         let span = attempt.span().entered();
-        let gone = attempt.is_handed_out() && !self.core.cx.streams.contains(attempt.stream());
-        let end = if gone { Some(End::Over) } else { attempt.handle(now, &mut self.core, input) };
+        let stream = attempt.stream();
+        if attempt.is_handed_out() && !self.core.cx.streams.contains(stream) {
+            self.end_attempt(now, id, false);
+            if let Input::Stream(event) = input {
+                self.report_stream_event(stream, event);
+            }
+            return;
+        }
+        let end = attempt.handle(now, &mut self.core, input);
         self.attempt_timers.set(id, Some(attempt.poll_timeout()));
         match end {
             None => {}
@@ -155,6 +162,14 @@ impl Endpoint {
             Some(End::Failed(failure)) => self.fail_attempt(now, id, failure),
         }
         drop(span);
+    }
+
+    /// Passes an event of a stream on to its owner. The offer of a path that no attempt or server looks for any
+    /// more is not one.
+    fn report_stream_event(&mut self, stream: StreamId, event: udx::Event) {
+        if !matches!(event, udx::Event::PathOffered { .. }) {
+            self.core.cx.emit(Event::Stream(stream, event));
+        }
     }
 
     fn fail_attempt(&mut self, now: Instant, id: AttemptId, failure: Failure) {

@@ -63,9 +63,9 @@ fn pass_on<M: Encode>(now: Instant, cx: &mut Context, incoming: &dht::Incoming, 
             trace!(from = %incoming.from, %to, command = incoming.command, "message forwarded");
             // Two peers of one address most likely find each other in their own network, which a punch must
             // not overtake: where a client of the reference turns out to be reachable in the middle of
-            // connecting, the punch makes its server end what has just begun (`connect.md` §7).
-            let neighbours = incoming.command == PEER_HOLEPUNCH && incoming.from.ip() == to.ip();
-            let at = if neighbours { now + LAN_FIRST } else { now };
+            // connecting, the punch makes its server end what has just begun (`connect.md` pitfall 23).
+            let one_host = incoming.command == PEER_HOLEPUNCH && incoming.from.ip() == to.ip();
+            let at = if one_host { now + DELAY_OF_ONE_HOST } else { now };
             cx.node.relay_at(now, at, incoming, to, message.to_bytes(), None);
         }
         Forward::Reply { to, message } => {
@@ -83,4 +83,4 @@ fn pass_on<M: Encode>(now: Instant, cx: &mut Context, incoming: &dht::Incoming, 
 
 /// By how much a holepunch message to a peer of the sender's own address is delayed: a few round trips in a
 /// local network, and the time that a Node process takes to answer.
-const LAN_FIRST: Duration = Duration::from_millis(10);
+const DELAY_OF_ONE_HOST: Duration = Duration::from_millis(10);

@@ -15,8 +15,8 @@ pub(in crate::connect) enum Action {
     Select { kind: Kind, place: Place },
     /// Ask the peer to answer at this place, and report what is [heard](PathAgent::heard) there.
     Probe { kind: Kind, place: Place, is_first: bool },
-    /// The candidate has not opened in time.
-    Overdue(Kind),
+    /// The candidate has not opened in time. The place is that of an advertised address.
+    Overdue { kind: Kind, place: Option<Place> },
     /// End all checks but that of the relay. `won`: one of them has led to a path.
     StopChecks { won: bool },
     /// Leave the relay, which has not paired the stream yet.
@@ -143,12 +143,12 @@ impl PathAgent {
                 State::Held { .. } => self.check(now, index),
                 State::Checking { .. } if kind == Kind::Advertised => {
                     self.candidates[index].state = State::Late { until: now + WAIT_FOR_OTHERS };
-                    self.actions.push_back(Action::Overdue(kind));
+                    self.actions.push_back(Action::Overdue { kind, place });
                     self.release(now, |state| *state == State::Reserve);
                 }
                 State::Checking { .. } => {
                     self.candidates[index].state = State::Failed;
-                    self.actions.push_back(Action::Overdue(kind));
+                    self.actions.push_back(Action::Overdue { kind, place });
                 }
                 State::Late { .. } => self.candidates[index].state = State::Failed,
                 State::Probing { sent, .. } => {

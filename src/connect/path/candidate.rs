@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use crate::connect::ids::{Path, Place};
 
-/// How a candidate leads to the peer, the least preferred first. A connection has at most one of each kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// How a candidate leads to the peer. A connection has at most one candidate of each kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::connect) enum Kind {
     /// Through a blind relay.
     Relayed,
-    /// The address at which a server claims to be reachable by everybody.
+    /// The address at which a server claims to be reachable by any host.
     Advertised,
     /// The place that the peer's first packet comes from.
     Incoming,

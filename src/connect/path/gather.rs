@@ -14,7 +14,7 @@ use crate::wire::transmit::SocketId;
 pub(in crate::connect) struct Facts<'a> {
     /// The own addresses in the local network; `None` if that is not to be used.
     pub(in crate::connect) local: Option<&'a [SocketAddrV4]>,
-    /// Whether message 1 claims that the client is reachable by everybody, so that the server comes to it.
+    /// Whether message 1 claims that the client is reachable by any host, so that the server comes to it.
     pub(in crate::connect) claims_open: bool,
     /// The socket that requests leave from.
     pub(in crate::connect) request_socket: SocketId,

@@ -1,10 +1,11 @@
 //! Which path a stream takes: the places where a peer may be reached, what shows that they work, and which
-//! one is taken. Pure: it names no node, stream, punch or role.
+//! one is taken. Pure: it names no node, stream or punch.
 //!
 //! A connection has one [`PathAgent`]. [`gather()`] lists the candidates of a client from what the handshake
-//! has brought. The agent asks its owner to check them, by [`Action`]s; the owner reports the outcome. A
-//! candidate that opens is selected if nothing better is, so that the path of a stream only ever improves: a
-//! selected relay gives way to a direct path, and never the other way round.
+//! has brought. The agent asks its owner to check them, by [`Action`]s; the owner reports the outcome. The
+//! first candidate that opens is selected. A selected relay gives way to a direct path once the peer answers
+//! there; an advertised address that has not answered gives way to any other candidate. On the following side
+//! the packets of the peer are the check, and they select.
 //!
 //! | kind | what shows that it works | waits for |
 //! |---|---|---|

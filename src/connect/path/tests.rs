@@ -302,7 +302,7 @@ fn actions(agent: &mut PathAgent) -> String {
             let first = if is_first { " first" } else { "" };
             format!("probe {kind} {}{first}", letter(place))
         }
-        Action::Overdue(kind) => format!("overdue {kind}"),
+        Action::Overdue { kind, .. } => format!("overdue {kind}"),
         Action::StopChecks { won } => if won { "stop won" } else { "stop" }.to_owned(),
         Action::LeaveRelay => "leave relay".to_owned(),
         Action::Exhausted => "exhausted".to_owned(),

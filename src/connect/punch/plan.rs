@@ -1,4 +1,4 @@
-//! Which probes open the way between two kinds of NAT, and when they leave.
+//! Which probes open a path between two kinds of NAT, and when they leave.
 //!
 //! | own | remote | what is sent |
 //! |---|---|---|

@@ -126,7 +126,7 @@ impl Sockets {
 /// Sockets of one node beside the main ones: a few punches with many sockets each, and the streams of earlier
 /// ones.
 const MAX_SOCKETS: usize = 1024;
-/// How often is looked for streams that have ended.
+/// Between two searches for streams that have ended.
 const SWEEP: Duration = Duration::from_secs(5);
 /// How long a socket outlives its last stream, so that a peer which has not heard of the end is still
 /// answered.

@@ -10,7 +10,7 @@ use crate::wire::rpc::Token;
 /// The own number of the only channel.
 const CHANNEL: u64 = 1;
 
-/// One wish to be paired, as the messages of a connection to a relay.
+/// One request to be paired, as the messages of a connection to a relay.
 #[derive(Debug)]
 pub struct RelayClient {
     key: PublicKey,
@@ -33,7 +33,7 @@ pub enum RelayError {
 }
 
 impl RelayClient {
-    /// Makes a wish of the peer whose key is `key` towards the relay: to be brought together, for `stream`,
+    /// Makes a request of the peer whose key is `key` towards the relay: to be brought together, for `stream`,
     /// with the other holder of the token.
     pub const fn new(key: PublicKey, token: Token, is_initiator: bool, stream: StreamId) -> Self {
         Self { key, token, is_initiator, stream, channel: None }

@@ -80,7 +80,7 @@ impl Exit {
             return Some(now + CHECK);
         };
         if self.announced < MAX_ANNOUNCED {
-            // An unordered message may get lost, and for the reference it is what frees the relay (§11.4).
+            // An unordered message may get lost, and for the reference it is what frees the relay (`connect.md` §11.4).
             self.announced += 1;
             // Only a closed stream refuses.
             let _ = cx.streams.send_message(now, stream, &[]);
@@ -103,5 +103,5 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// How long nothing must have come through a relay: a peer of the reference repeats what it has sent through
 /// it on the same path.
 const QUIET: Duration = Duration::from_secs(3);
-/// How often streams are looked for that ended while they migrated.
+/// Between two searches for streams that ended while they migrated.
 const CHECK: Duration = Duration::from_secs(5);

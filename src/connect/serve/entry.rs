@@ -254,7 +254,7 @@ impl Connecting {
                 Action::LeaveRelay => core.cx.emit(Event::LeaveRelay(self.stream)),
                 Action::Done => progress = Progress::Final,
                 // The entry's deadline ends what the client does not.
-                Action::Check { .. } | Action::Probe { .. } | Action::Overdue(_) | Action::Exhausted => {}
+                Action::Check { .. } | Action::Probe { .. } | Action::Overdue { .. } | Action::Exhausted => {}
             }
         }
         progress

@@ -1,4 +1,4 @@
-//! Servers that claim to be reachable by anybody, rightly or not.
+//! Servers that claim to be reachable by any host, rightly or not.
 
 use super::world::{Home, World, at, is_probe, is_rpc, is_stream_packet, to_home};
 use crate::connect::Lost;

@@ -3,6 +3,7 @@
 use super::relaying::Scene;
 use super::world::{End, Home, World, at, is_probe, is_stream_packet, sender_is_inside, to_home};
 use crate::connect::Path;
+use crate::udx::Event;
 use crate::wire::packet::{HEARTBEAT, PacketHeader};
 use crate::wire::transmit::SocketId;
 
@@ -38,6 +39,22 @@ fn a_relayed_stream_moves_to_the_direct_path_and_loses_nothing() {
         let open = scene.world.attempts(scene.client);
         assert_eq!(open, 0, "nothing is looked for any more");
     }
+}
+
+#[test]
+fn the_end_of_a_relayed_stream_is_reported_though_a_path_is_still_looked_for() {
+    let mut scene = scene(false);
+    scene.world.drops(is_probe);
+    let mut sides = scene.meet();
+    sides[1].write(&mut scene, 100);
+    let [client, server] = [sides[0].end, sides[1].end];
+    assert!(scene.may_leave_relay(client));
+    scene.world.destroy(server);
+    scene.world.run_until(5, |world| {
+        let events = &world.host(client.host).stream_events;
+        events.iter().any(|(stream, event)| *stream == client.stream && matches!(event, Event::Closed(_)))
+    });
+    assert_eq!(scene.world.attempts(client.host), 0);
 }
 
 #[test]

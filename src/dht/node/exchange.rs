@@ -103,7 +103,7 @@ impl Node {
         let tid = datagram.get(2..4).map(|tid| u16::from_le_bytes([tid[0], tid[1]]));
         let Some(key) = tid.and_then(|tid| self.requests.find(tid, from)) else {
             if tid.is_none_or(|tid| !self.ask_elsewhere(tid, socket, from)) {
-                debug!(%from, tid, "unmatched response dropped");
+                trace!(%from, tid, "unmatched response dropped");
                 self.stats.drops.unmatched += 1;
             }
             return;

@@ -3,7 +3,7 @@
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
-use tracing::{debug, trace};
+use tracing::trace;
 
 use super::verbs::Node;
 use crate::dht::serve::Later;
@@ -48,7 +48,7 @@ impl Node {
         if let Some(token) = &token
             && !self.service.accepts_token(now, *from.ip(), token)
         {
-            debug!(%from, command = incoming.command, "token refused");
+            trace!(%from, command = incoming.command, "token refused");
             let reply = Reply { token: true, ..Reply::with_error(ERROR_INVALID_TOKEN) };
             self.reply(now, &incoming, reply);
             return;
