@@ -137,7 +137,7 @@ async fn impostor(stage: &mut Stage<'_>, world: &World<'_>, ada: &Record) -> Res
     );
     let eve = KeyPair::generate().claiming(*ada.key());
     let dht = world.node().await?;
-    let attempt = dht.connect(&world.server).key_pair(&eve).timeout(IMPOSTOR_PATIENCE);
+    let attempt = dht.connect(&world.server).key_pair(&eve).timeout(IMPOSTOR_TIMEOUT);
     match attempt.await {
         Ok(_) => {
             return Err(Failure::new(Exit::Internal, "the impostor got a connection"));
@@ -325,6 +325,6 @@ fn expect(holds: bool, what: &'static str) -> Result<(), Failure> {
 }
 
 /// How long Eve waits for an answer that does not come; a handshake on one computer takes milliseconds.
-const IMPOSTOR_PATIENCE: Duration = Duration::from_secs(1);
+const IMPOSTOR_TIMEOUT: Duration = Duration::from_secs(1);
 /// Longest time for an answer.
 const ANSWER: Duration = Duration::from_secs(10);
