@@ -358,20 +358,20 @@ impl Connecting {
 
     /// Gives the stream its first path, and hands it out.
     fn connect(&mut self, turn: &mut Turn<'_>, session: Session, kind: Kind, place: Place) {
-        let (stream, cx) = (turn.call.stream, &mut turn.core.cx);
+        let (stream, remote_id, cx) = (turn.call.stream, self.remote_id(kind), &mut turn.core.cx);
         match kind {
             Kind::Relayed => {
                 cx.streams.set_admission(stream, Admission::Refuse);
-                cx.connect_stream(turn.now, stream, place, self.relay_id.unwrap_or(self.server.remote_id));
+                cx.connect_stream(turn.now, stream, place, remote_id);
             }
             Kind::Advertised => {
                 // A server of the reference may send its first data from its other socket, and takes the
                 // client's there as well (`connect.md` §6.2 step 7 row b).
                 cx.streams.set_admission(stream, Admission::LearnPath);
-                cx.connect_stream(turn.now, stream, place, self.server.remote_id);
+                cx.connect_stream(turn.now, stream, place, remote_id);
             }
             Kind::Incoming | Kind::Punched | Kind::Observed | Kind::Lan => {
-                cx.connect_stream(turn.now, stream, place, self.server.remote_id);
+                cx.connect_stream(turn.now, stream, place, remote_id);
                 if turn.call.was_unreachable {
                     cx.doubt_reachability(turn.now);
                 }
@@ -389,14 +389,13 @@ impl Connecting {
     /// Moves the stream to another path. Its owner has it already.
     fn migrate(&mut self, turn: &mut Turn<'_>, kind: Kind, place: Place) {
         let report = self.report_of_path(turn, kind, place);
-        let (stream, cx) = (turn.call.stream, &mut turn.core.cx);
+        let (stream, remote_id, cx) = (turn.call.stream, self.remote_id(kind), &mut turn.core.cx);
         if kind == Kind::Relayed {
-            let relay_id = self.relay_id.unwrap_or(self.server.remote_id);
             cx.streams.set_admission(stream, Admission::Refuse);
-            cx.streams.change_remote(turn.now, stream, place.socket, place.address, relay_id);
+            cx.streams.change_remote(turn.now, stream, place.socket, place.address, remote_id);
         } else {
             turn.core.punch.sockets.hold(turn.now, place.socket, stream);
-            turn.core.exits.begin(turn.now, cx, stream, place, self.server.remote_id);
+            turn.core.exits.begin(turn.now, cx, stream, place, remote_id);
         }
         turn.core.cx.emit(Event::Moved(Box::new(Moved {
             stream,
@@ -454,6 +453,14 @@ impl Connecting {
         if let Some(mut punch) = self.punch.take() {
             punch.stop(turn.now, turn.core, won);
             punch.describe(turn.core, &mut turn.call.report);
+        }
+    }
+
+    /// Returns the id under which a place takes packets of the stream.
+    fn remote_id(&self, kind: Kind) -> u32 {
+        match (kind, self.relay_id) {
+            (Kind::Relayed, Some(id)) => id,
+            _ => self.server.remote_id,
         }
     }
 

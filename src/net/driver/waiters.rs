@@ -42,7 +42,7 @@ impl Waiters {
         if let Some((token, answer)) = self.dials.remove(&attempt) {
             self.attempts.remove(&token);
             if let Ok(handle) = &outcome {
-                debug!(attempt = attempt.0, stream = handle.stream().0, "connection handed over");
+                debug!(attempt = attempt.0, stream = %handle.stream(), "connection handed over");
             }
             reply(answer, outcome);
         }
