@@ -3,5 +3,5 @@
 mod pool;
 mod queue;
 
-pub(crate) use pool::Pool;
+pub(crate) use pool::{MAX_SPARES, Pool};
 pub use queue::ByteQueue;

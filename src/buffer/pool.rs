@@ -21,7 +21,8 @@ impl<const SPARES: usize> Pool<SPARES> {
     }
 }
 
-const MAX_SPARES: usize = 32;
+/// Chunks that a pool keeps.
+pub(crate) const MAX_SPARES: usize = 32;
 /// Smaller chunks are cheaper to allocate than to keep.
 const MIN_SPARE_BYTES: usize = 16 << 10;
 const MAX_SPARE_BYTES: usize = 128 << 10;

@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use super::pool::Pool;
 
 /// Bytes in the order in which they came, in the chunks in which they came: what is read across their borders
-/// is never joined.
+/// is never joined. Keeps up to `KEPT` chunks for reuse until they are taken out.
 #[derive(Debug, Default)]
-pub struct ByteQueue {
+pub struct ByteQueue<const KEPT: usize> {
     chunks: VecDeque<Vec<u8>>,
     /// Bytes of the first chunk that are gone.
     gone: usize,
@@ -18,7 +18,7 @@ pub struct ByteQueue {
     spent: Vec<Vec<u8>>,
 }
 
-impl ByteQueue {
+impl<const KEPT: usize> ByteQueue<KEPT> {
     /// Returns how many bytes wait.
     pub const fn len(&self) -> usize {
         self.length
@@ -176,7 +176,7 @@ impl ByteQueue {
         if let Some(first) = self.chunks.pop_front() {
             let (at, before) = self.cursor;
             self.cursor = (at.saturating_sub(1), before.saturating_sub(first.len()));
-            if self.spent.len() < MAX_SPENT {
+            if self.spent.len() < KEPT {
                 self.spent.push(first);
             }
         }
@@ -211,14 +211,14 @@ impl ByteQueue {
 const CHUNK: usize = (64 << 10) + 20;
 /// Shorter chunks are copied to those before: many short ones would take more memory than they hold bytes.
 const MIN_PUSH: usize = 8 << 10;
-/// Chunks kept for reuse until they are taken out: as many as a pool keeps.
-const MAX_SPENT: usize = 32;
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    type Queue = ByteQueue<8>;
 
     #[derive(Clone, Debug)]
     enum Op {
@@ -244,7 +244,7 @@ mod tests {
 
         #[test]
         fn a_queue_holds_what_a_plain_queue_holds(ops in proptest::collection::vec(op(), 0..60)) {
-            let (mut pool, mut queue, mut model) = (Pool::default(), ByteQueue::default(), VecDeque::new());
+            let (mut pool, mut queue, mut model) = (Pool::default(), Queue::default(), VecDeque::new());
             let mut count = 0_usize;
             let mut bytes = |length: usize| -> Vec<u8> {
                 count += 1;
@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_whole_chunk_is_handed_on_without_a_copy() {
-        let (mut pool, mut queue) = (Pool::default(), ByteQueue::default());
+        let (mut pool, mut queue) = (Pool::default(), Queue::default());
         let mut chunk = vec![7; 64 << 10];
         let place = chunk.as_ptr();
         queue.push_or_copy(&mut pool, &mut chunk);
@@ -302,12 +302,12 @@ mod tests {
 
     #[test]
     fn bytes_are_found_across_the_borders_of_pieces() {
-        let mut queue = ByteQueue::default();
+        let mut queue = Queue::default();
         for piece in [&b"ab"[..], b"", b"c", b"defg"] {
             queue.push(piece.to_vec());
         }
         assert_eq!(queue.len(), 7);
-        let pieces = |queue: &ByteQueue, skip, count| -> Vec<Vec<u8>> {
+        let pieces = |queue: &Queue, skip, count| -> Vec<Vec<u8>> {
             queue.pieces(skip, count).map(<[u8]>::to_vec).collect()
         };
         assert_eq!(pieces(&queue, 1, 3), [&b"b"[..], b"c", b"d"]);

@@ -30,8 +30,8 @@ mod tests;
 #[cfg(test)]
 mod vector_tests;
 
-pub use crate::buffer::ByteQueue as Input;
+pub use crate::buffer::ByteQueue;
 pub use datagrams::{DATAGRAM_OVERHEAD, Datagrams, DatagramsExhausted};
 pub use keys::{HEADER_FRAME_LEN, Keys, MAX_MESSAGE, MESSAGE_OVERHEAD, STREAM_PREFIX_LEN};
-pub use pull::{Pull, PullError, Pulled};
+pub use pull::{Input, Pull, PullError, Pulled};
 pub use push::{Push, TooLarge};

@@ -7,7 +7,11 @@ use zeroize::Zeroizing;
 
 use super::cipher::Cipher;
 use super::keys::{CONTENT_OVERHEAD, HEADER_FRAME_LEN, Keys, LENGTH_LEN, MAX_MESSAGE, STREAM_PREFIX_LEN};
-use crate::buffer::ByteQueue as Input;
+use crate::buffer::ByteQueue;
+
+/// Received bytes of a stream that are not decrypted yet. It keeps half a megabyte of chunks for reuse, more
+/// than one batch of packets frees.
+pub type Input = ByteQueue<8>;
 
 /// Why a stream cannot be read any further. Nothing that follows can be trusted, so the connection is to be
 /// destroyed.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::seq::RangeSet;
-use crate::buffer::{ByteQueue, Pool};
+use crate::buffer::{ByteQueue, MAX_SPARES, Pool};
 use crate::wire::packet::{DATA, END, MAX_PAYLOAD, MAX_SACK_RANGES};
 
 /// What became of a packet with DATA or END.
@@ -32,7 +32,7 @@ pub(super) struct Receiver {
     ahead: BTreeMap<u64, Early>,
     ranges: RangeSet,
     early_bytes: usize,
-    ready: ByteQueue,
+    ready: ByteQueue<MAX_SPARES>,
     end: Option<u64>,
     ended: bool,
     window: usize,

@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use super::outstanding::Outstanding;
-use crate::buffer::{ByteQueue, Pool};
+use crate::buffer::{ByteQueue, MAX_SPARES, Pool};
 use crate::wire::packet::{DATA, END};
 
 /// The sending side of a stream.
 #[derive(Debug)]
 pub(super) struct Sender {
-    buffer: ByteQueue,
+    buffer: ByteQueue<MAX_SPARES>,
     /// Stream offset of the first byte in `buffer`.
     base: u64,
     /// Stream offset of the first byte that no packet has taken.
