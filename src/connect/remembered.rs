@@ -10,8 +10,8 @@ use super::punch::Sockets;
 use crate::keys::PublicKey;
 use crate::udx::StreamId;
 
-/// Nodes that led to servers, and places where connections ran. The least recently connected peer is forgotten
-/// first.
+/// Nodes that led to servers, and places where connections ran. The least recently connected peer is
+/// forgotten first.
 #[derive(Debug)]
 pub(super) struct Remembered {
     max_peers: usize,

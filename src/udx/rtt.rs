@@ -72,7 +72,8 @@ const INITIAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// A third of the second that RFC 6298 §2.4 asks for and the reference takes (`udx.md` §10): acknowledgements
 /// are held back by milliseconds, not by the timers of TCP.
 const MIN_TIMEOUT: Duration = Duration::from_millis(300);
-/// Short enough for several attempts before a stream gives up, where the reference goes to 30 s (`udx.md` §13).
+/// Short enough for several attempts before a stream gives up, where the reference goes to 30 s (`udx.md`
+/// §13).
 pub(super) const MAX_TIMEOUT: Duration = Duration::from_secs(5);
 /// The clamp of the reference (`udx.md` §19).
 const MAX_RTT: Duration = Duration::from_secs(30);

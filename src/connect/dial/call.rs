@@ -71,7 +71,8 @@ impl Call {
         self.started
     }
 
-    /// Notes that the node has joined the network: bootstrapping has ended, or a node of the DHT has answered.
+    /// Notes that the node has joined the network: bootstrapping has ended, or a node of the DHT has
+    /// answered.
     pub(super) fn note_joined(&mut self, now: Instant) {
         let elapsed = self.elapsed(now);
         self.joined.get_or_insert(elapsed);

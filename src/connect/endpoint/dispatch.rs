@@ -164,8 +164,8 @@ impl Endpoint {
         drop(span);
     }
 
-    /// Passes an event of a stream on to its owner. The offer of a path that no attempt or server looks for any
-    /// more is not one.
+    /// Passes an event of a stream on to its owner. The offer of a path that no attempt or server looks for
+    /// any more is not one.
     fn report_stream_event(&mut self, stream: StreamId, event: udx::Event) {
         if !matches!(event, udx::Event::PathOffered { .. }) {
             self.core.cx.emit(Event::Stream(stream, event));

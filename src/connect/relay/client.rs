@@ -33,8 +33,8 @@ pub enum RelayError {
 }
 
 impl RelayClient {
-    /// Makes a request of the peer whose key is `key` towards the relay: to be brought together, for `stream`,
-    /// with the other holder of the token.
+    /// Makes a request of the peer whose key is `key` towards the relay: to be brought together, for
+    /// `stream`, with the other holder of the token.
     pub const fn new(key: PublicKey, token: Token, is_initiator: bool, stream: StreamId) -> Self {
         Self { key, token, is_initiator, stream, channel: None }
     }

@@ -80,7 +80,8 @@ impl Exit {
             return Some(now + CHECK);
         };
         if self.announced < MAX_ANNOUNCED {
-            // An unordered message may get lost, and for the reference it is what frees the relay (`connect.md` §11.4).
+            // An unordered message may get lost, and for the reference it is what frees the relay
+            // (`connect.md` §11.4).
             self.announced += 1;
             // Only a closed stream refuses.
             let _ = cx.streams.send_message(now, stream, &[]);
