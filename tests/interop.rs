@@ -121,7 +121,7 @@ async fn the_same_key_reconnects_again_and_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_byte_waits_for_no_retransmission() {
-    // A first packet that is not understood is sent again after a second. The median of many runs tells such
+    // A first packet that is not understood is sent again after a second. The median of many runs shows such
     // a wait from a busy machine.
     with_network(Nodes::Theirs, Reference::Latest, async |network| {
         let echo = Echo::start(network).await;

@@ -93,6 +93,7 @@ impl Dht {
     ///
     /// Cancel safe.
     pub async fn stats(&self) -> Stats {
+        // Only a closed node does not answer.
         self.node.ask(Command::Stats).await.unwrap_or_default()
     }
 
@@ -104,6 +105,7 @@ impl Dht {
     ///
     /// Cancel safe.
     pub async fn known_nodes(&self) -> Vec<SocketAddrV4> {
+        // Only a closed node does not answer.
         self.node.ask(Command::Nodes).await.unwrap_or_default()
     }
 
@@ -115,6 +117,7 @@ impl Dht {
     ///
     /// Cancel safe.
     pub async fn announcements(&self) -> Vec<KeptAnnouncement> {
+        // Only a closed node does not answer.
         self.node.ask(Command::Announcements).await.unwrap_or_default()
     }
 

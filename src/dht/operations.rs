@@ -117,7 +117,7 @@ pub struct FoundPeer {
     pub public_key: PublicKey,
     /// Nodes through which the peer claims to be reachable.
     pub relay_addresses: Vec<SocketAddrV4>,
-    /// The latest time stamp that anybody announced to the topic with, as this node knows it, in Unix
+    /// The latest time stamp that any peer announced to the topic with, as this node knows it, in Unix
     /// milliseconds; 0 if there is none. Nothing proves it.
     pub bump: u64,
 }

@@ -214,7 +214,7 @@ impl Endpoint {
         self.follow(id, notice);
     }
 
-    pub(super) fn follow(&mut self, id: ServerId, notice: Option<Notice>) {
+    fn follow(&mut self, id: ServerId, notice: Option<Notice>) {
         match notice {
             Some(Notice::Announced) => {
                 debug!(server = id.0, "server announced");

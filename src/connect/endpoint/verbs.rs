@@ -130,13 +130,12 @@ impl Endpoint {
         if datagram.len() < 2 {
             self.handle_probe(now, socket, from);
         } else if datagram[0] == STREAM_MAGIC {
-            trace!(socket = socket.0, %from, bytes = datagram.len(), "stream packet");
             match self.forwards.handle_packet(now, (socket, from), datagram) {
                 Forwarded::NotOurs => {
                     let streams = &mut self.core.cx.streams;
                     streams.handle_datagram(now, socket, from, datagram);
                 }
-                Forwarded::Taken => {}
+                Forwarded::Taken => trace!(%from, bytes = datagram.len(), "packet of a relayed stream"),
                 Forwarded::Last(ids) => self.end_link(now, ids),
             }
         } else {

@@ -64,7 +64,11 @@ impl Node {
                     }
                 }
                 Expired::Retry { key, early } => {
-                    debug!(request = key, "request retried");
+                    debug!(
+                        request = key,
+                        owner = ?self.requests.get(key).map(|pending| &pending.owner),
+                        "request retried"
+                    );
                     self.stats.retries_sent += 1;
                     self.send_or_queue(now, key);
                     if !early {
@@ -211,7 +215,8 @@ impl Node {
     /// Fails a request that no try got a response to.
     fn fail(&mut self, now: Instant, pending: Pending) {
         let node = pending.request.to;
-        debug!(request = pending.key, to = %node, command = pending.request.command, "request failed");
+        let command = pending.request.command;
+        debug!(request = pending.key, owner = ?pending.owner, to = %node, command, "request failed");
         self.stats.timeouts += 1;
         self.responses.note_failure(now, node);
         if let Some(id) = pending.id {

@@ -28,7 +28,7 @@ enum Row {
 /// Probes that our answer differs in, and why.
 const EXCEPTIONS: &[(&str, &str)] = &[
     ("any-source-address", "a connected stream takes packets from its path only"),
-    ("far-ahead-data", "nothing is kept that no window of ours allows"),
+    ("far-ahead-data", "nothing is kept beyond the windows of this side"),
     (
         "larger-than-2048",
         "the datagram is taken as a whole: its bytes are right, and those of the reference are not",

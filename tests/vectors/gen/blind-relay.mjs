@@ -6,9 +6,8 @@ import c from 'compact-encoding'
 import Protomux from 'protomux'
 import { Duplex } from 'streamx'
 
-import { counting, hex, main, seed, sleep, versions, writeJSON } from './lib.mjs'
+import { counting, hex, idle, main, seed, versions, writeJSON } from './lib.mjs'
 
-const PAUSE = 20
 const TOKEN = counting(32, 7)
 const ID_A = 0x11223344
 const ID_B = 250
@@ -68,15 +67,15 @@ async function session (keyA, keyB) {
   const clientB = Relay.Client.from(b, { id: keyB })
   const delivered = {}
   clientA.pair(true, TOKEN, { id: ID_A }).on('data', (id) => { delivered.A = id }).on('error', () => {})
-  await sleep(PAUSE)
+  await idle()
   clientB.pair(false, TOKEN, { id: ID_B }).on('data', (id) => { delivered.B = id }).on('error', () => {})
-  await sleep(PAUSE)
+  await idle()
   frames.push({ comment: 'A asks to undo the pairing, then both close their channel' })
   clientA.unpair(TOKEN)
-  await sleep(PAUSE)
+  await idle()
   clientA.destroy()
   clientB.end()
-  await sleep(PAUSE)
+  await idle()
   return { delivered, frames }
 }
 
@@ -96,17 +95,17 @@ async function protomuxFrames () {
   const message = channel.addMessage({ encoding: c.string })
   channel.open()
   message.send('sent before the answer')
-  await sleep(PAUSE)
+  await idle()
   const id = Buffer.from('0102', 'hex')
   muxX.createChannel({ protocol: 'unknown', id, onclose: () => seen.push('X: unknown closed') }).open()
-  await sleep(PAUSE)
+  await idle()
   muxX.cork()
   message.send('batched 1')
   message.send('batched 2')
   muxX.uncork()
-  await sleep(PAUSE)
+  await idle()
   channel.close()
-  await sleep(PAUSE)
+  await idle()
   return { frames, seen }
 }
 

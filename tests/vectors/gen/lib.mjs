@@ -47,6 +47,19 @@ export function hex (bytes) {
   return bytes === null || bytes === undefined ? null : Buffer.from(bytes).toString('hex')
 }
 
+/** A holepunch payload in which nothing is set. */
+export const EMPTY_HOLEPUNCH = {
+  error: 0,
+  firewall: 0,
+  round: 0,
+  connected: false,
+  punching: false,
+  addresses: null,
+  remoteAddress: null,
+  token: null,
+  remoteToken: null
+}
+
 export const fill = (length, byte) => Buffer.alloc(length, byte)
 export const seed = (byte) => fill(32, byte)
 
@@ -64,6 +77,12 @@ export function view (value) {
   return Object.fromEntries(members.map(([name, member]) => [name, view(member)]))
 }
 
+/** Waits until streams in memory have nothing left to do: they use microtasks, some of them chained. */
+export async function idle () {
+  for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve))
+}
+
+/** For recordings over sockets: nothing there signals that no further packet or timer comes. */
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 
 /** Ends a generator that leaves nodes or timers behind, once its output is written. */

@@ -8,7 +8,7 @@ import SecurePayload from 'hyperdht/lib/secure-payload.js'
 import { NS } from 'hyperdht/lib/constants.js'
 import HyperDHTAddress from 'hyperdht-address'
 
-import { counting, hex, seed, versions, view, writeJSON } from './lib.mjs'
+import { EMPTY_HOLEPUNCH, counting, hex, seed, versions, view, writeJSON } from './lib.mjs'
 
 function enc (encoding, name, value) {
   const bytes = c.encode(encoding, value)
@@ -113,17 +113,7 @@ writeJSON('noise-payload.json', {
 
 // ---- the holepunch payload
 
-const hp = {
-  error: 0,
-  firewall: 0,
-  round: 0,
-  connected: false,
-  punching: false,
-  addresses: null,
-  remoteAddress: null,
-  token: null,
-  remoteToken: null
-}
+const hp = EMPTY_HOLEPUNCH
 const payloads = [
   enc(m.holepunchPayload, 'all empty', hp),
   enc(m.holepunchPayload, 'first client probe', { ...hp, firewall: 0, round: 0, remoteAddress: A }),

@@ -8,7 +8,7 @@ import SecretStream from '@hyperswarm/secret-stream'
 import { Duplex } from 'streamx'
 
 import { Push } from './chacha.mjs'
-import { counting, hex, main, seed, sleep, versions, writeJSON } from './lib.mjs'
+import { counting, hex, idle, main, seed, versions, writeJSON } from './lib.mjs'
 
 const HASH = counting(64, 1)
 const TX = counting(32, 0x20)
@@ -182,25 +182,24 @@ function listen (stream) {
 }
 
 async function talk (initiator, responder) {
-  const pause = () => sleep(10)
-  await pause()
+  await idle()
   for (const [stream, bytes] of [
     [initiator, Buffer.from('hello')], [responder, Buffer.from('world')], [initiator, Buffer.alloc(0)],
     [initiator, counting(300)]
   ]) {
     stream.write(bytes)
-    await pause()
+    await idle()
   }
   initiator.sendKeepAlive()
-  await pause()
+  await idle()
   for (const number of [1, 2, 3]) await initiator.send(Buffer.from('unordered ' + number))
   await responder.send(Buffer.alloc(0))
   await responder.send(Buffer.from('back'))
-  await pause()
+  await idle()
   initiator.end()
-  await pause()
+  await idle()
   responder.end()
-  await pause()
+  await idle()
 }
 
 /** Opens each datagram by the layout of secret-stream.md §7, which proves it. */

@@ -4,7 +4,7 @@ import c from 'compact-encoding'
 import m from 'hyperdht/lib/messages.js'
 
 import { KP1, KP2, P1, P2, P3, PEER0, PEER2 } from './common.mjs'
-import { counting, hex, view } from '../lib.mjs'
+import { EMPTY_HOLEPUNCH, counting, hex, view } from '../lib.mjs'
 
 const out = {}
 
@@ -105,17 +105,7 @@ messageVectors('holepunch', [
   ['large id', { mode: 0, id: 70000, payload: counting(1), peerAddress: null }]
 ])
 
-const emptyPunch = {
-  error: 0,
-  firewall: 0,
-  round: 0,
-  connected: false,
-  punching: false,
-  addresses: null,
-  remoteAddress: null,
-  token: null,
-  remoteToken: null
-}
+const emptyPunch = EMPTY_HOLEPUNCH
 messageVectors('holepunchPayload', [
   ['empty', emptyPunch],
   ['connected', { ...emptyPunch, connected: true }],
