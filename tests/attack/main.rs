@@ -1,0 +1,17 @@
+//! Attacks on the shipped programs and on the public library: hostile peers, failing disks, damaged files.
+//!
+//! Each module is one subject; its tests assert what `docs/security.md` promises. Tests that take long run
+//! reduced, and whole with `HYPERPROFILE_FULL=1`, which `tests/run --full` sets.
+
+#[path = "../cli/harness.rs"]
+#[allow(dead_code, reason = "each test binary uses a part of the harness")]
+mod harness;
+
+/// Returns `whole` when the long tables run, `reduced` otherwise.
+#[allow(dead_code, reason = "used by the subjects that have a long table")]
+fn amount<T>(reduced: T, whole: T) -> T {
+    match std::env::var_os("HYPERPROFILE_FULL") {
+        Some(_) => whole,
+        None => reduced,
+    }
+}
