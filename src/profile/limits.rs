@@ -17,7 +17,8 @@ pub struct Limits {
     pub writes_per_minute: u32,
     /// Lookups a minute and key.
     pub lookups_per_minute: u32,
-    /// Refused requests a minute and key; beyond them nothing but `too_many` is answered.
+    /// Refused requests a minute and key, notifications and malformed lines included. The next request is
+    /// answered with `too_many`, and its connection is closed.
     pub refusals_per_minute: u32,
     /// Registrations an hour and public /24; private and loopback addresses have no limit.
     pub registrations_per_hour: u32,

@@ -21,6 +21,17 @@ pub(super) struct Caller {
     pub(super) source: Option<Ipv4Addr>,
 }
 
+/// What a line leads to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// A line for the peer.
+    Line(Vec<u8>),
+    /// Nothing: the line was a notification.
+    Nothing,
+    /// The end of the connection, after a line if the peer expects one: its key has been refused too often.
+    Last(Option<Vec<u8>>),
+}
+
 /// Answers the requests of proven keys.
 #[derive(Debug)]
 pub(super) struct Answerer<S> {
@@ -34,24 +45,29 @@ impl<S: Store> Answerer<S> {
         Self { store, counters: Mutex::new(Counters::new(&config.limits)), config }
     }
 
-    /// Answers a line; returns `None` for a notification.
-    pub(super) async fn answer(&self, caller: &Caller, line: &[u8]) -> Option<Vec<u8>> {
-        let read = Call::read(line);
-        let id = match &read {
-            Ok(None) => return None,
-            Ok(Some(call)) => Some(&call.id),
-            Err(bad) => bad.id.as_ref(),
-        };
+    /// Answers a line. A notification counts as a refused request: it asks for work and gets nothing.
+    pub(super) async fn answer(&self, caller: &Caller, line: &[u8]) -> Answer {
         let now = Instant::now();
-        if let Err(refusal) = too_many(self.counters().check_refusals(now, &caller.key)) {
-            return Some(answer_line(id, &Err(refusal)));
+        let too_many = too_many(self.counters().check_refusals(now, &caller.key));
+        let read = Call::read(line);
+        if let Err(refusal) = too_many {
+            let id = match &read {
+                Ok(None) => return Answer::Last(None),
+                Ok(Some(call)) => Some(&call.id),
+                Err(bad) => bad.id.as_ref(),
+            };
+            return Answer::Last(Some(answer_line(id, &Err(refusal))));
         }
         match read {
-            Ok(None) => None,
+            Ok(None) => {
+                debug!("notification ignored");
+                self.counters().refused(now, &caller.key);
+                Answer::Nothing
+            }
             Err(bad) => {
                 debug!(error = %bad.error, "line refused");
                 self.counters().refused(now, &caller.key);
-                Some(bad_call_line(&bad))
+                Answer::Line(bad_call_line(&bad))
             }
             Ok(Some(call)) => {
                 let outcome = self.carry_out(caller, call.request).await;
@@ -59,7 +75,7 @@ impl<S: Store> Answerer<S> {
                     debug!(kind = refusal.kind(), "request refused");
                     self.counters().refused(now, &caller.key);
                 }
-                Some(answer_line(Some(&call.id), &outcome))
+                Answer::Line(answer_line(Some(&call.id), &outcome))
             }
         }
     }

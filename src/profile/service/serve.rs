@@ -17,7 +17,7 @@ use super::super::message::{BadCall, CallError, bad_call_line};
 use super::super::peers::{Peers, Slot};
 use super::super::store::Store;
 use super::ServiceConfig;
-use super::answer::{Answerer, Caller};
+use super::answer::{Answer, Answerer, Caller};
 use crate::api::{ClaimedKey, Path, ProvenKey};
 use crate::{Connection, Server};
 
@@ -59,6 +59,9 @@ pub enum Ended {
     /// The peer sent a line that is too long.
     #[error("the peer sent a line that is too long")]
     LongLine,
+    /// The peer's key was refused more often than it may be.
+    #[error("too many requests of the peer were refused")]
+    Refused,
     /// A newer connection of the same key replaced it.
     #[error("a newer connection of the same key replaced it")]
     Replaced,
@@ -238,13 +241,21 @@ impl<S: Store> Service<S> {
                     return Err(Ended::LongLine);
                 }
             };
-            if let Some(answer) = self.shared.answerer.answer(caller, &line).await {
+            let (answer, ends) = match self.shared.answerer.answer(caller, &line).await {
+                Answer::Line(line) => (Some(line), false),
+                Answer::Nothing => (None, false),
+                Answer::Last(line) => (line, true),
+            };
+            if let Some(answer) = answer {
                 tokio::select! {
                     biased;
                     () = slot.replaced() => return Err(Ended::Replaced),
                     written = self.write(stream, &answer) => written?,
                 }
                 idle_at = Instant::now() + limits.idle;
+            }
+            if ends {
+                return Err(Ended::Refused);
             }
         }
     }

@@ -241,14 +241,42 @@ async fn writes_lookups_and_refusals_have_their_share_of_a_minute() {
         assert_eq!(kind(&ada.call("profile.delete", json!({"version": 1})).await), "version_conflict");
     }
     assert_eq!(kind(&ada.call("profile.get", json!({})).await), "too_many");
-    ada.send("{").await;
-    assert_eq!(kind(&ada.read().await.unwrap()), "too_many");
+    assert_eq!(ada.read().await, None);
+    assert!(matches!(ada.served.await.unwrap(), Ended::Refused));
+    // The count is the key's, whatever its connection.
+    let mut again = Peer::connect(&service, 1).await;
+    again.send("{").await;
+    assert_eq!(kind(&again.read().await.unwrap()), "too_many");
+    assert_eq!(again.read().await, None);
 
     let mut other = Peer::connect(&service, 2).await;
     assert!(other.call("profile.lookup", key).await["result"].is_object());
     tokio::time::sleep(Duration::from_secs(60)).await;
     let mut later = Peer::connect(&service, 1).await;
     assert!(later.update(&record(1, 11, "Ada")).await["result"].is_object());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_sends_lines_which_are_no_requests_loses_its_connection() {
+    let limits = Limits::default();
+    for line in [r#"{"jsonrpc":"2.0","method":"ping"}"#, "{", ""] {
+        let (service, _) = service(ServiceConfig::default());
+        let mut ada = Peer::connect(&service, 1).await;
+        let mut sent = 0;
+        let mut answers = 0;
+        while sent <= limits.refusals_per_minute {
+            ada.send(line).await;
+            sent += 1;
+        }
+        while let Some(answer) = ada.read().await {
+            assert!(answer["error"].is_object());
+            answers += 1;
+        }
+        assert!(matches!(ada.served.await.unwrap(), Ended::Refused), "{line}");
+        assert!(answers <= sent);
+        let mut bob = Peer::connect(&service, 2).await;
+        assert_eq!(bob.call("ping", json!({})).await["result"], json!({}), "another key is served");
+    }
 }
 
 #[tokio::test]
