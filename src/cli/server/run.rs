@@ -1,107 +1,24 @@
-//! `profile-server`: a store, a node and a service.
+//! Runs the commands.
 
 use std::path::PathBuf;
 use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::Parser as _;
 use etcetera::BaseStrategy as _;
 use serde_json::json;
 use tracing_subscriber::filter::LevelFilter;
 
-use super::exit::{EXIT_CODES, Exit, Failure};
-use super::keyfile::{self, KeyFileError, Loaded};
-use super::network::{Network, NetworkArgs, bind_address};
-use super::output::Output;
-use super::runtime;
+use super::super::exit::{Exit, Failure};
+use super::super::keyfile::{self, KeyFileError, Loaded};
+use super::super::network::Network;
+use super::super::output::Output;
+use super::super::runtime;
+use super::args::{Arguments, Command};
 use crate::api::{BootstrapError, SpawnError, TestnetError};
-use crate::profile::{Access, Limits, Service, ServiceConfig, SledStore};
-use crate::{Dht, KeyPair, PublicKey, Server, Testnet};
-
-/// Keep profiles for clients that reach this server by its public key, from anywhere
-///
-/// Prints its public key on standard output once clients can reach it. Ctrl-C or SIGTERM end it in order,
-/// with exit code 0.
-#[derive(Debug, Parser)]
-#[command(name = "profile-server", version, after_help = EXIT_CODES)]
-struct Arguments {
-    #[command(flatten)]
-    network: NetworkArgs,
-
-    /// Folder of the server's identity and its profiles [default: $XDG_DATA_HOME/profile-server]
-    #[arg(long, alias = "data", value_name = "DIR", global = true)]
-    data_dir: Option<PathBuf>,
-
-    /// Address of the socket [default: any address and port; 127.0.0.1 in a network on this computer]
-    #[arg(long, value_name = "IP[:PORT]", value_parser = bind_address)]
-    bind: Option<String>,
-
-    /// Blind relay at which clients may meet this server until a direct path is found
-    #[arg(long, value_name = "KEY")]
-    relay: Option<PublicKey>,
-
-    /// Whether new clients may register
-    #[arg(long, value_enum, default_value_t = Door::Open)]
-    registration: Door,
-
-    /// Whether clients may read the profiles of others
-    #[arg(long, value_enum, default_value_t = Door::Open)]
-    lookup: Door,
-
-    /// Stored writes a minute and key
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    writes_per_minute: u32,
-
-    /// Registrations an hour and network (public IPv4 /24)
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    registrations_per_hour: u32,
-
-    /// Lookups a minute and key
-    #[arg(long, value_name = "N", default_value_t = 60)]
-    lookups_per_minute: u32,
-
-    /// Refused requests a minute and key
-    #[arg(long, value_name = "N", default_value_t = 60)]
-    refusals_per_minute: u32,
-
-    /// Print JSON, one object per event
-    #[arg(long, global = true)]
-    json: bool,
-
-    /// Log more: -v causes of failures, -vv each step of the protocol, -vvv each packet; RUST_LOG selects by
-    /// module
-    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
-    verbose: u8,
-
-    /// Print nothing but the key and failures
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
-    quiet: bool,
-
-    #[command(subcommand)]
-    command: Option<Command>,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Print the server's public key, which is made if there is none yet
-    Key,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Door {
-    Open,
-    Closed,
-}
-
-impl From<Door> for Access {
-    fn from(door: Door) -> Self {
-        match door {
-            Door::Open => Self::Open,
-            Door::Closed => Self::Closed,
-        }
-    }
-}
+use crate::profile::{Limits, Service, ServiceConfig, SledStore};
+use crate::{Dht, KeyPair, Server, Testnet};
 
 /// Runs the program.
 pub fn main() -> ExitCode {
@@ -289,7 +206,7 @@ fn data_dir(arguments: &Arguments) -> Result<PathBuf, Failure> {
 }
 
 /// Returns the folder of a program's data.
-pub(super) fn default_folder(program: &str) -> Result<PathBuf, Failure> {
+pub(in super::super) fn default_folder(program: &str) -> Result<PathBuf, Failure> {
     let strategy = etcetera::choose_base_strategy().map_err(|error| {
         Failure::from_error(Exit::Identity, error)
             .hint("there is no home folder: name a place for the identity with an argument, see --help")
@@ -309,14 +226,3 @@ const LOCAL_NODES: usize = 5;
 const PROBE: Duration = Duration::from_secs(5);
 /// Time between two attempts to join.
 const AGAIN: Duration = Duration::from_secs(30);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn arguments_are_consistent() {
-        use clap::CommandFactory as _;
-        Arguments::command().debug_assert();
-    }
-}

@@ -1,0 +1,105 @@
+//! The arguments of `profile-server`.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use super::super::exit::EXIT_CODES;
+use super::super::network::{NetworkArgs, bind_address};
+use crate::PublicKey;
+use crate::profile::Access;
+
+/// Keep profiles for clients that reach this server by its public key, from anywhere
+///
+/// Prints its public key on standard output once clients can reach it. Ctrl-C or SIGTERM end it in order,
+/// with exit code 0.
+#[derive(Debug, Parser)]
+#[command(name = "profile-server", version, after_help = EXIT_CODES)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    pub(super) network: NetworkArgs,
+
+    /// Folder of the server's identity and its profiles [default: $XDG_DATA_HOME/profile-server]
+    #[arg(long, alias = "data", value_name = "DIR", global = true)]
+    pub(super) data_dir: Option<PathBuf>,
+
+    /// Address of the socket [default: any address and port; 127.0.0.1 in a network on this computer]
+    #[arg(long, value_name = "IP[:PORT]", value_parser = bind_address)]
+    pub(super) bind: Option<String>,
+
+    /// Blind relay at which clients may meet this server until a direct path is found
+    #[arg(long, value_name = "KEY")]
+    pub(super) relay: Option<PublicKey>,
+
+    /// Whether new clients may register
+    #[arg(long, value_enum, default_value_t = Door::Open)]
+    pub(super) registration: Door,
+
+    /// Whether clients may read the profiles of others
+    #[arg(long, value_enum, default_value_t = Door::Open)]
+    pub(super) lookup: Door,
+
+    /// Stored writes a minute and key
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(super) writes_per_minute: u32,
+
+    /// Registrations an hour and network (public IPv4 /24)
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(super) registrations_per_hour: u32,
+
+    /// Lookups a minute and key
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    pub(super) lookups_per_minute: u32,
+
+    /// Refused requests a minute and key
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    pub(super) refusals_per_minute: u32,
+
+    /// Print JSON, one object per event
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+
+    /// Log more: -v causes of failures, -vv each step of the protocol, -vvv each packet; RUST_LOG selects by
+    /// module
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub(super) verbose: u8,
+
+    /// Print nothing but the key and failures
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(super) quiet: bool,
+
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Print the server's public key, which is made if there is none yet
+    Key,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Door {
+    Open,
+    Closed,
+}
+
+impl From<Door> for Access {
+    fn from(door: Door) -> Self {
+        match door {
+            Door::Open => Self::Open,
+            Door::Closed => Self::Closed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_consistent() {
+        use clap::CommandFactory as _;
+        Arguments::command().debug_assert();
+    }
+}
