@@ -207,7 +207,7 @@ impl World<'_> {
         let path = self.folder.path(who);
         let identity = keyfile::load_or_create(&path)?.key_pair;
         let visitor = Visitor { dht: self.node().await?, server: self.server, identity: identity.clone() };
-        let versions = VersionsFile::beside(&path, self.server);
+        let versions = VersionsFile::beside(&path, *identity.public_key(), self.server);
         Ok(ProfileClient::connect(identity, visitor, versions).await?)
     }
 }

@@ -210,6 +210,7 @@ impl From<ClientError> for Failure {
             ClientError::Lost(_) => Exit::NoPath,
             ClientError::Protocol(_) => Exit::Protocol,
             ClientError::TimedOut => Exit::TimedOut,
+            ClientError::NothingAcknowledged => Exit::NotRegistered,
             ClientError::Versions(_) => Exit::Storage,
             ClientError::NoVersionLeft => Exit::Invalid,
         };

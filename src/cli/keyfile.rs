@@ -265,12 +265,12 @@ fn io_error(verb: &'static str, path: &Path) -> impl Fn(io::Error) -> KeyFileErr
 }
 
 /// Shows a path as a shell reads it.
-fn quoted(path: &Path) -> String {
+pub(super) fn quoted(path: &Path) -> String {
     format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
 }
 
 /// Shows an instant as `2026-01-31T12:00:00Z`.
-fn utc(time: SystemTime) -> String {
+pub(super) fn utc(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     // Days are counted from 1 March of year 0, so that a leap day is the last of its year, in eras of 400

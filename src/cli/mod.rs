@@ -7,12 +7,14 @@
 //! | [`server`] | `profile-server`: a store, a node and a service |
 //! | [`node`] | `dht-node`: nodes of a new network, or of an existing one |
 //! | [`network`] | which DHT to join, from where |
-//! | [`keyfile`], [`versions`], [`routes`] | files of a program beside the store |
+//! | [`keyfile`], [`versions`], [`routes`] | files of a program beside the store; `files` opens them |
 //! | [`output`], [`exit`] | what it prints, and its exit code |
 
 pub mod client;
 mod demo;
+mod duration;
 pub mod exit;
+mod files;
 pub mod keyfile;
 mod metrics;
 pub mod network;

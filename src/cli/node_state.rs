@@ -2,12 +2,13 @@
 //! its nodes held.
 
 use std::fmt::Display;
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use super::files;
 use crate::Dht;
 use crate::api::KeptAnnouncement;
 
@@ -87,8 +88,9 @@ fn unix_time() -> Duration {
     SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default()
 }
 
+/// Reads at most so many bytes of a file. Without a file there are none.
 fn read(path: &Path, most: u64) -> io::Result<String> {
-    let file = match File::open(path) {
+    let file = match files::open(path, OpenOptions::new().read(true)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
         file => file?,
     };
@@ -97,16 +99,16 @@ fn read(path: &Path, most: u64) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Replaces a file in one step: a reader finds the old lines or the new ones.
+/// Replaces a file by lines.
 fn replace(path: &Path, head: &str, lines: impl Iterator<Item = impl Display>) -> io::Result<()> {
-    let next = path.with_extension("next");
-    let mut file = io::BufWriter::new(File::create(&next)?);
-    writeln!(file, "{head}")?;
-    for line in lines {
-        writeln!(file, "{line}")?;
-    }
-    file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()?;
-    fs::rename(&next, path)
+    files::replace(path, &path.with_extension("next"), |file| {
+        let mut file = io::BufWriter::new(file);
+        writeln!(file, "{head}")?;
+        for line in lines {
+            writeln!(file, "{line}")?;
+        }
+        file.flush()
+    })
 }
 
 /// How the first line of announcements begins; the Unix time follows.

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 
+use super::files;
 use super::network::Network;
 use crate::PublicKey;
 
@@ -12,7 +13,7 @@ use crate::PublicKey;
 const MAX_SERVERS: usize = 64;
 /// Nodes remembered for each.
 const MAX_NODES: usize = 4;
-/// A file of this size or more was not written by this program.
+/// A larger file was not written by this program.
 const MAX_BYTES: u64 = 64 * 1024;
 
 /// The last good nodes per network and server. They are hints: a file that cannot be read counts as empty,
@@ -77,15 +78,15 @@ impl RoutesFile {
     }
 
     fn read(&self) -> Vec<Entry> {
-        let small = fs::metadata(&self.path).is_ok_and(|data| data.is_file() && data.len() < MAX_BYTES);
-        let text = if small { fs::read_to_string(&self.path) } else { Ok(String::new()) };
-        let entries: Option<Vec<_>> = text.unwrap_or_default().lines().map(entry).collect();
+        let bytes = files::read(&self.path, MAX_BYTES).ok().flatten();
+        let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
+        let entries: Option<Vec<_>> = text.lines().map(entry).collect();
         let mut entries = entries.unwrap_or_default();
         entries.truncate(MAX_SERVERS);
         entries
     }
 
-    /// Writes another file and renames it, so that a reader finds the old content or the new.
+    /// Replaces the file in one step.
     fn replace(&self, entries: &[Entry]) -> io::Result<()> {
         let folder = self.path.parent().unwrap_or_else(|| Path::new("."));
         fs::create_dir_all(folder)?;
@@ -97,22 +98,10 @@ impl RoutesFile {
             }
             text.push('\n');
         }
-        let mut name = self.path.as_os_str().to_owned();
-        name.push(format!(".{}", std::process::id()));
-        let mut options = fs::OpenOptions::new();
-        options.write(true).create(true).truncate(true);
         // The servers that a user visits are private.
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let written = options
-            .open(&name)
-            .and_then(|mut file| file.write_all(text.as_bytes()))
-            .and_then(|()| fs::rename(&name, &self.path));
-        if written.is_err() {
-            // The file may not exist.
-            let _ = fs::remove_file(&name);
-        }
-        written
+        let mut aside = self.path.as_os_str().to_owned();
+        aside.push(format!(".{}", std::process::id()));
+        files::replace(&self.path, Path::new(&aside), |file| file.write_all(text.as_bytes()))
     }
 }
 

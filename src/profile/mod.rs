@@ -32,7 +32,7 @@ pub mod service;
 pub mod sled_store;
 pub mod store;
 
-pub use client::{ClientError, Denied, Dial, DialError, MemoryVersions, ProfileClient, Versions};
+pub use client::{ClientError, Denied, Dial, DialError, MemoryVersions, ProfileClient, Versions, is_newer};
 pub use content::{InvalidProfile, Profile, ProfileDraft};
 pub use limits::{Limits, MAX_WINDOWS};
 pub use record::Record;

@@ -6,5 +6,6 @@ mod durability;
 mod harness;
 mod network;
 mod offline;
+mod remembering;
 mod signals;
 mod ways;

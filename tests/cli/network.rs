@@ -8,15 +8,15 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::harness::{CLIENT, NODE, Outcome, Person, Running, SERVER, run, text};
 
 /// A network in this process, and a server in one of its own.
-struct World {
-    network: Testnet,
-    folder: tempfile::TempDir,
-    server: Running,
-    key: String,
+pub(crate) struct World {
+    pub(crate) network: Testnet,
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) server: Running,
+    pub(crate) key: String,
 }
 
 impl World {
-    async fn start(extra: &[&str]) -> Self {
+    pub(crate) async fn start(extra: &[&str]) -> Self {
         let network = Testnet::new(5).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let mut server = serve(&network, folder.path(), extra);
@@ -24,18 +24,29 @@ impl World {
         Self { network, folder, server, key }
     }
 
-    fn bootstrap(&self) -> String {
+    pub(crate) fn bootstrap(&self) -> String {
         self.network.bootstrap().remove(0)
     }
 
     /// Runs the client of a person.
-    async fn client(&self, who: &Person, words: &str) -> Outcome {
+    pub(crate) async fn client(&self, who: &Person, words: &str) -> Outcome {
         let at = format!("--server {} --bootstrap {}", self.key, self.bootstrap());
         who.run(&format!("{at} {words}")).await
     }
+
+    /// Ends the server, changes its folder, and starts it again.
+    pub(crate) async fn restart(self, extra: &[&str], change: impl FnOnce(&std::path::Path)) -> Self {
+        let Self { network, folder, server, key } = self;
+        server.signal("-TERM").await;
+        server.end().await.ended(0);
+        change(folder.path());
+        let mut server = serve(&network, folder.path(), extra);
+        assert_eq!(server.line().await, key);
+        Self { network, folder, server, key }
+    }
 }
 
-fn serve(network: &Testnet, folder: &std::path::Path, extra: &[&str]) -> Running {
+pub(crate) fn serve(network: &Testnet, folder: &std::path::Path, extra: &[&str]) -> Running {
     let bootstrap = network.bootstrap().remove(0);
     let mut arguments = vec!["--data-dir", text(folder), "--bootstrap", &bootstrap];
     arguments.extend(extra);

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::super::exit::{Exit, Failure};
 use super::args::ProfileArgs;
+use super::prompt;
 use crate::profile::content::MAX_PROFILE_BYTES;
 use crate::profile::{ClientError, InvalidProfile, Profile, ProfileDraft};
 
@@ -20,9 +21,9 @@ pub(super) enum Edit {
 
 impl Edit {
     /// Reads the arguments of `update`.
-    pub(super) fn from_args(parts: ProfileArgs, unset: Vec<String>) -> Result<Self, Failure> {
+    pub(super) async fn from_args(parts: ProfileArgs, unset: Vec<String>) -> Result<Self, Failure> {
         match &parts.from_file {
-            Some(path) => Ok(Self::Replace(from_file(path)?)),
+            Some(path) => Ok(Self::Replace(from_file(path).await?)),
             None => Ok(Self::Parts { parts, unset }),
         }
     }
@@ -48,6 +49,11 @@ impl Edit {
         }
     }
 
+    /// Whether nothing of the stored profile stays.
+    pub(super) const fn is_whole(&self) -> bool {
+        matches!(self, Self::Replace(_))
+    }
+
     /// Whether the arguments named nothing to change.
     pub(super) fn is_empty(&self) -> bool {
         match self {
@@ -58,9 +64,9 @@ impl Edit {
 }
 
 /// Makes a first profile from the arguments of `register`; `None` if they name none.
-pub(super) fn first_profile(parts: &ProfileArgs) -> Result<Option<Profile>, Failure> {
+pub(super) async fn first_profile(parts: &ProfileArgs) -> Result<Option<Profile>, Failure> {
     if let Some(path) = &parts.from_file {
-        return from_file(path).map(Some);
+        return from_file(path).await.map(Some);
     }
     if parts.name.is_none() {
         return Ok(None);
@@ -83,16 +89,22 @@ fn fill(draft: &mut ProfileDraft, parts: &ProfileArgs) {
     draft.fields.extend(parts.fields.iter().cloned());
 }
 
-fn from_file(path: &Path) -> Result<Profile, Failure> {
-    let mut text = String::new();
-    // One byte more than allowed, so that too much is seen as such.
-    let most = MAX_PROFILE_BYTES as u64 + 1;
-    let read = if path == Path::new("-") {
-        io::stdin().take(most).read_to_string(&mut text)
-    } else {
-        File::open(path).and_then(|file| file.take(most).read_to_string(&mut text))
+/// Reads a profile from what the user names: a file, a pipe, `-` for standard input. A pipe may take its
+/// time, so it is read on a thread of its own.
+async fn from_file(path: &Path) -> Result<Profile, Failure> {
+    let named = path.to_owned();
+    let read = move || {
+        let mut text = String::new();
+        // One byte more than allowed, so that too much is seen as such.
+        let most = MAX_PROFILE_BYTES as u64 + 1;
+        match named == Path::new("-") {
+            true => io::stdin().take(most).read_to_string(&mut text),
+            false => File::open(named).and_then(|file| file.take(most).read_to_string(&mut text)),
+        }
+        .map(|_| text)
     };
-    read.map_err(|error| {
+    let read = prompt::blocking(move || Ok(read())).await?;
+    let text = read.map_err(|error| {
         let what = format!("cannot read the profile from {}", path.display());
         Failure::from_error(Exit::Usage, anyhow::Error::from(error).context(what))
     })?;
@@ -108,39 +120,39 @@ mod tests {
         Profile::parse(text).unwrap()
     }
 
-    fn edited(parts: ProfileArgs, unset: &[&str]) -> String {
+    async fn edited(parts: ProfileArgs, unset: &[&str]) -> String {
         let unset = unset.iter().map(ToString::to_string).collect();
-        let edit = Edit::from_args(parts, unset).unwrap();
+        let edit = Edit::from_args(parts, unset).await.unwrap();
         edit.apply(&stored()).unwrap().text().to_owned()
     }
 
-    #[test]
-    fn what_is_not_named_stays() {
+    #[tokio::test]
+    async fn what_is_not_named_stays() {
         let parts = ProfileArgs {
             bio: Some("c".into()),
             fields: vec![("town".into(), "Paris".into())],
             ..ProfileArgs::default()
         };
         assert_eq!(
-            edited(parts, &[]),
+            edited(parts, &[]).await,
             r#"{"name":"Ada","bio":"c","links":["http://a"],"fields":{"town":"Paris","x":"y"}}"#
         );
         assert_eq!(
-            edited(ProfileArgs::default(), &["bio", "links", "town", "absent"]),
+            edited(ProfileArgs::default(), &["bio", "links", "town", "absent"]).await,
             r#"{"name":"Ada","fields":{"x":"y"}}"#
         );
     }
 
-    #[test]
-    fn a_file_replaces_everything() {
+    #[tokio::test]
+    async fn a_file_replaces_everything() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("profile.json");
         std::fs::write(&path, "{\"name\": \"Bob\"}\n").unwrap();
         let parts = ProfileArgs { from_file: Some(path.clone()), ..ProfileArgs::default() };
-        assert_eq!(edited(parts.clone(), &[]), r#"{"name": "Bob"}"#);
+        assert_eq!(edited(parts.clone(), &[]).await, r#"{"name": "Bob"}"#);
         std::fs::write(&path, " ".repeat(9000)).unwrap();
-        assert_eq!(first_profile(&parts).unwrap_err().exit, Exit::Invalid);
+        assert_eq!(first_profile(&parts).await.unwrap_err().exit, Exit::Invalid);
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(first_profile(&parts).unwrap_err().exit, Exit::Usage);
+        assert_eq!(first_profile(&parts).await.unwrap_err().exit, Exit::Usage);
     }
 }

@@ -5,6 +5,7 @@ mod dial;
 mod doctor;
 mod edit;
 mod explain;
+mod loss;
 mod prompt;
 mod run;
 mod show;

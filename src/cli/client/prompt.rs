@@ -43,8 +43,8 @@ pub(super) async fn sure(question: &'static str) -> Result<bool, Failure> {
     blocking(move || Confirm::new().with_prompt(question).default(false).interact().map_err(failed)).await
 }
 
-/// Runs a question on a thread of its own, so that Ctrl-C is noticed meanwhile.
-async fn blocking<T: Send + 'static>(
+/// Runs what waits for a person on a thread of its own, so that Ctrl-C is noticed meanwhile.
+pub(super) async fn blocking<T: Send + 'static>(
     question: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
     tokio::task::spawn_blocking(question).await.map_err(|error| Failure::from_error(Exit::Internal, error))?

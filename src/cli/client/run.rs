@@ -7,7 +7,7 @@ use clap::{CommandFactory as _, Parser as _};
 use serde_json::{Value, json};
 use tracing_subscriber::filter::LevelFilter;
 
-use super::super::exit::Failure;
+use super::super::exit::{Exit, Failure};
 use super::super::keyfile::{self, Loaded};
 use super::super::network::Network;
 use super::super::output::Output;
@@ -18,9 +18,10 @@ use super::super::{demo, runtime};
 use super::args::{Arguments, Command, ServerAddress};
 use super::dial::{DhtDial, LastReport};
 use super::edit::{Edit, first_profile};
+use super::loss::{Loss, command};
 use super::{doctor, explain, prompt, show};
 use crate::api::DhtBuilder;
-use crate::profile::{Profile, ProfileClient, Record};
+use crate::profile::{ClientError, Denied, Profile, ProfileClient, Record};
 use crate::{Dht, KeyPair};
 
 /// Runs the program.
@@ -52,11 +53,14 @@ async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
         None => greet(visit().await?, arguments, ask).await,
         Some(Command::Show) => {
             let visit = visit().await?;
-            let record = visit.client.record().cloned().ok_or_else(not_registered)?;
+            let Some(record) = visit.client.record().cloned() else {
+                return Err(visit.not_registered(arguments));
+            };
             visit.end_with(&record).await
         }
-        Some(Command::Register { profile }) => {
-            let given = first_profile(profile)?;
+        Some(Command::Register { again: true, .. }) => again(visit().await?, arguments).await,
+        Some(Command::Register { profile, again: false }) => {
+            let given = first_profile(profile).await?;
             if given.is_none() && !ask {
                 usage("a profile is needed: --name NAME, or --from-file FILE");
             }
@@ -68,11 +72,14 @@ async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
             register(visit().await?, profile).await
         }
         Some(Command::Update { profile, unset }) => {
-            let edit = Edit::from_args(profile.clone(), unset.clone())?;
+            let edit = Edit::from_args(profile.clone(), unset.clone()).await?;
             if edit.is_empty() {
                 usage("nothing to change: name a part of the profile, see --help");
             }
             let mut visit = visit().await?;
+            if !edit.is_whole() {
+                visit.loss.forbid_update(arguments)?;
+            }
             let record = visit.client.update(|profile| edit.apply(profile)).await?;
             visit.end_with(&record).await
         }
@@ -104,16 +111,45 @@ async fn greet(visit: Visit<'_>, arguments: &Arguments, ask: bool) -> Result<(),
         return visit.end_with(&record).await;
     }
     if !ask {
-        return Err(not_registered());
+        return Err(visit.not_registered(arguments));
     }
-    let (output, server) = (visit.output, visit.server);
+    let (output, server, loss) = (visit.output, visit.server, visit.loss);
+    // The server does not wait for an answer at the terminal: connect again afterwards.
+    if let Some((what, next)) = loss.explain(arguments) {
+        output.note(&what);
+        visit.leave().await;
+        return match prompt::sure("Bring your last profile back?").await? {
+            true => again(Visit::start(arguments, output, server).await?, arguments).await,
+            false => {
+                output.note(&next);
+                Ok(())
+            }
+        };
+    }
     output.note("the server does not know you yet");
     output.note(READABLE);
-    // The server does not wait for an answer at the terminal: connect again afterwards.
     visit.leave().await;
     let profile = prompt::profile(*output).await?;
     let visit = Visit::start(arguments, output, server).await?;
     register(visit, profile).await
+}
+
+/// Brings back what the server has lost.
+async fn again(mut visit: Visit<'_>, arguments: &Arguments) -> Result<(), Failure> {
+    let before = visit.client.record().cloned();
+    let record = visit.client.bring_back().await.map_err(|error| match error {
+        error @ ClientError::NothingAcknowledged => {
+            let first = command(arguments, "register --name NAME");
+            Failure::from(error).hint(format!("store a profile with: {first}"))
+        }
+        error => error.into(),
+    })?;
+    let what = match before.as_ref() == Some(&record) {
+        true => "the server has your last profile, nothing was lost",
+        false => "your last profile is back",
+    };
+    visit.output.note(what);
+    visit.end_with(&record).await
 }
 
 async fn register(mut visit: Visit<'_>, profile: Profile) -> Result<(), Failure> {
@@ -141,6 +177,10 @@ struct Visit<'a> {
     key: String,
     /// The report of the connection attempt, if it is printed.
     report: Option<Value>,
+    /// What the server has lost.
+    loss: Loss,
+    /// The file with the last profile.
+    profiles: PathBuf,
 }
 
 impl<'a> Visit<'a> {
@@ -163,7 +203,8 @@ impl<'a> Visit<'a> {
             routes: RoutesFile::of_user(&arguments.network.network()),
             last: last.clone(),
         };
-        let versions = VersionsFile::beside(&path, server.key);
+        let versions = VersionsFile::beside(&path, *key_pair.public_key(), server.key);
+        let profiles = versions.profiles().to_owned();
         let key = key_pair.public_key().to_z32();
         let outcome = ProfileClient::connect(key_pair, dial, versions).await;
         drop(spinner);
@@ -180,15 +221,16 @@ impl<'a> Visit<'a> {
                 return Err(failure);
             }
         };
-        let highest = client.highest_version()?;
-        if let Some(record) = client.record().filter(|record| record.version() < highest) {
-            output.note(&format!(
-                "careful: the server shows version {} of your profile, version {highest} was seen before; \
-                 was it restored from a backup?",
-                record.version()
-            ));
+        let acknowledged = client.acknowledged()?;
+        let loss = Loss::of(client.record(), &acknowledged);
+        let is_again = matches!(arguments.command, Some(Command::Register { again: true, .. }));
+        if let (Some(_), Some((what, next))) = (client.record(), loss.explain(arguments))
+            && !is_again
+        {
+            output.note(&format!("careful: {what}"));
+            output.note(&next);
         }
-        Ok(Self { output, server, dht, client, key, report })
+        Ok(Self { output, server, dht, client, key, report, loss, profiles })
     }
 
     /// Prints a profile, then ends the connection in order.
@@ -207,7 +249,17 @@ impl<'a> Visit<'a> {
         Ok(())
     }
 
-    async fn leave(self) {
+    /// Returns the failure of a server that has no profile of this client.
+    fn not_registered(&self, arguments: &Arguments) -> Failure {
+        let lost = self.loss.failure(Exit::NotRegistered, arguments);
+        lost.unwrap_or_else(|| Failure::from(Denied::NotRegistered).hint(REGISTER))
+    }
+
+    async fn leave(mut self) {
+        if let Some(error) = self.client.take_memory_error() {
+            let file = self.profiles.display();
+            self.output.note(&format!("careful: your last profile cannot be kept in {file}: {error}"));
+        }
         self.client.close().await;
         self.dht.close().await;
     }
@@ -250,10 +302,6 @@ fn identity(arguments: &Arguments, output: &Output) -> Result<(PathBuf, KeyPair)
         ));
     }
     Ok((path, key_pair))
-}
-
-fn not_registered() -> Failure {
-    Failure::from(crate::profile::Denied::NotRegistered).hint(REGISTER)
 }
 
 /// Ends the program as clap does for arguments that it finds wrong itself.

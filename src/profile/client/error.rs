@@ -34,7 +34,10 @@ pub enum ClientError {
     /// The server did not answer in time.
     #[error("the server did not answer in time")]
     TimedOut,
-    /// The highest version signed or seen could not be read or stored.
+    /// There is no profile to bring back.
+    #[error("there is no profile to bring back: the server has acknowledged none here, or its deletion")]
+    NothingAcknowledged,
+    /// What is remembered of the profile could not be read or stored.
     #[error("cannot remember the version of the profile: {0}")]
     Versions(io::Error),
     /// All versions are used up.

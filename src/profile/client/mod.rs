@@ -4,6 +4,8 @@ mod error;
 #[cfg(test)]
 mod hostile;
 mod operations;
+#[cfg(test)]
+mod remembering;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -11,4 +13,4 @@ mod versions;
 
 pub use error::{ClientError, Denied, DialError};
 pub use operations::{Dial, ProfileClient};
-pub use versions::{MemoryVersions, Versions};
+pub use versions::{MemoryVersions, Versions, is_newer};

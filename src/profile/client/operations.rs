@@ -1,12 +1,14 @@
 //! The operations of a client.
 
 use std::future::Future;
+use std::io;
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::super::content::{InvalidProfile, Profile};
+use super::super::entry::KeyEntry;
 use super::super::message::Request;
 use super::super::record::{MAX_VERSION, Record};
 use super::error::{ClientError, Denied, DialError};
@@ -35,9 +37,11 @@ pub trait Dial: Send {
 pub struct ProfileClient<D: Dial, V> {
     identity: KeyPair,
     pub(super) dial: D,
-    versions: V,
+    pub(super) versions: V,
     pub(super) session: Option<Session<D::Stream>>,
     record: Option<Record>,
+    /// Why what the server acknowledged could not be remembered.
+    memory_error: Option<io::Error>,
     answer_timeout: Duration,
 }
 
@@ -52,8 +56,15 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
     ///
     /// Cancel safe: no request has been sent.
     pub async fn connect(identity: KeyPair, dial: D, versions: V) -> Result<Self, ClientError> {
-        let mut client =
-            Self { identity, dial, versions, session: None, record: None, answer_timeout: ANSWER_TIMEOUT };
+        let mut client = Self {
+            identity,
+            dial,
+            versions,
+            session: None,
+            record: None,
+            memory_error: None,
+            answer_timeout: ANSWER_TIMEOUT,
+        };
         for attempt in 1.. {
             match client.open().await {
                 Ok(()) => break,
@@ -69,14 +80,66 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
         self.record.as_ref()
     }
 
-    /// Returns the highest version that this identity has signed or seen at the server. If it is above that
-    /// of [`record`](Self::record), the server has lost a version.
+    /// Returns the highest version that this identity has signed or seen at the server, whether the server
+    /// accepted it or not. The next one is above it.
     ///
     /// # Errors
     ///
     /// [`ClientError::Versions`] if it could not be read.
     pub fn highest_version(&mut self) -> Result<u64, ClientError> {
-        self.versions.highest().map_err(ClientError::Versions)
+        let highest = self.versions.highest().map_err(ClientError::Versions)?;
+        Ok(highest.max(self.acknowledged()?.version()))
+    }
+
+    /// Returns what the server has acknowledged last, as far as is remembered here. If that is newer than
+    /// [`record`](Self::record), the server has lost something, or another client of this identity has
+    /// deleted the profile; see [`bring_back`](Self::bring_back).
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Versions`] if it could not be read.
+    pub fn acknowledged(&mut self) -> Result<KeyEntry, ClientError> {
+        self.versions.acknowledged().map_err(ClientError::Versions)
+    }
+
+    /// Returns why something that the server acknowledged could not be remembered, and forgets the reason.
+    pub const fn take_memory_error(&mut self) -> Option<io::Error> {
+        self.memory_error.take()
+    }
+
+    /// Stores the profile that the server has acknowledged last, if the server has lost it: it has no record,
+    /// or an older one. The profile gets a version above every one that was signed or seen. Returns the
+    /// server's record if that is not older.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::NothingAcknowledged`] if no profile is remembered here, or its deletion; otherwise any
+    /// other [`ClientError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// The profile may or may not be stored when the future is dropped; repeating the call is safe.
+    pub async fn bring_back(&mut self) -> Result<Record, ClientError> {
+        let KeyEntry::Present(kept) = self.acknowledged()? else {
+            return Err(ClientError::NothingAcknowledged);
+        };
+        for attempt in 1.. {
+            let Some(stored) = self.record.clone() else {
+                return self.register(kept.profile().clone()).await;
+            };
+            if stored.version() >= kept.version() {
+                return Ok(stored);
+            }
+            let record = self.sign(stored.version(), kept.profile().clone())?;
+            let request = Request::Update { record: (&record).into(), after: Some(stored.version()) };
+            match self.store(request, &record).await {
+                Err(ClientError::Denied(Denied::VersionConflict { .. })) if attempt < ATTEMPTS => {
+                    self.get().await?;
+                }
+                outcome => return outcome,
+            }
+        }
+        unreachable!("the last attempt returns")
     }
 
     /// Registers a first profile. Succeeds if the same profile is stored already.
@@ -152,7 +215,8 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
         unreachable!("the last attempt returns")
     }
 
-    /// Deletes the client's profile and returns the deleted version.
+    /// Deletes the client's profile and returns the deleted version. If the server has none, a profile that
+    /// it has lost is given up.
     ///
     /// # Errors
     ///
@@ -165,11 +229,19 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
         for attempt in 1.. {
             let version = match &self.record {
                 Some(record) => record.version(),
-                None => self.get().await?.version(),
+                None => match self.get().await {
+                    Ok(record) => record.version(),
+                    Err(error @ ClientError::Denied(Denied::NotRegistered)) => {
+                        self.forget(0)?;
+                        return Err(error);
+                    }
+                    Err(error) => return Err(error),
+                },
             };
             match self.call(Request::Delete { version }).await {
                 Ok(result) if result.get("deleted") == Some(&Value::Bool(true)) => {
                     self.record = None;
+                    self.forget(version)?;
                     return Ok(version);
                 }
                 Ok(_) => return Err(ClientError::Protocol("a deletion is answered otherwise")),
@@ -196,7 +268,7 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
         match self.call(Request::Get).await {
             Ok(result) => {
                 let record = record_in(&result, &own)?;
-                self.learn(Some(record.clone()))?;
+                self.learn(Some(record.clone()));
                 Ok(record)
             }
             Err(error) => {
@@ -265,7 +337,7 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
         if !stored.has_same_content_as(sent) {
             return Err(ClientError::Protocol("it stored another record than it was sent"));
         }
-        self.learn(Some(stored.clone()))?;
+        self.learn(Some(stored.clone()));
         Ok(stored)
     }
 
@@ -303,15 +375,33 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
         let own = *self.identity.public_key();
         let (session, record) = Session::open(stream, &own, self.answer_timeout).await?;
         self.session = Some(session);
-        self.learn(record).map_err(CallError::Final)
+        self.learn(record);
+        Ok(())
     }
 
-    fn learn(&mut self, record: Option<Record>) -> Result<(), ClientError> {
+    fn learn(&mut self, record: Option<Record>) {
         if let Some(record) = &record {
-            self.versions.raise(record.version()).map_err(ClientError::Versions)?;
+            self.remember(&KeyEntry::Present(record.clone()));
         }
         self.record = record;
+    }
+
+    /// Remembers that the profile was deleted. The server may have held an older version than it
+    /// acknowledged.
+    fn forget(&mut self, version: u64) -> Result<(), ClientError> {
+        let version = self.acknowledged()?.version().max(version);
+        if version > 0 {
+            self.remember(&KeyEntry::Deleted { version });
+        }
         Ok(())
+    }
+
+    /// Remembers what the server has acknowledged. It has done so in any case: that it cannot be remembered
+    /// is reported beside the outcome.
+    fn remember(&mut self, entry: &KeyEntry) {
+        if let Err(error) = self.versions.acknowledge(entry) {
+            self.memory_error = Some(error);
+        }
     }
 }
 

@@ -18,32 +18,32 @@ use super::*;
 use crate::KeyPair;
 use crate::api::{ClaimedKey, ProvenKey};
 
-type TestService = Service<MemoryStore>;
+pub(super) type TestService = Service<MemoryStore>;
 
 pub(super) fn ada() -> KeyPair {
     KeyPair::from_seed(&[1; 32])
 }
 
-fn profile(name: &str) -> Profile {
+pub(super) fn profile(name: &str) -> Profile {
     let name = name.to_owned();
     ProfileDraft { name, ..ProfileDraft::default() }.check().unwrap()
 }
 
-fn service() -> TestService {
+pub(super) fn service() -> TestService {
     Service::new(MemoryStore::default(), ServiceConfig::default())
 }
 
 /// Connects to a service in memory. The first connections are cut: the answer with the given number, from 0,
 /// is lost.
 #[derive(Clone)]
-struct Pipe {
+pub(super) struct Pipe {
     service: TestService,
     identity: KeyPair,
     cuts: Arc<Mutex<VecDeque<usize>>>,
 }
 
 impl Pipe {
-    fn to(service: &TestService, identity: &KeyPair, cuts: &[usize]) -> Self {
+    pub(super) fn to(service: &TestService, identity: &KeyPair, cuts: &[usize]) -> Self {
         Self {
             service: service.clone(),
             identity: identity.clone(),
@@ -93,12 +93,12 @@ impl Dial for Pipe {
     }
 }
 
-async fn connect(service: &TestService) -> ProfileClient<Pipe, MemoryVersions> {
+pub(super) async fn connect(service: &TestService) -> ProfileClient<Pipe, MemoryVersions> {
     let dial = Pipe::to(service, &ada(), &[]);
     ProfileClient::connect(ada(), dial, MemoryVersions::default()).await.unwrap()
 }
 
-fn denied<T: std::fmt::Debug>(outcome: Result<T, ClientError>) -> Denied {
+pub(super) fn denied<T: std::fmt::Debug>(outcome: Result<T, ClientError>) -> Denied {
     match outcome {
         Err(ClientError::Denied(denied)) => denied,
         other => panic!("{other:?}"),
@@ -185,6 +185,8 @@ async fn signs_above_what_it_saw_when_the_server_has_forgotten() {
     let dial = Pipe::to(&service, &ada(), &[]);
     let mut client = ProfileClient::connect(ada(), dial, versions.clone()).await.unwrap();
     assert_eq!(client.highest_version().unwrap(), 7);
+    // What was only signed, the server has not lost.
+    assert_eq!(client.acknowledged().unwrap().version(), 1);
     assert_eq!(client.update(|_| Ok(profile("B"))).await.unwrap().version(), 8);
 
     // And one that has forgotten everything.

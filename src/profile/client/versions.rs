@@ -1,18 +1,22 @@
-//! The highest version that a client has signed: no two profiles may share a version.
+//! What a client remembers of its profile at one server.
 
 use std::io;
 
-/// Remembers the highest version that an identity has signed or seen at one server, beyond the life of the
-/// program.
+use super::super::entry::KeyEntry;
+
+/// Remembers an identity's profile at one server, beyond the life of the program.
 ///
-/// A server that was restored from a backup asks for versions that were used before. Of two signed records of
-/// one version readers may hold either, so a client signs above what it remembers.
+/// Two numbers are kept. No two profiles may share a version, whether the server accepted them or not:
+/// readers may hold either, so a client signs above every version that was *signed or seen*. What the server
+/// has
+/// *acknowledged* is durable there: if it knows less later, it has lost something, and the client can bring
+/// that back.
 pub trait Versions: Send {
-    /// Returns the highest version stored, 0 if none.
+    /// Returns the highest version that was signed or seen, 0 if none.
     ///
     /// # Errors
     ///
-    /// If the version cannot be read.
+    /// If it cannot be read.
     fn highest(&mut self) -> io::Result<u64>;
 
     /// Stores a version if it is higher than the stored one. Durable when it returns.
@@ -21,19 +25,55 @@ pub trait Versions: Send {
     ///
     /// If the version cannot be stored.
     fn raise(&mut self, version: u64) -> io::Result<()>;
+
+    /// Returns what the server has acknowledged with the highest version.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    fn acknowledged(&mut self) -> io::Result<KeyEntry>;
+
+    /// Stores what the server has acknowledged, unless something newer is stored: see [`is_newer`]. Durable
+    /// when it returns.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be stored.
+    fn acknowledge(&mut self, entry: &KeyEntry) -> io::Result<()>;
 }
 
-/// Keeps the version in memory.
+/// Returns whether an entry of a key is newer than another one: of a greater version, or the deletion of that
+/// version.
+pub fn is_newer(entry: &KeyEntry, than: &KeyEntry) -> bool {
+    let rank = |entry: &KeyEntry| (entry.version(), matches!(entry, KeyEntry::Deleted { .. }));
+    rank(entry) > rank(than)
+}
+
+/// Keeps everything in memory.
 #[derive(Clone, Debug, Default)]
-pub struct MemoryVersions(u64);
+pub struct MemoryVersions {
+    highest: u64,
+    acknowledged: KeyEntry,
+}
 
 impl Versions for MemoryVersions {
     fn highest(&mut self) -> io::Result<u64> {
-        Ok(self.0)
+        Ok(self.highest)
     }
 
     fn raise(&mut self, version: u64) -> io::Result<()> {
-        self.0 = self.0.max(version);
+        self.highest = self.highest.max(version);
+        Ok(())
+    }
+
+    fn acknowledged(&mut self) -> io::Result<KeyEntry> {
+        Ok(self.acknowledged.clone())
+    }
+
+    fn acknowledge(&mut self, entry: &KeyEntry) -> io::Result<()> {
+        if is_newer(entry, &self.acknowledged) {
+            self.acknowledged = entry.clone();
+        }
         Ok(())
     }
 }
