@@ -59,6 +59,7 @@
 //! | [`keys`] | Ed25519 key pairs and public keys: make, parse, print, sign, verify | pure |
 //! | [`wire`] | bytes to types and back, every message of the protocol | pure |
 //! | `buffer` | queues of bytes and the memory for them | pure |
+//! | [`slots`] | bounds that strangers share, by source | pure |
 //! | [`dht`] | a Kademlia node: table, requests, queries, tokens, records | sans-IO |
 //! | [`udx`] | reliable ordered streams over datagrams | sans-IO |
 //! | [`secret_stream`] | encryption and framing of one stream | pure |
@@ -96,6 +97,7 @@ pub mod profile;
 pub mod secret_stream;
 #[doc(hidden)]
 pub mod sim;
+pub mod slots;
 pub mod udx;
 pub mod wire;
 

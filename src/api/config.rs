@@ -36,16 +36,19 @@ pub enum Mode {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Connections that wait for [`Server::accept`](super::Server::accept), per server; further ones are
-    /// refused. Default 1,024.
+    /// Connections that wait for [`Server::accept`](super::Server::accept), per server; beyond them the newest
+    /// from the busiest source is refused. Default 1,024.
     pub backlog: usize,
-    /// Half-open handshakes, answered and without a packet of their stream yet, per node. Default 256.
+    /// Half-open handshakes, answered and without a packet of their stream yet, per node; the oldest of the
+    /// busiest source goes. Default 4,096.
     pub half_open: usize,
-    /// Accepted streams on which nothing has decrypted yet, per node; the oldest goes. Default 4,096.
+    /// Accepted streams on which nothing has decrypted yet, per node; the oldest of the busiest source goes.
+    /// Default 4,096.
     pub unproven: usize,
     /// How long an accepted stream may stay unproven, a day at most. Default 15 s.
     pub unproven_for: Duration,
-    /// Handshakes whose cryptography runs at the same time, per node. Default 64.
+    /// Handshakes whose cryptography runs at the same time, per node, and at most two for each thread of the
+    /// runtime. Default 64.
     pub jobs: usize,
     /// Servers of one node. Default 256.
     pub servers: usize,
@@ -60,7 +63,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             backlog: 1024,
-            half_open: 256,
+            half_open: 4096,
             unproven: 4096,
             unproven_for: Duration::from_secs(15),
             jobs: 64,

@@ -14,6 +14,7 @@ use super::node::NodeHandle;
 use super::{Connection, Listen, ListenError, Server};
 use crate::connect::relay::{RelayAction, RelayLimits, RelayService, SessionId};
 use crate::net::Command;
+use crate::slots::{Slots, Source};
 use crate::udx::StreamId;
 use crate::wire::rpc::Token;
 use crate::{KeyPair, PublicKey};
@@ -58,6 +59,8 @@ impl ServeRelay {
                 service: RelayService::new(self.limits),
                 sessions: HashMap::new(),
                 links: HashMap::new(),
+                slots: Slots::default(),
+                displace: HashMap::new(),
             }),
         });
         let task = tokio::spawn(accept(server, Arc::clone(&state)));
@@ -134,6 +137,10 @@ struct Shared {
     sessions: HashMap<SessionId, Client>,
     /// An id of the link of each pair.
     links: HashMap<Token, u32>,
+    /// Those that are served, by source, whether or not they have proven their keys.
+    slots: Slots<SessionId>,
+    /// Dropping one ends the session.
+    displace: HashMap<SessionId, oneshot::Sender<()>>,
 }
 
 #[derive(Debug)]
@@ -146,6 +153,22 @@ impl State {
     fn lock(&self) -> MutexGuard<'_, Shared> {
         // A panic elsewhere leaves these values consistent: each change is a single step.
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives a new client a slot, that of the newest client from the busiest source if all are taken, and
+    /// returns what the end of that one takes. A session ends when the sender of its receiver is dropped.
+    /// `None` if the client itself is of that source.
+    fn admit(&self, id: SessionId, source: Source) -> Option<(oneshot::Receiver<()>, Vec<RelayAction>)> {
+        let mut shared = self.lock();
+        let mut actions = Vec::new();
+        if shared.slots.len() >= self.limits.sessions {
+            let rival = shared.slots.rival(source)?;
+            actions = shared.end(rival);
+        }
+        let (displace, displaced) = oneshot::channel();
+        shared.slots.insert(id, source);
+        shared.displace.insert(id, displace);
+        Some((displaced, actions))
     }
 
     /// Carries out the actions of the service.
@@ -224,25 +247,56 @@ async fn accept(server: Server, state: Arc<State>) {
     let mut next = 0;
     while let Some(connection) = server.accept().await {
         while clients.try_join_next().is_some() {}
+        next += 1;
+        let id = SessionId(next);
         // Those that have not proven their key yet count as well.
-        if clients.len() >= state.limits.sessions {
+        let source = Source::direct(*connection.remote_addr().ip());
+        let Some((displaced, actions)) = state.admit(id, source) else {
             debug!("relay client refused: too many");
             continue;
-        }
-        next += 1;
-        clients.spawn(serve(SessionId(next), connection, Arc::clone(&state)));
+        };
+        state.carry_out(actions).await;
+        let state = Arc::clone(&state);
+        clients.spawn(async move {
+            serve(id, connection, displaced, &state).await;
+            let actions = state.lock().end(id);
+            state.carry_out(actions).await;
+        });
     }
 }
 
-/// Serves one client until its connection ends.
-async fn serve(id: SessionId, mut connection: Connection, state: Arc<State>) {
-    let Ok(key) = connection.proven().await else {
+impl Shared {
+    /// Forgets a session, which ends it if it has not ended, and returns what that takes.
+    fn end(&mut self, id: SessionId) -> Vec<RelayAction> {
+        self.slots.remove(&id);
+        self.displace.remove(&id);
+        self.sessions.remove(&id);
+        self.service.disconnect(id)
+    }
+}
+
+/// Serves one client until its connection ends, or another client displaces it.
+async fn serve(
+    id: SessionId,
+    mut connection: Connection,
+    mut displaced: oneshot::Receiver<()>,
+    state: &Arc<State>,
+) {
+    let proven = tokio::select! {
+        proven = connection.proven() => proven,
+        _ = &mut displaced => return,
+    };
+    let Ok(key) = proven else {
         return;
     };
+    let source = Source::direct(*connection.remote_addr().ip());
     let (outbox, inbox) = mpsc::channel(MAX_OUTGOING);
     let opening = {
         let mut shared = state.lock();
-        let opening = shared.service.connect(id, *key.public_key());
+        if !shared.slots.contains(&id) {
+            return;
+        }
+        let opening = shared.service.connect(id, *key.public_key(), source);
         let stream = connection.stream();
         shared.sessions.insert(id, Client { stream, outbox });
         opening
@@ -250,24 +304,23 @@ async fn serve(id: SessionId, mut connection: Connection, state: Arc<State>) {
     if let Some(opening) = opening
         && connection.write_message(&opening).await.is_ok()
     {
-        talk(id, &mut connection, inbox, &state).await;
+        talk(id, &mut connection, inbox, displaced, state).await;
     }
-    let actions = {
-        let mut shared = state.lock();
-        shared.sessions.remove(&id);
-        shared.service.disconnect(id)
-    };
-    state.carry_out(actions).await;
 }
 
 async fn talk(
     id: SessionId,
     connection: &mut Connection,
     mut inbox: mpsc::Receiver<Vec<u8>>,
+    mut displaced: oneshot::Receiver<()>,
     state: &Arc<State>,
 ) {
     loop {
         let message: Option<Bytes> = tokio::select! {
+            _ = &mut displaced => {
+                debug!("relay client displaced");
+                return;
+            }
             Some(message) = inbox.recv() => {
                 if connection.write_message(&message).await.is_err() {
                     return;

@@ -112,14 +112,14 @@ impl Server {
     /// Waits for the next connection. `None` once the server or its node has been closed, and only then.
     ///
     /// The peer's key is [claimed](Connection::claimed_key), not proven, when this returns. Connections wait
-    /// to be accepted in a backlog of [`Limits::backlog`](super::Limits::backlog); when it is full, further
-    /// ones are refused.
+    /// to be accepted in a backlog of [`Limits::backlog`](super::Limits::backlog); when it is full, the newest
+    /// from the busiest source is refused.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe: no connection is lost. Several tasks may accept at once.
     pub async fn accept(&self) -> Option<Connection> {
-        let handle = self.handle.connections.lock().await.recv().await?;
+        let handle = self.handle.connections.next().await?;
         Some(Connection::new(handle))
     }
 

@@ -10,6 +10,7 @@ use rand::{Rng, SeedableRng};
 
 use super::event::Event;
 use super::ids::{AttemptId, EntryId, Place, ServerId};
+use super::job::Job;
 use super::options::Config;
 use super::router;
 use crate::dht::{Node, Outgoing, QueryId, RequestId};
@@ -44,6 +45,8 @@ pub(super) struct Context {
     /// Whether the whole network is one of private addresses.
     pub(super) private: bool,
     events: VecDeque<Event>,
+    /// Computations of the own attempts, which bound them.
+    jobs: VecDeque<Job>,
     // Looked up only, never walked: their order must not leak.
     requests: HashMap<RequestId, Asker>,
     queries: HashMap<QueryId, Asker>,
@@ -71,6 +74,7 @@ impl Context {
             own: OwnAddresses { lan: config.lan, ..OwnAddresses::default() },
             private: config.dht.private_network,
             events: VecDeque::new(),
+            jobs: VecDeque::new(),
             requests: HashMap::new(),
             queries: HashMap::new(),
             stream_owners: HashMap::new(),
@@ -83,6 +87,14 @@ impl Context {
 
     pub(super) fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
+    }
+
+    pub(super) fn queue_job(&mut self, job: Job) {
+        self.jobs.push_back(job);
+    }
+
+    pub(super) fn take_job(&mut self) -> Option<Job> {
+        self.jobs.pop_front()
     }
 
     /// Returns whether an address that a packet names may be sent to.

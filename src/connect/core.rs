@@ -1,6 +1,7 @@
 //! What dialling and serving share.
 
 use super::context::Context;
+use super::intake::Intake;
 use super::options::Config;
 use super::punch::Kit;
 use super::relay::Exits;
@@ -16,6 +17,7 @@ pub(super) struct Core {
     /// Streams that leave their relays.
     pub(super) exits: Exits,
     pub(super) remembered: Remembered,
+    pub(super) intake: Intake,
 }
 
 impl Core {
@@ -25,6 +27,7 @@ impl Core {
             punch: Kit::new(config),
             exits: Exits::default(),
             remembered: Remembered::new(config.limits.max_routes),
+            intake: Intake::new(&config.limits),
         }
     }
 }

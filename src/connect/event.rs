@@ -3,7 +3,6 @@
 use std::net::SocketAddrV4;
 
 use super::ids::{AttemptId, Path, ServerId};
-use super::job::Job;
 use super::noise::Session;
 use super::report::{Failure, Report};
 use crate::dht;
@@ -90,8 +89,6 @@ pub enum Event {
     OpenSocket(SocketId),
     /// Close a socket.
     CloseSocket(SocketId),
-    /// Run this and pass the outcome to [`super::Endpoint::handle_job`].
-    Job(Job),
     /// The server is announced and reachable.
     Listening(ServerId),
     /// The server's announcements have been withdrawn.

@@ -14,11 +14,6 @@ use crate::wire::handshake::{ERROR_ABORTED, ERROR_NONE, ERROR_VERSION_MISMATCH, 
 pub struct Job(pub(super) Work);
 
 impl Job {
-    /// Returns whether it belongs to an attempt of the own node, rather than to a remote client.
-    pub const fn is_ours(&self) -> bool {
-        !matches!(self.0, Work::Respond(_))
-    }
-
     /// Does the work, some hundred microseconds of it. Never blocks, unless a server's firewall hook does.
     pub fn run(self) -> JobDone {
         JobDone(match self.0 {

@@ -5,13 +5,15 @@ use std::time::Duration;
 /// Bounds of one endpoint, each with a default that suits a server on the public network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Handshakes from public addresses that a server is answering or has answered, whose client's first
-    /// packet has not come. Beyond it the oldest of the busiest source goes.
+    /// First messages of remote clients that wait for their computation, of all servers: about what two cores
+    /// do within the time for which a client waits for its answer. Beyond it the oldest of the busiest source
+    /// is forgotten.
+    pub max_waiting: usize,
+    /// Handshakes of all servers that are computed or answered, whose client's first packet has not come.
+    /// Beyond it the oldest of the busiest source goes.
     pub max_half_open: usize,
-    /// The same wherever they come from, each server by itself: private addresses and loopback have only this
-    /// bound.
-    pub max_half_open_anywhere: usize,
-    /// Handshakes over whose answers are kept for repetition, each server by itself.
+    /// Handshakes of all servers that are over, whose answers are kept for repetition. Beyond it the oldest of
+    /// the busiest source goes.
     pub max_remembered: usize,
     /// Attempts to connect under way at once; further ones wait in the caller.
     pub max_attempts: usize,
@@ -30,8 +32,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            max_half_open: 256,
-            max_half_open_anywhere: 4096,
+            max_waiting: 1024,
+            max_half_open: 4096,
             max_remembered: 16_384,
             max_attempts: 4096,
             max_servers: 1024,

@@ -12,6 +12,7 @@
 //! | `punch` | opens NATs: the puncher socket, plans of probes, budgets |
 //! | `relay` | blind relays: the client, the service, what it forwards, and leaving one |
 //! | `remembered` | where peers were reached before |
+//! | `intake` | which handshakes of remote clients are computed next, and which are forgotten |
 //! | `core` | what `dial` and `serve` share |
 //! | `dial` | the client: one attempt to connect |
 //! | `serve` | the server: one listening key |
@@ -26,6 +27,7 @@ mod dial;
 mod endpoint;
 mod event;
 mod ids;
+mod intake;
 mod job;
 mod limits;
 mod nat;

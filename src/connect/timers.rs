@@ -41,11 +41,6 @@ impl<Id: Copy + Ord> Timers<Id> {
     pub(super) fn next(&self) -> Option<Instant> {
         self.by_time.first().map(|(at, _)| *at)
     }
-
-    /// Returns all ids, those that are due first before others.
-    pub(super) fn by_deadline(&self) -> impl Iterator<Item = Id> + '_ {
-        self.by_time.iter().map(|(_, id)| *id)
-    }
 }
 
 #[cfg(test)]

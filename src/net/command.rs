@@ -4,8 +4,9 @@ use std::net::SocketAddrV4;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
+use super::backlog::Backlog;
 use super::link::Link;
 use super::stats::Stats;
 use crate::connect::{Dial, Failure, Listen, ListenError, Report, ServerId};
@@ -61,12 +62,13 @@ impl Drop for ConnectionHandle {
 pub(crate) struct ServerHandle {
     pub(crate) server: ServerId,
     pub(crate) public_key: PublicKey,
-    pub(crate) connections: Mutex<mpsc::Receiver<ConnectionHandle>>,
+    pub(crate) connections: Arc<Backlog<ConnectionHandle>>,
     pub(crate) node: mpsc::UnboundedSender<Command>,
 }
 
 impl Drop for ServerHandle {
     fn drop(&mut self) {
+        self.connections.clear();
         // Without a driver there is no server either.
         let _ = self.node.send(Command::Unlisten { server: self.server, answer: None });
     }

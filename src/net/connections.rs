@@ -11,6 +11,7 @@ use super::link::{End, Link, Proof};
 use super::settings::Settings;
 use super::spares::Spares;
 use crate::connect::{Endpoint, Established, Moved, Origin, Path, Report};
+use crate::slots::{Slots, Source};
 use crate::udx::{Closed, Event, StreamId, Streams};
 
 /// The connections of a node.
@@ -19,6 +20,8 @@ pub(super) struct Connections {
     entries: HashMap<StreamId, Connection>,
     /// Accepted streams on which nothing has decrypted, by the time at which that ends.
     unproven: BTreeSet<(Instant, StreamId)>,
+    /// The same, by source: the relay's, where packets come through one.
+    unproven_slots: Slots<StreamId>,
     max_unproven: usize,
     unproven_for: Duration,
     unproven_dropped: u64,
@@ -51,6 +54,7 @@ impl Connections {
         Self {
             entries: HashMap::new(),
             unproven: BTreeSet::new(),
+            unproven_slots: Slots::default(),
             max_unproven: settings.unproven.max(1),
             unproven_for: settings.unproven_for,
             unproven_dropped: 0,
@@ -90,11 +94,12 @@ impl Connections {
         let deadline = (!link.is_proven()).then(|| now + self.unproven_for);
         if let Some(deadline) = deadline {
             if self.unproven.len() >= self.max_unproven
-                && let Some((_, oldest)) = self.unproven.first().copied()
+                && let Some(oldest) = self.unproven_slots.oldest_of_the_busiest()
             {
                 self.drop_unproven(now, endpoint, oldest);
             }
             self.unproven.insert((deadline, stream));
+            self.unproven_slots.insert(stream, Source::direct(*established.remote.ip()));
         }
         self.entries.insert(
             stream,
@@ -130,7 +135,7 @@ impl Connections {
             match entry.link.try_prove() {
                 Proof::Proven => {
                     entry.deadline = None;
-                    self.unproven.remove(&(deadline, stream));
+                    self.forget_unproven(deadline, stream);
                 }
                 Proof::Busy => entry.link.notify(),
                 Proof::Pending | Proof::Failed => {}
@@ -261,7 +266,7 @@ impl Connections {
         {
             // The reader has decrypted something and its notification has not been handled yet.
             if let Some(deadline) = entry.deadline.take() {
-                self.unproven.remove(&(deadline, stream));
+                self.forget_unproven(deadline, stream);
             }
             return;
         }
@@ -269,11 +274,16 @@ impl Connections {
         self.destroy(now, endpoint, stream, End::Unproven);
     }
 
+    fn forget_unproven(&mut self, deadline: Instant, stream: StreamId) {
+        self.unproven.remove(&(deadline, stream));
+        self.unproven_slots.remove(&stream);
+    }
+
     fn destroy(&mut self, now: Instant, endpoint: &mut Endpoint, stream: StreamId, end: End) {
         endpoint.streams().destroy(now, stream);
         if let Some(entry) = self.entries.remove(&stream) {
             if let Some(deadline) = entry.deadline {
-                self.unproven.remove(&(deadline, stream));
+                self.forget_unproven(deadline, stream);
             }
             debug!(stream = %stream, reason = ?end, "connection closed");
             entry.link.set_end(end);
@@ -407,6 +417,17 @@ mod tests {
     }
 
     #[test]
+    fn one_source_with_all_unproven_streams_loses_them_and_no_other_does() {
+        let now = Instant::now();
+        let mut world = World::new(now, 3);
+        let honest = world.accept_from(now, "198.51.100.1:1");
+        let links: Vec<_> = (0..9).map(|_| world.accept_from(now, "203.0.113.1:1")).collect();
+        assert_eq!(honest.end(), None);
+        assert_eq!(links.iter().filter(|link| link.end().is_none()).count(), 2);
+        assert_eq!(world.connections.unproven_slots.len(), 3);
+    }
+
+    #[test]
     fn a_stream_that_stays_unproven_is_dropped_when_its_time_is_over() {
         let now = Instant::now();
         let mut world = World::new(now, 3);
@@ -509,6 +530,10 @@ mod tests {
 
         /// Accepts a stream on which nothing ever comes.
         fn accept(&mut self, now: Instant) -> Arc<Link> {
+            self.accept_from(now, "127.0.0.1:1")
+        }
+
+        fn accept_from(&mut self, now: Instant, remote: &str) -> Arc<Link> {
             let stream = self.endpoint.streams().open(Admission::Refuse);
             let established = Established {
                 origin: Origin::Server(ServerId(1)),
@@ -519,7 +544,7 @@ mod tests {
                     remote_public_key: *KeyPair::from_seed(&[4; 32]).public_key(),
                 },
                 path: Path::Direct,
-                remote: "127.0.0.1:1".parse().expect("valid"),
+                remote: remote.parse().expect("valid"),
                 report: Report::default(),
             };
             self.connections.open(now, &mut self.endpoint, &established)

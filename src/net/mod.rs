@@ -9,6 +9,7 @@
 //! [`Endpoint::handle_datagram`](crate::connect::Endpoint::handle_datagram) → `udx`; an event of the stream →
 //! [`connections`] → [`link`], transport side; the reader is woken → [`link`], user side → [`opener`].
 
+mod backlog;
 mod bootstrap;
 mod command;
 mod connections;

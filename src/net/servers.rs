@@ -1,13 +1,16 @@
 //! The driver's side of listening servers: hands connections to their users.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 
+use super::backlog::Backlog;
 use super::command::{Command, ConnectionHandle, ListenFailure, ServerHandle, Token, reply};
 use crate::connect::ServerId;
 use crate::keys::PublicKey;
+use crate::slots::Source;
 
 /// All servers of a node.
 #[derive(Debug)]
@@ -22,7 +25,7 @@ pub(super) struct Servers {
 #[derive(Debug)]
 struct Entry {
     /// `None` once the server is closing.
-    accept: Option<mpsc::Sender<ConnectionHandle>>,
+    accept: Option<Arc<Backlog<ConnectionHandle>>>,
     /// The task that waits for the announcement.
     opening: Option<Opening>,
     /// Tasks that wait for its withdrawal.
@@ -38,7 +41,7 @@ struct Opening {
 
 impl Servers {
     pub(super) fn new(backlog: usize) -> Self {
-        Self { entries: BTreeMap::new(), backlog: backlog.max(1), refused: 0 }
+        Self { entries: BTreeMap::new(), backlog, refused: 0 }
     }
 
     /// Adds a server that is not yet announced.
@@ -50,9 +53,8 @@ impl Servers {
         token: Token,
         answer: oneshot::Sender<Result<ServerHandle, ListenFailure>>,
     ) {
-        let (accept, connections) = mpsc::channel(self.backlog);
-        let handle =
-            ServerHandle { server, public_key, connections: tokio::sync::Mutex::new(connections), node };
+        let accept = Arc::new(Backlog::new(self.backlog));
+        let handle = ServerHandle { server, public_key, connections: Arc::clone(&accept), node };
         self.entries.insert(
             server,
             Entry {
@@ -86,7 +88,9 @@ impl Servers {
         let Some(entry) = self.entries.get_mut(&server) else {
             return false;
         };
-        entry.accept = None;
+        if let Some(accept) = entry.accept.take() {
+            accept.close();
+        }
         entry.opening = None;
         entry.closing.extend(answer);
         true
@@ -102,15 +106,19 @@ impl Servers {
         }
     }
 
-    /// Hands a connection to its server. If the backlog is full or the server closed, the connection is
+    /// Hands a connection to its server. What the backlog has no room for, or a closed server is sent, is
     /// dropped, which destroys it.
     pub(super) fn deliver(&mut self, server: ServerId, connection: ConnectionHandle) {
-        let stream = connection.stream().0;
+        let (stream, (_, address)) = (connection.stream().0, connection.route());
+        let source = Source::direct(*address.ip());
         let accept = self.entries.get(&server).and_then(|entry| entry.accept.as_ref());
-        let delivered = accept.is_some_and(|accept| accept.try_send(connection).is_ok());
-        if delivered {
-            debug!(server = server.0, stream, "connection handed over");
-        } else {
+        let refused = match accept {
+            Some(accept) => accept.push(source, connection),
+            None => Some(connection),
+        };
+        debug!(server = server.0, stream, "connection handed over");
+        if let Some(refused) = refused {
+            let stream = refused.stream().0;
             debug!(server = server.0, stream, "connection refused: the backlog is full");
             self.refused += 1;
         }

@@ -10,19 +10,20 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("keys", &["wire"]),
     ("wire", &["keys"]),
     ("buffer", &[]),
+    ("slots", &["wire"]),
     ("dht", &["wire", "keys"]),
     ("udx", &["wire", "keys", "buffer"]),
     ("secret_stream", &["wire", "keys", "buffer"]),
-    ("connect", &["wire", "keys", "dht", "udx", "secret_stream"]),
-    ("net", &["wire", "keys", "buffer", "dht", "udx", "secret_stream", "connect"]),
-    ("api", &["wire", "keys", "dht", "udx", "secret_stream", "connect", "net"]),
-    ("profile", &["wire", "keys", "api"]),
+    ("connect", &["wire", "keys", "slots", "dht", "udx", "secret_stream"]),
+    ("net", &["wire", "keys", "buffer", "slots", "dht", "udx", "secret_stream", "connect"]),
+    ("api", &["wire", "keys", "slots", "dht", "udx", "secret_stream", "connect", "net"]),
+    ("profile", &["wire", "keys", "slots", "api"]),
     ("cli", &["keys", "wire", "api", "profile"]),
     ("sim", &["wire", "keys", "dht", "udx", "secret_stream", "connect"]),
 ];
 
 /// Layers without I/O, and what nothing in them may name.
-const SANS_IO: &[&str] = &["wire", "buffer", "dht", "udx", "secret_stream", "connect"];
+const SANS_IO: &[&str] = &["wire", "buffer", "slots", "dht", "udx", "secret_stream", "connect"];
 const IMPURE: &[&str] = &[
     "tokio",
     "Instant::now",

@@ -3,9 +3,14 @@
 //! Each module is one subject; its tests assert what `docs/security.md` promises. Tests that take long run
 //! reduced, and whole with `HYPERPROFILE_FULL=1`, which `tests/run --full` sets.
 
+// The lint knows test functions, not the helpers below them; figures are what is printed.
+#![allow(clippy::print_stderr, clippy::unwrap_used)]
+
+mod flood;
 #[path = "../cli/harness.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of the harness")]
 mod harness;
+mod process;
 
 /// Returns `whole` when the long tables run, `reduced` otherwise.
 #[allow(dead_code, reason = "used by the subjects that have a long table")]

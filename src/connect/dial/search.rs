@@ -12,7 +12,6 @@ use super::handshakes::{Handshakes, Kind};
 use super::reply::{Reply, ServerAnswer, first_message, refusal};
 use super::step::{Input, Step};
 use crate::connect::context::Asker;
-use crate::connect::event::Event;
 use crate::connect::ids::Place;
 use crate::connect::job::{Initiate, Job, Work};
 use crate::connect::noise::{Initiator, NoiseError, Session};
@@ -266,7 +265,7 @@ impl Search {
             let noise = reply.noise.clone();
             if let Reader::Idle(initiator) = std::mem::replace(reader, Reader::Busy(reply)) {
                 let work = Work::Finish { attempt: turn.call.id, initiator, noise };
-                turn.core.cx.emit(Event::Job(Job(work)));
+                turn.core.cx.queue_job(Job(work));
             }
         }
         let noise = noise.clone();
@@ -346,7 +345,7 @@ fn initiate(turn: &mut Turn<'_>) {
         ephemeral_seed: turn.core.cx.random_seed(),
         payload,
     };
-    turn.core.cx.emit(Event::Job(Job(Work::Initiate(Box::new(work)))));
+    turn.core.cx.queue_job(Job(Work::Initiate(Box::new(work))));
 }
 
 /// Answers to message 1 that wait while another one is read.

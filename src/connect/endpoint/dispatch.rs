@@ -27,6 +27,12 @@ impl Endpoint {
                 self.handle_stream_event(now, stream, event);
             } else if self.core.punch.puncher.take_change() {
                 self.handle_puncher(now);
+            } else if let Some(victim) = self.core.intake.take_victim() {
+                self.with_server(victim.server, |server, core| {
+                    debug!(entry = victim.number, "handshake forgotten: too many");
+                    server.forget(now, core, victim);
+                    None
+                });
             } else {
                 self.prepare_puncher(now);
                 return;

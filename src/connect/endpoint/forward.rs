@@ -26,9 +26,8 @@ impl Endpoint {
                     return;
                 };
                 if let Some(id) = own {
-                    let limits = self.limits;
                     self.with_server(id, |server, core| {
-                        server.handle_handshake(now, core, &limits, incoming, message);
+                        server.handle_handshake(now, core, incoming, message);
                         None
                     });
                     return;

@@ -10,6 +10,10 @@ impl Endpoint {
         self.attempts.len()
     }
 
+    pub(in crate::connect) fn handshakes_remembered(&self) -> usize {
+        self.core.intake.remembered()
+    }
+
     pub(in crate::connect) fn is_announced_at(&self, server: ServerId, node: SocketAddrV4) -> bool {
         self.servers[&server].is_announced_at(node)
     }

@@ -11,7 +11,7 @@ use crate::connect::core::Core;
 use crate::connect::dial::{Attempt, Input};
 use crate::connect::event::Event;
 use crate::connect::ids::{AttemptId, ServerId};
-use crate::connect::job::{Done, JobDone};
+use crate::connect::job::{Done, Job, JobDone};
 use crate::connect::limits::Limits;
 use crate::connect::nat::Firewall;
 use crate::connect::options::{Config, Dial, Listen, ListenError};
@@ -28,7 +28,8 @@ use crate::wire::transmit::{SocketId, Train};
 /// A peer of the HyperDHT without sockets or clock.
 ///
 /// **After every `handle_*` and every command, drain:** [`Self::poll_transmit`] and [`Self::poll_event`]
-/// until both are `None`, then arm the timer with [`Self::poll_timeout`].
+/// until both are `None`, start what [`Self::poll_job`] has as far as it can run, then arm the timer with
+/// [`Self::poll_timeout`].
 #[derive(Debug)]
 pub struct Endpoint {
     pub(super) core: Core,
@@ -234,6 +235,22 @@ impl Endpoint {
         self.core.cx.poll_event()
     }
 
+    /// Returns the next computation to run beside the driver, whose outcome is passed to
+    /// [`Self::handle_job`]: those of the own attempts first, then those of remote clients, whose sources have
+    /// turns. Ask for no more at a time than can run: what waits here can still be forgotten.
+    pub fn poll_job(&mut self, now: Instant) -> Option<Job> {
+        let mut job = self.core.cx.take_job();
+        while job.is_none()
+            && let Some(id) = self.core.intake.take_next()
+        {
+            self.with_server(id.server, |server, core| {
+                job = server.begin(now, core, id);
+                None
+            });
+        }
+        job
+    }
+
     /// Starts to join the network; [`dht::Event::Bootstrapped`] follows.
     pub fn bootstrap(&mut self, now: Instant) {
         self.core.cx.node.bootstrap(now);
@@ -398,7 +415,12 @@ impl Endpoint {
 
     /// Returns how many handshakes of all servers wait for their client's first packet.
     pub fn half_open(&self) -> usize {
-        self.servers.values().map(Server::half_open).sum()
+        self.core.intake.half_open()
+    }
+
+    /// Returns how many handshakes of remote clients were forgotten for others.
+    pub const fn handshakes_dropped(&self) -> u64 {
+        self.core.intake.dropped()
     }
 }
 

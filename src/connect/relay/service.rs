@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::keys::PublicKey;
+use crate::slots::{Slots, Source};
 use crate::wire::DecodeError;
 use crate::wire::compact::Encode as _;
 use crate::wire::relay::{Frame, PROTOCOL, RelayMessage};
@@ -15,11 +16,12 @@ const CHANNEL: u64 = 1;
 /// What strangers can make a relay hold and carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RelayLimits {
-    /// Clients connected at once.
+    /// Clients connected at once. One more takes the place of the newest from the busiest source.
     pub sessions: usize,
     /// Pairings that one client may wait for at once.
     pub pending: usize,
-    /// Pairs that are served at once, in all.
+    /// Pairs that are served at once, in all. One more ends the newest of the busiest source, that of the
+    /// initiator.
     pub links: usize,
     /// Bytes that are carried for one pair, both directions together.
     pub bytes: u64,
@@ -71,11 +73,14 @@ pub struct RelayService {
     /// The two sides by whether they are the initiator.
     pairs: BTreeMap<Token, [Option<(SessionId, u32)>; 2]>,
     links: BTreeMap<Token, [SessionId; 2]>,
+    /// The links by the source of their initiator.
+    link_slots: Slots<Token>,
 }
 
 #[derive(Debug)]
 struct Session {
     key: PublicKey,
+    source: Source,
     /// The client's number of the channel.
     channel: Option<u64>,
     pending: BTreeSet<Token>,
@@ -84,17 +89,23 @@ struct Session {
 
 impl RelayService {
     /// Makes a relay without clients.
-    pub const fn new(limits: RelayLimits) -> Self {
-        Self { limits, sessions: BTreeMap::new(), pairs: BTreeMap::new(), links: BTreeMap::new() }
+    pub fn new(limits: RelayLimits) -> Self {
+        Self {
+            limits,
+            sessions: BTreeMap::new(),
+            pairs: BTreeMap::new(),
+            links: BTreeMap::new(),
+            link_slots: Slots::default(),
+        }
     }
 
     /// Takes a new client, whose key is proven, and returns the message to send first; `None` if there are
     /// too many.
-    pub fn connect(&mut self, session: SessionId, key: PublicKey) -> Option<Vec<u8>> {
+    pub fn connect(&mut self, session: SessionId, key: PublicKey, source: Source) -> Option<Vec<u8>> {
         if self.sessions.len() >= self.limits.sessions {
             return None;
         }
-        let new = Session { key, channel: None, pending: BTreeSet::new(), links: BTreeSet::new() };
+        let new = Session { key, source, channel: None, pending: BTreeSet::new(), links: BTreeSet::new() };
         self.sessions.insert(session, new);
         Some(Frame::open(CHANNEL, &key).to_bytes())
     }
@@ -126,7 +137,7 @@ impl RelayService {
                 Frame::Message { channel, kind, content } if session.channel == Some(channel) => {
                     match RelayMessage::decode(kind, &content)? {
                         RelayMessage::Pair { is_initiator, token, id: stream, .. } => {
-                            actions.extend(self.pair(id, is_initiator, token, stream))
+                            self.pair(&mut actions, id, is_initiator, token, stream);
                         }
                         RelayMessage::Unpair { token } => actions.extend(self.unpair(id, &token)),
                     }
@@ -152,6 +163,7 @@ impl RelayService {
 
     /// Forgets a pair that is not carried any more.
     pub fn unlinked(&mut self, token: &Token) {
+        self.link_slots.remove(token);
         for side in self.links.remove(token).into_iter().flatten() {
             if let Some(session) = self.sessions.get_mut(&side) {
                 session.links.remove(token);
@@ -176,8 +188,17 @@ impl RelayService {
         self.pairs.len()
     }
 
-    fn pair(&mut self, id: SessionId, is_initiator: bool, token: Token, stream: u32) -> Option<RelayAction> {
-        let session = self.sessions.get_mut(&id)?;
+    fn pair(
+        &mut self,
+        actions: &mut Vec<RelayAction>,
+        id: SessionId,
+        is_initiator: bool,
+        token: Token,
+        stream: u32,
+    ) {
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return;
+        };
         // A token that is in use, the same side twice, or too many pairings: the client waits in vain, as
         // with the reference (`connect.md` §11.3).
         let sides = self.pairs.get(&token).copied().unwrap_or_default();
@@ -185,7 +206,7 @@ impl RelayService {
             || sides[usize::from(is_initiator)].is_some()
             || session.pending.len() >= self.limits.pending;
         if refused {
-            return None;
+            return;
         }
         let other = sides[usize::from(!is_initiator)];
         let Some(other) = other else {
@@ -193,21 +214,31 @@ impl RelayService {
             sides[usize::from(is_initiator)] = Some((id, stream));
             self.pairs.insert(token, sides);
             session.pending.insert(token);
-            return None;
+            return;
+        };
+        let own = (id, stream);
+        let sides = if is_initiator { [other, own] } else { [own, other] };
+        let Some(source) = self.sessions.get(&sides[1].0).map(|session| session.source) else {
+            return;
         };
         if self.links.len() >= self.limits.links {
-            return None;
+            let Some(rival) = self.link_slots.rival(source) else {
+                return;
+            };
+            self.unlinked(&rival);
+            actions.push(RelayAction::Unlink { token: rival });
         }
-        session.links.insert(token);
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.links.insert(token);
+        }
         self.pairs.remove(&token);
         if let Some(session) = self.sessions.get_mut(&other.0) {
             session.pending.remove(&token);
             session.links.insert(token);
         }
-        let own = (id, stream);
-        let sides = if is_initiator { [other, own] } else { [own, other] };
+        self.link_slots.insert(token, source);
         self.links.insert(token, sides.map(|(session, _)| session));
-        Some(RelayAction::Link { token, sides })
+        actions.push(RelayAction::Link { token, sides });
     }
 
     fn unpair(&mut self, id: SessionId, token: &Token) -> Option<RelayAction> {
@@ -266,7 +297,7 @@ mod tests {
         let mut sent = Vec::new();
         for (name, key) in [("A", "keyA"), ("B", "keyB")] {
             let key = PublicKey::from_bytes(fixed(&session[key]));
-            sent.push((id(name), relay.connect(id(name), key).unwrap()));
+            sent.push((id(name), relay.connect(id(name), key, HERE).unwrap()));
         }
         let mut unlinked = 0;
         for frame in list(&session["frames"]) {
@@ -341,7 +372,7 @@ mod tests {
     fn everything_that_strangers_can_make_it_hold_has_a_bound() {
         let limits = RelayLimits { sessions: 3, pending: 4, links: 2, ..RelayLimits::default() };
         let mut relay = relay(limits, 3);
-        assert_eq!(relay.connect(SessionId(9), PublicKey::from_bytes([9; 32])), None);
+        assert_eq!(relay.connect(SessionId(9), PublicKey::from_bytes([9; 32]), HERE), None);
         for token in 0..100 {
             pair(&mut relay, 0, true, token);
         }
@@ -351,6 +382,27 @@ mod tests {
         }
         assert_eq!(relay.links(), 2);
         assert!(relay.pending() <= 8, "{}", relay.pending());
+    }
+
+    #[test]
+    fn one_source_with_all_links_gives_way_to_another() {
+        let mut relay = relay(RelayLimits { links: 4, ..RelayLimits::default() }, 2);
+        let elsewhere = Source::direct([9, 9, 9, 9].into());
+        join(&mut relay, 2, elsewhere);
+        join(&mut relay, 3, elsewhere);
+        for token in 0..4 {
+            pair(&mut relay, 0, true, token);
+            pair(&mut relay, 1, false, token);
+        }
+        pair(&mut relay, 0, true, 4);
+        assert_eq!(pair(&mut relay, 1, false, 4), [], "its own source is the busiest");
+        pair(&mut relay, 2, true, 9);
+        let actions = pair(&mut relay, 3, false, 9);
+        let newest = RelayAction::Unlink { token: [3; 32] };
+        assert!(matches!(&actions[..], [first, RelayAction::Link { .. }] if *first == newest), "{actions:?}");
+        assert_eq!((relay.links(), relay.link_slots.len()), (4, 4));
+        relay.disconnect(SessionId(0));
+        assert_eq!((relay.links(), relay.link_slots.len()), (1, 1));
     }
 
     #[test]
@@ -367,12 +419,18 @@ mod tests {
     fn relay(limits: RelayLimits, clients: u8) -> RelayService {
         let mut relay = RelayService::new(limits);
         for number in 0..clients {
-            let (id, key) = (SessionId(number.into()), PublicKey::from_bytes([number; 32]));
-            relay.connect(id, key).unwrap();
-            relay.handle_message(id, &Frame::open(1, &key).to_bytes()).unwrap();
+            join(&mut relay, number, HERE);
         }
         relay
     }
+
+    fn join(relay: &mut RelayService, number: u8, source: Source) {
+        let (id, key) = (SessionId(number.into()), PublicKey::from_bytes([number; 32]));
+        relay.connect(id, key, source).unwrap();
+        relay.handle_message(id, &Frame::open(1, &key).to_bytes()).unwrap();
+    }
+
+    const HERE: Source = Source::direct(std::net::Ipv4Addr::LOCALHOST);
 
     fn pair(relay: &mut RelayService, id: u64, is_initiator: bool, token: u8) -> Vec<RelayAction> {
         let pair = RelayMessage::Pair { is_initiator, token: [token; 32], id: 7, seq: 0 };

@@ -10,12 +10,14 @@ use super::return_path::{Answer, ReturnPath};
 use crate::connect::core::Core;
 use crate::connect::event::{Established, Event, Moved, Origin, RelayDial};
 use crate::connect::ids::{EntryId, Place};
+use crate::connect::intake::Phase;
 use crate::connect::noise::Session;
 use crate::connect::path::{Action, Candidate, Kind, PathAgent, Side};
 use crate::connect::report::{Report, Stage};
 use crate::keys::PublicKey;
+use crate::slots::Source;
 use crate::udx::{Admission, StreamId};
-use crate::wire::address::{is_private, network};
+use crate::wire::address::is_private;
 use crate::wire::handshake::{NoisePayload, RelayThrough};
 
 #[derive(Debug)]
@@ -29,6 +31,11 @@ pub(super) struct Entry {
 
 #[derive(Debug)]
 pub(super) enum State {
+    /// Its turn to be computed has not come.
+    Waiting {
+        /// Where the answer goes.
+        routes: Vec<ReturnPath>,
+    },
     /// The cryptography is under way.
     Computing {
         stream: StreamId,
@@ -43,15 +50,6 @@ pub(super) enum State {
     Answered(Answer),
     /// Unreadable or refused: never answered.
     Silent,
-}
-
-/// Where a handshake comes from, as coarse as addresses are cheap: the network of the host that has sent it,
-/// and inside of that the network of the client that a forwarding node reports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Source {
-    pub(super) transport: [u8; 3],
-    pub(super) client: [u8; 3],
-    pub(super) public: bool,
 }
 
 /// A client that has been answered, until its stream has a path that does not change any more.
@@ -102,23 +100,13 @@ pub(super) enum Progress {
     Final,
 }
 
-impl Source {
-    pub(super) fn of(from: SocketAddrV4, client: SocketAddrV4) -> Self {
-        Self {
-            transport: network(*from.ip()),
-            client: network(*client.ip()),
-            public: !is_private(*from.ip()),
-        }
-    }
-}
-
 impl State {
-    /// Returns the stream that is not handed out yet, so that the entry counts as half-open.
-    pub(super) fn half_open(&self) -> Option<StreamId> {
+    pub(super) fn phase(&self) -> Phase {
         match self {
-            Self::Computing { stream, .. } => Some(*stream),
-            Self::Connecting(connecting) => connecting.is_half_open().then_some(connecting.stream),
-            Self::Answered(_) | Self::Silent => None,
+            Self::Waiting { .. } => Phase::Waiting,
+            Self::Computing { .. } => Phase::HalfOpen,
+            Self::Connecting(connecting) if connecting.is_half_open() => Phase::HalfOpen,
+            Self::Connecting(_) | Self::Answered(_) | Self::Silent => Phase::Over,
         }
     }
 
@@ -127,7 +115,7 @@ impl State {
         match self {
             Self::Connecting(connecting) => Some(&connecting.answer),
             Self::Answered(answer) => Some(answer),
-            Self::Computing { .. } | Self::Silent => None,
+            Self::Waiting { .. } | Self::Computing { .. } | Self::Silent => None,
         }
     }
 }

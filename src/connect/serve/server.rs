@@ -9,21 +9,22 @@ use tracing::{debug, debug_span};
 use super::announcer::Announcer;
 pub(in crate::connect) use super::announcer::Notice;
 use super::entries::Entries;
-use super::entry::{Client, Connecting, Entry, Progress, Source, State, expect_packets, open_towards};
+use super::entry::{Client, Connecting, Entry, Progress, State, expect_packets, open_towards};
 use super::punching::{Handled, Message, Punching};
 use super::return_path::{Answer, ReturnPath};
 use crate::connect::context::{Context, StreamOwner};
 use crate::connect::core::Core;
 use crate::connect::event::Event;
 use crate::connect::ids::{EntryId, Place, ServerId};
+use crate::connect::intake::Phase;
 use crate::connect::job::{Job, Respond, Responded, Unanswered, Work};
-use crate::connect::limits::Limits;
 use crate::connect::options::{FirewallHook, Listen};
 use crate::connect::path::seems_local;
 use crate::connect::punch;
 use crate::connect::timers::Timers;
 use crate::dht::Incoming;
 use crate::keys::{KeyPair, PublicKey};
+use crate::slots::Source;
 use crate::udx::{self, Admission, StreamId};
 use crate::wire::compact::Encode;
 use crate::wire::handshake::{
@@ -97,13 +98,14 @@ impl Server {
         &mut self,
         now: Instant,
         core: &mut Core,
-        limits: &Limits,
-        incoming: Incoming,
+        mut incoming: Incoming,
         message: HandshakeMessage,
     ) {
         let Some(client_address) = client_address(&core.cx, &incoming, &message) else {
             return;
         };
+        // It has been read, and would be kept as long as the message waits.
+        incoming.value = None;
         let route = ReturnPath {
             mode: message.mode,
             peer_address: message.peer_address,
@@ -112,8 +114,11 @@ impl Server {
         };
         if let Some(entry) = self.entries.with_noise(&message.noise) {
             match &mut entry.state {
-                State::Computing { routes, .. } if routes.len() < MAX_WAITING_ROUTES => routes.push(route),
-                State::Computing { .. } => {}
+                State::Waiting { routes } | State::Computing { routes, .. } => {
+                    if routes.len() < MAX_WAITING_ROUTES {
+                        routes.push(route);
+                    }
+                }
                 state => {
                     if let Some(answer) = state.answer() {
                         route.send(now, core, answer);
@@ -122,36 +127,43 @@ impl Server {
             }
             return;
         }
-        let source = Source::of(route.incoming.from, client_address);
-        while let Some(victim) = self.entries.victim(limits, source) {
-            debug!(entry = victim.number, "handshake forgotten: too many");
-            self.forget(now, core, victim);
-        }
+        let source = Source::through(*route.incoming.from.ip(), *client_address.ip());
         let id = self.take_entry_id();
         debug!(entry = id.number, from = %route.incoming.from, address = %client_address, "handshake");
+        let state = State::Waiting { routes: vec![route] };
+        let entry = Entry { noise: message.noise, started: now, source, state };
+        self.entries.insert(&mut core.intake, id, now + WAIT_FOR_CLIENT, entry);
+    }
+
+    /// Begins to answer a handshake whose turn has come: opens its stream, and returns what is to be computed.
+    pub(in crate::connect) fn begin(&mut self, now: Instant, core: &mut Core, id: EntryId) -> Option<Job> {
+        let entry = self.entries.get_mut(id)?;
+        let State::Waiting { routes } = &mut entry.state else {
+            return None;
+        };
+        let routes = std::mem::take(routes);
+        let noise = entry.noise.clone();
+        let first = first_of(&routes);
+        let (from, client_address) = (first.incoming.from, first.client_address());
         let stream = core.cx.open_stream(StreamOwner::Entry(id), Admission::Refuse);
         let offer = self.relay_through.map(|key| core.cx.relay_through(key));
         let work = Respond {
             entry: id,
             key_pair: self.key_pair.clone(),
-            noise: message.noise.clone(),
+            noise,
             ephemeral_seed: core.cx.random_seed(),
             firewall: self.firewall.clone().map(|hook| hook.0),
             client_address,
             payload: NoisePayload {
                 relay_through: offer.clone(),
-                ..self.payload(&core.cx, id, stream, route.incoming.from)
+                ..self.payload(&core.cx, id, stream, from)
             },
         };
-        core.cx.emit(Event::Job(Job(Work::Respond(Box::new(work)))));
-        let routes = vec![route];
-        let entry = Entry {
-            noise: message.noise,
-            started: now,
-            source,
-            state: State::Computing { stream, routes, offer },
-        };
-        self.entries.insert(id, now + WAIT_FOR_CLIENT, entry);
+        if let Some(entry) = self.entries.get_mut(id) {
+            entry.state = State::Computing { stream, routes, offer };
+        }
+        self.entries.update(&mut core.intake, id, now + WAIT_FOR_CLIENT);
+        Some(Job(Work::Respond(Box::new(work))))
     }
 
     /// Handles the outcome of the cryptography: answers, and prepares the stream for the client's packets.
@@ -203,7 +215,7 @@ impl Server {
             connecting.advance(now, core, id, started);
             wait = if connecting.dials_relay() { WAIT_FOR_RELAY } else { WAIT_FOR_CLIENT };
         }
-        self.entries.update(id, now + wait);
+        self.entries.update(&mut core.intake, id, now + wait);
     }
 
     /// Handles the outcome of meeting a client at a relay.
@@ -233,7 +245,7 @@ impl Server {
             return;
         };
         let _span = debug_span!("handshake", entry = id.number).entered();
-        let is_half_open = entry.state.half_open().is_some();
+        let is_half_open = entry.state.phase() == Phase::HalfOpen;
         let place = match event {
             udx::Event::PathOffered { socket, address } => Some(Place::new(socket, address)),
             // Learned from the client's packets, or known before, and the client has answered on it.
@@ -326,11 +338,6 @@ impl Server {
         self.announcer.withdraw(now, core)
     }
 
-    /// Returns how many handshakes wait for their client's first packet.
-    pub(in crate::connect) fn half_open(&self) -> usize {
-        self.entries.half_open()
-    }
-
     /// Returns whether the client of a relayed stream may still come directly.
     pub(in crate::connect) fn may_leave_relay(&self, id: EntryId) -> bool {
         match self.entries.get(id).map(|entry| &entry.state) {
@@ -356,7 +363,7 @@ impl Server {
         responded: Responded,
     ) -> Connecting {
         let Responded { noise, session, client, .. } = responded;
-        let first = routes.first().expect("an entry begins with the route of the message that made it");
+        let first = first_of(routes);
         let seen = first.client_address();
         let remote_id = client.udx.as_ref().map_or(0, |udx| udx.id);
         let (forwarded, open) = (first.is_forwarded(), client.firewall == FIREWALL_OPEN);
@@ -442,8 +449,8 @@ impl Server {
         }
         connecting.name_candidates(core);
         match handled {
-            Handled::Punching => self.entries.update(id, now + punch::LONGEST),
-            Handled::Later => self.entries.update(id, now + WAIT_FOR_TURN),
+            Handled::Punching => self.entries.update(&mut core.intake, id, now + punch::LONGEST),
+            Handled::Later => self.entries.update(&mut core.intake, id, now + WAIT_FOR_TURN),
             Handled::Answered => {}
         }
         self.arm(id);
@@ -467,7 +474,7 @@ impl Server {
         match progress {
             Progress::Same => {}
             // The client may still be punching, or find the server in its own network.
-            Progress::Relayed => self.entries.update(id, now + punch::LONGEST),
+            Progress::Relayed => self.entries.update(&mut core.intake, id, now + punch::LONGEST),
             Progress::Final => {
                 if let Some(entry) = self.entries.get_mut(id)
                     && let State::Connecting(connecting) = &entry.state
@@ -477,20 +484,26 @@ impl Server {
                 }
                 self.await_nat.remove(&id);
                 self.punching.set(id, None);
-                self.entries.update(id, now + REMEMBER);
+                self.entries.update(&mut core.intake, id, now + REMEMBER);
             }
         }
     }
 
-    fn forget(&mut self, now: Instant, core: &mut Core, id: EntryId) {
+    /// Forgets a handshake: what it has begun ends, and a message 1 that repeats it counts as a new one.
+    pub(in crate::connect) fn forget(&mut self, now: Instant, core: &mut Core, id: EntryId) {
         self.await_nat.remove(&id);
         self.punching.set(id, None);
-        match self.entries.remove(id).map(|entry| entry.state) {
+        match self.entries.remove(&mut core.intake, id).map(|entry| entry.state) {
             Some(State::Computing { stream, .. }) => core.cx.destroy_stream(now, stream),
             Some(State::Connecting(mut connecting)) => connecting.forget(now, core),
-            Some(State::Answered(_) | State::Silent) | None => {}
+            Some(State::Waiting { .. } | State::Answered(_) | State::Silent) | None => {}
         }
     }
+}
+
+/// Returns the route of the message that made an entry.
+fn first_of(routes: &[ReturnPath]) -> &ReturnPath {
+    routes.first().expect("an entry begins with the route of the message that made it")
 }
 
 /// Returns where the client of a handshake message is; `None` if the message is not worth a computation.

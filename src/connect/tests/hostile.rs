@@ -98,7 +98,7 @@ fn on_the_public_network_no_peer_is_sent_into_a_local_one() {
 #[test]
 fn half_open_handshakes_are_bounded() {
     let mut world = World::new(3, 5);
-    world.limits = Limits { max_half_open_anywhere: 16, ..Limits::default() };
+    world.limits = Limits { max_half_open: 16, ..Limits::default() };
     let server = world.server(Home::Plain);
     for number in 0..40u8 {
         // Three of four come from one network.

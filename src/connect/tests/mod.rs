@@ -2,6 +2,7 @@
 
 mod advertised;
 mod eclipse;
+mod flooded;
 mod hostile;
 mod lan;
 mod lossy;

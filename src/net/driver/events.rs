@@ -15,8 +15,6 @@ impl Driver {
                 self.endpoint.handle_socket(now, id, local);
             }
             Event::CloseSocket(id) => self.io.close(id),
-            // What the endpoint keeps for a job that is refused expires, as if the client had gone.
-            Event::Job(job) => self.jobs.push(job),
             Event::DialRelay(dial) => self.dial_relay(now, dial),
             Event::LeaveRelay(stream) => {
                 if let Some(token) = self.relays.leave(stream) {

@@ -149,13 +149,14 @@ impl Driver {
     }
 
     pub(super) fn stats(&mut self) -> Stats {
+        let refused = self.servers.refused() + self.endpoint.handshakes_dropped();
         let node = self.endpoint.node();
         let traffic = self.io.traffic();
         Stats {
             connections: self.connections.len(),
             unproven: self.connections.unproven(),
             unproven_dropped: self.connections.unproven_dropped(),
-            refused: self.servers.refused() + self.jobs.refused(),
+            refused,
             servers: self.servers.len(),
             nodes: node.table_len(),
             persistent: node.is_persistent(),

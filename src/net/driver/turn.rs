@@ -130,6 +130,11 @@ impl Driver {
                 idle = false;
                 self.handle_event(now, event);
             }
+            while self.jobs.has_room()
+                && let Some(job) = self.endpoint.poll_job(now)
+            {
+                self.jobs.start(job);
+            }
             if idle {
                 return false;
             }

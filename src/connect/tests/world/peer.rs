@@ -39,6 +39,8 @@ pub(crate) struct Peer {
     pub(crate) unreachable: Vec<(StreamId, Report)>,
     /// Streams that need no relay any more.
     pub(crate) left: Vec<StreamId>,
+    /// How many more handshakes it can compute, if that is limited.
+    pub(crate) jobs: Option<usize>,
     /// A command of the DHT that does not reach this peer.
     pub(crate) deaf_to: Option<u64>,
     /// From when on what it logs is recorded.
@@ -68,6 +70,7 @@ impl Peer {
             moved: Vec::new(),
             unreachable: Vec::new(),
             left: Vec::new(),
+            jobs: None,
             deaf_to: None,
             recorded_from: None,
             buffer: Vec::new(),
@@ -75,9 +78,22 @@ impl Peer {
     }
 
     fn drain_events(&mut self, now: Instant) {
+        loop {
+            self.handle_events(now);
+            if self.jobs == Some(0) {
+                return;
+            }
+            let Some(job) = self.endpoint.poll_job(now) else {
+                return;
+            };
+            self.jobs = self.jobs.map(|left| left - 1);
+            self.endpoint.handle_job(now, job.run());
+        }
+    }
+
+    fn handle_events(&mut self, now: Instant) {
         while let Some(event) = self.endpoint.poll_event() {
             match event {
-                Event::Job(job) => self.endpoint.handle_job(now, job.run()),
                 Event::Established(established) => {
                     let mut frame = vec![56, 0, 0];
                     frame.extend_from_slice(&established.session.keys.stream_id());
