@@ -224,6 +224,7 @@ impl From<Denied> for Failure {
             Denied::AlreadyRegistered { .. } => (Exit::Invalid, "already_registered"),
             Denied::BadSignature => (Exit::Invalid, "bad_signature"),
             Denied::Closed => (Exit::Refused, "closed"),
+            Denied::Full => (Exit::Refused, "full"),
             Denied::InvalidProfile { .. } => (Exit::Invalid, "invalid_profile"),
             Denied::NotRegistered => (Exit::NotRegistered, "not_registered"),
             Denied::Storage => (Exit::Storage, "storage"),
@@ -231,12 +232,12 @@ impl From<Denied> for Failure {
             Denied::Unknown { .. } => (Exit::Protocol, "protocol"),
             Denied::VersionConflict { .. } => (Exit::Invalid, "version_conflict"),
         };
-        let closed = matches!(denied, Denied::Closed);
-        let failure = Self::from_error(exit, denied).kind(kind);
-        match closed {
-            true => failure.hint("ask the operator to open it to your key: profile-client whoami"),
-            false => failure,
-        }
+        let hint = match &denied {
+            Denied::Closed => Some("ask the operator to open it to your key: profile-client whoami"),
+            Denied::Full => Some("try again in a minute"),
+            _ => None,
+        };
+        Self { hint: hint.map(Into::into), ..Self::from_error(exit, denied).kind(kind) }
     }
 }
 
@@ -338,5 +339,7 @@ mod tests {
         assert_eq!((failure.exit, failure.kind), (Exit::NotFound, "server_not_found"));
         let refused = Failure::from(ClientError::Denied(Denied::TooMany { retry_after: 3 }));
         assert_eq!((refused.exit, refused.kind), (Exit::Refused, "too_many"));
+        let full = Failure::from(ClientError::Denied(Denied::Full));
+        assert_eq!((full.exit, full.kind, full.hint.is_some()), (Exit::Refused, "full", true));
     }
 }

@@ -2,11 +2,11 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::peers::PeerAddress;
 use crate::api::ProvenKey;
 use crate::wire::address::{is_private, network};
 
@@ -20,11 +20,13 @@ pub struct Limits {
     /// Refused requests a minute and key, notifications and malformed lines included. The next request is
     /// answered with `too_many`, and its connection is closed.
     pub refusals_per_minute: u32,
-    /// Registrations an hour and public /24; private and loopback addresses have no limit.
+    /// Registrations an hour and public /24, and through each relay; private and loopback addresses have no
+    /// limit.
     pub registrations_per_hour: u32,
     /// Open connections of one key; one more closes the oldest.
     pub connections_per_key: usize,
-    /// Open connections of all keys; one more is refused.
+    /// Open connections of all keys. One more takes the slot of the newest from the busiest source, or is
+    /// refused if it is from there itself.
     pub connections: usize,
     /// Longest time from the first byte of a line to its line break.
     pub line_timeout: Duration,
@@ -79,13 +81,8 @@ impl Counters {
 
     /// Counts a registration, which is a write as well, or refuses it if the limit of the key or of its
     /// network is reached.
-    pub(super) fn registration(
-        &mut self,
-        now: Instant,
-        key: &ProvenKey,
-        source: Option<Ipv4Addr>,
-    ) -> Verdict {
-        let network = Network::of(source);
+    pub(super) fn registration(&mut self, now: Instant, key: &ProvenKey, address: PeerAddress) -> Verdict {
+        let network = Network::of(address);
         // Both limits are checked before either count is raised.
         self.writes.check(now, key)?;
         if let Some(network) = network {
@@ -111,17 +108,20 @@ impl Counters {
     }
 }
 
-/// The /24 of a public address; `None` inside stands for all peers whose address is not known.
+/// The /24 of a peer, or of the relay that it comes through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Network(Option<[u8; 3]>);
+enum Network {
+    Peer([u8; 3]),
+    Relay([u8; 3]),
+}
 
 impl Network {
     /// Returns the network to count for, `None` for loopback and private addresses, which have no limit.
-    fn of(source: Option<Ipv4Addr>) -> Option<Self> {
-        match source {
-            None => Some(Self(None)),
-            Some(address) if is_private(address) => None,
-            Some(address) => Some(Self(Some(network(address)))),
+    fn of(address: PeerAddress) -> Option<Self> {
+        match address {
+            PeerAddress { ip, is_relay: true } => Some(Self::Relay(network(ip))),
+            PeerAddress { ip, .. } if is_private(ip) => None,
+            PeerAddress { ip, .. } => Some(Self::Peer(network(ip))),
         }
     }
 }
@@ -230,8 +230,9 @@ mod tests {
     fn a_public_network_has_twenty_registrations_an_hour() {
         let now = Instant::now();
         let mut counters = Counters::new(&Limits::default());
-        let mut register =
-            |n: u64, at, source: [u8; 4]| counters.registration(at, &key(n), Some(Ipv4Addr::from(source)));
+        let mut register = |n: u64, at, source: [u8; 4]| {
+            counters.registration(at, &key(n), PeerAddress::direct(source.into()))
+        };
         for n in 0..20 {
             assert_eq!(register(n, now, [1, 2, 3, n.to_le_bytes()[0]]), Ok(()));
         }
@@ -246,20 +247,22 @@ mod tests {
         let mut counters = Counters::new(&Limits::default());
         for source in [[127, 0, 0, 1], [10, 0, 0, 1], [192, 168, 1, 1], [172, 16, 0, 1]] {
             for n in 0..100 {
-                let verdict = counters.registration(now, &key(n), Some(Ipv4Addr::from(source)));
+                let verdict = counters.registration(now, &key(n), PeerAddress::direct(source.into()));
                 assert_eq!(verdict, Ok(()));
             }
         }
     }
 
     #[test]
-    fn peers_without_a_known_address_share_one_limit() {
+    fn peers_at_one_relay_share_one_limit() {
         let now = Instant::now();
         let mut counters = Counters::new(&Limits::default());
+        let at = |relay: [u8; 4]| PeerAddress { ip: relay.into(), is_relay: true };
         for n in 0..20 {
-            assert_eq!(counters.registration(now, &key(n), None), Ok(()));
+            assert_eq!(counters.registration(now, &key(n), at([10, 0, 0, 1])), Ok(()));
         }
-        assert_eq!(counters.registration(now, &key(20), None), Err(3600));
+        assert_eq!(counters.registration(now, &key(20), at([10, 0, 0, 1])), Err(3600));
+        assert_eq!(counters.registration(now, &key(20), at([10, 0, 1, 1])), Ok(()));
     }
 
     #[test]

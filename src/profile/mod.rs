@@ -35,6 +35,7 @@ pub mod store;
 pub use client::{ClientError, Denied, Dial, DialError, MemoryVersions, ProfileClient, Versions, is_newer};
 pub use content::{InvalidProfile, Profile, ProfileDraft};
 pub use limits::{Limits, MAX_WINDOWS};
+pub use peers::PeerAddress;
 pub use record::Record;
 pub use service::{Access, Ended, Service, ServiceConfig};
 pub use sled_store::SledStore;

@@ -1,120 +1,311 @@
-//! Bounds the connections of proven keys: per key, where the newest win, and in all.
+//! Bounds the connections of proven keys: per key, where the newest win, and in all, shared by source.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::api::ProvenKey;
+use crate::slots::{Slots, Source};
+
+/// The address that a peer's packets come from: its own, or that of the relay in between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerAddress {
+    /// The address.
+    pub ip: Ipv4Addr,
+    /// Whether it is a relay's.
+    pub is_relay: bool,
+}
 
 /// All open connections whose peer has proven its key.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Peers(Arc<Mutex<Slots>>);
+pub(super) struct Peers(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
-struct Slots {
-    slots: BTreeMap<ProvenKey, VecDeque<CancellationToken>>,
-    /// Slots not yet given back, the replaced ones included.
-    taken: usize,
+struct State {
+    /// The open connections of each key, the oldest first.
+    keys: BTreeMap<ProvenKey, VecDeque<u64>>,
+    open: Slots<u64>,
+    /// Connections that are ending, until what they were sent last has arrived.
+    leaving: Slots<u64>,
+    members: BTreeMap<u64, Member>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Member {
+    key: ProvenKey,
+    signals: Arc<Signals>,
+}
+
+/// What the task of a connection is told.
+#[derive(Debug, Default)]
+struct Signals {
+    /// It has lost its slot, and ends in order.
+    lost: CancellationToken,
+    loss: OnceLock<Loss>,
+    /// It ends at once.
+    cut: CancellationToken,
+}
+
+/// Why a connection has lost its slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// A newer connection of the key has it.
+    Replaced,
+    /// All were taken, and a connection from a less busy source has it.
+    Displaced,
 }
 
 /// The right to one open connection of a key; dropping it gives it back.
 #[derive(Debug)]
 pub(super) struct Slot {
     peers: Peers,
-    key: ProvenKey,
-    replaced: CancellationToken,
+    id: u64,
+    signals: Arc<Signals>,
+}
+
+impl PeerAddress {
+    /// Returns the address of a peer that comes without a relay.
+    pub const fn direct(ip: Ipv4Addr) -> Self {
+        Self { ip, is_relay: false }
+    }
+
+    const fn source(self) -> Source {
+        Source::direct(self.ip)
+    }
 }
 
 impl Peers {
-    /// Takes a slot. If the key has `each` already, its oldest connection is cancelled. Returns `None` if all
-    /// keys together have `total`.
-    pub(super) fn enter(&self, key: ProvenKey, each: usize, total: usize) -> Option<Slot> {
-        let replaced = CancellationToken::new();
+    /// Takes a slot. If the key has `each` already, it takes that of its oldest connection. If all keys
+    /// together have `total`, it takes that of the newest connection from the busiest source.
+    ///
+    /// # Errors
+    ///
+    /// If the newcomer itself is from the busiest source: a slot among those that are leaving.
+    pub(super) fn enter(
+        &self,
+        key: ProvenKey,
+        address: PeerAddress,
+        each: usize,
+        total: usize,
+    ) -> Result<Slot, Slot> {
         let mut state = self.state();
-        if state.taken >= total {
-            return None;
+        state.next += 1;
+        let id = state.next;
+        let signals: Arc<Signals> = Arc::default();
+        state.members.insert(id, Member { key, signals: Arc::clone(&signals) });
+        while let Some(oldest) = state.oldest_above(&key, each.max(1)) {
+            state.lose(oldest, Loss::Replaced);
         }
-        state.taken += 1;
-        let slots = state.slots.entry(key).or_default();
-        while slots.len() >= each.max(1) {
-            if let Some(oldest) = slots.pop_front() {
-                oldest.cancel();
-            }
+        let mut has_room = state.open.len() < total;
+        if !has_room && let Some(rival) = state.open.rival(address.source()) {
+            state.lose(rival, Loss::Displaced);
+            has_room = true;
         }
-        slots.push_back(replaced.clone());
+        if has_room {
+            state.keys.entry(key).or_default().push_back(id);
+            state.open.insert(id, address.source());
+        } else {
+            state.let_leave(id, address.source());
+        }
         drop(state);
-        Some(Slot { peers: self.clone(), key, replaced })
+        let slot = Slot { peers: self.clone(), id, signals };
+        if has_room { Ok(slot) } else { Err(slot) }
     }
 
     /// Returns how many connections are open.
     pub(super) fn count(&self) -> usize {
-        self.state().taken
+        self.state().open.len()
     }
 
-    fn state(&self) -> MutexGuard<'_, Slots> {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl State {
+    /// Returns the oldest connection of a key that has so many.
+    fn oldest_above(&self, key: &ProvenKey, each: usize) -> Option<u64> {
+        let open = self.keys.get(key).filter(|open| open.len() >= each)?;
+        open.front().copied()
+    }
+
+    /// Takes the slot of a connection, which ends in order.
+    fn lose(&mut self, id: u64, loss: Loss) {
+        if let Some(member) = self.members.get(&id) {
+            // The first reason stays.
+            let _ = member.signals.loss.set(loss);
+            member.signals.lost.cancel();
+        }
+        self.close(id);
+    }
+
+    /// Gives the slot of a connection back; it is leaving now.
+    fn close(&mut self, id: u64) {
+        if let Some(source) = self.open.source(&id) {
+            self.forget_open(id);
+            self.let_leave(id, source);
+        }
+    }
+
+    fn let_leave(&mut self, id: u64, source: Source) {
+        self.leaving.insert(id, source);
+        if self.leaving.len() > MAX_LEAVING
+            && let Some(oldest) = self.leaving.oldest_of_the_busiest()
+        {
+            self.leaving.remove(&oldest);
+            if let Some(member) = self.members.get(&oldest) {
+                member.signals.cut.cancel();
+            }
+        }
+    }
+
+    fn forget_open(&mut self, id: u64) {
+        self.open.remove(&id);
+        let Some(key) = self.members.get(&id).map(|member| member.key) else {
+            return;
+        };
+        if let Some(open) = self.keys.get_mut(&key) {
+            open.retain(|other| *other != id);
+            if open.is_empty() {
+                self.keys.remove(&key);
+            }
+        }
+    }
+}
+
 impl Slot {
-    /// Completes when a newer connection of the key has taken this slot.
-    pub(super) async fn replaced(&self) {
-        self.replaced.cancelled().await;
+    /// Completes when another connection has this slot, and returns why.
+    pub(super) async fn lost(&self) -> Loss {
+        self.signals.lost.cancelled().await;
+        // It is set before.
+        self.signals.loss.get().copied().unwrap_or(Loss::Displaced)
+    }
+
+    /// Counts the connection for the address that its packets come from now.
+    pub(super) fn count_for(&self, address: PeerAddress) {
+        let mut state = self.peers.state();
+        if state.open.contains(&self.id) {
+            state.open.insert(self.id, address.source());
+        }
+    }
+
+    /// Gives the slot back before the connection has ended.
+    pub(super) fn leave(&self) {
+        self.peers.state().close(self.id);
+    }
+
+    /// Completes when the connection has to end at once, because too many are leaving.
+    pub(super) async fn cut(&self) {
+        self.signals.cut.cancelled().await;
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
         let mut state = self.peers.state();
-        state.taken -= 1;
-        if let Some(slots) = state.slots.get_mut(&self.key) {
-            // A replaced slot has left the queue already; this is the only cancelled one in it.
-            self.replaced.cancel();
-            slots.retain(|slot| !slot.is_cancelled());
-            if slots.is_empty() {
-                state.slots.remove(&self.key);
-            }
-        }
+        state.forget_open(self.id);
+        state.leaving.remove(&self.id);
+        state.members.remove(&self.id);
     }
 }
+
+/// Connections that are ending at the same time, beyond those that are open: a peer gets two seconds to take
+/// what it was sent last, and keeps nobody out meanwhile. Beyond it the oldest of the busiest source are cut.
+const MAX_LEAVING: usize = 1024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::PublicKey;
 
-    fn key(n: u8) -> ProvenKey {
-        ProvenKey::new(PublicKey::from_bytes([n; 32]))
+    fn key(n: u16) -> ProvenKey {
+        let mut bytes = [0; 32];
+        bytes[..2].copy_from_slice(&n.to_le_bytes());
+        ProvenKey::new(PublicKey::from_bytes(bytes))
     }
+
+    fn from(address: [u8; 4]) -> PeerAddress {
+        PeerAddress::direct(address.into())
+    }
+
+    fn is_lost(slot: &Slot) -> bool {
+        slot.signals.lost.is_cancelled()
+    }
+
+    const HERE: [u8; 4] = [9, 9, 9, 9];
 
     #[test]
     fn the_fifth_connection_closes_the_oldest() {
         let peers = Peers::default();
-        let slots: Vec<_> = (0..5).map(|_| peers.enter(key(1), 4, 99).unwrap()).collect();
-        let other = peers.enter(key(2), 4, 99).unwrap();
-        let replaced: Vec<_> = slots.iter().map(|slot| slot.replaced.is_cancelled()).collect();
-        assert_eq!(replaced, [true, false, false, false, false]);
-        assert!(!other.replaced.is_cancelled());
+        let slots: Vec<_> = (0..5).map(|_| peers.enter(key(1), from(HERE), 4, 99).unwrap()).collect();
+        let other = peers.enter(key(2), from(HERE), 4, 99).unwrap();
+        let lost: Vec<_> = slots.iter().map(is_lost).collect();
+        assert_eq!(lost, [true, false, false, false, false]);
+        assert!(!is_lost(&other));
+        assert_eq!(peers.count(), 5);
     }
 
     #[test]
-    fn a_place_given_back_is_free_again() {
+    fn a_slot_given_back_is_free_again() {
         let peers = Peers::default();
-        let mut slots: Vec<_> = (0..4).map(|_| peers.enter(key(1), 4, 99).unwrap()).collect();
+        let mut slots: Vec<_> = (0..4).map(|_| peers.enter(key(1), from(HERE), 4, 99).unwrap()).collect();
         drop(slots.remove(2));
-        slots.push(peers.enter(key(1), 4, 99).unwrap());
-        assert!(!slots.iter().any(|slot| slot.replaced.is_cancelled()));
+        slots.push(peers.enter(key(1), from(HERE), 4, 99).unwrap());
+        assert!(!slots.iter().any(is_lost));
         drop(slots);
-        assert!(peers.state().slots.is_empty());
+        let state = peers.state();
+        assert!(state.keys.is_empty() && state.members.is_empty() && state.open.is_empty());
     }
 
     #[test]
     fn all_keys_together_have_a_bound() {
         let peers = Peers::default();
-        let mut slots: Vec<_> = (0..6).map(|n| peers.enter(key(n), 4, 6).unwrap()).collect();
-        assert!(peers.enter(key(9), 4, 6).is_none());
+        let mut slots: Vec<_> = (0..6).map(|n| peers.enter(key(n), from(HERE), 4, 6).unwrap()).collect();
+        assert!(peers.enter(key(9), from(HERE), 4, 6).is_err(), "the busiest source itself");
+        assert_eq!(peers.count(), 6);
         slots.pop();
-        assert!(peers.enter(key(9), 4, 6).is_some());
+        assert!(peers.enter(key(9), from(HERE), 4, 6).is_ok());
+    }
+
+    #[test]
+    fn one_host_with_all_slots_gives_way_to_every_other() {
+        let peers = Peers::default();
+        let slots: Vec<_> = (0..100).map(|n| peers.enter(key(n), from(HERE), 4, 100).unwrap()).collect();
+        let others: Vec<_> =
+            (0..50).map(|n| peers.enter(key(200 + n), from([n as u8, 1, 1, 1]), 4, 100).unwrap()).collect();
+        assert_eq!(slots.iter().filter(|slot| is_lost(slot)).count(), 50);
+        assert!(is_lost(&slots[99]) && !is_lost(&slots[0]), "the newest go first");
+        assert!(!others.iter().any(is_lost));
+        assert_eq!(slots[99].signals.loss.get(), Some(&Loss::Displaced));
+        assert!(peers.enter(key(999), from(HERE), 4, 100).is_err());
+        assert_eq!(peers.count(), 100);
+    }
+
+    #[test]
+    fn a_relays_connections_share_one_slot_budget_until_they_leave_it() {
+        let peers = Peers::default();
+        let relay = PeerAddress { ip: HERE.into(), is_relay: true };
+        let slots: Vec<_> = (0..10).map(|n| peers.enter(key(n), relay, 4, 10).unwrap()).collect();
+        slots[9].count_for(from([8, 8, 8, 8]));
+        let other = peers.enter(key(20), from([7, 7, 7, 7]), 4, 10);
+        assert!(other.is_ok());
+        assert!(!is_lost(&slots[9]) && is_lost(&slots[8]));
+    }
+
+    #[test]
+    fn those_that_are_leaving_are_bounded_and_the_busiest_source_is_cut() {
+        let peers = Peers::default();
+        let _held = peers.enter(key(1), from(HERE), 4, 1).unwrap();
+        let honest = peers.enter(key(2), from([7, 7, 7, 7]), 4, 1).unwrap_err();
+        let mut refused = Vec::new();
+        for n in 0..2 * MAX_LEAVING {
+            refused.push(peers.enter(key(n as u16), from(HERE), 4, 1).unwrap_err());
+        }
+        assert_eq!(peers.state().leaving.len(), MAX_LEAVING);
+        assert!(refused[0].signals.cut.is_cancelled());
+        assert!(!honest.signals.cut.is_cancelled());
     }
 }

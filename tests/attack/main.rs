@@ -10,6 +10,7 @@ mod flood;
 #[path = "../cli/harness.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of the harness")]
 mod harness;
+mod places;
 mod process;
 
 /// Returns `whole` when the long tables run, `reduced` otherwise.

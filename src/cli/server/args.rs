@@ -51,6 +51,10 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 60)]
     pub(super) lookups_per_minute: u32,
 
+    /// Open connections of all clients
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub(super) connections: usize,
+
     /// Refused requests a minute and key
     #[arg(long, value_name = "N", default_value_t = 60)]
     pub(super) refusals_per_minute: u32,

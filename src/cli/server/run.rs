@@ -184,6 +184,7 @@ fn config(arguments: &Arguments) -> ServiceConfig {
             registrations_per_hour: arguments.registrations_per_hour,
             lookups_per_minute: arguments.lookups_per_minute,
             refusals_per_minute: arguments.refusals_per_minute,
+            connections: arguments.connections,
             ..Limits::default()
         },
     }

@@ -64,6 +64,9 @@ pub enum Denied {
     /// The operator has closed the method to this key.
     #[error("the operator of the server has closed this to your key")]
     Closed,
+    /// All connections of the server are taken.
+    #[error("all connections of the server are taken")]
+    Full,
     /// The server did not accept the profile.
     #[error("the server refuses the profile: {reason}")]
     InvalidProfile {
@@ -113,6 +116,7 @@ impl Denied {
             "already_registered" => Self::AlreadyRegistered { version: number("version")? },
             "bad_signature" => Self::BadSignature,
             "closed" => Self::Closed,
+            "full" => Self::Full,
             "invalid_profile" => Self::InvalidProfile { reason },
             "not_registered" => Self::NotRegistered,
             "storage" => Self::Storage,

@@ -119,6 +119,10 @@ async fn an_answer_has_the_identifier_of_its_call_and_a_result_or_an_error() {
         (r#"{"code":1.5}"#, "the server refused (code 1.5): "),
         (r#"{"code":-1,"message":"a","data":7,"more":1}"#, "the server refused (code -1): a"),
         (r#"{"code":-1,"message":7,"data":{"kind":7}}"#, "the server refused (code -1): "),
+        (
+            r#"{"code":-32000,"message":"a","data":{"kind":"full","more":1}}"#,
+            "all connections of the server are taken",
+        ),
         (r#"{"code":-1,"message":"a","data":{"kind":"new","more":1}}"#, "the server refused (code -1): a"),
         (
             r#"{"code":1,"message":"a","data":{"kind":"invalid_profile","more":1}}"#,

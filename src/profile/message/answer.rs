@@ -22,6 +22,9 @@ pub enum Refusal {
     /// The operator has closed the method to this key.
     #[error("the operator has closed this to your key")]
     Closed,
+    /// All connections are taken, and no source is busier than the peer's.
+    #[error("all connections of the server are taken, try again later")]
+    Full,
     /// The profile breaks a rule.
     #[error("{0}")]
     InvalidProfile(InvalidProfile),
@@ -52,6 +55,7 @@ impl Refusal {
             Self::AlreadyRegistered { .. } => "already_registered",
             Self::BadSignature => "bad_signature",
             Self::Closed => "closed",
+            Self::Full => "full",
             Self::InvalidProfile(_) => "invalid_profile",
             Self::NotRegistered => "not_registered",
             Self::Storage => "storage",

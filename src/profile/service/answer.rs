@@ -1,6 +1,5 @@
 //! Answers the requests of proven keys.
 
-use std::net::Ipv4Addr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
@@ -9,6 +8,7 @@ use tracing::{debug, error, info};
 use super::super::entry::{Change, Decision, KeyEntry};
 use super::super::limits::{Counters, Verdict};
 use super::super::message::{Call, Refusal, Request, Success, answer_line, bad_call_line};
+use super::super::peers::PeerAddress;
 use super::super::record::{RawRecord, Record};
 use super::super::store::{ApplyError, Store, StoreError};
 use super::{Access, ServiceConfig};
@@ -18,7 +18,7 @@ use crate::api::ProvenKey;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Caller {
     pub(super) key: ProvenKey,
-    pub(super) source: Option<Ipv4Addr>,
+    pub(super) address: PeerAddress,
 }
 
 /// What a line leads to.
@@ -135,7 +135,7 @@ impl<S: Store> Answerer<S> {
         }
         let mut counters = self.counters();
         too_many(if registers {
-            counters.registration(now, &caller.key, caller.source)
+            counters.registration(now, &caller.key, caller.address)
         } else {
             counters.write(now, &caller.key)
         })

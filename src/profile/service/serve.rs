@@ -1,7 +1,6 @@
 //! Serves connections: a greeting each, then one request at a time.
 
 use std::io;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +12,8 @@ use tracing::{Instrument as _, debug, info, info_span};
 
 use super::super::hello::greeting;
 use super::super::lines::{LineError, Lines};
-use super::super::message::{BadCall, CallError, bad_call_line};
-use super::super::peers::{Peers, Slot};
+use super::super::message::{BadCall, Call, CallError, Refusal, answer_line, bad_call_line};
+use super::super::peers::{Loss, PeerAddress, Peers, Slot};
 use super::super::store::Store;
 use super::ServiceConfig;
 use super::answer::{Answer, Answerer, Caller};
@@ -47,8 +46,11 @@ pub enum Ended {
     /// The service is closing.
     #[error("the service is closing")]
     Closing,
-    /// All slots for connections are taken.
-    #[error("there are too many connections")]
+    /// All connections are taken, and a peer from a less busy source has taken this one over.
+    #[error("a peer from a less busy network has taken its place")]
+    Displaced,
+    /// All connections are taken, and no source is busier than the peer's.
+    #[error("all connections are taken")]
     Full,
     /// The peer sent no request for too long.
     #[error("the peer sent no request for too long")]
@@ -126,13 +128,7 @@ impl<S: Store> Service<S> {
                 let _ = timeout(FAREWELL, connection.shutdown()).await;
                 Ended::Io(error.into())
             }
-            Ok(key) => {
-                let source = match connection.path() {
-                    Path::Relayed => None,
-                    _ => Some(*connection.remote_addr().ip()),
-                };
-                self.serve_proven(connection, key, source).await
-            }
+            Ok(key) => self.serve_proven(connection, key, address_of).await,
         }
     }
 
@@ -156,37 +152,63 @@ impl<S: Store> Service<S> {
 
     /// Answers the requests of a peer that has proven its key, until one side ends the connection.
     ///
-    /// `source` is the peer's address for the limit on registrations, if it is known.
+    /// `address_of` returns where the peer's packets come from now, for the limits per source.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future ends the connection; a write under way is finished.
-    pub async fn serve_proven<T: AsyncRead + AsyncWrite + Unpin>(
-        &self,
-        mut stream: T,
-        key: ProvenKey,
-        source: Option<Ipv4Addr>,
-    ) -> Ended {
+    pub async fn serve_proven<T, F>(&self, mut stream: T, key: ProvenKey, address_of: F) -> Ended
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+        F: Fn(&T) -> PeerAddress,
+    {
         let limits = &self.shared.answerer.config.limits;
-        let slot = self.shared.peers.enter(key, limits.connections_per_key, limits.connections);
-        let Some(slot) = slot else {
-            return Ended::Full;
-        };
-        let caller = Caller { key, source };
+        let address = address_of(&stream);
         let span = info_span!("peer", key = %key.public_key().short());
+        let entered = self.shared.peers.enter(key, address, limits.connections_per_key, limits.connections);
         async {
+            let slot = match entered {
+                Ok(slot) => slot,
+                Err(slot) => {
+                    debug!("refused: all connections are taken");
+                    tokio::select! {
+                        () = self.refuse(&mut stream) => {}
+                        () = slot.cut() => {}
+                    }
+                    return Ended::Full;
+                }
+            };
             info!("connected");
-            let ended = match self.answer_all(&mut stream, &caller, &slot).await {
+            let ended = match self.answer_all(&mut stream, key, &address_of, &slot).await {
                 Ok(never) => match never {},
                 Err(ended) => ended,
             };
             info!(reason = %ended, "disconnected");
-            // What was written may still arrive; a peer that is gone holds the slot for this long at most.
-            let _ = timeout(FAREWELL, stream.shutdown()).await;
+            slot.leave();
+            // What was written may still arrive; a peer that is gone is waited for so long at most.
+            tokio::select! {
+                _ = timeout(FAREWELL, stream.shutdown()) => {}
+                () = slot.cut() => {}
+            }
             ended
         }
         .instrument(span)
         .await
+    }
+
+    /// Answers the first request of a peer for which there is no slot, and ends the connection in order.
+    async fn refuse<T: AsyncRead + AsyncWrite + Unpin>(&self, stream: &mut T) {
+        let first = Lines::default().next(stream, Some(Instant::now() + FAREWELL), FAREWELL).await;
+        let id = match first.as_deref().map(Call::read) {
+            Ok(Ok(call)) => call.map(|call| call.id),
+            Ok(Err(bad)) => bad.id,
+            Err(_) => None,
+        };
+        let _ = timeout(FAREWELL, async {
+            self.write(stream, &answer_line(id.as_ref(), &Err(Refusal::Full))).await?;
+            stream.shutdown().await.map_err(Ended::Io)
+        })
+        .await;
     }
 
     /// Stops accepting, lets each connection finish its current request, and waits until all have ended, at
@@ -214,7 +236,8 @@ impl<S: Store> Service<S> {
     async fn answer_all<T: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: &mut T,
-        caller: &Caller,
+        key: ProvenKey,
+        address_of: &impl Fn(&T) -> PeerAddress,
         slot: &Slot,
     ) -> Result<std::convert::Infallible, Ended> {
         let limits = &self.shared.answerer.config.limits;
@@ -225,7 +248,7 @@ impl<S: Store> Service<S> {
             let line = tokio::select! {
                 biased;
                 () = self.shared.closing.cancelled() => return Err(Ended::Closing),
-                () = slot.replaced() => return Err(Ended::Replaced),
+                loss = slot.lost() => return Err(loss.into()),
                 line = lines.next(stream, Some(idle_at), limits.line_timeout) => line,
             };
             let line = match line {
@@ -241,7 +264,10 @@ impl<S: Store> Service<S> {
                     return Err(Ended::LongLine);
                 }
             };
-            let (answer, ends) = match self.shared.answerer.answer(caller, &line).await {
+            // A connection that has left its relay since counts for its own address.
+            let caller = Caller { key, address: address_of(stream) };
+            slot.count_for(caller.address);
+            let (answer, ends) = match self.shared.answerer.answer(&caller, &line).await {
                 Answer::Line(line) => (Some(line), false),
                 Answer::Nothing => (None, false),
                 Answer::Last(line) => (line, true),
@@ -249,7 +275,7 @@ impl<S: Store> Service<S> {
             if let Some(answer) = answer {
                 tokio::select! {
                     biased;
-                    () = slot.replaced() => return Err(Ended::Replaced),
+                    loss = slot.lost() => return Err(loss.into()),
                     written = self.write(stream, &answer) => written?,
                 }
                 idle_at = Instant::now() + limits.idle;
@@ -269,6 +295,20 @@ impl<S: Store> Service<S> {
         .await
         .map_err(|_| Ended::Unread)?
         .map_err(Ended::Io)
+    }
+}
+
+/// Returns where the packets of a connection come from now.
+fn address_of(connection: &Connection) -> PeerAddress {
+    PeerAddress { ip: *connection.remote_addr().ip(), is_relay: connection.path() == Path::Relayed }
+}
+
+impl From<Loss> for Ended {
+    fn from(loss: Loss) -> Self {
+        match loss {
+            Loss::Replaced => Self::Replaced,
+            Loss::Displaced => Self::Displaced,
+        }
     }
 }
 

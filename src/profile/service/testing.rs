@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::super::content::Profile;
 use super::super::lines::{LineError, Lines};
+use super::super::peers::PeerAddress;
 use super::super::record::Record;
 use super::super::store::{MemoryStore, Store};
 use super::{Ended, Service, ServiceConfig};
@@ -44,20 +45,19 @@ pub(super) struct Peer {
 impl Peer {
     /// Connects as the key made from a seed, proven, and reads the greeting.
     pub(super) async fn connect<S: Store>(service: &Service<S>, seed: u8) -> Self {
-        Self::connect_from(service, seed, Some(Ipv4Addr::LOCALHOST)).await
+        Self::connect_from(service, seed, Ipv4Addr::LOCALHOST).await
     }
 
-    pub(super) async fn connect_from<S: Store>(
-        service: &Service<S>,
-        seed: u8,
-        source: Option<Ipv4Addr>,
-    ) -> Self {
+    pub(super) async fn connect_from<S: Store>(service: &Service<S>, seed: u8, source: Ipv4Addr) -> Self {
         let (near, mut far) = duplex(1 << 18);
         let key = *key_pair(seed).public_key();
         let service = service.clone();
         let served = tokio::spawn(async move {
             match service.greet(&mut far, ClaimedKey::new(key)).await {
-                Ok(()) => service.serve_proven(far, ProvenKey::new(key), source).await,
+                Ok(()) => {
+                    let address = PeerAddress::direct(source);
+                    service.serve_proven(far, ProvenKey::new(key), |_| address).await
+                }
                 Err(ended) => ended,
             }
         });

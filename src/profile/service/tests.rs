@@ -213,8 +213,48 @@ async fn a_connection_above_the_limit_is_ended() {
         peer.call("ping", json!({})).await;
         held.push(peer);
     }
-    let third = Peer::connect(&service, 3).await;
+    let mut third = Peer::connect(&service, 3).await;
+    let answer = third.call("profile.get", json!({})).await;
+    assert_eq!((kind(&answer), answer["error"]["code"].as_i64()), ("full".to_owned(), Some(-32000)));
+    assert_eq!(third.read().await, None, "it ends in order");
     assert!(matches!(third.served.await.unwrap(), Ended::Full));
+    for peer in &mut held {
+        assert_eq!(peer.call("ping", json!({})).await["result"], json!({}));
+    }
+}
+
+#[tokio::test]
+async fn a_newcomer_takes_over_the_newest_connection_of_the_busiest_network() {
+    let limits = Limits { connections: 3, ..Limits::default() };
+    let (service, _) = service(ServiceConfig { limits, ..ServiceConfig::default() });
+    let mut held = Vec::new();
+    for seed in 0..3 {
+        let mut peer = Peer::connect_from(&service, seed, Ipv4Addr::new(9, 9, 9, seed)).await;
+        peer.call("ping", json!({})).await;
+        held.push(peer);
+    }
+    let mut newcomer = Peer::connect_from(&service, 7, Ipv4Addr::new(8, 8, 8, 8)).await;
+    assert_eq!(newcomer.call("ping", json!({})).await["result"], json!({}));
+    let mut newest = held.pop().unwrap();
+    assert_eq!(newest.read().await, None, "it ends in order");
+    assert!(matches!(newest.served.await.unwrap(), Ended::Displaced));
+    for peer in &mut held {
+        assert_eq!(peer.call("ping", json!({})).await["result"], json!({}));
+    }
+    assert_eq!(service.connections(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_peer_that_asks_for_nothing_is_told_after_two_seconds() {
+    let limits = Limits { connections: 1, ..Limits::default() };
+    let (service, _) = service(ServiceConfig { limits, ..ServiceConfig::default() });
+    let mut held = Peer::connect(&service, 1).await;
+    held.call("ping", json!({})).await;
+    let started = Instant::now();
+    let mut silent = Peer::connect(&service, 2).await;
+    assert_eq!(kind(&silent.read().await.unwrap()), "full");
+    assert_eq!(silent.read().await, None);
+    assert!(started.elapsed() < Duration::from_secs(3));
 }
 
 #[tokio::test(start_paused = true)]
@@ -284,7 +324,7 @@ async fn registrations_are_limited_by_public_network() {
     let (service, _) = service(ServiceConfig::default());
     for seed in 0..21 {
         let source = Ipv4Addr::new(203, 0, 113, seed);
-        let mut peer = Peer::connect_from(&service, seed, Some(source)).await;
+        let mut peer = Peer::connect_from(&service, seed, source).await;
         let answer = peer.register(&record(seed, 1, "a")).await;
         if seed < 20 {
             assert!(answer["result"].is_object(), "{answer}");
