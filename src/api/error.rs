@@ -76,6 +76,14 @@ pub enum ConnectError {
         /// What was tried.
         report: Box<Report>,
     },
+    /// Nothing answered for the key at the given addresses, and the DHT was not to be asked.
+    #[error("nothing answers for server {key} at {}", given(report))]
+    Silent {
+        /// First digits of the server's key.
+        key: String,
+        /// What was tried.
+        report: Box<Report>,
+    },
     /// The server ended the connection as soon as it was established: it has too many.
     #[error("server {key} refused the connection: it has too many, or none for this identity")]
     Refused {
@@ -144,6 +152,7 @@ impl ConnectError {
             Failure::NotFound => Self::NotFound { key, report },
             Failure::NoNetwork => Self::NoNetwork { report },
             Failure::NoAnswer => Self::NoAnswer { key, report },
+            Failure::Silent => Self::Silent { key, report },
             Failure::Refused => Self::Refused { key, report },
             Failure::Incompatible => Self::Incompatible { key, report },
             Failure::Protocol(code) => Self::Protocol { key, code, report },
@@ -160,6 +169,7 @@ impl ConnectError {
             Self::NotFound { report, .. }
             | Self::NoNetwork { report }
             | Self::NoAnswer { report, .. }
+            | Self::Silent { report, .. }
             | Self::Refused { report, .. }
             | Self::BadKey { report, .. }
             | Self::Incompatible { report, .. }
@@ -169,6 +179,15 @@ impl ConnectError {
             | Self::TooMany { report } => Some(report),
             Self::Closed => None,
         }
+    }
+}
+
+/// Returns the addresses that were tried.
+fn given(report: &Report) -> String {
+    let tried: Vec<String> = report.exchanges.iter().map(|exchange| exchange.node.to_string()).collect();
+    match tried.is_empty() {
+        true => "the given addresses".into(),
+        false => tried.join(", "),
     }
 }
 
@@ -183,7 +202,9 @@ impl From<ConnectError> for io::Error {
         let kind = match &error {
             ConnectError::NotFound { .. } => io::ErrorKind::NotFound,
             ConnectError::NoNetwork { .. } => io::ErrorKind::NetworkUnreachable,
-            ConnectError::NoAnswer { .. } | ConnectError::Refused { .. } => io::ErrorKind::ConnectionRefused,
+            ConnectError::NoAnswer { .. } | ConnectError::Silent { .. } | ConnectError::Refused { .. } => {
+                io::ErrorKind::ConnectionRefused
+            }
             ConnectError::BadKey { .. } => io::ErrorKind::InvalidInput,
             ConnectError::Incompatible { .. } => io::ErrorKind::Unsupported,
             ConnectError::Protocol { .. } => io::ErrorKind::InvalidData,
@@ -370,6 +391,7 @@ mod tests {
             (Failure::NotFound, io::ErrorKind::NotFound),
             (Failure::NoNetwork, io::ErrorKind::NetworkUnreachable),
             (Failure::NoAnswer, io::ErrorKind::ConnectionRefused),
+            (Failure::Silent, io::ErrorKind::ConnectionRefused),
             (Failure::NoPath, io::ErrorKind::HostUnreachable),
             (Failure::TimedOut(Stage::Lookup), io::ErrorKind::TimedOut),
         ];

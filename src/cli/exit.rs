@@ -158,11 +158,12 @@ impl From<ConnectError> for Failure {
             ConnectError::Refused { .. } => Exit::Refused,
             ConnectError::BadKey { .. } => Exit::Usage,
             ConnectError::Incompatible { .. } | ConnectError::Protocol { .. } => Exit::Protocol,
-            ConnectError::Unreachable { .. } => Exit::NoPath,
+            ConnectError::Silent { .. } | ConnectError::Unreachable { .. } => Exit::NoPath,
             ConnectError::TimedOut { .. } => Exit::TimedOut,
             ConnectError::Closed | ConnectError::TooMany { .. } => Exit::Internal,
         };
         let incompatible = matches!(error, ConnectError::Incompatible { .. });
+        let silent = matches!(error, ConnectError::Silent { .. });
         let hint = match exit {
             Exit::Protocol if incompatible => Some(UPDATE),
             Exit::NotFound => Some(
@@ -174,6 +175,7 @@ impl From<ConnectError> for Failure {
                  this computer",
             ),
             Exit::TimedOut => Some("try again, with a longer --timeout if the network is slow"),
+            Exit::NoPath if silent => Some(CHECK_ADDRESS),
             Exit::NoPath => Some(NAME_A_RELAY),
             Exit::Refused => Some("ask its operator whether it accepts your key: profile-client whoami"),
             _ => None,
@@ -302,6 +304,9 @@ pub(super) const NAME_A_RELAY: &str = "name a relay that both sides reach with -
 /// What to do about a server that does not answer at the address that it claims.
 pub(super) const LET_THROUGH: &str = "the server's firewall and router have to let its UDP port through, or \
                                       either side name a relay with --relay KEY";
+/// What to do about an address where nothing answers.
+const CHECK_ADDRESS: &str = "compare the address and its UDP port with the server's, or leave it out to ask \
+                             the DHT; a server that refuses your key does not answer either";
 /// What to do about another version.
 pub(super) const UPDATE: &str = "update the older of the two programs";
 

@@ -47,6 +47,9 @@ pub enum Failure {
     /// client and does not answer.
     #[error("the server is announced but does not answer: it has gone away, or refuses this identity")]
     NoAnswer,
+    /// Nothing answered at the given addresses, and the network was not to be asked.
+    #[error("nothing answers for the server at the given addresses")]
+    Silent,
     /// The server ended the stream before it was ready: it has too many connections, or refuses this client.
     #[error("the server refused the connection")]
     Refused,

@@ -323,9 +323,15 @@ const REFUSED_PROFILES: &[(&str, &str)] = &[
     (r#"{"name":"a","fields":{"a":null}}"#, "the profile's fields has the wrong type"),
     (r#"{"name":"a","Name":"a"}"#, "the profile has a field other than name, bio, links and fields"),
     (r#"{"name":"a","":null}"#, "the profile has a field other than name, bio, links and fields"),
-    (r#"{"name":"a","n\u0061me":"a"}"#, "the profile is an object has two members of one name"),
-    (r#"{"name":"a","fields":{"a":"","a":""}}"#, "the profile is an object has two members of one name"),
-    (r#"{"name":"a","more":[{"a":"","a":""}]}"#, "the profile is an object has two members of one name"),
+    (r#"{"name":"a","n\u0061me":"a"}"#, "the profile is ambiguous: an object has two members of one name"),
+    (
+        r#"{"name":"a","fields":{"a":"","a":""}}"#,
+        "the profile is ambiguous: an object has two members of one name",
+    ),
+    (
+        r#"{"name":"a","more":[{"a":"","a":""}]}"#,
+        "the profile is ambiguous: an object has two members of one name",
+    ),
 ];
 
 /// Parts of a good record, and what none can be replaced by.

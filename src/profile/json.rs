@@ -27,7 +27,7 @@ pub enum JsonError {
     #[error("nested deeper than {MAX_DEPTH} levels")]
     TooDeep,
     /// An object has two members of one name.
-    #[error("an object has two members of one name")]
+    #[error("ambiguous: an object has two members of one name")]
     DuplicateName,
 }
 

@@ -57,7 +57,12 @@ async fn a_server_at_a_known_address_needs_no_dht() {
     // The program at that address has to prove the key.
     let other = KeyPair::from_seed(&[9; 32]);
     let line = format!("--server {} --server-addr {address} show", other.public_key());
-    ada.run(&line).await.failed(3, "server_not_found");
+    ada.run(&line).await.failed(4, "no_path");
+    // Where nobody is at all, nothing is said of the DHT, which was not asked.
+    let nowhere = format!("127.0.0.1:{}", free_port());
+    let outcome = ada.run(&format!("--server {} --server-addr {nowhere} show", world.key)).await.ended(4);
+    let message = outcome.json()["error"]["message"].to_string();
+    assert!(message.contains(&nowhere) && !message.contains("announced"), "{message}");
     let line = format!("--server {} --server-addr {address} --local show", world.key);
     ada.run(&line).await.ended(2);
 }

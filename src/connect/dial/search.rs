@@ -284,8 +284,10 @@ impl Search {
             self.find_peer(turn, Vec::new());
             return Step::Continue;
         }
-        Step::fail(if turn.call.records_found > 0 || turn.call.dial.only_nodes {
+        Step::fail(if turn.call.records_found > 0 {
             Failure::NoAnswer
+        } else if turn.call.dial.only_nodes {
+            Failure::Silent
         } else if self.query_failed || turn.call.nodes_answered == 0 {
             Failure::NoNetwork
         } else {
@@ -342,7 +344,7 @@ fn initiate(turn: &mut Turn<'_>) {
         attempt: turn.call.id,
         key_pair: turn.call.dial.key_pair.clone(),
         remote: turn.call.dial.remote,
-        ephemeral_seed: turn.core.cx.random_seed(),
+        ephemeral_seed: turn.core.cx.random_seed().into(),
         payload,
     };
     turn.core.cx.queue_job(Job(Work::Initiate(Box::new(work))));

@@ -119,6 +119,18 @@ fn a_server_that_has_vanished_does_not_answer() {
 }
 
 #[test]
+fn a_server_that_is_not_at_the_only_address_given_is_not_called_announced() {
+    let mut world = World::new(9, 5);
+    let (server, client) = world.server_and_client(Home::Plain, Home::Plain);
+    let dialled = world.dial_with(client, server, |dial| {
+        dial.nodes = vec!["10.0.0.7:49737".parse().unwrap()];
+        dial.only_nodes = true;
+    });
+    let report = world.failed(dialled, Failure::Silent);
+    assert_eq!((report.nodes_asked, report.exchanges.len()), (0, 1));
+}
+
+#[test]
 fn a_client_without_network_is_told_so() {
     let mut world = World::new(10, 3);
     let client = world.home(Home::Plain);
