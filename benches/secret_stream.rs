@@ -7,8 +7,8 @@ use hyperprofile::secret_stream::{Input, Keys, MAX_MESSAGE, Pull, Pulled, Push};
 const BATCH: usize = 16;
 
 fn secret_stream(criterion: &mut Criterion) {
-    let initiator = Keys::new([1; 32], [2; 32], [3; 64], true);
-    let responder = Keys::new([2; 32], [1; 32], [3; 64], false);
+    let initiator = Keys::new(&[1; 32], &[2; 32], &[3; 64], true);
+    let responder = Keys::new(&[2; 32], &[1; 32], &[3; 64], false);
     let mut group = criterion.benchmark_group("secret stream");
     for size in [64, 1200, 16 << 10, 64 << 10] {
         let message = vec![0x5a; size];

@@ -254,8 +254,8 @@ async fn beside(dht: &Dht, key: PublicKey, count: usize) -> Result<()> {
 
 /// Seals and opens messages of 64 KiB, as bulk writes make them.
 fn bound() -> Result<()> {
-    let initiator = Keys::new([1; 32], [2; 32], [3; 64], true);
-    let responder = Keys::new([2; 32], [1; 32], [3; 64], false);
+    let initiator = Keys::new(&[1; 32], &[2; 32], &[3; 64], true);
+    let responder = Keys::new(&[2; 32], &[1; 32], &[3; 64], false);
     let (mut push, mut pull) = (Push::with_header(&initiator, [4; 24]), Pull::new(&responder, MAX_MESSAGE));
     let message = vec![1; 64 * 1024];
     let mut opened = vec![0; message.len()];

@@ -2,13 +2,15 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use curve25519_dalek::edwards::CompressedEdwardsY;
 use curve25519_dalek::scalar::Scalar;
 use data_encoding::{Encoding, HEXLOWER, HEXLOWER_PERMISSIVE, Specification};
-use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use ed25519_dalek::hazmat::{ExpandedSecretKey, raw_sign};
+use ed25519_dalek::{Sha512, Signature, VerifyingKey};
 use rand::RngCore;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, zeroize_stack};
 
 use crate::wire::hash;
 
@@ -113,26 +115,49 @@ impl FromStr for PublicKey {
 
 /// An Ed25519 key pair, made from a seed of 32 bytes.
 ///
-/// The seed is wiped from memory when the last clone is dropped, and is never printed.
+/// All clones share one copy of the secret, which is never printed. It is wiped from memory when the last
+/// clone is dropped.
 #[derive(Clone)]
 pub struct KeyPair {
-    signing: SigningKey,
+    secret: Arc<Secret>,
     public: PublicKey,
+}
+
+/// The secret half. Lives on the heap from the start: a value that moves leaves copies behind.
+struct Secret {
+    seed: [u8; 32],
+    /// What the seed is hashed to: the scalar, and the prefix of what a signature hashes.
+    expanded: ExpandedSecretKey,
+    verifying: VerifyingKey,
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.seed.zeroize();
+        // The rest wipes itself.
+    }
 }
 
 impl KeyPair {
     /// Derives the pair that belongs to a seed.
     pub fn from_seed(seed: &[u8; 32]) -> Self {
-        let signing = SigningKey::from_bytes(seed);
-        let public = PublicKey(signing.verifying_key().to_bytes());
-        Self { signing, public }
+        Self::fill(|own| own.copy_from_slice(seed))
     }
 
     /// Makes a new pair from the system's randomness.
     pub fn generate() -> Self {
-        let mut seed = Zeroizing::new([0; 32]);
-        rand::rngs::OsRng.fill_bytes(&mut *seed);
-        Self::from_seed(&seed)
+        Self::fill(|own| rand::rngs::OsRng.fill_bytes(own))
+    }
+
+    fn fill(write: impl FnOnce(&mut [u8; 32])) -> Self {
+        let expanded = ExpandedSecretKey { scalar: Scalar::ZERO, hash_prefix: [0; 32] };
+        let mut secret = Arc::new(Secret { seed: [0; 32], expanded, verifying: VerifyingKey::default() });
+        let place = Arc::get_mut(&mut secret).expect("nobody else has the new value");
+        write(&mut place.seed);
+        expand(place);
+        zeroize_stack::<EXPANSION_STACK>();
+        let public = PublicKey(secret.verifying.to_bytes());
+        Self { secret, public }
     }
 
     /// Returns this pair under a public key that it does not belong to: all that an impostor has. Its
@@ -148,21 +173,34 @@ impl KeyPair {
         &self.public
     }
 
-    /// Returns the seed. It proves the identity of this peer: keep it secret.
-    pub fn seed(&self) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(self.signing.to_bytes())
+    /// Returns the seed. It proves the identity of this peer: keep it secret, and wipe copies.
+    pub fn seed(&self) -> &[u8; 32] {
+        &self.secret.seed
     }
 
     /// Returns the scalar of this pair for Diffie-Hellman, reduced modulo the group order.
-    pub(crate) fn dh_scalar(&self) -> Scalar {
-        self.signing.to_scalar()
+    pub(crate) fn dh_scalar(&self) -> &Scalar {
+        &self.secret.expanded.scalar
     }
 
     /// Signs a message, detached.
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
-        self.signing.sign(message).to_bytes()
+        let Secret { expanded, verifying, .. } = &*self.secret;
+        raw_sign::<Sha512>(expanded, message, verifying).to_bytes()
     }
 }
+
+/// Derives from the seed what belongs to it. Not inlined, so that all of its stack is wiped.
+#[inline(never)]
+fn expand(secret: &mut Secret) {
+    let expanded = ExpandedSecretKey::from(&secret.seed);
+    secret.expanded.scalar = expanded.scalar;
+    secret.expanded.hash_prefix = expanded.hash_prefix;
+    secret.verifying = VerifyingKey::from(&expanded);
+}
+
+/// Bytes of stack that hold traces of the secret after [`expand`]: those of SHA-512 and of a multiplication.
+const EXPANSION_STACK: usize = 8192;
 
 impl fmt::Debug for KeyPair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -215,6 +253,20 @@ mod tests {
         let shown = format!("{pair:?}");
         assert!(!shown.contains(&HEXLOWER.encode(&[9; 32])));
         assert!(!shown.contains("[9, 9"));
+    }
+
+    #[test]
+    fn clones_share_one_secret() {
+        let pair = KeyPair::from_seed(&[9; 32]);
+        assert!(std::ptr::eq(pair.seed(), pair.clone().seed()));
+        assert_eq!(pair.seed(), &[9; 32]);
+    }
+
+    #[test]
+    fn signatures_are_those_of_the_seed() {
+        use ed25519_dalek::{Signer as _, SigningKey};
+        let expected = SigningKey::from_bytes(&[3; 32]).sign(b"hello").to_bytes();
+        assert_eq!(KeyPair::from_seed(&[3; 32]).sign(b"hello"), expected);
     }
 
     #[test]

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! The file is complete and on disk before it gets its name, it never replaces another file, and it is never
-//! written again.
+//! written again. Until then it has no name at all where the system can do that; where it cannot, what a
+//! killed program leaves is removed by the next one.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write as _};
@@ -50,6 +51,14 @@ pub enum KeyFileError {
         /// The error of the system.
         source: io::Error,
     },
+    /// The file has other names beside this one.
+    #[error("the identity file {} has {links} names (hard links): others may reach it", path.display())]
+    Linked {
+        /// The file.
+        path: PathBuf,
+        /// How many names it has.
+        links: u64,
+    },
     /// The path names a link, a folder or a device.
     #[error("the identity file {} is not a regular file", .0.display())]
     NotAFile(PathBuf),
@@ -71,6 +80,11 @@ impl KeyFileError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Readable { path, .. } => Some(format!("chmod 600 {}", quoted(path))),
+            Self::Linked { path, .. } => Some(format!(
+                "find the other name with find / -xdev -samefile {0} and remove it, or make a file of its \
+                 own with cp -p {0} {0}.new && mv {0}.new {0}",
+                quoted(path)
+            )),
             Self::Owner(path) => Some(format!("sudo chown \"$USER\" {}", quoted(path))),
             Self::NotAFile(path) => Some(format!(
                 "ls -ld {0}; move it away with mv {0} {0}.old, or name another file with --identity",
@@ -91,6 +105,7 @@ impl KeyFileError {
 ///
 /// [`KeyFileError`] if the file cannot be used; it is left as it is.
 pub fn load_or_create(path: &Path) -> Result<Loaded, KeyFileError> {
+    remove_leftovers(folder_of(path));
     if let Some(key_pair) = load(path)? {
         return Ok(Loaded { key_pair, created: false });
     }
@@ -115,48 +130,127 @@ pub fn load(path: &Path) -> Result<Option<KeyPair>, KeyFileError> {
     if !named.is_file() {
         return Err(KeyFileError::NotAFile(path.to_owned()));
     }
-    let mut file = File::open(path).map_err(io_error("read", path))?;
+    let mut file = open(path).map_err(io_error("read", path))?;
     let opened = file.metadata().map_err(io_error("read", path))?;
     check_access(path, &named, &opened)?;
-    let mut text = Zeroizing::new(String::with_capacity(MAX_FILE));
-    let read = Read::by_ref(&mut file).take(MAX_FILE as u64).read_to_string(&mut text);
+    // With room to spare, so that the text is never moved and leaves no copy behind.
+    let mut text = Zeroizing::new(String::with_capacity(2 * MAX_FILE));
+    let read = Read::by_ref(&mut file).take(MAX_FILE as u64 + 1).read_to_string(&mut text);
+    let damaged = |what| KeyFileError::Damaged { path: path.to_owned(), what };
     match read {
-        Ok(_) => parse(&text).map(Some).map_err(|what| KeyFileError::Damaged { path: path.to_owned(), what }),
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            Err(KeyFileError::Damaged { path: path.to_owned(), what: "it is not text" })
-        }
+        Ok(length) if length > MAX_FILE => Err(damaged("it is longer than any identity file")),
+        Ok(_) => parse(&text).map(Some).map_err(damaged),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(damaged("it is not text")),
         Err(error) => Err(io_error("read", path)(error)),
     }
 }
 
+/// Opens a file to read it. What was put in its place meanwhile, a link or a pipe, is not followed or waited for.
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use rustix::fs::OFlags;
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags.bits().cast_signed());
+    }
+    options.open(path)
+}
+
 /// Creates the file; returns `false` if another process was faster.
 fn create(path: &Path, key_pair: &KeyPair) -> Result<bool, KeyFileError> {
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(path);
     create_folder(folder).map_err(io_error("create the folder of", path))?;
-    let mut random = [0; 8];
-    rand::rngs::OsRng.fill_bytes(&mut random);
-    let temporary = folder.join(format!(".identity-{}.tmp", u64::from_le_bytes(random)));
-    let written = write_new(&temporary, key_pair).and_then(|()| {
-        // Unlike a rename, a link never replaces a file.
-        match fs::hard_link(&temporary, path) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-            // A file system without links: the name comes before the content.
-            Err(_) => match write_new(path, key_pair) {
-                Ok(()) => Ok(true),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-                Err(error) => Err(error),
-            },
-        }
-    });
-    // Best effort: what is left is readable by its owner alone and never used.
-    let _ = fs::remove_file(&temporary);
-    let created = written.map_err(io_error("create", path))?;
+    let created = match write_unnamed(folder, path, key_pair) {
+        Some(outcome) => outcome,
+        None => write_aside(folder, path, key_pair),
+    };
+    let created = created.map_err(io_error("create", path))?;
     sync_folder(folder).map_err(io_error("sync the folder of", path))?;
     Ok(created)
+}
+
+/// Writes a file without a name, then gives it one; `None` where the system cannot do that. A program that is
+/// killed before leaves nothing.
+#[cfg(target_os = "linux")]
+fn write_unnamed(folder: &Path, path: &Path, key_pair: &KeyPair) -> Option<io::Result<bool>> {
+    use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat};
+    use std::os::fd::AsRawFd as _;
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let mut file = File::from(rustix::fs::open(folder, flags, Mode::RUSR | Mode::WUSR).ok()?);
+    if let Err(error) = write(&mut file, key_pair) {
+        return Some(Err(error));
+    }
+    let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
+    // Unlike a rename, a link never replaces a file.
+    match linkat(CWD, unnamed, CWD, path, AtFlags::SYMLINK_FOLLOW) {
+        Ok(()) => Some(Ok(true)),
+        Err(rustix::io::Errno::EXIST) => Some(Ok(false)),
+        Err(_) => None,
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn write_unnamed(_: &Path, _: &Path, _: &KeyPair) -> Option<io::Result<bool>> {
+    None
+}
+
+/// Writes a file under another name, then gives it its own.
+fn write_aside(folder: &Path, path: &Path, key_pair: &KeyPair) -> io::Result<bool> {
+    let mut random = [0; 8];
+    rand::rngs::OsRng.fill_bytes(&mut random);
+    let temporary = folder.join(format!("{LEFTOVER_START}{}{LEFTOVER_END}", u64::from_le_bytes(random)));
+    let written = write_new(&temporary, key_pair).and_then(|()| rename_new(&temporary, path));
+    // Where it was renamed, it is gone already; what else is left is removed by the next start.
+    let _ = fs::remove_file(&temporary);
+    let written = match written {
+        // A file system that cannot: the name comes before the content.
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => write_new(path, key_pair),
+        written => written,
+    };
+    match written {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Renames a file, unless the new name is taken.
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        Ok(renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "macos")))]
+    fs::hard_link(from, to)
+}
+
+/// Removes files of [`write_aside`] that a killed program has left, as well as it goes: they hold secrets
+/// that nobody uses.
+fn remove_leftovers(folder: &Path) {
+    // Without the folder there is nothing to remove, and what cannot be read or removed is not in the way.
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|name| {
+            let number = name.strip_prefix(LEFTOVER_START)?.strip_suffix(LEFTOVER_END)?;
+            number.parse::<u64>().ok()
+        });
+        if number.is_some() && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
 }
 
 fn write_new(path: &Path, key_pair: &KeyPair) -> io::Result<()> {
@@ -165,6 +259,15 @@ fn write_new(path: &Path, key_pair: &KeyPair) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;
+    let written = write(&mut file, key_pair);
+    if written.is_err() {
+        // Half a secret is of no use, and its name is taken.
+        let _ = fs::remove_file(path);
+    }
+    written
+}
+
+fn write(file: &mut File, key_pair: &KeyPair) -> io::Result<()> {
     file.write_all(render(key_pair).as_bytes())?;
     file.sync_all()
 }
@@ -172,8 +275,8 @@ fn write_new(path: &Path, key_pair: &KeyPair) -> io::Result<()> {
 fn render(key_pair: &KeyPair) -> Zeroizing<String> {
     let seed = key_pair.seed();
     let mut bytes = Zeroizing::new([0; SECRET_LEN]);
-    bytes[..32].copy_from_slice(&*seed);
-    bytes[32..].copy_from_slice(&checksum(&seed));
+    bytes[..32].copy_from_slice(seed);
+    bytes[32..].copy_from_slice(&checksum(seed));
     let secret = Zeroizing::new(z_base_32().encode(&*bytes));
     Zeroizing::new(format!(
         "# The secret key of an identity. Whoever has this file is this identity:\n\
@@ -220,13 +323,15 @@ fn check_access(path: &Path, named: &Metadata, opened: &Metadata) -> Result<(), 
     if (named.dev(), named.ino()) != (opened.dev(), opened.ino()) {
         return Err(KeyFileError::NotAFile(path.to_owned()));
     }
-    // On Linux the owner of this folder is the user of this process.
-    if fs::metadata("/proc/self").is_ok_and(|us| us.uid() != opened.uid()) {
+    if rustix::process::geteuid().as_raw() != opened.uid() {
         return Err(KeyFileError::Owner(path.to_owned()));
     }
     let mode = opened.mode() & 0o7777;
     if mode & 0o077 != 0 {
         return Err(KeyFileError::Readable { path: path.to_owned(), mode });
+    }
+    if opened.nlink() > 1 {
+        return Err(KeyFileError::Linked { path: path.to_owned(), links: opened.nlink() });
     }
     Ok(())
 }
@@ -286,10 +391,13 @@ pub(super) fn utc(time: SystemTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
 }
 
+/// Name of a file that is still to get its own, around a number.
+const LEFTOVER_START: &str = ".identity-";
+const LEFTOVER_END: &str = ".tmp";
 const MARK: &str = "HYPERPROFILE-SECRET-1 ";
 /// Seed and checksum.
 const SECRET_LEN: usize = 36;
-/// Most bytes that are read; an intact file has some 300.
+/// Most bytes of a file; an intact one has some 300.
 const MAX_FILE: usize = 4096;
 
 #[cfg(test)]
@@ -390,6 +498,54 @@ mod tests {
             let mend = refused.hint().unwrap();
             assert_eq!(mend, format!("chmod 600 '{}'", path.display()));
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn refuses_a_file_with_another_name_and_one_with_more_behind_its_end() {
+        let folder = folder();
+        let path = folder.path().join("identity");
+        load_or_create(&path).unwrap();
+        let other = folder.path().join("other");
+        fs::hard_link(&path, &other).unwrap();
+        let refused = load_or_create(&path).unwrap_err();
+        assert!(matches!(refused, KeyFileError::Linked { links: 2, .. }), "{refused}");
+        fs::remove_file(&other).unwrap();
+        load_or_create(&path).unwrap();
+
+        let mut text = fs::read_to_string(&path).unwrap();
+        text.push_str(&"#\n".repeat(MAX_FILE / 2));
+        text.push_str("HYPERPROFILE-SECRET-1 another\n");
+        fs::write(&path, text).unwrap();
+        assert!(matches!(load(&path), Err(KeyFileError::Damaged { .. })));
+    }
+
+    #[test]
+    fn what_a_killed_program_has_left_is_removed() {
+        let folder = folder();
+        let path = folder.path().join("identity");
+        let leftover = folder.path().join(".identity-7.tmp");
+        let others = [".identity-x.tmp", ".identity-7.tmp.old", "identity-7.tmp"];
+        // Such a file may have the identity's content under another name.
+        write_new(&leftover, &KeyPair::from_seed(&[1; 32])).unwrap();
+        fs::hard_link(&leftover, &path).unwrap();
+        for other in others {
+            fs::write(folder.path().join(other), "").unwrap();
+        }
+        assert!(!load_or_create(&path).unwrap().created);
+        assert!(!leftover.exists());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1 + others.len());
+    }
+
+    #[test]
+    fn a_file_is_made_without_unnamed_files_too() {
+        let folder = folder();
+        let path = folder.path().join("identity");
+        let key_pair = KeyPair::from_seed(&[1; 32]);
+        assert!(write_aside(folder.path(), &path, &key_pair).unwrap());
+        assert!(!write_aside(folder.path(), &path, &KeyPair::from_seed(&[2; 32])).unwrap());
+        assert_eq!(load(&path).unwrap().unwrap().public_key(), key_pair.public_key());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::SocketAddrV4;
 
+use zeroize::Zeroizing;
+
 use super::ids::{AttemptId, EntryId};
 use super::noise::{Initiator, NoiseError, Responder, Session};
 use super::options::FirewallHook;
@@ -57,14 +59,14 @@ pub(super) struct Initiate {
     pub(super) attempt: AttemptId,
     pub(super) key_pair: KeyPair,
     pub(super) remote: PublicKey,
-    pub(super) ephemeral_seed: [u8; 32],
+    pub(super) ephemeral_seed: Zeroizing<[u8; 32]>,
     pub(super) payload: NoisePayload,
 }
 
 impl Initiate {
     fn run(self) -> Result<(Box<Initiator>, Vec<u8>), NoiseError> {
         let (initiator, noise) =
-            Initiator::start(&self.key_pair, &self.remote, self.ephemeral_seed, &self.payload)?;
+            Initiator::start(&self.key_pair, &self.remote, *self.ephemeral_seed, &self.payload)?;
         Ok((Box::new(initiator), noise))
     }
 }
@@ -74,7 +76,7 @@ pub(super) struct Respond {
     pub(super) entry: EntryId,
     pub(super) key_pair: KeyPair,
     pub(super) noise: Vec<u8>,
-    pub(super) ephemeral_seed: [u8; 32],
+    pub(super) ephemeral_seed: Zeroizing<[u8; 32]>,
     pub(super) firewall: Option<FirewallHook>,
     pub(super) client_address: SocketAddrV4,
     /// The answer's payload but for its error.
@@ -125,8 +127,9 @@ impl Respond {
         {
             udx.id = 0;
         }
-        let (noise, session) =
-            responder.write(self.ephemeral_seed, &payload).map_err(|_: NoiseError| Unanswered::Unreadable)?;
+        let (noise, session) = responder
+            .write(*self.ephemeral_seed, &payload)
+            .map_err(|_: NoiseError| Unanswered::Unreadable)?;
         Ok(Responded { noise, session, client, error })
     }
 }

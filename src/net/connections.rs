@@ -539,7 +539,7 @@ mod tests {
                 origin: Origin::Server(ServerId(1)),
                 stream,
                 session: Session {
-                    keys: Keys::new([1; 32], [2; 32], [3; 64], false),
+                    keys: Keys::new(&[1; 32], &[2; 32], &[3; 64], false),
                     holepunch_secret: [0; 32].into(),
                     remote_public_key: *KeyPair::from_seed(&[4; 32]).public_key(),
                 },

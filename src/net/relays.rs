@@ -188,8 +188,8 @@ mod tests {
         let own = *KeyPair::from_seed(&[1; 32]).public_key();
         let dial = RelayDial { stream: StreamId(7), relay: own, token: [9; 32], is_initiator: true };
         let (ab, ba, hash) = ([1; 32], [2; 32], [3; 64]);
-        let (near, _) = link(Keys::new(ab, ba, hash, true));
-        let (relay, header) = link(Keys::new(ba, ab, hash, false));
+        let (near, _) = link(Keys::new(&ab, &ba, &hash, true));
+        let (relay, header) = link(Keys::new(&ba, &ab, &hash, false));
         let (commands, _commands) = mpsc::unbounded_channel();
         let (tasks, mut inbox) = mpsc::unbounded_channel();
         let mut relays = Relays::new(KeyPair::from_seed(&[1; 32]), tasks);

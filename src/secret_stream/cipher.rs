@@ -30,7 +30,8 @@ const LOT: usize = 64;
 const MESSAGE_START: usize = 128;
 
 pub(super) struct Cipher {
-    key: [u8; 32],
+    /// In one place while the stream moves: a value that moves leaves copies behind.
+    key: Box<[u8; 32]>,
     counter: u32,
     inonce: [u8; 8],
 }
@@ -38,11 +39,11 @@ pub(super) struct Cipher {
 impl Cipher {
     pub(super) fn new(key: &[u8; 32], header: &[u8; 24]) -> Self {
         let (nonce, inonce) = header.split_first_chunk::<16>().expect("a header is longer than that");
-        Self {
-            key: hchacha::<R20>(key.into(), nonce.into()).into(),
-            counter: 1,
-            inonce: inonce.try_into().expect("24 less 16 is 8"),
-        }
+        let mut derived = hchacha::<R20>(key.into(), nonce.into());
+        let mut key = Box::new([0; 32]);
+        key.copy_from_slice(&derived);
+        derived.as_mut_slice().zeroize();
+        Self { key, counter: 1, inonce: inonce.try_into().expect("24 less 16 is 8") }
     }
 
     /// Appends encrypted tag, encrypted message and MAC.
@@ -102,7 +103,7 @@ impl Cipher {
         let mut nonce = [0; 12];
         nonce[..4].copy_from_slice(&self.counter.to_le_bytes());
         nonce[4..].copy_from_slice(&self.inonce);
-        let mut cipher = ChaCha20::new(&self.key.into(), &nonce.into());
+        let mut cipher = ChaCha20::new((&*self.key).into(), &nonce.into());
         let mut head = [0; STRIDE];
         cipher.write_keystream(&mut head);
         KeyStream { cipher, head, used: MESSAGE_START }
@@ -114,7 +115,7 @@ impl Cipher {
         self.counter = self.counter.wrapping_add(1);
         if tag & TAG_REKEY != 0 || self.counter == 0 {
             let mut head = self.key_stream().head;
-            xor(&mut self.key, &head[..32]);
+            xor(&mut *self.key, &head[..32]);
             xor(&mut self.inonce, &head[32..40]);
             self.counter = 1;
             head.zeroize();
@@ -123,7 +124,7 @@ impl Cipher {
 
     #[cfg(test)]
     pub(super) fn state(&self) -> ([u8; 32], u32, [u8; 8]) {
-        (self.key, self.counter, self.inonce)
+        (*self.key, self.counter, self.inonce)
     }
 
     #[cfg(test)]

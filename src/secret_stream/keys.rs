@@ -2,7 +2,7 @@
 //! and §2).
 
 use std::fmt;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use zeroize::Zeroize;
 
@@ -34,20 +34,31 @@ static NS_INITIATOR: LazyLock<[u8; 32]> = LazyLock::new(|| namespace(0));
 static NS_RESPONDER: LazyLock<[u8; 32]> = LazyLock::new(|| namespace(1));
 static NS_SEND: LazyLock<[u8; 32]> = LazyLock::new(|| namespace(2));
 
-/// The secrets of one connection, wiped from memory on drop and never printed.
+/// The secrets of one connection, never printed. Clones share one copy of them, which is wiped from memory
+/// with the last one.
 #[derive(Clone)]
 pub struct Keys {
+    secrets: Arc<Secrets>,
+    is_initiator: bool,
+}
+
+struct Secrets {
     tx: [u8; 32],
     rx: [u8; 32],
     handshake_hash: [u8; 64],
-    is_initiator: bool,
 }
 
 impl Keys {
     /// Takes the result of a handshake: the keys of the sending and of the receiving direction, the handshake
     /// hash, and whether this side has dialled.
-    pub const fn new(tx: [u8; 32], rx: [u8; 32], handshake_hash: [u8; 64], is_initiator: bool) -> Self {
-        Self { tx, rx, handshake_hash, is_initiator }
+    pub fn new(tx: &[u8; 32], rx: &[u8; 32], handshake_hash: &[u8; 64], is_initiator: bool) -> Self {
+        // Filled where they stay: a value that moves leaves copies behind.
+        let mut secrets = Arc::new(Secrets { tx: [0; 32], rx: [0; 32], handshake_hash: [0; 64] });
+        let place = Arc::get_mut(&mut secrets).expect("nobody else has the new value");
+        place.tx.copy_from_slice(tx);
+        place.rx.copy_from_slice(rx);
+        place.handshake_hash.copy_from_slice(handshake_hash);
+        Self { secrets, is_initiator }
     }
 
     /// Returns the id that the own stream begins with.
@@ -68,8 +79,8 @@ impl Keys {
     }
 
     /// Returns the hash over the whole handshake: equal on both sides, different in each session.
-    pub const fn handshake_hash(&self) -> &[u8; 64] {
-        &self.handshake_hash
+    pub fn handshake_hash(&self) -> &[u8; 64] {
+        &self.secrets.handshake_hash
     }
 
     /// Returns whether this side has dialled.
@@ -79,16 +90,16 @@ impl Keys {
 
     /// Returns the keys of the sending and of the receiving direction.
     #[cfg(test)]
-    pub(crate) const fn directions(&self) -> ([u8; 32], [u8; 32]) {
-        (self.tx, self.rx)
+    pub(crate) fn directions(&self) -> ([u8; 32], [u8; 32]) {
+        (self.secrets.tx, self.secrets.rx)
     }
 
-    pub(super) const fn tx(&self) -> &[u8; 32] {
-        &self.tx
+    pub(super) fn tx(&self) -> &[u8; 32] {
+        &self.secrets.tx
     }
 
-    pub(super) const fn rx(&self) -> &[u8; 32] {
-        &self.rx
+    pub(super) fn rx(&self) -> &[u8; 32] {
+        &self.secrets.rx
     }
 
     pub(super) fn prefix(&self) -> [u8; STREAM_PREFIX_LEN] {
@@ -106,11 +117,11 @@ impl Keys {
     }
 
     fn derive(&self, parts: &[&[u8]]) -> [u8; 32] {
-        hash::keyed_hash(&self.handshake_hash, parts)
+        hash::keyed_hash(&self.secrets.handshake_hash, parts)
     }
 }
 
-impl Drop for Keys {
+impl Drop for Secrets {
     fn drop(&mut self) {
         self.tx.zeroize();
         self.rx.zeroize();

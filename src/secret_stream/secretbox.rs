@@ -48,10 +48,10 @@ impl SecretBox {
     /// The first 32 bytes of the key stream are the authenticator's key, and the message's begins behind
     /// them.
     fn start(&self, nonce: &[u8; NONCE_LEN]) -> (XSalsa20, Poly1305) {
-        let mut cipher = XSalsa20::new(&(*self.key).into(), &(*nonce).into());
+        let mut cipher = XSalsa20::new((&*self.key).into(), nonce.into());
         let mut key = Zeroizing::new([0; 32]);
         cipher.apply_keystream(&mut *key);
-        (cipher, Poly1305::new(&(*key).into()))
+        (cipher, Poly1305::new((&*key).into()))
     }
 }
 

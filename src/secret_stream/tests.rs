@@ -177,7 +177,7 @@ fn datagrams_end_before_a_counter_repeats() {
 
 #[test]
 fn debug_shows_no_secret() {
-    let keys = Keys::new([0x51; 32], [0x52; 32], [0x53; 64], true);
+    let keys = Keys::new(&[0x51; 32], &[0x52; 32], &[0x53; 64], true);
     let shown = format!(
         "{keys:?} {:?} {:?} {:?}",
         Push::with_header(&keys, [0; 24]),
@@ -310,7 +310,7 @@ fn stream(limit: usize) -> (Push, Pull, Vec<u8>) {
 
 fn keys() -> (Keys, Keys) {
     let hash = [7; 64];
-    (Keys::new([1; 32], [2; 32], hash, true), Keys::new([2; 32], [1; 32], hash, false))
+    (Keys::new(&[1; 32], &[2; 32], &hash, true), Keys::new(&[2; 32], &[1; 32], &hash, false))
 }
 
 fn input(bytes: &[u8]) -> Input {

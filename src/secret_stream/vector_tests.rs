@@ -45,8 +45,8 @@ fn the_cipher_makes_the_bytes_and_states_of_libsodium() {
 fn ids_and_datagram_keys_are_those_of_the_reference() {
     let derivations = &vectors()["derivations"];
     let hash = fixed(&derivations["handshakeHash"]);
-    let initiator = Keys::new([1; 32], [2; 32], hash, true);
-    let responder = Keys::new([2; 32], [1; 32], hash, false);
+    let initiator = Keys::new(&[1; 32], &[2; 32], &hash, true);
+    let responder = Keys::new(&[2; 32], &[1; 32], &hash, false);
     let ids = [
         ("initiatorStreamId", initiator.stream_id()),
         ("initiatorStreamId", responder.remote_stream_id()),
@@ -220,9 +220,9 @@ impl Side {
     fn new(stream: &Value, is_initiator: bool) -> Self {
         let (me, peer) = if is_initiator { ("initiator", "responder") } else { ("responder", "initiator") };
         let keys = Keys::new(
-            fixed(&stream[format!("{me}Tx")]),
-            fixed(&stream[format!("{peer}Tx")]),
-            fixed(&stream["handshakeHash"]),
+            &fixed(&stream[format!("{me}Tx")]),
+            &fixed(&stream[format!("{peer}Tx")]),
+            &fixed(&stream["handshakeHash"]),
             is_initiator,
         );
         let counter = fixed(&stream[format!("{me}DatagramCounterInitial")]);
@@ -270,7 +270,7 @@ fn drain(pull: &mut Pull, input: &mut Input, delivered: &mut Vec<Vec<u8>>) -> Re
 
 fn pair() -> (Keys, Keys) {
     let hash = [7; 64];
-    (Keys::new([1; 32], [2; 32], hash, true), Keys::new([2; 32], [1; 32], hash, false))
+    (Keys::new(&[1; 32], &[2; 32], &hash, true), Keys::new(&[2; 32], &[1; 32], &hash, false))
 }
 
 fn vectors() -> Value {

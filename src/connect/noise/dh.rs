@@ -19,8 +19,7 @@ const KEY_LEN: usize = 32;
 /// public key.
 pub(super) fn private_key(key_pair: &KeyPair) -> Zeroizing<[u8; 2 * KEY_LEN]> {
     let mut private = Zeroizing::new([0; 2 * KEY_LEN]);
-    let scalar = Zeroizing::new(key_pair.dh_scalar());
-    private[..KEY_LEN].copy_from_slice(scalar.as_bytes());
+    private[..KEY_LEN].copy_from_slice(key_pair.dh_scalar().as_bytes());
     private[KEY_LEN..].copy_from_slice(key_pair.public_key().as_bytes());
     private
 }

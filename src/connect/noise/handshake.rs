@@ -76,11 +76,11 @@ impl Session {
         let is_initiator = state.is_initiator();
         let (first, second) = state.dangerously_get_raw_split();
         let (first, second) = (Zeroizing::new(first), Zeroizing::new(second));
-        let (tx, rx) = if is_initiator { (*first, *second) } else { (*second, *first) };
-        let handshake_hash: [u8; 64] =
+        let (tx, rx) = if is_initiator { (&*first, &*second) } else { (&*second, &*first) };
+        let handshake_hash: &[u8; 64] =
             state.get_handshake_hash().try_into().expect("BLAKE2b-512 has 64 bytes of output");
         Self {
-            holepunch_secret: Zeroizing::new(hash::keyed_hash(&handshake_hash, &[&*NS_PEER_HOLEPUNCH])),
+            holepunch_secret: Zeroizing::new(hash::keyed_hash(handshake_hash, &[&*NS_PEER_HOLEPUNCH])),
             keys: Keys::new(tx, rx, handshake_hash, is_initiator),
             remote_public_key,
         }

@@ -132,7 +132,7 @@ fn shared_points_are_those_of_the_reference() {
     let pairs: Vec<_> = list(&vectors["keyPairs"]).iter().map(key_pair).collect();
     for (pair, vector) in pairs.iter().zip(list(&vectors["keyPairs"])) {
         let clamped = Scalar::from_bytes_mod_order(fixed(&vector["scalar"]));
-        assert_eq!(pair.dh_scalar(), clamped);
+        assert_eq!(*pair.dh_scalar(), clamped);
         assert_eq!(pair.public_key().target(), fixed(&vector["target"]));
     }
     for exchange in list(&vectors["dh"]) {
@@ -361,7 +361,7 @@ fn directions(session: &Session) -> ([u8; 32], [u8; 32]) {
 
 fn shared(ours: &KeyPair, theirs: &KeyPair) -> [u8; 32] {
     let point = check(theirs.public_key().as_bytes()).unwrap();
-    exchange(&ours.dh_scalar(), &point).unwrap()
+    exchange(ours.dh_scalar(), &point).unwrap()
 }
 
 /// A scalar that is used as it is, but for its top bit.

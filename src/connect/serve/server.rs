@@ -151,7 +151,7 @@ impl Server {
             entry: id,
             key_pair: self.key_pair.clone(),
             noise,
-            ephemeral_seed: core.cx.random_seed(),
+            ephemeral_seed: core.cx.random_seed().into(),
             firewall: self.firewall.clone().map(|hook| hook.0),
             client_address,
             payload: NoisePayload {

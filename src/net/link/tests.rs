@@ -344,9 +344,9 @@ impl std::ops::Deref for Side {
 fn pair() -> (Side, Side) {
     let (ab, ba, hash) = ([1; 32], [2; 32], [3; 64]);
     let attempt = Origin::Attempt(AttemptId(1));
-    let dialler = side(Keys::new(ab, ba, hash, true), attempt);
+    let dialler = side(Keys::new(&ab, &ba, &hash, true), attempt);
     let server = Origin::Server(ServerId(1));
-    let acceptor = side(Keys::new(ba, ab, hash, false), server);
+    let acceptor = side(Keys::new(&ba, &ab, &hash, false), server);
     acceptor.push_incoming(dialler.first_bytes[..59].to_vec());
     // Every frame depends on those before it.
     let mut rest = dialler.first_bytes[59..].to_vec();
@@ -360,8 +360,8 @@ fn pair() -> (Side, Side) {
 fn opposite_pair() -> (Side, Side) {
     let (ab, ba, hash) = ([1; 32], [2; 32], [3; 64]);
     let server = Origin::Server(ServerId(1));
-    let acceptor = side(Keys::new(ba, ab, hash, true), server);
-    let dialler = side(Keys::new(ab, ba, hash, false), server);
+    let acceptor = side(Keys::new(&ba, &ab, &hash, true), server);
+    let dialler = side(Keys::new(&ab, &ba, &hash, false), server);
     acceptor.push_incoming(dialler.first_bytes.clone());
     (acceptor, dialler)
 }
