@@ -17,6 +17,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rand::RngCore as _;
 use zeroize::Zeroizing;
 
+use super::files;
 use crate::KeyPair;
 use crate::keys::z_base_32;
 use crate::wire::hash;
@@ -130,7 +131,7 @@ pub fn load(path: &Path) -> Result<Option<KeyPair>, KeyFileError> {
     if !named.is_file() {
         return Err(KeyFileError::NotAFile(path.to_owned()));
     }
-    let mut file = open(path).map_err(io_error("read", path))?;
+    let mut file = files::open(path, OpenOptions::new().read(true)).map_err(io_error("read", path))?;
     let opened = file.metadata().map_err(io_error("read", path))?;
     check_access(path, &named, &opened)?;
     // With room to spare, so that the text is never moved and leaves no copy behind.
@@ -143,19 +144,6 @@ pub fn load(path: &Path) -> Result<Option<KeyPair>, KeyFileError> {
         Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(damaged("it is not text")),
         Err(error) => Err(io_error("read", path)(error)),
     }
-}
-
-/// Opens a file to read it. What was put in its place meanwhile, a link or a pipe, is not followed or waited for.
-fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true);
-    #[cfg(unix)]
-    {
-        use rustix::fs::OFlags;
-        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags.bits().cast_signed());
-    }
-    options.open(path)
 }
 
 /// Creates the file; returns `false` if another process was faster.

@@ -8,13 +8,14 @@
 //! | [`node`] | `dht-node`: nodes of a new network, or of an existing one |
 //! | [`network`] | which DHT to join, from where |
 //! | [`keyfile`], [`versions`], [`routes`] | files of a program beside the store; `files` opens them |
-//! | [`output`], [`exit`] | what it prints, and its exit code |
+//! | [`output`], `foreign`, [`exit`] | what it prints, text from elsewhere included, and its exit code |
 
 pub mod client;
 mod demo;
 mod duration;
 pub mod exit;
 mod files;
+mod foreign;
 pub mod keyfile;
 mod metrics;
 pub mod network;

@@ -80,13 +80,20 @@ struct Arguments {
     /// selects by module
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
+
+    #[command(flatten)]
+    secrecy: runtime::Secrecy,
 }
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments: Arguments = match runtime::arguments() {
+        Ok(arguments) => arguments,
+        Err(exit) => return exit,
+    };
     let output = Output { json: arguments.json, verbose: arguments.verbose > 0, ..Output::default() };
     runtime::log(LevelFilter::WARN, arguments.verbose);
+    arguments.secrecy.apply();
     runtime::run(output, None, run(arguments, output))
 }
 
@@ -125,6 +132,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         output.line(&address.to_string());
         output.json(&json!({"event": "listening", "address": address.to_string()}));
     }
+    output.delivered()?;
     if let (Some(site), Some(first)) = (&site, addresses.first()) {
         site.explain(*first, &output);
         site.check(&started, &output).await?;
@@ -133,6 +141,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         (true, Some(node)) => Some(serve_relay(&arguments, node, output).await?),
         _ => None,
     };
+    output.delivered()?;
     output.note("press Ctrl-C to end");
     tokio::select! {
         () = &mut stop => {}

@@ -1,16 +1,19 @@
 //! The only place that prints.
 //!
-//! Results go to standard output, everything else to standard error. Text for people is escaped line by line:
-//! a peer's text cannot move the cursor, change the reading direction or imitate a line of the program.
+//! Results go to standard output, everything else to standard error. Text from elsewhere cannot move the
+//! cursor, change the reading direction or imitate a line of the program: see [`foreign`](super::foreign). A
+//! line that standard output does not take is remembered, and the program fails.
 
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal, Write as _};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
+use terminal_size::{Height, Width, terminal_size_of};
 
-use super::exit::Failure;
-use crate::profile::content::{escaped, is_forbidden};
+use super::exit::{Exit, Failure};
+use super::foreign::{escaped, is_hidden, wrapped};
 
 /// How a program prints.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,55 +27,84 @@ pub struct Output {
 }
 
 impl Output {
-    /// Prints a line of the result, unless JSON is wanted.
+    /// Prints a line of the result, unless JSON is wanted. The terminal breaks it where it is too long, so it
+    /// holds the program's own words only.
     pub fn line(&self, text: &str) {
         if !self.json {
-            write(io::stdout().lock(), &escaped(text));
+            print(&escaped(text));
         }
     }
 
-    /// Prints a label and a text of one or more lines, unless JSON is wanted.
-    pub fn labelled(&self, label: &str, text: &str) {
-        let label = escaped(label);
-        let width = LABEL_WIDTH.max(label.chars().count() + 2);
-        for (number, line) in text.split('\n').enumerate() {
-            let label = if number == 0 { format!("{label}:") } else { String::new() };
-            self.line(&format!("{label:<width$}{line}"));
+    /// Prints words of the program, and beside them texts that may come from elsewhere, unless JSON is
+    /// wanted. Each text begins a line; nothing but the program's words is in column 0.
+    pub fn beside(&self, words: &str, texts: &[impl AsRef<str>]) {
+        if !self.json {
+            print(&entry(words, texts, columns(terminal_size_of(io::stdout()), NO_TERMINAL)));
         }
     }
 
     /// Prints an object, if JSON is wanted.
     pub fn json(&self, value: &Value) {
         if self.json {
-            write(io::stdout().lock(), &json_text(value));
+            print(&json_text(value));
         }
     }
 
-    /// Prints a remark to standard error: what happens, what to do next.
+    /// Prints a remark to standard error: what happens, what to do next. The program's own words only.
     pub fn note(&self, text: &str) {
         if !self.quiet && !self.json {
-            write(io::stderr().lock(), &escaped(text));
+            print_error(&escaped(text));
         }
     }
 
-    /// Prints a failure: the error, then what to do, then the causes if `verbose`.
+    /// Prints a remark that ends with a text from elsewhere to standard error.
+    pub fn note_about(&self, what: &str, text: &str) {
+        if !self.quiet && !self.json {
+            print_error(&remark(&format!("{what}{text}")));
+        }
+    }
+
+    /// Prints a failure: the error and the system's reason for it, then what to do, then all causes if
+    /// `verbose`.
     pub fn failure(&self, failure: &Failure) {
-        let message = escaped(&failure.error.to_string());
+        let message = message(&failure.error);
         if self.json {
-            let mut value = json!({"error": {"kind": failure.kind, "message": message}});
+            let mut value = json!({"error": {"kind": failure.kind, "message": escaped(&message)}});
             if let Some(report) = &failure.report {
                 value["report"] = report.clone();
             }
             self.json(&value);
-            return;
+            // Where standard output takes nothing, standard error is all that is left.
+            if self.delivered().is_ok() {
+                return;
+            }
         }
-        let mut lines = vec![format!("error: {message}")];
-        lines.extend(failure.hint.as_deref().map(|hint| format!("hint: {}", escaped(hint))));
+        print_error(&remark(&format!("error: {message}")));
+        if let Some(hint) = &failure.hint {
+            // Not broken into lines: it may hold a command to copy.
+            print_error(&escaped(&format!("hint: {hint}")));
+        }
         if self.verbose {
-            let causes = failure.error.chain().skip(1);
-            lines.extend(causes.map(|cause| format!("cause: {}", escaped(&cause.to_string()))));
+            for cause in failure.error.chain().skip(1) {
+                print_error(&remark(&format!("cause: {cause}")));
+            }
         }
-        write(io::stderr().lock(), &lines.join("\n"));
+    }
+
+    /// Fails if standard output has not taken all that was printed so far. A program that goes on for long
+    /// asks after its first lines; the others when they end.
+    ///
+    /// Without a reader, as behind `… | head -1`, the failure is one that nobody needs to hear of.
+    pub fn delivered(&self) -> Result<(), Failure> {
+        match LOST.get() {
+            None => Ok(()),
+            Some(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                Err(Failure::new(Exit::Ok, "nobody reads standard output").printed())
+            }
+            Some(error) => {
+                Err(Failure::new(Exit::Internal, format!("cannot write to standard output: {error}")))
+            }
+        }
     }
 
     /// Shows a spinner on a terminal until it is dropped.
@@ -101,12 +133,119 @@ impl Drop for Spinner {
     }
 }
 
+/// Why standard output has not taken a line. What follows would be a text with a hole.
+static LOST: OnceLock<io::Error> = OnceLock::new();
+
+/// Writes a line to standard output, unless an earlier one was lost.
+fn print(line: &str) {
+    let written = || {
+        check_writable()?;
+        let mut stream = io::stdout().lock();
+        writeln!(stream, "{line}")?;
+        stream.flush()
+    };
+    if LOST.get().is_none() {
+        keep(written());
+    }
+}
+
+/// Writes what clap has to say at the request of the user, as `--help`.
+pub(super) fn print_help(help: &clap::Error) {
+    keep(check_writable().and_then(|()| help.print()).and_then(|()| io::stdout().flush()));
+}
+
+fn keep(written: io::Result<()>) {
+    if let Err(error) = written {
+        // Only the first one counts.
+        let _ = LOST.set(error);
+    }
+}
+
+/// Fails if standard output is open for reading only. The standard library takes that for success.
+fn check_writable() -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use rustix::fs::{OFlags, fcntl_getfl};
+        if fcntl_getfl(io::stdout())? & OFlags::ACCMODE == OFlags::RDONLY {
+            return Err(rustix::io::Errno::BADF.into());
+        }
+    }
+    Ok(())
+}
+
+fn print_error(line: &str) {
+    // There is no other place to report it.
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Writes log lines, which hold fields from elsewhere, as everything from elsewhere is written.
+#[derive(Debug, Default)]
+pub(super) struct LogWriter;
+
+impl io::Write for LogWriter {
+    /// Takes one line whole, as the logger hands it over.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        let text = remark(text.strip_suffix('\n').unwrap_or(&text));
+        writeln!(io::stderr().lock(), "{text}")?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+/// Returns the error with the reason that the system gives for it, which is rarely in the error's own words.
+fn message(error: &anyhow::Error) -> String {
+    let message = error.to_string();
+    let system = error.chain().skip(1).find_map(|cause| cause.downcast_ref::<io::Error>());
+    match system.map(ToString::to_string) {
+        Some(reason) if !message.contains(&reason) => format!("{message}: {reason}"),
+        _ => message,
+    }
+}
+
+/// Returns a remark for standard error, of which only the first word is in column 0.
+fn remark(text: &str) -> String {
+    wrapped(text, 0, REMARK_INDENT, columns(terminal_size_of(io::stderr()), MAX_COLUMNS))
+}
+
+/// Returns words of the program with texts beside them, in lines of a width.
+pub(super) fn entry(words: &str, texts: &[impl AsRef<str>], width: usize) -> String {
+    let beside = LABEL_COLUMNS.max(words.len() + 1);
+    // On a narrow screen the words have a line of their own.
+    let (mut entry, indent) = match width >= beside + MIN_TEXT {
+        true => (format!("{words:<beside$}"), beside),
+        false => (format!("{words}\n{:REMARK_INDENT$}", ""), REMARK_INDENT),
+    };
+    let lines = texts.iter().flat_map(|text| text.as_ref().split('\n'));
+    for (number, line) in lines.enumerate() {
+        if number > 0 {
+            entry.push('\n');
+            entry.extend(std::iter::repeat_n(' ', indent));
+        }
+        // What is broken here is further in than what begins a line.
+        entry.push_str(&wrapped(line, indent, indent + REMARK_INDENT, width));
+        entry.truncate(entry.trim_end_matches(' ').len());
+    }
+    entry
+}
+
+/// Returns the cells of a line: as many as the terminal has, else as the environment says.
+fn columns(terminal: Option<(Width, Height)>, otherwise: usize) -> usize {
+    let columns = terminal.map(|(width, _)| usize::from(width.0));
+    let named = || std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    // A terminal that does not know its width says zero.
+    columns.filter(|columns| *columns > 0).or_else(named).unwrap_or(otherwise).clamp(MIN_COLUMNS, MAX_COLUMNS)
+}
+
 /// Writes a value on one line of ASCII controls and visible characters.
 fn json_text(value: &Value) -> String {
     let mut text = String::new();
-    // JSON leaves most of what is_forbidden names as it is. Outside of strings there is none of it.
+    // JSON leaves most of what is hidden as it is. Outside of strings there is none of it.
     for c in value.to_string().chars() {
-        if is_forbidden(c) {
+        if is_hidden(c) {
             let mut units = [0; 2];
             for unit in c.encode_utf16(&mut units) {
                 text.push_str(&format!("\\u{unit:04x}"));
@@ -118,12 +257,18 @@ fn json_text(value: &Value) -> String {
     text
 }
 
-fn write(mut stream: impl io::Write, text: &str) {
-    // A reader that has closed the pipe, as in `… | head -1`, is no failure.
-    let _ = writeln!(stream, "{text}").and_then(|()| stream.flush());
-}
-
-const LABEL_WIDTH: usize = 9;
+/// Cells of a label, with the space behind it.
+const LABEL_COLUMNS: usize = 9;
+/// Fewest cells for a text beside its label.
+const MIN_TEXT: usize = 16;
+/// Cells by which a line is indented that goes on with the one before.
+const REMARK_INDENT: usize = 2;
+/// Fewest cells of a line: the longest label fits.
+const MIN_COLUMNS: usize = 12;
+/// Most cells of a line.
+const MAX_COLUMNS: usize = 256;
+/// Cells of a line of a profile that goes to a file or a pipe, and may be seen on a terminal later.
+const NO_TERMINAL: usize = 80;
 
 #[cfg(test)]
 mod tests {
@@ -133,7 +278,7 @@ mod tests {
     fn json_holds_no_character_that_a_terminal_obeys() {
         let value = json!({"name": "a\u{1b}[2J\u{9b}\u{202e}\u{7f}\n"});
         let text = json_text(&value);
-        assert!(!text.chars().any(is_forbidden), "{text:?}");
+        assert!(!text.chars().any(is_hidden), "{text:?}");
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
     }
 }

@@ -1,15 +1,15 @@
 //! From `main` to an exit code.
 
 use std::future::Future;
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
+use clap::Parser;
 use tokio::runtime::Builder;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::exit::{Exit, Failure};
-use super::output::Output;
+use super::output::{self, LogWriter, Output};
 
 /// Runs a program and reports its failure, if any, with its exit code. `threads` of `None` means one per
 /// core.
@@ -36,17 +36,54 @@ where
     report(&output, outcome)
 }
 
-/// Reports an outcome and returns its exit code.
-pub(super) fn report(output: &Output, outcome: Result<(), Failure>) -> ExitCode {
-    match outcome {
-        Ok(()) => Exit::Ok.into(),
-        Err(failure) => {
-            // A user who pressed Ctrl-C knows.
-            if !failure.is_printed && (failure.exit != Exit::Interrupted || output.json) {
-                output.failure(&failure);
+/// What the system may show of a program.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub(super) struct Secrecy {
+    /// Let debuggers and core dumps see this program, and with it the secret key
+    #[arg(long, global = true)]
+    allow_core_dumps: bool,
+}
+
+impl Secrecy {
+    /// Hides the memory of the process, unless the user wants it otherwise.
+    pub(super) fn apply(self) {
+        #[cfg(target_os = "linux")]
+        if !self.allow_core_dumps {
+            use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+            if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+                tracing::warn!(%error, "core dumps and debuggers are not kept away");
             }
-            failure.exit.into()
         }
+    }
+}
+
+/// Reads the arguments of the program; the error is its exit code.
+pub(super) fn arguments<A: Parser>() -> Result<A, ExitCode> {
+    A::try_parse().map_err(|error| {
+        if error.use_stderr() {
+            error.exit();
+        }
+        // No error, but help that was asked for.
+        output::print_help(&error);
+        report(&Output::default(), Ok(()))
+    })
+}
+
+/// Reports an outcome and returns its exit code. What was printed and lost makes it a failure.
+pub(super) fn report(output: &Output, outcome: Result<(), Failure>) -> ExitCode {
+    let Err(failure) = outcome.and_then(|()| output.delivered()) else {
+        return Exit::Ok.into();
+    };
+    // A user who pressed Ctrl-C knows.
+    if !failure.is_printed && (failure.exit != Exit::Interrupted || output.json) {
+        output.failure(&failure);
+    }
+    match output.delivered() {
+        Err(lost) if lost.exit != Exit::Ok && failure.exit != Exit::Internal => {
+            Output { json: false, ..*output }.failure(&lost);
+            lost.exit.into()
+        }
+        _ => failure.exit.into(),
     }
 }
 
@@ -86,8 +123,8 @@ pub(super) fn log(quiet: LevelFilter, verbose: u8) {
     // Fails only if a logger is installed already, which then does the work.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(LogWriter::default)
+        .with_ansi(false)
         // The module that a line comes from is what RUST_LOG selects by.
         .with_target(level >= LevelFilter::DEBUG)
         .try_init();

@@ -10,11 +10,14 @@ mod flood;
 #[path = "../cli/harness.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of the harness")]
 mod harness;
+mod output;
 mod places;
 mod process;
+mod secrets;
+mod served;
+mod terminal;
 
 /// Returns `whole` when the long tables run, `reduced` otherwise.
-#[allow(dead_code, reason = "used by the subjects that have a long table")]
 fn amount<T>(reduced: T, whole: T) -> T {
     match std::env::var_os("HYPERPROFILE_FULL") {
         Some(_) => whole,

@@ -11,7 +11,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
 /// How long anything may take before a test gives up.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 pub(crate) const CLIENT: &str = env!("CARGO_BIN_EXE_profile-client");
 pub(crate) const SERVER: &str = env!("CARGO_BIN_EXE_profile-server");
@@ -60,9 +60,22 @@ impl Running {
         Self::start_with(program, arguments, env!("CARGO_TARGET_TMPDIR"))
     }
 
+    /// Starts a program as another user, which takes root.
+    #[cfg(unix)]
+    #[allow(dead_code, reason = "only attacks run as another user")]
+    pub(crate) fn start_as(program: &str, arguments: &[&str], user: u32) -> Self {
+        let mut command = Command::new(program);
+        command.uid(user).gid(user);
+        Self::spawn(command, arguments, env!("CARGO_TARGET_TMPDIR"))
+    }
+
     /// Starts a program with a cache folder of its own.
     fn start_with(program: &str, arguments: &[&str], cache: &str) -> Self {
-        let mut child = Command::new(program)
+        Self::spawn(Command::new(program), arguments, cache)
+    }
+
+    fn spawn(mut command: Command, arguments: &[&str], cache: &str) -> Self {
+        let mut child = command
             .args(arguments)
             .env("XDG_CACHE_HOME", cache)
             .env_remove("HYPERDHT_BOOTSTRAP")

@@ -11,6 +11,7 @@ use data_encoding::HEXLOWER_PERMISSIVE;
 use super::super::duration;
 use super::super::exit::EXIT_CODES;
 use super::super::network::{NetworkArgs, bind_address};
+use super::super::runtime::Secrecy;
 use crate::PublicKey;
 use crate::keys::z_base_32;
 use crate::wire::Decode as _;
@@ -66,6 +67,9 @@ pub(super) struct Arguments {
     /// selects by module
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     pub(super) verbose: u8,
+
+    #[command(flatten)]
+    pub(super) secrecy: Secrecy,
 
     #[command(subcommand)]
     pub(super) command: Option<Command>,

@@ -83,10 +83,9 @@ struct Checks<'a> {
 impl Checks<'_> {
     fn add(&mut self, check: Check) {
         let mark = if check.failed.is_some() { "FAIL" } else { "ok  " };
-        self.output.line(&format!("{mark} {:<10} {}", check.name, check.found));
-        if let Some(advice) = &check.advice {
-            self.output.line(&format!("     {:<10} {advice}", ""));
-        }
+        let texts = [Some(&check.found), check.advice.as_ref()];
+        let texts: Vec<_> = texts.into_iter().flatten().collect();
+        self.output.beside(&format!("{mark} {:<10}", check.name), &texts);
         self.done.push(check);
     }
 

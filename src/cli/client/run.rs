@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::CommandFactory as _;
 use serde_json::{Value, json};
 use tracing_subscriber::filter::LevelFilter;
 
@@ -26,9 +26,13 @@ use crate::{Dht, KeyPair};
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments: Arguments = match runtime::arguments() {
+        Ok(arguments) => arguments,
+        Err(exit) => return exit,
+    };
     let output = Output { json: arguments.json, quiet: false, verbose: arguments.verbose > 0 };
     runtime::log(LevelFilter::ERROR, arguments.verbose);
+    arguments.secrecy.apply();
     match &arguments.command {
         Some(Command::Whoami) => runtime::report(&output, whoami(&arguments, &output)),
         Some(Command::Demo) => runtime::run(output, None, runtime::interruptible(demo::run(&output))),
@@ -107,7 +111,7 @@ async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
 async fn greet(visit: Visit<'_>, arguments: &Arguments, ask: bool) -> Result<(), Failure> {
     if let Some(record) = visit.client.record().cloned() {
         let name = record.profile().name().to_owned();
-        visit.output.note(&format!("the server knows you: welcome back, {name}"));
+        visit.output.note_about("the server knows you: welcome back, ", &name);
         return visit.end_with(&record).await;
     }
     if !ask {

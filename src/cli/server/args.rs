@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use super::super::exit::EXIT_CODES;
 use super::super::network::{NetworkArgs, bind_address};
+use super::super::runtime::Secrecy;
 use crate::PublicKey;
 use crate::profile::Access;
 
@@ -71,6 +72,9 @@ pub(super) struct Arguments {
     /// Print nothing but the key and failures
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(super) quiet: bool,
+
+    #[command(flatten)]
+    pub(super) secrecy: Secrecy,
 
     #[command(subcommand)]
     pub(super) command: Option<Command>,

@@ -5,7 +5,6 @@ use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser as _;
 use etcetera::BaseStrategy as _;
 use serde_json::json;
 use tracing_subscriber::filter::LevelFilter;
@@ -22,13 +21,17 @@ use crate::{Dht, KeyPair, Server, Testnet};
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments: Arguments = match runtime::arguments() {
+        Ok(arguments) => arguments,
+        Err(exit) => return exit,
+    };
     let output = Output { json: arguments.json, quiet: arguments.quiet, verbose: arguments.verbose > 0 };
     let quiet = match arguments.quiet {
         true => LevelFilter::ERROR,
         false => LevelFilter::INFO,
     };
     runtime::log(quiet, arguments.verbose);
+    arguments.secrecy.apply();
     match arguments.command {
         Some(Command::Key) => runtime::report(&output, print_key(&arguments, &output)),
         None => runtime::run(output, None, run(arguments, output)),
@@ -58,6 +61,8 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     };
     let Started { dht, server, local, network } = started;
     announce(&key_pair, &network, &arguments, &output);
+    // Without its key a server is of no use to anybody.
+    output.delivered()?;
     let stats = dht.stats().await;
     tracing::info!(nodes = stats.nodes, firewalled = stats.firewalled, "listening");
     tokio::select! {
