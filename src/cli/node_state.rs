@@ -118,9 +118,9 @@ const MAX_NODES: usize = 1000;
 /// Bytes that are read: that many addresses and some comments.
 const MAX_NODES_BYTES: u64 = 64 * 1024;
 /// Announcements that are kept: what a node holds at most.
-const MAX_ANNOUNCEMENTS: usize = 131_072;
+const MAX_ANNOUNCEMENTS: usize = 65_536;
 /// Bytes that are read: that many lines.
-const MAX_ANNOUNCEMENTS_BYTES: u64 = 80 << 20;
+const MAX_ANNOUNCEMENTS_BYTES: u64 = 40 << 20;
 
 #[cfg(test)]
 mod tests {

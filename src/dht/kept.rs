@@ -7,9 +7,7 @@ use std::time::{Duration, Instant};
 
 use data_encoding::HEXLOWER;
 
-use crate::keys::PublicKey;
 use crate::wire::compact::{Decode, Encode};
-use crate::wire::hash;
 use crate::wire::records::Announce;
 use crate::wire::rpc::{Target, Token};
 
@@ -33,21 +31,15 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Returns where an announcement is kept: one for each target and key.
-    pub(super) fn place(target: &Target, key: &PublicKey) -> Target {
-        hash::hash(&[target, key.as_bytes()])
-    }
-
-    /// Parts the announcements of an earlier run, as far as their time is not over, into those that the next
-    /// sweep forgets, and those that the one after it forgets; returns also when the last sweep was. `None`
-    /// if there are none.
-    pub(super) fn generations(now: Instant, earlier: Vec<Self>) -> Option<(Vec<Self>, Vec<Self>, Instant)> {
-        let earlier = earlier.into_iter().filter(|kept| !kept.remaining.is_zero());
-        let (old, young): (Vec<_>, Vec<_>) = earlier.partition(|kept| kept.remaining <= ANNOUNCEMENT_SWEEP);
-        let of_young = young.iter().map(|kept| kept.remaining.saturating_sub(ANNOUNCEMENT_SWEEP));
-        let until_sweep = old.iter().map(|kept| kept.remaining).chain(of_young).max()?;
-        let since = ANNOUNCEMENT_SWEEP.saturating_sub(until_sweep);
-        Some((old, young, now.checked_sub(since).unwrap_or(now)))
+    /// Returns when the last sweep of a node with these announcements was; `None` if there are none.
+    pub(super) fn swept(now: Instant, announcements: &[Self]) -> Option<Instant> {
+        let until_sweep = announcements.iter().map(|kept| match kept.remaining {
+            // The next sweep but one forgets those that have more left.
+            left if left > ANNOUNCEMENT_SWEEP => left - ANNOUNCEMENT_SWEEP,
+            left => left,
+        });
+        let since = ANNOUNCEMENT_SWEEP.saturating_sub(until_sweep.max()?);
+        Some(now.checked_sub(since).unwrap_or(now))
     }
 }
 

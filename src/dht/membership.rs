@@ -1,12 +1,13 @@
 //! The nodes that this node knows: who enters the table, whose place is checked, and who leaves.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use tracing::debug;
 
+use super::budget::first_of_busiest;
 use super::policy::Policy;
 use super::table::{Table, TableEntry};
 use crate::wire::address::{Scope, is_bogon, network};
@@ -19,8 +20,9 @@ pub(super) struct Membership {
     heard: u64,
     /// Whether this node shows its id and serves others.
     persistent: bool,
-    /// Nodes that are pinged because they could enter the table.
-    greetings: BTreeSet<SocketAddrV4>,
+    /// Nodes that are pinged because they could enter the table, and the requests: later ones have greater
+    /// numbers.
+    greetings: BTreeMap<SocketAddrV4, u64>,
     /// Checks under way of rows that have no room for a newcomer.
     row_checks: u32,
     /// Checks under way that down hints caused.
@@ -48,7 +50,7 @@ impl Membership {
             table: Table::new(id, per_network),
             heard: 0,
             persistent: false,
-            greetings: BTreeSet::new(),
+            greetings: BTreeMap::new(),
             row_checks: 0,
             hint_checks: 0,
             thin_row: policy.thin_row,
@@ -102,12 +104,19 @@ impl Membership {
         if self.names_by_row { self.table.closest_by_row(target) } else { self.table.closest(target) }
     }
 
-    /// Returns the nodes that a response names to a node that reaches addresses of `reach` and wider scopes.
-    pub(super) fn closest_for(&self, target: &Target, reach: Scope) -> Vec<SocketAddrV4> {
+    /// Returns the nodes that a response names to a node that reaches addresses of `reach` and wider scopes:
+    /// this node itself first, if `own` is its address. `home` is its address whether it is named or not.
+    pub(super) fn closest_for(
+        &self,
+        target: &Target,
+        reach: Scope,
+        home: Option<SocketAddrV4>,
+        own: Option<SocketAddrV4>,
+    ) -> Vec<SocketAddrV4> {
         if self.names_by_row {
             self.table.closest_by_row(target)
         } else {
-            self.table.closest_within(target, reach)
+            self.table.named(target, reach, home, own)
         }
     }
 
@@ -172,22 +181,39 @@ impl Membership {
     /// network nor all strangers together have used up the pings under way. `can_check` is whether rows
     /// are checked for room.
     pub(super) fn may_greet(&self, tick: u64, id: &NodeId, node: &SocketAddrV4, can_check: bool) -> bool {
-        let same = network(*node.ip());
-        let of_network = self.greetings.iter().filter(|other| network(*other.ip()) == same);
         !is_bogon(*node.ip())
             && !is_stray(node)
-            && self.greetings.len() < MAX_GREETINGS
-            && !self.greetings.contains(node)
-            && of_network.count() < MAX_GREETINGS_PER_NETWORK
+            && !self.greetings.contains_key(node)
+            && self.greetings_of(network(*node.ip())) < MAX_GREETINGS_PER_NETWORK
+            && (self.greetings.len() < MAX_GREETINGS || self.displaced_greeting(node).is_some())
             && (!self.table.is_full_for(id, node) || can_check && self.replaceable(tick, id, node).is_some())
     }
 
-    pub(super) fn begin_greeting(&mut self, node: SocketAddrV4) {
-        self.greetings.insert(node);
+    /// Notes that a node is pinged, by a request with this number. Returns the number of a ping that has to
+    /// end for that, if there are too many.
+    pub(super) fn begin_greeting(&mut self, node: SocketAddrV4, request: u64) -> Option<u64> {
+        let displaced =
+            if self.greetings.len() < MAX_GREETINGS { None } else { self.displaced_greeting(&node) };
+        let ended = displaced.and_then(|displaced| self.greetings.remove(&displaced));
+        self.greetings.insert(node, request);
+        ended
     }
 
     pub(super) fn end_greeting(&mut self, node: &SocketAddrV4) {
         self.greetings.remove(node);
+    }
+
+    fn greetings_of(&self, ours: [u8; 3]) -> usize {
+        self.greetings.keys().filter(|other| network(*other.ip()) == ours).count()
+    }
+
+    /// Returns the node whose ping ends for one of a newcomer: the first of the network with the most.
+    fn displaced_greeting(&self, newcomer: &SocketAddrV4) -> Option<SocketAddrV4> {
+        let mut by_request: Vec<_> = self.greetings.iter().map(|(node, request)| (*request, *node)).collect();
+        by_request.sort_unstable();
+        let networks = by_request.iter().map(|(_, node)| network(*node.ip()));
+        let first = first_of_busiest(networks, network(*newcomer.ip()))?;
+        by_request.get(first).map(|(_, node)| *node)
     }
 
     /// Returns the node that leaves for a newcomer if it does not respond to a ping.

@@ -178,6 +178,15 @@ impl Requests {
         (*to == from).then_some(*key)
     }
 
+    /// Returns whether one of the oldest requests waits for one of `nodes` at the same port of another host.
+    pub(super) fn has_other_host(&self, from: SocketAddrV4, nodes: &[SocketAddrV4]) -> bool {
+        let is_other_host = |to: &SocketAddrV4| to.port() == from.port() && to.ip() != from.ip();
+        nodes.iter().any(is_other_host) && {
+            let oldest = self.pending.values().take(MAX_COMPARED);
+            oldest.map(|pending| &pending.request.to).any(|to| is_other_host(to) && nodes.contains(to))
+        }
+    }
+
     /// Makes the datagram that repeats a request to one of `nodes` at `from`, the same port of another host,
     /// from which a response under `tid` came to `socket`; a response from there is accepted as well. One
     /// request has one such address, and is repeated as often as a response to the first one comes from it.
@@ -270,6 +279,9 @@ impl Requests {
 
 /// Requests of this node that may wait at once, for a response or for the window.
 pub(super) const MAX_PENDING: usize = 16384;
+/// Requests that an unmatched response is compared with. Those to the nodes that a bootstrap begins with are
+/// among the first.
+const MAX_COMPARED: usize = 64;
 /// Bytes of a request beside its value, at most: header, id, token, command, target and the length of the
 /// value.
 const MAX_REQUEST_HEAD: usize = 10 + 32 + 32 + 9 + 32 + 3;

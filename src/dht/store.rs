@@ -1,49 +1,75 @@
 //! What a persistent node keeps for others: announcements, forwards to servers, and values.
 //!
-//! Everything here ages in two generations. A sweep forgets the old one and makes the young one old; a full
-//! young one is swept early. A record therefore lives between one and two sweeps, and memory has a bound
-//! without any bookkeeping per record.
+//! Everything here ages in two generations. A sweep forgets the old one and makes the young one old, so a
+//! record lives between one and two sweeps. All records of all kinds share one limit. When it is reached, the
+//! network that uses most loses its oldest record: a flood displaces itself.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
-use rand::seq::index;
 
 use super::kept::{ANNOUNCEMENT_SWEEP, Kept};
+use super::ledger::{Charge, Ledger};
+use super::topics::{Announced, Topics};
 use crate::keys::PublicKey;
-use crate::wire::address::{is_private, network};
 use crate::wire::compact::Encode;
 use crate::wire::rpc::Target;
 
 /// All records and values of a node.
 pub(super) struct Store {
-    /// Announcements to topics.
-    pub(super) topics: Topics,
+    topics: Topics,
     /// Where to forward messages for a server, by the target of its key.
-    pub(super) forwards: Generations<Forward>,
+    forwards: Cache<Forward>,
     /// What a refresh token renews.
-    pub(super) refreshes: Generations<Refresh>,
-    /// The highest time stamp announced to a topic.
-    pub(super) bumps: Generations<u64>,
+    refreshes: Cache<Refresh>,
     /// Signed values, by the target of the key that signed them.
-    pub(super) mutables: Generations<Vec<u8>>,
+    mutables: Cache<Vec<u8>>,
     /// Values by their hash.
-    pub(super) immutables: Generations<Vec<u8>>,
-    /// The announcements behind `topics` and `forwards`, if they are to outlive the node.
-    pub(super) kept: Generations<Kept>,
-    announcements_swept: Instant,
-    values_swept: Instant,
+    immutables: Cache<Vec<u8>>,
+    ledger: Ledger<Place>,
+    announcements: Age,
+    values: Age,
+}
+
+/// The records of one kind. Reading one makes it young again (hyperdht-rpc.md §5.6; xache).
+struct Cache<V> {
+    entries: HashMap<Target, Held<V>>,
+    place: fn(Target) -> Place,
+}
+
+/// A stored item, and what it takes.
+struct Held<V> {
+    value: V,
+    generation: u64,
+    charge: Charge,
+}
+
+/// Where a record is.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Topic(Target, PublicKey),
+    Forward(Target),
+    Refresh(Target),
+    Mutable(Target),
+    Immutable(Target),
+}
+
+/// The generation of records that are stored now, and when it began.
+struct Age {
+    generation: u64,
+    swept: Instant,
 }
 
 /// A server that announced itself.
-#[derive(Clone, Debug)]
-pub(super) struct Forward {
+struct Forward {
     /// The address that the announcement came from.
-    pub(super) relay: SocketAddrV4,
+    relay: SocketAddrV4,
     /// Its record as it is handed out.
-    pub(super) record: Vec<u8>,
+    record: Vec<u8>,
+    /// What proves it, if that is to outlive the node.
+    kept: Option<Box<Kept>>,
 }
 
 /// What a refresh token renews.
@@ -54,310 +80,309 @@ pub(super) struct Refresh {
     pub(super) record: Vec<u8>,
 }
 
+/// The network of the source has as many records as it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SourceFull;
+
 impl Store {
     pub(super) fn new(now: Instant) -> Self {
+        Self::with_limits(now, MAX_BYTES, MAX_BYTES_PER_SOURCE)
+    }
+
+    /// Makes a store for `limit` bytes in all and `budget` bytes of each public /24.
+    pub(super) fn with_limits(now: Instant, limit: usize, budget: usize) -> Self {
+        let age = || Age { generation: 1, swept: now };
         Self {
-            topics: Topics::new(MAX_ANNOUNCEMENTS),
-            forwards: Generations::new(MAX_ANNOUNCEMENTS, MAX_ANNOUNCEMENT_BYTES),
-            refreshes: Generations::new(MAX_ANNOUNCEMENTS, MAX_ANNOUNCEMENT_BYTES),
-            bumps: Generations::new(MAX_ANNOUNCEMENTS, MAX_ANNOUNCEMENT_BYTES),
-            mutables: Generations::new(MAX_VALUES, MAX_VALUE_BYTES),
-            immutables: Generations::new(MAX_VALUES, MAX_VALUE_BYTES),
-            kept: Generations::new(MAX_ANNOUNCEMENTS, MAX_KEPT_BYTES),
-            announcements_swept: now,
-            values_swept: now,
+            topics: Topics::default(),
+            forwards: Cache::new(Place::Forward),
+            refreshes: Cache::new(Place::Refresh),
+            mutables: Cache::new(Place::Mutable),
+            immutables: Cache::new(Place::Immutable),
+            ledger: Ledger::new(limit, budget),
+            announcements: age(),
+            values: age(),
         }
     }
 
     /// Ages what is due. Called once per tick.
     pub(super) fn sweep(&mut self, now: Instant) {
-        if now.saturating_duration_since(self.announcements_swept) >= ANNOUNCEMENT_SWEEP {
+        if now.saturating_duration_since(self.announcements.swept) >= ANNOUNCEMENT_SWEEP {
             self.sweep_announcements(now);
         }
-        if now.saturating_duration_since(self.values_swept) >= VALUE_SWEEP {
-            self.values_swept = now;
-            self.mutables.sweep();
-            self.immutables.sweep();
+        if now.saturating_duration_since(self.values.swept) >= VALUE_SWEEP {
+            self.sweep_values(now);
         }
     }
 
     /// Forgets the old announcements and makes the young ones old.
     pub(super) fn sweep_announcements(&mut self, now: Instant) {
-        self.announcements_swept = now;
-        self.topics.sweep();
-        self.forwards.sweep();
-        self.refreshes.sweep();
-        self.bumps.sweep();
-        self.kept.sweep();
+        let oldest = self.announcements.advance(now);
+        self.topics.sweep(oldest, |charge| self.ledger.release(charge));
+        self.forwards.sweep(oldest, &mut self.ledger);
+        self.refreshes.sweep(oldest, &mut self.ledger);
+    }
+
+    /// Forgets the old values and makes the young ones old.
+    pub(super) fn sweep_values(&mut self, now: Instant) {
+        let oldest = self.values.advance(now);
+        self.mutables.sweep(oldest, &mut self.ledger);
+        self.immutables.sweep(oldest, &mut self.ledger);
+    }
+
+    /// Returns the generation of announcements that are stored now. The one before it is old.
+    pub(super) const fn generation(&self) -> u64 {
+        self.announcements.generation
+    }
+
+    /// Sets when the last sweep of announcements was, as of an earlier run.
+    pub(super) const fn set_swept(&mut self, at: Instant) {
+        self.announcements.swept = at;
+    }
+
+    /// Stores an announcement of `generation`: a server under its own key is a forward, everything else
+    /// belongs to a topic.
+    pub(super) fn announce(
+        &mut self,
+        from: SocketAddrV4,
+        entry: Refresh,
+        kept: Option<Box<Kept>>,
+        generation: u64,
+    ) -> Result<(), SourceFull> {
+        let Refresh { target, public_key, record } = entry;
+        let cost = cost(record.len() + kept.as_ref().map_or(0, |kept| KEPT + kept.announce.encoded_len()));
+        if public_key.target() == target {
+            self.remove(Place::Topic(target, public_key));
+            let forward = Forward { relay: from, record, kept };
+            self.forwards.set(&mut self.ledger, generation, (*from.ip(), target), forward, cost)?;
+        } else {
+            let known = self.topics.get_mut(&target, &public_key);
+            if let Some(known) = known.filter(|known| known.generation >= generation) {
+                // A record that is in the young generation stays as it is (hyperdht-rpc.md §5.6; record-cache
+                // index.js).
+                known.kept = kept;
+                return Ok(());
+            }
+            let known = self.topics.get_mut(&target, &public_key).map(|known| known.charge);
+            let place = Place::Topic(target, public_key);
+            let charge = self.ledger.charge(*from.ip(), place, cost, known).ok_or(SourceFull)?;
+            self.topics.put(target, Announced { key: public_key, record, kept, generation, charge });
+        }
+        self.make_room();
+        Ok(())
+    }
+
+    /// Returns whether `key` has announced something under `target`.
+    pub(super) fn has_announced(&mut self, target: &Target, key: &PublicKey) -> bool {
+        let is_server = key.target() == *target && self.forwards.entries.contains_key(target);
+        is_server || self.topics.get_mut(target, key).is_some()
+    }
+
+    /// Stores what a refresh token renews; what proves it stays.
+    pub(super) fn renew(&mut self, from: SocketAddrV4, entry: Refresh) -> Result<(), SourceFull> {
+        let (target, key) = (&entry.target, &entry.public_key);
+        let kept = match self.topics.get_mut(target, key) {
+            Some(known) => known.kept.take(),
+            None => self.forwards.entries.get_mut(target).and_then(|held| held.value.kept.take()),
+        };
+        self.announce(from, entry, kept, self.announcements.generation)
+    }
+
+    /// Removes what `key` announced under `target`.
+    pub(super) fn forget_announcement(&mut self, target: &Target, key: &PublicKey) {
+        if key.target() == *target {
+            self.remove(Place::Forward(*target));
+        }
+        self.remove(Place::Topic(*target, *key));
+    }
+
+    /// Returns the address from which the server with this target announced itself, and its record.
+    pub(super) fn server(&mut self, target: &Target) -> Option<(SocketAddrV4, &[u8])> {
+        let forward = self.forwards.read(target, self.announcements.generation)?;
+        Some((forward.relay, &forward.record))
+    }
+
+    /// Returns up to `count` records of a topic, picked at random if there are more.
+    pub(super) fn sample(&self, target: &Target, count: usize, rng: &mut StdRng) -> Vec<&[u8]> {
+        self.topics.sample(target, count, rng)
+    }
+
+    /// Notes a time stamp announced to a topic.
+    pub(super) fn bump(&mut self, target: &Target, stamp: u64) {
+        self.topics.bump(target, stamp);
+    }
+
+    /// Returns the highest time stamp announced to a topic; 0 if there is none.
+    pub(super) fn bump_of(&self, target: &Target) -> u64 {
+        self.topics.bump_of(target)
+    }
+
+    /// Notes what the token that hashes to `hash` renews.
+    pub(super) fn set_refresh(
+        &mut self,
+        source: Ipv4Addr,
+        hash: Target,
+        entry: Refresh,
+    ) -> Result<(), SourceFull> {
+        let (generation, cost) = (self.announcements.generation, cost(entry.record.len()));
+        self.refreshes.set(&mut self.ledger, generation, (source, hash), entry, cost)?;
+        self.make_room();
+        Ok(())
+    }
+
+    /// Returns what the token that hashes to `hash` renews, once.
+    pub(super) fn take_refresh(&mut self, hash: &Target) -> Option<Refresh> {
+        let held = self.refreshes.entries.remove(hash)?;
+        self.ledger.release(held.charge);
+        Some(held.value)
+    }
+
+    /// Stores a signed value.
+    pub(super) fn set_mutable(
+        &mut self,
+        source: Ipv4Addr,
+        target: Target,
+        value: Vec<u8>,
+    ) -> Result<(), SourceFull> {
+        let (generation, cost) = (self.values.generation, cost(value.len()));
+        self.mutables.set(&mut self.ledger, generation, (source, target), value, cost)?;
+        self.make_room();
+        Ok(())
+    }
+
+    /// Returns a signed value.
+    pub(super) fn mutable(&mut self, target: &Target) -> Option<&Vec<u8>> {
+        self.mutables.read(target, self.values.generation)
+    }
+
+    /// Stores a value under its hash.
+    pub(super) fn set_immutable(
+        &mut self,
+        source: Ipv4Addr,
+        target: Target,
+        value: Vec<u8>,
+    ) -> Result<(), SourceFull> {
+        let (generation, cost) = (self.values.generation, cost(value.len()));
+        self.immutables.set(&mut self.ledger, generation, (source, target), value, cost)?;
+        self.make_room();
+        Ok(())
+    }
+
+    /// Returns the value with this hash.
+    pub(super) fn immutable(&mut self, target: &Target) -> Option<&Vec<u8>> {
+        self.immutables.read(target, self.values.generation)
     }
 
     /// Returns the announcements that are kept, each with how long it is still handed out.
     pub(super) fn kept_announcements(&self, now: Instant) -> Vec<Kept> {
-        let since = now.saturating_duration_since(self.announcements_swept);
+        let since = now.saturating_duration_since(self.announcements.swept);
         let until_sweep = ANNOUNCEMENT_SWEEP.saturating_sub(since);
-        let kept = self.kept.iter().map(|(kept, is_young)| {
-            let more = if is_young { ANNOUNCEMENT_SWEEP } else { Duration::ZERO };
-            Kept { remaining: until_sweep + more, ..kept.clone() }
+        let forwards = self.forwards.entries.values().map(|held| (&held.value.kept, held.generation));
+        let topics = self.topics.iter().map(|record| (&record.kept, record.generation));
+        let kept = forwards.chain(topics).filter_map(|(kept, generation)| {
+            let more = if generation == self.generation() { ANNOUNCEMENT_SWEEP } else { Duration::ZERO };
+            let kept = kept.as_deref()?;
+            Some(Kept { remaining: until_sweep + more, ..kept.clone() })
         });
         kept.collect()
     }
 
     /// Returns how many records are held.
-    pub(super) fn len(&self) -> usize {
-        self.topics.len() + self.forwards.len() + self.mutables.len() + self.immutables.len()
-    }
-}
-
-/// How much memory a value takes beside its own size.
-pub(super) trait Weight {
-    fn weight(&self) -> usize;
-}
-
-impl Weight for u64 {
-    fn weight(&self) -> usize {
-        0
-    }
-}
-
-impl Weight for Vec<u8> {
-    fn weight(&self) -> usize {
-        self.len()
-    }
-}
-
-impl Weight for Kept {
-    fn weight(&self) -> usize {
-        self.announce.encoded_len()
-    }
-}
-
-impl Weight for Forward {
-    fn weight(&self) -> usize {
-        self.record.len()
-    }
-}
-
-impl Weight for Refresh {
-    fn weight(&self) -> usize {
-        self.record.len()
-    }
-}
-
-/// A map whose entries live on while they are read: a read makes an old entry young again.
-pub(super) struct Generations<V> {
-    young: HashMap<Target, V>,
-    old: HashMap<Target, V>,
-    /// Bytes of the values in the young generation.
-    weight: usize,
-    sources: Sources,
-    max_entries: usize,
-    max_bytes: usize,
-}
-
-impl<V: Weight> Generations<V> {
-    pub(super) fn new(max_entries: usize, max_bytes: usize) -> Self {
-        Self {
-            young: HashMap::new(),
-            old: HashMap::new(),
-            weight: 0,
-            sources: Sources::default(),
-            max_entries,
-            max_bytes,
-        }
-    }
-
-    /// Sets an entry on behalf of `source`; returns whether that source may have another one.
-    pub(super) fn set(&mut self, source: Ipv4Addr, target: Target, value: V) -> bool {
-        let known = self.young.contains_key(&target);
-        if !known && !self.sources.admit(source) {
-            return false;
-        }
-        self.old.remove(&target);
-        self.put(target, value);
-        true
-    }
-
-    pub(super) fn get(&mut self, target: &Target) -> Option<&V> {
-        if let Some(value) = self.old.remove(target) {
-            self.put(*target, value);
-        }
-        self.young.get(target)
-    }
-
-    pub(super) fn remove(&mut self, target: &Target) -> Option<V> {
-        let old = self.old.remove(target);
-        let young = self.young.remove(target);
-        self.weight -= young.as_ref().map_or(0, Weight::weight);
-        young.or(old)
-    }
-
-    /// Returns the entries, each with whether it is young.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&V, bool)> {
-        let young = self.young.values().map(|value| (value, true));
-        young.chain(self.old.values().map(|value| (value, false)))
-    }
-
-    pub(super) fn sweep(&mut self) {
-        self.old = std::mem::take(&mut self.young);
-        self.weight = 0;
-        self.sources = Sources::default();
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.young.len() + self.old.len()
-    }
-
-    fn put(&mut self, target: Target, value: V) {
-        let weight = value.weight();
-        let full = self.young.len() >= self.max_entries || self.weight + weight > self.max_bytes;
-        if full && !self.young.contains_key(&target) {
-            self.sweep();
-        }
-        self.weight += weight;
-        if let Some(replaced) = self.young.insert(target, value) {
-            self.weight -= replaced.weight();
-        }
-    }
-}
-
-/// Announcements: for each topic the records of those who announced themselves.
-pub(super) struct Topics {
-    young: Generation,
-    old: Generation,
-    sources: Sources,
-    max: usize,
-}
-
-#[derive(Default)]
-struct Generation {
-    topics: HashMap<Target, Topic>,
-    len: usize,
-}
-
-/// The records of one topic, in a list for sampling and with an index for replacing.
-#[derive(Default)]
-struct Topic {
-    records: Vec<(PublicKey, Vec<u8>)>,
-    positions: HashMap<PublicKey, usize>,
-}
-
-impl Topics {
-    pub(super) fn new(max: usize) -> Self {
-        Self { young: Generation::default(), old: Generation::default(), sources: Sources::default(), max }
-    }
-
-    /// Adds a record on behalf of `source`; returns whether that source may have another one.
-    ///
-    /// A record that is already in the young generation stays as it is (hyperdht-rpc.md §5.6; record-cache
-    /// index.js).
-    pub(super) fn add(&mut self, source: Ipv4Addr, topic: Target, key: PublicKey, record: Vec<u8>) -> bool {
-        let known = self.young.topics.get(&topic);
-        if known.is_some_and(|topic| topic.positions.contains_key(&key)) {
-            return true;
-        }
-        if !self.sources.admit(source) {
-            return false;
-        }
-        self.old.remove(&topic, &key);
-        if self.young.len >= self.max {
-            self.sweep();
-        }
-        self.young.insert(topic, key, record);
-        true
-    }
-
-    pub(super) fn remove(&mut self, topic: &Target, key: &PublicKey) {
-        self.young.remove(topic, key);
-        self.old.remove(topic, key);
-    }
-
-    /// Returns up to `count` records of a topic, picked at random if there are more.
-    pub(super) fn sample(&self, topic: &Target, count: usize, rng: &mut StdRng) -> Vec<&[u8]> {
-        let records =
-            |generation: &'_ Generation| generation.topics.get(topic).map_or(0, |topic| topic.records.len());
-        let (young, old) = (records(&self.young), records(&self.old));
-        let pick = |position: usize| {
-            let (generation, position) =
-                if position < young { (&self.young, position) } else { (&self.old, position - young) };
-            let topic = generation.topics.get(topic)?;
-            topic.records.get(position).map(|record| record.1.as_slice())
-        };
-        let total = young + old;
-        if total <= count {
-            return (0..total).filter_map(pick).collect();
-        }
-        index::sample(rng, total, count).into_iter().filter_map(pick).collect()
-    }
-
-    pub(super) fn sweep(&mut self) {
-        self.old = std::mem::take(&mut self.young);
-        self.sources = Sources::default();
-    }
-
     pub(super) const fn len(&self) -> usize {
-        self.young.len + self.old.len
-    }
-}
-
-impl Generation {
-    fn insert(&mut self, topic: Target, key: PublicKey, record: Vec<u8>) {
-        let topic = self.topics.entry(topic).or_default();
-        topic.positions.insert(key, topic.records.len());
-        topic.records.push((key, record));
-        self.len += 1;
+        self.ledger.records()
     }
 
-    fn remove(&mut self, target: &Target, key: &PublicKey) {
-        let Some(topic) = self.topics.get_mut(target) else {
-            return;
+    #[cfg(test)]
+    pub(super) const fn used(&self) -> usize {
+        self.ledger.used()
+    }
+
+    /// Drops records until the rest fits the limit.
+    fn make_room(&mut self) {
+        while let Some(place) = self.ledger.victim() {
+            self.remove(place);
+        }
+    }
+
+    fn remove(&mut self, place: Place) {
+        let charge = match place {
+            Place::Topic(target, key) => self.topics.remove(&target, &key).map(|record| record.charge),
+            Place::Forward(target) => self.forwards.remove(&target),
+            Place::Refresh(target) => self.refreshes.remove(&target),
+            Place::Mutable(target) => self.mutables.remove(&target),
+            Place::Immutable(target) => self.immutables.remove(&target),
         };
-        let Some(position) = topic.positions.remove(key) else {
-            return;
-        };
-        topic.records.swap_remove(position);
-        if let Some((moved, _)) = topic.records.get(position) {
-            topic.positions.insert(*moved, position);
-        }
-        self.len -= 1;
-        if topic.records.is_empty() {
-            self.topics.remove(target);
+        if let Some(charge) = charge {
+            self.ledger.release(charge);
         }
     }
 }
 
-/// How many entries of the young generation came from each /24 network.
-#[derive(Default)]
-struct Sources {
-    entries: HashMap<[u8; 3], usize>,
-}
+impl<V> Cache<V> {
+    fn new(place: fn(Target) -> Place) -> Self {
+        Self { entries: HashMap::new(), place }
+    }
 
-impl Sources {
-    /// Counts one more entry, unless the source has as many as it may. Loopback and private networks have no
-    /// limit.
-    fn admit(&mut self, source: Ipv4Addr) -> bool {
-        if is_private(source) {
-            return true;
-        }
-        let entries = self.entries.entry(network(source)).or_default();
-        let admitted = *entries < MAX_ENTRIES_PER_SOURCE;
-        *entries += usize::from(admitted);
-        admitted
+    /// Sets an entry on behalf of a source, at a cost.
+    fn set(
+        &mut self,
+        ledger: &mut Ledger<Place>,
+        generation: u64,
+        (source, target): (Ipv4Addr, Target),
+        value: V,
+        cost: usize,
+    ) -> Result<(), SourceFull> {
+        let known = self.entries.get(&target).map(|held| held.charge);
+        let charge = ledger.charge(source, (self.place)(target), cost, known).ok_or(SourceFull)?;
+        self.entries.insert(target, Held { value, generation, charge });
+        Ok(())
+    }
+
+    fn read(&mut self, target: &Target, generation: u64) -> Option<&V> {
+        let held = self.entries.get_mut(target)?;
+        held.generation = generation;
+        Some(&held.value)
+    }
+
+    fn remove(&mut self, target: &Target) -> Option<Charge> {
+        self.entries.remove(target).map(|held| held.charge)
+    }
+
+    /// Drops the entries of generations before `oldest`.
+    fn sweep(&mut self, oldest: u64, ledger: &mut Ledger<Place>) {
+        self.entries.retain(|_, held| {
+            let stays = held.generation >= oldest;
+            if !stays {
+                ledger.release(held.charge);
+            }
+            stays
+        });
     }
 }
 
-/// Announcements to topics, and self announcements, in one generation (hyperdht-rpc.md §5.6 rows "topic
-/// records" and "router forwards").
-const MAX_ANNOUNCEMENTS: usize = 65536;
-/// Bytes of self announcements in one generation: a record has 33 bytes and three addresses at most.
-const MAX_ANNOUNCEMENT_BYTES: usize = MAX_ANNOUNCEMENTS * 64;
-/// Bytes of kept announcements in one generation: a signature, a key, a refresh token, three addresses and
-/// some bytes between them.
-const MAX_KEPT_BYTES: usize = MAX_ANNOUNCEMENTS * 192;
-/// Values of one kind in one generation (hyperdht-rpc.md §5.6 row "mutables, immutables").
-const MAX_VALUES: usize = 32768;
-/// Bytes of values of one kind in one generation.
-const MAX_VALUE_BYTES: usize = 16 << 20;
-/// Entries in one generation from 256 neighbouring addresses.
-pub(super) const MAX_ENTRIES_PER_SOURCE: usize = 1024;
+impl Age {
+    /// Begins the next generation; returns the oldest one that stays.
+    const fn advance(&mut self, now: Instant) -> u64 {
+        self.swept = now;
+        self.generation += 1;
+        self.generation - 1
+    }
+}
+
+/// Returns what a record costs that has this length.
+fn cost(length: usize) -> usize {
+    (length + OVERHEAD).max(MIN_COST)
+}
+
+/// Bytes of all records of a node, of all kinds and both generations. The reference keeps up to 65,536
+/// records of each kind in each generation (hyperdht-rpc.md §5.6).
+pub(super) const MAX_BYTES: usize = 64 << 20;
+/// What a record costs at least, in bytes: no more than 65,536 fit.
+pub(super) const MIN_COST: usize = 1024;
+/// Bytes of the records from 256 neighbouring addresses: 1,024 small ones.
+pub(super) const MAX_BYTES_PER_SOURCE: usize = 1024 * MIN_COST;
+/// What a record takes beside its own length: places in maps and in the ledger.
+const OVERHEAD: usize = 256;
+/// What a kept announcement takes beside its own length.
+const KEPT: usize = 256;
 /// Between two sweeps of values: two thirds of 48 hours (hyperdht-rpc.md §5.6).
 const VALUE_SWEEP: Duration = Duration::from_secs(32 * 3600);

@@ -159,17 +159,52 @@ impl Table {
     /// Returns the nodes nearest to `target`, at most [`K`], nearest first. Those beyond the share of their
     /// network come last, and only if there are too few others: an attacker with a few addresses has all
     /// their ports, and so any number of ids near any target.
+    pub(super) fn closest(&self, target: &[u8; 32]) -> Vec<SocketAddrV4> {
+        let (mut found, mut beyond) = self.nearest(target, Scope::Host);
+        found.append(&mut beyond);
+        found.truncate(K);
+        found
+    }
+
+    /// Returns the nodes that a response names, at most [`K`]: `own` first, then those whose addresses have at
+    /// least the scope `least`, nearest first, and of each network no more than its share. Where all known
+    /// nodes are of one network, and this one, at `home`, is as well, there is nobody to protect from it.
+    pub(super) fn named(
+        &self,
+        target: &[u8; 32],
+        least: Scope,
+        home: Option<SocketAddrV4>,
+        own: Option<SocketAddrV4>,
+    ) -> Vec<SocketAddrV4> {
+        let (mut found, mut beyond) = self.nearest(target, least);
+        let at_home = home.map(|home| network(*home.ip()));
+        let is_shared = self.networks.keys().any(|other| at_home.is_some_and(|home| *other != home))
+            || self.networks.len() > 1;
+        if !is_shared {
+            found.append(&mut beyond);
+        }
+        if let Some(own) = own {
+            let share = if is_shared { self.per_network.saturating_sub(1) } else { K };
+            let mut neighbours = 0;
+            found.retain(|node| {
+                neighbours += usize::from(network(*node.ip()) == network(*own.ip()));
+                network(*node.ip()) != network(*own.ip()) || neighbours <= share
+            });
+            found.truncate(K - 1);
+            found.insert(0, own);
+        }
+        found.truncate(K);
+        found
+    }
+
+    /// Returns nodes near `target` whose addresses have at least the scope `least`, nearest first: at least
+    /// [`K`] within the shares of their networks, if there are that many, and the others that were met on the
+    /// way.
     ///
     /// Seen from the target the rows are already in order: its own row shares the most with it, the longer
     /// rows follow or precede each other by one bit of the difference between target and own id, then come
     /// the shorter ones downwards.
-    pub(super) fn closest(&self, target: &[u8; 32]) -> Vec<SocketAddrV4> {
-        self.closest_within(target, Scope::Host)
-    }
-
-    /// Returns those of them whose addresses have at least the scope `least`, and others that are further
-    /// away in the place of the rest.
-    pub(super) fn closest_within(&self, target: &[u8; 32], least: Scope) -> Vec<SocketAddrV4> {
+    fn nearest(&self, target: &[u8; 32], least: Scope) -> (Vec<SocketAddrV4>, Vec<SocketAddrV4>) {
         let mut found = Vec::with_capacity(2 * K);
         let own = self.row_of(&NodeId(*target)).unwrap_or(ROWS);
         let bit = |row: usize| (target[row / 8] ^ self.id.0[row / 8]) & (0x80 >> (row % 8)) != 0;
@@ -193,9 +228,7 @@ impl Table {
                 break;
             }
         }
-        found.append(&mut beyond);
-        found.truncate(K);
-        found
+        (found, beyond)
     }
 
     /// Appends the nodes of a row, nearest to `target` first.

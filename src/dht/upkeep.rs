@@ -139,6 +139,6 @@ const STABLE: u32 = 240;
 const MORE_STABLE: u32 = 720;
 /// Ticks between attempts of a node that is configured to be persistent: a minute.
 const RETRY_PERIOD: u64 = 12;
-/// Unmatched responses that are looked at in one tick: a host with several addresses causes one or two, and
-/// a guesser of tids needs thousands.
+/// Unmatched responses that could be of a bootstrap node with several addresses and are looked at in one
+/// tick: such a host causes one or two, and a guesser of tids needs thousands.
 const MAX_STRAYS: u32 = 16;

@@ -154,7 +154,12 @@ impl Node {
     /// a few unmatched responses, none is followed for some seconds. Nodes that other nodes name need none of
     /// this, for they are known by the address that they send from.
     fn ask_elsewhere(&mut self, tid: u16, socket: SocketId, from: SocketAddrV4) -> bool {
-        if !self.upkeep.may_follow_stray() || self.is_unwanted(&from) {
+        // What could not be such a response takes nothing of what a tick looks at.
+        let nodes = &self.config.bootstrap;
+        if !self.requests.has_other_host(from, nodes) || self.is_unwanted(&from) {
+            return false;
+        }
+        if !self.upkeep.may_follow_stray() {
             return false;
         }
         let response = (tid, socket, from);

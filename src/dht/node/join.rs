@@ -100,7 +100,8 @@ impl Node {
         }
         self.service.enable(now);
         let announcements = std::mem::take(&mut self.config.announcements);
-        self.service.restore(now, self.members.id(), announcements);
+        self.service.restore(now, announcements);
+        self.service.restore_some(now, self.members.id());
         self.outbox.emit(Event::Persistent(true));
     }
 

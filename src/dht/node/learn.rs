@@ -37,8 +37,11 @@ impl Node {
             return;
         }
         let request = Outgoing { retries: GREETING_RETRIES, ..Outgoing::internal(node, PING) };
-        if self.issue(now, RequestOwner::Greeting, request, None).is_ok() {
-            self.members.begin_greeting(node);
+        if let Ok(key) = self.issue(now, RequestOwner::Greeting, request, None)
+            && let Some(ended) = self.members.begin_greeting(node, key)
+        {
+            // Its network has more pings under way than others.
+            let _ = self.requests.remove(ended);
         }
     }
 

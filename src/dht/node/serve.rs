@@ -7,7 +7,6 @@ use tracing::trace;
 
 use super::verbs::Node;
 use crate::dht::serve::Later;
-use crate::dht::table::K;
 use crate::dht::types::{Event, Incoming, Reply};
 use crate::wire::address::Scope;
 use crate::wire::compact::{Decode, Encode, Reader};
@@ -124,14 +123,15 @@ impl Node {
             target: incoming.target,
             value: Some(value),
         };
+        let datagram = request.to_bytes();
         // What goes back to the sender reaches no third party.
-        if to != incoming.from && !self.service.may_forward(now, *incoming.from.ip()) {
+        if to != incoming.from && !self.service.may_forward(now, incoming, to, datagram.len()) {
             self.stats.drops.budget += 1;
             return;
         }
         self.stats.count_forwarded(incoming.command);
         trace!(%to, command = incoming.command, tid = incoming.tid, "request forwarded");
-        let later = Later::Send(socket, to, request.to_bytes());
+        let later = Later::Send(socket, to, datagram);
         if at > now {
             self.delay(now, at, later);
         } else {
@@ -171,17 +171,13 @@ impl Node {
     fn closest_for(&self, target: &Target, incoming: &Incoming) -> Vec<SocketAddrV4> {
         // A sender from outside that has reached this node at a private address reaches others there as well.
         let reach = Scope::of(*incoming.from.ip()).min(Scope::of(*incoming.to.ip()));
-        let mut closest = self.members.closest_for(target, reach);
+        let home = self.remote_address();
         // A sender that knows another address of this host cannot check the id that this node shows, and so
         // not use it, before it has sent a request to the address that the id stands for.
-        let own = self.remote_address().filter(|own| {
+        let own = home.filter(|own| {
             self.members.names_itself() && *own != incoming.to && Scope::of(*own.ip()) >= reach
         });
-        if let Some(own) = own {
-            closest.truncate(K - 1);
-            closest.insert(0, own);
-        }
-        closest
+        self.members.closest_for(target, reach, home, own)
     }
 
     fn serve_application(&mut self, now: Instant, incoming: Incoming, token: Option<Token>) {
@@ -268,7 +264,8 @@ impl Node {
             return;
         }
         let later = Later::Done(without_value(incoming));
-        if self.delayed.add(now + delay, later).is_some() {
+        let may_add = self.delayed.may_add_ping(*incoming.from.ip());
+        if !may_add || self.delayed.add(now + delay, later).is_some() {
             self.stats.drops.full += 1;
         }
     }

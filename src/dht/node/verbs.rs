@@ -115,6 +115,7 @@ impl Node {
         self.expire_requests(now);
         self.flush_queue(now);
         self.send_delayed(now);
+        self.service.restore_some(now, self.members.id());
         self.run_upkeep(now);
     }
 
@@ -126,8 +127,9 @@ impl Node {
         let retry = self.requests.next_deadline().map(|at| (at, "request"));
         let window = self.requests.next_opening().map(|at| (at, "request window"));
         let delayed = self.delayed.next().map(|at| (at, "put off"));
+        let restore = self.service.next_restore().map(|at| (at, "restore"));
         let tick = Some((self.upkeep.next(), "tick"));
-        [retry, window, delayed, tick].into_iter().flatten().min()
+        [retry, window, delayed, restore, tick].into_iter().flatten().min()
     }
 
     /// Returns the next datagram to send.

@@ -7,9 +7,9 @@ use rand::rngs::StdRng;
 use tracing::debug;
 
 use super::service::Service;
-use crate::dht::kept::Kept;
+use crate::dht::kept::{ANNOUNCEMENT_SWEEP, Kept};
 use crate::dht::sign;
-use crate::dht::store::{Forward, Refresh};
+use crate::dht::store::{Refresh, SourceFull};
 use crate::dht::table::K;
 use crate::dht::types::{Incoming, Reply};
 use crate::keys::PublicKey;
@@ -32,8 +32,7 @@ impl Service {
 
     /// Returns the address from which the server with this target announced itself here, if it did.
     pub(in crate::dht) fn forward(&mut self, target: &Target) -> Option<SocketAddrV4> {
-        let forward = self.store.as_mut()?.forwards.get(target);
-        forward.map(|forward| forward.relay)
+        self.store.as_mut()?.server(target).map(|(relay, _)| relay)
     }
 
     /// Serves FIND_PEER.
@@ -83,41 +82,71 @@ impl Service {
 
     /// Removes what `key` announced under `target`.
     pub(in crate::dht) fn forget_announcement(&mut self, target: &Target, key: &PublicKey) {
-        let Some(store) = &mut self.store else {
-            return;
-        };
-        if key.target() == *target {
-            store.forwards.remove(target);
+        if let Some(store) = &mut self.store {
+            store.forget_announcement(target, key);
         }
-        store.topics.remove(target, key);
-        store.kept.remove(&Kept::place(target, key));
+        self.restoring.retain(|waiting| {
+            let peer = waiting.announce.peer.as_ref();
+            waiting.target != *target || peer.is_none_or(|peer| peer.public_key != *key)
+        });
     }
 
     /// Returns the announcements with what proves them, if the configuration keeps that.
     pub(in crate::dht) fn announcements(&self, now: Instant) -> Vec<Kept> {
-        self.store.as_ref().map_or_else(Vec::new, |store| store.kept_announcements(now))
+        let mut all = self.store.as_ref().map_or_else(Vec::new, |store| store.kept_announcements(now));
+        let since = now.saturating_duration_since(self.restore_begun);
+        // Those that wait to be restored are handed out soon.
+        all.extend(self.restoring.iter().map(|waiting| {
+            let remaining = waiting.remaining.saturating_sub(since);
+            Kept { remaining, ..waiting.clone() }
+        }));
+        all
     }
 
-    /// Stores the announcements of an earlier run of the node with this id, as far as their signatures hold
-    /// and their time is not over.
-    pub(in crate::dht) fn restore(&mut self, now: Instant, id: &NodeId, announcements: Vec<Kept>) {
-        let Some((old, young, swept)) = Kept::generations(now, announcements) else {
+    /// Stores the announcements of an earlier run of the node, as far as their signatures hold and their time
+    /// is not over: by and by, in [`restore_some`](Self::restore_some).
+    pub(in crate::dht) fn restore(&mut self, now: Instant, announcements: Vec<Kept>) {
+        let Some(swept) = Kept::swept(now, &announcements) else {
             return;
         };
-        for kept in old {
-            self.restore_one(now, id, &kept);
-        }
         if let Some(store) = &mut self.store {
-            store.sweep_announcements(swept);
+            store.set_swept(swept);
         }
-        for kept in young {
-            self.restore_one(now, id, &kept);
+        self.restoring = announcements.into();
+        self.restore_begun = now;
+        self.restore_at = now;
+    }
+
+    /// Returns when the next announcements of an earlier run are due.
+    pub(in crate::dht) fn next_restore(&self) -> Option<Instant> {
+        (!self.restoring.is_empty()).then_some(self.restore_at)
+    }
+
+    /// Stores some announcements of an earlier run if they are due, at the node with this id. To verify a
+    /// signature takes long enough that all of them at once would keep the node from everything else.
+    pub(in crate::dht) fn restore_some(&mut self, now: Instant, id: &NodeId) {
+        if self.next_restore().is_none_or(|at| at > now) {
+            return;
+        }
+        self.restore_at = now + RESTORE_PAUSE;
+        let since = now.saturating_duration_since(self.restore_begun);
+        for _ in 0..MAX_RESTORED {
+            let Some(kept) = self.restoring.pop_front() else {
+                return;
+            };
+            let remaining = kept.remaining.saturating_sub(since);
+            if !remaining.is_zero() && !self.has_newer(&kept) {
+                // A signature that does not hold was made for another address of this node; the announcer
+                // comes back.
+                let _ = self.store_announcement(now, Kept { remaining, ..kept }, id);
+            }
         }
     }
 
-    fn restore_one(&mut self, now: Instant, id: &NodeId, kept: &Kept) {
-        // A signature that does not hold was made for another address of this node; the announcer comes back.
-        let _ = self.store_announcement(now, kept.from, &kept.target, &kept.token, &kept.announce, id);
+    /// Returns whether the peer of an announcement of an earlier run has announced itself anew.
+    fn has_newer(&mut self, kept: &Kept) -> bool {
+        let (store, peer) = (self.store.as_mut(), kept.announce.peer.as_ref());
+        store.zip(peer).is_some_and(|(store, peer)| store.has_announced(&kept.target, &peer.public_key))
     }
 
     /// Returns the record of the server with this target, whether it runs here or announced itself here.
@@ -125,8 +154,7 @@ impl Service {
         if let Some(own) = self.servers.get(target) {
             return Some(own.clone());
         }
-        let forward = self.store.as_mut()?.forwards.get(target)?;
-        Some(forward.record.clone())
+        self.store.as_mut()?.server(target).map(|(_, record)| record.to_vec())
     }
 
     /// Returns the encoded list of up to twenty records and the latest time stamp, or `None` if there is no
@@ -134,7 +162,7 @@ impl Service {
     fn lookup_reply(&mut self, target: &Target, rng: &mut StdRng) -> Option<Vec<u8>> {
         let server = self.server_record(target);
         let store = self.store.as_mut()?;
-        let mut records = store.topics.sample(target, K, rng);
+        let mut records = store.sample(target, K, rng);
         if records.len() < K {
             records.extend(server.as_deref());
         }
@@ -147,7 +175,7 @@ impl Service {
         for record in records {
             reply.extend_from_slice(record);
         }
-        reply.put_varuint(store.bumps.get(target).copied().unwrap_or(0));
+        reply.put_varuint(store.bump_of(target));
         Some(reply)
     }
 
@@ -163,7 +191,10 @@ impl Service {
         };
         let announce = Announce::from_bytes(value).map_err(|_| "malformed")?;
         match (&announce.peer, &announce.refresh) {
-            (Some(_), _) => self.store_announcement(now, incoming.from, &target, &token, &announce, id),
+            (Some(_), _) => {
+                let (from, remaining) = (incoming.from, ANNOUNCEMENT_SWEEP * 2);
+                self.store_announcement(now, Kept { target, from, token, announce, remaining }, id)
+            }
             (None, Some(refresh)) => self.renew(incoming.from, refresh),
             (None, None) => Err("no peer"),
         }
@@ -171,43 +202,23 @@ impl Service {
 
     /// Stores an announcement that was signed for the node with this id, unless its source has as many as it
     /// may.
-    fn store_announcement(
-        &mut self,
-        now: Instant,
-        from: SocketAddrV4,
-        target: &Target,
-        token: &Token,
-        announce: &Announce,
-        id: &NodeId,
-    ) -> Result<(), Refusal> {
+    fn store_announcement(&mut self, now: Instant, announcement: Kept, id: &NodeId) -> Result<(), Refusal> {
+        let Kept { target, from, token, announce, remaining } = &announcement;
         let kind = AnnounceKind::Announce;
         let peer = sign::verified(announce, target, id, token, kind).ok_or("signature")?;
         let latest_bump = (self.unix_time(now) + MAX_BUMP_AHEAD).as_millis();
         let relays = peer.relay_addresses.iter().take(MAX_RELAYS);
         let record = Peer { public_key: peer.public_key, relay_addresses: relays.copied().collect() };
         let entry = Refresh { target: *target, public_key: peer.public_key, record: record.to_bytes() };
-        self.put_announcement(from, entry.clone())?;
-        let keeps = self.keeps_announcements;
+        let kept = self.keeps_announcements.then(|| Box::new(announcement.clone()));
         let store = self.store.as_mut().ok_or("no store")?;
-        let source = *from.ip();
-        if keeps {
-            let kept = Kept {
-                target: *target,
-                from,
-                token: *token,
-                announce: announce.clone(),
-                remaining: Duration::ZERO,
-            };
-            store.kept.set(source, Kept::place(target, &peer.public_key), kept);
-        }
+        let generation = store.generation() - u64::from(*remaining <= ANNOUNCEMENT_SWEEP);
+        store.announce(*from, entry.clone(), kept, generation).map_err(|SourceFull| FULL)?;
         if entry.public_key.target() != *target && u128::from(announce.bump) <= latest_bump {
-            let known = store.bumps.get(target).copied().unwrap_or(0);
-            if announce.bump > known {
-                store.bumps.set(source, *target, announce.bump);
-            }
+            store.bump(target, announce.bump);
         }
         if let Some(refresh) = announce.refresh {
-            store.refreshes.set(source, refresh, entry);
+            store.set_refresh(*from.ip(), refresh, entry).map_err(|SourceFull| FULL)?;
         }
         Ok(())
     }
@@ -217,29 +228,18 @@ impl Service {
     fn renew(&mut self, from: SocketAddrV4, shown: &[u8; 32]) -> Result<(), Refusal> {
         let expected = hash::hash(&[shown]);
         let store = self.store.as_mut().ok_or("no store")?;
-        let entry = store.refreshes.remove(&expected).ok_or("refresh token")?;
-        self.put_announcement(from, entry.clone())?;
-        let store = self.store.as_mut().ok_or("no store")?;
-        store.refreshes.set(*from.ip(), *shown, entry);
-        Ok(())
-    }
-
-    /// Puts a record where it belongs: a server under its own key is a forward, everything else belongs to a
-    /// topic.
-    fn put_announcement(&mut self, from: SocketAddrV4, entry: Refresh) -> Result<(), Refusal> {
-        let store = self.store.as_mut().ok_or("no store")?;
-        let source = *from.ip();
-        let Refresh { target, public_key, record } = entry;
-        let stored = if public_key.target() == target {
-            store.topics.remove(&target, &public_key);
-            store.forwards.set(source, target, Forward { relay: from, record })
-        } else {
-            store.topics.add(source, target, public_key, record)
-        };
-        if stored { Ok(()) } else { Err("source is full") }
+        let entry = store.take_refresh(&expected).ok_or("refresh token")?;
+        store.renew(from, entry.clone()).map_err(|SourceFull| FULL)?;
+        store.set_refresh(*from.ip(), *shown, entry).map_err(|SourceFull| FULL)
     }
 }
 
+/// The network of the source has as many records as it may.
+const FULL: Refusal = "source is full";
+/// Announcements of an earlier run that are verified at once, and the pause before the next ones: a few
+/// milliseconds of every ten go to them.
+pub(in crate::dht) const MAX_RESTORED: usize = 32;
+const RESTORE_PAUSE: Duration = Duration::from_millis(10);
 /// Relay addresses of a record that are kept (hyperdht-rpc.md §5).
 const MAX_RELAYS: usize = 3;
 /// How far ahead of the own clock the time stamp of an announcement may be.

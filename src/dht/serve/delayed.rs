@@ -1,10 +1,11 @@
 //! What a node does later.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Instant;
 
 use crate::dht::types::Incoming;
+use crate::wire::address::{is_private, network};
 use crate::wire::transmit::SocketId;
 
 /// Something that is delayed.
@@ -27,6 +28,15 @@ pub(in crate::dht) struct Delayed {
 impl Delayed {
     pub(in crate::dht) fn len(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// Returns whether one more ping of a host may be delayed: its network has less than its share.
+    pub(in crate::dht) fn may_add_ping(&self, host: Ipv4Addr) -> bool {
+        let of_network = |later: &&Later| match later {
+            Later::Done(incoming) => network(*incoming.from.ip()) == network(host),
+            Later::Nodes(_) | Later::Send(..) => false,
+        };
+        is_private(host) || self.waiting.values().filter(of_network).count() < MAX_DELAYED_PER_SOURCE
     }
 
     /// Delays something until `at`; gives it back if too much is delayed.
@@ -53,3 +63,5 @@ impl Delayed {
 
 /// What may be delayed at once. Each takes a datagram's worth of memory at most.
 pub(in crate::dht) const MAX_DELAYED: usize = 1024;
+/// Pings of one public /24 network that may be delayed at once: one source does not keep others out.
+pub(in crate::dht) const MAX_DELAYED_PER_SOURCE: usize = 64;

@@ -9,6 +9,8 @@ mod service;
 mod values;
 
 #[cfg(test)]
-pub(super) use delayed::MAX_DELAYED;
+pub(super) use announcements::MAX_RESTORED;
 pub(super) use delayed::{Delayed, Later};
+#[cfg(test)]
+pub(super) use delayed::{MAX_DELAYED, MAX_DELAYED_PER_SOURCE};
 pub(super) use service::Service;

@@ -1,13 +1,14 @@
 //! The state of a node that serves others, and the bounds of what it does for them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 
-use crate::dht::budget::{AMPLIFICATION, Budget, FORWARD_BURST, FORWARD_RATE, UNPROVEN_BURST, UNPROVEN_RATE};
+use crate::dht::budget::{AMPLIFICATION, Budget, Forwarding, STRANGER_BURST, STRANGER_RATE};
 use crate::dht::config::Config;
+use crate::dht::kept::Kept;
 use crate::dht::stats::Stats;
 use crate::dht::store::Store;
 use crate::dht::token::Tokens;
@@ -22,11 +23,15 @@ pub(in crate::dht) struct Service {
     pub(super) store: Option<Store>,
     /// The records of the servers on this node, by target.
     pub(super) servers: BTreeMap<Target, Vec<u8>>,
-    /// What requests without token may get back.
-    unproven: Budget,
-    /// What strangers may make this node send to third parties.
-    forwards: Budget,
+    /// The bytes that a network gets whose hosts show no token.
+    strangers: Budget,
+    forwarding: Forwarding,
     pub(super) keeps_announcements: bool,
+    /// Announcements of an earlier run that are not verified yet, since when they wait, and when the next ones
+    /// are due.
+    pub(super) restoring: VecDeque<Kept>,
+    pub(super) restore_begun: Instant,
+    pub(super) restore_at: Instant,
     /// The Unix time at `started`.
     unix_time: Duration,
     started: Instant,
@@ -38,9 +43,12 @@ impl Service {
             tokens: Tokens::new(now, rng),
             store: None,
             servers: BTreeMap::new(),
-            unproven: Budget::new(UNPROVEN_BURST, UNPROVEN_RATE),
-            forwards: Budget::new(FORWARD_BURST, FORWARD_RATE),
+            strangers: Budget::new(now, rng, STRANGER_BURST, STRANGER_RATE),
+            forwarding: Forwarding::new(now, rng),
             keeps_announcements: config.keeps_announcements,
+            restoring: VecDeque::new(),
+            restore_begun: now,
+            restore_at: now,
             unix_time: config.unix_time,
             started: now,
         }
@@ -75,9 +83,24 @@ impl Service {
         self.tokens.accepts(now, host, shown)
     }
 
-    /// Returns whether `source` may make this node send one more packet to a third party.
-    pub(in crate::dht) fn may_forward(&mut self, now: Instant, source: Ipv4Addr) -> bool {
-        self.forwards.spend(now, source, 1)
+    /// Returns whether what `incoming` brought may be passed on to `to`, a third party, in `length` bytes.
+    ///
+    /// A server that announced itself from there has shown a token, and wants to be found; what others get is
+    /// bounded, whoever makes this node send it.
+    pub(in crate::dht) fn may_forward(
+        &mut self,
+        now: Instant,
+        incoming: &Incoming,
+        to: SocketAddrV4,
+        length: usize,
+    ) -> bool {
+        let is_announced = incoming.target.is_some_and(|target| self.forward(&target) == Some(to));
+        let may = self.forwarding.take(now, *incoming.from.ip())
+            && (is_announced || self.strangers.spend(now, *to.ip(), length));
+        if may {
+            self.forwarding.note_passed(now, *to.ip());
+        }
+        may
     }
 
     /// Cuts a response to what its receiver may get, and returns whether that is anything at all.
@@ -94,21 +117,26 @@ impl Service {
         let source = *incoming.from.ip();
         if *to.ip() != source {
             stats.count_forwarded(incoming.command);
-            return self.may_forward(now, source);
+            return self.may_forward(now, incoming, to, response.encoded_len());
+        }
+        if incoming.proven {
+            return true;
         }
         let most = AMPLIFICATION * incoming.length;
         let excess = response.encoded_len().saturating_sub(most);
-        if excess == 0 || incoming.proven || self.unproven.spend(now, source, excess) {
-            return true;
+        if excess > 0 && !self.strangers.has_plenty(now, source) {
+            stats.trimmed += 1;
+            let nodes = response.closer.len();
+            let left = nodes.saturating_sub(excess.div_ceil(ADDRESS_LENGTH));
+            response.closer.truncate(left);
+            if response.encoded_len() > most {
+                response.value = None;
+            }
+            if response.encoded_len() > most {
+                return false;
+            }
         }
-        stats.trimmed += 1;
-        let nodes = response.closer.len();
-        let left = nodes.saturating_sub(excess.div_ceil(ADDRESS_LENGTH));
-        response.closer.truncate(left);
-        if response.encoded_len() > most {
-            response.value = None;
-        }
-        response.encoded_len() <= most
+        self.strangers.spend(now, source, response.encoded_len())
     }
 
     #[cfg(test)]

@@ -19,15 +19,15 @@ impl Service {
             return None;
         }
         let store = self.store.as_mut()?;
-        let stored = store.immutables.set(*incoming.from.ip(), target, value.clone());
-        stored.then(|| Reply::with_value(None))
+        let stored = store.set_immutable(*incoming.from.ip(), target, value.clone());
+        stored.is_ok().then(|| Reply::with_value(None))
     }
 
     /// Serves IMMUTABLE_GET.
     pub(in crate::dht) fn get_immutable(&mut self, incoming: &Incoming) -> Option<Reply> {
         let target = &incoming.target?;
         let store = self.store.as_mut();
-        let value = store.and_then(|store| store.immutables.get(target).cloned());
+        let value = store.and_then(|store| store.immutable(target).cloned());
         Some(Reply::with_value(value))
     }
 
@@ -40,7 +40,7 @@ impl Service {
             return None;
         }
         let store = self.store.as_mut()?;
-        let known = store.mutables.get(&target).map(|stored| MutableValue::from_bytes(stored));
+        let known = store.mutable(&target).map(|stored| MutableValue::from_bytes(stored));
         if let Some(Ok(known)) = known {
             if known.seq == put.seq && known.value != put.value {
                 return Some(Reply::with_error(ERROR_SEQ_REUSED));
@@ -50,8 +50,8 @@ impl Service {
             }
         }
         let record = MutableValue { seq: put.seq, value: put.value, signature: put.signature };
-        let stored = store.mutables.set(*incoming.from.ip(), target, record.to_bytes());
-        stored.then(|| Reply::with_value(None))
+        let stored = store.set_mutable(*incoming.from.ip(), target, record.to_bytes());
+        stored.is_ok().then(|| Reply::with_value(None))
     }
 
     /// Serves MUTABLE_GET.
@@ -59,7 +59,7 @@ impl Service {
         let (target, value) = (&incoming.target?, incoming.value.as_ref()?);
         let least = Reader::new(value).varuint().ok()?;
         let store = self.store.as_mut();
-        let record = store.and_then(|store| store.mutables.get(target));
+        let record = store.and_then(|store| store.mutable(target));
         let new_enough = record.filter(|record| Reader::new(record).varuint().is_ok_and(|seq| seq >= least));
         Some(Reply::with_value(new_enough.cloned()))
     }

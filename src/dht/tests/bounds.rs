@@ -3,64 +3,80 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
 use super::world::server;
 use crate::dht::budget::{
-    AMPLIFICATION, Budget, FORWARD_BURST, FORWARD_RATE, MAX_NETWORKS, UNPROVEN_BURST, UNPROVEN_RATE,
+    AMPLIFICATION, Budget, FORWARD_BURST, FORWARD_RATE, Forwarding, MAX_ANSWERS, MAX_LEVELS, MAX_OWED,
+    STRANGER_BURST, STRANGER_RATE,
 };
 use crate::dht::membership::{MAX_GREETINGS, MAX_GREETINGS_PER_NETWORK};
-use crate::dht::{Answer, Config, Event, K, Node, NodeId, Reply};
+use crate::dht::serve::MAX_DELAYED_PER_SOURCE;
+use crate::dht::sign::Announcement;
+use crate::dht::{Answer, Config, Event, Incoming, K, Node, NodeId, Reply};
+use crate::keys::KeyPair;
 use crate::wire::compact::{Decode, Encode, Reader};
+use crate::wire::records::AnnounceKind;
 use crate::wire::rpc::{self, Packet, Request, Response};
 use crate::wire::transmit::{SocketId, Transmit};
 
 #[test]
-fn a_victim_gets_three_times_what_was_sent_in_its_name_and_a_small_budget() {
+fn a_victim_gets_a_bounded_rate_whatever_is_sent_in_its_name() {
     let start = Instant::now();
     let mut node = crowded(start);
     let victim = at("99.1.2.3", 50);
     let datagram = request(rpc::LOOKUP, Some([7; 32]), None).to_bytes();
-    let mut got = 0;
-    let rounds = 20_000;
-    for _ in 0..rounds {
-        node.handle_datagram(start, SocketId::SERVER, victim, &datagram);
-        got += sent(&mut node).iter().map(|sent| sent.payload.len()).sum::<usize>();
+    let mut in_all = 0;
+    for second in 0..10 {
+        let mut got = 0;
+        for part in 0..1000 {
+            let now = start + Duration::from_millis(1000 * second + part);
+            for _ in 0..5 {
+                node.handle_datagram(now, SocketId::SERVER, victim, &datagram);
+                got += sent(&mut node).iter().map(|sent| sent.payload.len() as u64).sum::<u64>();
+            }
+        }
+        assert!(got <= 64 * 1024, "{got} bytes in a second");
+        in_all += got;
     }
-    let most = AMPLIFICATION * rounds * datagram.len() + UNPROVEN_BURST as usize;
-    assert!(got <= most, "{got} bytes, {most} allowed");
-    assert!(got > 2 * rounds * datagram.len(), "still of use: {got}");
-    assert!(node.stats().trimmed > 10_000);
+    assert!(in_all > 9 * STRANGER_RATE, "still of use: {in_all}");
+    assert!(node.stats().trimmed > 1000);
     // Its neighbours share the budget, others do not.
-    for (address, closer) in [("99.1.2.99", 9), ("99.1.3.3", K)] {
-        node.handle_datagram(start, SocketId::SERVER, at(address, 1), &datagram);
-        assert_eq!(response(&mut node).closer.len(), closer, "{address}");
-    }
-    // Who shows a token gets all of it.
-    let token = node.service().issue_token(start, *victim.ip());
-    let proven = request(rpc::LOOKUP, Some([7; 32]), Some(token)).to_bytes();
-    node.handle_datagram(start, SocketId::SERVER, victim, &proven);
+    let now = start + Duration::from_secs(10);
+    node.handle_datagram(now, SocketId::SERVER, at("99.1.2.99", 1), &datagram);
+    assert!(sent(&mut node).iter().all(|sent| sent.payload.len() <= AMPLIFICATION * datagram.len()));
+    node.handle_datagram(now, SocketId::SERVER, at("99.1.3.3", 1), &datagram);
     assert_eq!(response(&mut node).closer.len(), K);
+    // Who shows a token gets all of it.
+    let token = node.service().issue_token(now, *victim.ip());
+    let proven = request(rpc::LOOKUP, Some([7; 32]), Some(token)).to_bytes();
+    for _ in 0..1000 {
+        node.handle_datagram(now, SocketId::SERVER, victim, &proven);
+        assert_eq!(response(&mut node).closer.len(), K);
+    }
     // The budget comes back by and by.
-    let later = start + Duration::from_secs(UNPROVEN_BURST / UNPROVEN_RATE);
-    node.handle_datagram(later, SocketId::SERVER, victim, &datagram);
+    node.handle_datagram(now + Duration::from_secs(1), SocketId::SERVER, victim, &datagram);
     assert_eq!(response(&mut node).closer.len(), K);
 }
 
 #[test]
-fn an_answer_that_cannot_be_cut_is_not_given_once_the_budget_is_spent() {
+fn an_answer_that_cannot_be_cut_is_not_given_once_half_of_the_budget_is_spent() {
     let start = Instant::now();
     let mut node = crowded(start);
     let victim = at("99.1.2.3", 50);
     let ping = Request { internal: true, ..request(rpc::PING, None, None) };
     let datagram = ping.to_bytes();
     node.handle_datagram(start, SocketId::SERVER, victim, &datagram);
-    let excess = sent(&mut node)[0].payload.len() - AMPLIFICATION * datagram.len();
-    let rounds = UNPROVEN_BURST as usize / excess + 100;
+    let length = sent(&mut node)[0].payload.len();
+    assert!(length > AMPLIFICATION * datagram.len());
+    let rounds = STRANGER_BURST as usize / 2 / length + 100;
     for _ in 0..rounds {
         node.handle_datagram(start, SocketId::SERVER, victim, &datagram);
         sent(&mut node);
     }
     let dropped = node.stats().drops.budget;
-    assert!((99..=101).contains(&dropped), "{dropped}");
+    assert!((98..=102).contains(&dropped), "{dropped}");
 }
 
 #[test]
@@ -68,41 +84,102 @@ fn a_network_makes_us_send_only_so_many_packets_to_others() {
     let start = Instant::now();
     let mut node = crowded(start);
     let source = at("99.1.2.3", 50);
-    let handshake =
-        Request { value: Some(vec![0; 300]), ..request(rpc::PEER_HANDSHAKE, Some([7; 32]), None) };
-    let datagram = handshake.to_bytes();
-    let mut pass_on = |now: Instant, from: SocketAddrV4, reply: bool| {
-        node.handle_datagram(now, SocketId::SERVER, from, &datagram);
-        let Some(Event::Incoming(incoming)) = node.poll_event() else {
-            panic!("a handshake is for the layer above");
-        };
-        if reply {
-            let reply = Reply { to: Some(at("77.7.7.7", 7)), value: Some(vec![0; 300]), ..Reply::default() };
-            node.reply(now, &incoming, reply);
-        } else {
-            node.relay(now, &incoming, at("77.7.7.7", 7), vec![0; 300], None);
-        }
-        sent(&mut node).len()
+    let mut round = 0;
+    let mut pass_on = |now: Instant, from: SocketAddrV4| {
+        round += 1;
+        // Each goes elsewhere, so that only the source is bounded.
+        let to = SocketAddrV4::new(Ipv4Addr::from(0x4d00_0000 + (round << 8)), 7);
+        pass_on(&mut node, now, from, to, round % 2 == 0)
     };
-    let passed: usize = (0..2 * FORWARD_BURST).map(|round| pass_on(start, source, round % 2 == 0)).sum();
+    let passed: usize = (0..2 * FORWARD_BURST).map(|_| pass_on(start, source)).sum();
     assert_eq!(passed as u64, FORWARD_BURST);
-    assert_eq!(pass_on(start, at("99.1.2.200", 1), false), 0, "a neighbour");
-    assert_eq!(pass_on(start, at("99.1.3.3", 1), false), 1, "somebody else");
-    let later = start + Duration::from_secs(1);
-    let passed: usize = (0..2 * FORWARD_BURST).map(|_| pass_on(later, source, false)).sum();
-    assert_eq!(passed as u64, FORWARD_RATE);
+    assert_eq!(pass_on(start, at("99.1.2.200", 1)), 0, "a neighbour");
+    assert_eq!(pass_on(start, at("99.1.3.3", 1)), 1, "somebody else");
+    let passed: usize = (1..=1000)
+        .map(|part| start + Duration::from_millis(10 * part))
+        .flat_map(|now| [now; 5])
+        .map(|now| pass_on(now, source))
+        .sum();
+    assert_eq!(passed as u64, 10 * FORWARD_RATE);
 }
 
 #[test]
-fn budgets_are_kept_for_so_many_networks() {
+fn a_busy_server_answers_all_that_is_passed_on_to_it_and_no_more() {
+    let start = Instant::now();
+    let mut node = crowded(start);
+    let server = announced(&mut node, start, at("88.1.1.1", 9));
+    let client = |number: u32| SocketAddrV4::new(Ipv4Addr::from(0x6300_0000 + (number << 8)), 50);
+    let mut answered = 0;
+    for number in 0..400 {
+        // Twenty handshakes of each of many networks, all at once.
+        let to_server: usize =
+            (0..20).map(|_| pass_on(&mut node, start, client(number), server, false)).sum();
+        assert_eq!(to_server, 20, "{number}");
+        answered += (0..20).map(|_| pass_on(&mut node, start, server, client(number), true)).sum::<usize>();
+    }
+    assert_eq!(answered, 8000);
+    // To others it sends what anybody may.
+    let victim = |number: u32| SocketAddrV4::new(Ipv4Addr::from(0x4d00_0000 + (number << 8)), 7);
+    let more: usize = (0..2 * FORWARD_BURST as u32)
+        .map(|number| pass_on(&mut node, start, server, victim(number), true))
+        .sum();
+    assert_eq!(more as u64, FORWARD_BURST);
+}
+
+#[test]
+fn a_third_party_gets_a_bounded_rate_from_however_many_sources() {
+    let start = Instant::now();
+    let mut node = crowded(start);
+    let victim = at("77.7.7.7", 7);
+    for second in 0..5 {
+        let mut got = 0;
+        for part in 0..2000_u32 {
+            let now = start + Duration::from_millis(1000 * second + u64::from(part / 2));
+            let from = SocketAddrV4::new(Ipv4Addr::from(0x6300_0000 + (part << 8)), 50);
+            node.handle_datagram(now, SocketId::SERVER, from, &handshake());
+            let incoming = incoming(&mut node);
+            node.relay(now, &incoming, victim, vec![0; 300], None);
+            got += sent(&mut node).iter().map(|sent| sent.payload.len()).sum::<usize>();
+        }
+        assert!((32 * 1024..=64 * 1024).contains(&got), "{got} bytes in a second");
+    }
+}
+
+#[test]
+fn networks_that_may_answer_are_bounded_and_so_is_what_they_may() {
     let now = Instant::now();
-    let mut budget = Budget::new(10, 1);
-    for number in 0..3 * MAX_NETWORKS as u32 {
+    let mut rng = StdRng::seed_from_u64(1);
+    let mut forwarding = Forwarding::new(now, &mut rng);
+    for number in 0..2 * MAX_OWED as u32 {
+        forwarding.note_passed(now, Ipv4Addr::from(0x0b00_0000 + (number << 8)));
+        assert!(forwarding.owed() <= MAX_OWED);
+    }
+    let later = now + Duration::from_secs(30);
+    let server = Ipv4Addr::new(8, 8, 8, 8);
+    for _ in 0..2 * MAX_ANSWERS {
+        forwarding.note_passed(later, server);
+    }
+    assert_eq!(forwarding.owed(), 1, "those whose time is over make room");
+    let taken = (0..4 * MAX_ANSWERS).filter(|_| forwarding.take(later, server)).count();
+    assert_eq!(taken as u64, u64::from(MAX_ANSWERS) + FORWARD_BURST);
+}
+
+#[test]
+fn no_number_of_networks_gives_one_a_fresh_budget() {
+    let now = Instant::now();
+    let mut budget = Budget::new(now, &mut StdRng::seed_from_u64(1), 10, 1);
+    let spent = Ipv4Addr::new(8, 8, 8, 8);
+    assert!(budget.spend(now, spent, 10));
+    let mut admitted = 0;
+    for number in 0..3 * MAX_LEVELS as u32 {
         let source = Ipv4Addr::from(0x0b00_0000 + (number << 8));
-        assert!(budget.spend(now, source, 10));
-        assert!(budget.len() <= MAX_NETWORKS);
+        admitted += usize::from(budget.spend(now, source, 10));
         assert!(!budget.spend(now, source, 1));
     }
+    assert!((MAX_LEVELS / 2..=MAX_LEVELS).contains(&admitted), "{admitted}");
+    assert!(!budget.spend(now, spent, 1));
+    assert!(budget.spend(now + Duration::from_secs(3), spent, 3));
+    assert!(!budget.spend(now + Duration::from_secs(3), spent, 1));
     assert!(budget.spend(now, Ipv4Addr::LOCALHOST, 1000), "no network");
 }
 
@@ -143,6 +220,53 @@ fn only_who_answers_our_ping_enters_the_table_of_a_public_node() {
     // A second request of a node that is known costs no ping.
     node.handle_datagram(later, SocketId::SERVER, honest, &datagram);
     assert_eq!(pings(&sent(&mut node)), []);
+}
+
+#[test]
+fn a_few_networks_cannot_keep_others_from_being_greeted() {
+    let now = Instant::now();
+    let mut node = public(now);
+    let find = |node: &mut Node, from: SocketAddrV4| {
+        let id = Some(NodeId::of(from));
+        let find = Request { id, internal: true, ..request(rpc::FIND_NODE, Some([7; 32]), None) };
+        node.handle_datagram(now, SocketId::SERVER, from, &find.to_bytes());
+        sent(node).iter().filter_map(asked).collect::<Vec<_>>()
+    };
+    for port in 1..100 {
+        for network in 0..4 {
+            find(&mut node, at(&format!("60.1.{network}.1"), port));
+        }
+    }
+    let honest = at("50.1.1.1", 1000);
+    let pings = find(&mut node, honest);
+    assert_eq!(pings.iter().map(|ping| ping.0).collect::<Vec<_>>(), [honest]);
+    // No more are under way than before, and the four come no further.
+    let mut begun = 0;
+    for network in 4..200 {
+        begun += find(&mut node, at(&format!("60.1.{network}.1"), 1)).len();
+    }
+    assert!(begun < MAX_GREETINGS, "{begun}");
+    pong(&mut node, now, honest, pings[0].1);
+    assert_eq!(node.recent_nodes(9), [honest]);
+}
+
+#[test]
+fn a_network_has_only_so_many_pings_put_off() {
+    let now = Instant::now();
+    let mut node = public(now);
+    let ping = |node: &mut Node, from: SocketAddrV4| {
+        let value = Some(9000_u32.to_le_bytes().to_vec());
+        let ping = Request { internal: true, value, ..request(rpc::DELAYED_PING, None, None) };
+        node.handle_datagram(now, SocketId::SERVER, from, &ping.to_bytes());
+        node.stats().drops.full
+    };
+    for number in 0..MAX_DELAYED_PER_SOURCE as u16 {
+        assert_eq!(ping(&mut node, at("99.1.2.3", 1 + number)), 0);
+    }
+    assert_eq!(ping(&mut node, at("99.1.2.4", 1)), 1, "a neighbour");
+    assert_eq!(ping(&mut node, at("99.1.3.3", 1)), 1, "somebody else");
+    node.handle_timeout(now + Duration::from_secs(9));
+    assert_eq!(ping(&mut node, at("99.1.2.3", 1)), 1, "there is room again");
 }
 
 /// Makes a persistent node of the public network that knows no other.
@@ -187,6 +311,46 @@ fn pong(node: &mut Node, now: Instant, from: SocketAddrV4, tid: u16) {
         value: None,
     };
     node.handle_datagram(now, SocketId::SERVER, from, &pong.to_bytes());
+}
+
+/// Lets the node pass a handshake from `from` on to `to`, as a request or as an answer; returns how many
+/// packets leave.
+fn pass_on(node: &mut Node, now: Instant, from: SocketAddrV4, to: SocketAddrV4, reply: bool) -> usize {
+    node.handle_datagram(now, SocketId::SERVER, from, &handshake());
+    let incoming = incoming(node);
+    if reply {
+        node.reply(now, &incoming, Reply { to: Some(to), value: Some(vec![0; 300]), ..Reply::default() });
+    } else {
+        node.relay(now, &incoming, to, vec![0; 300], None);
+    }
+    sent(node).len()
+}
+
+fn handshake() -> Vec<u8> {
+    let target = Some(KeyPair::from_seed(&[5; 32]).public_key().target());
+    Request { value: Some(vec![0; 300]), ..request(rpc::PEER_HANDSHAKE, target, None) }.to_bytes()
+}
+
+fn incoming(node: &mut Node) -> Incoming {
+    let Some(Event::Incoming(incoming)) = node.poll_event() else {
+        panic!("a handshake is for the layer above");
+    };
+    incoming
+}
+
+/// Lets the server of the handshakes announce itself from an address; returns that.
+fn announced(node: &mut Node, now: Instant, server: SocketAddrV4) -> SocketAddrV4 {
+    let key_pair = KeyPair::from_seed(&[5; 32]);
+    let target = key_pair.public_key().target();
+    let token = node.service().issue_token(now, *server.ip());
+    let id = node.id();
+    let announcement = Announcement { key_pair: &key_pair, target, relays: &[], bump: 0 };
+    let value = Some(announcement.sign(AnnounceKind::Announce, &id, &token).to_bytes());
+    let request = Request { value, ..request(rpc::ANNOUNCE, Some(target), Some(token)) };
+    node.handle_datagram(now, SocketId::SERVER, server, &request.to_bytes());
+    sent(node);
+    assert_eq!(node.forward(&target), Some(server));
+    server
 }
 
 fn request(command: u64, target: Option<[u8; 32]>, token: Option<[u8; 32]>) -> Request {

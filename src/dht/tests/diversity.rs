@@ -8,6 +8,9 @@ use super::bounds::{answer, at, meet, public};
 use crate::dht::table::{Table, TableEntry};
 use crate::dht::walk::{Rank, Walk};
 use crate::dht::{K, Node, NodeId};
+use crate::wire::compact::{Decode, Encode, Reader};
+use crate::wire::rpc::{self, Packet, Request};
+use crate::wire::transmit::SocketId;
 
 #[test]
 fn a_row_has_more_than_two_nodes_of_a_network_only_while_there_are_too_few_others() {
@@ -47,6 +50,37 @@ fn a_row_has_more_than_two_nodes_of_a_network_only_while_there_are_too_few_other
     let first = &recent[..others.count() + PER_NETWORK];
     let crowd = first.iter().filter(|one| one.ip().octets()[1] == 1);
     assert_eq!(crowd.count(), PER_NETWORK);
+}
+
+#[test]
+fn a_response_names_two_nodes_of_a_network_at_most() {
+    let now = Instant::now();
+    let mut node = public(now);
+    let others: Vec<_> = (0..6).map(|host| at(&format!("50.2.{host}.1"), 1)).collect();
+    for other in &others {
+        meet(&mut node, now, *other);
+    }
+    for number in 0..1000_u16 {
+        meet(&mut node, now, at(&format!("50.1.1.{}", number % 250), 1 + number));
+    }
+    for target in 0..50 {
+        let named = named_by(&mut node, now, [target * 5; 32]);
+        let of_crowd = named.iter().filter(|one| one.ip().octets()[1] == 1).count();
+        assert_eq!((of_crowd, named.len()), (PER_NETWORK, others.len() + PER_NETWORK));
+        assert!(others.iter().all(|other| named.contains(other)));
+    }
+}
+
+#[test]
+fn a_node_names_all_it_knows_while_that_is_its_own_subnet_alone() {
+    let now = Instant::now();
+    let mut node = public(now);
+    for host in 10..60 {
+        meet(&mut node, now, at(&format!("8.8.4.{host}"), 1));
+    }
+    assert_eq!(named_by(&mut node, now, [7; 32]).len(), K);
+    meet(&mut node, now, at("50.1.1.1", 1));
+    assert_eq!(named_by(&mut node, now, [7; 32]).len(), PER_NETWORK + 1);
 }
 
 #[test]
@@ -190,6 +224,32 @@ fn a_node_of_a_network_that_does_not_answer_leaves_its_place_to_another() {
     let next = walk.next(10);
     assert!(next.is_some_and(|node| !first.contains(&node)));
     assert_eq!(walk.next(10), None, "one place, one node");
+}
+
+/// Returns the nodes that a response to a stranger names.
+fn named_by(node: &mut Node, now: Instant, target: [u8; 32]) -> Vec<SocketAddrV4> {
+    let (stranger, to) = (at("99.1.1.1", 1), at("8.8.4.4", 49737));
+    // With a token the budget of the stranger's network does not count.
+    let token = node.service().issue_token(now, *stranger.ip());
+    let find = Request {
+        tid: 1,
+        to,
+        id: Some(NodeId::of(stranger)),
+        token: Some(token),
+        internal: true,
+        command: rpc::FIND_NODE,
+        target: Some(target),
+        value: None,
+    };
+    while node.poll_transmit().is_some() {}
+    node.handle_datagram(now, SocketId::SERVER, stranger, &find.to_bytes());
+    let responses = std::iter::from_fn(|| node.poll_transmit()).filter_map(|sent| {
+        match Packet::decode(&mut Reader::new(&sent.payload)) {
+            Ok(Packet::Response(response)) => Some(response.closer),
+            _ => None,
+        }
+    });
+    responses.last().expect("a response")
 }
 
 /// The share of one /24 network.

@@ -104,6 +104,23 @@ fn nobody_else_is_followed_and_nobody_gets_there_by_trying() {
     assert!(!matches!(node.poll_event(), Some(Event::QueryDone { result: Err(QueryError::NoNodes), .. })));
 }
 
+#[test]
+fn unrelated_responses_do_not_keep_one_from_being_followed() {
+    let (mut node, now) = guest();
+    node.find_peer(now, &PublicKey::from_bytes([1; 32]), Vec::new());
+    let first = sent(&mut node);
+    for host in 0..200 {
+        // Another port, as of a node that answers too late, or the address that was asked.
+        for from in [at(host), NAMED] {
+            node.handle_datagram(now, first[0].socket, from, &response(7, from, Vec::new()));
+        }
+    }
+    answer(&mut node, now, &first[0], OTHER, vec![at(9)]);
+    let again = sent(&mut node);
+    assert_eq!(again.len(), 1);
+    assert_eq!(again[0].destination, OTHER);
+}
+
 const NAMED: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(50, 9, 0, 2), 49737);
 const OTHER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(50, 9, 0, 1), 49737);
 

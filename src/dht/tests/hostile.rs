@@ -10,12 +10,11 @@ use rand::rngs::StdRng;
 use super::world::{World, address, client_address, server};
 use crate::dht::membership::MAX_HINT_CHECKS;
 use crate::dht::serve::MAX_DELAYED;
-use crate::dht::store::{Generations, MAX_ENTRIES_PER_SOURCE, Topics};
 use crate::dht::token::Tokens;
 use crate::dht::unresponsive::{MAX_UNRESPONSIVE, Unresponsive};
 use crate::dht::walk::{MAX_SEEN, Rank, Walk};
 use crate::dht::{Config, Event, K, Node, NodeId, Outgoing, Policy};
-use crate::keys::{KeyPair, PublicKey};
+use crate::keys::KeyPair;
 use crate::sim::network::Link;
 use crate::wire::compact::{Decode, Encode, Reader};
 use crate::wire::records::{Announce, AnnounceKind, Peer, announce_signable};
@@ -89,49 +88,6 @@ fn announcements_need_a_token_a_signature_and_the_right_node() {
     node.handle_datagram(now, SocketId::SERVER, address(9), &request(Some(token), right).to_bytes());
     assert_eq!(reply(&mut node).error, 0);
     assert_eq!(node.forward(&target), Some(address(9)));
-}
-
-#[test]
-fn a_source_fills_only_its_share_of_the_store() {
-    let source = Ipv4Addr::new(8, 8, 8, 8);
-    let mut topics = Topics::new(10 * MAX_ENTRIES_PER_SOURCE);
-    let mut cache = Generations::new(10 * MAX_ENTRIES_PER_SOURCE, usize::MAX);
-    for number in 0..MAX_ENTRIES_PER_SOURCE {
-        assert!(topics.add(source, numbered(number), PublicKey::from_bytes([1; 32]), vec![0; 33]));
-        assert!(cache.set(source, numbered(number), vec![0; 33]));
-    }
-    let more = numbered(MAX_ENTRIES_PER_SOURCE);
-    let neighbour = Ipv4Addr::new(8, 8, 8, 9);
-    let elsewhere = Ipv4Addr::new(8, 8, 9, 8);
-    for (from, admitted) in
-        [(source, false), (neighbour, false), (elsewhere, true), (Ipv4Addr::LOCALHOST, true)]
-    {
-        assert_eq!(
-            topics.add(from, more, PublicKey::from_bytes([from.octets()[2]; 32]), vec![0; 33]),
-            admitted
-        );
-        assert_eq!(
-            cache.set(from, numbered(MAX_ENTRIES_PER_SOURCE + usize::from(from.octets()[2])), vec![0; 33]),
-            admitted
-        );
-    }
-    assert!(cache.set(source, numbered(0), vec![1; 33]), "replacing takes no more room");
-}
-
-#[test]
-fn the_stores_never_hold_more_than_two_generations() {
-    let source = Ipv4Addr::LOCALHOST;
-    let mut topics = Topics::new(100);
-    let mut by_count = Generations::new(100, usize::MAX);
-    let mut by_size = Generations::new(1000, 1000);
-    for number in 0..1000 {
-        topics.add(source, numbered(number % 7), PublicKey::from_bytes(numbered(number)), vec![0; 33]);
-        by_count.set(source, numbered(number), vec![0; 1]);
-        by_size.set(source, numbered(number), vec![0; 100]);
-        assert!(topics.len() <= 200 && by_count.len() <= 200 && by_size.len() <= 20);
-    }
-    assert!(by_count.get(&numbered(999)).is_some());
-    assert!(by_size.get(&numbered(999)).is_some());
 }
 
 #[test]
@@ -392,12 +348,6 @@ fn reply(node: &mut Node) -> Response {
         Ok(Packet::Response(response)) => response,
         other => panic!("not a response: {other:?}"),
     }
-}
-
-fn numbered(number: usize) -> [u8; 32] {
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&number.to_le_bytes());
-    bytes
 }
 
 fn answer(from: SocketAddrV4, closer: Vec<SocketAddrV4>) -> crate::dht::Answer {

@@ -11,6 +11,7 @@ mod operations;
 mod put_off;
 mod requests;
 mod restart;
+mod store;
 mod table;
 mod values;
 mod vectors;

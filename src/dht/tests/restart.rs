@@ -3,9 +3,12 @@
 use std::time::{Duration, Instant};
 
 use super::world::{World, address, announce, client_address, server, unannounce};
-use crate::dht::{Config, Kept, Node};
+use crate::dht::serve::MAX_RESTORED;
+use crate::dht::sign::Announcement;
+use crate::dht::{Config, Kept, Node, NodeId};
 use crate::keys::KeyPair;
 use crate::sim::network::Link;
+use crate::wire::records::AnnounceKind;
 
 #[test]
 fn a_restarted_node_gives_out_what_was_announced_to_it_for_as_long_as_it_would_have() {
@@ -41,6 +44,37 @@ fn announcements_hold_only_at_the_node_that_they_were_signed_for() {
         kept
     });
     assert_eq!(restarted(now, 1, forged.collect()).stats().records, 0);
+}
+
+#[test]
+fn many_announcements_are_verified_by_and_by_and_none_is_lost_meanwhile() {
+    let (token, id) = ([3; 32], NodeId::of(address(1)));
+    let key_pair = KeyPair::from_seed(&[1; 32]);
+    let kept: Vec<_> = (0..200)
+        .map(|number| {
+            let target = [number; 32];
+            let announcement = Announcement { key_pair: &key_pair, target, relays: &[], bump: 0 };
+            let announce = announcement.sign(AnnounceKind::Announce, &id, &token);
+            // Half of them are of the generation that the next sweep forgets.
+            let remaining = SWEEP * (1 + 2 * u32::from(number % 2)) / 2;
+            Kept { target, from: address(2), token, announce, remaining }
+        })
+        .collect();
+    let now = Instant::now();
+    let mut node = restarted(now, 1, kept.clone());
+    let mut rounds = 0;
+    while node.stats().records < kept.len() {
+        let restored = node.stats().records;
+        assert_eq!(node.announcements(now).len(), kept.len());
+        let (at, _) = node.poll_timeout().expect("more are due");
+        assert!(at < now + Duration::from_secs(1));
+        node.handle_timeout(at);
+        assert!(node.stats().records - restored <= MAX_RESTORED, "at once");
+        rounds += 1;
+    }
+    assert!(rounds > 2, "{rounds}");
+    let remaining = |kept: Vec<Kept>| sorted(kept).into_iter().map(|kept| kept.remaining).collect::<Vec<_>>();
+    assert_eq!(remaining(node.announcements(now)), remaining(kept));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 
 use crate::dht::nat::{Sampled, Sampler};
 use crate::dht::sign::{Announcement, verified};
-use crate::dht::store::{Generations, Topics};
+use crate::dht::store::{Refresh, Store};
 use crate::dht::table::{K, Table, TableEntry, nearer};
 use crate::dht::token::Tokens;
 use crate::dht::types::Answer;
@@ -200,11 +200,16 @@ fn announcements_are_signed_as_by_the_reference() {
 #[test]
 fn the_stores_age_as_at_the_reference() {
     let vectors = &load("rpc.json")["caches"];
-    let (topic, key, source) = ([1; 32], PublicKey::from_bytes([2; 32]), Ipv4Addr::LOCALHOST);
+    let now = Instant::now();
+    let (topic, key, from) = ([1; 32], PublicKey::from_bytes([2; 32]), simulated(1));
     let mut rng = StdRng::seed_from_u64(1);
-    let mut topics = Topics::new(2);
-    let mut records = |topics: &Topics| -> Vec<String> {
-        let records = topics.sample(&topic, K, &mut rng);
+    let mut store = Store::new(now);
+    let announce = |store: &mut Store, record: &str| {
+        let entry = Refresh { target: topic, public_key: key, record: record.as_bytes().to_vec() };
+        store.announce(from, entry, None, store.generation()).expect("has room");
+    };
+    let mut records = |store: &Store| -> Vec<String> {
+        let records = store.sample(&topic, K, &mut rng);
         let texts = records.into_iter().map(|record| String::from_utf8_lossy(record).into_owned());
         texts.collect()
     };
@@ -212,30 +217,31 @@ fn the_stores_age_as_at_the_reference() {
         let list = vectors["recordCache"][name].as_array().expect("a list");
         list.iter().map(|record| text(record).to_owned()).collect()
     };
-    topics.add(source, topic, key, b"v1".to_vec());
-    topics.add(source, topic, key, b"v2".to_vec());
-    assert_eq!(records(&topics), expected("notReplaced"));
-    topics.sweep();
-    assert_eq!(records(&topics), expected("afterOneGc"));
-    topics.add(source, topic, key, b"v3".to_vec());
-    assert_eq!(records(&topics), expected("replacedFromStale"));
-    topics.sweep();
-    topics.sweep();
-    assert_eq!(records(&topics), expected("afterTwoMoreGcs"));
+    announce(&mut store, "v1");
+    announce(&mut store, "v2");
+    assert_eq!(records(&store), expected("notReplaced"));
+    store.sweep_announcements(now);
+    assert_eq!(records(&store), expected("afterOneGc"));
+    announce(&mut store, "v3");
+    assert_eq!(records(&store), expected("replacedFromStale"));
+    store.sweep_announcements(now);
+    store.sweep_announcements(now);
+    assert_eq!(records(&store), expected("afterTwoMoreGcs"));
 
-    let mut cache = Generations::new(100, 100);
-    cache.set(source, topic, 1_u64);
-    cache.sweep();
-    cache.get(&topic);
-    cache.sweep();
-    assert!(cache.get(&topic).is_some(), "a read makes it young again");
-    cache.sweep();
-    cache.sweep();
-    assert!(cache.get(&topic).is_none());
-    cache.set(source, topic, 1);
-    cache.sweep();
-    cache.sweep();
-    assert!(cache.get(&topic).is_none());
+    let set = |store: &mut Store| store.set_mutable(*from.ip(), topic, vec![1]).expect("has room");
+    set(&mut store);
+    store.sweep_values(now);
+    assert!(store.mutable(&topic).is_some());
+    store.sweep_values(now);
+    assert!(store.mutable(&topic).is_some(), "a read makes it young again");
+    store.sweep_values(now);
+    store.sweep_values(now);
+    assert!(store.mutable(&topic).is_none());
+    set(&mut store);
+    store.sweep_values(now);
+    store.sweep_values(now);
+    assert!(store.mutable(&topic).is_none());
+    assert_eq!((store.len(), store.used()), (0, 0));
 }
 
 /// Returns the address of a node of the simulations.
