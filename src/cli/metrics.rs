@@ -1,14 +1,16 @@
 //! `--metrics`: counters of the nodes in the text format of Prometheus, over plain HTTP.
 
+use std::cmp::Reverse;
+use std::collections::VecDeque;
 use std::fmt::Write as _;
-use std::net::SocketAddrV4;
+use std::net::{IpAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::exit::{Exit, Failure};
 use crate::Dht;
@@ -17,7 +19,7 @@ use crate::api::Stats;
 /// Serves metrics until it is dropped.
 pub(super) struct Metrics {
     local: SocketAddrV4,
-    task: tokio::task::JoinHandle<()>,
+    _task: AbortOnDropHandle<()>,
 }
 
 impl Metrics {
@@ -32,8 +34,8 @@ impl Metrics {
             Ok(std::net::SocketAddr::V4(local)) => local,
             _ => address,
         };
-        let task = tokio::spawn(accept(listener, nodes.into()));
-        Ok(Self { local, task })
+        let task = AbortOnDropHandle::new(tokio::spawn(accept(listener, nodes.into())));
+        Ok(Self { local, _task: task })
     }
 
     /// Returns where the metrics are.
@@ -42,25 +44,15 @@ impl Metrics {
     }
 }
 
-impl Drop for Metrics {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
 async fn accept(listener: TcpListener, nodes: Arc<[Dht]>) {
-    let places = Arc::new(Semaphore::new(MAX_CLIENTS));
+    let mut clients = Clients::default();
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-            return;
-        };
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, from)) => {
                 let nodes = Arc::clone(&nodes);
-                tokio::spawn(async move {
+                clients.admit(from.ip(), async move {
                     // A client that is slow or gone gets no metrics.
                     let _ = timeout(CLIENT_TIMEOUT, answer(stream, &nodes)).await;
-                    drop(place);
                 });
             }
             // Without a free descriptor every accept fails at once.
@@ -69,16 +61,29 @@ async fn accept(listener: TcpListener, nodes: Arc<[Dht]>) {
     }
 }
 
-async fn answer(mut stream: TcpStream, nodes: &[Dht]) -> std::io::Result<()> {
-    let mut request = Vec::new();
-    while !request.windows(4).any(|end| end == b"\r\n\r\n") {
-        let mut chunk = [0; 1024];
-        let read = stream.read(&mut chunk).await?;
-        if read == 0 || request.len() > MAX_REQUEST {
-            return Ok(());
+/// The clients that are answered, the one that came first in front. Dropping it ends them.
+#[derive(Default)]
+struct Clients(VecDeque<(IpAddr, AbortOnDropHandle<()>)>);
+
+impl Clients {
+    /// Answers a client. If there are too many, the first one of the host with the most of them goes: clients
+    /// that take their time cannot keep out one that comes later.
+    fn admit(&mut self, host: IpAddr, client: impl Future<Output = ()> + Send + 'static) {
+        self.0.retain(|(_, task)| !task.is_finished());
+        if self.0.len() >= MAX_CLIENTS {
+            let of_host = |host: IpAddr| self.0.iter().filter(|client| client.0 == host).count();
+            let first = (0..self.0.len()).max_by_key(|place| (of_host(self.0[*place].0), Reverse(*place)));
+            first.and_then(|place| self.0.remove(place));
         }
-        request.extend_from_slice(&chunk[..read]);
+        self.0.push_back((host, AbortOnDropHandle::new(tokio::spawn(client))));
     }
+}
+
+async fn answer(mut stream: TcpStream, nodes: &[Dht]) -> std::io::Result<()> {
+    let request = timeout(REQUEST_TIMEOUT, read_request(&mut stream)).await??;
+    let Some(request) = request else {
+        return Ok(());
+    };
     let (status, body) = if is_for_metrics(&request) {
         let mut stats = Vec::new();
         for node in nodes {
@@ -95,6 +100,20 @@ async fn answer(mut stream: TcpStream, nodes: &[Dht]) -> std::io::Result<()> {
     );
     stream.write_all(response.as_bytes()).await?;
     stream.shutdown().await
+}
+
+/// Returns the head of a request; `None` if the client ends before, or sends too much.
+async fn read_request(stream: &mut TcpStream) -> std::io::Result<Option<Vec<u8>>> {
+    let mut request = Vec::new();
+    while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+        let mut chunk = [0; 1024];
+        let read = stream.read(&mut chunk).await?;
+        if read == 0 || request.len() > MAX_REQUEST {
+            return Ok(None);
+        }
+        request.extend_from_slice(&chunk[..read]);
+    }
+    Ok(Some(request))
 }
 
 fn is_for_metrics(request: &[u8]) -> bool {
@@ -270,9 +289,11 @@ const METRICS: &[Metric] = &[
 ];
 
 /// Most clients answered at once.
-const MAX_CLIENTS: usize = 8;
+const MAX_CLIENTS: usize = 16;
 /// Most bytes of a request.
 const MAX_REQUEST: usize = 8 * 1024;
+/// Longest time for a client to send its request: one packet, as a rule.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest time for one client.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait after the system refused a connection.
@@ -280,6 +301,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::*;
 
     #[test]
@@ -290,6 +313,47 @@ mod tests {
         for request in ["GET / HTTP/1.1\r\n\r\n", "POST /metrics HTTP/1.1\r\n\r\n", "\r\n\r\n", "GET"] {
             assert!(!is_for_metrics(request.as_bytes()), "{request}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn clients_that_send_nothing_keep_nobody_out_and_are_closed_in_time() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let address = listener.local_addr().expect("bound");
+        let serving = AbortOnDropHandle::new(tokio::spawn(accept(listener, Arc::new([]))));
+        let mut silent = Vec::new();
+        for _ in 0..3 * MAX_CLIENTS {
+            let mut client = TcpStream::connect(address).await.expect("taken");
+            client.write_all(b"GET /met").await.expect("sent");
+            silent.push(client);
+        }
+        let started = Instant::now();
+        let mut honest = TcpStream::connect(address).await.expect("taken");
+        honest.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").await.expect("sent");
+        let mut text = String::new();
+        honest.read_to_string(&mut text).await.expect("answered");
+        assert!(text.starts_with("HTTP/1.1 200 OK"), "{text}");
+        assert!(started.elapsed() < REQUEST_TIMEOUT, "{:?}", started.elapsed());
+        for client in &mut silent {
+            let mut rest = Vec::new();
+            // Those that came first were closed to make room.
+            let _ = client.read_to_end(&mut rest).await;
+            assert_eq!(rest, b"");
+        }
+        assert!(started.elapsed() <= CLIENT_TIMEOUT, "{:?}", started.elapsed());
+        drop(serving);
+    }
+
+    #[tokio::test]
+    async fn the_first_client_of_the_busiest_host_makes_room() {
+        let mut clients = Clients::default();
+        let honest = IpAddr::from([10, 0, 0, 1]);
+        let busy = IpAddr::from([10, 0, 0, 2]);
+        clients.admit(honest, std::future::pending());
+        for _ in 0..100 {
+            clients.admit(busy, std::future::pending());
+            assert!(clients.0.len() <= MAX_CLIENTS);
+        }
+        assert_eq!(clients.0.front().map(|client| client.0), Some(honest));
     }
 
     #[test]
