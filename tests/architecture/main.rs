@@ -4,5 +4,6 @@
 mod circles;
 mod imports;
 mod layers;
+mod limits;
 mod sizes;
 mod source;

@@ -7,12 +7,15 @@
 #![allow(clippy::print_stderr, clippy::unwrap_used)]
 
 mod flood;
+mod free_work;
 #[path = "../cli/harness.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of the harness")]
 mod harness;
+mod metrics;
 mod output;
 mod places;
 mod process;
+mod records;
 mod secrets;
 mod served;
 mod terminal;
