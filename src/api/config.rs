@@ -36,8 +36,8 @@ pub enum Mode {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Connections that wait for [`Server::accept`](super::Server::accept), per server; beyond them the newest
-    /// from the busiest source is refused. Default 1,024.
+    /// Connections that wait for [`Server::accept`](super::Server::accept), per server; beyond them the
+    /// newest from the busiest source is refused. Default 1,024.
     pub backlog: usize,
     /// Half-open handshakes, answered and without a packet of their stream yet, per node; the oldest of the
     /// busiest source goes. Default 4,096.

@@ -12,8 +12,8 @@ pub struct Limits {
     /// Handshakes of all servers that are computed or answered, whose client's first packet has not come.
     /// Beyond it the oldest of the busiest source goes.
     pub max_half_open: usize,
-    /// Handshakes of all servers that are over, whose answers are kept for repetition. Beyond it the oldest of
-    /// the busiest source goes.
+    /// Handshakes of all servers that are over, whose answers are kept for repetition. Beyond it the oldest
+    /// of the busiest source goes.
     pub max_remembered: usize,
     /// Attempts to connect under way at once; further ones wait in the caller.
     pub max_attempts: usize,

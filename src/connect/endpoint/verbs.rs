@@ -236,8 +236,8 @@ impl Endpoint {
     }
 
     /// Returns the next computation to run beside the driver, whose outcome is passed to
-    /// [`Self::handle_job`]: those of the own attempts first, then those of remote clients, whose sources have
-    /// turns. Ask for no more at a time than can run: what waits here can still be forgotten.
+    /// [`Self::handle_job`]: those of the own attempts first, then those of remote clients, whose sources
+    /// have turns. Ask for no more at a time than can run: what waits here can still be forgotten.
     pub fn poll_job(&mut self, now: Instant) -> Option<Job> {
         let mut job = self.core.cx.take_job();
         while job.is_none()

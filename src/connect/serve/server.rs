@@ -135,7 +135,8 @@ impl Server {
         self.entries.insert(&mut core.intake, id, now + WAIT_FOR_CLIENT, entry);
     }
 
-    /// Begins to answer a handshake whose turn has come: opens its stream, and returns what is to be computed.
+    /// Begins to answer a handshake whose turn has come: opens its stream, and returns what is to be
+    /// computed.
     pub(in crate::connect) fn begin(&mut self, now: Instant, core: &mut Core, id: EntryId) -> Option<Job> {
         let entry = self.entries.get_mut(id)?;
         let State::Waiting { routes } = &mut entry.state else {
