@@ -43,6 +43,7 @@ impl Pair {
                 firewall: None,
                 relay_through: None,
                 reusable_socket: false,
+                stream_options: udx::StreamOptions::default(),
             };
             endpoint.listen(now, listen).expect("fewer than the limit");
         }

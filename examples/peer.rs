@@ -11,11 +11,13 @@
 //! peer client BOOTSTRAP KEY streams N                N megabytes on 100 connections at once
 //! peer client BOOTSTRAP KEY ping N                   round trips of 64 bytes on one connection
 //! peer client BOOTSTRAP KEY beside N                 the same while another connection sends at full speed
+//! peer client BOOTSTRAP KEY hold SECONDS             an echo now and then on a connection with this idle time-out
 //! peer bound                                         what encryption costs by itself
 //! ```
 //!
-//! A server's MODE is `echo`, `sink`, `idle`, or `mixed`: echo or sink by the first byte of each connection,
-//! `e` or `s`. The time of SIGUSR2 is processor time.
+//! A server's MODE is `echo`, `sink`, `idle`, `patient`, which is echo with an idle time-out of five minutes,
+//! or `mixed`: echo or sink by the first byte of each connection, `e` or `s`. The time of SIGUSR2 is processor
+//! time.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
@@ -50,9 +52,11 @@ async fn run(arguments: Vec<String>) -> Result<()> {
             client(bootstrap, key.parse()?, what, count.parse()?).await
         }
         ["bound"] => bound(),
-        _ => Err("usage: peer testnet N | server BOOTSTRAP echo|sink|idle|mixed [SEEDBYTE] | client \
-                  BOOTSTRAP KEY connect|rate|stream|streams|ping|beside|idle N | bound"
-            .into()),
+        _ => {
+            Err("usage: peer testnet N | server BOOTSTRAP echo|sink|idle|patient|mixed [SEEDBYTE] | client \
+                  BOOTSTRAP KEY connect|rate|stream|streams|ping|beside|idle|hold N | bound"
+                .into())
+        }
     }
 }
 
@@ -64,7 +68,11 @@ async fn testnet(size: usize) -> Result<()> {
 
 async fn server(bootstrap: &str, mode: &str, seed: u8) -> Result<()> {
     let dht = node(bootstrap).await?;
-    let server = dht.listen(&KeyPair::from_seed(&[seed; 32])).await?;
+    let mut listen = dht.listen(&KeyPair::from_seed(&[seed; 32]));
+    if mode == "patient" {
+        listen = listen.idle_timeout(Duration::from_secs(300));
+    }
+    let server = listen.await?;
     println!("key {}", server.public_key().to_hex());
     let connections = Arc::new(AtomicU64::new(0));
     tokio::spawn(report_on_signal(Arc::clone(&connections)));
@@ -88,7 +96,7 @@ async fn serve(mut connection: Connection, mode: &str) -> Result<()> {
         mode => mode,
     };
     match mode {
-        "echo" => {
+        "echo" | "patient" => {
             let mut buffer = Vec::with_capacity(64 * 1024);
             while connection.read_buf(&mut buffer).await? > 0 {
                 connection.write_all(&buffer).await?;
@@ -129,6 +137,7 @@ async fn client(bootstrap: &str, key: PublicKey, what: &str, count: usize) -> Re
             println!("ping {}", ping(&mut connection, count).await?);
         }
         "beside" => beside(&dht, key, count).await?,
+        "hold" => hold(&dht, key, count).await?,
         "rate" => rate(&dht, key, count, false).await.map(drop)?,
         "idle" => {
             let _connections = rate(&dht, key, count, true).await?;
@@ -138,6 +147,18 @@ async fn client(bootstrap: &str, key: PublicKey, what: &str, count: usize) -> Re
     }
     dht.close().await;
     Ok(())
+}
+
+/// Sends a byte now and then and waits for its echo, until the connection ends.
+async fn hold(dht: &Dht, key: PublicKey, seconds: usize) -> Result<()> {
+    let idle_timeout = Duration::from_secs(seconds as u64);
+    let mut connection = dht.connect(&key).idle_timeout(idle_timeout).await?;
+    loop {
+        connection.write_all(b"x").await?;
+        connection.read_u8().await?;
+        println!("echo");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 async fn connect(dht: &Dht, key: PublicKey, count: usize) -> Result<()> {

@@ -57,6 +57,15 @@ pub struct Limits {
     /// Received datagrams that wait in [`Connection::recv_datagram`](super::Connection::recv_datagram), per
     /// connection; further ones are dropped. Default 128.
     pub datagrams: usize,
+    /// Memory for received bytes of all connections that no reader has taken yet, in bytes. Default 256 MiB.
+    ///
+    /// A connection holds at most an eighth of what is free of it. As it fills up, windows shrink, and what
+    /// waits for lost packets is refused before what comes in order. Connections that hold much and get no
+    /// further end, the largest first, with [`StreamError::Overloaded`](super::StreamError::Overloaded).
+    pub receive_memory: usize,
+    /// How long a peer that is there may take no data while some waits for it, a day at most. Default 10
+    /// minutes. Peers in JavaScript always take data; others stop when their reader does.
+    pub stalled_for: Duration,
 }
 
 impl Default for Limits {
@@ -70,6 +79,8 @@ impl Default for Limits {
             servers: 256,
             message: 16_777_198,
             datagrams: 128,
+            receive_memory: 256 << 20,
+            stalled_for: Duration::from_secs(600),
         }
     }
 }
@@ -215,6 +226,8 @@ impl DhtBuilder {
         let mut endpoint = connect::Config { lan: self.lan, ..connect::Config::default() };
         endpoint.limits.max_half_open = self.limits.half_open;
         endpoint.limits.max_servers = self.limits.servers;
+        endpoint.udx.receive_memory = self.limits.receive_memory;
+        endpoint.udx.stall_timeout = self.limits.stalled_for.min(MAX_DURATION);
         // Half a millisecond and what a timer is late by stay under the 2 ms that peers allow for.
         endpoint.udx.ack_delay = Duration::from_micros(500);
         endpoint.dht = dht::Config {
@@ -252,6 +265,7 @@ impl DhtBuilder {
             jobs: self.limits.jobs,
             message: self.limits.message,
             datagrams: self.limits.datagrams,
+            receive_memory: self.limits.receive_memory,
         })
     }
 }

@@ -10,6 +10,7 @@ use super::node::NodeHandle;
 use super::{ConnectError, Connection};
 use crate::connect::Dial;
 use crate::net::Command;
+use crate::udx::StreamOptions;
 use crate::{KeyPair, PublicKey};
 
 /// Connects to a server once awaited, from [`Dht::connect`](super::Dht::connect).
@@ -32,6 +33,7 @@ pub struct Connect {
     only_addresses: bool,
     relay_through: Option<PublicKey>,
     reusable_socket: bool,
+    stream_options: StreamOptions,
     timeout: Duration,
 }
 
@@ -45,6 +47,7 @@ impl Connect {
             only_addresses: false,
             relay_through: None,
             reusable_socket: false,
+            stream_options: StreamOptions::default(),
             timeout: Duration::from_secs(30),
         }
     }
@@ -88,6 +91,35 @@ impl Connect {
         self
     }
 
+    /// Limits how many received bytes of this connection wait for its reader in the stream; up to 256 KiB more
+    /// wait outside of it. The peer sends no more, so at most so many bytes come in a round trip. The default
+    /// is 4 MiB, and up to 16 MiB while the reader takes so many in a round trip.
+    pub fn receive_window(mut self, bytes: u32) -> Self {
+        self.stream_options.receive_window = Some(bytes);
+        self
+    }
+
+    /// Sets after what time without own data the peer is asked for a sign of life; `None` is never. The
+    /// default is 5 s, which also keeps the mappings of routers.
+    ///
+    /// Without it, and without data to send, a peer that has vanished is never noticed.
+    pub fn keep_alive(mut self, interval: Option<Duration>) -> Self {
+        self.stream_options.keep_alive = interval;
+        self
+    }
+
+    /// Sets how long nothing may come from the peer while it has something to answer: data, or the question
+    /// of the keep-alive. Then the connection ends with
+    /// [`StreamError::TimedOut`](super::StreamError::TimedOut). The default is 20 s, the maximum a day.
+    ///
+    /// A longer time lets the connection outlive an interrupted network. Both sides need it: the peer has a
+    /// time-out of its own. One in JavaScript never gives up an idle stream, and one with data under way
+    /// after 13 time-outs of the path, which are 13 s on short paths.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.stream_options.idle_timeout = timeout.min(MAX_DURATION);
+        self
+    }
+
     /// Limits how long the whole attempt may take. The default is 30 s, the maximum a day.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout.min(MAX_DURATION);
@@ -103,6 +135,7 @@ impl Connect {
             only_nodes: self.only_addresses,
             relay_through: self.relay_through,
             reusable_socket: self.reusable_socket,
+            stream_options: self.stream_options,
             timeout: self.timeout,
         });
         let outcome = self.node.run(|token, answer| Command::Connect { token, dial, answer }).await;

@@ -2,12 +2,12 @@
 
 use std::io;
 use std::net::SocketAddrV4;
+use std::time::Duration;
 
 use crate::PublicKey;
 use crate::connect::{Failure, Path, Report, Stage};
 use crate::dht::ValueError;
 use crate::net::End;
-use crate::udx::PEER_TIMEOUT;
 
 /// Why a node could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -299,14 +299,23 @@ pub enum StreamError {
     /// The peer has vanished: it has not answered for too long.
     #[error(
         "the peer has vanished: for {} s nothing has come from it {}",
-        PEER_TIMEOUT.as_secs(), along(*path, *address)
+        after.as_secs(), along(*path, *address)
     )]
     TimedOut {
+        /// How long it had to answer, see [`Connect::idle_timeout`](super::Connect::idle_timeout).
+        after: Duration,
         /// How packets travelled.
         path: Path,
         /// Where they went.
         address: SocketAddrV4,
     },
+    /// The peer is there, but has taken no data for [`Limits::stalled_for`](super::Limits::stalled_for).
+    #[error("the peer answers, but has taken no data for too long")]
+    Stalled,
+    /// This node ran out of memory for received data, and the connection held much of it without getting any
+    /// further, see [`Limits::receive_memory`](super::Limits::receive_memory).
+    #[error("this node ran out of memory for received data and ended the connection, which held much of it")]
+    Overloaded,
     /// The blind relay that carried the connection is gone, and no direct path had opened.
     #[error("the relay that carried the connection is gone")]
     RelayGone,
@@ -353,7 +362,8 @@ impl From<StreamError> for io::Error {
     fn from(error: StreamError) -> Self {
         let kind = match error {
             StreamError::Reset => io::ErrorKind::ConnectionReset,
-            StreamError::TimedOut { .. } => io::ErrorKind::TimedOut,
+            StreamError::TimedOut { .. } | StreamError::Stalled => io::ErrorKind::TimedOut,
+            StreamError::Overloaded => io::ErrorKind::OutOfMemory,
             StreamError::RelayGone => io::ErrorKind::ConnectionAborted,
             StreamError::Unreachable { .. } => io::ErrorKind::HostUnreachable,
             StreamError::Corrupt => io::ErrorKind::InvalidData,
@@ -370,7 +380,9 @@ impl From<End> for StreamError {
         match end {
             End::Orderly | End::Local => Self::Closed,
             End::Reset => Self::Reset,
-            End::TimedOut { path, address } => Self::TimedOut { path, address },
+            End::TimedOut { after, path, address } => Self::TimedOut { after, path, address },
+            End::Stalled => Self::Stalled,
+            End::Overloaded => Self::Overloaded,
             End::RelayGone => Self::RelayGone,
             End::Unreachable { address } => Self::Unreachable { address },
             End::Corrupt => Self::Corrupt,
@@ -420,7 +432,8 @@ mod tests {
 
     #[test]
     fn a_peer_that_has_vanished_is_told_with_the_path_to_it() {
-        let end = End::TimedOut { path: Path::Relayed, address: "25.0.0.1:5000".parse().expect("valid") };
+        let address = "25.0.0.1:5000".parse().expect("valid");
+        let end = End::TimedOut { after: Duration::from_secs(20), path: Path::Relayed, address };
         assert_eq!(
             StreamError::from(end).to_string(),
             "the peer has vanished: for 20 s nothing has come from it through the relay at 25.0.0.1:5000"

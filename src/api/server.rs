@@ -4,13 +4,16 @@ use std::future::{Future, IntoFuture};
 use std::net::SocketAddrV4;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::config::MAX_DURATION;
 use super::node::NodeHandle;
 use super::{Connection, ListenError};
 use crate::connect::{self, FirewallHook};
 use crate::net::{Command, ServerHandle};
+use crate::udx::StreamOptions;
 use crate::{KeyPair, PublicKey};
 
 /// Listens once awaited, from [`Dht::listen`](super::Dht::listen): when it returns, the server is announced
@@ -30,6 +33,7 @@ pub struct Listen {
     firewall: Option<FirewallHook>,
     relay_through: Option<PublicKey>,
     reusable_socket: bool,
+    stream_options: StreamOptions,
 }
 
 impl std::fmt::Debug for Listen {
@@ -40,7 +44,14 @@ impl std::fmt::Debug for Listen {
 
 impl Listen {
     pub(super) fn new(node: NodeHandle, key_pair: KeyPair) -> Self {
-        Self { node, key_pair, firewall: None, relay_through: None, reusable_socket: false }
+        Self {
+            node,
+            key_pair,
+            firewall: None,
+            relay_through: None,
+            reusable_socket: false,
+            stream_options: StreamOptions::default(),
+        }
     }
 
     /// Sets a hook that decides which clients may connect, by the key that a client claims and its address,
@@ -71,12 +82,34 @@ impl Listen {
         self
     }
 
+    /// Limits how many received bytes of each connection wait for its reader, as
+    /// [`Connect::receive_window`](super::Connect::receive_window).
+    pub fn receive_window(mut self, bytes: u32) -> Self {
+        self.stream_options.receive_window = Some(bytes);
+        self
+    }
+
+    /// Sets after what time without own data a client is asked for a sign of life, as
+    /// [`Connect::keep_alive`](super::Connect::keep_alive). The default is 5 s.
+    pub fn keep_alive(mut self, interval: Option<Duration>) -> Self {
+        self.stream_options.keep_alive = interval;
+        self
+    }
+
+    /// Sets how long nothing may come from a client that has something to answer, as
+    /// [`Connect::idle_timeout`](super::Connect::idle_timeout). The default is 20 s.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.stream_options.idle_timeout = timeout.min(MAX_DURATION);
+        self
+    }
+
     async fn run(self) -> Result<Server, ListenError> {
         let listen = Box::new(connect::Listen {
             key_pair: self.key_pair,
             firewall: self.firewall,
             relay_through: self.relay_through,
             reusable_socket: self.reusable_socket,
+            stream_options: self.stream_options,
         });
         let outcome = self.node.run(|token, answer| Command::Listen { token, listen, answer }).await;
         match outcome {

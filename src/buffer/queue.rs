@@ -16,6 +16,8 @@ pub struct ByteQueue<const KEPT: usize> {
     cursor: (usize, usize),
     /// Chunks whose bytes are gone.
     spent: Vec<Vec<u8>>,
+    /// What all chunks take.
+    memory: usize,
 }
 
 impl<const KEPT: usize> ByteQueue<KEPT> {
@@ -29,15 +31,23 @@ impl<const KEPT: usize> ByteQueue<KEPT> {
         self.length == 0
     }
 
+    /// Returns how many bytes of memory are held.
+    pub const fn memory(&self) -> usize {
+        self.memory
+    }
+
     /// Appends a chunk as it is.
     pub fn push(&mut self, chunk: Vec<u8>) {
         self.length += chunk.len();
+        self.memory += chunk.capacity();
         self.chunks.push_back(chunk);
     }
 
     /// Takes out the chunks whose bytes are gone, to use their memory again.
     pub fn spent(&mut self) -> impl Iterator<Item = Vec<u8>> {
-        std::mem::take(&mut self.spent).into_iter()
+        let spent = std::mem::take(&mut self.spent);
+        self.memory -= spent.iter().map(Vec::capacity).sum::<usize>();
+        spent.into_iter()
     }
 
     /// Copies `bytes` to the end.
@@ -51,12 +61,15 @@ impl<const KEPT: usize> ByteQueue<KEPT> {
                     // More is likely to come than this one packet.
                     chunk.reserve_exact(CHUNK);
                 }
+                self.memory += chunk.capacity();
                 self.chunks.push_back(chunk);
                 continue;
             }
             let (now, later) = bytes.split_at(room.min(bytes.len()));
             if let Some(chunk) = self.chunks.back_mut() {
+                let before = chunk.capacity();
                 chunk.extend_from_slice(now);
+                self.memory += chunk.capacity() - before;
             }
             bytes = later;
         }
@@ -154,7 +167,9 @@ impl<const KEPT: usize> ByteQueue<KEPT> {
             && moved < max
         {
             if out.is_empty() && self.gone == 0 && first.len() <= max {
+                self.memory -= first.capacity();
                 std::mem::swap(out, first);
+                self.memory += first.capacity();
                 moved = out.len();
                 self.length -= moved;
                 self.cursor = (0, 0);
@@ -178,6 +193,8 @@ impl<const KEPT: usize> ByteQueue<KEPT> {
             self.cursor = (at.saturating_sub(1), before.saturating_sub(first.len()));
             if self.spent.len() < KEPT {
                 self.spent.push(first);
+            } else {
+                self.memory -= first.capacity();
             }
         }
     }
@@ -185,6 +202,7 @@ impl<const KEPT: usize> ByteQueue<KEPT> {
     /// Gives the chunks whose bytes are gone back to the pool.
     pub(crate) fn reclaim(&mut self, pool: &mut Pool) {
         for chunk in self.spent.drain(..) {
+            self.memory -= chunk.capacity();
             pool.reclaim(chunk);
         }
         if self.chunks.is_empty() {
@@ -198,7 +216,7 @@ impl<const KEPT: usize> ByteQueue<KEPT> {
         self.reclaim(pool);
     }
 
-    /// Returns how many bytes of memory are held.
+    /// Returns how many bytes of memory are held, counted chunk by chunk.
     #[cfg(test)]
     pub(crate) fn capacity(&self) -> usize {
         let chunks = self.chunks.iter().chain(&self.spent);
@@ -283,9 +301,10 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(queue.len(), model.len());
+                prop_assert_eq!(queue.memory(), queue.capacity());
             }
             queue.clear(&mut pool);
-            prop_assert_eq!((queue.len(), queue.capacity()), (0, 0));
+            prop_assert_eq!((queue.len(), queue.memory(), queue.capacity()), (0, 0, 0));
         }
     }
 

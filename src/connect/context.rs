@@ -15,7 +15,7 @@ use super::options::Config;
 use super::router;
 use crate::dht::{Node, Outgoing, QueryId, RequestId};
 use crate::keys::PublicKey;
-use crate::udx::{Admission, StreamId, Streams};
+use crate::udx::{Admission, StreamId, StreamOptions, Streams};
 use crate::wire::handshake::{FIREWALL_OPEN, FIREWALL_UNKNOWN, NoisePayload, RelayThrough, UdxInfo, VERSION};
 
 /// Who waits for an answer of the DHT.
@@ -158,8 +158,14 @@ impl Context {
     }
 
     /// Opens a stream whose events go to an owner of this layer, until [`Self::disown_stream`].
-    pub(super) fn open_stream(&mut self, owner: StreamOwner, admission: Admission) -> StreamId {
+    pub(super) fn open_stream(
+        &mut self,
+        owner: StreamOwner,
+        admission: Admission,
+        options: StreamOptions,
+    ) -> StreamId {
         let stream = self.streams.open(admission);
+        self.streams.set_options(stream, options);
         self.stream_owners.insert(stream, owner);
         stream
     }

@@ -56,6 +56,8 @@ pub struct Dial {
     /// Whether the socket of this connection may serve a later one to the same server, and the socket of an
     /// earlier connection this one.
     pub reusable_socket: bool,
+    /// How the stream behaves.
+    pub stream_options: udx::StreamOptions,
     /// The time for the whole attempt.
     pub timeout: Duration,
 }
@@ -71,6 +73,8 @@ pub struct Listen {
     pub relay_through: Option<PublicKey>,
     /// Whether the sockets of connections may serve later ones with the same client.
     pub reusable_socket: bool,
+    /// How the streams behave.
+    pub stream_options: udx::StreamOptions,
 }
 
 /// Why an endpoint can't listen.

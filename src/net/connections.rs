@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tracing::debug;
 
 use super::link::{End, Link, Proof};
+use super::overload::{Holding, Overload, Progress};
 use super::settings::Settings;
 use super::spares::Spares;
 use crate::connect::{Endpoint, Established, Moved, Origin, Path, Report};
@@ -33,6 +34,7 @@ pub(super) struct Connections {
     wakeups: mpsc::UnboundedSender<StreamId>,
     /// Memory that the connections share.
     spares: Arc<Spares>,
+    overload: Overload,
 }
 
 #[derive(Debug)]
@@ -46,7 +48,11 @@ struct Connection {
     offset: usize,
     finishing: bool,
     remote_finished: bool,
-    keeps_alive: bool,
+    /// The interval of the keep-alive, until a peer that answers no heartbeats is sent messages instead.
+    keep_alive: Option<Duration>,
+    /// Bytes moved on to the reader.
+    moved: u64,
+    progress: Progress,
 }
 
 impl Connections {
@@ -62,6 +68,7 @@ impl Connections {
             datagram_limit: settings.datagrams,
             wakeups,
             spares: Arc::default(),
+            overload: Overload::new(settings.receive_memory),
         }
     }
 
@@ -90,7 +97,8 @@ impl Connections {
             self.message_limit,
             self.datagram_limit,
         );
-        endpoint.streams().set_keep_alive(now, stream, Some(KEEP_ALIVE));
+        let keep_alive = endpoint.streams().options(stream).and_then(|options| options.keep_alive);
+        endpoint.streams().set_keep_alive(now, stream, keep_alive);
         let deadline = (!link.is_proven()).then(|| now + self.unproven_for);
         if let Some(deadline) = deadline {
             if self.unproven.len() >= self.max_unproven
@@ -111,7 +119,9 @@ impl Connections {
                 finishing: false,
                 // The peer may have sent all it has before the stream was ready.
                 remote_finished: endpoint.streams().is_remote_finished(stream),
-                keeps_alive: false,
+                keep_alive,
+                moved: 0,
+                progress: Progress::default(),
             },
         );
         // So may bytes have come.
@@ -159,6 +169,8 @@ impl Connections {
                 entry.remote_finished = true;
                 self.service(now, endpoint, stream);
             }
+            // Datagrams may be lost, here as well.
+            Event::Message(datagram) if !endpoint.streams().has_room(datagram.len()) => {}
             Event::Message(datagram) => entry.link.push_datagram(datagram),
             Event::Finished => entry.link.set_finished(),
             Event::RemoteChanged => {
@@ -181,9 +193,11 @@ impl Connections {
                         End::Orderly
                     }
                     Closed::TimedOut => {
+                        let options = endpoint.streams().options(stream).copied().unwrap_or_default();
                         let (path, address) = entry.link.route();
-                        End::TimedOut { path, address }
+                        End::TimedOut { after: options.idle_timeout, path, address }
                     }
+                    Closed::Stalled => End::Stalled,
                     _ => End::Reset,
                 };
                 // Frees what the stream still holds.
@@ -235,10 +249,39 @@ impl Connections {
         {
             self.drop_unproven(now, endpoint, stream);
         }
+        if self.overload.is_due(now) {
+            self.relieve(now, endpoint);
+        }
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.unproven.first().map(|(deadline, _)| *deadline)
+        let unproven = self.unproven.first().map(|(deadline, _)| *deadline);
+        unproven.into_iter().chain(self.overload.poll_timeout()).min()
+    }
+
+    /// Tells the streams what their readers hold; once in a turn.
+    pub(super) fn measure(&mut self, now: Instant, streams: &mut Streams) {
+        streams.set_held_elsewhere(self.spares.held());
+        self.overload.note(now, streams.memory());
+    }
+
+    /// Ends the connections that hold most of the memory and get no further.
+    fn relieve(&mut self, now: Instant, endpoint: &mut Endpoint) {
+        let streams = endpoint.streams();
+        let holdings = self.entries.iter_mut().filter_map(|(stream, entry)| {
+            let held = streams.held(*stream)?;
+            let memory = held.memory + entry.link.held();
+            Some(Holding {
+                stream: *stream,
+                memory,
+                is_stuck: entry.progress.is_stuck(now, (held.received, entry.moved), memory),
+                has_gaps: held.has_gaps,
+            })
+        });
+        let holdings = holdings.collect();
+        for stream in self.overload.victims(streams.memory(), holdings) {
+            self.destroy(now, endpoint, stream, End::Overloaded);
+        }
     }
 
     /// Ends all connections.
@@ -353,13 +396,15 @@ impl Connection {
             if readable == 0 {
                 break;
             }
-            let (room, mut chunk) = self.link.incoming_room(all);
+            let (room, mut chunk) = self.link.incoming_room(all, streams.share());
             if room == 0 {
                 return;
             }
-            if streams.read(now, stream, room.min(readable).min(MAX_CHUNK), &mut chunk) == 0 {
+            let moved = streams.read(now, stream, room.min(readable).min(MAX_CHUNK), &mut chunk);
+            if moved == 0 {
                 break;
             }
+            self.moved += moved as u64;
             self.link.push_incoming(chunk);
         }
         if std::mem::take(&mut self.remote_finished) {
@@ -370,13 +415,13 @@ impl Connection {
     /// Starts to send an encrypted empty message now and then, once, for a peer that does not answer
     /// heartbeats.
     fn keep_alive(&mut self) {
-        if std::mem::replace(&mut self.keeps_alive, true) {
+        let Some(interval) = self.keep_alive.take() else {
             return;
-        }
+        };
         let link = Arc::downgrade(&self.link);
         tokio::spawn(async move {
             loop {
-                tokio::time::sleep(KEEP_ALIVE).await;
+                tokio::time::sleep(interval).await;
                 match link.upgrade() {
                     Some(link) if link.end().is_none() => link.keep_alive(),
                     _ => return,
@@ -385,9 +430,6 @@ impl Connection {
         });
     }
 }
-
-/// How long a stream may be silent (`hyperdht index.js`, `connectionKeepAlive`).
-const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
 /// Bytes that are moved to the link at once, and the longest frame that is moved to the stream in one piece.
 const MAX_CHUNK: usize = 128 * 1024;
@@ -402,6 +444,7 @@ mod tests {
     use crate::keys::KeyPair;
     use crate::secret_stream::Keys;
     use crate::udx::Admission;
+    use crate::wire::packet::{DATA, PacketHeader};
     use crate::wire::transmit::SocketId;
 
     #[test]
@@ -440,6 +483,33 @@ mod tests {
         world.connections.handle_timeout(deadline, &mut world.endpoint);
         assert_eq!(link.end(), Some(End::Unproven));
         assert_eq!((world.connections.len(), world.connections.poll_timeout()), (0, None));
+    }
+
+    #[test]
+    fn a_connection_whose_gap_does_not_close_ends_when_the_memory_runs_out() {
+        let now = Instant::now();
+        let mut world = World::new(now, 3);
+        let [stuck, other] = [(); 2].map(|()| world.accept(now));
+        let place = "127.0.0.1:1".parse().expect("valid");
+        for link in [&stuck, &other] {
+            world.endpoint.streams().connect(now, link.stream(), SocketId::SERVER, place, 1);
+        }
+        for seq in 1..100 {
+            let stream_id = stuck.stream().0;
+            let header = PacketHeader { kind: DATA, data_offset: 0, stream_id, window: 1, seq, ack: 0 };
+            let datagram = [&header.to_bytes()[..], &[7; 1400]].concat();
+            world.endpoint.handle_datagram(now, SocketId::SERVER, place, &datagram);
+        }
+        assert!(world.endpoint.streams().memory() > 100_000);
+        for second in 0..8 {
+            // A lost packet may still come.
+            assert!(second > 4 || stuck.end().is_none(), "after {second} s");
+            let now = now + Duration::from_secs(second);
+            world.connections.measure(now, world.endpoint.streams());
+            world.connections.handle_timeout(now, &mut world.endpoint);
+        }
+        assert_eq!((stuck.end(), other.end()), (Some(End::Overloaded), None));
+        assert_eq!(world.endpoint.streams().memory(), 0);
     }
 
     #[test]
@@ -519,6 +589,7 @@ mod tests {
                 unproven_for: Duration::from_secs(15),
                 message: 1000,
                 datagrams: 10,
+                receive_memory: 256 << 10,
                 ..Settings::for_tests()
             };
             Self {

@@ -19,6 +19,7 @@ mod jobs;
 mod link;
 mod opener;
 mod origins;
+mod overload;
 mod pool;
 mod queries;
 mod relays;

@@ -16,13 +16,15 @@ pub(super) struct Opener {
     input: Input,
     /// The rest of a message of which a part has been read.
     rest: Bytes,
+    /// What the message takes that `rest` is a part of.
+    rest_memory: usize,
     /// Whether a message has ever been decrypted.
     has_opened: bool,
 }
 
 impl Opener {
     pub(super) fn new(pull: Pull) -> Self {
-        Self { pull, input: Input::default(), rest: Bytes::new(), has_opened: false }
+        Self { pull, input: Input::default(), rest: Bytes::new(), rest_memory: 0, has_opened: false }
     }
 
     /// Returns whether a message has ever been decrypted, which proves the peer's key.
@@ -39,6 +41,7 @@ impl Opener {
         };
         self.has_opened = true;
         self.rest = message.freeze();
+        self.rest_memory = self.rest.len();
         Ok(true)
     }
 
@@ -50,6 +53,7 @@ impl Opener {
                 return Ok(None);
             }
         }
+        self.rest_memory = 0;
         Ok(Some(std::mem::take(&mut self.rest)))
     }
 
@@ -77,6 +81,7 @@ impl Opener {
             if self.rest.is_empty() {
                 // Lets go of its memory.
                 self.rest = Bytes::new();
+                self.rest_memory = 0;
             }
             return Ok(true);
         }
@@ -104,6 +109,11 @@ impl Opener {
         for chunk in chunks {
             self.input.push(chunk);
         }
+    }
+
+    /// Returns how many bytes of memory are held.
+    pub(super) const fn memory(&self) -> usize {
+        self.input.memory() + self.rest_memory
     }
 
     /// Returns how many bytes the next message still lacks.

@@ -15,7 +15,7 @@ use super::task_event::{TaskEvent, TaskEvents};
 use crate::connect::relay::RelayClient;
 use crate::connect::{Dial, Endpoint, RelayDial};
 use crate::keys::{KeyPair, PublicKey};
-use crate::udx::StreamId;
+use crate::udx::{StreamId, StreamOptions};
 
 /// The relays that streams of this node use or are about to use.
 #[derive(Debug)]
@@ -56,6 +56,7 @@ impl Relays {
             only_nodes: false,
             relay_through: None,
             reusable_socket: false,
+            stream_options: StreamOptions::default(),
             timeout: TIMEOUT,
         };
         let stream = dial.stream;

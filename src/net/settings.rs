@@ -28,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) message: usize,
     /// Received datagrams that wait, per connection.
     pub(crate) datagrams: usize,
+    /// The memory for received bytes of all connections, in bytes.
+    pub(crate) receive_memory: usize,
 }
 
 #[cfg(test)]
@@ -47,6 +49,7 @@ impl Settings {
             jobs: 1,
             message: 1,
             datagrams: 1,
+            receive_memory: 1 << 20,
         }
     }
 }

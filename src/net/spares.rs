@@ -1,5 +1,6 @@
 //! Memory that a node's busy connections pass on to one another.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::buffer::Pool;
@@ -7,7 +8,11 @@ use crate::buffer::Pool;
 /// A [`Pool`] that the tasks of a node's connections share with its driver. Allocated anew for each use,
 /// chunks would go back to the system and come again, page by page.
 #[derive(Debug, Default)]
-pub(super) struct Spares(Mutex<Pool<MAX_SPARES>>);
+pub(super) struct Spares {
+    pool: Mutex<Pool<MAX_SPARES>>,
+    /// Memory of received bytes that connections hold.
+    held: AtomicUsize,
+}
 
 impl Spares {
     /// Returns an empty chunk, a used one if there is any.
@@ -20,9 +25,20 @@ impl Spares {
         self.lock().reclaim(chunk);
     }
 
+    /// Returns how much memory of received bytes the connections hold.
+    pub(super) fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// Counts a connection that held `before` bytes and now holds `after`.
+    pub(super) fn count(&self, before: usize, after: usize) {
+        // Wraps around on the way if that is less.
+        self.held.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Pool<MAX_SPARES>> {
         // Nothing that holds it can leave it half done.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -9,8 +9,12 @@ use super::rtt::MAX_TIMEOUT;
 use super::timer::Timer;
 
 /// The liveness of one peer.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Liveness {
+    /// How long data and heartbeats may go without any packet of the peer's.
+    idle_timeout: Duration,
+    /// How long the peer may keep its window shut.
+    stall_timeout: Duration,
     interval: Option<Duration>,
     keep_alive_at: Option<Instant>,
     /// When the closed window is probed again, and how long that took to come.
@@ -23,9 +27,37 @@ pub(super) struct Liveness {
     reported: bool,
     /// Since when something that the peer has to answer is out without a packet of the peer's.
     unanswered: Option<Instant>,
+    /// Since when data waits for the peer's window alone.
+    shut_since: Option<Instant>,
 }
 
 impl Liveness {
+    pub(super) const fn new(idle_timeout: Duration, stall_timeout: Duration) -> Self {
+        Self {
+            idle_timeout,
+            stall_timeout,
+            interval: None,
+            keep_alive_at: None,
+            probe: None,
+            heartbeat_due: false,
+            heartbeat_sent: None,
+            answers: false,
+            reported: false,
+            unanswered: None,
+            shut_since: None,
+        }
+    }
+
+    pub(super) const fn set_idle_timeout(&mut self, timeout: Duration) {
+        self.idle_timeout = timeout;
+    }
+
+    /// Returns how many usual time-outs the peer is waited for.
+    pub(super) fn patience(&self) -> u32 {
+        let times = self.idle_timeout.as_secs().div_ceil(USUAL_IDLE_TIMEOUT.as_secs());
+        u32::try_from(times).unwrap_or(u32::MAX).max(1)
+    }
+
     pub(super) const fn heartbeat_due(&self) -> bool {
         self.heartbeat_due
     }
@@ -71,6 +103,7 @@ impl Liveness {
         if self.probe.is_none() {
             self.heartbeat_due = true;
             self.probe = Some((now + timeout, timeout));
+            self.shut_since = Some(now);
         }
     }
 
@@ -78,6 +111,7 @@ impl Liveness {
     pub(super) fn arm(&mut self, now: Instant, outstanding: bool, window_shut: bool) {
         if !window_shut {
             self.probe = None;
+            self.shut_since = None;
         }
         if !outstanding && self.heartbeat_sent.is_none() {
             self.unanswered = None;
@@ -90,8 +124,8 @@ impl Liveness {
     }
 
     /// Expects nothing more of the peer: both directions have ended.
-    pub(super) fn stop(&mut self) {
-        *self = Self::default();
+    pub(super) const fn stop(&mut self) {
+        *self = Self::new(self.idle_timeout, self.stall_timeout);
     }
 
     /// Returns the next deadline and its timer.
@@ -101,7 +135,8 @@ impl Liveness {
             self.keep_alive_at.map(|at| (at, Timer::KeepAlive)),
             self.probe.map(|(at, _)| (at, Timer::WindowProbe)),
             unknown.map(|at| (at + HEARTBEAT_TIMEOUT, Timer::Heartbeat)),
-            self.unanswered.map(|at| (at + PEER_TIMEOUT, Timer::Silence)),
+            self.unanswered.map(|at| (at + self.idle_timeout, Timer::Silence)),
+            self.shut_since.map(|at| (at + self.stall_timeout, Timer::Stall)),
         ]
         .into_iter()
         .flatten()
@@ -110,7 +145,7 @@ impl Liveness {
 
     /// Returns a timer that has expired; to be called until there is none.
     pub(super) fn handle_timeout(&mut self, now: Instant) -> Option<Timer> {
-        let (_, timer) = self.deadline().filter(|(at, _)| *at <= now)?;
+        let (at, timer) = self.deadline().filter(|(at, _)| *at <= now)?;
         match timer {
             Timer::KeepAlive => {
                 self.heartbeat_due = true;
@@ -124,15 +159,24 @@ impl Liveness {
                 });
             }
             Timer::Heartbeat => self.reported = true,
+            // This process, or its host, was stopped: what the peer has answered meanwhile may be lost, and
+            // what it was to answer may not have left. It gets its whole time again.
+            Timer::Silence if now - at > HELD_UP => {
+                self.unanswered = Some(now);
+                self.heartbeat_due = true;
+                return Some(Timer::KeepAlive);
+            }
+            Timer::Stall => self.shut_since = None,
             _ => self.unanswered = None,
         }
         Some(timer)
     }
 }
 
-/// How long data and heartbeats may go without any packet of the peer's. With a keep-alive of up to 10 s, a
-/// peer that has vanished is noticed within 30 s.
-pub const PEER_TIMEOUT: Duration = Duration::from_secs(20);
+/// The idle time-out for which the other bounds are made.
+const USUAL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+/// A timer so late was not held up by work.
+const HELD_UP: Duration = Duration::from_secs(2);
 /// How long the first heartbeat may go unanswered before the peer counts as one that does not know
 /// heartbeats: older than February 2026 (`udx.md` §1).
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(3);

@@ -10,7 +10,7 @@
 //! | `paths`, `credit` | where packets come from and go to, and how much a path gets before it has spoken |
 //! | `send`, `outstanding`, `batch` | bytes for the peer, packets in flight, what was acknowledged |
 //! | `recv`, `acks` | the bytes for the reader, packets that came too early, and when both are acknowledged |
-//! | `window` | flow control in both directions |
+//! | `window`, `memory` | flow control in both directions, and what all streams together may hold |
 //! | `control` | what the path allows, from the next four |
 //! | `loss`, `rtt` | which packets are lost: RACK, tail-loss probes, time-outs |
 //! | `congestion`, `rate`, `aggregation`, `pacing` | how much may be out and how fast it leaves: BBR |
@@ -34,6 +34,7 @@ mod credit;
 mod events;
 mod liveness;
 mod loss;
+mod memory;
 mod mtu;
 mod outstanding;
 mod pacing;
@@ -53,6 +54,5 @@ mod tombstones;
 mod types;
 mod window;
 
-pub use liveness::PEER_TIMEOUT;
-pub use streams::Streams;
-pub use types::{Admission, Closed, Config, Event, StreamId, WriteError};
+pub use streams::{Held, Streams};
+pub use types::{Admission, Closed, Config, Event, StreamId, StreamOptions, WriteError};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::memory::Allowance;
 use super::seq::RangeSet;
 use crate::buffer::{ByteQueue, MAX_SPARES, Pool};
 use crate::wire::packet::{DATA, END, MAX_PAYLOAD, MAX_SACK_RANGES};
@@ -36,6 +37,9 @@ pub(super) struct Receiver {
     end: Option<u64>,
     ended: bool,
     window: usize,
+    /// The widest that the window gets.
+    max_window: usize,
+    allowance: Allowance,
     /// What the stream must begin with, and how much of it has come.
     expected: Vec<u8>,
     matched: usize,
@@ -56,7 +60,8 @@ impl Early {
 }
 
 impl Receiver {
-    pub(super) fn new(start: u64, window: usize) -> Self {
+    /// A window of `window` bytes, which widens to `max_window`.
+    pub(super) fn new(start: u64, window: usize, max_window: usize) -> Self {
         Self {
             first: start,
             next: start,
@@ -67,15 +72,38 @@ impl Receiver {
             end: None,
             ended: false,
             window,
+            max_window: max_window.max(window),
+            allowance: Allowance { share: usize::MAX, free: usize::MAX, free_ahead: usize::MAX },
             expected: Vec::new(),
             matched: 0,
         }
     }
 
     /// Forgets what has come: it was not the peer's.
-    pub(super) fn restart(&mut self, pool: &mut Pool, window: usize) {
+    pub(super) fn restart(&mut self, pool: &mut Pool) {
         self.clear(pool);
-        *self = Self::new(self.first, window);
+        *self = Self::new(self.first, self.window, self.max_window);
+    }
+
+    /// Begins at another number, before anything has come.
+    pub(super) fn start_at(&mut self, start: u64) {
+        *self = Self::new(start, self.window, self.max_window);
+    }
+
+    /// Sets the window, which does not widen.
+    pub(super) const fn fix_window(&mut self, window: usize) {
+        self.window = window;
+        self.max_window = window;
+    }
+
+    /// Sets what the stream may hold at the moment.
+    pub(super) const fn allow(&mut self, allowance: Allowance) {
+        self.allowance = allowance;
+    }
+
+    /// Returns how much memory is held.
+    pub(super) fn memory(&self) -> usize {
+        self.early_bytes + self.ahead.len() * EARLY_OVERHEAD + self.ready.memory()
     }
 
     /// Sets the bytes that the stream must begin with. Returns false if other ones have come already.
@@ -117,13 +145,15 @@ impl Receiver {
         // Acknowledgements overtake each other, so a sender may overrun the window. What fills a gap is taken
         // beyond it, and the next packet in any case: it is what all kept ones wait for.
         let full = self.full_window();
+        let slack = SLACK.min(self.allowance.share);
         let fills_gap = self.ahead.last_key_value().is_some_and(|(last, _)| seq < *last);
         let (held, limit) = match distance {
-            0 => (self.ready.len(), full + SLACK),
-            _ if fills_gap => (self.held(), full + full / 4 + SLACK),
-            _ => (self.held(), full + SLACK),
+            0 => (self.ready.len(), full + slack),
+            _ if fills_gap => (self.held(), full + full / 4 + slack),
+            _ => (self.held(), full + slack),
         };
-        if held + payload.len() > limit || distance >= self.max_ahead() {
+        let free = if distance == 0 { self.allowance.free } else { self.allowance.free_ahead };
+        if held + payload.len() > limit || payload.len() > free || distance >= self.max_ahead() {
             return Arrival::Refused;
         }
         if distance > 0 {
@@ -221,14 +251,18 @@ impl Receiver {
         self.full_window().saturating_sub(self.held())
     }
 
-    /// Doubles the window, up to `most`.
-    pub(super) fn grow(&mut self, most: usize) {
-        self.window = self.window.max(most.min(2 * self.window));
+    /// Doubles the window as far as it may widen, unless something else holds the peer up.
+    pub(super) fn grow(&mut self) {
+        if self.full_window() == self.window {
+            self.window = self.max_window.min(2 * self.window);
+        }
     }
 
-    /// Returns the window of an empty stream. A sender that has not proven to be the peer gets little.
+    /// Returns the window of an empty stream. A sender that has not proven to be the peer gets little, and
+    /// nobody more than the memory of all streams allows.
     pub(super) fn full_window(&self) -> usize {
-        if self.is_proven() { self.window } else { self.window.min(UNPROVEN_WINDOW) }
+        let window = if self.is_proven() { self.window } else { self.window.min(UNPROVEN_WINDOW) };
+        window.min(self.allowance.share)
     }
 
     /// Returns how far ahead of the next number a packet may be: what full windows of full packets need, and
@@ -254,6 +288,8 @@ impl Receiver {
 
 /// What a waiting packet counts at least.
 const MIN_CHARGE: usize = 1024;
+/// What a waiting packet takes beside its bytes: its place in the tables, and what allocations round up to.
+const EARLY_OVERHEAD: usize = 128;
 /// By how much the window may be overdrawn: packets of peers that probe a closed window with data.
 pub(super) const SLACK: usize = 8 * MAX_PAYLOAD;
 /// How far ahead packets are kept at least, and at most before the peer has proven itself.
@@ -271,7 +307,7 @@ mod tests {
     #[test]
     fn waiting_packets_are_bounded_by_the_window_however_small_they_are() {
         let mut pool = Pool::default();
-        let mut receiver = Receiver::new(START, 64 << 10);
+        let mut receiver = Receiver::new(START, 64 << 10, 64 << 10);
         let mut kept = 0;
         for distance in 1..MAX_AHEAD as u64 {
             if receiver.receive(&mut pool, START + distance, DATA, b"x") == Arrival::Kept {
@@ -286,7 +322,7 @@ mod tests {
     #[test]
     fn unread_bytes_are_bounded_by_the_window() {
         let mut pool = Pool::default();
-        let mut receiver = Receiver::new(START, 16 << 10);
+        let mut receiver = Receiver::new(START, 16 << 10, 16 << 10);
         let mut seq = START;
         while receiver.receive(&mut pool, seq, DATA, &[7; 1000]) == Arrival::Delivered {
             seq += 1;
@@ -302,7 +338,7 @@ mod tests {
     #[test]
     fn the_packet_that_all_wait_for_is_taken_even_if_they_fill_the_window() {
         let mut pool = Pool::default();
-        let mut receiver = Receiver::new(START, 16 << 10);
+        let mut receiver = Receiver::new(START, 16 << 10, 16 << 10);
         let mut last = START;
         while receiver.receive(&mut pool, last + 1, DATA, &[7; 1200]) == Arrival::Kept {
             last += 1;
@@ -315,7 +351,7 @@ mod tests {
     #[test]
     fn a_sender_without_proof_gets_a_small_window() {
         let mut pool = Pool::default();
-        let mut receiver = Receiver::new(START, 4 << 20);
+        let mut receiver = Receiver::new(START, 4 << 20, 4 << 20);
         assert!(receiver.expect(b"abcdef".to_vec()));
         assert_eq!(receiver.window(), UNPROVEN_WINDOW);
         let mut held = 0;
@@ -337,7 +373,7 @@ mod tests {
     #[test]
     fn a_packet_far_ahead_costs_no_more_than_a_near_one() {
         let mut pool = Pool::default();
-        let mut receiver = Receiver::new(START, 4 << 20);
+        let mut receiver = Receiver::new(START, 4 << 20, 4 << 20);
         let far = START + receiver.max_ahead() as u64 - 1;
         assert_eq!(receiver.receive(&mut pool, far, DATA, b"x"), Arrival::Kept);
         assert_eq!(receiver.ahead.len(), 1);
@@ -346,7 +382,7 @@ mod tests {
     #[test]
     fn a_beginning_that_contradicts_is_no_beginning() {
         let mut pool = Pool::default();
-        let mut receiver = Receiver::new(START, 1 << 20);
+        let mut receiver = Receiver::new(START, 1 << 20, 1 << 20);
         assert!(receiver.expect(b"abcdef".to_vec()));
         assert_eq!(receiver.receive(&mut pool, START, DATA, b"abX"), Arrival::Contradicts);
         assert_eq!(receiver.receive(&mut pool, START, DATA, b"abc"), Arrival::Delivered);

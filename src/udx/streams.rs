@@ -10,10 +10,11 @@ use tracing::span::EnteredSpan;
 use tracing::{debug, debug_span, trace};
 
 use super::events::Events;
+use super::memory::Memory;
 use super::schedule::{Schedule, Scheduled};
 use super::stream::{Stream, StreamContext};
 use super::tombstones::Tombstones;
-use super::types::{Admission, BarePacket, Closed, Config, Event, StreamId, WriteError};
+use super::types::{Admission, BarePacket, Closed, Config, Event, StreamId, StreamOptions, WriteError};
 use crate::buffer::Pool;
 use crate::wire::packet::{HEADER_LEN, PacketHeader};
 use crate::wire::transmit::{SocketId, Train};
@@ -44,6 +45,18 @@ pub struct Streams {
     unread: VecDeque<u32>,
     events: Events,
     pool: Pool,
+    memory: Memory,
+}
+
+/// What a stream holds for its reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Bytes of memory.
+    pub memory: usize,
+    /// Packets that have come in order, ever.
+    pub received: u64,
+    /// Whether others wait for one before them.
+    pub has_gaps: bool,
 }
 
 #[derive(Debug)]
@@ -56,6 +69,7 @@ impl Streams {
     /// Makes an empty table. Stream ids follow from the seed.
     pub fn new(config: Config, seed: [u8; 32]) -> Self {
         Self {
+            memory: Memory::new(config.receive_memory),
             config,
             rng: StdRng::from_seed(seed),
             slots: HashMap::new(),
@@ -99,6 +113,39 @@ impl Streams {
         self.stream(id).is_some_and(Stream::is_remote_finished)
     }
 
+    /// Returns what the owner has chosen for the stream.
+    pub fn options(&self, id: StreamId) -> Option<&StreamOptions> {
+        self.stream(id).map(Stream::options)
+    }
+
+    /// Returns what the stream holds for its reader.
+    pub fn held(&self, id: StreamId) -> Option<Held> {
+        let stream = self.stream(id)?;
+        let (received, has_gaps) = stream.progress();
+        Some(Held { memory: stream.memory(), received, has_gaps })
+    }
+
+    /// Returns how much memory received bytes take, those that the owner holds included.
+    pub const fn memory(&self) -> usize {
+        self.memory.held()
+    }
+
+    /// Returns how much the owner may hold of one stream: nearly nothing when the memory is full.
+    pub fn share(&self) -> usize {
+        self.memory.allowance().share
+    }
+
+    /// Returns whether there is memory for so many more received bytes.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        bytes <= self.memory.allowance().free_ahead
+    }
+
+    /// Sets how many bytes the owner holds that it has read from all streams and not used yet. They count as
+    /// what waits here does.
+    pub const fn set_held_elsewhere(&mut self, bytes: usize) {
+        self.memory.set_elsewhere(bytes);
+    }
+
     /// Opens a stream with a random id. It receives from now on what `admission` allows.
     pub fn open(&mut self, admission: Admission) -> StreamId {
         loop {
@@ -118,6 +165,11 @@ impl Streams {
         let scheduled = Scheduled::default();
         self.slots.insert(id, Box::new(Slot { stream, scheduled }));
         StreamId(id)
+    }
+
+    /// Sets what the owner chooses for a stream, before anything has come on it.
+    pub fn set_options(&mut self, id: StreamId, options: StreamOptions) {
+        self.with(None, id, |stream, _| stream.set_options(options));
     }
 
     /// Changes what is done with packets that do not come over the connected path.
@@ -142,9 +194,7 @@ impl Streams {
     /// Sets the first sequence numbers of both directions, which both sides must agree on, before anything
     /// was sent or received. Without this call both are zero, as in all of HyperDHT (`udx.md` §4).
     pub fn set_sequence(&mut self, id: StreamId, own: u32, remote: u32) {
-        self.with(None, id, |stream, context| {
-            stream.set_sequence(context.config, own, remote);
-        });
+        self.with(None, id, |stream, _| stream.set_sequence(own, remote));
     }
 
     /// Sets the path. Nothing is sent for that, except an acknowledgement that is owed.
@@ -317,7 +367,10 @@ impl Streams {
         let _span = span(id);
         let mut context =
             StreamContext { config: &self.config, pool: &mut self.pool, events: &mut self.events };
+        let before = slot.stream.memory();
+        slot.stream.allow(self.memory.allowance());
         slot.stream.handle_packet(now, &mut context, place, &header, rest);
+        self.memory.count(before, slot.stream.memory());
         if slot.stream.closed().is_some() {
             self.file(now, id);
         } else {
@@ -387,6 +440,7 @@ impl Streams {
             };
             let _span = span(id);
             slot.scheduled.dequeued();
+            slot.stream.allow(self.memory.allowance());
             let train = slot.stream.poll_transmit(now, max_segments, buffer);
             self.file(now, id);
             if train.is_some() {
@@ -412,7 +466,10 @@ impl Streams {
         let _span = span(id.0);
         let mut context =
             StreamContext { config: &self.config, pool: &mut self.pool, events: &mut self.events };
+        let before = slot.stream.memory();
+        slot.stream.allow(self.memory.allowance());
         let result = act(&mut slot.stream, &mut context);
+        self.memory.count(before, slot.stream.memory());
         if let Some(now) = now {
             self.file(now, id.0);
         }
@@ -470,6 +527,7 @@ impl Streams {
                 self.unread.retain(|other| *other != id);
             }
             self.schedule.set_deadline(id, &mut slot.scheduled, None);
+            self.memory.count(slot.stream.memory(), 0);
             slot.stream.release(&mut self.pool);
         }
     }

@@ -21,6 +21,8 @@ pub(super) enum Timer {
     Heartbeat,
     /// A peer of which nothing is heard counts as gone.
     Silence,
+    /// A peer that keeps its window shut counts as one that takes nothing any more.
+    Stall,
 }
 
 impl Timer {
@@ -36,6 +38,7 @@ impl Timer {
             Self::WindowProbe => "window probe",
             Self::Heartbeat => "heartbeat without answer",
             Self::Silence => "peer without answer",
+            Self::Stall => "window shut for too long",
         }
     }
 }

@@ -88,6 +88,8 @@ pub enum Closed {
     Reset,
     /// The peer did not answer any more.
     TimedOut,
+    /// The peer answered and took no data: its window stayed shut for [`Config::stall_timeout`].
+    Stalled,
 }
 
 /// Why nothing can be written or sent.
@@ -115,6 +117,12 @@ pub struct Config {
     pub receive_window: u32,
     /// The same for readers that have shown it.
     pub max_receive_window: u32,
+    /// The most memory that received bytes take, of all streams together, with what the owner reports by
+    /// [`Streams::set_held_elsewhere`](super::Streams::set_held_elsewhere). What does not fit is not
+    /// acknowledged; windows shrink before.
+    pub receive_memory: usize,
+    /// How long a peer that answers may keep its window shut while data waits for it.
+    pub stall_timeout: Duration,
     /// How long the acknowledgement of a single packet may wait for data that carries it, 2 ms at most; zero
     /// acknowledges each batch at once.
     pub ack_delay: Duration,
@@ -144,6 +152,8 @@ impl Default for Config {
             receive_window: 4 << 20,
             // What a gigabit needs at 130 ms.
             max_receive_window: 16 << 20,
+            receive_memory: 256 << 20,
+            stall_timeout: Duration::from_secs(600),
             ack_delay: Duration::ZERO,
             send_buffer: 1 << 20,
             max_payload: Self::ETHERNET_PAYLOAD,
@@ -151,3 +161,27 @@ impl Default for Config {
         }
     }
 }
+
+/// What the owner of a stream chooses for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamOptions {
+    /// The most bytes that wait here for the reader, which is also the window at its widest; `None` is
+    /// [`Config::receive_window`], which widens up to [`Config::max_receive_window`].
+    pub receive_window: Option<u32>,
+    /// After what time without own data a heartbeat asks the peer for a sign of life, once the stream is
+    /// established; `None` is never.
+    pub keep_alive: Option<Duration>,
+    /// How long data and heartbeats may go without any packet of the peer's.
+    pub idle_timeout: Duration,
+}
+
+impl Default for StreamOptions {
+    fn default() -> Self {
+        Self { receive_window: None, keep_alive: Some(KEEP_ALIVE), idle_timeout: IDLE_TIMEOUT }
+    }
+}
+
+/// How long a stream may be silent (`hyperdht index.js`, `connectionKeepAlive`).
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// With the keep-alive, a peer that has vanished is noticed within 30 s.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(20);

@@ -1,8 +1,9 @@
 //! Networks that change under a server.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::homes::{Kind, Lab, runs};
+use super::homes::{Kind, Lab, NODE, runs};
 
 /// A server that is not reachable again by then will not be.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -38,4 +39,44 @@ async fn a_server_whose_router_changes_its_mapping_is_reachable_again_soon() {
         seconds(times.get(times.len() / 2)),
         seconds(times.last()),
     );
+}
+
+/// Eight seconds are nothing to any connection. Half a minute is more than the usual time-out, and what an
+/// application may choose to wait for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_outlives_an_interface_that_is_down() {
+    let peer = Path::new(NODE).with_file_name("examples").join("peer");
+    if !peer.exists() {
+        assert!(std::env::var_os("CI").is_none(), "the examples are not built");
+        eprintln!("SKIPPED: the examples are not built: cargo build --examples");
+        return;
+    }
+    let peer = peer.to_str().unwrap();
+    let Some(lab) = Lab::start().await else {
+        return;
+    };
+    lab.pair(Kind::Restricted, Kind::Restricted);
+    let mut server = lab.program("server", peer, &["server", &lab.bootstrap, "patient"]);
+    let key = server.first_line().await;
+    let key = key.strip_prefix("key ").unwrap();
+    for (seconds, idle_timeout) in [(8, "20"), (30, "60")] {
+        let mut client = lab.program("client", peer, &["client", &lab.bootstrap, key, "hold", idle_timeout]);
+        assert_eq!(client.first_line().await, "echo");
+        lab.down("client");
+        // The length of the outage is what is tried.
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        lab.up("client");
+        // What was printed before the interface went down may still come.
+        let start = Instant::now();
+        let mut echoes = 0;
+        while echoes < 20 {
+            assert_eq!(client.first_line().await, "echo", "{seconds} s");
+            echoes += 1;
+            assert!(start.elapsed() < DEADLINE, "{echoes} echoes after {seconds} s");
+        }
+        eprintln!(
+            "{seconds} s without an interface: {:.1} s for 20 more echoes",
+            start.elapsed().as_secs_f64()
+        );
+    }
 }

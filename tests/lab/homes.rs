@@ -240,6 +240,16 @@ impl Lab {
         self.natlab("remap", &[name]);
     }
 
+    /// Takes the interface of a host down.
+    pub(crate) fn down(&self, name: &str) {
+        self.natlab("down", &[name]);
+    }
+
+    /// Brings the interface of a host up again.
+    pub(crate) fn up(&self, name: &str) {
+        self.natlab("up", &[name]);
+    }
+
     /// Removes the homes of a pair.
     pub(crate) fn part(&self) {
         for name in ["server", "client"] {

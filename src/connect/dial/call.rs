@@ -48,7 +48,7 @@ impl Call {
     pub(super) fn new(now: Instant, cx: &mut Context, id: AttemptId, dial: Dial) -> Self {
         Self {
             id,
-            stream: cx.open_stream(StreamOwner::Attempt(id), Admission::HoldAndAccept),
+            stream: open_stream(cx, id, &dial),
             claims_open: cx.is_reachable(now),
             was_unreachable: false,
             own_relay: None,
@@ -124,8 +124,7 @@ impl Call {
         self.report.unreachable = Some(self.elapsed(now));
         self.claims_open = false;
         self.was_unreachable = true;
-        let owner = StreamOwner::Attempt(self.id);
-        let old = std::mem::replace(&mut self.stream, cx.open_stream(owner, Admission::HoldAndAccept));
+        let old = std::mem::replace(&mut self.stream, open_stream(cx, self.id, &self.dial));
         cx.destroy_stream(now, old);
         self.early_events.clear();
     }
@@ -154,6 +153,11 @@ impl Call {
             cx.emit(Event::Stream(stream, event));
         }
     }
+}
+
+/// Opens a stream for an attempt, whose path may be anywhere.
+fn open_stream(cx: &mut Context, id: AttemptId, dial: &Dial) -> StreamId {
+    cx.open_stream(StreamOwner::Attempt(id), Admission::HoldAndAccept, dial.stream_options)
 }
 
 /// Events of a stream kept until it is handed out. Beyond it unordered messages go, which may get lost, and

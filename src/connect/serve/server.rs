@@ -25,7 +25,7 @@ use crate::connect::timers::Timers;
 use crate::dht::Incoming;
 use crate::keys::{KeyPair, PublicKey};
 use crate::slots::Source;
-use crate::udx::{self, Admission, StreamId};
+use crate::udx::{self, Admission, StreamId, StreamOptions};
 use crate::wire::compact::Encode;
 use crate::wire::handshake::{
     ERROR_NONE, FIREWALL_OPEN, HandshakeMessage, HolepunchInfo, HolepunchMessage, Mode, NoisePayload,
@@ -42,6 +42,7 @@ pub(in crate::connect) struct Server {
     firewall: Option<Hook>,
     relay_through: Option<PublicKey>,
     reusable_socket: bool,
+    stream_options: StreamOptions,
     entries: Entries,
     next_entry: u64,
     /// When punching to a client has something to do.
@@ -68,6 +69,7 @@ impl Server {
             firewall: listen.firewall.map(Hook),
             relay_through: listen.relay_through,
             reusable_socket: listen.reusable_socket,
+            stream_options: listen.stream_options,
             entries: Entries::default(),
             next_entry: 0,
             punching: Timers::default(),
@@ -146,7 +148,7 @@ impl Server {
         let noise = entry.noise.clone();
         let first = first_of(&routes);
         let (from, client_address) = (first.incoming.from, first.client_address());
-        let stream = core.cx.open_stream(StreamOwner::Entry(id), Admission::Refuse);
+        let stream = core.cx.open_stream(StreamOwner::Entry(id), Admission::Refuse, self.stream_options);
         let offer = self.relay_through.map(|key| core.cx.relay_through(key));
         let work = Respond {
             entry: id,

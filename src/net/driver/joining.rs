@@ -150,6 +150,7 @@ mod tests {
     use super::*;
     use crate::connect::Dial;
     use crate::keys::KeyPair;
+    use crate::udx::StreamOptions;
 
     #[test]
     fn an_attempt_ends_in_time_though_the_bootstrap_nodes_are_not_known() {
@@ -168,6 +169,7 @@ mod tests {
                     nodes: Vec::new(),
                     only_nodes: false,
                     relay_through: None,
+                    stream_options: StreamOptions::default(),
                     reusable_socket: false,
                     timeout: Duration::from_secs(5),
                 }),

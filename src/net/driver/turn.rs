@@ -16,6 +16,7 @@ impl Driver {
         more |= self.take_task_events(cx, now);
         more |= self.take_commands(cx, now);
         more |= self.take_wakeups(cx, now);
+        self.connections.measure(now, self.endpoint.streams());
         self.handle_timeout(now);
         let unsent = self.drain(cx, now);
         more |= unsent;

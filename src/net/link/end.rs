@@ -1,6 +1,7 @@
 //! How a connection ends.
 
 use std::net::SocketAddrV4;
+use std::time::Duration;
 
 use crate::connect::Path;
 
@@ -13,11 +14,17 @@ pub(crate) enum End {
     Reset,
     /// The peer has vanished.
     TimedOut {
+        /// How long nothing has come.
+        after: Duration,
         /// How packets travelled.
         path: Path,
         /// Where they went.
         address: SocketAddrV4,
     },
+    /// The peer answers, but takes no data.
+    Stalled,
+    /// It held much of the memory for received data when that ran out.
+    Overloaded,
     /// The relay that packets travelled through has ended the connection to it.
     RelayGone,
     /// The server claims to be reachable at this address, but nothing has come back from there, and no other

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddrV4;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 
@@ -26,6 +26,8 @@ pub(crate) struct Link {
     pub(super) stream: StreamId,
     pub(super) wakeups: mpsc::UnboundedSender<StreamId>,
     pub(super) spares: Arc<Spares>,
+    /// Memory of received bytes that is held here, in the queue and in the opener.
+    held: AtomicUsize,
     /// Whether the driver has been notified and has not looked yet.
     pub(super) notified: AtomicBool,
     /// Whether the user is done with the connection, or it has failed on this side.
@@ -93,6 +95,7 @@ impl Link {
             stream: established.stream,
             wakeups,
             spares,
+            held: AtomicUsize::new(0),
             notified: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
             proven: AtomicBool::new(matches!(established.origin, Origin::Attempt(_))),
@@ -116,6 +119,7 @@ impl Link {
 
     /// Moves the queued bytes to the opener and notifies the driver if it waits for room.
     pub(super) fn feed(&self, opener: &mut Opener, mut incoming: MutexGuard<'_, Incoming>) {
+        let before = incoming.ring.memory() + opener.memory();
         let chunks = incoming.ring.take();
         let held_back = std::mem::take(&mut incoming.held_back);
         drop(incoming);
@@ -123,6 +127,21 @@ impl Link {
             self.notify();
         }
         opener.feed(chunks, &self.spares);
+        self.count(before, opener.memory());
+    }
+
+    /// Counts a part of the connection that held `before` bytes and now holds `after`.
+    pub(super) fn count(&self, before: usize, after: usize) {
+        if before != after {
+            // Wraps around on the way if that is less.
+            self.held.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
+            self.spares.count(before, after);
+        }
+    }
+
+    /// Returns how much memory of received bytes is held.
+    pub(in crate::net) fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
     }
 
     pub(super) fn fail(&self, error: PullError) -> End {
@@ -175,7 +194,10 @@ impl Link {
             if self.is_proven() {
                 return Proof::Proven;
             }
-            match opener.open_next() {
+            let before = opener.memory();
+            let opened = opener.open_next();
+            self.count(before, opener.memory());
+            match opened {
                 Ok(true) => {
                     self.prove();
                     return Proof::Proven;
@@ -213,6 +235,12 @@ impl Link {
             // Without a driver the end has been set, or is about to be.
             let _ = self.wakeups.send(self.stream);
         }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.spares.count(self.held(), 0);
     }
 }
 

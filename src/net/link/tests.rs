@@ -65,14 +65,14 @@ fn a_full_ring_leaves_received_bytes_in_the_stream_until_the_reader_takes() {
     }
     let bytes = encrypted(&dialler);
     acceptor.push_incoming(bytes[..100].to_vec());
-    let (room, _) = acceptor.incoming_room(false);
+    let (room, _) = acceptor.incoming_room(false, usize::MAX);
     acceptor.push_incoming(bytes[100..100 + room].to_vec());
-    assert_eq!(acceptor.incoming_room(false).0, 0);
+    assert_eq!(acceptor.incoming_room(false, usize::MAX).0, 0);
     acceptor.rang();
     acceptor.clear_notify();
     assert!(read(&acceptor, 10).is_ready());
     assert!(acceptor.rang() >= 1, "the driver must learn that there is room");
-    assert!(acceptor.incoming_room(false).0 > room, "a proven peer gets more");
+    assert!(acceptor.incoming_room(false, usize::MAX).0 > room, "a proven peer gets more");
 }
 
 #[test]
@@ -122,7 +122,11 @@ fn a_large_first_message_is_left_to_the_reader() {
     assert_eq!(acceptor.try_prove(), Proof::Pending);
     acceptor.push_incoming(bytes[1000..70_000].to_vec());
     assert_eq!(acceptor.try_prove(), Proof::Pending);
-    assert_eq!(acceptor.incoming_room(false).0, 72 * 1024 - 69_000, "the driver takes no more out");
+    assert_eq!(
+        acceptor.incoming_room(false, usize::MAX).0,
+        72 * 1024 - 69_000,
+        "the driver takes no more out"
+    );
 }
 
 #[test]
@@ -255,7 +259,7 @@ async fn a_large_first_message_proves_the_key_to_whoever_waits_for_it() {
             biased;
             proven = &mut proven => break proven,
             () = std::future::ready(()) => {
-                let (room, mut chunk) = acceptor.incoming_room(false);
+                let (room, mut chunk) = acceptor.incoming_room(false, usize::MAX);
                 assert!(room > 0 && !rest.is_empty(), "the reader takes nothing");
                 let (now, later) = rest.split_at(room.min(rest.len()).min(20_000));
                 rest = later;
@@ -318,6 +322,33 @@ fn what_precedes_a_forged_frame_is_read_before_the_error() {
     acceptor.push_incoming(bytes);
     assert_eq!(read(&acceptor, 100), Poll::Ready(Ok(b"good".to_vec())));
     assert_eq!(read(&acceptor, 100), Poll::Ready(Err(End::Corrupt)));
+}
+
+#[test]
+fn memory_of_received_bytes_is_counted_wherever_it_waits() {
+    let (dialler, acceptor) = pair();
+    assert!(write(&dialler, &[5; 64 * 1024]).is_ready());
+    let bytes = encrypted(&dialler);
+    let spares = acceptor.spares.clone();
+    let before = spares.held();
+    acceptor.push_incoming(bytes[..40_000].to_vec());
+    assert_eq!(spares.held(), before + 40_000);
+    // An unfinished message waits to be decrypted, and what is left of one to be read.
+    assert!(read(&acceptor, 10).is_pending());
+    assert!((before + 40_000..before + 41_000).contains(&spares.held()), "{}", spares.held());
+    acceptor.push_incoming(bytes[40_000..].to_vec());
+    assert!(read(&acceptor, 10).is_ready());
+    assert!(spares.held() >= before + 64 * 1024);
+    assert_eq!(acceptor.held(), spares.held());
+    assert!(read(&acceptor, 70_000).is_ready());
+    acceptor.push_incoming(Vec::new());
+    assert!(read(&acceptor, 10).is_pending());
+    assert!(acceptor.held() < 200, "{} are spare again", acceptor.held());
+    acceptor.push_incoming(vec![1; 500]);
+    acceptor.push_datagram(vec![1; 700]);
+    assert!(acceptor.held() >= 1200, "{}", acceptor.held());
+    drop(acceptor);
+    assert_eq!(spares.held(), 0);
 }
 
 struct Side {

@@ -60,14 +60,14 @@ impl Link {
         wake(finisher);
     }
 
-    /// Returns how many received bytes the queue takes (any number with `all`), and a chunk to put them in.
-    /// With no room, the reader notifies the driver once there is some.
-    pub(in crate::net) fn incoming_room(&self, all: bool) -> (usize, Vec<u8>) {
+    /// Returns how many received bytes the queue takes, `share` at most (any number with `all`), and a chunk to
+    /// put them in. With no room, the reader notifies the driver once there is some.
+    pub(in crate::net) fn incoming_room(&self, all: bool, share: usize) -> (usize, Vec<u8>) {
         let mut incoming = lock(&self.incoming);
         let room = incoming.ring.room(match () {
             () if all => usize::MAX,
-            () if self.is_proven() => INCOMING_LIMIT,
-            () => UNPROVEN_LIMIT,
+            () if self.is_proven() => INCOMING_LIMIT.min(share),
+            () => UNPROVEN_LIMIT.min(share),
         });
         if room == 0 {
             incoming.held_back = true;
@@ -79,9 +79,12 @@ impl Link {
 
     pub(in crate::net) fn push_incoming(&self, chunk: Vec<u8>) {
         let mut incoming = lock(&self.incoming);
+        let before = incoming.ring.memory();
         let spare = incoming.ring.push(chunk);
+        let after = incoming.ring.memory();
         let reader = incoming.reader.take();
         drop(incoming);
+        self.count(before, after);
         if let Some(spare) = spare {
             self.spares.put(spare);
         }
@@ -105,6 +108,7 @@ impl Link {
     pub(in crate::net) fn push_datagram(&self, datagram: Vec<u8>) {
         let mut incoming = lock(&self.incoming);
         if incoming.datagrams.len() < self.datagram_limit {
+            self.count(0, datagram.capacity());
             incoming.datagrams.push_back(datagram);
             drop(incoming);
             self.changed.notify_waiters();

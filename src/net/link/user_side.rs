@@ -115,7 +115,9 @@ impl Link {
         mut take: impl FnMut(&mut Opener) -> Result<Option<T>, PullError>,
     ) -> Poll<Result<Option<T>, End>> {
         loop {
+            let before = opener.memory();
             let taken = take(opener);
+            self.count(before, opener.memory());
             if opener.has_opened() && !self.is_proven() {
                 self.prove();
             }
@@ -169,6 +171,7 @@ impl Link {
                 let Some(sealed) = lock(&self.incoming).datagrams.pop_front() else {
                     return self.end().map(|end| Err(end.for_writer()));
                 };
+                self.count(sealed.capacity(), 0);
                 if let Some(datagram) = lock(&self.datagrams).open(&sealed) {
                     return Some(Ok(datagram.into()));
                 }

@@ -137,7 +137,7 @@ impl Stream {
         if timeouts.is_some_and(|count| count >= LONELY_END_TIMEOUTS) && self.waits_for_last_answer() {
             return self.close(context, Closed::Ended);
         }
-        if timeouts.is_some_and(|count| count >= MAX_TIMEOUTS) {
+        if timeouts.is_some_and(|count| count >= MAX_TIMEOUTS.saturating_mul(self.liveness.patience())) {
             return self.close(context, Closed::TimedOut);
         }
         while let Some(timer) = self.liveness.handle_timeout(now) {
@@ -147,6 +147,7 @@ impl Stream {
                     let closed = if ended { Closed::Ended } else { Closed::TimedOut };
                     return self.close(context, closed);
                 }
+                Timer::Stall => return self.close(context, Closed::Stalled),
                 Timer::Heartbeat => {
                     debug!("heartbeat unanswered");
                     context.events.push(self.id, Event::HeartbeatUnanswered);
@@ -383,8 +384,8 @@ const MAX_TRAIN: usize = 65_000;
 const MIN_SPAN: usize = 64;
 /// Time-outs in a row after which a peer that has ended counts as having received the own end: 2 to 7 s.
 const LONELY_END_TIMEOUTS: u32 = 3;
-/// Time-outs in a row after which a stream closes: some 50 s for a peer that answers but never acknowledges.
-/// The reference closes on the 7th (`udx.md` §12).
+/// Time-outs in a row after which a stream closes: some 50 s for a peer that answers but never acknowledges,
+/// and longer in proportion for a stream that waits longer for a silent peer. The reference closes on the 7th (`udx.md` §12).
 const MAX_TIMEOUTS: u32 = 12;
 
 const _: () = assert!(BASE_PAYLOAD + HEADER_LEN < MAX_TRAIN);

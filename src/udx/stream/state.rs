@@ -10,12 +10,13 @@ use crate::udx::acks::Acks;
 use crate::udx::control::Control;
 use crate::udx::events::{Events, Reported};
 use crate::udx::liveness::Liveness;
+use crate::udx::memory::Allowance;
 use crate::udx::mtu::BASE_PAYLOAD;
 use crate::udx::paths::Paths;
 use crate::udx::recv::Receiver;
 use crate::udx::send::Sender;
 use crate::udx::seq::START;
-use crate::udx::types::{Admission, Closed, Config, Event, Place, StreamId, WriteError};
+use crate::udx::types::{Admission, Closed, Config, Event, Place, StreamId, StreamOptions, WriteError};
 use crate::udx::window::{OwnWindow, PeerWindow};
 
 /// What a stream uses of its table.
@@ -40,23 +41,27 @@ pub(in crate::udx) struct Stream {
     pub(super) messages: VecDeque<Vec<u8>>,
     pub(super) liveness: Liveness,
     pub(super) reported: Reported,
+    options: StreamOptions,
     closed: Option<Closed>,
 }
 
 impl Stream {
     pub(in crate::udx) fn new(id: StreamId, admission: Admission, config: &Config) -> Self {
+        let options = StreamOptions::default();
+        let (window, max_window) = (config.receive_window as usize, config.max_receive_window as usize);
         Self {
             id,
             paths: Paths::new(admission),
-            receiver: Receiver::new(START, config.receive_window as usize),
+            receiver: Receiver::new(START, window, max_window),
             own_window: OwnWindow::new(config.receive_window as usize),
             acks: Acks::default(),
             sender: Sender::new(START, BASE_PAYLOAD),
             peer_window: PeerWindow::new(START, START),
             control: Control::new(),
             messages: VecDeque::new(),
-            liveness: Liveness::default(),
+            liveness: Liveness::new(options.idle_timeout, config.stall_timeout),
             reported: Reported::default(),
+            options,
             closed: None,
         }
     }
@@ -71,6 +76,35 @@ impl Stream {
 
     pub(in crate::udx) const fn closed(&self) -> Option<Closed> {
         self.closed
+    }
+
+    pub(in crate::udx) const fn options(&self) -> &StreamOptions {
+        &self.options
+    }
+
+    /// Sets what the owner chooses, before anything has come.
+    pub(in crate::udx) fn set_options(&mut self, options: StreamOptions) {
+        self.options = options;
+        self.liveness.set_idle_timeout(options.idle_timeout);
+        if let Some(window) = options.receive_window {
+            self.receiver.fix_window(window as usize);
+            self.own_window = OwnWindow::new(window as usize);
+        }
+    }
+
+    /// Sets what the stream may hold for its reader at the moment.
+    pub(in crate::udx) const fn allow(&mut self, allowance: Allowance) {
+        self.receiver.allow(allowance);
+    }
+
+    /// Returns how much memory received bytes take.
+    pub(in crate::udx) fn memory(&self) -> usize {
+        self.receiver.memory()
+    }
+
+    /// Returns how many packets have come in order, and whether others wait for one before them.
+    pub(in crate::udx) const fn progress(&self) -> (u64, bool) {
+        (self.receiver.received(), self.receiver.has_gaps())
     }
 
     /// Returns how many received bytes wait for the reader.
@@ -94,7 +128,7 @@ impl Stream {
     /// Sets the bytes that the peer must begin with; what has come and contradicts them is forgotten.
     pub(in crate::udx) fn expect_prefix(&mut self, context: &mut StreamContext<'_>, prefix: Vec<u8>) {
         if !self.receiver.expect(prefix.clone()) {
-            self.receiver.restart(context.pool, context.config.receive_window as usize);
+            self.receiver.restart(context.pool);
             self.receiver.expect(prefix);
             self.paths.forget_held();
             self.reported.read();
@@ -105,11 +139,11 @@ impl Stream {
     }
 
     /// Sets the first numbers of both directions, before anything was sent or received.
-    pub(in crate::udx) fn set_sequence(&mut self, config: &Config, own: u32, remote: u32) {
+    pub(in crate::udx) fn set_sequence(&mut self, own: u32, remote: u32) {
         let (own, remote) = (START + u64::from(own), START + u64::from(remote));
         if self.sender.packets().next() == START && !self.receiver.has_begun() {
             self.sender.packets_mut().start_at(own);
-            self.receiver = Receiver::new(remote, config.receive_window as usize);
+            self.receiver.start_at(remote);
             self.peer_window = PeerWindow::new(remote, own);
         }
     }
@@ -202,7 +236,7 @@ impl Stream {
         let count = self.receiver.read(context.pool, max, out);
         let (rtt, full) = (self.control.minimum_rtt(), self.receiver.full_window());
         if self.own_window.read(now, count, rtt, full) {
-            self.receiver.grow(context.config.max_receive_window as usize);
+            self.receiver.grow();
         }
         let (full, window) = (self.receiver.full_window(), self.receiver.window());
         if self.own_window.has_opened(full, window) && self.closed.is_none() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::helpers::written;
 use crate::sim::link::{Direction, Link, Side};
-use crate::udx::{Closed, Config, Event};
+use crate::udx::{Closed, Config, Event, StreamOptions};
 use crate::wire::packet::HEARTBEAT;
 
 #[test]
@@ -51,6 +51,59 @@ fn a_pause_of_ten_seconds_closes_nothing() {
     link.run_for(Duration::from_secs(60));
     assert_eq!(super::helpers::read(&mut link, Side::B, 100), b"beforeduring");
     assert!(link.end(Side::A).events.is_empty());
+}
+
+#[test]
+fn a_stream_that_waits_longer_outlives_a_minute_of_silence() {
+    for with_data in [false, true] {
+        let mut link = link();
+        for side in Side::BOTH {
+            let end = link.end(side);
+            let idle_timeout = Duration::from_secs(90);
+            end.streams.set_options(end.id, StreamOptions { idle_timeout, ..StreamOptions::default() });
+        }
+        keep_alive(&mut link, Side::A, Some(5));
+        link.run_for(Duration::from_secs(12));
+        link.drop_if(|_, _| true);
+        if with_data {
+            written(&mut link, Side::A, b"during");
+        }
+        link.run_for(Duration::from_secs(80));
+        link.drop_nothing();
+        link.run_for(Duration::from_secs(20));
+        if with_data {
+            assert_eq!(super::helpers::read(&mut link, Side::B, 100), b"during");
+        }
+        for side in Side::BOTH {
+            let closed = link.end(side).events.iter().any(|event| matches!(event, Event::Closed(_)));
+            assert!(!closed, "{side:?}, data {with_data}");
+        }
+        link.drop_if(|_, _| true);
+        link.run_for(Duration::from_secs(100));
+        assert_eq!(link.end(Side::A).events.last(), Some(&Event::Closed(Closed::TimedOut)));
+    }
+}
+
+#[test]
+fn a_process_that_was_stopped_gives_its_peer_the_whole_time_again() {
+    for with_data in [false, true] {
+        let mut link = link();
+        keep_alive(&mut link, Side::A, Some(5));
+        link.run_for(Duration::from_secs(12));
+        link.drop_if(|_, _| true);
+        if with_data {
+            written(&mut link, Side::A, b"during");
+        }
+        // A heartbeat is out, and lost, when the process stops.
+        link.run_for(Duration::from_secs(7));
+        link.drop_nothing();
+        link.now += Duration::from_secs(120);
+        link.run_for(Duration::from_secs(60));
+        assert!(link.end(Side::A).events.is_empty(), "{:?}", link.end(Side::A).events);
+        link.drop_if(|_, _| true);
+        link.run_for(Duration::from_secs(30));
+        assert_eq!(link.end(Side::A).events, [Event::Closed(Closed::TimedOut)]);
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod ending;
 mod helpers;
 mod hostile;
 mod liveness;
+mod memory;
 mod paths;
 mod tables;
 mod transfer;

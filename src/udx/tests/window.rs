@@ -7,7 +7,7 @@ use super::transfer::text;
 use crate::sim::link::{Direction, Link, Side};
 use crate::udx::recv::SLACK;
 use crate::udx::stream::MAX_OUTGOING_MESSAGES;
-use crate::udx::{Admission, Config, Event, Streams, WriteError};
+use crate::udx::{Admission, Closed, Config, Event, Streams, WriteError};
 use crate::wire::packet::PacketHeader;
 use crate::wire::transmit::SocketId;
 
@@ -111,6 +111,24 @@ fn a_window_that_stays_shut_costs_a_heartbeat_now_and_then_and_closes_nothing() 
     let probes = link.end(Side::A).sent - before;
     assert!((50..80).contains(&probes), "{probes}");
     assert!(link.end(Side::A).events.iter().all(|event| !matches!(event, Event::Closed(_))));
+}
+
+#[test]
+fn a_peer_that_answers_and_takes_no_data_is_given_up_in_time() {
+    let stall_timeout = Duration::from_secs(600);
+    let mut link = link(Config { receive_window: 20_000, send_buffer: 50_000, ..Config::default() });
+    assert_eq!(Config::default().stall_timeout, stall_timeout);
+    fill(&mut link, Duration::from_secs(10));
+    // A reader that pauses for minutes, and takes something then, is no such peer.
+    for _ in 0..3 {
+        link.run_for(stall_timeout - Duration::from_secs(20));
+        let closed = |event: &Event| matches!(event, Event::Closed(_));
+        assert!(!link.end(Side::A).events.iter().any(closed));
+        assert!(!read(&mut link, Side::B, usize::MAX).is_empty());
+        fill(&mut link, Duration::from_secs(10));
+    }
+    link.run_for(stall_timeout);
+    assert_eq!(link.end(Side::A).events.last(), Some(&Event::Closed(Closed::Stalled)));
 }
 
 #[test]

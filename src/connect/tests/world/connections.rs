@@ -8,7 +8,7 @@ use super::homes::Home;
 use crate::connect::{AttemptId, Dial, Established, Failure, Listen, Origin, Path, Report, ServerId};
 use crate::keys::{KeyPair, PublicKey};
 use crate::sim::network::HostId;
-use crate::udx::StreamId;
+use crate::udx::{StreamId, StreamOptions};
 use crate::wire::transmit::SocketId;
 
 /// An attempt, and who made it.
@@ -266,8 +266,14 @@ impl Connected {
     }
 }
 
-pub(crate) const fn listen_as(key_pair: KeyPair) -> Listen {
-    Listen { key_pair, firewall: None, relay_through: None, reusable_socket: false }
+pub(crate) fn listen_as(key_pair: KeyPair) -> Listen {
+    Listen {
+        key_pair,
+        firewall: None,
+        relay_through: None,
+        reusable_socket: false,
+        stream_options: StreamOptions::default(),
+    }
 }
 
 pub(crate) fn dial_to(remote: PublicKey) -> Dial {
@@ -278,6 +284,7 @@ pub(crate) fn dial_to(remote: PublicKey) -> Dial {
         only_nodes: false,
         relay_through: None,
         reusable_socket: false,
+        stream_options: StreamOptions::default(),
         timeout: Duration::from_secs(30),
     }
 }
