@@ -8,6 +8,7 @@
 //! | [`node`] | `dht-node`: nodes of a new network, or of an existing one |
 //! | [`network`] | which DHT to join, from where |
 //! | [`keyfile`], [`versions`], [`routes`] | files of a program beside the store; `files` opens them |
+//! | `room` | how many connections fit into limited memory |
 //! | [`output`], `foreign`, [`exit`] | what it prints, text from elsewhere included, and its exit code |
 
 pub mod client;
@@ -23,6 +24,7 @@ mod new_network;
 pub mod node;
 mod node_state;
 pub mod output;
+mod room;
 pub mod routes;
 mod runtime;
 pub mod server;

@@ -1,10 +1,12 @@
 //! The network to join, and the socket to join it from.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use clap::Args;
 
 use super::exit::{Exit, Failure};
+use super::room;
 use crate::Dht;
 use crate::api::{DEFAULT_BOOTSTRAP, DhtBuilder, Limits};
 use crate::wire::hash;
@@ -77,8 +79,17 @@ impl Network {
     /// Returns a builder for a node of this network, bound to `bind`, by default to 127.0.0.1 in a network on
     /// this computer and to any address otherwise.
     pub fn node(&self, bind: Option<&str>) -> DhtBuilder {
-        // A line of the profile protocol is at most half of that, whatever messages it travels in.
-        let limits = Limits { message: 128 * 1024, ..Limits::default() };
+        let limits = Limits::default();
+        let limits = Limits {
+            // A line of the profile protocol is at most half of that, whatever messages it travels in.
+            message: 128 * 1024,
+            // It uses no datagrams.
+            datagrams: 0,
+            receive_memory: 32 << 20,
+            stalled_for: STALLED,
+            unproven: room::connections(limits.unproven),
+            ..limits
+        };
         let builder = Dht::builder().bootstrap(self.bootstrap.iter().cloned()).limits(limits);
         let ours = match bind {
             Some(bind) => bind,
@@ -123,6 +134,9 @@ pub(super) fn no_network(network: &Network) -> Failure {
     let failure = Failure::new(Exit::NoNetwork, "no bootstrap node answers");
     failure.hint(format!("tried {}", network.bootstrap.join(", ")))
 }
+
+/// How long a peer may take nothing of a line that is sent to it.
+const STALLED: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {

@@ -24,7 +24,7 @@ where
     if let Some(threads) = threads.filter(|threads| *threads > 1) {
         builder.worker_threads(threads);
     }
-    let outcome = match builder.enable_all().build() {
+    let outcome = match builder.max_blocking_threads(BLOCKING_THREADS).enable_all().build() {
         Ok(runtime) => {
             let outcome = runtime.block_on(program);
             // A prompt still waiting for an answer must not hold the program up.
@@ -35,6 +35,10 @@ where
     };
     report(&output, outcome)
 }
+
+/// Threads that read the store, or wait for a person. Each takes 2 MiB of addresses for its stack; tokio would
+/// start as many as there are clients at once, up to 512.
+const BLOCKING_THREADS: usize = 16;
 
 /// What the system may show of a program.
 #[derive(clap::Args, Clone, Copy, Debug)]

@@ -11,13 +11,16 @@ mod free_work;
 #[path = "../cli/harness.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of the harness")]
 mod harness;
+mod memory;
 mod metrics;
 mod output;
 mod places;
 mod process;
+mod raw_peer;
 mod records;
 mod secrets;
 mod served;
+mod stopped;
 mod terminal;
 
 /// Returns `whole` when the long tables run, `reduced` otherwise.

@@ -13,6 +13,7 @@ use super::super::exit::{Exit, Failure};
 use super::super::keyfile::{self, KeyFileError, Loaded};
 use super::super::network::Network;
 use super::super::output::Output;
+use super::super::room;
 use super::super::runtime;
 use super::args::{Arguments, Command};
 use crate::api::{BootstrapError, SpawnError, TestnetError};
@@ -99,7 +100,7 @@ async fn start(arguments: &Arguments, key_pair: &KeyPair, output: &Output) -> Re
     join(&dht, &network, arguments, output).await?;
     drop(joined);
     let announced = output.spinner("announcing the server");
-    let listen = dht.listen(key_pair).reusable_socket();
+    let listen = dht.listen(key_pair).reusable_socket().receive_window(RECEIVE_WINDOW);
     let listen = match &arguments.relay {
         Some(relay) => listen.relay_through(relay),
         None => listen,
@@ -181,6 +182,10 @@ fn announce(key_pair: &KeyPair, network: &Network, arguments: &Arguments, output
 }
 
 fn config(arguments: &Arguments) -> ServiceConfig {
+    let connections = room::connections(arguments.connections);
+    if connections < arguments.connections {
+        tracing::info!(connections, "memory is limited: fewer connections fit");
+    }
     ServiceConfig {
         registration: arguments.registration.into(),
         lookup: arguments.lookup.into(),
@@ -189,7 +194,7 @@ fn config(arguments: &Arguments) -> ServiceConfig {
             registrations_per_hour: arguments.registrations_per_hour,
             lookups_per_minute: arguments.lookups_per_minute,
             refusals_per_minute: arguments.refusals_per_minute,
-            connections: arguments.connections,
+            connections,
             ..Limits::default()
         },
     }
@@ -226,6 +231,8 @@ impl From<KeyFileError> for Failure {
     }
 }
 
+/// What a client may send ahead: several of the longest lines.
+const RECEIVE_WINDOW: u32 = 256 << 10;
 /// Nodes of a private network: enough for a record to be on several of them.
 const LOCAL_NODES: usize = 5;
 /// Longest time for a node on this computer to answer.

@@ -1,0 +1,71 @@
+//! How many connections fit into the memory that the system lets this program have.
+//!
+//! An allocation that fails ends a program; Rust's collections don't return the failure. So a program that must
+//! stay up takes no more connections than it has room for.
+
+use std::fs;
+use std::path::Path;
+
+/// Returns how many connections fit, `most` unless a limit on memory is set that allows fewer.
+pub(super) fn connections(most: usize) -> usize {
+    fitting(limit(), most)
+}
+
+fn fitting(limit: Option<u64>, most: usize) -> usize {
+    let Some(limit) = limit else {
+        return most;
+    };
+    let places = limit.saturating_sub(BESIDE) / EACH;
+    usize::try_from(places).unwrap_or(most).clamp(FEWEST.min(most), most)
+}
+
+/// Returns the lowest limit on this program's memory in bytes: of its address space, its data, or its control
+/// group and those around it. `None` if there is none, or the system has another way to set one.
+fn limit() -> Option<u64> {
+    own_limits().into_iter().chain([group_limit()]).flatten().min()
+}
+
+#[cfg(unix)]
+fn own_limits() -> [Option<u64>; 2] {
+    use rustix::process::{Resource, getrlimit};
+
+    [Resource::As, Resource::Data].map(|resource| getrlimit(resource).current)
+}
+
+#[cfg(not(unix))]
+const fn own_limits() -> [Option<u64>; 2] {
+    [None; 2]
+}
+
+/// Reads the limits of control groups, which Linux shows as files.
+fn group_limit() -> Option<u64> {
+    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let own = Path::new(GROUPS).join(groups.lines().find_map(|line| line.strip_prefix("0::/"))?);
+    let around = own.ancestors().take_while(|folder| folder.starts_with(GROUPS));
+    // The outermost has no limit, others `max` or a number.
+    around.filter_map(|folder| fs::read_to_string(folder.join("memory.max")).ok()?.trim().parse().ok()).min()
+}
+
+/// Where the control groups are.
+const GROUPS: &str = "/sys/fs/cgroup";
+/// What the program takes without connections: its code, its threads, the store's cache, received data.
+const BESIDE: u64 = 192 << 20;
+/// What a connection takes at most beside received data, twice what was measured.
+const EACH: u64 = 32 << 10;
+/// So few are served in any case.
+const FEWEST: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fewer_connections_fit_into_less_memory() {
+        assert_eq!(fitting(None, 10_000), 10_000);
+        assert_eq!(fitting(Some(u64::MAX), 10_000), 10_000);
+        assert_eq!(fitting(Some(600_000 << 10), 10_000), 10_000);
+        assert_eq!(fitting(Some(BESIDE + 1000 * EACH), 10_000), 1000);
+        assert_eq!(fitting(Some(1), 10_000), FEWEST);
+        assert_eq!(fitting(Some(1), 10), 10);
+    }
+}
