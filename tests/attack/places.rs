@@ -20,7 +20,7 @@ async fn a_host_with_all_connections_gives_way_to_others_and_hears_that_the_serv
     let bootstrap = network.bootstrap().remove(0);
     let folder = tempfile::tempdir().unwrap();
     let limit = connections.to_string();
-    let mut arguments = vec!["--data-dir", text(folder.path()), "--bootstrap", &bootstrap];
+    let mut arguments = vec!["--data-dir", text(folder.path()), "--bootstrap", &bootstrap, "-q"];
     // That of the default needs no option.
     arguments.extend(amount(vec!["--connections", &limit], vec![]));
     let program = std::env::var("HYPERPROFILE_SERVER").unwrap_or_else(|_| SERVER.to_owned());
