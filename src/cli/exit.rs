@@ -229,6 +229,7 @@ impl From<Denied> for Failure {
             Denied::Full => (Exit::Refused, "full"),
             Denied::InvalidProfile { .. } => (Exit::Invalid, "invalid_profile"),
             Denied::NotRegistered => (Exit::NotRegistered, "not_registered"),
+            Denied::DiskFull => (Exit::Storage, "disk_full"),
             Denied::Storage => (Exit::Storage, "storage"),
             Denied::TooMany { .. } => (Exit::Refused, "too_many"),
             Denied::Unknown { .. } => (Exit::Protocol, "protocol"),
@@ -247,11 +248,19 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let hint = match &error {
             StoreError::Locked(_) => {
-                Some("stop the other server, or give this one a folder of its own with --data-dir")
+                Some("stop the other server, or give this one a folder of its own with --data-dir".into())
+            }
+            StoreError::Full { .. } => Some("make room on the disk, then start the server again".into()),
+            StoreError::Lost { folder, .. } => {
+                let folder = folder.parent().unwrap_or(folder).display();
+                Some(format!(
+                    "nothing was changed; `profile-server check --data-dir {folder}` lists what is there, \
+                     `profile-server restore FILE --data-dir {folder}` brings a backup back"
+                ))
             }
             _ => None,
         };
-        Self { hint: hint.map(Into::into), ..Self::from_error(Exit::Storage, error) }
+        Self { hint, ..Self::from_error(Exit::Storage, error) }
     }
 }
 

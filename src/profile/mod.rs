@@ -10,7 +10,7 @@
 //! | [`record`] | a profile under its owner's signature |
 //! | [`entry`] | what a store holds for a key, and how a request changes it |
 //! | [`json`], [`lines`], [`message`] | what travels |
-//! | [`store`], [`sled_store`] | where records are kept, durable when acknowledged |
+//! | [`store`], [`sled_store`], [`inventory`] | where records are kept, durable when acknowledged |
 //! | [`backup`] | all entries of a store as lines of text |
 //! | [`service`] | the server's side |
 //! | [`client`] | the client's side |
@@ -22,6 +22,7 @@ pub mod entry;
 mod hello;
 #[cfg(test)]
 mod hostile;
+pub mod inventory;
 pub mod json;
 mod limits;
 pub mod lines;
@@ -34,6 +35,7 @@ pub mod store;
 
 pub use client::{ClientError, Denied, Dial, DialError, MemoryVersions, ProfileClient, Versions, is_newer};
 pub use content::{InvalidProfile, Profile, ProfileDraft};
+pub use inventory::Inventory;
 pub use limits::{Limits, MAX_WINDOWS};
 pub use peers::PeerAddress;
 pub use record::Record;

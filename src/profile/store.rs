@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::entry::{Change, Decision, KeyEntry};
+use super::inventory::Inventory;
 use super::message::Refusal;
 use crate::PublicKey;
 use crate::api::ProvenKey;
@@ -77,6 +78,14 @@ pub enum StoreError {
         /// The first digits of the key.
         key: String,
     },
+    /// The disk is so full that writing could fail. Nothing was changed, reading goes on.
+    #[error("the disk is full: {} MiB are free, {} MiB are needed", available >> 20, needed.div_ceil(1 << 20))]
+    Full {
+        /// The bytes that are free.
+        available: u64,
+        /// The bytes that are needed, with those that are kept in reserve.
+        needed: u64,
+    },
     /// A write failed earlier; what is on disk is unknown until the store is opened again.
     #[error("an earlier write failed, restart to read what is on disk")]
     Failed,
@@ -94,6 +103,17 @@ pub enum StoreError {
     /// Another process uses the folder.
     #[error("{} is locked: another server is using it", .0.display())]
     Locked(PathBuf),
+    /// The files do not hold what was acknowledged. Nothing in the folder was changed.
+    #[error("the profiles in {} are damaged: {inventory}", folder.display())]
+    Lost {
+        /// The folder.
+        folder: PathBuf,
+        /// What is there and what should be.
+        inventory: Arc<Inventory>,
+    },
+    /// More was written while the snapshot was read than is kept for it.
+    #[error("too much was written while the profiles were read, try again")]
+    Outdated,
     /// The folder was written by another version of this program.
     #[error("the stored profiles have format {found}, this program reads format {expected}")]
     Schema {

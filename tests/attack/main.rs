@@ -4,7 +4,7 @@
 //! reduced, and whole with `HYPERPROFILE_FULL=1`, which `tests/run --full` sets.
 
 // The lint knows test functions, not the helpers below them; figures are what is printed.
-#![allow(clippy::print_stderr, clippy::unwrap_used)]
+#![allow(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
 
 mod flood;
 mod free_work;
@@ -21,6 +21,7 @@ mod records;
 mod secrets;
 mod served;
 mod stopped;
+mod store;
 mod terminal;
 
 /// Returns `whole` when the long tables run, `reduced` otherwise.

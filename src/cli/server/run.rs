@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::pin::pin;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use etcetera::BaseStrategy as _;
@@ -50,7 +51,7 @@ fn print_key(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
 async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     let folder = data_dir(&arguments)?;
     // The store first: a second server on the same folder ends here, before it has changed anything.
-    let store = SledStore::open(&folder.join("profiles"))?;
+    let store = Arc::new(SledStore::open(&folder.join("profiles"))?);
     let key_pair = identity(&folder, &output)?;
     let service = Service::new(store, config(&arguments));
     // One for the whole run: a signal that arrives between two listeners would be lost.
@@ -66,9 +67,19 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     output.delivered()?;
     let stats = dht.stats().await;
     tracing::info!(nodes = stats.nodes, firewalled = stats.firewalled, "listening");
+    let store = Arc::clone(service.store());
     tokio::select! {
         () = service.run(&server) => {}
         () = &mut stop => {}
+        error = store.failed() => {
+            // Those who wait for an answer get it; the supervisor of this program starts it again.
+            let _ = tokio::time::timeout(LAST_ANSWERS, service.close()).await;
+            let failure = Failure::from(error);
+            return Err(match failure.hint {
+                Some(_) => failure,
+                None => failure.hint("look at the disk, then start the server again: it verifies what is stored"),
+            });
+        }
     }
     output.note("ending: finishing requests");
     output.json(&json!({"event": "closing"}));
@@ -237,5 +248,7 @@ const RECEIVE_WINDOW: u32 = 256 << 10;
 const LOCAL_NODES: usize = 5;
 /// Longest time for a node on this computer to answer.
 const PROBE: Duration = Duration::from_secs(5);
+/// Longest time for answers to reach clients after the store has failed.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
 /// Time between two attempts to join.
 const AGAIN: Duration = Duration::from_secs(30);

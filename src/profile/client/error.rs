@@ -67,6 +67,9 @@ pub enum Denied {
     /// All connections of the server are taken.
     #[error("all connections of the server are taken")]
     Full,
+    /// The disk of the server is full. Nothing was changed, and reading goes on.
+    #[error("the disk of the server is full, so it stores no changes now")]
+    DiskFull,
     /// The server did not accept the profile.
     #[error("the server refuses the profile: {reason}")]
     InvalidProfile {
@@ -119,6 +122,7 @@ impl Denied {
             "full" => Self::Full,
             "invalid_profile" => Self::InvalidProfile { reason },
             "not_registered" => Self::NotRegistered,
+            "storage" if data.and_then(|data| data.get("full")) == Some(&Value::Bool(true)) => Self::DiskFull,
             "storage" => Self::Storage,
             "too_many" => Self::TooMany { retry_after: number("retryAfter")? },
             "version_conflict" => Self::VersionConflict { version: number("version")? },

@@ -25,6 +25,9 @@ pub enum Refusal {
     /// All connections are taken, and no source is busier than the peer's.
     #[error("all connections of the server are taken, try again later")]
     Full,
+    /// The disk of the server is full.
+    #[error("the disk of the server is full, so it stores no changes now")]
+    DiskFull,
     /// The profile breaks a rule.
     #[error("{0}")]
     InvalidProfile(InvalidProfile),
@@ -58,7 +61,7 @@ impl Refusal {
             Self::Full => "full",
             Self::InvalidProfile(_) => "invalid_profile",
             Self::NotRegistered => "not_registered",
-            Self::Storage => "storage",
+            Self::DiskFull | Self::Storage => "storage",
             Self::TooMany { .. } => "too_many",
             Self::VersionConflict { .. } => "version_conflict",
         }
@@ -66,7 +69,7 @@ impl Refusal {
 
     const fn code(&self) -> i64 {
         match self {
-            Self::Storage => -32603,
+            Self::DiskFull | Self::Storage => -32603,
             _ => -32000,
         }
     }
@@ -78,6 +81,7 @@ impl Refusal {
                 json!({"kind": kind, "version": version})
             }
             Self::TooMany { retry_after } => json!({"kind": kind, "retryAfter": retry_after}),
+            Self::DiskFull => json!({"kind": kind, "full": true}),
             _ => json!({"kind": kind}),
         }
     }
@@ -163,6 +167,7 @@ mod tests {
             text(Refusal::TooMany { retry_after: 9 })
                 .contains(r#""data":{"kind":"too_many","retryAfter":9}"#)
         );
+        assert!(text(Refusal::DiskFull).contains(r#""code":-32603,"data":{"full":true,"kind":"storage"}"#));
         assert!(text(Refusal::NotRegistered).contains(r#""code":-32000"#));
     }
 

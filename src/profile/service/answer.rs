@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
-use tracing::{debug, error, info};
+use tracing::{debug, error, info, warn};
 
 use super::super::entry::{Change, Decision, KeyEntry};
 use super::super::limits::{Counters, Verdict};
@@ -175,6 +175,14 @@ fn too_many(verdict: Verdict) -> Result<(), Refusal> {
 }
 
 fn storage(error: &StoreError) -> Refusal {
-    error!(%error, "the store failed");
-    Refusal::Storage
+    match error {
+        StoreError::Full { .. } => {
+            warn!(%error, "a change was refused");
+            Refusal::DiskFull
+        }
+        _ => {
+            error!(%error, "the store failed");
+            Refusal::Storage
+        }
+    }
 }

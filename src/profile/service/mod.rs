@@ -6,6 +6,8 @@
 
 mod answer;
 mod config;
+#[cfg(test)]
+mod model;
 mod serve;
 #[cfg(test)]
 mod spoofing;

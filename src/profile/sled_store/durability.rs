@@ -47,8 +47,6 @@ async fn fifty_kills_lose_no_acknowledged_write() {
         }
     }
     assert!(total >= KILLS, "only {total} writes were acknowledged");
-    let blobs = std::fs::read_dir(folder.path().join("records/blobs")).unwrap();
-    assert_eq!(blobs.count(), 0);
 }
 
 /// Runs a writer until it has reported `count` writes, kills it, and reads what it reported meanwhile.

@@ -53,7 +53,7 @@ fn measure(bytes: usize) {
         }
     });
     let read = resident();
-    let disk = std::fs::metadata(folder.path().join("records/db")).unwrap();
+    let disk = std::fs::metadata(folder.path().join("records.2/db")).unwrap();
     println!(
         "{PROFILES} profiles of {bytes} bytes, resident KiB: before {before}, opened {opened}, counted \
          {counted}, \

@@ -1,224 +1,296 @@
-//! Opening a folder of records.
+//! Opening a folder of records: nothing is changed before all of it is verified.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::fs::{self, File};
+use std::path::Path;
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot};
-use tracing::debug;
+use tracing::{debug, warn};
 
-use super::super::entry::{Change, KeyEntry};
-use super::super::store::{ApplyError, Store, StoreError};
-use super::committer::{self, Job, MAX_BATCH, Shared, engine};
+use super::super::entry::KeyEntry;
+use super::super::inventory::Inventory;
+use super::super::store::StoreError;
+use super::codec::SlotKey;
+use super::committer::Disk as _;
+use super::database::{Database, check_room, guarded};
+use super::files::{copy_database, create_folder, folder_size, lock, remove_folder, sync_names, sync_tree};
+use super::folder::Folder;
+use super::migrate;
+use super::slots::Slots;
+use super::survey::{Survey, read_all, survey};
+use super::witness::{FORMAT, Found, Witness, WitnessFile};
 use crate::PublicKey;
-use crate::api::ProvenKey;
 
-/// Records in a folder. One process at a time may have it open.
+/// The parts of a store that is open.
 #[derive(Debug)]
-pub struct SledStore {
-    shared: Arc<Shared>,
-    /// `None` only while the store is being dropped.
-    jobs: Option<mpsc::Sender<Job>>,
-    writer: Option<JoinHandle<()>>,
-    /// Released last: until then no other process opens the folder.
+pub(super) struct Parts {
     pub(super) lock: File,
+    pub(super) database: Database,
+    pub(super) slots: Slots,
+    pub(super) file: WitnessFile,
+    pub(super) witness: Witness,
 }
 
-impl SledStore {
-    /// Opens the folder; creates it, for its owner alone, if it does not exist. Blocks on the disk.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Locked`] if another process has it open; [`StoreError::Schema`] and
-    /// [`StoreError::Blobs`] if this version cannot use its content safely; otherwise the error of the file
-    /// system or the engine.
-    pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        create_folder(folder)?;
-        let lock = lock(&folder.join("lock"))?;
-        let database = folder.join("records");
-        let blobs = database.join("blobs");
-        refuse_blobs(&blobs)?;
-        let db = open_database(&database)?;
-        check_schema(&db)?;
-        let entries = db.open_tree("entries").map_err(engine)?;
-        let data_path = database.join("db");
-        let data = File::open(&data_path).map_err(|error| io_error("open", &data_path, error))?;
-        let sync = {
-            let db = db.clone();
-            move || {
-                db.flush().map_err(engine)?;
-                data.sync_data().map_err(|error| io_error("sync", &data_path, error))?;
-                refuse_blobs(&blobs)
-            }
-        };
-        sync()?;
-        sync_names(folder, &database)?;
-        Self::start(entries, lock, sync)
-    }
+/// Opens a folder; creates it if it does not exist.
+///
+/// sled repairs what it takes for the end of a log that a crash cut short, and so destroys what comes after
+/// damage. Therefore it only opens a copy. The copy becomes the database if its entries are those that the
+/// witness names; otherwise it is removed, and everything else is as it was.
+pub(super) fn open(path: &Path) -> Result<Parts, StoreError> {
+    create_folder(path)?;
+    let folder = Folder::new(path);
+    let lock = lock(&folder.lock())?;
+    let (mut file, witness) = match WitnessFile::read(&folder.witness())? {
+        Found::Whole(file, witness) => (file, witness),
+        Found::Missing if folder.old_records().is_dir() => {
+            return migrate(&folder, lock);
+        }
+        Found::Missing if folder.is_new()? => {
+            let witness = Witness::default();
+            (WitnessFile::create(&folder.witness(), &witness)?, witness)
+        }
+        found => return Err(refusal(&folder, examine(&folder, &found, &mut |_, _| {})?)),
+    };
+    let (database, slots, witness) = match witness.generation {
+        0 => begin(&folder)?,
+        _ => take_over(&folder, &witness)?,
+    };
+    file.write_both(&witness)?;
+    let parts = Parts { lock, database, slots, file, witness };
+    clean(&folder, &parts.witness)?;
+    Ok(parts)
+}
 
-    pub(super) fn start(
-        entries: sled::Tree,
-        lock: File,
-        sync: impl FnMut() -> Result<(), StoreError> + Send + 'static,
-    ) -> Result<Self, StoreError> {
-        let shared = Arc::new(Shared::new(entries));
-        let (jobs, queue) = mpsc::channel(MAX_BATCH);
-        let writer = std::thread::Builder::new()
-            .name("profile-store".into())
-            .spawn({
-                let shared = Arc::clone(&shared);
-                move || committer::run(&shared, queue, sync)
-            })
-            .map_err(|error| StoreError::Io {
-                what: "start the writing thread".into(),
-                cause: Arc::new(error),
-            })?;
-        Ok(Self { shared, jobs: Some(jobs), writer: Some(writer), lock })
-    }
+/// Compares a folder with its witness and visits every entry that can be read. Changes nothing.
+pub(super) fn check(
+    path: &Path,
+    visit: &mut dyn FnMut(PublicKey, KeyEntry),
+) -> Result<Inventory, StoreError> {
+    let folder = Folder::new(path);
+    fs::metadata(path).map_err(|error| super::files::io_error("open", path, error))?;
+    let _lock = lock(&folder.lock())?;
+    examine(&folder, &WitnessFile::read(&folder.witness())?, visit)
+}
 
-    /// Returns how many keys have a record or had one.
-    pub fn count(&self) -> usize {
-        self.shared.entries.len()
+/// Makes an empty database.
+fn begin(folder: &Folder) -> Result<(Database, Slots, Witness), StoreError> {
+    folder.keep_only(0)?;
+    let witness = Witness { generation: 1, ..Witness::default() };
+    let mut database = Database::open(&folder.records(witness.generation))?;
+    database.sync()?;
+    let mut slots = Slots::create(&folder.keys())?;
+    slots.replenish()?;
+    sync_tree(&folder.records(witness.generation))?;
+    sync_names(folder.path())?;
+    Ok((database, slots, witness))
+}
+
+/// Copies the database, verifies the copy and makes it durable.
+fn take_over(folder: &Folder, witness: &Witness) -> Result<(Database, Slots, Witness), StoreError> {
+    let keys = Slots::read(&folder.keys())?;
+    let (generation, mut database, survey) = match attempts(folder, witness, &keys, &mut |_, _| {})? {
+        Ok(verified) => verified,
+        Err(inventory) => return Err(refusal(folder, inventory)),
+    };
+    for mended in &survey.inventory.mended {
+        warn!("{mended}");
+    }
+    let prepare = || {
+        database.sync()?;
+        sync_tree(&folder.records(generation))?;
+        let slots = Slots::adopt(&folder.keys(), keys, &survey.used)?;
+        sync_names(folder.path())?;
+        Ok(slots)
+    };
+    match prepare() {
+        Ok(slots) => Ok((database, slots, Witness { generation, ..survey.next })),
+        Err(error) => {
+            drop(database);
+            discard(folder, generation);
+            Err(error)
+        }
     }
 }
 
-impl Store for SledStore {
-    async fn load(&self, key: &PublicKey) -> Result<KeyEntry, StoreError> {
-        let (shared, key) = (Arc::clone(&self.shared), *key);
-        tokio::task::spawn_blocking(move || shared.load(&key)).await.unwrap_or(Err(StoreError::Failed))
-    }
+type Verified = (u64, Database, Survey);
 
-    async fn apply(&self, owner: &ProvenKey, change: Change) -> Result<KeyEntry, ApplyError> {
-        let (answer, outcome) = oneshot::channel();
-        let job = Job { key: *owner.public_key(), change, answer };
-        let jobs = self.jobs.as_ref().ok_or(StoreError::Failed)?;
-        jobs.send(job).await.map_err(|_| StoreError::Failed)?;
-        outcome.await.unwrap_or_else(|_| Err(StoreError::Failed.into()))
+/// Tries the database as it is, then without what sled can make anew from its log. If neither is whole, visits
+/// what can be read.
+fn attempts(
+    folder: &Folder,
+    witness: &Witness,
+    keys: &[SlotKey],
+    visit: &mut dyn FnMut(PublicKey, KeyEntry),
+) -> Result<Result<Verified, Inventory>, StoreError> {
+    let (generation, whole, survey) = attempt(folder, witness, keys, &|_| true)?;
+    let mut inventory = survey.inventory.clone();
+    let whole = match whole {
+        Some(database) if inventory.is_whole() => return Ok(Ok((generation, database, survey))),
+        other => Copy { folder, generation, database: other },
+    };
+    let (generation, rebuilt, mut survey) = attempt(folder, witness, keys, &|name| name == "db")?;
+    let rebuilt = match rebuilt {
+        Some(database) if survey.inventory.is_whole() => {
+            let faults = inventory.faults.join("; ");
+            let mended = format!("the snapshot of the database was damaged and is made anew ({faults})");
+            survey.inventory.mended.push(mended);
+            return Ok(Ok((generation, database, survey)));
+        }
+        other => Copy { folder, generation, database: other },
+    };
+    if let Some(database) = whole.database.as_ref().or(rebuilt.database.as_ref()) {
+        read_guarded(database, keys, &mut inventory, visit);
     }
+    Ok(Err(inventory))
 }
 
-impl Drop for SledStore {
-    /// Waits until accepted changes are on disk, then lets others open the folder.
+/// A copy of the database that is removed when dropped.
+struct Copy<'a> {
+    folder: &'a Folder,
+    generation: u64,
+    database: Option<Database>,
+}
+
+impl Drop for Copy<'_> {
     fn drop(&mut self) {
-        self.jobs = None;
-        if let Some(writer) = self.writer.take()
-            && writer.join().is_err()
-        {
-            debug!("the writing thread of the store panicked");
-        }
-        // Closing the file is not enough: a child that this process is just starting holds a copy of it until
-        // it runs its own program.
-        if let Err(error) = self.lock.unlock() {
-            debug!(%error, "cannot unlock the folder of the store");
-        }
+        self.database = None;
+        discard(self.folder, self.generation);
     }
 }
 
-fn create_folder(folder: &Path) -> Result<(), StoreError> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder).map_err(|error| io_error("create", folder, error))
+fn read_guarded(
+    database: &Database,
+    keys: &[SlotKey],
+    inventory: &mut Inventory,
+    visit: &mut dyn FnMut(PublicKey, KeyEntry),
+) {
+    let read = guarded(|| {
+        read_all(&database.entries, keys, inventory, visit);
+        Ok(())
+    });
+    inventory.faults.extend(read.err().map(|error| error.to_string()));
 }
 
-/// Takes the lock. The system releases it when this process ends, also after a crash.
-fn lock(path: &Path) -> Result<File, StoreError> {
-    let mut options = OpenOptions::new();
-    options.create(true).truncate(false).write(true);
-    let file = options.open(path).map_err(|error| io_error("open", path, error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Locked(path.parent().unwrap_or(path).to_owned())),
-        Err(TryLockError::Error(error)) => Err(io_error("lock", path, error)),
+/// Opens a copy of the database that the witness names, of the files that are `wanted`, and surveys it.
+fn attempt(
+    folder: &Folder,
+    witness: &Witness,
+    keys: &[SlotKey],
+    wanted: &dyn Fn(&str) -> bool,
+) -> Result<(u64, Option<Database>, Survey), StoreError> {
+    let source = folder.records(witness.generation);
+    let generation = folder.next_generation(witness.generation)?;
+    let copy = folder.records(generation);
+    if source.is_dir() {
+        check_room(folder.path(), folder_size(&source)?)?;
+        copy_database(&source, &copy, wanted).inspect_err(|_| discard(folder, generation))?;
     }
-}
-
-fn open_database(database: &Path) -> Result<sled::Db, StoreError> {
-    let config = sled::Config::default()
-        .path(database)
-        .segment_size(SEGMENT_SIZE)
-        .cache_capacity(CACHE_CAPACITY)
-        .flush_every_ms(None);
-    let give_up_at = Instant::now() + LINGER;
-    loop {
-        match config.open() {
-            // The lock of the folder is held, so this process dropped the store a moment ago and sled has yet
-            // to reclaim its memory.
-            Err(sled::Error::Io(error))
-                if error.to_string().contains("acquire lock") && Instant::now() < give_up_at =>
-            {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            opened => return opened.map_err(engine),
-        }
-    }
-}
-
-fn check_schema(db: &sled::Db) -> Result<(), StoreError> {
-    let expected = SCHEMA.to_le_bytes();
-    match db.get(SCHEMA_KEY).map_err(engine)? {
-        Some(found) if *found == expected => Ok(()),
-        Some(found) => Err(StoreError::Schema {
-            found: found
-                .first_chunk::<4>()
-                .filter(|_| found.len() == 4)
-                .map_or_else(|| "unknown".into(), |b| u32::from_le_bytes(*b).to_string()),
-            expected: SCHEMA,
+    let opened = match copy.join("db").exists() {
+        true => guarded(|| {
+            let database = Database::open(&copy)?;
+            let survey = survey(&database.entries, witness, keys);
+            Ok((database, survey))
         }),
-        None => db.insert(SCHEMA_KEY, &expected).map(|_| ()).map_err(engine),
-    }
-}
-
-fn refuse_blobs(blobs: &Path) -> Result<(), StoreError> {
-    match fs::read_dir(blobs) {
-        Ok(mut files) => match files.next() {
-            None => Ok(()),
-            Some(_) => Err(StoreError::Blobs(blobs.to_owned())),
-        },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(io_error("read", blobs, error)),
-    }
-}
-
-/// Syncs a folder, so that the names in it are durable, where the system can.
-fn sync_names(folder: &Path, database: &Path) -> Result<(), StoreError> {
-    let conf = database.join("conf");
-    sync_path(&conf)?;
-    if cfg!(unix) {
-        sync_path(database)?;
-        sync_path(folder)?;
-        if let Some(parent) = folder.parent().filter(|parent| *parent != Path::new("")) {
-            sync_path(parent)?;
+        false => Err(StoreError::Engine(format!("{} is missing", source.join("db").display()))),
+    };
+    match opened {
+        Ok((database, survey)) => Ok((generation, Some(database), survey)),
+        Err(error) => {
+            let inventory = Inventory {
+                promised: Some(witness.promised()),
+                faults: vec![error.to_string()],
+                ..Inventory::default()
+            };
+            Ok((generation, None, Survey { inventory, ..Survey::default() }))
         }
     }
-    Ok(())
 }
 
-fn sync_path(path: &Path) -> Result<(), StoreError> {
-    File::open(path).and_then(|file| file.sync_all()).map_err(|error| io_error("sync", path, error))
+/// Reads what can be read.
+fn examine(
+    folder: &Folder,
+    found: &Found,
+    visit: &mut dyn FnMut(PublicKey, KeyEntry),
+) -> Result<Inventory, StoreError> {
+    let keys = Slots::read(&folder.keys())?;
+    let (mut inventory, generation) = match found {
+        Found::Foreign(format) => {
+            return Err(StoreError::Schema { found: format.to_string(), expected: FORMAT.into() });
+        }
+        Found::Missing if folder.old_records().is_dir() => return migrate::examine(folder, visit),
+        Found::Missing if folder.is_new()? => return Ok(Inventory::default()),
+        Found::Whole(_, witness) if witness.generation == 0 => return Ok(Inventory::default()),
+        Found::Whole(_, witness) => {
+            return Ok(match attempts(folder, witness, &keys, visit)? {
+                Ok((generation, database, survey)) => {
+                    let copy = Copy { folder, generation, database: Some(database) };
+                    let mut inventory = survey.inventory;
+                    if let Some(database) = &copy.database {
+                        read_guarded(database, &keys, &mut inventory, visit);
+                    }
+                    inventory
+                }
+                Err(inventory) => inventory,
+            });
+        }
+        Found::Missing | Found::Damaged => {
+            let what = if matches!(found, Found::Missing) { "missing" } else { "damaged" };
+            let fault = format!("{} is {what}", folder.witness().display());
+            let generation = folder.generations()?.last().copied().unwrap_or(0);
+            (Inventory { faults: vec![fault], ..Inventory::default() }, generation)
+        }
+    };
+    // What sled makes of its files is all that is left to read.
+    let witness = Witness { generation, ..Witness::default() };
+    let (generation, database, _) = attempt(folder, &witness, &keys, &|_| true)?;
+    let copy = Copy { folder, generation, database };
+    if let Some(database) = &copy.database {
+        read_guarded(database, &keys, &mut inventory, visit);
+    }
+    Ok(inventory)
 }
 
-fn io_error(verb: &str, path: &Path, error: io::Error) -> StoreError {
-    StoreError::Io {
-        what: format!("cannot {verb} {}", PathBuf::from(path).display()),
-        cause: Arc::new(error),
+/// Rewrites a store of format 1.
+fn migrate(folder: &Folder, lock: File) -> Result<Parts, StoreError> {
+    folder.keep_only(0)?;
+    let mut slots = Slots::create(&folder.keys())?;
+    let (database, witness) = match migrate::rewrite(folder, &mut slots) {
+        Ok(rewritten) => rewritten,
+        Err(error) => {
+            // As it was: without a witness, these would be taken for damage.
+            folder.keep_only(0)?;
+            fs::remove_file(folder.keys())
+                .map_err(|error| super::files::io_error("remove", &folder.keys(), error))?;
+            return Err(error);
+        }
+    };
+    sync_tree(&folder.records(witness.generation))?;
+    sync_names(folder.path())?;
+    let file = WitnessFile::create(&folder.witness(), &witness)?;
+    warn!(
+        entries = witness.entries,
+        "the profiles were rewritten, encrypted; older programs cannot read them"
+    );
+    clean(folder, &witness)?;
+    Ok(Parts { lock, database, slots, file, witness })
+}
+
+/// Removes what the current generation does not need.
+fn clean(folder: &Folder, witness: &Witness) -> Result<(), StoreError> {
+    folder.close_old()?;
+    folder.keep_only(witness.generation)?;
+    sync_names(folder.path())
+}
+
+/// Removes a copy. What is left of it is removed the next time that the store opens.
+fn discard(folder: &Folder, generation: u64) {
+    if let Err(error) = remove_folder(&folder.records(generation)) {
+        debug!(%error, "a copy of the database stays");
     }
 }
 
-/// Longest time for a store that was dropped in this process to release its file.
-const LINGER: Duration = Duration::from_secs(5);
-
-const SCHEMA_KEY: &[u8] = b"schema";
-/// The format of folder and entries; raised when an older program could misread a newer folder.
-const SCHEMA: u32 = 1;
-
-/// 2 MiB. A page over a quarter of it would go to `blobs/`. The largest page has some twenty entries of at
-/// most 8.3 KiB.
-const SEGMENT_SIZE: usize = 2 << 20;
-
-/// 4 MiB of pages, beside sled's own index of them, which grows with their number whatever is set here.
-const CACHE_CAPACITY: u64 = 4 << 20;
+fn refusal(folder: &Folder, mut inventory: Inventory) -> StoreError {
+    if inventory.is_whole() {
+        inventory.faults.push("they cannot be verified".into());
+    }
+    StoreError::Lost { folder: folder.path().to_owned(), inventory: Arc::new(inventory) }
+}

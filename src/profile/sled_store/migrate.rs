@@ -1,0 +1,231 @@
+//! Folders of format 1: a database in `records`, in the clear, without witness and keys.
+//!
+//! | entry | bytes |
+//! |---|---|
+//! | present | `01`, version u64 little-endian, signature (64), profile text |
+//! | deleted | `02`, version u64 little-endian |
+
+use std::sync::Arc;
+
+use super::super::entry::KeyEntry;
+use super::super::inventory::{Inventory, MAX_NAMED};
+use super::super::record::{Record, is_version};
+use super::super::store::StoreError;
+use super::codec::{self, Sum};
+use super::committer::Disk as _;
+use super::database::{Database, check_room, guarded};
+use super::files::{copy_database, folder_size, remove_folder};
+use super::folder::Folder;
+use super::shared::engine;
+use super::slots::Slots;
+use super::witness::Witness;
+use crate::PublicKey;
+
+/// Rewrites all entries into a new database, and syncs it. Fails with [`StoreError::Lost`] if one can't be read.
+/// The old database is not changed.
+pub(super) fn rewrite(folder: &Folder, slots: &mut Slots) -> Result<(Database, Witness), StoreError> {
+    check_room(folder.path(), folder_size(&folder.old_records())? * 3)?;
+    let mut witness = Witness { generation: 2, commit: 1, ..Witness::default() };
+    let mut database = Database::open(&folder.records(witness.generation))?;
+    let mut failed = Ok(());
+    let inventory = examine(folder, &mut |key, entry| {
+        if failed.is_ok() {
+            failed = add(&database, slots, &mut witness, &key, &entry);
+        }
+    })?;
+    failed?;
+    if !inventory.is_whole() {
+        let inventory = Arc::new(inventory);
+        return Err(StoreError::Lost { folder: folder.path().to_owned(), inventory });
+    }
+    database.sync()?;
+    Ok((database, witness))
+}
+
+fn add(
+    database: &Database,
+    slots: &mut Slots,
+    witness: &mut Witness,
+    key: &PublicKey,
+    entry: &KeyEntry,
+) -> Result<(), StoreError> {
+    let (bytes, sum) = match entry {
+        KeyEntry::Unknown => return Ok(()),
+        KeyEntry::Present(record) => {
+            slots.replenish()?;
+            let slot = slots.take();
+            let found = slot.and_then(|slot| Some((slot, slots.get(slot)?)));
+            let (slot, slot_key) = found.expect("free slots were made");
+            let bytes = codec::seal(record, witness.commit, Sum::default(), slot, slot_key);
+            let sum = Sum::of(key, &bytes, Some(slot_key));
+            (bytes, sum)
+        }
+        KeyEntry::Deleted { version } => {
+            let bytes = codec::delete(*version, witness.commit, Sum::default());
+            let sum = Sum::of(key, &bytes, None);
+            (bytes, sum)
+        }
+    };
+    database.entries.insert(key.as_bytes(), bytes).map_err(engine)?;
+    witness.entries += 1;
+    witness.sum = witness.sum + sum;
+    Ok(())
+}
+
+/// Visits every entry of a copy, which is removed again.
+pub(super) fn examine(
+    folder: &Folder,
+    visit: &mut dyn FnMut(PublicKey, KeyEntry),
+) -> Result<Inventory, StoreError> {
+    let generation = folder.next_generation(0)?;
+    let path = folder.records(generation);
+    let read = copy_database(&folder.old_records(), &path, |_| true).and_then(|()| {
+        guarded(|| {
+            let database = Database::open(&path)?;
+            check_schema(&database)?;
+            Ok(read_all(&database, visit))
+        })
+    });
+    remove_folder(&path)?;
+    read
+}
+
+fn read_all(database: &Database, visit: &mut dyn FnMut(PublicKey, KeyEntry)) -> Inventory {
+    let mut inventory = Inventory::default();
+    for pair in &database.entries {
+        let (name, bytes) = match pair {
+            Ok(pair) => pair,
+            Err(error) => {
+                inventory.faults.push(engine(error).to_string());
+                break;
+            }
+        };
+        let key = <[u8; 32]>::try_from(name.as_ref()).map(PublicKey::from_bytes).ok();
+        if let Some((key, entry)) = key.and_then(|key| Some((key, decode(&key, &bytes)?))) {
+            inventory.readable += 1;
+            visit(key, entry);
+            continue;
+        }
+        inventory.unreadable += 1;
+        if inventory.named.len() < MAX_NAMED {
+            let digits = name.iter().take(4).map(|byte| format!("{byte:02x}"));
+            inventory.named.push(digits.collect());
+        }
+    }
+    if inventory.unreadable > 0 {
+        inventory.faults.push("some of them cannot be read".into());
+    }
+    inventory
+}
+
+fn check_schema(database: &Database) -> Result<(), StoreError> {
+    match database.note("schema")? {
+        Some(found) if *found == SCHEMA.to_le_bytes() => Ok(()),
+        found => Err(StoreError::Schema {
+            found: found
+                .as_deref()
+                .and_then(|found| found.try_into().ok())
+                .map_or_else(|| "unknown".into(), |found| u32::from_le_bytes(found).to_string()),
+            expected: SCHEMA,
+        }),
+    }
+}
+
+/// Reads an entry and verifies its signature.
+fn decode(key: &PublicKey, bytes: &[u8]) -> Option<KeyEntry> {
+    let (tag, rest) = bytes.split_first()?;
+    let (version, rest) = rest.split_first_chunk()?;
+    let version = Some(u64::from_le_bytes(*version)).filter(|version| is_version(*version))?;
+    match *tag {
+        1 => {
+            let (signature, text) = rest.split_first_chunk()?;
+            let text = std::str::from_utf8(text).ok()?;
+            Record::verify(*key, version, text, *signature).ok().map(KeyEntry::Present)
+        }
+        2 if rest.is_empty() => Some(KeyEntry::Deleted { version }),
+        _ => None,
+    }
+}
+
+const SCHEMA: u32 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::entry::tests::record;
+    use super::super::super::store::Store as _;
+    use super::super::SledStore;
+    use super::*;
+    use std::path::Path;
+
+    /// Makes a folder as the version before did.
+    fn old_folder(folder: &Path, schema: u32, entries: &[(PublicKey, Vec<u8>)]) {
+        let config = sled::Config::default().path(folder.join("records")).segment_size(2 << 20);
+        let db = config.open().unwrap();
+        db.insert("schema", &schema.to_le_bytes()).unwrap();
+        let tree = db.open_tree("entries").unwrap();
+        for (key, bytes) in entries {
+            tree.insert(key.as_bytes(), bytes.as_slice()).unwrap();
+        }
+        db.flush().unwrap();
+    }
+
+    fn present(version: u64, name: &str) -> Vec<u8> {
+        let record = record(version, name);
+        let text = record.profile().text().as_bytes();
+        [&[1], &version.to_le_bytes()[..], record.signature(), text].concat()
+    }
+
+    fn deleted(version: u64) -> Vec<u8> {
+        [&[2], &version.to_le_bytes()[..]].concat()
+    }
+
+    #[tokio::test]
+    async fn a_folder_of_format_1_is_rewritten_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (ada, gone) = (*record(1, "Ada").key(), PublicKey::from_bytes([4; 32]));
+        old_folder(folder.path(), 1, &[(ada, present(5, "Ada")), (gone, deleted(3))]);
+        assert_eq!(SledStore::check(folder.path(), |_, _| {}).unwrap().readable, 2);
+        for _ in 0..2 {
+            let store = SledStore::open(folder.path()).unwrap();
+            assert_eq!(store.load(&ada).await.unwrap(), KeyEntry::Present(record(5, "Ada")));
+            assert_eq!(store.load(&gone).await.unwrap(), KeyEntry::Deleted { version: 3 });
+            assert_eq!(store.count(), 2);
+        }
+        // A program of the version before cannot make a new database here.
+        assert!(folder.path().join("records").is_file());
+        assert!(SledStore::check(folder.path(), |_, _| {}).unwrap().is_whole());
+    }
+
+    #[tokio::test]
+    async fn a_folder_of_format_1_with_a_damaged_entry_stays_as_it_is() {
+        let mut forged = present(5, "Ada");
+        forged[20] ^= 1;
+        for damaged in [forged, deleted(0), vec![3; 40]] {
+            let folder = tempfile::tempdir().unwrap();
+            old_folder(folder.path(), 1, &[(*record(1, "Ada").key(), damaged)]);
+            for _ in 0..2 {
+                let opened = SledStore::open(folder.path());
+                assert!(
+                    matches!(&opened, Err(StoreError::Lost { inventory, .. })
+                    if inventory.unreadable == 1 && inventory.promised.is_none()),
+                    "{opened:?}"
+                );
+            }
+            let names = std::fs::read_dir(folder.path()).unwrap();
+            let mut names: Vec<_> = names.map(|name| name.unwrap().file_name()).collect();
+            names.sort();
+            assert_eq!(names, ["lock", "records"]);
+        }
+    }
+
+    #[test]
+    fn another_format_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        old_folder(folder.path(), 7, &[]);
+        let opened = SledStore::open(folder.path());
+        assert!(
+            matches!(&opened, Err(StoreError::Schema { found, expected: 1 }) if found == "7"),
+            "{opened:?}"
+        );
+    }
+}

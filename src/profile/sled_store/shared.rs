@@ -1,0 +1,276 @@
+//! What readers and the writer share.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use super::super::entry::KeyEntry;
+use super::super::store::StoreError;
+use super::codec::{SlotKey, Stored, Sum};
+use super::slots::Slots;
+use crate::PublicKey;
+
+/// What readers and the writer share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) entries: sled::Tree,
+    pub(super) slots: Mutex<Slots>,
+    state: Mutex<State>,
+    /// The first failed write, which is final.
+    failure: watch::Sender<Option<StoreError>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The entries before the batch that is being written: a power failure may leave these, so readers see
+    /// them.
+    before: BTreeMap<PublicKey, KeyEntry>,
+    /// The snapshots that are being read, by a number.
+    snapshots: BTreeMap<u64, Kept>,
+    next_snapshot: u64,
+}
+
+/// What was overwritten since a snapshot was taken and has not been read for it.
+#[derive(Debug, Default)]
+struct Kept {
+    /// The last key that was read; `None` before the first.
+    passed: Option<PublicKey>,
+    entries: BTreeMap<PublicKey, KeyEntry>,
+    bytes: usize,
+    outdated: bool,
+}
+
+impl Shared {
+    pub(super) fn new(entries: sled::Tree, slots: Slots) -> Self {
+        let failure = watch::Sender::new(None);
+        Self { entries, slots: Mutex::new(slots), state: Mutex::default(), failure }
+    }
+
+    /// Returns the durable entry of a key. May block on the disk.
+    pub(super) fn load(&self, key: &PublicKey) -> Result<KeyEntry, StoreError> {
+        // In this order: the writer notes the old entry before it writes the new one, and drops the note
+        // after the sync.
+        let latest = self.latest(key);
+        let before = self.state().before.get(key).cloned();
+        if self.failure.borrow().is_some() {
+            return Err(StoreError::Failed);
+        }
+        match before {
+            Some(before) => Ok(before),
+            None => Ok(latest?.entry),
+        }
+    }
+
+    /// Returns the entry of a key that was written last, durable or not.
+    pub(super) fn latest(&self, key: &PublicKey) -> Result<Latest, StoreError> {
+        let mut bytes = self.get(key)?;
+        loop {
+            let Some(found) = &bytes else { return Ok(Latest::default()) };
+            if let Some(latest) = self.open(key, found) {
+                return Ok(latest);
+            }
+            // The profile may have been deleted, and its key erased, since the bytes were read.
+            let again = self.get(key)?;
+            if again == bytes {
+                let error = StoreError::Damaged { key: key.short() };
+                self.fail(&error);
+                return Err(error);
+            }
+            bytes = again;
+        }
+    }
+
+    fn get(&self, key: &PublicKey) -> Result<Option<sled::IVec>, StoreError> {
+        self.entries.get(key.as_bytes()).map_err(|error| {
+            let error = engine(error);
+            self.fail(&error);
+            error
+        })
+    }
+
+    fn open(&self, key: &PublicKey, bytes: &[u8]) -> Option<Latest> {
+        let stored = Stored::parse(bytes)?;
+        let slot_key = stored.slot().map(|slot| self.slot_key(slot)).transpose().ok()?;
+        let slot_key: Option<&SlotKey> = slot_key.as_deref();
+        let entry = stored.open(key, slot_key)?;
+        Some(Latest { entry, sum: Sum::of(key, bytes, slot_key), slot: stored.slot() })
+    }
+
+    fn slot_key(&self, slot: u32) -> Result<zeroize::Zeroizing<SlotKey>, ()> {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.get(slot).map(|key| zeroize::Zeroizing::new(*key)).ok_or(())
+    }
+
+    /// Notes the entry that is about to be overwritten, for readers and for snapshots.
+    pub(super) fn note(&self, key: &PublicKey, entry: &KeyEntry) {
+        let mut state = self.state();
+        let state = &mut *state;
+        state.before.entry(*key).or_insert_with(|| entry.clone());
+        // The first of several writes in a batch notes the durable entry.
+        let durable = &state.before[key];
+        for kept in state.snapshots.values_mut() {
+            kept.note(key, durable);
+        }
+    }
+
+    /// Shows readers what was written: it is durable.
+    pub(super) fn publish(&self) {
+        self.state().before.clear();
+    }
+
+    /// Ends all reading and writing. The first failure is the one that [`Self::failed`] reports.
+    pub(super) fn fail(&self, error: &StoreError) {
+        self.failure.send_if_modified(|failure| {
+            let first = failure.is_none();
+            failure.get_or_insert_with(|| error.clone());
+            first
+        });
+    }
+
+    /// Fails if a write has failed.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        match *self.failure.borrow() {
+            Some(_) => Err(StoreError::Failed),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits for the first failure.
+    pub(super) async fn failed(&self) -> StoreError {
+        let mut failure = self.failure.subscribe();
+        let failure = failure.wait_for(Option::is_some).await;
+        // The sender lives as long as `self`.
+        failure.ok().and_then(|failure| failure.clone()).unwrap_or(StoreError::Failed)
+    }
+
+    /// Begins to keep what is overwritten, for a snapshot of the current state; returns its number. Called
+    /// between two batches.
+    pub(super) fn begin_snapshot(&self) -> u64 {
+        let mut state = self.state();
+        let number = state.next_snapshot;
+        state.next_snapshot += 1;
+        state.snapshots.insert(number, Kept::default());
+        number
+    }
+
+    pub(super) fn end_snapshot(&self, number: u64) {
+        self.state().snapshots.remove(&number);
+    }
+
+    /// Returns the next `most` entries of a snapshot, in the order of their keys; none at its end.
+    pub(super) fn read_snapshot(
+        &self,
+        number: u64,
+        most: usize,
+    ) -> Result<Vec<(PublicKey, KeyEntry)>, StoreError> {
+        let mut entries = Vec::new();
+        // Until a chunk has something else than entries that are newer than the snapshot.
+        while entries.is_empty() {
+            // While this is held, the writer can neither overwrite an entry nor erase a key.
+            let mut state = self.state();
+            self.check()?;
+            let kept = state.snapshots.get_mut(&number).ok_or(StoreError::Outdated)?;
+            if kept.outdated {
+                return Err(StoreError::Outdated);
+            }
+            let from = match kept.passed {
+                Some(passed) => Bound::Excluded(*passed.as_bytes()),
+                None => Bound::Unbounded,
+            };
+            let mut last = None;
+            for pair in self.entries.range((from, Bound::Unbounded)).take(most) {
+                let (key, bytes) = pair.map_err(engine)?;
+                let key =
+                    PublicKey::from_bytes(key.as_ref().try_into().map_err(|_| {
+                        StoreError::Engine("the database holds something that is no key".into())
+                    })?);
+                let entry = match kept.entries.remove(&key) {
+                    Some(entry) => entry,
+                    None => {
+                        let opened = self.open(&key, &bytes);
+                        opened.ok_or_else(|| StoreError::Damaged { key: key.short() })?.entry
+                    }
+                };
+                if entry != KeyEntry::Unknown {
+                    entries.push((key, entry));
+                }
+                last = Some(key);
+            }
+            match last {
+                Some(_) => kept.passed = last,
+                None => break,
+            }
+        }
+        Ok(entries)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn note(&mut self, key: &PublicKey, entry: &KeyEntry) {
+        if self.outdated || self.passed.is_some_and(|passed| *key <= passed) || self.entries.contains_key(key)
+        {
+            return;
+        }
+        self.bytes += 200 + entry.record().map_or(0, |record| record.profile().text().len());
+        if self.bytes > MAX_KEPT {
+            (self.outdated, self.entries) = (true, BTreeMap::new());
+            return;
+        }
+        self.entries.insert(*key, entry.clone());
+    }
+}
+
+/// An entry with what the writer needs to replace it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Latest {
+    pub(super) entry: KeyEntry,
+    /// Zero if there is none.
+    pub(super) sum: Sum,
+    /// The slot of its key, if it is present.
+    pub(super) slot: Option<u32>,
+}
+
+#[allow(clippy::needless_pass_by_value)]
+pub(super) fn engine(error: sled::Error) -> StoreError {
+    StoreError::Engine(error.to_string())
+}
+
+/// Most bytes that are kept for a snapshot, about: what is written while it is read.
+const MAX_KEPT: usize = 64 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::entry::tests::record;
+    use super::*;
+
+    fn key(number: u32) -> PublicKey {
+        let mut bytes = [0; 32];
+        bytes[..4].copy_from_slice(&number.to_be_bytes());
+        PublicKey::from_bytes(bytes)
+    }
+
+    #[test]
+    fn a_snapshot_that_is_overtaken_ends() {
+        let mut kept = Kept { passed: Some(key(9)), ..Kept::default() };
+        let entry = KeyEntry::Present(record(1, "Ada"));
+        for number in 0..10 {
+            kept.note(&key(number), &entry);
+        }
+        assert!(kept.entries.is_empty(), "what was read is not kept");
+        let mut number = 10;
+        while !kept.outdated {
+            kept.note(&key(number), &entry);
+            kept.note(&key(number), &KeyEntry::Unknown);
+            assert!(kept.bytes <= MAX_KEPT || kept.outdated);
+            number += 1;
+        }
+        assert!(number as usize > MAX_KEPT / 300);
+        assert!(kept.entries.is_empty());
+    }
+}

@@ -1,0 +1,7 @@
+//! The store under damaged files, failing disks and power failures.
+
+mod crash;
+mod damage;
+mod erase;
+mod failing;
+mod writer;
