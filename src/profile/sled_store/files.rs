@@ -28,6 +28,23 @@ pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
     }
 }
 
+/// Fails if a folder holds anything but files and folders: opening a pipe could wait for ever, and a link could
+/// lead anywhere.
+pub(super) fn refuse_others(folder: &Path) -> Result<(), StoreError> {
+    for entry in fs::read_dir(folder).map_err(|error| io_error("read", folder, error))? {
+        let entry = entry.map_err(|error| io_error("read", folder, error))?;
+        let path = entry.path();
+        let kind = entry.file_type().map_err(|error| io_error("read", &path, error))?;
+        if kind.is_dir() {
+            refuse_others(&path)?;
+        } else if !kind.is_file() {
+            let error = io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
+            return Err(io_error("use", &path, error));
+        }
+    }
+    Ok(())
+}
+
 /// Copies the files of a database for which `wanted` returns whether they are. Not durable before
 /// [`sync_tree`].
 pub(super) fn copy_database(from: &Path, to: &Path, wanted: impl Fn(&str) -> bool) -> Result<(), StoreError> {

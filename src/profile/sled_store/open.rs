@@ -12,7 +12,9 @@ use super::super::store::StoreError;
 use super::codec::SlotKey;
 use super::committer::Disk as _;
 use super::database::{Database, check_room, guarded};
-use super::files::{copy_database, create_folder, folder_size, lock, remove_folder, sync_names, sync_tree};
+use super::files::{
+    copy_database, create_folder, folder_size, lock, refuse_others, remove_folder, sync_names, sync_tree,
+};
 use super::folder::Folder;
 use super::migrate;
 use super::slots::Slots;
@@ -37,6 +39,7 @@ pub(super) struct Parts {
 /// witness names; otherwise it is removed, and everything else is as it was.
 pub(super) fn open(path: &Path) -> Result<Parts, StoreError> {
     create_folder(path)?;
+    refuse_others(path)?;
     let folder = Folder::new(path);
     let lock = lock(&folder.lock())?;
     let (mut file, witness) = match WitnessFile::read(&folder.witness())? {
@@ -66,7 +69,7 @@ pub(super) fn check(
     visit: &mut dyn FnMut(PublicKey, KeyEntry),
 ) -> Result<Inventory, StoreError> {
     let folder = Folder::new(path);
-    fs::metadata(path).map_err(|error| super::files::io_error("open", path, error))?;
+    refuse_others(path)?;
     let _lock = lock(&folder.lock())?;
     examine(&folder, &WitnessFile::read(&folder.witness())?, visit)
 }

@@ -101,6 +101,25 @@ async fn a_second_opener_gets_an_error_that_names_the_lock() {
     assert!(matches!(&second, Err(StoreError::Locked(path)) if path == folder.path()), "{second:?}");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_folder_with_a_pipe_or_a_link_in_it_is_refused_at_once() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let folder = tempfile::tempdir().unwrap();
+    drop(SledStore::open(folder.path()).unwrap());
+    for name in ["lock", "witness", "keys"] {
+        let (path, kept) = (folder.path().join(name), folder.path().join("kept"));
+        std::fs::rename(&path, &kept).unwrap();
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        assert!(matches!(SledStore::open(folder.path()), Err(StoreError::Io { .. })), "{name}");
+        std::fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(&kept, &path).unwrap();
+        assert!(matches!(SledStore::check(folder.path(), |_, _| {}), Err(StoreError::Io { .. })), "{name}");
+        std::fs::rename(&kept, &path).unwrap();
+    }
+    SledStore::open(folder.path()).unwrap();
+}
+
 #[tokio::test]
 async fn a_copy_of_the_lock_in_a_starting_child_does_not_keep_the_folder_locked() {
     let folder = tempfile::tempdir().unwrap();
