@@ -6,6 +6,7 @@
 // The lint knows test functions, not the helpers below them; figures are what is printed.
 #![allow(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
 
+mod backup;
 mod flood;
 mod free_work;
 #[path = "../cli/harness.rs"]

@@ -1,9 +1,11 @@
 //! The arguments of `profile-server`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use super::super::duration;
 use super::super::exit::EXIT_CODES;
 use super::super::network::{NetworkArgs, bind_address};
 use super::super::runtime::Secrecy;
@@ -60,6 +62,18 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 60)]
     pub(super) refusals_per_minute: u32,
 
+    /// Write a backup into this folder from time to time
+    #[arg(long, value_name = "DIR", global = true)]
+    pub(super) backup_dir: Option<PathBuf>,
+
+    /// Time between two backups
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "1d")]
+    pub(super) backup_every: Duration,
+
+    /// Backups to keep in the folder; older ones of this server are removed
+    #[arg(long, value_name = "N", default_value = "7", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) backup_keep: u32,
+
     /// Print JSON, one object per event
     #[arg(long, global = true)]
     pub(super) json: bool,
@@ -84,6 +98,31 @@ pub(super) struct Arguments {
 pub(super) enum Command {
     /// Print the server's public key, which is made if there is none yet
     Key,
+    /// Write all profiles to a file, also while the server runs
+    Backup {
+        /// Where to; compressed if the name ends in .gz; - is standard output
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Take profiles over from a backup; the server has to be stopped
+    ///
+    /// A newer version is never replaced by an older one. Damaged profiles are set aside, and what can be
+    /// read of them is taken over as well.
+    Restore {
+        /// The backup, - for standard input; without one, only what can be read of damaged profiles
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+
+        /// Take nothing over from damaged profiles
+        #[arg(long, requires = "file")]
+        only_backup: bool,
+    },
+    /// Compare the profiles with what was acknowledged, and with a backup; changes nothing
+    Check {
+        /// The backup, - for standard input [default: the newest one in --backup-dir]
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -1,7 +1,13 @@
 //! `profile-server`: a store, a node and a service.
 
 mod args;
+mod backup;
+mod check;
+mod control;
+mod restore;
 mod run;
+mod schedule;
+mod snapshot;
 
 pub(super) use run::default_folder;
 pub use run::main;

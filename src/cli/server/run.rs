@@ -1,6 +1,6 @@
 //! Runs the commands.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,16 +8,22 @@ use std::time::Duration;
 
 use etcetera::BaseStrategy as _;
 use serde_json::json;
+use tokio_util::task::AbortOnDropHandle;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::super::exit::{Exit, Failure};
-use super::super::keyfile::{self, KeyFileError, Loaded};
+use super::super::keyfile::{self, KeyFileError, Loaded, quoted};
 use super::super::network::Network;
 use super::super::output::Output;
 use super::super::room;
 use super::super::runtime;
 use super::args::{Arguments, Command};
+use super::backup::{self, Source};
+use super::control::Control;
+use super::schedule::{Files, Schedule};
+use super::{check, restore};
 use crate::api::{BootstrapError, SpawnError, TestnetError};
+use crate::profile::backup::Closing;
 use crate::profile::{Limits, Service, ServiceConfig, SledStore};
 use crate::{Dht, KeyPair, Server, Testnet};
 
@@ -36,8 +42,50 @@ pub fn main() -> ExitCode {
     arguments.secrecy.apply();
     match arguments.command {
         Some(Command::Key) => runtime::report(&output, print_key(&arguments, &output)),
+        Some(Command::Check { ref file }) => {
+            runtime::report(&output, check_profiles(&arguments, file.clone(), &output))
+        }
+        Some(Command::Backup { ref file }) => {
+            let file = file.clone();
+            runtime::run(
+                output,
+                None,
+                async move { write_backup(&data_dir(&arguments)?, file, &output).await },
+            )
+        }
+        Some(Command::Restore { ref file, only_backup }) => {
+            let file = file.clone();
+            let restored =
+                async move { restore::run(&data_dir(&arguments)?, file, only_backup, &output).await };
+            runtime::run(output, None, restored)
+        }
         None => runtime::run(output, None, run(arguments, output)),
     }
+}
+
+fn check_profiles(arguments: &Arguments, file: Option<PathBuf>, output: &Output) -> Result<(), Failure> {
+    let data = data_dir(arguments)?;
+    let scheduled = match &arguments.backup_dir {
+        Some(folder) => {
+            keyfile::load(&data.join("identity"))?.map(|own| Files::new(folder, own.public_key()))
+        }
+        None => None,
+    };
+    check::run(&data, file, scheduled, output)
+}
+
+async fn write_backup(data: &Path, file: PathBuf, output: &Output) -> Result<(), Failure> {
+    let source = Source::open(data).await?;
+    let is_output = file == Path::new("-");
+    let name = file.display().to_string();
+    let written = tokio::task::spawn_blocking(move || backup::write_to(source, &file));
+    let Closing { records, deleted, .. } =
+        written.await.map_err(|error| Failure::from_error(Exit::Internal, error))??;
+    output.note(&format!("wrote {records} profiles and {deleted} deleted ones to {name}"));
+    if !is_output {
+        output.json(&json!({"event": "backup", "file": name, "profiles": records, "deleted": deleted}));
+    }
+    Ok(())
 }
 
 fn print_key(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
@@ -51,9 +99,14 @@ fn print_key(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
 async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     let folder = data_dir(&arguments)?;
     // The store first: a second server on the same folder ends here, before it has changed anything.
-    let store = Arc::new(SledStore::open(&folder.join("profiles"))?);
+    let store = Arc::new(open_store(&folder)?);
     let key_pair = identity(&folder, &output)?;
-    let service = Service::new(store, config(&arguments));
+    let service = Service::new(Arc::clone(&store), config(&arguments));
+    let control = listen_for_commands(&folder);
+    let schedule = Schedule::from_args(&arguments, key_pair.public_key());
+    // Ends, and removes the socket, when this function does.
+    let _operator =
+        AbortOnDropHandle::new(tokio::spawn(serve_operator(Arc::clone(&store), control, schedule, output)));
     // One for the whole run: a signal that arrives between two listeners would be lost.
     let mut stop = pin!(runtime::stop_signal());
     let started = tokio::select! {
@@ -90,6 +143,46 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         local.close().await;
     }
     Ok(())
+}
+
+/// Opens the profiles. Where a restore was interrupted there may be none: then this would begin anew.
+fn open_store(data: &Path) -> Result<SledStore, Failure> {
+    let (folder, unfinished) = (backup::profiles(data), restore::unfinished(data));
+    if unfinished.exists() && !folder.exists() {
+        let what = format!("a restore was interrupted: {} is not complete", unfinished.display());
+        let again = format!("run it again: profile-server restore FILE --data-dir {}", quoted(data));
+        return Err(Failure::new(Exit::Storage, what).hint(again));
+    }
+    Ok(SledStore::open(&folder)?)
+}
+
+/// Listens for commands such as `backup`. Without them the server still serves its clients.
+fn listen_for_commands(data: &Path) -> Option<Control> {
+    Control::listen(data)
+        .inspect_err(|error| tracing::warn!(%error, "a backup needs the server stopped: no control socket"))
+        .ok()
+}
+
+/// Answers the commands of the operator and writes backups, for ever.
+async fn serve_operator(
+    store: Arc<SledStore>,
+    control: Option<Control>,
+    schedule: Option<Schedule>,
+    output: Output,
+) {
+    let commands = async {
+        match &control {
+            Some(control) => control.serve(&store).await,
+            None => std::future::pending().await,
+        }
+    };
+    let backups = async {
+        match schedule {
+            Some(schedule) => schedule.run(&store, output).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::join!(commands, backups);
 }
 
 struct Started {
@@ -211,7 +304,7 @@ fn config(arguments: &Arguments) -> ServiceConfig {
     }
 }
 
-fn identity(folder: &std::path::Path, output: &Output) -> Result<KeyPair, Failure> {
+fn identity(folder: &Path, output: &Output) -> Result<KeyPair, Failure> {
     let path = folder.join("identity");
     let Loaded { key_pair, created } = keyfile::load_or_create(&path)?;
     if created {

@@ -28,8 +28,8 @@ pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
     }
 }
 
-/// Fails if a folder holds anything but files and folders: opening a pipe could wait for ever, and a link could
-/// lead anywhere.
+/// Fails if a folder holds anything but files and folders: opening a pipe could wait for ever, and a link
+/// could lead anywhere.
 pub(super) fn refuse_others(folder: &Path) -> Result<(), StoreError> {
     for entry in fs::read_dir(folder).map_err(|error| io_error("read", folder, error))? {
         let entry = entry.map_err(|error| io_error("read", folder, error))?;

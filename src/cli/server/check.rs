@@ -1,0 +1,216 @@
+//! Compares the profiles with what was acknowledged, and with a backup.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use serde_json::json;
+
+use super::super::exit::{Exit, Failure};
+use super::super::keyfile::{quoted, utc};
+use super::super::output::Output;
+use super::backup::{self, profiles};
+use super::control;
+use super::schedule::Files;
+use crate::PublicKey;
+use crate::profile::backup::{Entry, Reader};
+use crate::profile::{Inventory, SledStore};
+
+/// How new what is held for each key is: the version, and whether it is deleted.
+type Held = BTreeMap<PublicKey, (u64, bool)>;
+
+/// What a backup holds, beside the store.
+#[derive(Debug, Default)]
+struct Comparison {
+    /// When the backup was begun, in seconds of Unix time.
+    created: Option<u64>,
+    entries: u64,
+    faults: Vec<String>,
+    refused: u64,
+    /// Keys that the store does not hold, or that cannot be read there.
+    missing_in_store: u64,
+    /// Keys of which the store holds something newer, or that the backup does not hold.
+    newer_in_store: u64,
+    /// Keys of which the backup holds something newer.
+    newer_in_backup: u64,
+    /// Keys of both together.
+    together: u64,
+}
+
+/// Prints what is there. Fails if acknowledged profiles cannot be read, or if the backup is damaged. Blocks.
+pub(super) fn run(
+    data: &Path,
+    named: Option<PathBuf>,
+    scheduled: Option<Files>,
+    output: &Output,
+) -> Result<(), Failure> {
+    let (held, inventory) = match running(data)? {
+        Some(held) => {
+            let inventory = Inventory { readable: held.len() as u64, ..Inventory::default() };
+            say(output, "server", "running; its profiles were verified when it started");
+            (held, inventory)
+        }
+        None => stopped(data)?,
+    };
+    show(&inventory, &profiles(data), output);
+    let newest = scheduled.and_then(|files| files.newest().ok().flatten());
+    let path = named.or(newest);
+    let comparison = match &path {
+        Some(path) => {
+            let comparison = compare(held, path)?;
+            show_backup(&comparison, path, &inventory, output);
+            Some(comparison)
+        }
+        None => {
+            say(output, "backup", "none named: give a FILE, or --backup-dir");
+            None
+        }
+    };
+    output.json(&json!({
+        "is_whole": inventory.is_whole(),
+        "commit": inventory.promised.map(|promised| promised.commit),
+        "keys": inventory.promised.map(|promised| promised.entries),
+        "readable": inventory.readable,
+        "unreadable": inventory.unreadable,
+        "faults": inventory.faults,
+        "backup": comparison.as_ref().zip(path.as_ref()).map(|(comparison, path)| json!({
+            "file": path.display().to_string(),
+            "created": comparison.created,
+            "entries": comparison.entries,
+            "refused": comparison.refused,
+            "faults": comparison.faults,
+            "missing_in_store": comparison.missing_in_store,
+            "newer_in_store": comparison.newer_in_store,
+            "newer_in_backup": comparison.newer_in_backup,
+            "together": comparison.together,
+        })),
+    }));
+    if !inventory.is_whole() {
+        let file = path.as_ref().map(|path| format!(" {}", quoted(path))).unwrap_or_default();
+        let data = quoted(data);
+        return Err(Failure::new(Exit::Storage, "the profiles are damaged")
+            .hint(format!("profile-server restore{file} --data-dir {data}")));
+    }
+    match comparison.filter(|comparison| comparison.refused > 0) {
+        Some(_) => Err(Failure::new(Exit::Storage, "the backup is damaged").hint("write another one")),
+        None => Ok(()),
+    }
+}
+
+/// Returns what a running server holds; `None` if none runs.
+fn running(data: &Path) -> Result<Option<Held>, Failure> {
+    let Some(answer) = control::ask(data, control::BACKUP)? else { return Ok(None) };
+    let mut held = Held::new();
+    for step in Reader::new(answer) {
+        let entry = step.map_err(|fault| {
+            Failure::new(Exit::Storage, format!("the server has broken off its answer: {fault}"))
+        })?;
+        held.insert(*entry.key(), rank(&entry));
+    }
+    Ok(Some(held))
+}
+
+/// Returns what the files of a stopped server hold.
+fn stopped(data: &Path) -> Result<(Held, Inventory), Failure> {
+    let mut held = Held::new();
+    let inventory = SledStore::check(&profiles(data), |key, entry| {
+        held.extend(Entry::of(&key, &entry).map(|entry| (key, rank(&entry))));
+    })?;
+    Ok((held, inventory))
+}
+
+fn rank(entry: &Entry) -> (u64, bool) {
+    (entry.version(), matches!(entry, Entry::Deleted { .. }))
+}
+
+fn compare(mut held: Held, path: &Path) -> Result<Comparison, Failure> {
+    let mut reader = backup::open(path).map_err(|error| {
+        let what = format!("cannot read {}: {error}", path.display());
+        Failure::from_error(Exit::Storage, anyhow::Error::from(error).context(what))
+    })?;
+    let mut comparison = Comparison { together: held.len() as u64, ..Comparison::default() };
+    for step in reader.by_ref() {
+        let entry = match step {
+            Ok(entry) => entry,
+            Err(fault) => {
+                comparison.refused += 1;
+                if comparison.faults.len() < MAX_NAMED {
+                    comparison.faults.push(fault.to_string());
+                }
+                continue;
+            }
+        };
+        comparison.entries += 1;
+        match held.remove(entry.key()) {
+            None => {
+                comparison.missing_in_store += 1;
+                comparison.together += 1;
+            }
+            Some(stored) if rank(&entry) > stored => comparison.newer_in_backup += 1,
+            Some(stored) if rank(&entry) < stored => comparison.newer_in_store += 1,
+            Some(_) => {}
+        }
+    }
+    // What the backup does not hold at all.
+    comparison.newer_in_store += held.len() as u64;
+    comparison.created = reader.header().map(|header| header.created);
+    Ok(comparison)
+}
+
+fn show(inventory: &Inventory, folder: &Path, output: &Output) {
+    say(output, "folder", &folder.display().to_string());
+    if let Some(promised) = &inventory.promised {
+        let text = format!("{} keys, at commit {}", promised.entries, promised.commit);
+        say(output, "witness", &text);
+    }
+    say(output, "readable", &format!("{} keys", inventory.readable));
+    if inventory.unreadable > 0 {
+        let named = inventory.named.join(", ");
+        say(output, "damaged", &format!("{} keys: {named}", inventory.unreadable));
+    }
+    for fault in &inventory.faults {
+        say(output, "fault", fault);
+    }
+    for mended in &inventory.mended {
+        say(output, "mended", mended);
+    }
+    if inventory.is_whole() {
+        say(output, "result", "every acknowledged version can be read");
+    }
+}
+
+fn show_backup(comparison: &Comparison, path: &Path, inventory: &Inventory, output: &Output) {
+    let created =
+        comparison.created.map(|seconds| utc(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)));
+    let created = created.map(|time| format!(", of {time}")).unwrap_or_default();
+    say(output, "backup", &format!("{}{created}: {} keys", path.display(), comparison.entries));
+    for fault in &comparison.faults {
+        say(output, "fault", &format!("backup, {fault}"));
+    }
+    let Comparison { missing_in_store, newer_in_store, newer_in_backup, together, .. } = comparison;
+    say(
+        output,
+        "compared",
+        &format!(
+            "{missing_in_store} keys only in the backup, {newer_in_backup} newer there, {newer_in_store} \
+             only or newer in the store"
+        ),
+    );
+    if let Some(promised) = inventory.promised.filter(|_| !inventory.is_whole()) {
+        let text = match *together >= promised.entries {
+            true => format!(
+                "all {} keys are there; those damaged come back as they were at the time of the backup",
+                promised.entries
+            ),
+            false => format!("{together} of {} keys are there", promised.entries),
+        };
+        say(output, "together", &text);
+    }
+}
+
+fn say(output: &Output, label: &str, text: &str) {
+    output.line(&format!("{label:<9} {text}"));
+}
+
+/// Damaged lines that are named.
+const MAX_NAMED: usize = 20;

@@ -1,0 +1,265 @@
+//! Takes profiles over from a backup, and from damaged profiles.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::super::exit::{Exit, Failure};
+use super::super::output::Output;
+use super::backup::{self, profiles};
+use crate::profile::backup::{Entry, Fault};
+use crate::profile::{SledStore, StoreError};
+
+/// What became of the entries of one source.
+#[derive(Debug, Default)]
+struct Taken {
+    restored: u64,
+    /// The store had the same.
+    known: u64,
+    /// The store had something newer.
+    older: u64,
+    /// What is wrong with lines, the first ones.
+    faults: Vec<String>,
+    refused: u64,
+}
+
+/// What happens to an entry.
+enum Outcome {
+    Restored,
+    Known,
+    Older,
+}
+
+/// Takes over the entries of a backup, `-` for standard input.
+///
+/// A store that is whole gets them as it is. In place of damaged profiles, or of none, a new store is made
+/// beside, and takes their place when it has everything: until then a server finds what was there.
+pub(super) async fn run(
+    data: &Path,
+    file: Option<PathBuf>,
+    only_backup: bool,
+    output: &Output,
+) -> Result<(), Failure> {
+    let folder = profiles(data);
+    let damaged = match fs::symlink_metadata(&folder) {
+        Ok(_) => match SledStore::open(&folder) {
+            Ok(store) => {
+                let file = file.ok_or_else(|| {
+                    Failure::new(Exit::Usage, "nothing to do: the profiles are whole, and no backup is named")
+                })?;
+                let taken = take_backup(&Arc::new(store), file, output).await?;
+                return taken.map_or(Ok(()), Err);
+            }
+            Err(error @ StoreError::Lost { .. }) => {
+                output.note(&error.to_string());
+                true
+            }
+            Err(error @ StoreError::Locked(_)) => {
+                return Err(Failure::from(error).hint("stop the server first, then restore"));
+            }
+            Err(error) => return Err(error.into()),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound && file.is_some() => false,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let what = format!("there are no profiles in {}", data.display());
+            return Err(Failure::new(Exit::Storage, what));
+        }
+        Err(error) => return Err(cannot("open", &folder, error)),
+    };
+    // Left by a restore that was interrupted.
+    let beside = unfinished(data);
+    match fs::remove_dir_all(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(cannot("remove", &beside, error));
+        }
+        _ => {}
+    }
+    let store = Arc::new(SledStore::open(&beside)?);
+    if damaged && !only_backup {
+        take_readable(&store, &folder, output).await?;
+    }
+    let refused = match file {
+        Some(file) => take_backup(&store, file, output).await?,
+        None => None,
+    };
+    let entries = store.count();
+    close(store).await;
+    if entries == 0 {
+        fs::remove_dir_all(&beside).map_err(|error| cannot("remove", &beside, error))?;
+        let nothing = Failure::new(Exit::Storage, "nothing was restored, and nothing was changed");
+        return Err(refused.unwrap_or(nothing));
+    }
+    put_in_place(&beside, &folder, damaged, output)?;
+    refused.map_or(Ok(()), Err)
+}
+
+/// Returns where profiles are while they are restored.
+pub(super) fn unfinished(data: &Path) -> PathBuf {
+    data.join("profiles.restoring")
+}
+
+/// Gives the restored profiles their name. What was there gets another one.
+fn put_in_place(beside: &Path, folder: &Path, damaged: bool, output: &Output) -> Result<(), Failure> {
+    if damaged {
+        let aside = SledStore::set_aside(folder)?;
+        output.note(&format!("the damaged profiles are kept in {}", aside.display()));
+        output.json(&json!({"event": "set_aside", "folder": aside.display().to_string()}));
+    }
+    fs::rename(beside, folder).map_err(|error| cannot("rename", beside, error))?;
+    let data = folder.parent().unwrap_or(folder);
+    fs::File::open(data).and_then(|data| data.sync_all()).map_err(|error| cannot("sync", data, error))?;
+    output.note("the profiles are in place: start the server");
+    Ok(())
+}
+
+/// Takes over what can be read of damaged profiles, and is signed.
+async fn take_readable(store: &Arc<SledStore>, folder: &Path, output: &Output) -> Result<(), Failure> {
+    let folder = folder.to_owned();
+    let taken = take(store, move |entries| {
+        let checked = SledStore::check(&folder, |key, entry| {
+            // What was decrypted was verified before it was stored; here it is about to be trusted anew.
+            let entry =
+                Entry::of(&key, &entry).and_then(|entry| Entry::parse(entry.to_line().trim_ascii_end()).ok());
+            if let Some(entry) = entry {
+                // Fails only if the other side has failed, which reports why.
+                let _ = entries.blocking_send(Ok(entry));
+            }
+        });
+        checked.map(|_| ()).map_err(Failure::from)
+    });
+    report(&taken.await?, "the damaged profiles", output);
+    Ok(())
+}
+
+/// Takes over a backup. Returns a failure if it is not whole: what can be read was taken over all the same.
+async fn take_backup(
+    store: &Arc<SledStore>,
+    file: PathBuf,
+    output: &Output,
+) -> Result<Option<Failure>, Failure> {
+    let name = file.display().to_string();
+    let taken = take(store, move |entries| {
+        let reader = backup::open(&file).map_err(|error| cannot("read", &file, error))?;
+        for step in reader {
+            // Fails only if the other side has failed, which reports why.
+            let _ = entries.blocking_send(step);
+        }
+        Ok(())
+    });
+    let taken = taken.await?;
+    report(&taken, &name, output);
+    if taken.refused == 0 {
+        return Ok(None);
+    }
+    let more = match taken.refused as usize > taken.faults.len() {
+        true => "; …",
+        false => "",
+    };
+    let what = format!("{name} is damaged: {}{more}", taken.faults.join("; "));
+    let failure = Failure::new(Exit::Storage, what);
+    Ok(Some(failure.hint("what can be read was taken over; restore another backup as well, if there is one")))
+}
+
+/// Stores the entries that `read` sends from a thread of its own.
+async fn take<R>(store: &Arc<SledStore>, read: R) -> Result<Taken, Failure>
+where
+    R: FnOnce(mpsc::Sender<Result<Entry, Fault>>) -> Result<(), Failure> + Send + 'static,
+{
+    let (entries, mut queue) = mpsc::channel(MAX_AT_ONCE);
+    let reading = tokio::task::spawn_blocking(move || read(entries));
+    let mut taken = Taken::default();
+    // Many at once, because those that wait together share a sync.
+    let mut writes = JoinSet::new();
+    while let Some(step) = queue.recv().await {
+        match step {
+            Ok(entry) => {
+                let store = Arc::clone(store);
+                writes.spawn(async move { store_entry(&store, entry).await });
+            }
+            Err(fault) => taken.refuse(&fault),
+        }
+        if writes.len() >= MAX_AT_ONCE
+            && let Some(written) = writes.join_next().await
+        {
+            taken.count(written.map_err(|error| Failure::from_error(Exit::Internal, error))??);
+        }
+    }
+    while let Some(written) = writes.join_next().await {
+        taken.count(written.map_err(|error| Failure::from_error(Exit::Internal, error))??);
+    }
+    reading.await.map_err(|error| Failure::from_error(Exit::Internal, error))??;
+    Ok(taken)
+}
+
+async fn store_entry(store: &SledStore, entry: Entry) -> Result<Outcome, StoreError> {
+    use crate::profile::Store as _;
+    let key = *entry.key();
+    let entry = entry.into_key_entry();
+    if store.restore_entry(key, entry.clone()).await? {
+        return Ok(Outcome::Restored);
+    }
+    match store.load(&key).await? == entry {
+        true => Ok(Outcome::Known),
+        false => Ok(Outcome::Older),
+    }
+}
+
+impl Taken {
+    fn count(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Restored => self.restored += 1,
+            Outcome::Known => self.known += 1,
+            Outcome::Older => self.older += 1,
+        }
+    }
+
+    fn refuse(&mut self, fault: &Fault) {
+        self.refused += 1;
+        if self.faults.len() < MAX_NAMED {
+            self.faults.push(fault.to_string());
+        }
+    }
+}
+
+fn report(taken: &Taken, source: &str, output: &Output) {
+    let Taken { restored, known, older, refused, faults } = taken;
+    output.line(&format!(
+        "from {source}: {restored} restored, {known} already there, {older} older than what is there, \
+         {refused} refused"
+    ));
+    let faults: Vec<_> = faults.iter().map(|fault| Value::from(fault.as_str())).collect();
+    output.json(&json!({
+        "event": "restored",
+        "from": source,
+        "restored": restored,
+        "already_there": known,
+        "older": older,
+        "refused": refused,
+        "faults": faults,
+    }));
+}
+
+/// Closes a store: waits for the tasks that still hold it.
+async fn close(store: Arc<SledStore>) {
+    // Nothing else holds it any more, but a task that has ended may not be freed yet.
+    while Arc::strong_count(&store) > 1 {
+        tokio::task::yield_now().await;
+    }
+    // Waits for the disk; a thread of its own may.
+    let _ = tokio::task::spawn_blocking(move || drop(store)).await;
+}
+
+fn cannot(verb: &str, path: &Path, error: io::Error) -> Failure {
+    let what = format!("cannot {verb} {}: {error}", path.display());
+    Failure::from_error(Exit::Storage, anyhow::Error::from(error).context(what))
+}
+
+/// Entries that are read ahead, and that wait for the disk at a time.
+const MAX_AT_ONCE: usize = 256;
+/// Damaged lines that are named.
+const MAX_NAMED: usize = 20;
