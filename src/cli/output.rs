@@ -275,6 +275,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_the_first_word_of_a_remark_or_a_log_line_is_in_column_0() {
+        for line in include_str!("../../tests/attack/hostile-strings.jsonl").lines() {
+            let text: String = serde_json::from_str(line).unwrap();
+            for width in [MIN_COLUMNS, 80, MAX_COLUMNS] {
+                let shown = wrapped(&format!("error: {text}"), 0, REMARK_INDENT, width);
+                assert!(shown.starts_with("error:"), "{shown:?}");
+                // A line of a text of spaces is empty.
+                let mut rest = shown.split('\n').skip(1);
+                assert!(rest.all(|line| line.is_empty() || line.starts_with("  ")), "{shown:?}");
+                assert!(!shown.chars().any(|c| c != '\n' && is_hidden(c)), "{shown:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_failure_names_the_reason_of_the_system_once() {
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let hidden = anyhow::Error::new(full()).context("cannot create the file");
+        assert_eq!(message(&hidden), format!("cannot create the file: {}", full()));
+        let named = anyhow::Error::new(full()).context(format!("cannot write: {}", full()));
+        assert_eq!(message(&named), format!("cannot write: {}", full()));
+        assert_eq!(message(&anyhow::Error::msg("refused")), "refused");
+    }
+
+    #[test]
     fn json_holds_no_character_that_a_terminal_obeys() {
         let value = json!({"name": "a\u{1b}[2J\u{9b}\u{202e}\u{7f}\n"});
         let text = json_text(&value);

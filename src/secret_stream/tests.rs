@@ -176,6 +176,12 @@ fn datagrams_end_before_a_counter_repeats() {
 }
 
 #[test]
+fn clones_share_one_copy_of_the_secrets() {
+    let keys = Keys::new(&[1; 32], &[2; 32], &[3; 64], true);
+    assert!(std::ptr::eq(keys.tx(), keys.clone().tx()));
+}
+
+#[test]
 fn debug_shows_no_secret() {
     let keys = Keys::new(&[0x51; 32], &[0x52; 32], &[0x53; 64], true);
     let shown = format!(
