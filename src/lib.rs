@@ -90,6 +90,9 @@ mod buffer;
 pub mod cli;
 pub mod connect;
 pub mod dht;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod keys;
 mod net;
 #[cfg(feature = "profile")]

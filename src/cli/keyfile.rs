@@ -260,7 +260,7 @@ fn write(file: &mut File, key_pair: &KeyPair) -> io::Result<()> {
     file.sync_all()
 }
 
-fn render(key_pair: &KeyPair) -> Zeroizing<String> {
+pub(crate) fn render(key_pair: &KeyPair) -> Zeroizing<String> {
     let seed = key_pair.seed();
     let mut bytes = Zeroizing::new([0; SECRET_LEN]);
     bytes[..32].copy_from_slice(seed);
@@ -278,7 +278,7 @@ fn render(key_pair: &KeyPair) -> Zeroizing<String> {
     ))
 }
 
-fn parse(text: &str) -> Result<KeyPair, &'static str> {
+pub(crate) fn parse(text: &str) -> Result<KeyPair, &'static str> {
     let mut lines = text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
     let secret = lines
         .next()

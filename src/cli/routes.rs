@@ -28,7 +28,7 @@ pub struct RoutesFile {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Entry {
+pub(crate) struct Entry {
     network: String,
     server: PublicKey,
     nodes: Vec<SocketAddrV4>,
@@ -105,7 +105,7 @@ impl RoutesFile {
     }
 }
 
-fn entry(line: &str) -> Option<Entry> {
+pub(crate) fn entry(line: &str) -> Option<Entry> {
     let mut words = line.split(' ');
     let network = words.next()?.to_owned();
     let server = words.next()?.parse().ok()?;

@@ -29,6 +29,7 @@ mod settings;
 mod socket;
 mod spares;
 mod stats;
+mod sync;
 mod task_event;
 
 pub(crate) use bootstrap::{BootstrapState, Entry};

@@ -1,8 +1,9 @@
 //! Memory that a node's busy connections pass on to one another.
 
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::sync::{Mutex, MutexGuard};
 use crate::buffer::Pool;
 
 /// A [`Pool`] that the tasks of a node's connections share with its driver. Allocated anew for each use,

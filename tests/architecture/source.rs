@@ -64,7 +64,7 @@ pub(crate) fn shipped() -> Vec<File> {
     let files: Vec<_> = all()
         .into_iter()
         .filter(|(path, _)| path.starts_with("src/"))
-        .map(|(path, text)| (path, strip(&text)))
+        .map(|(path, text)| (path, strip(&text).replace(FUZZ_ATTRIBUTE, TEST_ATTRIBUTE)))
         .collect();
     let for_tests: Vec<_> =
         files.iter().flat_map(|(path, code)| test_modules(Path::new(path), code)).collect();
@@ -116,6 +116,9 @@ fn without_tests(code: &str) -> String {
 }
 
 const TEST_ATTRIBUTE: &str = "#[cfg(test)]";
+
+/// What is there for tests and for fuzzing.
+const FUZZ_ATTRIBUTE: &str = "#[cfg(any(test, fuzzing))]";
 
 pub(crate) fn words(code: &str) -> impl Iterator<Item = &str> {
     code.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())

@@ -20,5 +20,7 @@ mod handshake;
 mod primitives;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wycheproof;
 
 pub use handshake::{Initiator, NoiseError, Responder, Session};

@@ -17,7 +17,7 @@ pub(super) struct ChaChaPoly {
 }
 
 impl ChaChaPoly {
-    fn cipher(&self) -> ChaCha20Poly1305 {
+    pub(super) fn cipher(&self) -> ChaCha20Poly1305 {
         ChaCha20Poly1305::new(&(*self.key).into())
     }
 }

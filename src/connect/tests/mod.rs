@@ -12,6 +12,7 @@ mod punching;
 mod punching_hostile;
 mod relaying;
 mod reuse;
+mod soak;
 mod story;
 mod traces;
 mod trains;

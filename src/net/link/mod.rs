@@ -2,6 +2,8 @@
 //! the connection ended.
 
 mod end;
+#[cfg(test)]
+mod model;
 mod shared;
 #[cfg(test)]
 mod tests;

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddrV4;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::task::Waker;
 
 use tokio::sync::{Notify, mpsc};
@@ -14,6 +14,7 @@ use crate::keys::PublicKey;
 use crate::net::opener::Opener;
 use crate::net::ring::Ring;
 use crate::net::spares::Spares;
+use crate::net::sync::{AtomicBool, Mutex, MutexGuard};
 use crate::secret_stream::{Datagrams, Keys, Pull, PullError, Push};
 use crate::udx::StreamId;
 

@@ -398,18 +398,37 @@ fn opposite_pair() -> (Side, Side) {
 }
 
 fn side(keys: Keys, origin: Origin) -> Side {
+    let (wake, wakeups) = mpsc::unbounded_channel();
+    let (link, header) = link(StreamId(1), keys, origin, wake);
+    Side { link, wakeups, first_bytes: header }
+}
+
+/// Makes the dialling end of a connection, and returns what it sends first.
+pub(super) fn dialler(stream: StreamId, wake: mpsc::UnboundedSender<StreamId>) -> (Arc<Link>, Vec<u8>) {
+    link(stream, Keys::new(&[1; 32], &[2; 32], &[3; 64], true), Origin::Attempt(AttemptId(1)), wake)
+}
+
+/// Makes the accepting end of that connection, and returns what it sends first.
+pub(super) fn acceptor(stream: StreamId, wake: mpsc::UnboundedSender<StreamId>) -> (Arc<Link>, Vec<u8>) {
+    link(stream, Keys::new(&[2; 32], &[1; 32], &[3; 64], false), Origin::Server(ServerId(1)), wake)
+}
+
+fn link(
+    stream: StreamId,
+    keys: Keys,
+    origin: Origin,
+    wake: mpsc::UnboundedSender<StreamId>,
+) -> (Arc<Link>, Vec<u8>) {
     let remote: PublicKey = *KeyPair::from_seed(&[5; 32]).public_key();
     let established = Established {
         origin,
-        stream: StreamId(1),
+        stream,
         session: Session { keys, holepunch_secret: [0; 32].into(), remote_public_key: remote },
         path: Path::Direct,
         remote: "127.0.0.1:1".parse().expect("valid"),
         report: Report::default(),
     };
-    let (wake, wakeups) = mpsc::unbounded_channel();
-    let (link, header) = Link::new(&established, wake, Arc::default(), usize::MAX, 10);
-    Side { link, wakeups, first_bytes: header }
+    Link::new(&established, wake, Arc::default(), usize::MAX, 10)
 }
 
 /// Returns what the driver would put into the stream.
