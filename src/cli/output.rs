@@ -1,7 +1,7 @@
 //! The only place that prints.
 //!
 //! Results go to standard output, everything else to standard error. Text from elsewhere cannot move the
-//! cursor, change the reading direction or imitate a line of the program: see [`foreign`](super::foreign). A
+//! cursor, change the reading direction or imitate a line of the program: see `foreign`. A
 //! line that standard output does not take is remembered, and the program fails.
 
 use std::io::{self, IsTerminal, Write as _};

@@ -1,7 +1,7 @@
 //! How many connections fit into the memory that the system lets this program have.
 //!
-//! An allocation that fails ends a program; Rust's collections don't return the failure. So a program that must
-//! stay up takes no more connections than it has room for.
+//! An allocation that fails ends a program; Rust's collections don't return the failure. So a program that
+//! must stay up takes no more connections than it has room for.
 
 use std::fs;
 use std::path::Path;

@@ -36,8 +36,8 @@ where
     report(&output, outcome)
 }
 
-/// Threads that read the store, or wait for a person. Each takes 2 MiB of addresses for its stack; tokio would
-/// start as many as there are clients at once, up to 512.
+/// Threads that read the store, or wait for a person. Each takes 2 MiB of addresses for its stack; tokio
+/// would start as many as there are clients at once, up to 512.
 const BLOCKING_THREADS: usize = 16;
 
 /// What the system may show of a program.

@@ -66,8 +66,8 @@ pub(super) fn first_of_busiest<S: Copy + Ord>(
     busiest.filter(|(count, _)| *count > of_newcomer).map(|(_, first)| first)
 }
 
-/// Levels that rise with what is spent and fall with time (a leaky bucket), for each /24 network. Loopback and
-/// private networks have none.
+/// Levels that rise with what is spent and fall with time (a leaky bucket), for each /24 network. Loopback
+/// and private networks have none.
 ///
 /// A network's level is found by a keyed hash in a table of fixed size. So no number of networks, which are
 /// free to forge, makes room for a fresh level of one that has spent its own; two networks that share a level
@@ -140,8 +140,8 @@ impl Budget {
 
 /// What strangers may make this node send to third parties.
 ///
-/// Each message counts for the network that it comes from. A message that is passed on allows its receiver one
-/// in return, so a server answers as many clients as it is sent, while those who send pay.
+/// Each message counts for the network that it comes from. A message that is passed on allows its receiver
+/// one in return, so a server answers as many clients as it is sent, while those who send pay.
 pub(super) struct Forwarding {
     budget: Budget,
     /// How many messages each network may answer, and until when.

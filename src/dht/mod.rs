@@ -15,7 +15,7 @@
 //! | `membership`: `table` | the nodes that this node knows |
 //! | `address`: `nat` | the own address, as others see it |
 //! | `joining` | how far a node has come in joining the network, and the check of its firewall |
-//! | `serve/`: `token`, `store`, `topics`, `ledger`, `kept`, `budget` | what a node does for others, within bounds |
+//! | `serve/`: `token`, `store`, `topics`, `ledger`, `kept`, `budget` | what a node does for others |
 //! | `upkeep`, `outbox` | the clock of ticks; datagrams and events that wait for the driver |
 
 mod address;

@@ -166,8 +166,8 @@ impl Table {
         found
     }
 
-    /// Returns the nodes that a response names, at most [`K`]: `own` first, then those whose addresses have at
-    /// least the scope `least`, nearest first, and of each network no more than its share. Where all known
+    /// Returns the nodes that a response names, at most [`K`]: `own` first, then those whose addresses have
+    /// at least the scope `least`, nearest first, and of each network no more than its share. Where all known
     /// nodes are of one network, and this one, at `home`, is as well, there is nobody to protect from it.
     pub(super) fn named(
         &self,

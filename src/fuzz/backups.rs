@@ -7,7 +7,8 @@ use super::meter::at_most;
 use crate::profile::backup::{Entry, Reader, Writer};
 use crate::profile::{Profile, Record};
 
-/// Bytes as a backup, and a backup that was damaged: what is read is what was written, and each loss is named.
+/// Bytes as a backup, and a backup that was damaged: what is read is what was written, and each loss is
+/// named.
 pub(super) fn read(data: &[u8]) {
     at_most(BUDGET + 64 * data.len(), || {
         for entry in Reader::new(data).flatten() {

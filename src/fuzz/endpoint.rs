@@ -20,8 +20,8 @@ use crate::wire::rpc::{PEER_HANDSHAKE, PEER_HOLEPUNCH, Packet, Request, Response
 use crate::wire::transmit::SocketId;
 use crate::wire::{Decode, Encode};
 
-/// A peer takes what the bytes make hostile clients, servers and nodes send. It does not panic, and a datagram
-/// does not cost more than it may.
+/// A peer takes what the bytes make hostile clients, servers and nodes send. It does not panic, and a
+/// datagram does not cost more than it may.
 pub(super) fn run(data: &[u8]) {
     let mut u = Unstructured::new(data);
     let mut world = World::new();

@@ -13,7 +13,8 @@ use crate::wire::handshake::{
 use crate::wire::records::{Announce, Peer};
 use crate::wire::rpc::{NodeId, Request, Response};
 
-/// Makes an integer that the wire has a form for; small ones and edges are more frequent than chance has them.
+/// Makes an integer that the wire has a form for; small ones and edges are more frequent than chance has
+/// them.
 pub(super) fn int(u: &mut Unstructured<'_>) -> Result<u64> {
     Ok(match u.int_in_range(0..=3u8)? {
         0 => u.int_in_range(0..=8)?,

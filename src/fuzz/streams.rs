@@ -11,8 +11,8 @@ use crate::udx::{Admission, Closed, Config, Event, StreamId, Streams};
 use crate::wire::packet::PacketHeader;
 use crate::wire::transmit::SocketId;
 
-/// The adversary loses, repeats, delays and reorders datagrams, and sends others from elsewhere. Each side gets
-/// the beginning of what the other has written; once the link works, all of it or a typed end.
+/// The adversary loses, repeats, delays and reorders datagrams, and sends others from elsewhere. Each side
+/// gets the beginning of what the other has written; once the link works, all of it or a typed end.
 pub(super) fn transfer(data: &[u8]) {
     let mut u = Unstructured::new(data);
     let mut link = Link::new();

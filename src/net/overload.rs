@@ -1,7 +1,7 @@
 //! Which connections end when the memory for received data runs out.
 //!
-//! Shares and windows keep the memory from being used up (`udx` `memory`), but what has been acknowledged can't
-//! be asked for again: a connection that holds it and gets no further holds it for as long as it lives.
+//! Shares and windows keep the memory from being used up (`udx` `memory`), but what has been acknowledged
+//! can't be asked for again: a connection that holds it and gets no further holds it for as long as it lives.
 
 use std::cmp::Reverse;
 use std::time::{Duration, Instant};

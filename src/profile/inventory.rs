@@ -5,8 +5,8 @@ use std::fmt;
 /// What the files of a store hold, beside what they should.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inventory {
-    /// What was acknowledged last; `None` if that can't be read, or if the folder was written by a version that
-    /// did not note it.
+    /// What was acknowledged last; `None` if that can't be read, or if the folder was written by a version
+    /// that did not note it.
     pub promised: Option<Promised>,
     /// Entries that can be read, those of deleted profiles included.
     pub readable: u64,
@@ -16,7 +16,8 @@ pub struct Inventory {
     pub named: Vec<String>,
     /// What is wrong, a sentence each; empty if every acknowledged version can be read.
     pub faults: Vec<String>,
-    /// What was, or at the next start will be, made anew from the rest, a sentence each. Nothing is lost by it.
+    /// What was, or at the next start will be, made anew from the rest, a sentence each. Nothing is lost by
+    /// it.
     pub mended: Vec<String>,
 }
 

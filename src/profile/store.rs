@@ -79,7 +79,7 @@ pub enum StoreError {
         key: String,
     },
     /// The disk is so full that writing could fail. Nothing was changed, reading goes on.
-    #[error("the disk is full: {} MiB are free, {} MiB are needed", available >> 20, needed.div_ceil(1 << 20))]
+    #[error("the disk is full: {} MiB free, {} MiB needed", available >> 20, needed.div_ceil(1 << 20))]
     Full {
         /// The bytes that are free.
         available: u64,

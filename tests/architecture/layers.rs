@@ -65,8 +65,8 @@ fn the_cores_know_no_clock_no_socket_and_no_chance() {
     forbid(IMPURE, |layer| SANS_IO.contains(&layer));
 }
 
-/// Setting the clock, by an hour either way, must change nothing for connections: the driver reads the monotonic
-/// one.
+/// Setting the clock, by an hour either way, must change nothing for connections: the driver reads the
+/// monotonic one.
 #[test]
 fn the_driver_does_not_know_the_time_of_day() {
     forbid(&["SystemTime", "UNIX_EPOCH"], |layer| layer == "net");

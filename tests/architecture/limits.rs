@@ -9,7 +9,9 @@ use crate::source;
 #[test]
 fn every_bound_stands_in_the_list_of_limits() {
     let listed = listed();
-    let bounds = source::shipped().into_iter().flat_map(|file| {
+    // The simulator meets no remote host.
+    let files = source::shipped().into_iter().filter(|file| file.layer() != "sim");
+    let bounds = files.flat_map(|file| {
         let names = names_after(&file.code, "const ").into_iter();
         let bounds = names.filter(|name| name.starts_with("MAX_"));
         bounds.map(|name| (name, file.path.clone())).collect::<Vec<_>>()

@@ -110,8 +110,8 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, free_port());
         let (bootstrap, bind) = (network.bootstrap().remove(0), address.to_string());
-        let limit = limit.map_or("unlimited".to_owned(), |kilobytes| kilobytes.to_string());
-        let program = std::env::var("UNDER_TEST").unwrap_or(SERVER.to_owned());
+        let limit = limit.map_or_else(|| "unlimited".to_owned(), |kilobytes| kilobytes.to_string());
+        let program = std::env::var("HYPERPROFILE_SERVER").unwrap_or_else(|_| SERVER.to_owned());
         let line = format!("ulimit -v {limit} && exec \"$0\" \"$@\"");
         let arguments = ["-c", &line, &program, "--quiet", "--data-dir", text(folder.path())];
         let more = ["--bootstrap", &bootstrap, "--bind", &bind, "--writes-per-minute", "6000"];

@@ -135,10 +135,12 @@ impl RawPeer {
         if self.endpoint.poll_timeout().is_some_and(|(at, _)| at <= now) {
             self.endpoint.handle_timeout(now);
         }
+        while let Some(job) = self.endpoint.poll_job(now) {
+            self.endpoint.handle_job(now, job.run());
+        }
         while let Some(event) = self.endpoint.poll_event() {
             any = true;
             match event {
-                Event::Job(job) => self.endpoint.handle_job(now, job.run()),
                 Event::Established(established) => self.prove(now, &established),
                 Event::Failed { .. } => self.attempts_failed += 1,
                 Event::Stream(_, udx::Event::Closed(_)) => self.closed += 1,

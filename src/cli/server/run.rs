@@ -130,7 +130,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
             let failure = Failure::from(error);
             return Err(match failure.hint {
                 Some(_) => failure,
-                None => failure.hint("look at the disk, then start the server again: it verifies what is stored"),
+                None => failure.hint("examine the disk, then start the server again: it verifies the store"),
             });
         }
     }

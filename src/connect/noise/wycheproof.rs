@@ -45,8 +45,8 @@ fn x25519(private: &[u8], public: &[u8]) -> Option<[u8; 32]> {
     Some(check(&shared).unwrap().to_montgomery().0)
 }
 
-/// The nonces of Noise are counters behind four zeros: vectors with such nonces run on the functions that snow
-/// calls, all others on the cipher below them.
+/// The nonces of Noise are counters behind four zeros: vectors with such nonces run on the functions that
+/// snow calls, all others on the cipher below them.
 #[test]
 fn the_cipher_opens_what_is_valid_and_nothing_else() {
     let set = aead::TestSet::load(aead::TestName::ChaCha20Poly1305).unwrap();

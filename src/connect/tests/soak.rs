@@ -7,8 +7,8 @@ use crate::sim::nat::NatId;
 use crate::sim::network::HostId;
 
 /// Clients come and go, vanish, and are vanished from; routers forget their mappings; packets get lost. The
-/// server is never out of reach for long, and what all cores, their tables, queues and timers hold is the same
-/// after days as after hours.
+/// server is never out of reach for long, and what all cores, their tables, queues and timers hold is the
+/// same after days as after hours.
 #[test]
 fn days_of_coming_and_going_leave_nothing_behind() {
     let mut scene = Scene::new();
@@ -133,6 +133,7 @@ impl Scene {
     }
 }
 
-/// More in a day of 1,200 connections is a leak: one entry of a map that stays for each is at least twice as much.
+/// More in a day of 1,200 connections is a leak: one entry of a map that stays for each is at least twice as
+/// much.
 const MAX_GROWTH: i64 = 32 * 1024;
 const MAX_GAP: Duration = Duration::from_secs(10);

@@ -27,8 +27,8 @@ pub(in crate::dht) struct Service {
     strangers: Budget,
     forwarding: Forwarding,
     pub(super) keeps_announcements: bool,
-    /// Announcements of an earlier run that are not verified yet, since when they wait, and when the next ones
-    /// are due.
+    /// Announcements of an earlier run that are not verified yet, since when they wait, and when the next
+    /// ones are due.
     pub(super) restoring: VecDeque<Kept>,
     pub(super) restore_begun: Instant,
     pub(super) restore_at: Instant,

@@ -60,8 +60,8 @@ impl Link {
         wake(finisher);
     }
 
-    /// Returns how many received bytes the queue takes, `share` at most (any number with `all`), and a chunk to
-    /// put them in. With no room, the reader notifies the driver once there is some.
+    /// Returns how many received bytes the queue takes, `share` at most (any number with `all`), and a chunk
+    /// to put them in. With no room, the reader notifies the driver once there is some.
     pub(in crate::net) fn incoming_room(&self, all: bool, share: usize) -> (usize, Vec<u8>) {
         let mut incoming = lock(&self.incoming);
         let room = incoming.ring.room(match () {

@@ -2,7 +2,7 @@
 //!
 //! | entry | bytes |
 //! |---|---|
-//! | present | `03`, version u64, commit u64, sum of the entry before (32), slot u32, nonce (24), ciphertext, tag (16) |
+//! | present | `03`, version u64, commit u64, sum before (32), slot u32, nonce (24), ciphertext, tag (16) |
 //! | deleted | `04`, version u64, commit u64, sum of the entry before (32) |
 //!
 //! Numbers are little-endian. The ciphertext is the signature (64) and the profile's text under
@@ -121,8 +121,8 @@ fn head(bytes: &mut Vec<u8>, tag: u8, version: u64, commit: u64, before: Sum) {
     bytes.extend_from_slice(&before.to_bytes());
 }
 
-/// The sum of a set of entries: four sums modulo 2^64 of BLAKE2b-256 hashes. Another set has the same sum with
-/// a chance of 2^-256.
+/// The sum of a set of entries: four sums modulo 2^64 of BLAKE2b-256 hashes. Another set has the same sum
+/// with a chance of 2^-256.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sum([u64; 4]);
 

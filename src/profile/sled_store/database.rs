@@ -41,8 +41,8 @@ impl Database {
 
     /// Hands everything that was written to the system.
     ///
-    /// When one of its own threads fails to write, sled notes the error and may leave the thread that waits for
-    /// the write asleep. A second flush finds the error and wakes the first one.
+    /// When one of its own threads fails to write, sled notes the error and may leave the thread that waits
+    /// for the write asleep. A second flush finds the error and wakes the first one.
     fn flush(&self) -> Result<(), StoreError> {
         let (flushed, waiting) = mpsc::channel::<Infallible>();
         let db = self.db.clone();

@@ -21,8 +21,8 @@ use super::slots::Slots;
 use super::witness::Witness;
 use crate::PublicKey;
 
-/// Rewrites all entries into a new database, and syncs it. Fails with [`StoreError::Lost`] if one can't be read.
-/// The old database is not changed.
+/// Rewrites all entries into a new database, and syncs it. Fails with [`StoreError::Lost`] if one can't be
+/// read. The old database is not changed.
 pub(super) fn rewrite(folder: &Folder, slots: &mut Slots) -> Result<(Database, Witness), StoreError> {
     check_room(folder.path(), folder_size(&folder.old_records())? * 3)?;
     let mut witness = Witness { generation: 2, commit: 1, ..Witness::default() };

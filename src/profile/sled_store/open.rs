@@ -116,8 +116,8 @@ fn take_over(folder: &Folder, witness: &Witness) -> Result<(Database, Slots, Wit
 
 type Verified = (u64, Database, Survey);
 
-/// Tries the database as it is, then without what sled can make anew from its log. If neither is whole, visits
-/// what can be read.
+/// Tries the database as it is, then without what sled can make anew from its log. If neither is whole,
+/// visits what can be read.
 fn attempts(
     folder: &Folder,
     witness: &Witness,

@@ -1,8 +1,8 @@
 //! The keys of the profiles, in a file in which they can be erased.
 //!
-//! The file `keys` is a row of slots of 32 random bytes. A profile takes a slot when it is registered and keeps
-//! it through its updates. Deleting the profile writes fresh random bytes over the slot, which is free again
-//! after that: what is left of the profile in the database can't be decrypted any more.
+//! The file `keys` is a row of slots of 32 random bytes. A profile takes a slot when it is registered and
+//! keeps it through its updates. Deleting the profile writes fresh random bytes over the slot, which is free
+//! again after that: what is left of the profile in the database can't be decrypted any more.
 //!
 //! Free slots are synced before they are used, so that a registration needs no sync of this file.
 

@@ -32,8 +32,8 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Outdated`] if more was overwritten than is kept; [`StoreError::Damaged`] if an entry can't be
-    /// read; [`StoreError::Failed`] if the store has failed.
+    /// [`StoreError::Outdated`] if more was overwritten than is kept; [`StoreError::Damaged`] if an entry
+    /// can't be read; [`StoreError::Failed`] if the store has failed.
     pub fn next_chunk(&mut self) -> Result<Vec<(PublicKey, KeyEntry)>, StoreError> {
         self.shared.read_snapshot(self.number, CHUNK)
     }

@@ -1,4 +1,5 @@
-//! Measures how fast a store opens and writes. Run by hand, in a release build: `cargo test --release --lib --
+//! Measures how fast a store opens and writes. Run by hand, in a release build: `cargo test --release --lib
+//! --
 //! --ignored --nocapture profile::sled_store::speed`.
 
 use std::sync::Arc;

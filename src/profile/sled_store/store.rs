@@ -34,15 +34,15 @@ pub struct SledStore {
 }
 
 impl SledStore {
-    /// Opens the folder; creates it, for its owner alone, if it does not exist. Blocks on the disk: all entries
-    /// are copied and verified.
+    /// Opens the folder; creates it, for its owner alone, if it does not exist. Blocks on the disk: all
+    /// entries are copied and verified.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Lost`] if the files do not hold every acknowledged version: then nothing in the folder is
-    /// changed. [`StoreError::Locked`] if another process has it open; [`StoreError::Schema`] and
-    /// [`StoreError::Blobs`] if this version cannot use its content safely; [`StoreError::Full`] if there is no
-    /// room for the copy; otherwise the error of the file system or the engine.
+    /// [`StoreError::Lost`] if the files do not hold every acknowledged version: then nothing in the folder
+    /// is changed. [`StoreError::Locked`] if another process has it open; [`StoreError::Schema`] and
+    /// [`StoreError::Blobs`] if this version cannot use its content safely; [`StoreError::Full`] if there is
+    /// no room for the copy; otherwise the error of the file system or the engine.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         let Parts { lock, database, slots, file, witness } = open::open(folder)?;
         Self::start(database.entries.clone(), slots, file, witness, database, lock)

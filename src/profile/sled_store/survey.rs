@@ -21,9 +21,9 @@ pub(super) struct Survey {
 
 /// Compares a database with the witness.
 ///
-/// A group of changes may be on disk, as a whole or in part, while its witness is not: it was not acknowledged,
-/// but nothing speaks against it. Its entries name the sum of the entry before, and for the witness they count
-/// as those.
+/// A group of changes may be on disk, as a whole or in part, while its witness is not: it was not
+/// acknowledged, but nothing speaks against it. Its entries name the sum of the entry before, and for the
+/// witness they count as those.
 pub(super) fn survey(entries: &sled::Tree, witness: &Witness, keys: &[SlotKey]) -> Survey {
     let mut survey = Survey { next: *witness, ..Survey::default() };
     let inventory = &mut survey.inventory;

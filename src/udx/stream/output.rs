@@ -385,7 +385,8 @@ const MIN_SPAN: usize = 64;
 /// Time-outs in a row after which a peer that has ended counts as having received the own end: 2 to 7 s.
 const LONELY_END_TIMEOUTS: u32 = 3;
 /// Time-outs in a row after which a stream closes: some 50 s for a peer that answers but never acknowledges,
-/// and longer in proportion for a stream that waits longer for a silent peer. The reference closes on the 7th (`udx.md` §12).
+/// and longer in proportion for a stream that waits longer for a silent peer. The reference closes on the 7th
+/// (`udx.md` §12).
 const MAX_TIMEOUTS: u32 = 12;
 
 const _: () = assert!(BASE_PAYLOAD + HEADER_LEN < MAX_TRAIN);

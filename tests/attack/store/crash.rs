@@ -1,9 +1,9 @@
 //! Power failures: what was not synced is lost, in part or as a whole, and in any order.
 //!
 //! The system calls of a writing process are recorded with strace. From them, the files are made as a power
-//! failure would leave them: everything that was written before the last sync of a file is there; of what came
-//! after, any 512 bytes may be there or not, and a later write may be there without an earlier one. Opened, each
-//! of these has every change that was acknowledged before.
+//! failure would leave them: everything that was written before the last sync of a file is there; of what
+//! came after, any 512 bytes may be there or not, and a later write may be there without an earlier one.
+//! Opened, each of these has every change that was acknowledged before.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -112,7 +112,8 @@ fn report(line: &str) {
     std::io::stdout().flush().unwrap();
 }
 
-/// Returns the change of a number: of 100 keys, or 1,000, each is registered, updated and now and then deleted.
+/// Returns the change of a number: of 100 keys, or 1,000, each is registered, updated and now and then
+/// deleted.
 pub(super) fn change(number: u64) -> (PublicKey, KeyEntry) {
     let keys = amount(100, 1000);
     let mut seed = [5; 32];

@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tracing::debug;
 
-use super::link::{End, Link, Proof};
-use super::overload::{Holding, Overload, Progress};
-use super::settings::Settings;
-use super::spares::Spares;
 use crate::connect::{Endpoint, Established, Moved, Origin, Path, Report};
+use crate::net::link::{End, Link, Proof};
+use crate::net::overload::{Holding, Overload, Progress};
+use crate::net::settings::Settings;
+use crate::net::spares::Spares;
 use crate::slots::{Slots, Source};
 use crate::udx::{Closed, Event, StreamId, Streams};
 
 /// The connections of a node.
 #[derive(Debug)]
-pub(super) struct Connections {
+pub(in crate::net) struct Connections {
     entries: HashMap<StreamId, Connection>,
     /// Accepted streams on which nothing has decrypted, by the time at which that ends.
     unproven: BTreeSet<(Instant, StreamId)>,
@@ -56,7 +56,7 @@ struct Connection {
 }
 
 impl Connections {
-    pub(super) fn new(settings: &Settings, wakeups: mpsc::UnboundedSender<StreamId>) -> Self {
+    pub(in crate::net) fn new(settings: &Settings, wakeups: mpsc::UnboundedSender<StreamId>) -> Self {
         Self {
             entries: HashMap::new(),
             unproven: BTreeSet::new(),
@@ -73,7 +73,7 @@ impl Connections {
     }
 
     /// Adds a connection, sends its header frame and returns its link.
-    pub(super) fn open(
+    pub(in crate::net) fn open(
         &mut self,
         now: Instant,
         endpoint: &mut Endpoint,
@@ -130,7 +130,7 @@ impl Connections {
     }
 
     /// Does what the connection's task, or its stream, has made possible.
-    pub(super) fn service(&mut self, now: Instant, endpoint: &mut Endpoint, stream: StreamId) {
+    pub(in crate::net) fn service(&mut self, now: Instant, endpoint: &mut Endpoint, stream: StreamId) {
         let Some(entry) = self.entries.get_mut(&stream) else {
             return;
         };
@@ -153,7 +153,7 @@ impl Connections {
         }
     }
 
-    pub(super) fn handle_event(
+    pub(in crate::net) fn handle_event(
         &mut self,
         now: Instant,
         endpoint: &mut Endpoint,
@@ -208,7 +208,7 @@ impl Connections {
     }
 
     /// Notes that a stream has migrated to another path.
-    pub(super) fn handle_moved(&mut self, moved: Moved) {
+    pub(in crate::net) fn handle_moved(&mut self, moved: Moved) {
         if let Some(entry) = self.entries.get(&moved.stream) {
             let Moved { stream, path, remote, .. } = &moved;
             debug!(%stream, ?path, address = %remote, "connection migrated");
@@ -218,7 +218,7 @@ impl Connections {
 
     /// Ends a connection on which nothing has come back from the address that the server
     /// claims.
-    pub(super) fn handle_unreachable(
+    pub(in crate::net) fn handle_unreachable(
         &mut self,
         now: Instant,
         endpoint: &mut Endpoint,
@@ -233,7 +233,12 @@ impl Connections {
     }
 
     /// Ends a connection whose relay carries nothing any more, unless it has left the relay.
-    pub(super) fn handle_relay_gone(&mut self, now: Instant, endpoint: &mut Endpoint, stream: StreamId) {
+    pub(in crate::net) fn handle_relay_gone(
+        &mut self,
+        now: Instant,
+        endpoint: &mut Endpoint,
+        stream: StreamId,
+    ) {
         let entry = self.entries.get_mut(&stream);
         if let Some(entry) = entry.filter(|entry| entry.link.route().0 == Path::Relayed) {
             // What has arrived before is still delivered.
@@ -243,7 +248,7 @@ impl Connections {
     }
 
     /// Destroys streams whose peers have not proven their keys in time.
-    pub(super) fn handle_timeout(&mut self, now: Instant, endpoint: &mut Endpoint) {
+    pub(in crate::net) fn handle_timeout(&mut self, now: Instant, endpoint: &mut Endpoint) {
         while let Some((deadline, stream)) = self.unproven.first().copied()
             && deadline <= now
         {
@@ -254,13 +259,13 @@ impl Connections {
         }
     }
 
-    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+    pub(in crate::net) fn poll_timeout(&self) -> Option<Instant> {
         let unproven = self.unproven.first().map(|(deadline, _)| *deadline);
         unproven.into_iter().chain(self.overload.poll_timeout()).min()
     }
 
     /// Tells the streams what their readers hold; once in a turn.
-    pub(super) fn measure(&mut self, now: Instant, streams: &mut Streams) {
+    pub(in crate::net) fn measure(&mut self, now: Instant, streams: &mut Streams) {
         streams.set_held_elsewhere(self.spares.held());
         self.overload.note(now, streams.memory());
     }
@@ -285,21 +290,21 @@ impl Connections {
     }
 
     /// Ends all connections.
-    pub(super) fn destroy_all(&mut self, now: Instant, endpoint: &mut Endpoint) {
+    pub(in crate::net) fn destroy_all(&mut self, now: Instant, endpoint: &mut Endpoint) {
         for stream in self.entries.keys().copied().collect::<Vec<_>>() {
             self.destroy(now, endpoint, stream, End::Local);
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::net) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    pub(super) fn unproven(&self) -> usize {
+    pub(in crate::net) fn unproven(&self) -> usize {
         self.unproven.len()
     }
 
-    pub(super) const fn unproven_dropped(&self) -> u64 {
+    pub(in crate::net) const fn unproven_dropped(&self) -> u64 {
         self.unproven_dropped
     }
 
@@ -435,190 +440,5 @@ impl Connection {
 const MAX_CHUNK: usize = 128 * 1024;
 
 #[cfg(test)]
-mod tests {
-    use tokio::sync::mpsc;
-
-    use super::*;
-    use crate::connect::noise::Session;
-    use crate::connect::{Config, Established, Origin, ServerId};
-    use crate::keys::KeyPair;
-    use crate::secret_stream::Keys;
-    use crate::udx::Admission;
-    use crate::wire::packet::{DATA, PacketHeader};
-    use crate::wire::transmit::SocketId;
-
-    #[test]
-    fn the_oldest_unproven_stream_goes_when_there_are_too_many() {
-        let now = Instant::now();
-        let mut world = World::new(now, 3);
-        let links: Vec<_> =
-            (0..4_u64).map(|index| world.accept(now + Duration::from_millis(index))).collect();
-        assert_eq!(links[0].end(), Some(End::Unproven));
-        assert!(links[1..].iter().all(|link| link.end().is_none()));
-        assert_eq!((world.connections.len(), world.connections.unproven()), (3, 3));
-        assert_eq!(world.connections.unproven_dropped(), 1);
-    }
-
-    #[test]
-    fn one_source_with_all_unproven_streams_loses_them_and_no_other_does() {
-        let now = Instant::now();
-        let mut world = World::new(now, 3);
-        let honest = world.accept_from(now, "198.51.100.1:1");
-        let links: Vec<_> = (0..9).map(|_| world.accept_from(now, "203.0.113.1:1")).collect();
-        assert_eq!(honest.end(), None);
-        assert_eq!(links.iter().filter(|link| link.end().is_none()).count(), 2);
-        assert_eq!(world.connections.unproven_slots.len(), 3);
-    }
-
-    #[test]
-    fn a_stream_that_stays_unproven_is_dropped_when_its_time_is_over() {
-        let now = Instant::now();
-        let mut world = World::new(now, 3);
-        let link = world.accept(now);
-        let deadline = world.connections.poll_timeout().expect("it has a deadline");
-        assert_eq!(deadline, now + Duration::from_secs(15));
-        let early = deadline - Duration::from_millis(1);
-        world.connections.handle_timeout(early, &mut world.endpoint);
-        assert_eq!(link.end(), None);
-        world.connections.handle_timeout(deadline, &mut world.endpoint);
-        assert_eq!(link.end(), Some(End::Unproven));
-        assert_eq!((world.connections.len(), world.connections.poll_timeout()), (0, None));
-    }
-
-    #[test]
-    fn a_connection_whose_gap_does_not_close_ends_when_the_memory_runs_out() {
-        let now = Instant::now();
-        let mut world = World::new(now, 3);
-        let [stuck, other] = [(); 2].map(|()| world.accept(now));
-        let place = "127.0.0.1:1".parse().expect("valid");
-        for link in [&stuck, &other] {
-            world.endpoint.streams().connect(now, link.stream(), SocketId::SERVER, place, 1);
-        }
-        for seq in 1..100 {
-            let stream_id = stuck.stream().0;
-            let header = PacketHeader { kind: DATA, data_offset: 0, stream_id, window: 1, seq, ack: 0 };
-            let datagram = [&header.to_bytes()[..], &[7; 1400]].concat();
-            world.endpoint.handle_datagram(now, SocketId::SERVER, place, &datagram);
-        }
-        assert!(world.endpoint.streams().memory() > 100_000);
-        for second in 0..8 {
-            // A lost packet may still come.
-            assert!(second > 4 || stuck.end().is_none(), "after {second} s");
-            let now = now + Duration::from_secs(second);
-            world.connections.measure(now, world.endpoint.streams());
-            world.connections.handle_timeout(now, &mut world.endpoint);
-        }
-        assert_eq!((stuck.end(), other.end()), (Some(End::Overloaded), None));
-        assert_eq!(world.endpoint.streams().memory(), 0);
-    }
-
-    #[test]
-    fn a_path_that_is_learned_anew_is_noted() {
-        let now = Instant::now();
-        let mut world = World::new(now, 3);
-        let link = world.accept(now);
-        let address = "127.0.0.2:7".parse().expect("valid");
-        let learned = Event::PathLearned { socket: SocketId::SERVER, address };
-        world.connections.handle_event(now, &mut world.endpoint, link.stream(), learned);
-        assert_eq!(link.route(), (Path::Direct, address));
-    }
-
-    #[test]
-    fn a_proof_that_the_driver_has_not_heard_of_counts_all_the_same() {
-        let now = Instant::now();
-        let mut world = World::new(now, 1);
-        let (late, crowded) = (world.accept(now), now + Duration::from_secs(15));
-        late.prove();
-        world.connections.handle_timeout(crowded, &mut world.endpoint);
-        assert_eq!((late.end(), world.connections.poll_timeout()), (None, None));
-        let oldest = world.accept(now);
-        oldest.prove();
-        world.accept(now);
-        assert_eq!(oldest.end(), None);
-        assert_eq!((world.connections.len(), world.connections.unproven()), (3, 1));
-        assert_eq!(world.connections.unproven_dropped(), 0);
-    }
-
-    #[test]
-    fn a_relay_that_is_gone_ends_what_still_needs_it() {
-        let now = Instant::now();
-        let mut world = World::new(now, 3);
-        let (relayed, direct) = (world.accept(now), world.accept(now));
-        let place = "127.0.0.1:1".parse().expect("valid");
-        relayed.set_remote_address(Some(Path::Relayed), place);
-        for link in [&relayed, &direct] {
-            let stream = link.stream();
-            world.connections.handle_relay_gone(now, &mut world.endpoint, stream);
-        }
-        assert_eq!(relayed.end(), Some(End::RelayGone));
-        assert_eq!(direct.end(), None);
-    }
-
-    #[test]
-    fn a_server_that_is_not_where_it_claims_to_be_ends_the_connection_with_a_report() {
-        let now = Instant::now();
-        let mut world = World::new(now, 3);
-        let link = world.accept(now);
-        let address = link.route().1;
-        let report = Report { unanswered: Some((address, Duration::from_secs(1))), ..Report::default() };
-        world.connections.handle_unreachable(now, &mut world.endpoint, link.stream(), report);
-        assert_eq!(link.end(), Some(End::Unreachable { address }));
-        assert!(link.report().unanswered.is_some());
-    }
-
-    #[test]
-    fn every_link_has_an_end_when_the_connections_go() {
-        let now = Instant::now();
-        let mut world = World::new(now, 3);
-        let link = world.accept(now);
-        drop(world);
-        assert_eq!(link.end(), Some(End::Local));
-    }
-
-    struct World {
-        connections: Connections,
-        endpoint: Endpoint,
-        _wakeups: mpsc::UnboundedReceiver<StreamId>,
-    }
-
-    impl World {
-        fn new(now: Instant, max_unproven: usize) -> Self {
-            let (wake, wakeups) = mpsc::unbounded_channel();
-            let settings = Settings {
-                unproven: max_unproven,
-                unproven_for: Duration::from_secs(15),
-                message: 1000,
-                datagrams: 10,
-                receive_memory: 256 << 10,
-                ..Settings::for_tests()
-            };
-            Self {
-                connections: Connections::new(&settings, wake),
-                endpoint: Endpoint::new(now, Config::default(), [1; 32]),
-                _wakeups: wakeups,
-            }
-        }
-
-        /// Accepts a stream on which nothing ever comes.
-        fn accept(&mut self, now: Instant) -> Arc<Link> {
-            self.accept_from(now, "127.0.0.1:1")
-        }
-
-        fn accept_from(&mut self, now: Instant, remote: &str) -> Arc<Link> {
-            let stream = self.endpoint.streams().open(Admission::Refuse);
-            let established = Established {
-                origin: Origin::Server(ServerId(1)),
-                stream,
-                session: Session {
-                    keys: Keys::new(&[1; 32], &[2; 32], &[3; 64], false),
-                    holepunch_secret: [0; 32].into(),
-                    remote_public_key: *KeyPair::from_seed(&[4; 32]).public_key(),
-                },
-                path: Path::Direct,
-                remote: remote.parse().expect("valid"),
-                report: Report::default(),
-            };
-            self.connections.open(now, &mut self.endpoint, &established)
-        }
-    }
-}
+#[path = "tests.rs"]
+mod tests;
