@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use arbitrary::{Result, Unstructured};
 
 use super::messages as make;
-use super::meter::{PER_DATAGRAM, at_most};
+use super::meter::Meter;
 use super::talk::Talk;
 use crate::connect::noise::{Initiator, Responder, Session};
 use crate::connect::secure_payload::SecurePayload;
@@ -32,6 +32,7 @@ struct World {
     now: Instant,
     endpoint: Endpoint,
     talk: Talk,
+    meter: Meter,
     /// Handshakes that hostile clients have begun, until the answer has come.
     initiators: Vec<Initiator>,
     /// What hostile peers have agreed on with this one.
@@ -69,6 +70,7 @@ impl World {
             now,
             endpoint,
             talk: Talk::default(),
+            meter: Meter::default(),
             initiators: Vec::new(),
             sessions: Vec::new(),
             dialled: Vec::new(),
@@ -118,7 +120,7 @@ impl World {
 
     fn deliver(&mut self, socket: SocketId, from: SocketAddrV4, bytes: &[u8]) {
         let (now, endpoint) = (self.now, &mut self.endpoint);
-        at_most(PER_DATAGRAM, || {
+        self.meter.datagram(|| {
             endpoint.handle_datagram(now, socket, from, bytes);
             endpoint.flush(now);
         });

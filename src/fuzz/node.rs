@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use arbitrary::{Result, Unstructured};
 
 use super::messages as make;
-use super::meter::{PER_DATAGRAM, at_most};
+use super::meter::Meter;
 use super::talk::Talk;
 use crate::dht::{Config, Mode, Node, Operation};
 
@@ -21,6 +21,7 @@ struct World {
     now: Instant,
     node: Node,
     talk: Talk,
+    meter: Meter,
 }
 
 impl World {
@@ -39,7 +40,7 @@ impl World {
         let mut node = Node::new(now, config, [7; 32]);
         node.handle_sockets(now, own, make::host(10));
         node.bootstrap(now);
-        let mut world = Self { now, node, talk: Talk::default() };
+        let mut world = Self { now, node, talk: Talk::default(), meter: Meter::default() };
         world.drain();
         Ok(world)
     }
@@ -49,7 +50,7 @@ impl World {
             0..=6 => {
                 let (socket, from, bytes) = self.talk.datagram(u)?;
                 let (now, node) = (self.now, &mut self.node);
-                at_most(PER_DATAGRAM, || node.handle_datagram(now, socket, from, &bytes));
+                self.meter.datagram(|| node.handle_datagram(now, socket, from, &bytes));
             }
             7 => self.wait(Duration::from_millis(u.int_in_range(0..=3000)?)),
             8 if u.ratio(1, 8)? => self.wait(Duration::from_secs(u.int_in_range(0..=4000)?)),
