@@ -11,8 +11,8 @@
 //! peer client BOOTSTRAP KEY streams N                N megabytes on 100 connections at once
 //! peer client BOOTSTRAP KEY ping N                   round trips of 64 bytes on one connection
 //! peer client BOOTSTRAP KEY beside N                 the same while another connection sends at full speed
-//! peer client BOOTSTRAP KEY hold SECONDS             an echo now and then on a connection with this idle
-//! time-out peer bound                                         what encryption costs by itself
+//! peer client BOOTSTRAP KEY hold SECONDS             echoes on a connection with this idle time-out
+//! peer bound                                         what encryption costs by itself
 //! ```
 //!
 //! A server's MODE is `echo`, `sink`, `idle`, `patient`, which is echo with an idle time-out of five minutes,
