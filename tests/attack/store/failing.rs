@@ -4,8 +4,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use hyperprofile::Testnet;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, Command};
 use tokio::time::timeout;
 
 use crate::harness::{Outcome, Person, Running, SERVER, text};
@@ -137,7 +137,9 @@ async fn a_full_disk_refuses_changes_until_there_is_room() {
 }
 
 /// Lets system calls of a running server fail.
-async fn inject(server: &Running, point: &str) -> Child {
+///
+/// The tracer ends, and nothing fails any more, when nobody reads what it reports.
+async fn inject(server: &Running, point: &str) -> (Child, Lines<BufReader<ChildStderr>>) {
     let pid = server.child.id().unwrap().to_string();
     let inject = format!("inject={point}");
     let mut tracer = Command::new("strace")
@@ -149,5 +151,5 @@ async fn inject(server: &Running, point: &str) -> Child {
     let mut lines = BufReader::new(tracer.stderr.take().unwrap()).lines();
     let attached = lines.next_line().await.unwrap().expect("strace attaches");
     assert!(attached.contains("attached"), "{attached}");
-    tracer
+    (tracer, lines)
 }
