@@ -19,6 +19,10 @@ pub const DEFAULT_BOOTSTRAP: [&str; 3] = [
 
 /// The longest duration that a user can set: a clock has an end.
 pub(super) const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
+/// With less, no stream gets its first packets.
+const MIN_RECEIVE_MEMORY: usize = 1 << 20;
+/// A window is often shut for some round trips.
+const MIN_STALL: Duration = Duration::from_secs(1);
 
 /// Whether a node serves others: answers their queries and stores records for them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,13 +61,14 @@ pub struct Limits {
     /// Received datagrams that wait in [`Connection::recv_datagram`](super::Connection::recv_datagram), per
     /// connection; further ones are dropped. Default 128.
     pub datagrams: usize,
-    /// Memory for received bytes of all connections that no reader has taken yet, in bytes. Default 256 MiB.
+    /// Memory for received bytes of all connections that no reader has taken yet, in bytes. Default 256 MiB,
+    /// at least 1 MiB.
     ///
     /// A connection holds at most an eighth of what is free of it. As it fills up, windows shrink, and what
     /// waits for lost packets is refused before what comes in order. Connections that hold much and get no
     /// further end, the largest first, with [`StreamError::Overloaded`](super::StreamError::Overloaded).
     pub receive_memory: usize,
-    /// How long a peer that is there may take no data while some waits for it, a day at most. Default 10
+    /// How long a peer that is there may take no data while some waits for it, a second to a day. Default 10
     /// minutes. Peers in JavaScript always take data; others stop when their reader does.
     pub stalled_for: Duration,
 }
@@ -226,8 +231,9 @@ impl DhtBuilder {
         let mut endpoint = connect::Config { lan: self.lan, ..connect::Config::default() };
         endpoint.limits.max_half_open = self.limits.half_open;
         endpoint.limits.max_servers = self.limits.servers;
-        endpoint.udx.receive_memory = self.limits.receive_memory;
-        endpoint.udx.stall_timeout = self.limits.stalled_for.min(MAX_DURATION);
+        let receive_memory = self.limits.receive_memory.max(MIN_RECEIVE_MEMORY);
+        endpoint.udx.receive_memory = receive_memory;
+        endpoint.udx.stall_timeout = self.limits.stalled_for.clamp(MIN_STALL, MAX_DURATION);
         // Half a millisecond and what a timer is late by stay under the 2 ms that peers allow for.
         endpoint.udx.ack_delay = Duration::from_micros(500);
         endpoint.dht = dht::Config {
@@ -265,7 +271,7 @@ impl DhtBuilder {
             jobs: self.limits.jobs,
             message: self.limits.message,
             datagrams: self.limits.datagrams,
-            receive_memory: self.limits.receive_memory,
+            receive_memory,
         })
     }
 }

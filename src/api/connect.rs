@@ -93,30 +93,31 @@ impl Connect {
 
     /// Limits how many received bytes of this connection wait for its reader in the stream; up to 256 KiB
     /// more wait outside of it. The peer sends no more, so at most so many bytes come in a round trip. The
-    /// default is 4 MiB, and up to 16 MiB while the reader takes so many in a round trip.
+    /// default is 4 MiB, and up to 16 MiB while the reader takes so many in a round trip; the minimum 4 KiB.
     pub fn receive_window(mut self, bytes: u32) -> Self {
-        self.stream_options.receive_window = Some(bytes);
+        self.stream_options.set_receive_window(bytes);
         self
     }
 
     /// Sets after what time without own data the peer is asked for a sign of life; `None` is never. The
-    /// default is 5 s, which also keeps the mappings of routers.
+    /// default is 5 s, which also keeps the mappings of routers; the minimum is 100 ms, the maximum a day.
     ///
     /// Without it, and without data to send, a peer that has vanished is never noticed.
     pub fn keep_alive(mut self, interval: Option<Duration>) -> Self {
-        self.stream_options.keep_alive = interval;
+        self.stream_options.set_keep_alive(interval);
         self
     }
 
     /// Sets how long nothing may come from the peer while it has something to answer: data, or the question
     /// of the keep-alive. Then the connection ends with
-    /// [`StreamError::TimedOut`](super::StreamError::TimedOut). The default is 20 s, the maximum a day.
+    /// [`StreamError::TimedOut`](super::StreamError::TimedOut). The default is 20 s, the minimum a second,
+    /// the maximum a day.
     ///
     /// A longer time lets the connection outlive an interrupted network. Both sides need it: the peer has a
     /// time-out of its own. One in JavaScript never gives up an idle stream, and one with data under way
     /// after 13 time-outs of the path, which are 13 s on short paths.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.stream_options.idle_timeout = timeout.min(MAX_DURATION);
+        self.stream_options.set_idle_timeout(timeout);
         self
     }
 

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::config::MAX_DURATION;
 use super::node::NodeHandle;
 use super::{Connection, ListenError};
 use crate::connect::{self, FirewallHook};
@@ -85,21 +84,21 @@ impl Listen {
     /// Limits how many received bytes of each connection wait for its reader, as
     /// [`Connect::receive_window`](super::Connect::receive_window).
     pub fn receive_window(mut self, bytes: u32) -> Self {
-        self.stream_options.receive_window = Some(bytes);
+        self.stream_options.set_receive_window(bytes);
         self
     }
 
     /// Sets after what time without own data a client is asked for a sign of life, as
     /// [`Connect::keep_alive`](super::Connect::keep_alive). The default is 5 s.
     pub fn keep_alive(mut self, interval: Option<Duration>) -> Self {
-        self.stream_options.keep_alive = interval;
+        self.stream_options.set_keep_alive(interval);
         self
     }
 
     /// Sets how long nothing may come from a client that has something to answer, as
     /// [`Connect::idle_timeout`](super::Connect::idle_timeout). The default is 20 s.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.stream_options.idle_timeout = timeout.min(MAX_DURATION);
+        self.stream_options.set_idle_timeout(timeout);
         self
     }
 

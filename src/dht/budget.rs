@@ -73,68 +73,65 @@ pub(super) fn first_of_busiest<S: Copy + Ord>(
 /// free to forge, makes room for a fresh level of one that has spent its own; two networks that share a level
 /// share what it allows.
 pub(super) struct Budget {
-    /// Empty until a network spends something.
-    levels: Vec<Level>,
+    /// When each level will have fallen to nothing, in nanoseconds since the start; no levels until a network
+    /// spends something.
+    empty_at: Vec<u64>,
     /// Odd and secret.
     key: u64,
     started: Instant,
-    /// The highest level.
-    burst: u64,
-    /// By how much a level falls per second.
-    rate: u64,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Level {
-    /// In thousandths.
-    spent: u64,
-    /// Milliseconds since the start.
-    at: u64,
+    /// How long the highest level takes to fall, and one unit, in nanoseconds.
+    highest: u64,
+    unit: u64,
 }
 
 impl Budget {
+    /// Makes levels of at most `burst`, which fall by `rate` per second.
     pub(super) fn new(now: Instant, rng: &mut StdRng, burst: u64, rate: u64) -> Self {
-        Self { levels: Vec::new(), key: rng.next_u64() | 1, started: now, burst, rate }
+        let unit = NANOSECONDS / rate;
+        Self { empty_at: Vec::new(), key: rng.next_u64() | 1, started: now, highest: burst * unit, unit }
     }
 
     /// Spends `cost` on behalf of `source`, if that much is left.
     pub(super) fn spend(&mut self, now: Instant, source: Ipv4Addr, cost: usize) -> bool {
-        let most = self.burst * 1000;
-        let Some(level) = self.level(now, source) else {
+        let cost = (cost as u64).saturating_mul(self.unit);
+        let latest = self.since_start(now).saturating_add(self.highest);
+        let Some(empty_at) = self.level(now, source) else {
             return true;
         };
-        let spent = level.spent + cost as u64 * 1000;
-        let affordable = spent <= most;
+        let spent = empty_at.saturating_add(cost);
+        let affordable = spent <= latest;
         if affordable {
-            level.spent = spent;
+            *empty_at = spent;
         }
         affordable
     }
 
     /// Returns whether `source` has spent less than half of what it may.
     pub(super) fn has_plenty(&mut self, now: Instant, source: Ipv4Addr) -> bool {
-        let half = self.burst * 500;
-        self.level(now, source).is_none_or(|level| level.spent < half)
+        let half = self.since_start(now) + self.highest / 2;
+        self.level(now, source).is_none_or(|empty_at| *empty_at < half)
     }
 
-    /// Returns the level of a source as it is now; `None` if it has none.
-    fn level(&mut self, now: Instant, source: Ipv4Addr) -> Option<&mut Level> {
+    /// Returns when the level of a source will be empty, `now` at the earliest; `None` if it has none.
+    fn level(&mut self, now: Instant, source: Ipv4Addr) -> Option<&mut u64> {
         if is_private(source) {
             return None;
         }
-        if self.levels.is_empty() {
-            self.levels = vec![Level::default(); MAX_LEVELS];
+        if self.empty_at.is_empty() {
+            self.empty_at = vec![0; MAX_LEVELS];
         }
         let [a, b, c] = network(source);
         let number = u64::from(u32::from_be_bytes([0, a, b, c]));
         // Multiply-shift, a universal hash (Dietzfelbinger et al. 1997).
         let place = number.wrapping_mul(self.key) >> (64 - MAX_LEVELS.ilog2());
-        let level = self.levels.get_mut(place as usize)?;
-        let passed = now.saturating_duration_since(self.started).as_millis() as u64;
-        let fallen = passed.saturating_sub(level.at).saturating_mul(self.rate);
-        level.spent = level.spent.saturating_sub(fallen);
-        level.at = passed;
-        Some(level)
+        let now = self.since_start(now);
+        let empty_at = self.empty_at.get_mut(place as usize)?;
+        *empty_at = now.max(*empty_at);
+        Some(empty_at)
+    }
+
+    fn since_start(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.started).as_nanos() as u64
     }
 }
 
@@ -185,8 +182,9 @@ impl Forwarding {
     }
 }
 
-/// Levels of one budget: so many networks have their own.
-pub(super) const MAX_LEVELS: usize = 16384;
+/// Levels of one budget: so many networks have their own, in 64 KiB.
+pub(super) const MAX_LEVELS: usize = 8192;
+const NANOSECONDS: u64 = 1_000_000_000;
 /// Bytes to a network whose hosts have shown no token, at once and per second: at most 64 KiB in any second.
 /// Anybody can write an address of the network on a request. A walk asks a node once or twice, for some 200
 /// bytes each: two hundred walks a second from one network have room.

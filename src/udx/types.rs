@@ -175,6 +175,23 @@ pub struct StreamOptions {
     pub idle_timeout: Duration,
 }
 
+impl StreamOptions {
+    /// Sets the window, 4 KiB at least: one packet and what answers it.
+    pub fn set_receive_window(&mut self, bytes: u32) {
+        self.receive_window = Some(bytes.max(MIN_WINDOW));
+    }
+
+    /// Sets the keep-alive, 100 ms to a day.
+    pub fn set_keep_alive(&mut self, interval: Option<Duration>) {
+        self.keep_alive = interval.map(|interval| interval.clamp(MIN_KEEP_ALIVE, A_DAY));
+    }
+
+    /// Sets the idle time-out, a second to a day.
+    pub fn set_idle_timeout(&mut self, timeout: Duration) {
+        self.idle_timeout = timeout.clamp(MIN_IDLE_TIMEOUT, A_DAY);
+    }
+}
+
 impl Default for StreamOptions {
     fn default() -> Self {
         Self { receive_window: None, keep_alive: Some(KEEP_ALIVE), idle_timeout: IDLE_TIMEOUT }
@@ -185,3 +202,35 @@ impl Default for StreamOptions {
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// With the keep-alive, a peer that has vanished is noticed within 30 s.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+const MIN_WINDOW: u32 = 4 << 10;
+/// A shorter keep-alive than a round trip asks again before an answer can come, and one of zero does nothing
+/// else.
+const MIN_KEEP_ALIVE: Duration = Duration::from_millis(100);
+/// A lost packet is sent again within so long.
+const MIN_IDLE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Later times cannot always be represented.
+const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_that_would_stop_a_stream_or_the_clock_are_brought_within_bounds() {
+        let mut options = StreamOptions::default();
+        options.set_receive_window(0);
+        options.set_keep_alive(Some(Duration::ZERO));
+        options.set_idle_timeout(Duration::ZERO);
+        let least = StreamOptions {
+            receive_window: Some(MIN_WINDOW),
+            keep_alive: Some(MIN_KEEP_ALIVE),
+            idle_timeout: MIN_IDLE_TIMEOUT,
+        };
+        assert_eq!(options, least);
+        options.set_keep_alive(Some(Duration::MAX));
+        options.set_idle_timeout(Duration::MAX);
+        assert_eq!((options.keep_alive, options.idle_timeout), (Some(A_DAY), A_DAY));
+        options.set_keep_alive(None);
+        assert_eq!(options.keep_alive, None);
+    }
+}

@@ -24,6 +24,33 @@ async fn a_connection_echoes_what_is_sent() {
     assert_eq!(client.handshake_hash(), server.handshake_hash());
 }
 
+/// Every value of an option leaves a connection that works, and a driver that goes on.
+#[tokio::test]
+async fn the_smallest_and_the_largest_options_carry_data() {
+    let world = World::with(|builder| {
+        let mut limits = Limits::default();
+        (limits.receive_memory, limits.stalled_for) = (0, Duration::ZERO);
+        builder.limits(limits)
+    })
+    .await;
+    for (window, wait) in [(0, Duration::ZERO), (u32::MAX, Duration::MAX)] {
+        let connect = world.client.connect(&world.key).receive_window(window);
+        let connect = connect.keep_alive(Some(wait)).idle_timeout(wait).into_future();
+        let (client, server) = within(async { tokio::join!(connect, world.server.accept()) }).await;
+        let (mut client, mut server) = (client.unwrap(), server.unwrap());
+        let sent = tokio::spawn(async move {
+            server.write_all(&pattern(100_000)).await.unwrap();
+            server.shutdown().await.unwrap();
+            server
+        });
+        let mut received = Vec::new();
+        client.write_all(b"x").await.unwrap();
+        within(client.read_to_end(&mut received)).await.unwrap();
+        assert_eq!(received, pattern(100_000));
+        drop(sent.await.unwrap());
+    }
+}
+
 #[tokio::test]
 async fn works_on_a_runtime_of_several_threads_too() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

@@ -86,7 +86,7 @@ impl Service {
     /// Returns whether what `incoming` brought may be passed on to `to`, a third party, in `length` bytes.
     ///
     /// A server that announced itself from there has shown a token, and wants to be found; what others get is
-    /// bounded, whoever makes this node send it.
+    /// bounded for each of their networks and for each victim.
     pub(in crate::dht) fn may_forward(
         &mut self,
         now: Instant,

@@ -1,5 +1,7 @@
 //! The connections of a node, between their streams and the tasks of their users.
 
-mod held;
+mod table;
+#[cfg(test)]
+mod tests;
 
-pub(in crate::net) use held::Connections;
+pub(in crate::net) use table::Connections;

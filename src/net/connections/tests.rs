@@ -1,13 +1,16 @@
-//! Tests of the connections of a driver.
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use super::*;
+use super::Connections;
 use crate::connect::noise::Session;
-use crate::connect::{Config, Established, Origin, ServerId};
+use crate::connect::{Config, Endpoint, Established, Origin, Path, Report, ServerId};
 use crate::keys::KeyPair;
+use crate::net::link::{End, Link};
+use crate::net::settings::Settings;
 use crate::secret_stream::Keys;
-use crate::udx::Admission;
+use crate::udx::{Admission, Event, StreamId};
 use crate::wire::packet::{DATA, PacketHeader};
 use crate::wire::transmit::SocketId;
 
@@ -30,7 +33,7 @@ fn one_source_with_all_unproven_streams_loses_them_and_no_other_does() {
     let links: Vec<_> = (0..9).map(|_| world.accept_from(now, "203.0.113.1:1")).collect();
     assert_eq!(honest.end(), None);
     assert_eq!(links.iter().filter(|link| link.end().is_none()).count(), 2);
-    assert_eq!(world.connections.unproven_slots.len(), 3);
+    assert_eq!(world.connections.unproven_by_source(), 3);
 }
 
 #[test]

@@ -216,8 +216,7 @@ impl Connections {
         }
     }
 
-    /// Ends a connection on which nothing has come back from the address that the server
-    /// claims.
+    /// Ends a connection on which nothing has come back from the address that the server claims.
     pub(in crate::net) fn handle_unreachable(
         &mut self,
         now: Instant,
@@ -264,7 +263,7 @@ impl Connections {
         unproven.into_iter().chain(self.overload.poll_timeout()).min()
     }
 
-    /// Tells the streams what their readers hold; once in a turn.
+    /// Passes what readers hold on to the streams, which count it. Called once in a turn.
     pub(in crate::net) fn measure(&mut self, now: Instant, streams: &mut Streams) {
         streams.set_held_elsewhere(self.spares.held());
         self.overload.note(now, streams.memory());
@@ -302,6 +301,11 @@ impl Connections {
 
     pub(in crate::net) fn unproven(&self) -> usize {
         self.unproven.len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn unproven_by_source(&self) -> usize {
+        self.unproven_slots.len()
     }
 
     pub(in crate::net) const fn unproven_dropped(&self) -> u64 {
@@ -438,7 +442,3 @@ impl Connection {
 
 /// Bytes that are moved to the link at once, and the longest frame that is moved to the stream in one piece.
 const MAX_CHUNK: usize = 128 * 1024;
-
-#[cfg(test)]
-#[path = "tests.rs"]
-mod tests;
