@@ -1,4 +1,5 @@
-//! Holds the list of limits to the source: a bound that is missing there, or a test that is gone, fails.
+//! Holds the lists of limits and promises to the source: a bound that is missing there, or a test that is
+//! gone, fails.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +9,7 @@ use crate::source;
 
 #[test]
 fn every_bound_stands_in_the_list_of_limits() {
-    let listed = listed();
+    let listed = listed(LIMITS);
     // The simulator meets no remote host.
     let files = source::shipped().into_iter().filter(|file| file.layer() != "sim");
     let bounds = files.flat_map(|file| {
@@ -21,26 +22,36 @@ fn every_bound_stands_in_the_list_of_limits() {
 }
 
 #[test]
-fn every_name_in_the_list_of_limits_is_in_the_source() {
+fn every_name_in_the_lists_of_limits_and_promises_is_in_the_source() {
     let sources = source::all();
     let declared = |keyword: &str| -> BTreeSet<String> {
         sources.iter().flat_map(|(_, text)| names_after(text, keyword)).collect()
     };
     let (constants, functions) = (declared("const "), declared("fn "));
-    let gone = listed().into_iter().filter(|name| {
+    let named = listed(LIMITS).into_iter().chain(listed(PROMISES));
+    let gone = named.filter(|name| {
         // Tests are named by sentences.
         let is_test = name.matches('_').count() > 3 && name.to_lowercase() == *name;
         let is_bound = name.starts_with("MAX_");
-        is_test && !functions.contains(name) || is_bound && !constants.contains(name)
+        let is_path = name.starts_with("src/") || name.starts_with("tests/");
+        is_test && !functions.contains(name)
+            || is_bound && !constants.contains(name)
+            || is_path && !root().join(name).exists()
     });
     assert_eq!(gone.collect::<Vec<_>>(), Vec::<String>::new());
 }
 
-/// Returns the words in backquotes of the list.
-fn listed() -> BTreeSet<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/limits.md");
-    let text = fs::read_to_string(path).expect("the list of limits");
+const LIMITS: &str = "docs/limits.md";
+const PROMISES: &str = "docs/security.md";
+
+/// Returns the words in backquotes of a list.
+fn listed(list: &str) -> BTreeSet<String> {
+    let text = fs::read_to_string(root().join(list)).expect(list);
     text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// Returns the names that stand behind a keyword.
