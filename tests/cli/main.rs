@@ -7,6 +7,7 @@ mod durability;
 mod harness;
 mod network;
 mod offline;
+mod picture;
 mod remembering;
 mod signals;
 mod ways;
