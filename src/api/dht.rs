@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::node::NodeHandle;
 use super::{
-    BootstrapError, Connect, DhtBuilder, KeptAnnouncement, Listen, QueryError, ServeRelay, SpawnError, Stats,
+    BootstrapError, Connect, DhtBuilder, KeptAnnouncement, Listen, NodeError, QueryError, ServeRelay,
+    SpawnError, Stats,
 };
 use crate::net::{self, BootstrapState, Command};
 use crate::{KeyPair, PublicKey};
@@ -54,6 +55,9 @@ impl Dht {
     ///
     /// Cancel safe.
     pub async fn bootstrapped(&self) -> Result<Bootstrapped, BootstrapError> {
+        if self.node.commands().is_closed() {
+            return Err(BootstrapError::Closed);
+        }
         let mut state = self.node.started().bootstrap.clone();
         let state = state
             .wait_for(|state| *state != BootstrapState::Joining)
@@ -165,6 +169,31 @@ impl Dht {
     /// Closing goes on when the future is dropped.
     pub async fn close(&self) {
         self.node.ask(Command::Close).await;
+    }
+
+    /// Waits until the node has ended. `Ok` if it was closed.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::Panicked`] if a bug has ended it. All that was made by it has failed then as if it had been
+    /// closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn closed(&self) -> Result<(), NodeError> {
+        let mut panic = self.node.started().panic.clone();
+        match panic.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(message)) => Err(NodeError::Panicked { message: message.as_ref().into() }),
+            // The driver is gone, and so is the sender.
+            Ok(None) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Makes the driver panic.
+    #[cfg(test)]
+    pub(crate) fn panic(&self) {
+        self.node.commands().send(Command::Panicked).expect("the node runs");
     }
 
     pub(super) const fn node(&self) -> &NodeHandle {

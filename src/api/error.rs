@@ -38,6 +38,18 @@ pub enum SpawnError {
     NoRuntime,
 }
 
+/// Why a node has ended by itself.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// The node's code has panicked, or a waker of its user has. The panic hook has reported it with its place.
+    #[error("the node has ended because of a bug: {message}")]
+    Panicked {
+        /// The message of the panic.
+        message: String,
+    },
+}
+
 /// Why waiting for the end of bootstrapping failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -20,7 +20,9 @@ pub use config::{DEFAULT_BOOTSTRAP, DhtBuilder, Limits, Mode};
 pub use connect::Connect;
 pub use connection::{Connection, ReadHalf, WriteHalf};
 pub use dht::{Bootstrapped, Dht, Pong};
-pub use error::{BootstrapError, ConnectError, ListenError, PutError, QueryError, SpawnError, StreamError};
+pub use error::{
+    BootstrapError, ConnectError, ListenError, NodeError, PutError, QueryError, SpawnError, StreamError,
+};
 pub use identity::{ClaimedKey, ProvenKey};
 pub use records::{Announce, MutableGet};
 pub use relay::{Relay, RelayStats, ServeRelay};

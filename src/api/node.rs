@@ -1,12 +1,13 @@
 //! The hold on a running node that everything made by it shares.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 
 use crate::KeyPair;
-use crate::net::{Command, Started, Token};
+use crate::net::{Command, Started, Token, watched};
 
 /// Sends commands to the task of a node. The node runs until the last clone is dropped.
 #[derive(Clone, Debug)]
@@ -39,6 +40,18 @@ impl NodeHandle {
 
     pub(super) fn commands(&self) -> &mpsc::UnboundedSender<Command> {
         &self.inner.node.commands
+    }
+
+    /// Does the work of a task that nobody awaits; its panic ends the node.
+    pub(super) fn watch<W>(&self, work: W) -> impl Future<Output = ()> + use<W>
+    where
+        W: Future<Output = ()>,
+    {
+        let commands = self.commands().downgrade();
+        watched(work, move || {
+            // Without a driver the node has ended already.
+            let _ = commands.upgrade().map(|commands| commands.send(Command::Panicked));
+        })
     }
 
     /// Sends a command and waits for its answer; `None` once the node has been closed.
@@ -74,5 +87,153 @@ impl Drop for GiveUp<'_> {
             // Without a driver there is nothing to give up.
             let _ = self.node.commands().send(Command::GiveUp(token));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{IntoFuture, poll_fn};
+    use std::net::UdpSocket;
+    use std::sync::atomic::AtomicBool;
+    use std::task::{Context, Wake, Waker};
+    use std::time::Duration;
+
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+    use crate::api::{
+        BootstrapError, ConnectError, Connection, Dht, ListenError, NodeError, QueryError, Server,
+        StreamError, Testnet,
+    };
+
+    #[tokio::test]
+    async fn a_panic_of_the_driver_fails_all_that_waits_and_all_later_calls() {
+        let (network, dht, server, mut connection, _peer) = within(world()).await;
+        // Takes datagrams and answers none.
+        let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let key = *KeyPair::generate().public_key();
+        let connect = || {
+            let address = silent.local_addr().unwrap().to_string().parse();
+            dht.connect(&key).addresses(address).only_addresses().into_future()
+        };
+        let relay = within(dht.relay(&KeyPair::generate()).into_future()).await.unwrap();
+        let (_other, own) = within(connect_both(&network.nodes()[1], &server)).await;
+        let (mut read, mut write) = own.into_split();
+        let fill = async {
+            let chunk = vec![0; 1 << 16];
+            loop {
+                if let Err(error) = write.write_message(&chunk).await {
+                    return error;
+                }
+            }
+        };
+        let waiting = async {
+            tokio::join!(
+                server.accept(),
+                connect(),
+                dht.ping(address_of(&silent)),
+                dht.lookup([1; 32]),
+                dht.closed(),
+                connection.closed(),
+                connection.recv_datagram(),
+                read.read_message(),
+                fill,
+            )
+        };
+        let mut waiting = Box::pin(waiting);
+        // All of them wait by now.
+        assert!(poll_fn(|cx| std::task::Poll::Ready(waiting.as_mut().poll(cx).is_pending())).await);
+        dht.panic();
+        let (accept, connected, ping, lookup, closed, ended, datagram, message, filled) =
+            within(waiting).await;
+        assert!(accept.is_none());
+        assert!(matches!(connected, Err(ConnectError::Closed)), "{connected:?}");
+        assert_eq!(ping, Err(QueryError::Closed));
+        assert_eq!(lookup.map(|_| ()), Err(QueryError::Closed));
+        let message_of_the_panic = "a task beside the driver panicked".to_owned();
+        assert_eq!(closed, Err(NodeError::Panicked { message: message_of_the_panic }));
+        assert_eq!(ended, Err(StreamError::Closed));
+        assert_eq!(datagram, Err(StreamError::Closed));
+        assert_eq!(message, Err(StreamError::Closed));
+        assert_eq!(filled, StreamError::Closed);
+
+        within(async {
+            assert!(server.accept().await.is_none());
+            server.close().await;
+            assert_eq!(dht.bootstrapped().await, Err(BootstrapError::Closed));
+            assert!(matches!(connect().await, Err(ConnectError::Closed)));
+            let listened = dht.listen(&KeyPair::generate()).await;
+            assert!(matches!(listened, Err(ListenError::Closed)));
+            assert_eq!(dht.ping(address_of(&silent)).await, Err(QueryError::Closed));
+            assert_eq!(connection.write_message(b"x").await, Err(StreamError::Closed));
+            assert_eq!(connection.send_datagram(b"x"), Err(StreamError::Closed));
+            assert!(connection.shutdown().await.is_err());
+            assert!(dht.closed().await.is_err());
+            drop(relay);
+            dht.close().await;
+            network.close().await;
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_waker_of_the_user_that_panics_ends_the_node() {
+        struct Panics(AtomicBool);
+        impl Wake for Panics {
+            fn wake(self: Arc<Self>) {
+                assert!(self.0.load(Ordering::Relaxed), "a bug of the user's");
+            }
+        }
+        let (_network, dht, server, connection, peer) = within(world()).await;
+        let mut received = Box::pin(connection.recv_datagram());
+        let waker = Waker::from(Arc::new(Panics(AtomicBool::new(false))));
+        assert!(received.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        peer.send_datagram(b"x").unwrap();
+        let message = "a bug of the user's".to_owned();
+        assert_eq!(within(dht.closed()).await, Err(NodeError::Panicked { message }));
+        assert!(within(server.accept()).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_task_of_a_node_that_panics_ends_it_and_one_that_ends_does_not() {
+        let (_network, dht, server, ..) = within(world()).await;
+        tokio::spawn(dht.node().watch(async {})).await.unwrap();
+        assert!(within(dht.bootstrapped()).await.is_ok());
+        tokio::spawn(dht.node().watch(async { panic!("a bug") })).await.unwrap_err();
+        assert!(within(dht.closed()).await.is_err());
+        assert!(within(server.accept()).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_node_that_is_closed_has_not_failed() {
+        let (_network, dht, ..) = within(world()).await;
+        let closed = dht.clone();
+        let waiting = tokio::spawn(async move { closed.closed().await });
+        within(dht.close()).await;
+        assert_eq!(within(waiting).await.unwrap(), Ok(()));
+        assert_eq!(within(dht.closed()).await, Ok(()));
+        assert_eq!(dht.bootstrapped().await, Err(BootstrapError::Closed));
+    }
+
+    /// A network, a node of it with a server, and a connection to that with its peer.
+    async fn world() -> (Testnet, Dht, Server, Connection, Connection) {
+        let network = Testnet::new(2).await.unwrap();
+        let dht = network.builder().spawn().await.unwrap();
+        let server = dht.listen(&KeyPair::generate()).await.unwrap();
+        let (peer, connection) = connect_both(&network.nodes()[1], &server).await;
+        (network, dht, server, connection, peer)
+    }
+
+    async fn connect_both(from: &Dht, server: &Server) -> (Connection, Connection) {
+        let (peer, own) = tokio::join!(from.connect(server.public_key()).into_future(), server.accept());
+        (peer.unwrap(), own.unwrap())
+    }
+
+    fn address_of(socket: &UdpSocket) -> std::net::SocketAddrV4 {
+        socket.local_addr().unwrap().to_string().parse().unwrap()
+    }
+
+    async fn within<T>(work: impl Future<Output = T>) -> T {
+        tokio::time::timeout(Duration::from_secs(30), work).await.expect("it takes far less than this")
     }
 }

@@ -63,7 +63,7 @@ impl ServeRelay {
                 displace: HashMap::new(),
             }),
         });
-        let task = tokio::spawn(accept(server, Arc::clone(&state)));
+        let task = tokio::spawn(state.node.watch(accept(server, Arc::clone(&state))));
         Ok(Relay { public_key, state, task })
     }
 }
@@ -227,7 +227,7 @@ impl State {
         });
         let ids = ids.await??;
         let state = Arc::downgrade(self);
-        tokio::spawn(async move {
+        tokio::spawn(self.node.watch(async move {
             // Its sender is dropped when the link is over.
             let _ = end.await;
             if let Some(state) = state.upgrade() {
@@ -237,7 +237,7 @@ impl State {
                     shared.service.unlinked(&token);
                 }
             }
-        });
+        }));
         Some(ids)
     }
 }
@@ -256,12 +256,12 @@ async fn accept(server: Server, state: Arc<State>) {
             continue;
         };
         state.carry_out(actions).await;
-        let state = Arc::clone(&state);
-        clients.spawn(async move {
-            serve(id, connection, displaced, &state).await;
-            let actions = state.lock().end(id);
-            state.carry_out(actions).await;
-        });
+        let own = Arc::clone(&state);
+        clients.spawn(state.node.watch(async move {
+            serve(id, connection, displaced, &own).await;
+            let actions = own.lock().end(id);
+            own.carry_out(actions).await;
+        }));
     }
 }
 

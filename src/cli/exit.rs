@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
-use crate::api::{BootstrapError, ConnectError, ListenError, SpawnError, StreamError, TestnetError};
+use crate::api::{
+    BootstrapError, ConnectError, ListenError, NodeError, SpawnError, StreamError, TestnetError,
+};
 use crate::profile::{ClientError, Denied, StoreError};
 
 /// The exit code of a program, the same in all of them.
@@ -278,6 +280,12 @@ impl From<SpawnError> for Failure {
             }
             _ => failure,
         }
+    }
+}
+
+impl From<NodeError> for Failure {
+    fn from(error: NodeError) -> Self {
+        Self::from_error(Exit::Internal, error).hint("start the program again, and report the bug")
     }
 }
 

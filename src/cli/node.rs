@@ -146,6 +146,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     tokio::select! {
         () = &mut stop => {}
         () = keep_saving(state.as_ref(), &started) => {}
+        ended = runtime::ended(&started) => ended?,
     }
     if let Some(state) = &state {
         state.save(&started).await.map_err(cannot_keep)?;

@@ -5,11 +5,13 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tokio::runtime::Builder;
+use tokio::task::JoinSet;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::exit::{Exit, Failure};
 use super::output::{self, LogWriter, Output};
+use crate::Dht;
 
 /// Runs a program and reports its failure, if any, with its exit code. `threads` of `None` means one per
 /// core.
@@ -119,6 +121,15 @@ pub(super) async fn stop_signal() {
     }
 }
 
+/// Waits until one of the nodes has ended; the error is the bug that has ended it.
+pub(super) async fn ended(nodes: &[Dht]) -> Result<(), Failure> {
+    let mut ends: JoinSet<_> = nodes.iter().cloned().map(|node| async move { node.closed().await }).collect();
+    match ends.join_next().await {
+        Some(ended) => Ok(ended.map_err(|error| Failure::from_error(Exit::Internal, error))??),
+        None => std::future::pending().await,
+    }
+}
+
 /// Logs to standard error: what `RUST_LOG` selects or, without it, this crate at the level that `-v` raises
 /// from `quiet`.
 pub(super) fn log(quiet: LevelFilter, verbose: u8) {
@@ -147,6 +158,18 @@ fn level(quiet: LevelFilter, verbose: u8) -> LevelFilter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Testnet;
+
+    #[tokio::test]
+    async fn a_node_that_a_bug_has_ended_is_a_failure_with_its_reason() {
+        let network = Testnet::new(2).await.unwrap();
+        network.nodes()[1].panic();
+        let failure = ended(network.nodes()).await.unwrap_err();
+        assert_eq!(failure.exit, Exit::Internal);
+        assert!(failure.error.to_string().contains("because of a bug"), "{failure:?}");
+        network.nodes()[0].close().await;
+        assert!(ended(&network.nodes()[..1]).await.is_ok());
+    }
 
     #[test]
     fn each_v_raises_the_level_and_none_lowers_it() {

@@ -115,6 +115,8 @@ pub(crate) enum Command {
     Announcements(oneshot::Sender<Vec<Kept>>),
     /// Closes the node, and answers when it has ended.
     Close(oneshot::Sender<()>),
+    /// Ends the node: one of its tasks has panicked.
+    Panicked,
 }
 
 impl Command {

@@ -7,7 +7,7 @@ use tokio::net::UdpSocket;
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::task_event::{TaskEvent, TaskEvents};
+use super::task_event::{self, TaskEvent, TaskEvents};
 
 /// What a node knows of the addresses of its host.
 #[derive(Debug)]
@@ -42,7 +42,8 @@ impl Interfaces {
         }
         self.examined = Some(now);
         let tasks = self.tasks.clone();
-        tokio::spawn(async move {
+        task_event::spawn(&self.tasks, async move {
+            // Without a driver no address is needed.
             let _ = tasks.send(TaskEvent::Interfaces(usable().await));
         });
     }

@@ -33,8 +33,10 @@ impl Jobs {
         self.running += 1;
         let tasks = self.tasks.clone();
         tokio::spawn(async move {
-            // A user's firewall hook runs in there, and its panic must not take the slot along.
+            // What a stranger sent is computed in there: a panic ends this handshake alone, and its attempt
+            // times out.
             let done = catch_unwind(AssertUnwindSafe(|| job.run())).ok();
+            // Without a driver no outcome is needed.
             let _ = tasks.send(TaskEvent::Job(done.map(Box::new)));
         });
     }

@@ -11,7 +11,7 @@ use tracing::debug;
 
 use super::command::{ConnectionHandle, DialOutcome, Token};
 use super::link::End;
-use super::task_event::{TaskEvent, TaskEvents};
+use super::task_event::{self, TaskEvent, TaskEvents};
 use crate::connect::relay::RelayClient;
 use crate::connect::{Dial, Endpoint, RelayDial};
 use crate::keys::{KeyPair, PublicKey};
@@ -65,7 +65,7 @@ impl Relays {
         let meeting = Meeting {
             token,
             leave: Some(leave),
-            task: tokio::spawn(meet(own, dial, connected, left, self.tasks.clone())),
+            task: task_event::spawn(&self.tasks, meet(own, dial, connected, left, self.tasks.clone())),
         };
         self.by_stream.insert(stream, meeting);
         (token, to_relay, answer)

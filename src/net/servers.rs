@@ -39,6 +39,15 @@ struct Opening {
     handle: ServerHandle,
 }
 
+impl Drop for Servers {
+    fn drop(&mut self) {
+        // A panic, or the runtime, ends the driver at any time; no task must wait for a connection then.
+        for accept in self.entries.values().filter_map(|entry| entry.accept.as_ref()) {
+            accept.close();
+        }
+    }
+}
+
 impl Servers {
     pub(super) fn new(backlog: usize) -> Self {
         Self { entries: BTreeMap::new(), backlog, refused: 0 }

@@ -1,9 +1,12 @@
 //! What the tasks beside the driver report to it.
 
+use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
+use super::panics;
 use crate::connect::JobDone;
 use crate::udx::StreamId;
 
@@ -21,7 +24,18 @@ pub(super) enum TaskEvent {
     RelayGone(StreamId),
     /// The addresses of the bootstrap nodes.
     Bootstrap(Vec<SocketAddrV4>),
+    /// A task has panicked, and what it would have reported never comes.
+    Panicked,
 }
 
 /// Where those tasks report to. Sending fails once the driver has ended, and then no report is needed.
 pub(super) type TaskEvents = mpsc::UnboundedSender<TaskEvent>;
+
+/// Spawns a task beside the driver, whose panic ends the node.
+pub(super) fn spawn(tasks: &TaskEvents, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+    let tasks = tasks.clone();
+    tokio::spawn(panics::watched(work, move || {
+        // Without a driver the node has ended already.
+        let _ = tasks.send(TaskEvent::Panicked);
+    }))
+}

@@ -139,6 +139,8 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     server.close().await;
     service.close().await;
     dht.close().await;
+    // A bug may have ended the node, and so the service.
+    dht.closed().await?;
     if let Some(local) = local {
         local.close().await;
     }

@@ -345,7 +345,7 @@ impl Connections {
 
 impl Drop for Connections {
     fn drop(&mut self) {
-        // The runtime may end the driver at any time; no task must wait for it then.
+        // A panic, or the runtime, ends the driver at any time; no task must wait for it then.
         for entry in self.entries.values() {
             entry.link.set_end(End::Local);
         }
@@ -428,6 +428,7 @@ impl Connection {
             return;
         };
         let link = Arc::downgrade(&self.link);
+        // Were it to end early, the peer would time out.
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(interval).await;

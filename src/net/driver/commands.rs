@@ -9,6 +9,7 @@ use super::state::Driver;
 use crate::connect::Listen;
 use crate::dht::Outgoing;
 use crate::net::command::{Command, ListenFailure, ServerHandle, Token, reply};
+use crate::net::panics;
 use crate::wire::rpc::PING;
 
 impl Driver {
@@ -71,6 +72,7 @@ impl Driver {
                 self.close(now);
                 self.closing.add(answer);
             }
+            Command::Panicked => panics::pass_on(),
         }
     }
 

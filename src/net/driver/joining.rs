@@ -8,7 +8,7 @@ use tracing::debug;
 use crate::connect::{Failure, Report, Stage};
 use crate::net::bootstrap::{self, BootstrapState, Entry};
 use crate::net::command::{Command, Token, reply};
-use crate::net::task_event::{TaskEvent, TaskEvents};
+use crate::net::task_event::{self, TaskEvent, TaskEvents};
 
 /// How far joining has come.
 pub(super) struct Joining {
@@ -116,13 +116,14 @@ impl Joining {
     fn resolve(&self, pause: Duration, names: bool) {
         let entries = self.bootstrap.clone();
         let tasks = self.tasks.clone();
-        tokio::spawn(async move {
+        task_event::spawn(&self.tasks, async move {
             tokio::select! {
                 () = tasks.closed() => {}
                 addresses = async {
                     tokio::time::sleep(pause).await;
                     bootstrap::resolve(&entries, names).await
                 } => {
+                    // Without a driver no address is needed.
                     let _ = tasks.send(TaskEvent::Bootstrap(addresses));
                 }
             }

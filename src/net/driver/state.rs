@@ -1,8 +1,8 @@
 //! The driver's state and its beginning.
 
-use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddrV4;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::{mpsc, watch};
@@ -34,13 +34,15 @@ pub(crate) struct Started {
     /// The local address of the server socket.
     pub(crate) local: SocketAddrV4,
     pub(crate) bootstrap: watch::Receiver<BootstrapState>,
+    /// The panic that has ended the node, if one has. Closed once the node has ended.
+    pub(crate) panic: watch::Receiver<Option<Arc<str>>>,
 }
 
 /// Binds the sockets of a node and starts its task. Must be called on a tokio runtime.
 pub(crate) fn start(settings: Settings) -> io::Result<Started> {
-    let (mut driver, started) = Driver::bind(settings)?;
+    let (mut driver, started, panicked) = Driver::bind(settings)?;
     driver.start(Instant::now());
-    tokio::spawn(poll_fn(move |cx| driver.poll(cx)));
+    tokio::spawn(driver.run(panicked));
     Ok(started)
 }
 
@@ -74,7 +76,7 @@ pub(super) struct Inbox {
 
 impl Driver {
     /// Binds the sockets of a node and makes its driver, which does nothing yet.
-    fn bind(settings: Settings) -> io::Result<(Self, Started)> {
+    fn bind(settings: Settings) -> io::Result<(Self, Started, watch::Sender<Option<Arc<str>>>)> {
         let now = Instant::now();
         let io = Io::bind(&settings)?;
         let (server, client) = io.main_addresses().expect("they have just been bound");
@@ -101,8 +103,9 @@ impl Driver {
             waiters: Waiters::default(),
             closing: Closing::default(),
         };
-        let started = Started { commands, local: server, bootstrap };
-        Ok((driver, started))
+        let (panicked, panic) = watch::channel(None);
+        let started = Started { commands, local: server, bootstrap, panic };
+        Ok((driver, started, panicked))
     }
 
     /// Joins the network as soon as the addresses of the bootstrap nodes are known.

@@ -1,16 +1,37 @@
 //! One turn of the driver: take, drain, wait.
 
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use tracing::debug;
+use tokio::sync::watch;
+use tracing::{debug, error};
 
 use super::state::Driver;
+use crate::net::panics;
 use crate::net::task_event::TaskEvent;
 
 impl Driver {
+    /// Takes turns until the node has ended, or until one panics: that ends the node as well, and what goes
+    /// with the driver wakes all who wait for it.
+    pub(super) async fn run(mut self, panicked: watch::Sender<Option<Arc<str>>>) {
+        let turns = poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| self.poll(cx))) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(())) => Poll::Ready(None),
+            Err(panic) => Poll::Ready(Some(panic)),
+        });
+        if let Some(panic) = turns.await {
+            let message = panics::message(&*panic);
+            error!(message, "the node has ended because of a bug");
+            // Known before anybody is woken and asks.
+            panicked.send_replace(Some(message.into()));
+        }
+    }
+
     /// One turn: take what there is, up to a bound, with one reading of the clock; drain; wait.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = Instant::now();
         let mut more = self.io.receive(cx, now, &mut self.endpoint);
         more |= self.take_task_events(cx, now);
@@ -64,6 +85,7 @@ impl Driver {
                 self.endpoint.node().set_bootstrap(addresses);
                 self.join(now);
             }
+            TaskEvent::Panicked => panics::pass_on(),
         }
     }
 
