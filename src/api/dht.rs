@@ -175,8 +175,8 @@ impl Dht {
     ///
     /// # Errors
     ///
-    /// [`NodeError::Panicked`] if a bug has ended it. All that was made by it has failed then as if it had been
-    /// closed.
+    /// [`NodeError::Panicked`] if a bug has ended it. All that was made by it has failed then as if it had
+    /// been closed.
     ///
     /// # Cancel safety
     ///

@@ -42,7 +42,7 @@ pub enum SpawnError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NodeError {
-    /// The node's code has panicked, or a waker of its user has. The panic hook has reported it with its place.
+    /// The node's code has panicked, or a waker of its user has. The panic hook has reported the place.
     #[error("the node has ended because of a bug: {message}")]
     Panicked {
         /// The message of the panic.

@@ -1,4 +1,5 @@
-//! Panics, which are bugs: that of any task of a node ends the node, so that nobody waits for what never comes.
+//! Panics, which are bugs: that of any task of a node ends the node, so that nobody waits for what never
+//! comes.
 
 use std::any::Any;
 use std::future::Future;
@@ -52,8 +53,8 @@ mod tests {
         assert!(aborted.await.expect_err("it was aborted").is_cancelled());
         let failed = tokio::spawn(watched(async { panic!("a bug") }, report(3))).await;
         assert_eq!(message(&*failed.expect_err("it panics").into_panic()), "a bug");
-        assert_eq!(reported.recv().await, Some(3));
         drop(reports);
+        assert_eq!(reported.recv().await, Some(3));
         assert_eq!(reported.recv().await, None);
     }
 }

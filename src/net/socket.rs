@@ -3,6 +3,7 @@
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use socket2::SockRef;
@@ -10,7 +11,10 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tracing::{debug, trace};
 
+use super::fault::Fault;
+use super::offload::Offload;
 use super::origins::Origins;
+use crate::wire::address::is_destination;
 use crate::wire::transmit::Train;
 
 /// A UDP socket.
@@ -22,8 +26,7 @@ pub(super) struct Socket {
     ttl: u32,
     /// For a socket that is bound to all addresses of this host.
     origins: Option<Origins>,
-    /// Whether the system has refused a train whose datagrams it took one by one.
-    refuses_trains: bool,
+    offload: Offload,
 }
 
 /// What became of a train.
@@ -46,6 +49,9 @@ impl Socket {
         let socket = std::net::UdpSocket::bind(address)?;
         let state = UdpSocketState::new((&socket).into())?;
         enlarge(&socket, &state);
+        // What the state makes of later errors is not asked for: it takes those of one destination for the
+        // socket's. It sends trains nevertheless.
+        let offload = Offload::new(state.max_gso_segments().clamp(1, MAX_SEGMENTS));
         let local = match socket.local_addr()? {
             SocketAddr::V4(local) => local,
             SocketAddr::V6(_) => return Err(io::ErrorKind::Unsupported.into()),
@@ -57,7 +63,7 @@ impl Socket {
             local,
             ttl,
             origins: local.ip().is_unspecified().then(Origins::default),
-            refuses_trains: false,
+            offload,
         })
     }
 
@@ -87,8 +93,8 @@ impl Socket {
     }
 
     /// Returns how many datagrams one train may have.
-    pub(super) fn max_segments(&self) -> usize {
-        self.state.max_gso_segments().clamp(1, MAX_SEGMENTS)
+    pub(super) const fn max_segments(&self) -> usize {
+        self.offload.max_segments()
     }
 
     pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -129,24 +135,29 @@ impl Socket {
     }
 
     /// Sends a train. A time to live is set, used and restored here, so that no other datagram leaves with
-    /// it.
-    pub(super) fn send(&mut self, train: &Train, bytes: &[u8]) -> Sent {
+    /// it. The system is not asked for a destination that leads nowhere.
+    pub(super) fn send(&mut self, now: Instant, train: &Train, bytes: &[u8]) -> Sent {
+        if !is_destination(&train.destination) {
+            trace!(to = %train.destination, "datagram not sent: no host has this address");
+            return Sent::All { calls: 0, failed: true };
+        }
         if let Some(ttl) = train.ttl {
             self.set_ttl(ttl.into());
         }
-        let sent = self.send_segments(train, bytes);
+        let sent = self.send_segments(now, train, bytes);
         if train.ttl.is_some() {
             self.set_ttl(self.ttl);
         }
         sent
     }
 
-    fn send_segments(&mut self, train: &Train, bytes: &[u8]) -> Sent {
+    fn send_segments(&mut self, now: Instant, train: &Train, bytes: &[u8]) -> Sent {
         let size = train.segment_size.clamp(1, bytes.len().max(1));
+        let host = *train.destination.ip();
+        let mut segments = self.offload.segments(now, host).min(MAX_SEND / size).max(1);
         let (mut done, mut calls, mut failed) = (0, 0, false);
         let (mut refused, mut plain) = (false, false);
         while done < bytes.len() {
-            let segments = (MAX_SEND / size).clamp(1, self.state.max_gso_segments().max(1));
             let end = bytes.len().min(done + segments * size);
             let origins = self.origins.as_ref().filter(|_| !plain);
             let origin = origins.and_then(|origins| origins.of(&train.destination));
@@ -160,52 +171,42 @@ impl Socket {
             calls += 1;
             let result =
                 self.io.try_io(Interest::WRITABLE, || self.state.try_send((&self.io).into(), &transmit));
-            match result {
-                Ok(()) => {
-                    if refused && !self.refuses_trains {
-                        debug!(address = %self.local, "segmentation offload not available");
-                        self.refuses_trains = true;
-                    }
-                    done = end;
+            let Err(error) = result else {
+                if std::mem::take(&mut refused) {
+                    debug!(to = %host, "no segmentation offload on this route");
+                    self.offload.refuse(now, host);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return Sent::Blocked(done);
-                }
-                // The same bytes go again, one by one. If they are taken, it is offload that does not work
-                // here.
-                Err(_) if transmit.segment_size.is_some() && self.state.max_gso_segments() == 1 => {
-                    refused = true;
-                }
-                Err(error) => {
-                    if !self.refuses_trains {
-                        self.keep_offload();
-                        refused = false;
-                    }
-                    // That address of this host may be gone.
-                    if origin.is_some()
-                        && let Some(origins) = &mut self.origins
-                    {
+                done = end;
+                continue;
+            };
+            let fault = Fault::of(&error);
+            match fault {
+                Fault::Full => return Sent::Blocked(done),
+                // That address of this host may be gone.
+                Fault::Destination | Fault::Request if origin.is_some() => {
+                    if let Some(origins) = &mut self.origins {
                         origins.forget(&train.destination);
-                        plain = true;
-                        continue;
                     }
-                    trace!(to = %train.destination, %error, "datagram not sent");
-                    failed = true;
-                    done = end;
+                    plain = true;
+                    continue;
                 }
+                // The same bytes go again, one by one. If they are taken, the route has no offload.
+                Fault::Request if transmit.segment_size.is_some() => {
+                    (segments, refused) = (1, true);
+                    continue;
+                }
+                // The rest of the train has the same fault.
+                Fault::Destination | Fault::Request | Fault::Socket => done = bytes.len(),
+                Fault::Passing | Fault::TooLong => done = end,
+            }
+            (failed, refused) = (true, false);
+            if fault == Fault::Socket {
+                debug!(address = %self.local, %error, "socket does not send");
+            } else {
+                trace!(to = %train.destination, %error, "datagram not sent");
             }
         }
         Sent::All { calls, failed }
-    }
-
-    /// Goes on with segmentation offload, which is given up at some errors that have another cause: a
-    /// datagram alone has had one as well.
-    fn keep_offload(&mut self) {
-        if self.state.max_gso_segments() == 1
-            && let Ok(state) = UdpSocketState::new((&self.io).into())
-        {
-            self.state = state;
-        }
     }
 
     fn set_ttl(&self, ttl: u32) {
@@ -248,7 +249,7 @@ mod tests {
         let (mut from, to) = pair().await;
         let bytes = pattern(30 * 1200 + 77);
         let train = train(&to, 1200);
-        assert!(matches!(from.send(&train, &bytes), Sent::All { failed: false, .. }));
+        assert!(matches!(from.send(Instant::now(), &train, &bytes), Sent::All { failed: false, .. }));
         let received = receive(&to, 31).await;
         assert_eq!(received.concat(), bytes);
         assert!(received[..30].iter().all(|datagram| datagram.len() == 1200));
@@ -260,7 +261,7 @@ mod tests {
         let (mut from, to) = pair().await;
         let bytes = pattern(70 * 1452);
         let train = train(&to, 1452);
-        let Sent::All { calls, failed } = from.send(&train, &bytes) else {
+        let Sent::All { calls, failed } = from.send(Instant::now(), &train, &bytes) else {
             panic!("blocked");
         };
         assert!(calls >= 2 && !failed);
@@ -270,49 +271,97 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn offload_that_the_system_refuses_is_given_up_and_the_train_sent_again() {
+    async fn a_host_that_takes_datagrams_and_no_trains_gets_none_for_a_while_and_others_do() {
         let (mut from, to) = pair().await;
-        // More segments than the system puts into one call.
-        let bytes = pattern(1500 * 40);
-        let transmit = Transmit {
-            destination: SocketAddr::V4(to.local()),
-            ecn: None,
-            contents: &bytes,
-            segment_size: Some(40),
-            src_ip: None,
+        let other = Socket::bind("127.0.0.2:0".parse().expect("valid")).expect("loopback has ports");
+        // More than the system puts into one call, which it refuses as it does a train without offload.
+        from.offload = Offload::new(1500);
+        let (now, bytes) = (Instant::now(), pattern(300 * 40));
+        let calls = |from: &mut Socket, now, to: &Socket, length: usize| match from.send(
+            now,
+            &train(to, 40),
+            &bytes[..length],
+        ) {
+            Sent::All { calls, failed: false } => calls,
+            sent => panic!("{sent:?}"),
         };
-        let refused = from.state.try_send((&from.io).into(), &transmit);
-        assert!(refused.is_err());
-        assert_eq!(from.max_segments(), 1);
-        let train = train(&to, 1000);
-        let Sent::All { calls, failed } = from.send(&train, &bytes[..10_000]) else {
-            panic!("blocked");
-        };
-        assert_eq!((calls, failed), (10, false));
-        assert_eq!(receive(&to, 10).await.concat(), bytes[..10_000]);
+        assert_eq!(calls(&mut from, now, &to, 300 * 40), 301, "the train, then one by one");
+        assert_eq!(receive(&to, 300).await.concat(), bytes);
+        assert_eq!(calls(&mut from, now, &to, 400), 10, "one by one");
+        assert_eq!(calls(&mut from, now, &other, 400), 1, "another host");
+        assert_eq!(from.max_segments(), 1500);
+        let later = now + std::time::Duration::from_secs(60);
+        assert_eq!(calls(&mut from, later, &to, 400), 1, "it is tried again");
     }
 
     #[tokio::test]
-    async fn a_destination_that_takes_nothing_does_not_end_offload() {
+    async fn addresses_of_no_host_never_reach_the_system() {
         let (mut from, to) = pair().await;
-        let before = from.max_segments();
-        assert!(before > 1, "the test needs segmentation offload");
-        let bytes = pattern(10_000);
-        // The system refuses port 0 with the error that also stands for missing offload.
-        let mut nowhere = train(&to, 1000);
-        nowhere.destination.set_port(0);
-        for length in [1000, 10_000] {
-            let Sent::All { failed, .. } = from.send(&nowhere, &bytes[..length]) else {
-                panic!("blocked");
-            };
-            assert!(failed);
-            assert_eq!(from.max_segments(), before);
+        for nowhere in
+            ["127.0.0.1:0", "0.0.0.0:5", "0.1.2.3:5", "224.0.0.1:5", "240.0.0.1:5", "255.255.255.255:5"]
+        {
+            let nowhere = Train { destination: nowhere.parse().expect("valid"), ..train(&to, 1000) };
+            let sent = from.send(Instant::now(), &nowhere, &pattern(3000));
+            assert_eq!(sent, Sent::All { calls: 0, failed: true }, "{nowhere:?}");
         }
-        let Sent::All { calls, failed } = from.send(&train(&to, 1000), &bytes) else {
-            panic!("blocked");
+    }
+
+    /// Runs again, in a network of its own with a route that leads nowhere.
+    #[tokio::test]
+    async fn a_destination_that_takes_nothing_does_not_end_offload() {
+        const INSIDE: &str = "HYPERPROFILE_INSIDE";
+        if std::env::var_os(INSIDE).is_none() {
+            return run_in_own_network(
+                "net::socket::tests::a_destination_that_takes_nothing_does_not_end_offload",
+                "ip link set lo up && ip route add blackhole 10.9.9.9",
+                INSIDE,
+            );
+        }
+        let (mut from, to) = pair().await;
+        assert!(from.max_segments() > 1, "the test needs segmentation offload");
+        let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
+        let mut bound_to_all = Socket::bind(any).expect("there are free ports");
+        bound_to_all.io.writable().await.expect("the socket is open");
+        let (now, bytes) = (Instant::now(), pattern(10_000));
+        // One without a route as well.
+        for nowhere in ["10.9.9.9:5", "10.9.9.8:5"] {
+            let nowhere = Train { destination: nowhere.parse().expect("valid"), ..train(&to, 1000) };
+            for length in [1000, 10_000] {
+                let Sent::All { calls, failed: true } = bound_to_all.send(now, &nowhere, &bytes[..length])
+                else {
+                    panic!("not refused");
+                };
+                assert!(calls <= 2, "{calls} calls for {nowhere:?}");
+            }
+            from.send(now, &nowhere, &bytes);
+        }
+        for from in [&mut from, &mut bound_to_all] {
+            let sent = from.send(now, &train(&to, 1000), &bytes);
+            assert_eq!(sent, Sent::All { calls: 1, failed: false });
+            assert_eq!(receive(&to, 10).await.concat(), bytes);
+        }
+    }
+
+    /// Runs a test of this program again, with the variable `inside` set, in a network namespace that ends
+    /// with it. Without the means the test is skipped with a message, but on CI it fails.
+    fn run_in_own_network(test: &str, prepare: &str, inside: &str) {
+        let program = std::env::current_exe().expect("a test is a program");
+        let in_namespace = |script: String| {
+            let mut unshare = std::process::Command::new("unshare");
+            unshare.args(["--net", "sh", "-c", &script]).env(inside, "1").output()
         };
-        assert_eq!((calls, failed), (1, false));
-        assert_eq!(receive(&to, 10).await.concat(), bytes);
+        let possible = in_namespace(prepare.into()).is_ok_and(|output| output.status.success());
+        if !possible {
+            let missing = "a network namespace needs root, unshare and iproute2";
+            assert!(std::env::var_os("CI").is_none(), "{missing}");
+            eprintln!("SKIPPED: {missing}");
+            return;
+        }
+        let run = format!("{prepare} && exec '{}' --exact {test} --nocapture", program.display());
+        let output = in_namespace(run).expect("it has just run");
+        let printed = String::from_utf8_lossy(&output.stdout);
+        let failed = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && printed.contains("1 passed"), "{printed}{failed}");
     }
 
     #[tokio::test]
@@ -323,11 +372,12 @@ mod tests {
         from.io.writable().await.expect("the socket is open");
         let gone = RecvMeta { dst_ip: Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 77))), ..RecvMeta::default() };
         from.note_arrival(to.local(), &gone);
-        let (before, bytes) = (from.max_segments(), pattern(3000));
-        let sent = from.send(&train(&to, 1000), &bytes);
+        let bytes = pattern(3000);
+        let sent = from.send(Instant::now(), &train(&to, 1000), &bytes);
         assert!(matches!(sent, Sent::All { failed: false, .. }), "{sent:?}");
         assert_eq!(receive(&to, 3).await.concat(), bytes);
-        assert_eq!((from.max_segments(), from.refuses_trains), (before, false));
+        let sent = from.send(Instant::now(), &train(&to, 1000), &bytes);
+        assert_eq!(sent, Sent::All { calls: 1, failed: false }, "offload goes on");
     }
 
     #[tokio::test]
@@ -349,7 +399,7 @@ mod tests {
                 server.note_arrival(asker, buffers.datagrams(0).0);
             });
             let answer = Train { destination: asker, ..train(&server, 1) };
-            server.send(&answer, b"!");
+            server.send(Instant::now(), &answer, b"!");
             let (_, from) = client.recv_from(&mut [0; 9]).expect("an answer");
             assert_eq!(from, SocketAddr::V4(at));
         }
@@ -360,12 +410,12 @@ mod tests {
         let (mut from, to) = pair().await;
         let train = train(&to, 100);
         for round in 0..200_u8 {
-            from.send(&train, &[round; 100]);
+            from.send(Instant::now(), &train, &[round; 100]);
             assert_eq!(receive(&to, 1).await, [[round; 100]]);
         }
         // More than a batch at once.
         for round in 0..200_u8 {
-            from.send(&train, &[round; 100]);
+            from.send(Instant::now(), &train, &[round; 100]);
         }
         assert_eq!(receive(&to, 200).await.len(), 200);
     }
@@ -376,7 +426,7 @@ mod tests {
         let before = from.io.ttl().expect("a socket has a time to live");
         let mut train = train(&to, 10);
         train.ttl = Some(5);
-        from.send(&train, b"x");
+        from.send(Instant::now(), &train, b"x");
         assert_eq!(from.io.ttl().ok(), Some(before));
         assert_eq!(receive(&to, 1).await, [b"x".to_vec()]);
     }
@@ -385,7 +435,7 @@ mod tests {
     async fn what_the_system_refuses_counts_as_lost() {
         let (mut from, to) = pair().await;
         let train = train(&to, 70_000);
-        let sent = from.send(&train, &vec![0; 70_000]);
+        let sent = from.send(Instant::now(), &train, &vec![0; 70_000]);
         assert_eq!(sent, Sent::All { calls: 1, failed: true });
     }
 

@@ -66,6 +66,12 @@ pub const fn is_reserved(ip: Ipv4Addr) -> bool {
     )
 }
 
+/// Returns whether a datagram can be sent to an address: it has a port, and is neither one of "this" network
+/// (0.0.0.0/8), nor multicast, reserved (240.0.0.0/4) or broadcast.
+pub const fn is_destination(address: &SocketAddrV4) -> bool {
+    address.port() != 0 && !matches!(address.ip().octets(), [0 | 224..=255, ..])
+}
+
 /// Returns what the addresses of one network of 256 have in common.
 pub const fn network(ip: Ipv4Addr) -> [u8; 3] {
     let [a, b, c, _] = ip.octets();

@@ -172,7 +172,7 @@ impl Io {
         budget: &mut usize,
     ) -> bool {
         let mut any = false;
-        self.resume(cx);
+        self.resume(cx, now);
         while self.blocked.is_none() && *budget > 0 {
             self.buffer.clear();
             let server = self.sockets.get(&SocketId::SERVER);
@@ -183,20 +183,20 @@ impl Io {
             any = true;
             *budget -= 1;
             self.blocked = Some(Blocked { train, sent: 0 });
-            self.resume(cx);
+            self.resume(cx, now);
         }
         any
     }
 
     /// Sends the train in the buffer as far as the system takes it.
-    fn resume(&mut self, cx: &mut Context<'_>) {
+    fn resume(&mut self, cx: &mut Context<'_>, now: Instant) {
         while let Some(Blocked { train, sent }) = &mut self.blocked {
             let Some(socket) = self.sockets.get_mut(&train.socket) else {
                 self.blocked = None;
                 return;
             };
             let rest = &self.buffer[*sent..];
-            match socket.send(train, rest) {
+            match socket.send(now, train, rest) {
                 Sent::All { calls, failed } => {
                     let datagrams = self.buffer.len().div_ceil(train.segment_size.max(1));
                     trace!(to = %train.destination, datagrams, "sent");

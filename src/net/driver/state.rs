@@ -34,9 +34,12 @@ pub(crate) struct Started {
     /// The local address of the server socket.
     pub(crate) local: SocketAddrV4,
     pub(crate) bootstrap: watch::Receiver<BootstrapState>,
-    /// The panic that has ended the node, if one has. Closed once the node has ended.
-    pub(crate) panic: watch::Receiver<Option<Arc<str>>>,
+    /// Closed once the node has ended.
+    pub(crate) panic: watch::Receiver<Panic>,
 }
+
+/// The message of the panic that has ended the node, if one has.
+pub(super) type Panic = Option<Arc<str>>;
 
 /// Binds the sockets of a node and starts its task. Must be called on a tokio runtime.
 pub(crate) fn start(settings: Settings) -> io::Result<Started> {
@@ -76,7 +79,7 @@ pub(super) struct Inbox {
 
 impl Driver {
     /// Binds the sockets of a node and makes its driver, which does nothing yet.
-    fn bind(settings: Settings) -> io::Result<(Self, Started, watch::Sender<Option<Arc<str>>>)> {
+    fn bind(settings: Settings) -> io::Result<(Self, Started, watch::Sender<Panic>)> {
         let now = Instant::now();
         let io = Io::bind(&settings)?;
         let (server, client) = io.main_addresses().expect("they have just been bound");

@@ -2,21 +2,20 @@
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use tokio::sync::watch;
 use tracing::{debug, error};
 
-use super::state::Driver;
+use super::state::{Driver, Panic};
 use crate::net::panics;
 use crate::net::task_event::TaskEvent;
 
 impl Driver {
     /// Takes turns until the node has ended, or until one panics: that ends the node as well, and what goes
     /// with the driver wakes all who wait for it.
-    pub(super) async fn run(mut self, panicked: watch::Sender<Option<Arc<str>>>) {
+    pub(super) async fn run(mut self, panicked: watch::Sender<Panic>) {
         let turns = poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| self.poll(cx))) {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(())) => Poll::Ready(None),
