@@ -149,6 +149,14 @@ struct Client {
     outbox: mpsc::Sender<Vec<u8>>,
 }
 
+impl Client {
+    /// Makes a client, and the end that its messages come out of.
+    fn new(stream: StreamId) -> (Self, mpsc::Receiver<Vec<u8>>) {
+        let (outbox, inbox) = mpsc::channel(MAX_OUTGOING);
+        (Self { stream, outbox }, inbox)
+    }
+}
+
 impl State {
     fn lock(&self) -> MutexGuard<'_, Shared> {
         // A panic elsewhere leaves these values consistent: each change is a single step.
@@ -290,15 +298,14 @@ async fn serve(
         return;
     };
     let source = Source::direct(*connection.remote_addr().ip());
-    let (outbox, inbox) = mpsc::channel(MAX_OUTGOING);
+    let (client, inbox) = Client::new(connection.stream());
     let opening = {
         let mut shared = state.lock();
         if !shared.slots.contains(&id) {
             return;
         }
         let opening = shared.service.connect(id, *key.public_key(), source);
-        let stream = connection.stream();
-        shared.sessions.insert(id, Client { stream, outbox });
+        shared.sessions.insert(id, client);
         opening
     };
     if let Some(opening) = opening
@@ -343,3 +350,21 @@ async fn talk(
 
 /// Messages that may wait for a client; all of them are short.
 const MAX_OUTGOING: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Testnet;
+
+    #[tokio::test]
+    async fn messages_that_a_client_does_not_take_are_bounded_and_hold_nobody_up() {
+        let network = Testnet::new(1).await.unwrap();
+        let relay = network.nodes()[0].relay(&KeyPair::generate()).await.unwrap();
+        let (id, (client, mut inbox)) = (SessionId(1), Client::new(StreamId(1)));
+        relay.state.lock().sessions.insert(id, client);
+        let sent = (0..2 * MAX_OUTGOING).map(|number| RelayAction::Send(id, vec![number as u8]));
+        relay.state.carry_out(sent.collect()).await;
+        assert_eq!(inbox.len(), MAX_OUTGOING);
+        assert_eq!(inbox.recv().await, Some(vec![0]), "the first ones are kept");
+    }
+}

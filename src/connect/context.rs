@@ -232,6 +232,17 @@ impl Context {
     }
 }
 
+#[cfg(test)]
+impl Context {
+    /// Returns one without sockets and peers.
+    pub(super) fn for_tests(now: Instant) -> Self {
+        let config = Config::default();
+        let node = Node::new(now, config.dht.clone(), [1; 32]);
+        let streams = Streams::new(config.udx.clone(), [1; 32]);
+        Self::new(node, streams, &config, [1; 32])
+    }
+}
+
 impl OwnAddresses {
     pub(super) fn set_bound(&mut self, server: SocketAddrV4) {
         self.bound = Some(server);

@@ -338,3 +338,27 @@ const RECENT_NODE: u64 = 12;
 const MAX_ROW_CHECKS: u32 = 3;
 /// Nodes that are pinged at once because of down hints (dht-rpc.md §15).
 pub(super) const MAX_HINT_CHECKS: u32 = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dht::table::K;
+
+    #[test]
+    fn so_many_rows_are_checked_for_room_at_once() {
+        let mut members = Membership::new(NodeId([0; 32]), usize::MAX, &Policy::default());
+        let id = |number: usize| NodeId([0x80 | number as u8; 32]);
+        let address = |number: usize| SocketAddrV4::new([25, 0, 0, number as u8].into(), 1);
+        for number in 0..K {
+            assert!(members.admit(1, id(number), address(number), false));
+        }
+        let can_check = |members: &Membership| members.replaceable(2, &id(K), &address(K)).is_some();
+        for _ in 0..MAX_ROW_CHECKS {
+            assert!(can_check(&members));
+            members.begin_row_check();
+        }
+        assert!(!can_check(&members));
+        assert!(!members.end_row_check(&id(0), true));
+        assert!(can_check(&members));
+    }
+}

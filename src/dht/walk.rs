@@ -409,4 +409,4 @@ impl Asked {
 /// Nodes that one walk looks at: hostile responses could name new ones for ever.
 pub(super) const MAX_SEEN: usize = 1024;
 /// Nodes that are remembered to have named the same one.
-const MAX_NAMERS: usize = 10;
+pub(super) const MAX_NAMERS: usize = 10;

@@ -49,3 +49,48 @@ impl Jobs {
 
 /// Jobs per thread of the runtime: one that runs, and one that is ready when it ends.
 const PER_THREAD: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::connect::{Config, Dial, Endpoint};
+    use crate::keys::KeyPair;
+    use crate::udx::StreamOptions;
+
+    #[tokio::test]
+    async fn jobs_at_once_are_bounded_by_the_setting_and_by_the_threads() {
+        for (limit, most) in [(1, 1), (64, PER_THREAD)] {
+            let (tasks, mut events) = mpsc::unbounded_channel();
+            let mut jobs = Jobs::new(limit, tasks);
+            for _ in 0..most {
+                assert!(jobs.has_room(), "{limit}");
+                jobs.start(job());
+            }
+            assert!(!jobs.has_room(), "{limit}");
+            assert!(matches!(events.recv().await, Some(TaskEvent::Job(Some(_)))));
+            jobs.ended();
+            assert!(jobs.has_room());
+        }
+    }
+
+    fn job() -> Job {
+        let now = Instant::now();
+        let mut endpoint = Endpoint::new(now, Config::default(), [1; 32]);
+        let dial = Dial {
+            remote: *KeyPair::from_seed(&[1; 32]).public_key(),
+            key_pair: KeyPair::from_seed(&[2; 32]),
+            nodes: Vec::new(),
+            only_nodes: false,
+            relay_through: None,
+            reusable_socket: false,
+            stream_options: StreamOptions::default(),
+            timeout: Duration::from_secs(30),
+        };
+        endpoint.connect(now, dial);
+        endpoint.poll_job(now).expect("message 1 is written")
+    }
+}

@@ -76,3 +76,25 @@ impl Queries {
 
 /// Operations of users at the same time.
 const MAX_QUERIES: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connect::Config;
+
+    #[test]
+    fn operations_beyond_the_bound_fail_at_once() {
+        let now = Instant::now();
+        let mut endpoint = Endpoint::new(now, Config::default(), [1; 32]);
+        let mut queries = Queries::default();
+        let mut start = |number: usize| {
+            let (answer, answered) = oneshot::channel();
+            let operation = Operation::Lookup([1; 32]);
+            queries.start(now, &mut endpoint, Token(number as u64), operation, answer);
+            answered
+        };
+        let mut answers: Vec<_> = (0..=MAX_QUERIES).map(&mut start).collect();
+        assert!(matches!(answers.pop().map(|mut beyond| beyond.try_recv()), Some(Ok(None))));
+        assert!(answers.iter_mut().all(|answer| answer.try_recv().is_err()), "they are under way");
+    }
+}

@@ -159,6 +159,17 @@ async fn a_key_can_listen_once_per_node() {
 }
 
 #[tokio::test]
+async fn a_node_has_as_many_servers_as_its_limit_allows() {
+    let mut limits = Limits::default();
+    limits.servers = 1;
+    let world = World::with(|builder| builder.limits(limits)).await;
+    let refused = within(world.listening.listen(&KeyPair::generate()).into_future()).await;
+    assert_eq!(refused.err(), Some(ListenError::TooMany));
+    within(world.server.close()).await;
+    assert!(within(world.listening.listen(&KeyPair::generate()).into_future()).await.is_ok());
+}
+
+#[tokio::test]
 async fn closing_a_node_ends_everything_that_hangs_on_it() {
     let world = World::new().await;
     let (client, server) = world.connect().await;

@@ -41,13 +41,36 @@ fn every_name_in_the_lists_of_limits_and_promises_is_in_the_source() {
     assert_eq!(gone.collect::<Vec<_>>(), Vec::<String>::new());
 }
 
+#[test]
+fn every_row_of_the_list_of_limits_names_a_test() {
+    let sources = source::all();
+    let functions: BTreeSet<_> = sources.iter().flat_map(|(_, text)| names_after(text, "fn ")).collect();
+    let list = read(LIMITS);
+    let rows = list.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| what |"));
+    let without = rows.filter(|row| {
+        let tests = row.trim_end().trim_end_matches('|').rsplit('|').next().unwrap_or_default();
+        // Files may stand beside the test.
+        let mut named = in_backquotes(tests).filter(|name| !name.contains('/'));
+        let is_gone = named.clone().any(|name| !functions.contains(name));
+        tests.trim() != "the same" && (is_gone || named.next().is_none())
+    });
+    assert_eq!(without.collect::<Vec<_>>(), Vec::<&str>::new());
+}
+
 const LIMITS: &str = "docs/limits.md";
 const PROMISES: &str = "docs/security.md";
 
 /// Returns the words in backquotes of a list.
 fn listed(list: &str) -> BTreeSet<String> {
-    let text = fs::read_to_string(root().join(list)).expect(list);
-    text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    in_backquotes(&read(list)).map(str::to_owned).collect()
+}
+
+fn read(list: &str) -> String {
+    fs::read_to_string(root().join(list)).expect(list)
+}
+
+fn in_backquotes(text: &str) -> impl Iterator<Item = &str> + Clone {
+    text.split('`').skip(1).step_by(2)
 }
 
 fn root() -> &'static Path {

@@ -120,3 +120,20 @@ const PROBE: [u8; 1] = [0];
 const LOW_TTL: u8 = 5;
 /// Probes that may wait to be sent.
 const MAX_WAITING: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probes_that_wait_are_bounded() {
+        let now = Instant::now();
+        let (mut kit, cx) = (Kit::new(&Config::default()), Context::for_tests(now));
+        let to = SocketAddrV4::new(Ipv4Addr::new(25, 1, 1, 1), 5000);
+        let probe = Probe { socket: SocketId::CLIENT, to, low_ttl: false, verified: true };
+        let left = (0..MAX_WAITING + 10).filter(|_| kit.probe(now, &cx, probe));
+        assert_eq!(left.count(), MAX_WAITING);
+        assert!(kit.poll_transmit().is_some());
+        assert!(kit.probe(now, &cx, probe), "there is room again");
+    }
+}

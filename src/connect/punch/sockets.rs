@@ -135,14 +135,12 @@ const LINGER: Duration = Duration::from_secs(20);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::connect::options::Config;
-    use crate::dht::Node;
-    use crate::udx::{Admission, Streams};
+    use crate::udx::Admission;
 
     #[test]
     fn a_socket_outlives_its_stream_by_a_while_and_then_closes() {
         let now = Instant::now();
-        let (mut sockets, mut cx) = (Sockets::default(), context(now));
+        let (mut sockets, mut cx) = (Sockets::default(), Context::for_tests(now));
         let stream = cx.streams.open(Admission::Refuse);
         let id = sockets.open(&mut cx, Purpose::Shared).unwrap();
         sockets.hold(now, id, stream);
@@ -165,17 +163,10 @@ mod tests {
 
     #[test]
     fn sockets_are_bounded() {
-        let (mut sockets, mut cx) = (Sockets::default(), context(Instant::now()));
+        let (mut sockets, mut cx) = (Sockets::default(), Context::for_tests(Instant::now()));
         let opened = (0..2 * MAX_SOCKETS).filter_map(|_| sockets.open(&mut cx, Purpose::Shared));
         assert_eq!(opened.count(), MAX_SOCKETS);
         sockets.release(&mut cx, SocketId(2));
         assert!(sockets.open(&mut cx, Purpose::Shared).is_some());
-    }
-
-    fn context(now: Instant) -> Context {
-        let config = Config::default();
-        let node = Node::new(now, config.dht.clone(), [1; 32]);
-        let streams = Streams::new(config.udx.clone(), [1; 32]);
-        Context::new(node, streams, &config, [1; 32])
     }
 }

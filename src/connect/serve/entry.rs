@@ -372,3 +372,18 @@ const OPENER_CREDIT: usize = 5 * crate::wire::packet::HEADER_LEN;
 const OPENER_INTERVAL: Duration = Duration::from_millis(300);
 /// Hosts of a client that are taken from its noise payload.
 const MAX_HOSTS: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_hosts_of_a_client_count_and_the_first_is_where_it_was_seen() {
+        let named = |host: u8| SocketAddrV4::new(Ipv4Addr::new(192, 168, 1, host), 5000);
+        let payload = NoisePayload { addresses4: (1..=40).map(named).collect(), ..NoisePayload::default() };
+        let seen = SocketAddrV4::new(Ipv4Addr::new(25, 1, 1, 1), 5000);
+        let client = Client::of(&payload, seen, true, None, true);
+        assert_eq!(client.hosts.len(), MAX_HOSTS);
+        assert_eq!(client.hosts[..2], [*seen.ip(), *named(1).ip()]);
+    }
+}

@@ -6,12 +6,12 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{Rng, RngCore, SeedableRng};
 
-use super::world::{Forged, Home, World, at, key, noise_payload, request, server_key};
+use super::world::{Forged, Home, World, at, is_rpc, key, noise_payload, request, server_key};
 use crate::connect::Limits;
-use crate::sim::network::HostId;
-use crate::wire::compact::Encode;
-use crate::wire::handshake::{FIREWALL_OPEN, FIREWALL_UNKNOWN, HandshakeMessage, NoisePayload};
-use crate::wire::rpc::{PEER_HANDSHAKE, PEER_HOLEPUNCH};
+use crate::sim::network::{Datagram, HostId};
+use crate::wire::compact::{Decode, Encode};
+use crate::wire::handshake::{FIREWALL_OPEN, FIREWALL_UNKNOWN, HandshakeMessage, Mode, NoisePayload};
+use crate::wire::rpc::{PEER_HANDSHAKE, PEER_HOLEPUNCH, Packet, Response};
 
 #[test]
 fn a_repeated_first_message_is_one_handshake() {
@@ -22,6 +22,22 @@ fn a_repeated_first_message_is_one_handshake() {
         world.run_ms(5);
     }
     assert_eq!(world.host(server).endpoint.half_open(), 1);
+}
+
+#[test]
+fn so_many_copies_of_a_first_message_are_answered_once_it_is_computed() {
+    let (mut world, server) = world_with_server(1);
+    world.with(server, |peer, _| peer.jobs = Some(0));
+    let message = first_message(7, FIREWALL_UNKNOWN).direct();
+    for tid in 0..20 {
+        send(&mut world, server, tid, &message);
+        world.run_ms(5);
+    }
+    world.capture();
+    world.with(server, |peer, _| peer.jobs = None);
+    let captured = world.captured_in(1);
+    let answers = captured.iter().filter(|datagram| datagram.to == ATTACKER && is_rpc(datagram));
+    assert_eq!(answers.count(), 8);
 }
 
 #[test]
@@ -175,6 +191,48 @@ fn a_dialler_survives_nodes_that_answer_with_nonsense() {
         dial.nodes = vec![at("10.0.0.1:49737"), at("10.250.0.1:1"), at("10.0.0.2:0")];
     });
     world.connected(dialled);
+}
+
+#[test]
+fn so_many_answers_wait_while_one_is_read() {
+    let mut world = World::new(11, 5);
+    let (server, client) = world.server_and_client(Home::Open, Home::Open);
+    // Message 1 is written, and no answer is read.
+    world.with(client, |peer, _| peer.jobs = Some(1));
+    let hostile: Vec<_> = (1..=20).map(|host| at(&format!("10.66.6.{host}:49737"))).collect();
+    let dialled = world.dial_with(client, server, |dial| {
+        dial.nodes = hostile.clone();
+        dial.only_nodes = true;
+    });
+    for _ in 0..100 {
+        world.capture();
+        world.run_ms(5);
+        for asked in world.captured().into_iter().filter(|datagram| hostile.contains(&datagram.to)) {
+            world.inject(asked.to, asked.from, nonsense(&asked));
+        }
+    }
+    world.wait(dialled);
+    let report = world.report(dialled);
+    assert_eq!(report.exchanges.len(), hostile.len());
+    let answered = report.exchanges.iter().filter(|exchange| exchange.answered.is_some());
+    assert_eq!(answered.count(), 1 + 8, "one is being read");
+}
+
+/// Returns what looks like the answer to a handshake message until it is read.
+fn nonsense(asked: &Datagram) -> Vec<u8> {
+    let Ok(Packet::Request(request)) = Packet::from_bytes(&asked.payload) else { panic!("not a request") };
+    let noise = vec![7; 200];
+    let message = HandshakeMessage { mode: Mode::Reply, noise, peer_address: None, relay_address: None };
+    let response = Response {
+        tid: request.tid,
+        to: asked.from,
+        id: None,
+        token: None,
+        closer: Vec::new(),
+        error: 0,
+        value: Some(message.to_bytes()),
+    };
+    response.to_bytes()
 }
 
 /// Makes a world whose second node listens.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::world::{Home, LOSSY, World, at, key, sender_is_inside};
-use crate::connect::{Failure, Path};
+use crate::connect::{Failure, Limits, Path};
 use crate::dht::K;
 use crate::wire::rpc::ANNOUNCE;
 
@@ -149,6 +149,18 @@ fn a_client_that_the_firewall_hook_refuses_hears_nothing() {
     let dialled = world.dial(client, server);
     world.failed(dialled, Failure::NoAnswer);
     assert!(world.host(server).established.is_empty());
+}
+
+#[test]
+fn an_attempt_beyond_the_limit_fails_at_once() {
+    let mut world = World::new(12, 5);
+    world.limits = Limits { max_attempts: 1, ..Limits::default() };
+    let (server, client) = world.server_and_client(Home::Open, Home::Plain);
+    let first = world.dial(client, server);
+    let beyond = world.dial(client, server);
+    assert_eq!(world.wait(beyond), Duration::ZERO);
+    world.failed(beyond, Failure::TooMany);
+    world.connected(first);
 }
 
 #[test]

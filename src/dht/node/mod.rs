@@ -10,6 +10,6 @@ mod serve;
 mod upkeep;
 mod verbs;
 
-#[cfg(test)]
-pub(super) use serve::MAX_HELD;
 pub use verbs::Node;
+#[cfg(test)]
+pub(super) use {search::MAX_KNOWN, serve::MAX_HELD};

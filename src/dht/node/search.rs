@@ -227,6 +227,6 @@ impl Node {
 }
 
 /// Nodes of an earlier run that a bootstrap requests.
-const MAX_KNOWN: usize = 200;
+pub(in crate::dht) const MAX_KNOWN: usize = 200;
 /// Requests in flight below which a refresh takes its full share.
 const BACKGROUND_IDLE: usize = 3;

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::bounds::{answer, at, meet, public};
 use crate::dht::table::{Table, TableEntry};
-use crate::dht::walk::{Rank, Walk};
+use crate::dht::walk::{MAX_NAMERS, Rank, Walk};
 use crate::dht::{K, Node, NodeId};
 use crate::wire::compact::{Decode, Encode, Reader};
 use crate::wire::rpc::{self, Packet, Request};
@@ -224,6 +224,22 @@ fn a_node_of_a_network_that_does_not_answer_leaves_its_place_to_another() {
     let next = walk.next(10);
     assert!(next.is_some_and(|node| !first.contains(&node)));
     assert_eq!(walk.next(10), None, "one place, one node");
+}
+
+#[test]
+fn of_those_that_named_a_silent_node_so_many_hear_of_it() {
+    let target = [0; 32];
+    let mut walk = Walk::new(target, 1, usize::MAX);
+    let ports = (1..200).map(|port| at("80.2.2.2", port));
+    let silent = ports.min_by_key(|node| NodeId::of(*node).distance(&target)).expect("one is nearest");
+    for host in 1..=K {
+        walk.add(at(&format!("80.1.{host}.1"), 1), Rank::ByDistance);
+    }
+    for node in std::iter::from_fn(|| walk.next(K)).collect::<Vec<_>>() {
+        walk.on_answer(&answer(node, vec![silent]), |_| false);
+    }
+    assert_eq!(walk.next(1), Some(silent));
+    assert_eq!(walk.on_failure(silent).len(), MAX_NAMERS);
 }
 
 /// Returns the nodes that a response to a stranger names.

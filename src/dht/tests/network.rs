@@ -70,6 +70,20 @@ fn fifty_nodes_find_everything_in_spite_of_loss() {
 }
 
 #[test]
+fn so_many_relay_addresses_of_a_record_are_kept() {
+    let mut world = World::new(2, 3, Link::default());
+    let (key_pair, target) = (KeyPair::from_seed(&[1; 32]), [9; 32]);
+    let relays: Vec<_> = (1..=5).map(address).collect();
+    let announce = Operation::Announce { target, key_pair, relays: relays.clone(), bump: 0 };
+    let (_, result, _) = world.run(world.nodes[1], announce);
+    assert!(result.is_ok());
+    let (answers, _, _) = world.run(world.nodes[2], Operation::Lookup(target));
+    let lists = answers.iter().filter_map(|answer| LookupReply::from_bytes(answer.value.as_ref()?).ok());
+    let kept: Vec<_> = lists.flat_map(|list| list.peers).map(|peer| peer.relay_addresses).collect();
+    assert!(!kept.is_empty() && kept.iter().all(|kept| *kept == relays[..3]), "{kept:?}");
+}
+
+#[test]
 fn a_dead_node_delays_nobody_for_long() {
     let mut world = World::new(3, 8, Link::default());
     for dead in [3, 5] {

@@ -1,11 +1,13 @@
 //! Announcements that outlive the node that gives them out.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::world::{World, address, announce, client_address, server, unannounce};
+use crate::dht::node::MAX_KNOWN;
 use crate::dht::serve::MAX_RESTORED;
 use crate::dht::sign::Announcement;
-use crate::dht::{Config, Kept, Node, NodeId};
+use crate::dht::{Config, Event, Kept, Node, NodeId};
 use crate::keys::KeyPair;
 use crate::sim::network::Link;
 use crate::wire::records::AnnounceKind;
@@ -90,6 +92,27 @@ fn a_kept_announcement_reads_as_it_was_written() {
             assert!(text[..end].parse::<Kept>().is_err(), "{}", &text[..end]);
         }
     }
+}
+
+#[test]
+fn so_many_nodes_of_an_earlier_run_are_asked() {
+    let mut now = Instant::now();
+    let known = (1..=2 * MAX_KNOWN).map(address).collect();
+    let config = Config { private_network: true, known, ..server() };
+    let mut node = Node::new(now, config, [7; 32]);
+    node.handle_sockets(now, address(0), client_address(0));
+    node.bootstrap(now);
+    let mut asked = BTreeSet::new();
+    loop {
+        asked.extend(std::iter::from_fn(|| node.poll_transmit()).map(|sent| sent.destination));
+        let mut events = std::iter::from_fn(|| node.poll_event());
+        if events.any(|event| event == Event::Bootstrapped { reached: 0 }) {
+            break;
+        }
+        (now, _) = node.poll_timeout().expect("it is not over");
+        node.handle_timeout(now);
+    }
+    assert_eq!(asked.len(), MAX_KNOWN);
 }
 
 #[test]

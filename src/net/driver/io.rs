@@ -238,6 +238,28 @@ mod tests {
     use crate::connect::Config;
 
     #[tokio::test]
+    async fn a_turn_takes_so_many_datagrams_and_the_next_one_more() {
+        let mut io = Io::bind(&Settings::for_tests()).expect("loopback has ports");
+        let now = Instant::now();
+        let mut endpoint = Endpoint::new(now, Config::default(), [1; 32]);
+        let (server, _) = io.main_addresses().expect("they are bound");
+        let peer = std::net::UdpSocket::bind("127.0.0.1:0").expect("loopback has ports");
+        let sent = MAX_DATAGRAMS + 100;
+        for _ in 0..sent {
+            peer.send_to(b"longer", server).expect("loopback takes it");
+        }
+        std::future::poll_fn(|cx| io.sockets[&SocketId::SERVER].poll_readable(cx)).await.expect("it is open");
+        let mut turn = async || {
+            let more = std::future::poll_fn(|cx| Poll::Ready(io.receive(cx, now, &mut endpoint))).await;
+            (more, io.traffic().datagrams_received as usize)
+        };
+        let (more, received) = turn().await;
+        assert!(more && (MAX_DATAGRAMS / 2..sent).contains(&received), "{received} of {sent}");
+        let (_, received) = turn().await;
+        assert_eq!(received, sent);
+    }
+
+    #[tokio::test]
     async fn a_socket_beside_the_main_ones_is_read_from_until_it_is_closed() {
         let settings = Settings::for_tests();
         let mut io = Io::bind(&settings).expect("loopback has ports");
