@@ -151,8 +151,9 @@ impl Dht {
         self.node.ask(Command::Suspend).await;
     }
 
-    /// Goes on after [`Self::suspend`], or after the host was asleep: servers are announced anew at once.
-    /// The node notices changes of the host's addresses without it.
+    /// Goes on after [`Self::suspend`]: servers are announced anew at once. The node notices by itself,
+    /// within a few seconds, that the host was asleep or has other addresses; it compares the time of day
+    /// with the clock that timers go by.
     ///
     /// # Cancel safety
     ///

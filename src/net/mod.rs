@@ -29,6 +29,7 @@ mod relays;
 mod ring;
 mod servers;
 mod settings;
+mod sleep;
 mod socket;
 mod spares;
 mod stats;

@@ -98,6 +98,9 @@ struct Slot<H> {
     stuck: u32,
     /// A host that is down neither sends nor receives.
     up: bool,
+    /// How much time has passed for others only, while the host was asleep.
+    slept: Duration,
+    asleep_since: Option<Instant>,
 }
 
 /// A datagram on its way.
@@ -177,6 +180,8 @@ impl<H: Host> Network<H> {
             wake: None,
             stuck: 0,
             up: true,
+            slept: Duration::ZERO,
+            asleep_since: None,
         });
         for (socket, address) in sockets {
             self.bind(id, *socket, *address);
@@ -220,6 +225,30 @@ impl<H: Host> Network<H> {
         self.hosts[id.0].up = up;
     }
 
+    /// Puts a host to sleep: it is cut off, and its clock stands still.
+    pub fn sleep(&mut self, id: HostId) {
+        let slot = &mut self.hosts[id.0];
+        slot.up = false;
+        slot.asleep_since = Some(self.now);
+        if let Some(wake) = slot.wake.take() {
+            self.wakes.remove(&(wake, id));
+        }
+    }
+
+    /// Ends the sleep of a host. Nothing in it has changed.
+    pub fn end_sleep(&mut self, id: HostId) {
+        let slot = &mut self.hosts[id.0];
+        let since = slot.asleep_since.take().expect("the host is asleep");
+        slot.slept += self.now - since;
+        slot.up = true;
+        self.drain(id);
+    }
+
+    /// Returns the time on the clock of a host.
+    fn clock(&self, id: HostId) -> Instant {
+        self.now - self.hosts[id.0].slept
+    }
+
     /// Removes a host from the network for good and frees its addresses.
     pub fn retire(&mut self, id: HostId) {
         let sockets: Vec<_> = self.hosts[id.0].sockets.keys().copied().collect();
@@ -240,7 +269,8 @@ impl<H: Host> Network<H> {
 
     /// Changes a host and sends what it then wants to send.
     pub fn with<T>(&mut self, id: HostId, change: impl FnOnce(&mut H, Instant) -> T) -> T {
-        let result = change(&mut self.hosts[id.0].host, self.now);
+        let now = self.clock(id);
+        let result = change(&mut self.hosts[id.0].host, now);
         self.drain(id);
         result
     }
@@ -265,12 +295,11 @@ impl<H: Host> Network<H> {
         {
             self.deliver(datagram);
         } else if let Some((_, id)) = self.wakes.first().copied() {
-            let now = self.now;
-            let slot = &mut self.hosts[id.0];
-            slot.host.handle_timeout(now);
+            let now = self.clock(id);
+            self.hosts[id.0].host.handle_timeout(now);
             self.drain(id);
             let slot = &mut self.hosts[id.0];
-            let again = slot.wake.is_some_and(|wake| wake <= now);
+            let again = slot.wake.is_some_and(|wake| wake <= self.now);
             slot.stuck = if again { slot.stuck + 1 } else { 0 };
             assert!(slot.stuck < MAX_STUCK, "host {} wakes again and again without effect", id.0);
         }
@@ -314,17 +343,19 @@ impl<H: Host> Network<H> {
         let Some((id, socket)) = self.addresses.get(&(realm, datagram.to)).copied() else {
             return;
         };
+        let now = self.clock(id);
         let slot = &mut self.hosts[id.0];
         if slot.up {
-            slot.host.handle_datagram(self.now, socket, datagram.from, &datagram.payload);
+            slot.host.handle_datagram(now, socket, datagram.from, &datagram.payload);
             self.drain(id);
         }
     }
 
     /// Sends what a host wants to send, and notes when it wants to be woken.
     fn drain(&mut self, id: HostId) {
+        let now = self.clock(id);
         loop {
-            while let Some(transmit) = self.hosts[id.0].host.poll_transmit(self.now) {
+            while let Some(transmit) = self.hosts[id.0].host.poll_transmit(now) {
                 let slot = &self.hosts[id.0];
                 if let (true, Some(from)) = (slot.up, slot.sockets.get(&transmit.socket)) {
                     let datagram = Datagram {
@@ -343,7 +374,7 @@ impl<H: Host> Network<H> {
             }
         }
         let slot = &mut self.hosts[id.0];
-        let wake = slot.host.poll_timeout();
+        let wake = slot.host.poll_timeout().map(|wake| wake + slot.slept);
         if wake != slot.wake {
             if let Some(old) = std::mem::replace(&mut slot.wake, wake) {
                 self.wakes.remove(&(old, id));
@@ -364,7 +395,7 @@ impl<H: Host> Network<H> {
         }
         slot.next_port = address.port() + 1;
         self.bind(id, socket, address);
-        let now = self.now;
+        let now = self.clock(id);
         let host = &mut self.hosts[id.0].host;
         host.handle_socket(now, socket, Some(address));
     }

@@ -7,6 +7,7 @@
 #![allow(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
 
 mod backup;
+mod clock;
 mod flood;
 mod free_work;
 #[path = "../cli/harness.rs"]

@@ -82,8 +82,14 @@ impl Endpoint {
         self.drain(now);
     }
 
-    /// Handles a host that is in another network than before, or was asleep: servers are announced anew, NATs
-    /// examined anew.
+    /// Handles a host that was asleep, or stood still for another reason: as [`Self::handle_network_change`],
+    /// and what is known of the DHT's nodes is old.
+    pub fn handle_wake(&mut self, now: Instant) {
+        self.core.cx.node.handle_wake(now);
+        self.handle_network_change(now);
+    }
+
+    /// Handles a host that is in another network than before: servers are announced anew, NATs examined anew.
     pub fn handle_network_change(&mut self, now: Instant) {
         debug!("network changed");
         self.core.punch.puncher.examine(now, &mut self.core.cx);

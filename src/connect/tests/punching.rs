@@ -339,6 +339,28 @@ fn a_server_that_was_suspended_is_reachable_again_when_resumed() {
     world.both_speak(&connected);
 }
 
+/// The nodes have forgotten the server and its router has dropped every mapping, while no time has passed for
+/// the server.
+#[test]
+fn a_server_whose_host_was_asleep_is_reachable_again_in_ten_seconds() {
+    for is_noticed in [false, true] {
+        let mut world = World::new(7, 8);
+        let server = world.server(Home::Restricted);
+        let client = world.home(Home::Restricted);
+        world.sleep(server);
+        world.run_secs(45 * 60);
+        let dialled = world.dial(client, server);
+        world.failed(dialled, Failure::NotFound);
+        world.end_sleep(server);
+        if is_noticed {
+            world.with(server, |peer, now| peer.endpoint.handle_wake(now));
+        }
+        world.run_secs(10);
+        let connected = world.connect(client, server);
+        world.both_speak(&connected);
+    }
+}
+
 #[test]
 fn the_report_tells_what_each_nat_is_judged_by() {
     for (home, judged) in [(Home::Restricted, Firewall::Consistent), (Home::Random, Firewall::Random)] {

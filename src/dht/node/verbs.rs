@@ -89,6 +89,14 @@ impl Node {
         self.note_address();
     }
 
+    /// Handles a host that was asleep: everything known is old, and this node may be elsewhere.
+    pub fn handle_wake(&mut self, now: Instant) {
+        self.wake_up();
+        if self.is_bootstrapped() {
+            self.refresh(now);
+        }
+    }
+
     /// Replaces the nodes that queries start from.
     pub fn set_bootstrap(&mut self, nodes: Vec<SocketAddrV4>) {
         self.config.bootstrap = nodes;

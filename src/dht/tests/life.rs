@@ -131,7 +131,24 @@ fn an_adaptive_node_is_ephemeral_again_after_sleep() {
     let id = world.join(Config::default());
     world.network.run_for(Duration::from_secs(21 * 60));
     assert!(world.node(id).is_persistent());
-    // Asleep the machine handles nothing, so the node sees a gap between two ticks.
+    // The clock stands still, and it is the driver that notices.
+    world.network.sleep(id);
+    world.network.run_for(Duration::from_secs(45 * 60));
+    world.network.end_sleep(id);
+    world.network.run_for(Duration::from_secs(10));
+    assert!(world.node(id).is_persistent());
+    world.network.with(id, |machine, now| machine.node.handle_wake(now));
+    assert!(!world.node(id).is_persistent());
+    assert!(world.network.host(id).events.contains(&Event::Persistent(false)));
+}
+
+#[test]
+fn an_adaptive_node_is_ephemeral_again_after_its_process_was_stopped() {
+    let mut world = World::new(38, 6, Link::default());
+    let id = world.join(Config::default());
+    world.network.run_for(Duration::from_secs(21 * 60));
+    assert!(world.node(id).is_persistent());
+    // It handles nothing meanwhile, so it sees a gap between two ticks.
     let later = world.network.now() + Duration::from_secs(60);
     world.network.with(id, |machine, _| machine.node.handle_timeout(later));
     assert!(!world.node(id).is_persistent());

@@ -59,7 +59,7 @@ impl Driver {
                 debug!("node resumed");
                 if let Some((server, client)) = self.io.main_addresses() {
                     self.endpoint.handle_sockets(now, server, client);
-                    self.endpoint.handle_network_change(now);
+                    self.endpoint.handle_wake(now);
                 }
                 reply(answer, ());
             }

@@ -23,6 +23,7 @@ use crate::net::queries::Queries;
 use crate::net::relays::Relays;
 use crate::net::servers::Servers;
 use crate::net::settings::Settings;
+use crate::net::sleep::Sleep;
 use crate::net::stats::Stats;
 use crate::net::task_event::TaskEvent;
 use crate::udx::StreamId;
@@ -60,6 +61,7 @@ pub(super) struct Driver {
     pub(super) handles: mpsc::WeakUnboundedSender<Command>,
     pub(super) joining: Joining,
     pub(super) interfaces: Interfaces,
+    pub(super) sleep: Sleep,
     pub(super) jobs: Jobs,
     pub(super) connections: Connections,
     pub(super) servers: Servers,
@@ -98,6 +100,7 @@ impl Driver {
             handles: commands.downgrade(),
             joining,
             interfaces: Interfaces::new(*settings.bind.ip(), tasks.clone()),
+            sleep: Sleep::new(now),
             jobs: Jobs::new(settings.jobs, tasks.clone()),
             connections,
             servers: Servers::new(settings.backlog),

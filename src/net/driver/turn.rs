@@ -119,6 +119,9 @@ impl Driver {
         }
         self.connections.handle_timeout(now, &mut self.endpoint);
         self.joining.handle_timeout(now);
+        if self.sleep.handle_timeout(now) {
+            self.endpoint.handle_wake(now);
+        }
         if self.interfaces.handle_timeout(now, self.servers.len() > 0) {
             self.endpoint.handle_network_change(now);
         }
@@ -132,6 +135,7 @@ impl Driver {
             self.endpoint.poll_timeout().map(|(at, _)| at),
             self.connections.poll_timeout(),
             self.interfaces.poll_timeout(),
+            Some(self.sleep.poll_timeout()),
             self.joining.poll_timeout(),
             self.closing.poll_timeout(),
         ]

@@ -8,9 +8,8 @@ use super::super::entry::KeyEntry;
 ///
 /// Two numbers are kept. No two profiles may share a version, whether the server accepted them or not:
 /// readers may hold either, so a client signs above every version that was *signed or seen*. What the server
-/// has
-/// *acknowledged* is durable there: if it knows less later, it has lost something, and the client can bring
-/// that back.
+/// has *acknowledged* is durable there: if it knows less later, it has lost something, and the client can
+/// bring that back.
 pub trait Versions: Send {
     /// Returns the highest version that was signed or seen, 0 if none.
     ///

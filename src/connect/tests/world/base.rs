@@ -261,6 +261,16 @@ impl World {
         self.network.set_up(host, true);
     }
 
+    /// Puts a host to sleep: it is cut off, and its clock stands still.
+    pub(crate) fn sleep(&mut self, host: HostId) {
+        self.network.sleep(host);
+    }
+
+    /// Ends the sleep of a host, which does not notice it by itself.
+    pub(crate) fn end_sleep(&mut self, host: HostId) {
+        self.network.end_sleep(host);
+    }
+
     /// Lets a router forget its mappings.
     pub(crate) fn restart_router(&mut self, nat: NatId) {
         self.network.restart_nat(nat);
