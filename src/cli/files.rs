@@ -5,6 +5,8 @@ use std::io::{self, Read as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::profile::durable::{folder_of, sync_folder};
+
 /// Opens a regular file. A link is refused, and so is a pipe or a device: opening one could wait for ever.
 ///
 /// # Errors
@@ -70,10 +72,7 @@ pub(super) fn replace(
         let _ = remove(aside);
     }
     written?;
-    match path.parent() {
-        Some(folder) if cfg!(unix) && folder != Path::new("") => File::open(folder)?.sync_all(),
-        _ => Ok(()),
-    }
+    sync_folder(folder_of(path))
 }
 
 /// Creates a file that its owner alone can read. Never opens what is there.

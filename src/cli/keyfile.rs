@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 use super::files;
 use crate::KeyPair;
 use crate::keys::z_base_32;
+use crate::profile::durable::{create_folder, folder_of, sync_folder};
 use crate::wire::hash;
 
 /// An identity and whether it was made just now.
@@ -234,13 +235,6 @@ fn remove_leftovers(folder: &Path) {
     }
 }
 
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    }
-}
-
 fn write_new(path: &Path, key_pair: &KeyPair) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -326,29 +320,6 @@ fn check_access(path: &Path, named: &Metadata, opened: &Metadata) -> Result<(), 
 
 #[cfg(not(unix))]
 fn check_access(_: &Path, _: &Metadata, _: &Metadata) -> Result<(), KeyFileError> {
-    Ok(())
-}
-
-/// Creates a folder for its owner alone, and makes its name durable.
-fn create_folder(folder: &Path) -> io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)?;
-    match folder.parent() {
-        Some(parent) if parent != Path::new("") => sync_folder(parent),
-        _ => Ok(()),
-    }
-}
-
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) {
-        File::open(folder)?.sync_all()?;
-    }
     Ok(())
 }
 

@@ -31,7 +31,7 @@ pub fn main() -> ExitCode {
         Err(exit) => return exit,
     };
     let output = Output { json: arguments.json, quiet: false, verbose: arguments.verbose > 0 };
-    runtime::log(LevelFilter::ERROR, arguments.verbose);
+    runtime::log(LevelFilter::WARN, arguments.verbose);
     arguments.secrecy.apply();
     match &arguments.command {
         Some(Command::Whoami) => runtime::report(&output, whoami(&arguments, &output)),

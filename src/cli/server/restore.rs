@@ -13,6 +13,7 @@ use super::super::exit::{Exit, Failure};
 use super::super::output::Output;
 use super::backup::{self, profiles};
 use crate::profile::backup::{Entry, Fault};
+use crate::profile::durable::{folder_of, sync_folder};
 use crate::profile::{SledStore, StoreError};
 
 /// What became of the entries of one source.
@@ -111,8 +112,8 @@ fn put_in_place(beside: &Path, folder: &Path, damaged: bool, output: &Output) ->
         output.json(&json!({"event": "set_aside", "folder": aside.display().to_string()}));
     }
     fs::rename(beside, folder).map_err(|error| cannot("rename", beside, error))?;
-    let data = folder.parent().unwrap_or(folder);
-    fs::File::open(data).and_then(|data| data.sync_all()).map_err(|error| cannot("sync", data, error))?;
+    let data = folder_of(folder);
+    sync_folder(data).map_err(|error| cannot("sync", data, error))?;
     output.note("the profiles are in place: start the server");
     Ok(())
 }

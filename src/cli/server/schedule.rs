@@ -17,6 +17,7 @@ use super::snapshot::BackupError;
 use crate::PublicKey;
 use crate::profile::SledStore;
 use crate::profile::backup::Closing;
+use crate::profile::durable::create_folder;
 
 /// When backups are written, where, and how many are kept.
 #[derive(Clone, Debug)]
@@ -82,7 +83,7 @@ impl Schedule {
         let source = Source::Store(snapshot, Arc::clone(store));
         let Self { folder, keep, .. } = self.clone();
         let written = tokio::task::spawn_blocking(move || {
-            folder.create()?;
+            create_folder(&folder.folder)?;
             let (path, aside) = folder.next();
             let closing = write_file(source, &path, &aside)?;
             folder.prune(keep)?;
@@ -116,14 +117,6 @@ impl Files {
         // The times in the names sort as they follow each other.
         names.sort_unstable();
         Ok(names)
-    }
-
-    fn create(&self) -> io::Result<()> {
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&self.folder)
     }
 
     /// Returns the name of a backup that is written now, and its name until it is complete.

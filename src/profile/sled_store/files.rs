@@ -5,15 +5,12 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::super::durable;
 use super::super::store::StoreError;
 
 /// Creates a folder, for its owner alone, if it does not exist.
 pub(super) fn create_folder(folder: &Path) -> Result<(), StoreError> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder).map_err(|error| io_error("create", folder, error))
+    durable::create_folder(folder).map_err(|error| io_error("create", folder, error))
 }
 
 /// Takes the lock. The system releases it when this process ends, also after a crash.
@@ -78,21 +75,18 @@ pub(super) fn sync_tree(folder: &Path) -> Result<(), StoreError> {
         let path = entry.map_err(|error| io_error("read", folder, error))?.path();
         match path.is_dir() {
             true => sync_tree(&path)?,
-            false => sync_path(&path)?,
+            false => sync_file(&path)?,
         }
     }
     sync_names(folder)
 }
 
-/// Syncs the names in a folder, where the system can.
+/// Syncs the names in a folder, where the file system can.
 pub(super) fn sync_names(folder: &Path) -> Result<(), StoreError> {
-    match cfg!(unix) {
-        true => sync_path(folder),
-        false => Ok(()),
-    }
+    durable::sync_folder(folder).map_err(|error| io_error("sync", folder, error))
 }
 
-pub(super) fn sync_path(path: &Path) -> Result<(), StoreError> {
+fn sync_file(path: &Path) -> Result<(), StoreError> {
     File::open(path).and_then(|file| file.sync_all()).map_err(|error| io_error("sync", path, error))
 }
 

@@ -19,6 +19,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
+use super::super::durable::folder_of;
 use super::super::inventory::Promised;
 use super::super::store::StoreError;
 use super::codec::Sum;
@@ -89,7 +90,7 @@ impl WitnessFile {
         let mut created = Self { file, path: path.to_owned(), sequence: 0 };
         created.write_both(witness)?;
         fs::rename(&aside, path).map_err(|error| io_error("create", path, error))?;
-        sync_names(path.parent().unwrap_or(path))?;
+        sync_names(folder_of(path))?;
         Ok(created)
     }
 

@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use hyperprofile::profile::entry::KeyEntry;
 use hyperprofile::profile::{SledStore, Store as _};
@@ -17,6 +16,7 @@ use rand::seq::SliceRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
 use super::damage::{files, lay_out};
+use super::strace;
 use super::writer::{Acknowledged, Writer, change};
 use crate::amount;
 
@@ -44,9 +44,7 @@ struct File {
 
 #[test]
 fn no_power_failure_loses_an_acknowledged_change() {
-    if Command::new("strace").arg("-V").output().is_err() {
-        assert!(std::env::var_os("CI").is_none(), "strace is not installed");
-        eprintln!("SKIPPED: strace is not installed");
+    if strace::is_missing() {
         return;
     }
     let (operations, points) = amount((60, 150), (1000, 10_000));

@@ -8,6 +8,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::time::timeout;
 
+use super::strace;
 use crate::harness::{Outcome, Person, Running, SERVER, text};
 
 /// The system calls that fail, how, and from the how-many-th of each thread after the server serves. A change
@@ -56,9 +57,7 @@ impl World {
 
 #[tokio::test]
 async fn a_failed_write_or_sync_ends_the_server_and_loses_nothing() {
-    if Command::new("strace").arg("-V").output().await.is_err() {
-        assert!(std::env::var_os("CI").is_none(), "strace is not installed");
-        eprintln!("SKIPPED: strace is not installed");
+    if strace::is_missing() {
         return;
     }
     let mut world = World::new().await;

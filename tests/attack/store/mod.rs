@@ -4,4 +4,6 @@ mod crash;
 mod damage;
 mod erase;
 mod failing;
+mod folders;
+mod strace;
 mod writer;
