@@ -17,9 +17,7 @@ use crate::api::ConnectError;
 use crate::profile::lines::{LineError, Lines};
 use crate::profile::message::{Call, Request};
 use crate::profile::record::RawRecord;
-use crate::profile::{
-    Dial, DialError, ProfileClient, ProfileDraft, Record, Service, ServiceConfig, SledStore,
-};
+use crate::profile::{ProfileClient, ProfileDraft, Record, Service, ServiceConfig, SledStore, ThroughDht};
 use crate::{Connection, Dht, KeyPair, PublicKey, Testnet};
 
 /// Shows a profile's life, and three attempts to pass for its owner.
@@ -203,26 +201,12 @@ impl World<'_> {
     }
 
     /// Connects a client whose identity is in a file.
-    async fn visit(&self, who: &str) -> Result<ProfileClient<Visitor, VersionsFile>, Failure> {
+    async fn visit(&self, who: &str) -> Result<ProfileClient<ThroughDht, VersionsFile>, Failure> {
         let path = self.folder.path(who);
         let identity = keyfile::load_or_create(&path)?.key_pair;
-        let visitor = Visitor { dht: self.node().await?, server: self.server, identity: identity.clone() };
+        let dial = ThroughDht { dht: self.node().await?, server: self.server, identity: identity.clone() };
         let versions = VersionsFile::beside(&path, *identity.public_key(), self.server);
-        Ok(ProfileClient::connect(identity, visitor, versions).await?)
-    }
-}
-
-struct Visitor {
-    dht: Dht,
-    server: PublicKey,
-    identity: KeyPair,
-}
-
-impl Dial for Visitor {
-    type Stream = Connection;
-
-    async fn dial(&mut self) -> Result<Connection, DialError> {
-        Ok(self.dht.connect(&self.server).key_pair(&self.identity).await?)
+        Ok(ProfileClient::connect(identity, dial, versions).await?)
     }
 }
 

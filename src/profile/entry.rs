@@ -54,6 +54,13 @@ pub enum Decision {
     Refuse(Refusal),
 }
 
+/// Returns whether an entry of a key is newer than another one: of a greater version, or the deletion of that
+/// version.
+pub fn is_newer(entry: &KeyEntry, than: &KeyEntry) -> bool {
+    let rank = |entry: &KeyEntry| (entry.version(), matches!(entry, KeyEntry::Deleted { .. }));
+    rank(entry) > rank(than)
+}
+
 impl KeyEntry {
     /// Returns the record, if there is one.
     pub const fn record(&self) -> Option<&Record> {

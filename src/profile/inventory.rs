@@ -35,6 +35,29 @@ impl Inventory {
     pub fn is_whole(&self) -> bool {
         self.faults.is_empty()
     }
+
+    /// Counts an entry that is there and can't be read.
+    pub(super) fn add_unreadable(&mut self, name: &[u8]) {
+        self.unreadable += 1;
+        if self.named.len() < MAX_NAMED {
+            let digits = name.iter().take(4).map(|byte| format!("{byte:02x}"));
+            self.named.push(digits.collect());
+        }
+    }
+
+    /// Notes what is wrong, once.
+    pub(super) fn add_fault(&mut self, fault: impl Into<String>) {
+        let fault = fault.into();
+        if !self.faults.contains(&fault) {
+            self.faults.push(fault);
+        }
+    }
+
+    /// Takes the faults for mended: the snapshot of the database was the reason of all of them.
+    pub(super) fn mend_snapshot(&mut self, faults: &[String]) {
+        let faults = faults.join("; ");
+        self.mended.push(format!("the snapshot of the database was damaged and is made anew ({faults})"));
+    }
 }
 
 impl fmt::Display for Inventory {

@@ -35,8 +35,9 @@ pub mod service;
 pub mod sled_store;
 pub mod store;
 
-pub use client::{ClientError, Denied, Dial, DialError, MemoryVersions, ProfileClient, Versions, is_newer};
+pub use client::{ClientError, Denied, Dial, DialError, MemoryVersions, ProfileClient, ThroughDht, Versions};
 pub use content::{InvalidProfile, Profile, ProfileDraft};
+pub use entry::is_newer;
 pub use inventory::Inventory;
 pub use limits::{Limits, MAX_WINDOWS};
 pub use peers::PeerAddress;

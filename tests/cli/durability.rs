@@ -3,28 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hyperprofile::profile::{Dial, DialError, MemoryVersions, ProfileClient, ProfileDraft};
-use hyperprofile::{Connection, Dht, KeyPair, PublicKey, Testnet};
+use hyperprofile::profile::{MemoryVersions, ProfileClient, ProfileDraft, ThroughDht};
+use hyperprofile::{KeyPair, Testnet};
 use tokio::sync::Notify;
 
 use crate::harness::{Running, SERVER, text};
 
 const KILLS: usize = 50;
-
-#[derive(Clone)]
-struct ThroughDht {
-    dht: Dht,
-    server: PublicKey,
-    identity: KeyPair,
-}
-
-impl Dial for ThroughDht {
-    type Stream = Connection;
-
-    async fn dial(&mut self) -> Result<Connection, DialError> {
-        Ok(self.dht.connect(&self.server).key_pair(&self.identity).await?)
-    }
-}
 
 #[tokio::test]
 async fn fifty_kills_of_the_server_lose_no_acknowledged_write() {

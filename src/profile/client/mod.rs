@@ -1,5 +1,6 @@
 //! The client's side: sends requests, repeats them when the connection is lost, verifies every record.
 
+mod dial;
 mod error;
 #[cfg(test)]
 mod hostile;
@@ -11,6 +12,7 @@ mod session;
 mod tests;
 mod versions;
 
+pub use dial::ThroughDht;
 pub use error::{ClientError, Denied, DialError};
 pub use operations::{Dial, ProfileClient};
-pub use versions::{MemoryVersions, Versions, is_newer};
+pub use versions::{MemoryVersions, Versions};

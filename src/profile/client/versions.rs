@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::super::entry::KeyEntry;
+use super::super::entry::{KeyEntry, is_newer};
 
 /// Remembers an identity's profile at one server, beyond the life of the program.
 ///
@@ -39,13 +39,6 @@ pub trait Versions: Send {
     ///
     /// If it cannot be stored.
     fn acknowledge(&mut self, entry: &KeyEntry) -> io::Result<()>;
-}
-
-/// Returns whether an entry of a key is newer than another one: of a greater version, or the deletion of that
-/// version.
-pub fn is_newer(entry: &KeyEntry, than: &KeyEntry) -> bool {
-    let rank = |entry: &KeyEntry| (entry.version(), matches!(entry, KeyEntry::Deleted { .. }));
-    rank(entry) > rank(than)
 }
 
 /// Keeps everything in memory.

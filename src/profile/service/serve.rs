@@ -204,6 +204,7 @@ impl<S: Store> Service<S> {
             Ok(Err(bad)) => bad.id,
             Err(_) => None,
         };
+        // A peer that does not take the answer is refused all the same.
         let _ = timeout(FAREWELL, async {
             self.write(stream, &answer_line(id.as_ref(), &Err(Refusal::Full))).await?;
             stream.shutdown().await.map_err(Ended::Io)
@@ -220,6 +221,7 @@ impl<S: Store> Service<S> {
     pub async fn close(&self) {
         self.shared.closing.cancel();
         self.shared.tasks.close();
+        // Those that take longer end with the runtime; what they have acknowledged is durable.
         let _ = timeout(FAREWELL * 2, self.shared.tasks.wait()).await;
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::super::entry::{Change, Decision, KeyEntry};
+use super::super::entry::{Change, Decision, KeyEntry, is_newer};
 use super::super::store::{ApplyError, StoreError};
 use super::codec::{self, Sum};
 use super::shared::{Latest, Shared, engine};
@@ -44,8 +44,10 @@ pub(super) struct Committer<D> {
 }
 
 /// A group of changes that becomes durable together.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Batch {
+    /// Whether the disk has room for it; otherwise why not.
+    room: Result<(), StoreError>,
     /// The sums of each changed key: of its durable entry and of its latest one.
     sums: BTreeMap<PublicKey, (Sum, Sum)>,
     /// The slots whose keys are erased when the batch is durable.
@@ -65,17 +67,18 @@ impl<D: Disk> Committer<D> {
         let mut waiting = Vec::new();
         // What arrives while one batch is being synced makes up the next.
         while jobs.blocking_recv_many(&mut waiting, MAX_BATCH) > 0 {
-            let mut batch = Batch::default();
-            let mut snapshots = Vec::new();
             let room = self.room(&waiting);
+            let (sums, erased, answers) = (BTreeMap::new(), Vec::new(), Vec::new());
+            let mut batch = Batch { room, sums, erased, answers };
+            let mut snapshots = Vec::new();
             for job in waiting.drain(..) {
                 match job {
                     Job::Change { key, change, answer } => {
-                        let outcome = self.change(&mut batch, &room, &key, &change);
+                        let outcome = self.change(&mut batch, &key, &change);
                         batch.answers.push(Answer::Change(answer, outcome));
                     }
                     Job::Restore { key, entry, answer } => {
-                        let outcome = self.restore(&mut batch, &room, &key, &entry);
+                        let outcome = self.restore(&mut batch, &key, &entry);
                         batch.answers.push(Answer::Restore(answer, outcome));
                     }
                     Job::Snapshot { answer } => snapshots.push(answer),
@@ -106,13 +109,7 @@ impl<D: Disk> Committer<D> {
         slots.replenish().inspect_err(|error| self.shared.fail(error))
     }
 
-    fn change(
-        &self,
-        batch: &mut Batch,
-        room: &Result<(), StoreError>,
-        key: &PublicKey,
-        change: &Change,
-    ) -> Result<KeyEntry, ApplyError> {
+    fn change(&self, batch: &mut Batch, key: &PublicKey, change: &Change) -> Result<KeyEntry, ApplyError> {
         self.shared.check()?;
         let latest = self.shared.latest(key)?;
         match latest.entry.decide(change) {
@@ -120,28 +117,20 @@ impl<D: Disk> Committer<D> {
             Decision::Repeated => Ok(latest.entry),
             Decision::Refuse(refusal) => Err(refusal.into()),
             Decision::Write(next) => {
-                room.clone()?;
                 self.write(batch, key, &latest, &next)?;
                 Ok(next)
             }
         }
     }
 
-    fn restore(
-        &self,
-        batch: &mut Batch,
-        room: &Result<(), StoreError>,
-        key: &PublicKey,
-        entry: &KeyEntry,
-    ) -> Result<bool, StoreError> {
+    fn restore(&self, batch: &mut Batch, key: &PublicKey, entry: &KeyEntry) -> Result<bool, StoreError> {
         self.shared.check()?;
         let latest = self.shared.latest(key)?;
-        if age(entry) <= age(&latest.entry) {
-            return Ok(false);
+        let is_newer = is_newer(entry, &latest.entry);
+        if is_newer {
+            self.write(batch, key, &latest, entry)?;
         }
-        room.clone()?;
-        self.write(batch, key, &latest, entry)?;
-        Ok(true)
+        Ok(is_newer)
     }
 
     /// Writes an entry without making it durable.
@@ -152,6 +141,7 @@ impl<D: Disk> Committer<D> {
         latest: &Latest,
         next: &KeyEntry,
     ) -> Result<(), StoreError> {
+        batch.room.clone()?;
         self.shared.note(key, &latest.entry);
         let sums = batch.sums.entry(*key).or_insert((latest.sum, latest.sum));
         let commit = self.witness.commit + 1;
@@ -234,11 +224,6 @@ impl Answer {
             }
         }
     }
-}
-
-/// Orders the entries that a key can have: each version is stored before it is deleted.
-fn age(entry: &KeyEntry) -> (u64, bool) {
-    (entry.version(), matches!(entry, KeyEntry::Deleted { .. }))
 }
 
 /// Most changes that share one sync.

@@ -49,8 +49,9 @@ impl Database {
         let spawned = thread::Builder::new().name("profile-flush".into()).spawn(move || {
             while waiting.recv_timeout(IMPATIENCE) == Err(RecvTimeoutError::Timeout) {
                 let db = db.clone();
-                // Its error is the first one's.
-                thread::spawn(move || db.flush().map(drop).unwrap_or_default());
+                let again = thread::Builder::new().name("profile-flush".into());
+                // Its error is the first one's. Without a thread for it, it is tried again.
+                let _ = again.spawn(move || db.flush().map(drop).unwrap_or_default());
             }
         });
         spawned.map_err(|error| io_error("start a thread to flush", &self.path, error))?;
@@ -83,6 +84,24 @@ impl Disk for Database {
 pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
     let outcome = catch_unwind(AssertUnwindSafe(work));
     outcome.unwrap_or_else(|_| Err(StoreError::Engine("it cannot make sense of its files".into())))
+}
+
+/// Returns what is wrong with a database that has no data: sled would begin an empty one in its place.
+pub(super) fn missing_data(database: &Path) -> Result<Option<String>, StoreError> {
+    let data = database.join("db");
+    match fs::metadata(&data) {
+        Ok(found) if found.len() > 0 => Ok(None),
+        Ok(_) => Ok(Some(format!("{} is empty", data.display()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Ok(Some(format!("{} is missing", data.display())))
+        }
+        Err(error) => Err(io_error("read", &data, error)),
+    }
+}
+
+/// Returns whether a file of a database is one that sled cannot make anew from the others.
+pub(super) fn without_snapshot(name: &str) -> bool {
+    name == "db"
 }
 
 /// Fails unless the disk has room for so many bytes and a reserve.

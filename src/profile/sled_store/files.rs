@@ -20,7 +20,7 @@ pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
     let file = options.open(path).map_err(|error| io_error("open", path, error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Locked(path.parent().unwrap_or(path).to_owned())),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Locked(durable::folder_of(path).to_owned())),
         Err(TryLockError::Error(error)) => Err(io_error("lock", path, error)),
     }
 }

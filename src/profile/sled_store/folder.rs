@@ -55,6 +55,7 @@ impl Folder {
         for file in files {
             let name = file.map_err(|error| io_error("read", &self.0, error))?.file_name();
             let number = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
+            // A name with something else than a number belongs to no store.
             generations.extend(number.and_then(|number| number.parse::<u64>().ok()));
         }
         generations.sort_unstable();

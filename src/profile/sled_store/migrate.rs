@@ -7,17 +7,20 @@
 
 use std::sync::Arc;
 
+use tracing::warn;
+
 use super::super::entry::KeyEntry;
-use super::super::inventory::{Inventory, MAX_NAMED};
+use super::super::inventory::Inventory;
 use super::super::record::{Record, is_version};
 use super::super::store::StoreError;
 use super::codec::{self, Sum};
 use super::committer::Disk as _;
-use super::database::{Database, check_room, guarded};
+use super::database::{Database, check_room, guarded, missing_data, without_snapshot};
 use super::files::{copy_database, folder_size, remove_folder};
 use super::folder::Folder;
 use super::shared::engine;
 use super::slots::Slots;
+use super::survey::read_all;
 use super::witness::Witness;
 use crate::PublicKey;
 
@@ -37,6 +40,9 @@ pub(super) fn rewrite(folder: &Folder, slots: &mut Slots) -> Result<(Database, W
     if !inventory.is_whole() {
         let inventory = Arc::new(inventory);
         return Err(StoreError::Lost { folder: folder.path().to_owned(), inventory });
+    }
+    for mended in &inventory.mended {
+        warn!("{mended}");
     }
     database.sync()?;
     Ok((database, witness))
@@ -73,66 +79,82 @@ fn add(
 }
 
 /// Visits every entry of a copy, which is removed again.
+///
+/// No witness says what should be there. What sled makes of its log alone is taken if it lacks nothing of
+/// what it makes of all files.
 pub(super) fn examine(
     folder: &Folder,
     visit: &mut dyn FnMut(PublicKey, KeyEntry),
 ) -> Result<Inventory, StoreError> {
-    let generation = folder.next_generation(0)?;
-    let path = folder.records(generation);
-    let read = copy_database(&folder.old_records(), &path, |_| true).and_then(|()| {
+    // Not visited before the way to read them is chosen.
+    let inventory = read(folder, &|_| true, &mut |_, _| {})?;
+    if inventory.is_whole() {
+        return read(folder, &|_| true, visit);
+    }
+    let rebuilt = read(folder, &without_snapshot, &mut |_, _| {})?;
+    if rebuilt.is_whole() && rebuilt.readable >= inventory.readable + inventory.unreadable {
+        let mut rebuilt = read(folder, &without_snapshot, visit)?;
+        rebuilt.mend_snapshot(&inventory.faults);
+        return Ok(rebuilt);
+    }
+    match rebuilt.readable > inventory.readable {
+        true => {
+            let rebuilt = read(folder, &without_snapshot, visit)?;
+            Ok(Inventory { faults: [inventory.faults, rebuilt.faults].concat(), ..rebuilt })
+        }
+        false => read(folder, &|_| true, visit),
+    }
+}
+
+/// Reads a copy of those files of the database that are `wanted`.
+fn read(
+    folder: &Folder,
+    wanted: &dyn Fn(&str) -> bool,
+    visit: &mut dyn FnMut(PublicKey, KeyEntry),
+) -> Result<Inventory, StoreError> {
+    let mut inventory = Inventory::default();
+    if let Some(fault) = missing_data(&folder.old_records())? {
+        inventory.add_fault(fault);
+        return Ok(inventory);
+    }
+    let copy = folder.records(folder.next_generation(0)?);
+    let read = copy_database(&folder.old_records(), &copy, wanted).and_then(|()| {
         guarded(|| {
-            let database = Database::open(&path)?;
-            check_schema(&database)?;
-            Ok(read_all(&database, visit))
+            let database = Database::open(&copy)?;
+            if check_schema(&database, &mut inventory)? {
+                read_all(&database.entries, &mut inventory, decode, visit);
+            }
+            Ok(())
         })
     });
-    remove_folder(&path)?;
-    read
-}
-
-fn read_all(database: &Database, visit: &mut dyn FnMut(PublicKey, KeyEntry)) -> Inventory {
-    let mut inventory = Inventory::default();
-    for pair in &database.entries {
-        let (name, bytes) = match pair {
-            Ok(pair) => pair,
-            Err(error) => {
-                inventory.faults.push(engine(error).to_string());
-                break;
-            }
-        };
-        let key = <[u8; 32]>::try_from(name.as_ref()).map(PublicKey::from_bytes).ok();
-        if let Some((key, entry)) = key.and_then(|key| Some((key, decode(&key, &bytes)?))) {
-            inventory.readable += 1;
-            visit(key, entry);
-            continue;
-        }
-        inventory.unreadable += 1;
-        if inventory.named.len() < MAX_NAMED {
-            let digits = name.iter().take(4).map(|byte| format!("{byte:02x}"));
-            inventory.named.push(digits.collect());
-        }
+    remove_folder(&copy)?;
+    match read {
+        Err(StoreError::Engine(fault)) => inventory.add_fault(StoreError::Engine(fault).to_string()),
+        read => read?,
     }
     if inventory.unreadable > 0 {
-        inventory.faults.push("some of them cannot be read".into());
+        inventory.add_fault("some of them cannot be read");
     }
-    inventory
+    Ok(inventory)
 }
 
-fn check_schema(database: &Database) -> Result<(), StoreError> {
-    match database.note("schema")? {
-        Some(found) if *found == SCHEMA.to_le_bytes() => Ok(()),
-        found => Err(StoreError::Schema {
-            found: found
-                .as_deref()
-                .and_then(|found| found.try_into().ok())
-                .map_or_else(|| "unknown".into(), |found| u32::from_le_bytes(found).to_string()),
-            expected: SCHEMA,
-        }),
+/// Returns whether the database names its format. Fails if it is another one.
+fn check_schema(database: &Database, inventory: &mut Inventory) -> Result<bool, StoreError> {
+    match database.note("schema")?.as_deref().map(<[u8; 4]>::try_from) {
+        Some(Ok(found)) if found == SCHEMA.to_le_bytes() => return Ok(true),
+        Some(Ok(found)) => {
+            let found = u32::from_le_bytes(found).to_string();
+            return Err(StoreError::Schema { found, expected: SCHEMA });
+        }
+        Some(Err(_)) => inventory.add_fault("what names the format of the database is damaged"),
+        None => inventory.add_fault("nothing names the format of the database"),
     }
+    Ok(false)
 }
 
 /// Reads an entry and verifies its signature.
 fn decode(key: &PublicKey, bytes: &[u8]) -> Option<KeyEntry> {
+    // What cannot be read is counted as such, whatever the reason.
     let (tag, rest) = bytes.split_first()?;
     let (version, rest) = rest.split_first_chunk()?;
     let version = Some(u64::from_le_bytes(*version)).filter(|version| is_version(*version))?;

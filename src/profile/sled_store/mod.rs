@@ -32,7 +32,8 @@
 //! (`survey.rs`). If they are those that were acknowledged, and at most one more group of changes, the
 //! witness is made to name M, and `records.N` is removed. If they are not, but are without sled's snapshot,
 //! which it can make anew from its log, that is taken, with a warning. Otherwise the copy is removed,
-//! [`StoreError::Lost`] says what is missing, and no other file was changed.
+//! [`StoreError::Lost`] says what is missing, and no other file was changed. A database whose file of data is
+//! missing or empty is not opened at all: sled would begin a new one.
 //!
 //! [`StoreError::Lost`]: super::store::StoreError::Lost
 

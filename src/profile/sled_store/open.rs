@@ -11,14 +11,14 @@ use super::super::inventory::Inventory;
 use super::super::store::StoreError;
 use super::codec::SlotKey;
 use super::committer::Disk as _;
-use super::database::{Database, check_room, guarded};
+use super::database::{Database, check_room, guarded, missing_data, without_snapshot};
 use super::files::{
     copy_database, create_folder, folder_size, lock, refuse_others, remove_folder, sync_names, sync_tree,
 };
 use super::folder::Folder;
 use super::migrate;
 use super::slots::Slots;
-use super::survey::{Survey, read_all, survey};
+use super::survey::{self, Survey, read_all, survey};
 use super::witness::{FORMAT, Found, Witness, WitnessFile};
 use crate::PublicKey;
 
@@ -130,12 +130,10 @@ fn attempts(
         Some(database) if inventory.is_whole() => return Ok(Ok((generation, database, survey))),
         other => Copy { folder, generation, database: other },
     };
-    let (generation, rebuilt, mut survey) = attempt(folder, witness, keys, &|name| name == "db")?;
+    let (generation, rebuilt, mut survey) = attempt(folder, witness, keys, &without_snapshot)?;
     let rebuilt = match rebuilt {
         Some(database) if survey.inventory.is_whole() => {
-            let faults = inventory.faults.join("; ");
-            let mended = format!("the snapshot of the database was damaged and is made anew ({faults})");
-            survey.inventory.mended.push(mended);
+            survey.inventory.mend_snapshot(&inventory.faults);
             return Ok(Ok((generation, database, survey)));
         }
         other => Copy { folder, generation, database: other },
@@ -167,10 +165,12 @@ fn read_guarded(
     visit: &mut dyn FnMut(PublicKey, KeyEntry),
 ) {
     let read = guarded(|| {
-        read_all(&database.entries, keys, inventory, visit);
+        read_all(&database.entries, inventory, |key, bytes| survey::open(key, bytes, keys), visit);
         Ok(())
     });
-    inventory.faults.extend(read.err().map(|error| error.to_string()));
+    if let Err(error) = read {
+        inventory.add_fault(error.to_string());
+    }
 }
 
 /// Opens a copy of the database that the witness names, of the files that are `wanted`, and surveys it.
@@ -182,27 +182,25 @@ fn attempt(
 ) -> Result<(u64, Option<Database>, Survey), StoreError> {
     let source = folder.records(witness.generation);
     let generation = folder.next_generation(witness.generation)?;
-    let copy = folder.records(generation);
-    if source.is_dir() {
-        check_room(folder.path(), folder_size(&source)?)?;
-        copy_database(&source, &copy, wanted).inspect_err(|_| discard(folder, generation))?;
-    }
-    let opened = match copy.join("db").exists() {
-        true => guarded(|| {
-            let database = Database::open(&copy)?;
-            let survey = survey(&database.entries, witness, keys);
-            Ok((database, survey))
-        }),
-        false => Err(StoreError::Engine(format!("{} is missing", source.join("db").display()))),
+    let opened = match missing_data(&source)? {
+        Some(fault) => Err(fault),
+        None => {
+            let copy = folder.records(generation);
+            check_room(folder.path(), folder_size(&source)?)?;
+            copy_database(&source, &copy, wanted).inspect_err(|_| discard(folder, generation))?;
+            let opened = guarded(|| {
+                let database = Database::open(&copy)?;
+                let survey = survey(&database.entries, witness, keys);
+                Ok((database, survey))
+            });
+            opened.map_err(|error| error.to_string())
+        }
     };
     match opened {
         Ok((database, survey)) => Ok((generation, Some(database), survey)),
-        Err(error) => {
-            let inventory = Inventory {
-                promised: Some(witness.promised()),
-                faults: vec![error.to_string()],
-                ..Inventory::default()
-            };
+        Err(fault) => {
+            let promised = Some(witness.promised());
+            let inventory = Inventory { promised, faults: vec![fault], ..Inventory::default() };
             Ok((generation, None, Survey { inventory, ..Survey::default() }))
         }
     }
@@ -215,7 +213,7 @@ fn examine(
     visit: &mut dyn FnMut(PublicKey, KeyEntry),
 ) -> Result<Inventory, StoreError> {
     let keys = Slots::read(&folder.keys())?;
-    let (mut inventory, generation) = match found {
+    let what = match found {
         Found::Foreign(format) => {
             return Err(StoreError::Schema { found: format.to_string(), expected: FORMAT.into() });
         }
@@ -235,21 +233,38 @@ fn examine(
                 Err(inventory) => inventory,
             });
         }
-        Found::Missing | Found::Damaged => {
-            let what = if matches!(found, Found::Missing) { "missing" } else { "damaged" };
-            let fault = format!("{} is {what}", folder.witness().display());
-            let generation = folder.generations()?.last().copied().unwrap_or(0);
-            (Inventory { faults: vec![fault], ..Inventory::default() }, generation)
-        }
+        Found::Missing => "missing",
+        Found::Damaged => "damaged",
     };
-    // What sled makes of its files is all that is left to read.
-    let witness = Witness { generation, ..Witness::default() };
-    let (generation, database, _) = attempt(folder, &witness, &keys, &|_| true)?;
-    let copy = Copy { folder, generation, database };
-    if let Some(database) = &copy.database {
-        read_guarded(database, &keys, &mut inventory, visit);
-    }
+    let mut inventory = read_unwitnessed(folder, &keys, visit)?;
+    inventory.faults.insert(0, format!("{} is {what}", folder.witness().display()));
     Ok(inventory)
+}
+
+/// Visits what sled makes of its files, without a witness: of every database, since one may be a copy that
+/// was not completed. Counts the entries of the one that has the most.
+fn read_unwitnessed(
+    folder: &Folder,
+    keys: &[SlotKey],
+    visit: &mut dyn FnMut(PublicKey, KeyEntry),
+) -> Result<Inventory, StoreError> {
+    let mut most = Inventory::default();
+    for generation in folder.generations()? {
+        let witness = Witness { generation, ..Witness::default() };
+        for wanted in [&(|_: &str| true) as &dyn Fn(&str) -> bool, &without_snapshot] {
+            let (generation, database, _) = attempt(folder, &witness, keys, wanted)?;
+            let copy = Copy { folder, generation, database };
+            if let Some(database) = &copy.database {
+                let mut inventory = Inventory::default();
+                read_guarded(database, keys, &mut inventory, visit);
+                if inventory.readable >= most.readable {
+                    most = inventory;
+                }
+                break;
+            }
+        }
+    }
+    Ok(most)
 }
 
 /// Rewrites a store of format 1.

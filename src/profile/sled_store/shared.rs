@@ -92,15 +92,18 @@ impl Shared {
 
     fn open(&self, key: &PublicKey, bytes: &[u8]) -> Option<Latest> {
         let stored = Stored::parse(bytes)?;
-        let slot_key = stored.slot().map(|slot| self.slot_key(slot)).transpose().ok()?;
+        let slot_key = match stored.slot() {
+            Some(slot) => Some(self.slot_key(slot)?),
+            None => None,
+        };
         let slot_key: Option<&SlotKey> = slot_key.as_deref();
         let entry = stored.open(key, slot_key)?;
         Some(Latest { entry, sum: Sum::of(key, bytes, slot_key), slot: stored.slot() })
     }
 
-    fn slot_key(&self, slot: u32) -> Result<zeroize::Zeroizing<SlotKey>, ()> {
+    fn slot_key(&self, slot: u32) -> Option<zeroize::Zeroizing<SlotKey>> {
         let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        slots.get(slot).map(|key| zeroize::Zeroizing::new(*key)).ok_or(())
+        slots.get(slot).map(|key| zeroize::Zeroizing::new(*key))
     }
 
     /// Notes the entry that is about to be overwritten, for readers and for snapshots.

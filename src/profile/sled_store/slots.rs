@@ -64,6 +64,7 @@ impl Slots {
         file.set_len(longest).map_err(|error| io_error("write", path, error))?;
         keys.reserve(SPARES);
         let mut slots = Self { file, path: path.to_owned(), keys, free: Vec::new() };
+        // So many slots, 128 GiB of them, fit into no memory; those beyond would stay unused.
         let count = u32::try_from(slots.keys.len()).unwrap_or(u32::MAX);
         let unused: Vec<_> = (0..count).filter(|slot| !used.contains(slot)).collect();
         slots.erase(&unused)?;
@@ -94,6 +95,7 @@ impl Slots {
         self.write(first, SPARES)?;
         self.sync()?;
         let added = first..first + SPARES;
+        // A slot beyond the numbers of slots stays unused.
         self.free.extend(added.rev().filter_map(|slot| u32::try_from(slot).ok()));
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The store: readers, and the way to the writer.
 
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -61,7 +62,13 @@ impl SledStore {
         let committer = Committer { shared: Arc::clone(&shared), file, witness, disk };
         let writer = std::thread::Builder::new()
             .name("profile-store".into())
-            .spawn(move || committer.run(queue))
+            .spawn(move || {
+                let shared = Arc::clone(&committer.shared);
+                // Without its writer, a store must not go on as if it could be written to.
+                if catch_unwind(AssertUnwindSafe(|| committer.run(queue))).is_err() {
+                    shared.fail(&StoreError::Engine("the writing thread has panicked".into()));
+                }
+            })
             .map_err(|error| StoreError::Io {
                 what: "start the writing thread".into(),
                 cause: Arc::new(error),
@@ -112,9 +119,9 @@ impl SledStore {
         self.ask(|answer| Job::Restore { key, entry, answer }).await?
     }
 
-    /// Compares a folder with its witness, and visits every entry that can be read, in no order that matters:
-    /// the damaged parts of a store included. Works on a copy, which is removed; nothing else is changed.
-    /// Blocks on the disk.
+    /// Compares a folder with its witness, and visits every entry that can be read, the damaged parts of a
+    /// store included. A key may be visited more than once, with an older entry after a newer one. Works on a
+    /// copy, which is removed; nothing else is changed. Blocks on the disk.
     ///
     /// # Errors
     ///
@@ -154,7 +161,9 @@ impl SledStore {
 impl Store for SledStore {
     async fn load(&self, key: &PublicKey) -> Result<KeyEntry, StoreError> {
         let (shared, key) = (Arc::clone(&self.shared), *key);
-        tokio::task::spawn_blocking(move || shared.load(&key)).await.unwrap_or(Err(StoreError::Failed))
+        let loaded = tokio::task::spawn_blocking(move || shared.load(&key)).await;
+        // It has panicked in the engine, or the runtime ends.
+        loaded.unwrap_or(Err(StoreError::Failed))
     }
 
     async fn apply(&self, owner: &ProvenKey, change: Change) -> Result<KeyEntry, ApplyError> {
@@ -167,10 +176,9 @@ impl Drop for SledStore {
     /// Waits until accepted changes are on disk, then lets others open the folder.
     fn drop(&mut self) {
         self.jobs = None;
-        if let Some(writer) = self.writer.take()
-            && writer.join().is_err()
-        {
-            debug!("the writing thread of the store panicked");
+        if let Some(writer) = self.writer.take() {
+            // What panics there is caught there.
+            let _ = writer.join();
         }
         // Closing the file is not enough: a child that this process is just starting holds a copy of it until
         // it runs its own program.

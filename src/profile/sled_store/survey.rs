@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::entry::KeyEntry;
-use super::super::inventory::{Inventory, MAX_NAMED};
+use super::super::inventory::Inventory;
 use super::codec::{SlotKey, Stored, Sum};
 use super::shared::engine;
 use super::witness::Witness;
@@ -31,13 +31,16 @@ pub(super) fn survey(entries: &sled::Tree, witness: &Witness, keys: &[SlotKey]) 
     let (mut promised, mut all) = (Witness::default(), Witness::default());
     let mut newest = witness.commit;
     for pair in entries {
-        let Some((key, bytes)) = pair.map_err(|error| fault(inventory, engine(error).to_string())).ok()
-        else {
-            break;
+        let (key, bytes) = match pair {
+            Ok(pair) => pair,
+            Err(error) => {
+                inventory.add_fault(engine(error).to_string());
+                break;
+            }
         };
         let parsed = public_key(&key).zip(Stored::parse(&bytes));
         let Some((key, stored)) = parsed else {
-            fault(inventory, "an entry breaks the format".into());
+            inventory.add_fault("an entry breaks the format");
             continue;
         };
         let slot_key = stored.slot().and_then(|slot| keys.get(slot as usize));
@@ -54,56 +57,55 @@ pub(super) fn survey(entries: &sled::Tree, witness: &Witness, keys: &[SlotKey]) 
             promised.entries += u64::from(!stored.before.is_zero());
             promised.sum = promised.sum + stored.before;
             if stored.open(&key, slot_key).is_none() {
-                fault(inventory, "an entry cannot be decrypted".into());
+                inventory.add_fault("an entry cannot be decrypted");
             }
         }
     }
     if newest > witness.commit + 1 {
-        fault(inventory, "the witness is older than the entries".into());
+        inventory.add_fault("the witness is older than the entries");
     }
     if (promised.entries, promised.sum) != (witness.entries, witness.sum) {
-        fault(inventory, "the entries are not those that were acknowledged".into());
+        inventory.add_fault("the entries are not those that were acknowledged");
     }
     survey.next = Witness { commit: newest, entries: all.entries, sum: all.sum, ..*witness };
     survey
 }
 
-/// Counts and visits what can be read.
+/// Counts and visits the entries that can be read.
 pub(super) fn read_all(
     entries: &sled::Tree,
-    keys: &[SlotKey],
     inventory: &mut Inventory,
+    open: impl Fn(&PublicKey, &[u8]) -> Option<KeyEntry>,
     visit: &mut dyn FnMut(PublicKey, KeyEntry),
 ) {
     (inventory.readable, inventory.unreadable) = (0, 0);
     inventory.named.clear();
     for pair in entries {
-        // What follows is lost, and the survey has said so.
-        let Ok((name, bytes)) = pair else { break };
-        let opened = public_key(&name).and_then(|key| {
-            let stored = Stored::parse(&bytes)?;
-            let slot_key = stored.slot().and_then(|slot| keys.get(slot as usize));
-            Some((key, stored.open(&key, slot_key)?))
-        });
-        if let Some((key, entry)) = opened {
-            inventory.readable += 1;
-            visit(key, entry);
-            continue;
-        }
-        inventory.unreadable += 1;
-        if inventory.named.len() < MAX_NAMED {
-            let digits = name.iter().take(4).map(|byte| format!("{byte:02x}"));
-            inventory.named.push(digits.collect());
+        let (name, bytes) = match pair {
+            Ok(pair) => pair,
+            Err(error) => {
+                inventory.add_fault(engine(error).to_string());
+                break;
+            }
+        };
+        match public_key(&name).and_then(|key| Some((key, open(&key, &bytes)?))) {
+            Some((key, entry)) => {
+                inventory.readable += 1;
+                visit(key, entry);
+            }
+            None => inventory.add_unreadable(&name),
         }
     }
 }
 
-fn public_key(bytes: &[u8]) -> Option<PublicKey> {
-    bytes.try_into().map(PublicKey::from_bytes).ok()
+/// Reads an entry; `None` if it can't be.
+pub(super) fn open(key: &PublicKey, bytes: &[u8], keys: &[SlotKey]) -> Option<KeyEntry> {
+    let stored = Stored::parse(bytes)?;
+    let slot_key = stored.slot().and_then(|slot| keys.get(slot as usize));
+    stored.open(key, slot_key)
 }
 
-fn fault(inventory: &mut Inventory, fault: String) {
-    if !inventory.faults.contains(&fault) {
-        inventory.faults.push(fault);
-    }
+/// Returns the key that an entry has as its name, `None` if that is no key.
+fn public_key(name: &[u8]) -> Option<PublicKey> {
+    name.try_into().map(PublicKey::from_bytes).ok()
 }

@@ -237,6 +237,17 @@ async fn a_failed_sync_fails_the_write_and_everything_after_it() {
 }
 
 #[tokio::test]
+async fn a_store_whose_writer_panics_has_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open_with(folder.path(), || panic!("a fault of the program"));
+    let written = store.apply(&ada(), register(1, "Ada")).await;
+    assert!(matches!(written, Err(ApplyError::Store(StoreError::Failed))), "{written:?}");
+    let failed = tokio::time::timeout(Duration::from_secs(30), store.failed()).await.expect("noticed");
+    assert!(matches!(failed, StoreError::Engine(cause) if cause.contains("panicked")));
+    assert!(matches!(store.load(ada().public_key()).await, Err(StoreError::Failed)));
+}
+
+#[tokio::test]
 async fn a_full_disk_refuses_writes_until_there_is_room_and_is_no_failure() {
     let folder = tempfile::tempdir().unwrap();
     let room = Arc::new(AtomicBool::new(true));
