@@ -1,34 +1,25 @@
 //! Backups of a server under load are of one point in time; damaged ones are never taken for whole.
 
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use hyperprofile::profile::backup::{Entry, Reader};
-use hyperprofile::profile::{Dial, DialError, MemoryVersions, ProfileClient, ProfileDraft};
-use hyperprofile::{Connection, Dht, KeyPair, PublicKey, Testnet};
+use hyperprofile::profile::{MemoryVersions, ProfileClient, ProfileDraft, ThroughDht};
+use hyperprofile::{KeyPair, PublicKey, Testnet};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Command;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::amount;
-use crate::harness::{Running, SERVER, run, text};
+use crate::harness::{DEADLINE, Person, Running, SERVER, run, text};
+use crate::served::Served;
 
 /// Writing clients; each writes two keys in turn.
 const CLIENTS: u8 = 10;
-
-#[derive(Clone)]
-struct ThroughDht {
-    dht: Dht,
-    server: PublicKey,
-    identity: KeyPair,
-}
-
-impl Dial for ThroughDht {
-    type Stream = Connection;
-
-    async fn dial(&mut self) -> Result<Connection, DialError> {
-        Ok(self.dht.connect(&self.server).key_pair(&self.identity).await?)
-    }
-}
 
 type Client = ProfileClient<ThroughDht, MemoryVersions>;
 
@@ -98,6 +89,107 @@ async fn a_backup_under_load_is_of_one_point_in_time() {
     writers.join_all().await;
     let written: u64 = progress.iter().map(|key| key.acknowledged.load(Ordering::SeqCst)).sum();
     assert!(written > 4 * u64::from(CLIENTS), "there was no load: {written} writes");
+}
+
+/// The folder of backups is on a disk of its own, which fills up.
+#[tokio::test]
+async fn a_full_disk_of_backups_stops_neither_the_server_nor_loses_what_is_there() {
+    let can = Command::new("unshare").args(["-m", "true"]).output().await;
+    if !can.is_ok_and(|output| output.status.success()) {
+        assert!(std::env::var_os("CI").is_none(), "no mount namespace can be made");
+        eprintln!("SKIPPED: no mount namespace can be made");
+        return;
+    }
+    let network = Testnet::new(5).await.unwrap();
+    let bootstrap = network.bootstrap().remove(0);
+    let (folder, backups) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mount = format!("mount -t tmpfs -o size=1m tmpfs {} && exec \"$@\"", text(backups.path()));
+    let server = [SERVER, "--json", "--data-dir", text(folder.path()), "--bootstrap", &bootstrap];
+    let schedule = ["--backup-dir", text(backups.path()), "--backup-every", "1s", "--backup-keep", "2"];
+    let command = [&["-m", "sh", "-c", &mount, "sh"], &server[..], &schedule].concat();
+    let mut server = Running::start("unshare", &command);
+    let inside = format!("/proc/{}/root{}", server.child.id().unwrap(), text(backups.path()));
+    let listening = event(&mut server, "listening").await;
+    let at = format!("--server {} --bootstrap {bootstrap}", listening["public_key"].as_str().unwrap());
+    let ada = Person::new();
+    ada.run(&format!("{at} register --name Ada")).await.ended(0);
+    for _ in 0..3 {
+        event(&mut server, "backup").await;
+    }
+
+    let filler = format!("{inside}/filler");
+    let mut file = fs::File::create(&filler).unwrap();
+    let mut log = BufReader::new(server.child.stderr.take().unwrap()).lines();
+    loop {
+        // Until nothing more fits; a backup that was under way may have made room since.
+        let full = std::io::copy(&mut std::io::repeat(0), &mut file).unwrap_err();
+        assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+        let line = timeout(DEADLINE, log.next_line()).await.expect("a line in time").unwrap().unwrap();
+        if line.contains("the backup failed") {
+            assert!(line.contains("No space left on device"), "{line}");
+            break;
+        }
+    }
+    let names = || -> Vec<_> {
+        let names =
+            fs::read_dir(&inside).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name != "filler").collect()
+    };
+    let left = names();
+    assert!(left.len() == 2 && left.iter().all(|name| name.ends_with(".jsonl.gz")), "{left:?}");
+    for name in &left {
+        let backup = format!("{inside}/{name}");
+        run(SERVER, &["--data-dir", text(folder.path()), "check", &backup]).await.ended(0);
+    }
+    ada.run(&format!("{at} update --bio later")).await.ended(0);
+
+    drop(file);
+    fs::remove_file(&filler).unwrap();
+    // It may be one from before.
+    while names().iter().all(|name| left.contains(name)) {
+        event(&mut server, "backup").await;
+    }
+    server.signal("-TERM").await;
+    assert!(timeout(DEADLINE, server.child.wait()).await.expect("an end in time").unwrap().success());
+    drop(log);
+}
+
+/// However careless the permissions are.
+#[cfg(unix)]
+#[tokio::test]
+async fn another_user_gets_no_backup() {
+    use std::os::unix::fs::PermissionsExt as _;
+    if !rustix::process::geteuid().is_root() {
+        assert!(std::env::var_os("CI").is_none(), "running as another user takes root");
+        eprintln!("SKIPPED: running as another user takes root");
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let (program, folder) = (place.path().join("server"), place.path().join("data"));
+    fs::copy(SERVER, &program).unwrap();
+    let served = Served::start(&folder, &[]).await;
+    let permit = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    permit(place.path(), 0o755);
+    let backup = ["--data-dir", text(&folder), "backup", "-"];
+    for (folder_mode, socket_mode) in [(0o700, 0o600), (0o777, 0o600), (0o777, 0o666)] {
+        permit(&folder, folder_mode);
+        permit(&folder.join("control"), socket_mode);
+        let refused = Running::start_as(text(&program), &backup, 65534).end().await.ended(10);
+        assert!(refused.stderr.contains("hint: run this as the user of the server"), "{refused:?}");
+        assert_eq!(refused.stdout, "");
+    }
+    run(SERVER, &backup).await.ended(0);
+    drop(served);
+}
+
+/// Waits for an event.
+async fn event(server: &mut Running, kind: &str) -> Value {
+    loop {
+        let event: Value = serde_json::from_str(&server.line().await).unwrap();
+        if event["event"] == kind {
+            return event;
+        }
+    }
 }
 
 fn identity(seed: u8) -> KeyPair {

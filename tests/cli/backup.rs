@@ -10,13 +10,13 @@ use crate::harness::{Outcome, Person, SERVER, run, text};
 use crate::network::{World, serve};
 
 /// Runs a command of the server on a folder.
-async fn command(folder: &Path, words: &[&str]) -> Outcome {
+pub(crate) async fn command(folder: &Path, words: &[&str]) -> Outcome {
     let arguments = [words, &["--data-dir", text(folder)]].concat();
     run(SERVER, &arguments).await
 }
 
 /// Ends the server of a world.
-async fn stop(server: crate::harness::Running) {
+pub(crate) async fn stop(server: crate::harness::Running) {
     server.signal("-TERM").await;
     server.end().await.ended(0);
 }
@@ -173,10 +173,17 @@ async fn a_damaged_backup_gives_what_it_has_and_names_the_rest() {
 #[tokio::test]
 async fn an_interrupted_restore_keeps_the_server_from_beginning_anew() {
     let folder = tempfile::tempdir().unwrap();
-    fs::create_dir(folder.path().join("profiles.restoring")).unwrap();
-    let refused = command(folder.path(), &[]).await.ended(10);
-    assert!(refused.stderr.contains("hint: run it again: profile-server restore FILE"), "{refused:?}");
-    assert!(!folder.path().join("profiles").exists());
+    for left in ["profiles.restoring", "profiles.restored"] {
+        let left = folder.path().join(left);
+        fs::create_dir(&left).unwrap();
+        for words in [&[][..], &["backup", "-"], &["check"]] {
+            let refused = command(folder.path(), words).await.ended(10);
+            let hint = "hint: run it again: profile-server restore FILE";
+            assert!(refused.stderr.contains(hint), "{words:?}: {refused:?}");
+        }
+        assert!(!folder.path().join("profiles").exists());
+        fs::remove_dir(left).unwrap();
+    }
 }
 
 #[tokio::test]
@@ -234,23 +241,13 @@ async fn a_backup_that_is_not_written_is_no_success() {
         command(folder, &["backup", target]).await.ended(10);
     }
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let lost = tokio::process::Command::new(SERVER)
-        .args(["backup", "-", "--data-dir", text(folder)])
-        .stdout(Stdio::from(full))
-        .status()
-        .await
-        .unwrap();
-    assert_eq!(lost.code(), Some(1));
-    // Without anybody who reads.
-    let (reader, writer) = std::io::pipe().unwrap();
-    drop(reader);
-    let lost = tokio::process::Command::new(SERVER)
-        .args(["backup", "-", "--data-dir", text(folder)])
-        .stdout(Stdio::from(writer))
-        .status()
-        .await
-        .unwrap();
-    assert_eq!(lost.code(), Some(1));
+    // Nobody reads from it.
+    let (_, unread) = std::io::pipe().unwrap();
+    for output in [Stdio::from(full), Stdio::from(unread)] {
+        let mut lost = tokio::process::Command::new(SERVER);
+        lost.args(["backup", "-", "--data-dir", text(folder)]).stdout(output);
+        assert_eq!(lost.status().await.unwrap().code(), Some(1));
+    }
     let piped = command(folder, &["backup", "-"]).await.ended(0);
     assert!(piped.stdout.starts_with("{\"hyperprofile-backup\":1,"), "{piped:?}");
     assert!(piped.stdout.ends_with("}}\n"), "{piped:?}");

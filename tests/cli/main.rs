@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod backup;
+#[cfg(unix)]
+mod control;
+mod damage;
 mod durability;
 mod harness;
 mod network;

@@ -9,9 +9,10 @@ use flate2::Compression;
 use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
-use super::super::exit::{Exit, Failure};
+use super::super::exit::Failure;
 use super::super::files;
 use super::control;
+use super::folder::{none_in, profiles, refuse_interrupted};
 use super::snapshot::{BackupError, now, write_snapshot};
 use crate::profile::backup::{Closing, Reader, Writer};
 use crate::profile::sled_store::Snapshot;
@@ -33,8 +34,8 @@ impl Source {
         }
         let folder = profiles(data);
         if !folder.exists() {
-            let what = format!("there are no profiles in {}", data.display());
-            return Err(Failure::new(Exit::Storage, what).hint("name the server's folder with --data-dir"));
+            refuse_interrupted(data)?;
+            return Err(none_in(data));
         }
         match SledStore::open(&folder) {
             Ok(store) => Ok(Self::Store(store.snapshot().await?, Arc::new(store))),
@@ -78,7 +79,7 @@ pub(super) fn write_to(source: Source, path: &Path) -> Result<Closing, BackupErr
             let what = format!("{} is not a regular file; for a pipe name -", path.display());
             Err(io::Error::new(io::ErrorKind::InvalidInput, what).into())
         }
-        _ => write_file(source, path, &aside(path)),
+        _ => write_file(source, path, &aside(path)?),
     }
 }
 
@@ -128,15 +129,14 @@ pub(super) fn open(path: &Path) -> io::Result<Reader<Box<dyn BufRead>>> {
     }))
 }
 
-/// Returns the folder of the profiles in a folder of data.
-pub(super) fn profiles(data: &Path) -> PathBuf {
-    data.join("profiles")
-}
-
 /// Returns the name of a file while it is written.
-fn aside(path: &Path) -> PathBuf {
+fn aside(path: &Path) -> io::Result<PathBuf> {
+    let own = path.file_name().ok_or_else(|| {
+        let what = format!("{} names no file", path.display());
+        io::Error::new(io::ErrorKind::InvalidInput, what)
+    })?;
     let mut name = std::ffi::OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
+    name.push(own);
     name.push(".part");
-    path.with_file_name(name)
+    Ok(path.with_file_name(name))
 }

@@ -7,10 +7,11 @@ use std::time::{Duration, SystemTime};
 use serde_json::json;
 
 use super::super::exit::{Exit, Failure};
-use super::super::keyfile::{quoted, utc};
+use super::super::keyfile::{self, quoted, utc};
 use super::super::output::Output;
-use super::backup::{self, profiles};
+use super::backup;
 use super::control;
+use super::folder::{cannot, none_in, profiles, refuse_interrupted};
 use super::schedule::Files;
 use crate::PublicKey;
 use crate::profile::backup::{Entry, Reader};
@@ -38,12 +39,18 @@ struct Comparison {
 }
 
 /// Prints what is there. Fails if acknowledged profiles cannot be read, or if the backup is damaged. Blocks.
+///
+/// The backup is `file`, or else the newest one of this server in `folder`.
 pub(super) fn run(
     data: &Path,
-    named: Option<PathBuf>,
-    scheduled: Option<Files>,
+    file: Option<PathBuf>,
+    folder: Option<&Path>,
     output: &Output,
 ) -> Result<(), Failure> {
+    let path = match (file, folder) {
+        (None, Some(folder)) => newest(data, folder)?,
+        (file, _) => file,
+    };
     let (held, inventory) = match running(data)? {
         Some(held) => {
             let inventory = Inventory { readable: held.len() as u64, ..Inventory::default() };
@@ -53,8 +60,6 @@ pub(super) fn run(
         None => stopped(data)?,
     };
     show(&inventory, &profiles(data), output);
-    let newest = scheduled.and_then(|files| files.newest().ok().flatten());
-    let path = named.or(newest);
     let comparison = match &path {
         Some(path) => {
             let comparison = compare(held, path)?;
@@ -62,7 +67,11 @@ pub(super) fn run(
             Some(comparison)
         }
         None => {
-            say(output, "backup", "none named: give a FILE, or --backup-dir");
+            let none = match folder {
+                Some(folder) => format!("none of this server in {}", folder.display()),
+                None => "none named: give a FILE, or --backup-dir".into(),
+            };
+            say(output, "backup", &none);
             None
         }
     };
@@ -97,6 +106,13 @@ pub(super) fn run(
     }
 }
 
+/// Returns the newest backup of a server in a folder.
+fn newest(data: &Path, folder: &Path) -> Result<Option<PathBuf>, Failure> {
+    // Without an identity the server has never run, and has written no backup.
+    let Some(own) = keyfile::load(&data.join("identity"))? else { return Ok(None) };
+    Files::new(folder, own.public_key()).newest().map_err(|error| cannot("read", folder, error))
+}
+
 /// Returns what a running server holds; `None` if none runs.
 fn running(data: &Path) -> Result<Option<Held>, Failure> {
     let Some(answer) = control::ask(data, control::BACKUP)? else { return Ok(None) };
@@ -112,9 +128,16 @@ fn running(data: &Path) -> Result<Option<Held>, Failure> {
 
 /// Returns what the files of a stopped server hold.
 fn stopped(data: &Path) -> Result<(Held, Inventory), Failure> {
+    if !profiles(data).exists() {
+        refuse_interrupted(data)?;
+        return Err(none_in(data));
+    }
     let mut held = Held::new();
     let inventory = SledStore::check(&profiles(data), |key, entry| {
-        held.extend(Entry::of(&key, &entry).map(|entry| (key, rank(&entry))));
+        if let Some(entry) = Entry::of(&key, &entry) {
+            let held = held.entry(key).or_default();
+            *held = rank(&entry).max(*held);
+        }
     })?;
     Ok((held, inventory))
 }
@@ -124,10 +147,7 @@ fn rank(entry: &Entry) -> (u64, bool) {
 }
 
 fn compare(mut held: Held, path: &Path) -> Result<Comparison, Failure> {
-    let mut reader = backup::open(path).map_err(|error| {
-        let what = format!("cannot read {}: {error}", path.display());
-        Failure::from_error(Exit::Storage, anyhow::Error::from(error).context(what))
-    })?;
+    let mut reader = backup::open(path).map_err(|error| cannot("read", path, error))?;
     let mut comparison = Comparison { together: held.len() as u64, ..Comparison::default() };
     for step in reader.by_ref() {
         let entry = match step {

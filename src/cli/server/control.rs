@@ -28,16 +28,20 @@ pub(super) type Answer = BufReader<BlockingStream>;
 /// The command that returns a backup.
 pub(super) const BACKUP: &str = "backup";
 
-/// The socket of a running server. Its name is removed when this is dropped.
+/// The socket of a running server.
 #[derive(Debug)]
 pub(super) struct Control {
     listener: UnixListener,
-    path: PathBuf,
 }
+
+/// The name of the socket, which is removed when this is dropped: before the store is unlocked, so that it is
+/// not another server's.
+#[derive(Debug)]
+pub(super) struct Name(PathBuf);
 
 impl Control {
     /// Listens in a folder, whose store is locked: a socket that is there was left by a crash.
-    pub(super) fn listen(data: &Path) -> io::Result<Self> {
+    pub(super) fn listen(data: &Path) -> io::Result<(Self, Name)> {
         let path = data.join(NAME);
         match fs::symlink_metadata(&path) {
             Ok(found) if found.file_type().is_socket() => fs::remove_file(&path)?,
@@ -48,8 +52,9 @@ impl Control {
             Err(_) => {}
         }
         let listener = reach(data, |path| UnixListener::bind(path))?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
-        Ok(Self { listener, path })
+        let name = Name(path);
+        fs::set_permissions(&name.0, fs::Permissions::from_mode(0o600))?;
+        Ok((Self { listener }, name))
     }
 
     /// Answers until it is dropped.
@@ -76,10 +81,10 @@ impl Control {
     }
 }
 
-impl Drop for Control {
+impl Drop for Name {
     fn drop(&mut self) {
         // What is left does no harm: the next server removes it.
-        let _ = fs::remove_file(&self.path);
+        let _ = fs::remove_file(&self.0);
     }
 }
 
@@ -152,6 +157,7 @@ pub(super) fn ask(data: &Path, command: &str) -> Result<Option<Answer>, Failure>
         "ok" => Ok(Some(answer)),
         "" => Err(failed(io::ErrorKind::UnexpectedEof.into())),
         refusal => {
+            // Whatever else it answers is shown as it is.
             let refusal = refusal.strip_prefix("error ").unwrap_or(refusal);
             Err(Failure::new(Exit::Storage, format!("the server refuses: {refusal}")))
         }
@@ -205,6 +211,7 @@ mod tests {
     struct Server {
         folder: tempfile::TempDir,
         data: PathBuf,
+        name: Name,
         task: tokio::task::JoinHandle<()>,
     }
 
@@ -213,9 +220,9 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let data = folder.path().join(deeper);
             let store = Arc::new(SledStore::open(&data.join("profiles")).unwrap());
-            let control = Control::listen(&data).unwrap();
+            let (control, name) = Control::listen(&data).unwrap();
             let task = tokio::spawn(async move { control.serve(&store).await });
-            Self { folder, data, task }
+            Self { folder, data, name, task }
         }
 
         /// Sends bytes and returns the answer.
@@ -261,6 +268,7 @@ mod tests {
             assert_eq!(mode & 0o777, 0o600);
             server.task.abort();
             assert!(server.task.await.unwrap_err().is_cancelled());
+            drop(server.name);
             assert!(ask(&server.data, BACKUP).unwrap().is_none());
             assert!(!server.data.join(NAME).exists());
             drop(server.folder);

@@ -4,6 +4,7 @@ mod args;
 mod backup;
 mod check;
 mod control;
+mod folder;
 mod restore;
 mod run;
 mod schedule;

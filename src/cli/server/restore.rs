@@ -11,9 +11,10 @@ use tokio::task::JoinSet;
 
 use super::super::exit::{Exit, Failure};
 use super::super::output::Output;
-use super::backup::{self, profiles};
+use super::backup;
+use super::folder::{RESTORED, RESTORING, cannot, none_in, profiles};
 use crate::profile::backup::{Entry, Fault};
-use crate::profile::durable::{folder_of, sync_folder};
+use crate::profile::durable::sync_folder;
 use crate::profile::{SledStore, StoreError};
 
 /// What became of the entries of one source.
@@ -39,7 +40,8 @@ enum Outcome {
 /// Takes over the entries of a backup, `-` for standard input.
 ///
 /// A store that is whole gets them as it is. In place of damaged profiles, or of none, a new store is made
-/// beside, and takes their place when it has everything: until then a server finds what was there.
+/// beside, and takes their place when it has everything: until then a server finds what was there. A restore
+/// that was interrupted before that begins anew, one that was interrupted after it is ended first.
 pub(super) async fn run(
     data: &Path,
     file: Option<PathBuf>,
@@ -47,12 +49,14 @@ pub(super) async fn run(
     output: &Output,
 ) -> Result<(), Failure> {
     let folder = profiles(data);
+    let ended = end_interrupted(data, output)?;
     let damaged = match fs::symlink_metadata(&folder) {
         Ok(_) => match SledStore::open(&folder) {
             Ok(store) => {
-                let file = file.ok_or_else(|| {
-                    Failure::new(Exit::Usage, "nothing to do: the profiles are whole, and no backup is named")
-                })?;
+                let Some(file) = file else {
+                    let what = "nothing to do: the profiles are whole, and no backup is named";
+                    return if ended { Ok(()) } else { Err(Failure::new(Exit::Usage, what)) };
+                };
                 let taken = take_backup(&Arc::new(store), file, output).await?;
                 return taken.map_or(Ok(()), Err);
             }
@@ -66,19 +70,18 @@ pub(super) async fn run(
             Err(error) => return Err(error.into()),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound && file.is_some() => false,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let what = format!("there are no profiles in {}", data.display());
-            return Err(Failure::new(Exit::Storage, what));
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(none_in(data)),
         Err(error) => return Err(cannot("open", &folder, error)),
     };
     // Left by a restore that was interrupted.
-    let beside = unfinished(data);
-    match fs::remove_dir_all(&beside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(cannot("remove", &beside, error));
+    let beside = data.join(RESTORING);
+    for left in [&beside, &data.join(RESTORED)] {
+        match fs::remove_dir_all(left) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(cannot("remove", left, error));
+            }
+            _ => {}
         }
-        _ => {}
     }
     let store = Arc::new(SledStore::open(&beside)?);
     if damaged && !only_backup {
@@ -95,41 +98,52 @@ pub(super) async fn run(
         let nothing = Failure::new(Exit::Storage, "nothing was restored, and nothing was changed");
         return Err(refused.unwrap_or(nothing));
     }
-    put_in_place(&beside, &folder, damaged, output)?;
+    put_in_place(data, damaged, output)?;
     refused.map_or(Ok(()), Err)
 }
 
-/// Returns where profiles are while they are restored.
-pub(super) fn unfinished(data: &Path) -> PathBuf {
-    data.join("profiles.restoring")
-}
-
 /// Gives the restored profiles their name. What was there gets another one.
-fn put_in_place(beside: &Path, folder: &Path, damaged: bool, output: &Output) -> Result<(), Failure> {
+fn put_in_place(data: &Path, damaged: bool, output: &Output) -> Result<(), Failure> {
+    // From here on, what can be read of the damaged profiles is in the new ones.
+    rename(data, &data.join(RESTORING), &data.join(RESTORED))?;
     if damaged {
-        let aside = SledStore::set_aside(folder)?;
+        let folder = profiles(data);
+        let aside = SledStore::set_aside(&folder)?;
         output.note(&format!("the damaged profiles are kept in {}", aside.display()));
         output.json(&json!({"event": "set_aside", "folder": aside.display().to_string()}));
     }
-    fs::rename(beside, folder).map_err(|error| cannot("rename", beside, error))?;
-    let data = folder_of(folder);
-    sync_folder(data).map_err(|error| cannot("sync", data, error))?;
-    output.note("the profiles are in place: start the server");
-    Ok(())
+    end_interrupted(data, output).map(drop)
+}
+
+/// Gives profiles their name that were restored as a whole, if nothing has it. Returns whether it did.
+fn end_interrupted(data: &Path, output: &Output) -> Result<bool, Failure> {
+    let (restored, folder) = (data.join(RESTORED), profiles(data));
+    if folder.exists() || !restored.exists() {
+        return Ok(false);
+    }
+    rename(data, &restored, &folder)?;
+    output.note("the restored profiles are in place: start the server");
+    Ok(true)
+}
+
+/// Renames a folder in the folder of the data, durably.
+fn rename(data: &Path, from: &Path, to: &Path) -> Result<(), Failure> {
+    fs::rename(from, to).map_err(|error| cannot("rename", from, error))?;
+    sync_folder(data).map_err(|error| cannot("sync", data, error))
 }
 
 /// Takes over what can be read of damaged profiles, and is signed.
 async fn take_readable(store: &Arc<SledStore>, folder: &Path, output: &Output) -> Result<(), Failure> {
     let folder = folder.to_owned();
     let taken = take(store, move |entries| {
+        let mut line = 0;
         let checked = SledStore::check(&folder, |key, entry| {
+            let Some(entry) = Entry::of(&key, &entry) else { return };
+            line += 1;
             // What was decrypted was verified before it was stored; here it is about to be trusted anew.
-            let entry =
-                Entry::of(&key, &entry).and_then(|entry| Entry::parse(entry.to_line().trim_ascii_end()).ok());
-            if let Some(entry) = entry {
-                // Fails only if the other side has failed, which reports why.
-                let _ = entries.blocking_send(Ok(entry));
-            }
+            let entry = Entry::parse(entry.to_line().trim_ascii_end());
+            // Fails only if the other side has failed, which reports why.
+            let _ = entries.blocking_send(entry.map_err(|error| Fault { line, kind: error.into() }));
         });
         checked.map(|_| ()).map_err(Failure::from)
     });
@@ -148,7 +162,9 @@ async fn take_backup(
         let reader = backup::open(&file).map_err(|error| cannot("read", &file, error))?;
         for step in reader {
             // Fails only if the other side has failed, which reports why.
-            let _ = entries.blocking_send(step);
+            if entries.blocking_send(step).is_err() {
+                break;
+            }
         }
         Ok(())
     });
@@ -251,13 +267,8 @@ async fn close(store: Arc<SledStore>) {
     while Arc::strong_count(&store) > 1 {
         tokio::task::yield_now().await;
     }
-    // Waits for the disk; a thread of its own may.
+    // Waits for the disk; a thread of its own may. Everything that counts is durable before.
     let _ = tokio::task::spawn_blocking(move || drop(store)).await;
-}
-
-fn cannot(verb: &str, path: &Path, error: io::Error) -> Failure {
-    let what = format!("cannot {verb} {}: {error}", path.display());
-    Failure::from_error(Exit::Storage, anyhow::Error::from(error).context(what))
 }
 
 /// Entries that are read ahead, and that wait for the disk at a time.

@@ -12,16 +12,16 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::super::exit::{Exit, Failure};
-use super::super::keyfile::{self, KeyFileError, Loaded, quoted};
+use super::super::keyfile::{self, KeyFileError, Loaded};
 use super::super::network::Network;
 use super::super::output::Output;
 use super::super::room;
 use super::super::runtime;
 use super::args::{Arguments, Command};
 use super::backup::{self, Source};
-use super::control::Control;
-use super::schedule::{Files, Schedule};
-use super::{check, restore};
+use super::control::{Control, Name};
+use super::schedule::Schedule;
+use super::{check, folder, restore};
 use crate::api::{BootstrapError, SpawnError, TestnetError};
 use crate::profile::backup::Closing;
 use crate::profile::{Limits, Service, ServiceConfig, SledStore};
@@ -64,14 +64,7 @@ pub fn main() -> ExitCode {
 }
 
 fn check_profiles(arguments: &Arguments, file: Option<PathBuf>, output: &Output) -> Result<(), Failure> {
-    let data = data_dir(arguments)?;
-    let scheduled = match &arguments.backup_dir {
-        Some(folder) => {
-            keyfile::load(&data.join("identity"))?.map(|own| Files::new(folder, own.public_key()))
-        }
-        None => None,
-    };
-    check::run(&data, file, scheduled, output)
+    check::run(&data_dir(arguments)?, file, arguments.backup_dir.as_deref(), output)
 }
 
 async fn write_backup(data: &Path, file: PathBuf, output: &Output) -> Result<(), Failure> {
@@ -102,9 +95,9 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     let store = Arc::new(open_store(&folder)?);
     let key_pair = identity(&folder, &output)?;
     let service = Service::new(Arc::clone(&store), config(&arguments));
-    let control = listen_for_commands(&folder);
+    let (control, _name) = listen_for_commands(&folder).unzip();
     let schedule = Schedule::from_args(&arguments, key_pair.public_key());
-    // Ends, and removes the socket, when this function does.
+    // Ends when this function does.
     let _operator =
         AbortOnDropHandle::new(tokio::spawn(serve_operator(Arc::clone(&store), control, schedule, output)));
     // One for the whole run: a signal that arrives between two listeners would be lost.
@@ -149,17 +142,12 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
 
 /// Opens the profiles. Where a restore was interrupted there may be none: then this would begin anew.
 fn open_store(data: &Path) -> Result<SledStore, Failure> {
-    let (folder, unfinished) = (backup::profiles(data), restore::unfinished(data));
-    if unfinished.exists() && !folder.exists() {
-        let what = format!("a restore was interrupted: {} is not complete", unfinished.display());
-        let again = format!("run it again: profile-server restore FILE --data-dir {}", quoted(data));
-        return Err(Failure::new(Exit::Storage, what).hint(again));
-    }
-    Ok(SledStore::open(&folder)?)
+    folder::refuse_interrupted(data)?;
+    Ok(SledStore::open(&folder::profiles(data))?)
 }
 
 /// Listens for commands such as `backup`. Without them the server still serves its clients.
-fn listen_for_commands(data: &Path) -> Option<Control> {
+fn listen_for_commands(data: &Path) -> Option<(Control, Name)> {
     Control::listen(data)
         .inspect_err(|error| tracing::warn!(%error, "a backup needs the server stopped: no control socket"))
         .ok()

@@ -71,6 +71,7 @@ impl Schedule {
 
     /// Returns how long after the newest backup the next one is due.
     fn until_due(&self) -> Duration {
+        // Where the folder or the file cannot be read, a backup is due, which reports why it fails.
         let newest = self.folder.newest().ok().flatten();
         let written = newest.and_then(|path| fs::metadata(path).and_then(|file| file.modified()).ok());
         // One from the future counts as written now: the clock was set back.

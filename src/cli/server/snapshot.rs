@@ -59,5 +59,6 @@ pub(super) fn write_snapshot<W: Write>(
 
 /// Returns the Unix time in seconds.
 pub(super) fn now() -> u64 {
+    // A clock before 1970 is wrong in any case.
     SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_secs())
 }

@@ -5,5 +5,6 @@ mod damage;
 mod erase;
 mod failing;
 mod folders;
+mod restore;
 mod strace;
 mod writer;
