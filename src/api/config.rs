@@ -250,6 +250,7 @@ impl DhtBuilder {
             private_network,
             keeps_announcements: self.keeps_announcements,
             announcements: self.announcements,
+            // With a clock before 1970 it is 1970: no time stamp of an announcement counts then.
             unix_time: SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default(),
             ..dht::Config::default()
         };

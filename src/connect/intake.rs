@@ -62,6 +62,7 @@ impl Intake {
     }
 
     pub(super) fn remove(&mut self, id: EntryId) {
+        // It is in one of them, or was forgotten.
         let _ = self.waiting.remove(&id) || self.half_open.remove(&id) || self.over.remove(&id);
     }
 

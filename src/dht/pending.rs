@@ -88,6 +88,7 @@ impl Pending {
     pub(super) fn timeout(&self) -> Duration {
         let is_delayed_ping = self.request.internal && self.request.command == DELAYED_PING;
         let value = self.request.value.as_ref().filter(|_| is_delayed_ping);
+        // What is too short for a delay is answered with none.
         let delay = value.map_or(0, |value| Reader::new(value).u32().unwrap_or(0));
         TRY_TIMEOUT + Duration::from_millis(u64::from(delay))
     }

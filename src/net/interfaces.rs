@@ -1,5 +1,6 @@
 //! The IPv4 addresses of this host.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
@@ -43,8 +44,13 @@ impl Interfaces {
         self.examined = Some(now);
         let tasks = self.tasks.clone();
         task_event::spawn(&self.tasks, async move {
-            // Without a driver no address is needed.
-            let _ = tasks.send(TaskEvent::Interfaces(usable().await));
+            match usable().await {
+                Ok(usable) => {
+                    // Without a driver no address is needed.
+                    let _ = tasks.send(TaskEvent::Interfaces(usable));
+                }
+                Err(error) => debug!(%error, "the addresses of this host cannot be examined"),
+            }
         });
     }
 
@@ -66,7 +72,14 @@ impl Interfaces {
     }
 
     /// Compares the addresses of the host with those of the last look, and examines them if they differ.
-    fn compare(&mut self, now: Instant, listed: Vec<Ipv4Addr>) -> bool {
+    fn compare(&mut self, now: Instant, listed: io::Result<Vec<Ipv4Addr>>) -> bool {
+        let listed = match listed {
+            Ok(listed) => listed,
+            Err(error) => {
+                debug!(%error, "the addresses of this host cannot be listed");
+                return false;
+            }
+        };
         let has_changed = self.listed.as_ref().is_some_and(|before| *before != listed);
         self.listed = Some(listed);
         if has_changed {
@@ -79,8 +92,8 @@ impl Interfaces {
 }
 
 /// Returns the addresses of this host's interfaces, loopback left out.
-pub(super) fn listed() -> Vec<Ipv4Addr> {
-    let listed = if_addrs::get_if_addrs().unwrap_or_default();
+pub(super) fn listed() -> io::Result<Vec<Ipv4Addr>> {
+    let listed = if_addrs::get_if_addrs()?;
     let mut addresses: Vec<Ipv4Addr> = listed
         .iter()
         .filter(|interface| !interface.is_loopback())
@@ -91,7 +104,7 @@ pub(super) fn listed() -> Vec<Ipv4Addr> {
         .take(MAX_INTERFACES)
         .collect();
     addresses.dedup();
-    addresses
+    Ok(addresses)
 }
 
 /// Returns whether an address is one of this host's, loopback included.
@@ -102,18 +115,18 @@ pub(super) fn is_own(address: Ipv4Addr) -> bool {
 /// Returns those of them on which a datagram to itself arrives.
 ///
 /// An interface may be up and yet carry nothing, in some containers and with some tunnels.
-async fn usable() -> Vec<Ipv4Addr> {
-    let addresses = listed();
+async fn usable() -> io::Result<Vec<Ipv4Addr>> {
+    let addresses = listed()?;
     let mut usable = Vec::with_capacity(addresses.len());
     for address in addresses {
         if matches!(timeout(SELF_TIMEOUT, carries(address)).await, Ok(Ok(()))) {
             usable.push(address);
         }
     }
-    usable
+    Ok(usable)
 }
 
-async fn carries(address: Ipv4Addr) -> std::io::Result<()> {
+async fn carries(address: Ipv4Addr) -> io::Result<()> {
     let socket = UdpSocket::bind(SocketAddrV4::new(address, 0)).await?;
     let local = socket.local_addr()?;
     socket.send_to(&[0], local).await?;
@@ -147,7 +160,7 @@ mod tests {
     #[test]
     fn this_hosts_addresses_are_its_own_and_others_are_not() {
         assert!(is_own(Ipv4Addr::LOCALHOST));
-        assert!(listed().into_iter().all(is_own));
+        assert!(listed().expect("it has some").into_iter().all(is_own));
         assert!(!is_own(Ipv4Addr::new(192, 0, 2, 77)));
     }
 
@@ -156,10 +169,12 @@ mod tests {
         let (tasks, _events) = tokio::sync::mpsc::unbounded_channel();
         let mut interfaces = Interfaces::new(Ipv4Addr::UNSPECIFIED, tasks);
         let (now, home) = (Instant::now(), vec![Ipv4Addr::new(192, 168, 1, 2)]);
-        assert!(!interfaces.compare(now, home.clone()));
-        assert!(!interfaces.compare(now, home));
+        assert!(!interfaces.compare(now, Ok(home.clone())));
+        assert!(!interfaces.compare(now, Ok(home.clone())));
+        assert!(!interfaces.compare(now, Err(io::ErrorKind::OutOfMemory.into())), "nothing is known");
+        assert!(!interfaces.compare(now, Ok(home)));
         assert_eq!(interfaces.examined, None, "nothing has changed");
-        assert!(interfaces.compare(now, vec![Ipv4Addr::new(10, 0, 0, 2)]));
+        assert!(interfaces.compare(now, Ok(vec![Ipv4Addr::new(10, 0, 0, 2)])));
         assert_eq!(interfaces.examined, Some(now), "they are examined");
     }
 
@@ -178,12 +193,12 @@ mod tests {
 
     #[test]
     fn loopback_is_not_listed() {
-        assert!(!listed().iter().any(Ipv4Addr::is_loopback));
+        assert!(!listed().expect("it has some").iter().any(Ipv4Addr::is_loopback));
     }
 
     #[tokio::test]
     async fn what_carries_is_among_what_is_listed() {
-        let listed = listed();
-        assert!(usable().await.iter().all(|address| listed.contains(address)));
+        let listed = listed().expect("it has some");
+        assert!(usable().await.expect("it has some").iter().all(|address| listed.contains(address)));
     }
 }

@@ -143,14 +143,23 @@ async fn pair(
     dial: &RelayDial,
     connected: oneshot::Receiver<DialOutcome>,
 ) -> Option<(ConnectionHandle, u32)> {
-    let relay = connected.await.ok()?.ok()?;
+    // A dial that has been given up needs no relay.
+    let relay = match connected.await.ok()? {
+        Ok(relay) => relay,
+        Err((failure, _)) => {
+            debug!(stream = %dial.stream, reason = %failure, "relay not connected");
+            return None;
+        }
+    };
     let mut client = RelayClient::new(own, dial.token, dial.is_initiator, dial.stream);
     for message in client.opening() {
         let sent = poll_fn(|cx| relay.poll_write_message(cx, &message)).await;
-        sent.ok()?;
+        sent.inspect_err(|end| debug!(stream = %dial.stream, reason = ?end, "relay lost")).ok()?;
     }
     loop {
-        let message = read(&relay).await.ok()??;
+        let read = read(&relay).await;
+        let message =
+            read.inspect_err(|end| debug!(stream = %dial.stream, reason = ?end, "relay lost")).ok()??;
         match client.handle_message(&message) {
             Ok(Some(id)) => return Some((relay, id)),
             Ok(None) => {}

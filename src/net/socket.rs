@@ -74,6 +74,7 @@ impl Socket {
         if port == 0 || !other {
             return Self::bind(address);
         }
+        // What is wrong with another part than the port is an error of the last one as well.
         (0..5)
             .filter_map(|offset| port.checked_add(offset))
             .find_map(|port| Self::bind(SocketAddrV4::new(*address.ip(), port)).ok())

@@ -200,6 +200,7 @@ impl Announcer {
         if !matches!(self.state, State::Finding(own) if own == query) {
             return None;
         }
+        // After a query that failed there is nobody to announce to: the next round comes soon.
         let closest = outcome.map(|outcome| outcome.closest).unwrap_or_default();
         self.closest = closest.iter().map(|answer| answer.from).collect();
         let mut waiting = BTreeMap::new();
@@ -237,6 +238,7 @@ impl Announcer {
         if self.withdrawals.owns(request) {
             let asker = self.asker();
             let (cx, announcement) = (&mut core.cx, announcement(&self.key_pair));
+            // A node that does not answer forgets the record in time.
             self.withdrawals.handle_answer(now, cx, asker, &announcement, request, result.ok());
             let done = self.withdrawals.is_empty() && matches!(self.state, State::Withdrawing);
             return done.then_some(Notice::Withdrawn);

@@ -5,13 +5,13 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
 
-use super::world::{Home, World, key, listen_as, request, server_key};
+use super::world::{Forged, Home, World, at, key, listen_as, noise_payload, request, server_key};
 use crate::connect::Limits;
 use crate::keys::KeyPair;
 use crate::sim::network::HostId;
-use crate::wire::compact::Encode;
-use crate::wire::handshake::{HandshakeMessage, Mode};
-use crate::wire::rpc::PEER_HANDSHAKE;
+use crate::wire::compact::{Decode, Encode};
+use crate::wire::handshake::{FIREWALL_UNKNOWN, HandshakeMessage, Mode};
+use crate::wire::rpc::{PEER_HANDSHAKE, Packet, Response};
 
 #[test]
 fn one_source_keeps_nobody_else_from_connecting() {
@@ -76,6 +76,35 @@ fn answers_kept_for_repetition_are_bounded_over_all_servers() {
         flooded.world.run_ms(5);
     }
     assert_eq!(flooded.world.host(server).endpoint.handshakes_remembered(), 16);
+}
+
+#[test]
+fn what_a_busy_server_answers_through_one_node_is_passed_on_to_all_clients() {
+    let mut world = World::public(6, 6);
+    let server = world.peer_at(at("77.1.1.1:5000"));
+    world.listen(server);
+    let target = server_key().public_key().target();
+    let mut nodes = world.nodes.clone().into_iter();
+    let knows = |node: &HostId| world.with(*node, |peer, _| peer.endpoint.node().forward(&target).is_some());
+    let node = nodes.find(knows).expect("the server is announced");
+    let node = world.address(node);
+    world.capture();
+    // All at once, each client from a network of its own, and ten times what a network may send.
+    let clients: Vec<_> = (0..500_u32)
+        .map(|number| SocketAddrV4::new(Ipv4Addr::from(0x6300_0001 + (number << 8)), 1000))
+        .collect();
+    for (number, client) in (0..).zip(&clients) {
+        let message = Forged::new(&key(2), &server_key(), number, &noise_payload(FIREWALL_UNKNOWN)).direct();
+        let datagram = request(node, number, &server_key(), PEER_HANDSHAKE, message.to_bytes());
+        world.inject(*client, node, datagram);
+    }
+    let captured = world.captured_in(2);
+    let answers = captured.iter().filter(|datagram| datagram.from == node).filter(|datagram| {
+        let packet = Packet::from_bytes(&datagram.payload);
+        clients.contains(&datagram.to)
+            && matches!(packet, Ok(Packet::Response(Response { value: Some(_), .. })))
+    });
+    assert_eq!(answers.count(), clients.len());
 }
 
 /// A server that computes [`COMPUTED`] handshakes a millisecond and is sent [`SENT`].

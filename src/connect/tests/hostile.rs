@@ -77,7 +77,7 @@ fn an_open_client_may_answer_on_the_socket_that_the_server_used_before() {
     let mut world = World::new(10, 5);
     let server = world.server(Home::Open);
     let payload = NoisePayload { secret_stream: None, ..noise_payload(FIREWALL_OPEN) };
-    let forged = Forged::new(&key(2), &server_key(), 7, &payload);
+    let forged = Forged::new(&key(2), &server_key(), 7_u8, &payload);
     world.capture();
     send(&mut world, server, 1, &forged.forwarded(ATTACKER));
     world.run_ms(10);
@@ -102,7 +102,7 @@ fn on_the_public_network_no_peer_is_sent_into_a_local_one() {
     let server = world.peer_at(at("88.1.1.1:5000"));
     world.start_listening(server);
     let payload = noise_payload(FIREWALL_OPEN);
-    let forged = Forged::new(&server_key(), &server_key(), 7, &payload);
+    let forged = Forged::new(&server_key(), &server_key(), 7_u8, &payload);
     world.capture();
     send(&mut world, server, 1, &forged.forwarded(at("192.168.1.1:53")));
     let captured = world.captured_in(1);
@@ -136,7 +136,7 @@ fn half_open_handshakes_are_bounded() {
 fn a_first_message_for_another_key_is_not_answered() {
     let (mut world, server) = world_with_server(4);
     let payload = noise_payload(FIREWALL_UNKNOWN);
-    let forged = Forged::new(&key(2), &key(3), 7, &payload);
+    let forged = Forged::new(&key(2), &key(3), 7_u8, &payload);
     send(&mut world, server, 1, &forged.direct());
     world.run_secs(1);
     opened_nothing(&world, server);

@@ -193,6 +193,7 @@ impl Connections {
                         End::Orderly
                     }
                     Closed::TimedOut => {
+                        // Of a stream that is gone already the defaults are shown.
                         let options = endpoint.streams().options(stream).copied().unwrap_or_default();
                         let (path, address) = entry.link.route();
                         End::TimedOut { after: options.idle_timeout, path, address }

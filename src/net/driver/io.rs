@@ -139,6 +139,7 @@ impl Io {
             // An error counts too: it may stand for a sent datagram that was refused somewhere.
             datagrams += 1;
             Buffers::with(|buffers| {
+                // Of errors nothing is known but that nothing came.
                 let filled = buffers.receive(socket).unwrap_or(0);
                 for index in 0..filled {
                     let (meta, received) = buffers.datagrams(index);

@@ -118,7 +118,10 @@ impl Driver {
     fn start(&mut self, now: Instant) {
         if self.interfaces.are_needed() {
             // Until it is known which of them carry datagrams, the first attempt names all of them.
-            self.endpoint.handle_interfaces(now, &interfaces::listed());
+            match interfaces::listed() {
+                Ok(listed) => self.endpoint.handle_interfaces(now, &listed),
+                Err(error) => debug!(%error, "the addresses of this host cannot be listed"),
+            }
         }
         if self.joining.start() {
             self.join(now);

@@ -132,6 +132,7 @@ impl Link {
 
     /// Replaces the report by a later one, once.
     pub(in crate::net) fn set_report(&self, report: Report) {
+        // The first one stays.
         let _ = self.later.set(Box::new(report));
         self.changed.notify_waiters();
     }

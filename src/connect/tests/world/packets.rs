@@ -17,8 +17,15 @@ pub(crate) struct Forged {
 
 impl Forged {
     /// `seed` makes it another one.
-    pub(crate) fn new(client: &KeyPair, server: &KeyPair, seed: u8, payload: &NoisePayload) -> Self {
-        let (initiator, noise) = Initiator::start(client, server.public_key(), [seed; 32], payload).unwrap();
+    pub(crate) fn new(
+        client: &KeyPair,
+        server: &KeyPair,
+        seed: impl Into<u32>,
+        payload: &NoisePayload,
+    ) -> Self {
+        let mut ephemeral = [1; 32];
+        ephemeral[..4].copy_from_slice(&seed.into().to_be_bytes());
+        let (initiator, noise) = Initiator::start(client, server.public_key(), ephemeral, payload).unwrap();
         Self { initiator, noise }
     }
 
