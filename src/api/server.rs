@@ -58,7 +58,7 @@ impl Listen {
     /// By default all may.
     ///
     /// The key is not proven at that point: use it to refuse, never to count or to store. The hook runs once
-    /// per handshake, on a task of the runtime, and must not block.
+    /// per handshake, on a task of the runtime, and must not block. If it panics, that client is refused.
     pub fn firewall<F>(mut self, allows: F) -> Self
     where
         F: Fn(&PublicKey, SocketAddrV4) -> bool + Send + Sync + 'static,

@@ -39,3 +39,18 @@ pub(super) fn spawn(tasks: &TaskEvents, work: impl Future<Output = ()> + Send + 
         let _ = tasks.send(TaskEvent::Panicked);
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_panics_is_reported() {
+        let (tasks, mut events) = mpsc::unbounded_channel();
+        spawn(&tasks, async {}).await.expect("it ends in order");
+        spawn(&tasks, async { panic!("a bug") }).await.expect_err("it panics");
+        drop(tasks);
+        assert!(matches!(events.recv().await, Some(TaskEvent::Panicked)));
+        assert!(events.recv().await.is_none());
+    }
+}

@@ -39,6 +39,19 @@ fn a_peer_that_vanishes_while_data_is_out_is_noticed_within_thirty_seconds() {
 }
 
 #[test]
+fn a_peer_that_is_heard_and_acknowledges_nothing_is_given_up() {
+    let mut link = link();
+    // It sends heartbeats, and nothing reaches it.
+    link.drop_if(|from, _| from == Side::A);
+    keep_alive(&mut link, Side::B, Some(5));
+    written(&mut link, Side::A, b"into the void");
+    link.run_for(Duration::from_secs(40));
+    assert!(link.end(Side::A).events.is_empty(), "it is there");
+    link.run_for(Duration::from_secs(300));
+    assert_eq!(link.end(Side::A).events, [Event::Closed(Closed::TimedOut)]);
+}
+
+#[test]
 fn a_pause_of_ten_seconds_closes_nothing() {
     let mut link = link();
     keep_alive(&mut link, Side::A, Some(5));
