@@ -15,7 +15,7 @@ use crate::raw_peer::RawPeer;
 #[tokio::test(flavor = "multi_thread")]
 async fn packets_with_gaps_take_bounded_memory_and_it_goes_back_to_the_system() {
     let (streams, packets) = amount((300, 200), (1000, 1000));
-    let world = World::start(None).await;
+    let world = World::start().await;
     let ada = Person::new();
     world.client(&ada, "register --name Ada").await.ended(0);
     let base = world.resident();
@@ -70,7 +70,17 @@ async fn packets_with_gaps_take_bounded_memory_and_it_goes_back_to_the_system() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_with_little_memory_takes_fewer_connections_and_goes_on() {
     let (kilobytes, clients) = amount((210_000, 1000), (600_000, 12_000));
-    let world = World::start(Some(kilobytes)).await;
+    assert_goes_on(kilobytes, clients, 2).await;
+}
+
+/// Each core has a thread, whose stack counts as address space.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_with_little_memory_and_many_cores_goes_on() {
+    assert_goes_on(400_000, 8000, 64).await;
+}
+
+async fn assert_goes_on(kilobytes: u64, clients: usize, cores: u32) {
+    let world = World::limited(&kilobytes.to_string(), cores).await;
     let (address, key) = (world.address, world.key.clone());
     let (mut raw, connected) = tokio::task::spawn_blocking(move || {
         let mut raw = RawPeer::new(address, &key);
@@ -104,15 +114,18 @@ struct World {
 }
 
 impl World {
-    /// Starts a server, with a limit on its address space in kilobytes.
-    async fn start(limit: Option<u64>) -> Self {
+    async fn start() -> Self {
+        Self::limited("unlimited", 2).await
+    }
+
+    /// Starts a server, with a limit on its address space in kilobytes, as on a computer with so many cores.
+    async fn limited(limit: &str, cores: u32) -> Self {
         let network = Testnet::new(5).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, free_port());
         let (bootstrap, bind) = (network.bootstrap().remove(0), address.to_string());
-        let limit = limit.map_or_else(|| "unlimited".to_owned(), |kilobytes| kilobytes.to_string());
         let program = std::env::var("HYPERPROFILE_SERVER").unwrap_or_else(|_| SERVER.to_owned());
-        let line = format!("ulimit -v {limit} && exec \"$0\" \"$@\"");
+        let line = format!("ulimit -v {limit} && TOKIO_WORKER_THREADS={cores} exec \"$0\" \"$@\"");
         let arguments = ["-c", &line, &program, "--quiet", "--data-dir", text(folder.path())];
         let more = ["--bootstrap", &bootstrap, "--bind", &bind, "--writes-per-minute", "6000"];
         let arguments = [&arguments[..], &more].concat();
