@@ -52,7 +52,7 @@ pub(super) async fn run(output: &Output) -> Result<(), Failure> {
     service.close().await;
     server_node.close().await;
     // Ends by itself now that the service is closed.
-    let _ = serving.await;
+    serving.await.map_err(|error| Failure::from_error(Exit::Internal, error))?;
     drop(service);
     network.close().await;
     let seconds = started.elapsed().as_secs_f32();

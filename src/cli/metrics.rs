@@ -13,13 +13,14 @@ use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::exit::{Exit, Failure};
+use super::runtime;
 use crate::Dht;
 use crate::api::Stats;
 
 /// Serves metrics until it is dropped.
 pub(super) struct Metrics {
     local: SocketAddrV4,
-    _task: AbortOnDropHandle<()>,
+    task: AbortOnDropHandle<()>,
 }
 
 impl Metrics {
@@ -35,7 +36,12 @@ impl Metrics {
             _ => address,
         };
         let task = AbortOnDropHandle::new(tokio::spawn(accept(listener, nodes.into())));
-        Ok(Self { local, _task: task })
+        Ok(Self { local, task })
+    }
+
+    /// Waits until the task fails; it does not end otherwise.
+    pub(super) async fn ended(self) -> Failure {
+        runtime::task_ended("the task that serves metrics", self.task).await
     }
 
     /// Returns where the metrics are.

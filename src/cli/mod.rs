@@ -9,7 +9,8 @@
 //! | [`network`] | which DHT to join, from where |
 //! | [`keyfile`], [`versions`], [`routes`] | files of a program beside the store; `files` opens them |
 //! | `room` | how many connections fit into limited memory |
-//! | [`output`], `foreign`, [`exit`] | what it prints, text from elsewhere included, and its exit code |
+//! | [`output`], `stderr`, `foreign` | what it prints, text from elsewhere included |
+//! | [`exit`] | its exit code |
 
 pub mod client;
 mod demo;
@@ -28,4 +29,5 @@ mod room;
 pub mod routes;
 mod runtime;
 pub mod server;
+mod stderr;
 pub mod versions;

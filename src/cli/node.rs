@@ -20,6 +20,7 @@ use super::node_state::NodeState;
 use super::output::Output;
 use super::runtime;
 use super::server::default_folder;
+use super::stderr::Queued;
 use crate::Dht;
 use crate::api::{Mode, Relay, RelayLimits};
 
@@ -92,6 +93,8 @@ pub fn main() -> ExitCode {
         Err(exit) => return exit,
     };
     let output = Output { json: arguments.json, verbose: arguments.verbose > 0, ..Output::default() };
+    // A node runs for long, and whatever becomes of its standard error meanwhile.
+    let _queued = Queued::start();
     runtime::log(LevelFilter::WARN, arguments.verbose);
     arguments.secrecy.apply();
     runtime::run(output, None, run(arguments, output))
@@ -124,7 +127,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     for node in &started {
         addresses.push(seen_from_outside(node, seen, &output).await);
     }
-    let _metrics = match arguments.metrics {
+    let metrics = match arguments.metrics {
         Some(address) => Some(serve_metrics(address, &started, &output).await?),
         None => None,
     };
@@ -147,6 +150,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         () = &mut stop => {}
         () = keep_saving(state.as_ref(), &started) => {}
         ended = runtime::ended(&started) => ended?,
+        failure = metrics_ended(metrics) => return Err(failure),
     }
     if let Some(state) = &state {
         state.save(&started).await.map_err(cannot_keep)?;
@@ -164,6 +168,14 @@ async fn serve_metrics(address: SocketAddrV4, nodes: &[Dht], output: &Output) ->
     output.note(&format!("metrics at {url}"));
     output.json(&json!({"event": "metrics", "url": url}));
     Ok(metrics)
+}
+
+/// Waits for the failure of the task that serves metrics, if there is one.
+async fn metrics_ended(metrics: Option<Metrics>) -> Failure {
+    match metrics {
+        Some(metrics) => metrics.ended().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Saves the state of the nodes every [`SAVE_PERIOD`], in case the program is killed. Never returns.

@@ -14,6 +14,7 @@ use terminal_size::{Height, Width, terminal_size_of};
 
 use super::exit::{Exit, Failure};
 use super::foreign::{escaped, is_hidden, wrapped};
+use super::stderr;
 
 /// How a program prints.
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,14 +54,14 @@ impl Output {
     /// Prints a remark to standard error: what happens, what to do next. The program's own words only.
     pub fn note(&self, text: &str) {
         if !self.quiet && !self.json {
-            print_error(&escaped(text));
+            stderr::print(&escaped(text));
         }
     }
 
     /// Prints a remark that ends with a text from elsewhere to standard error.
     pub fn note_about(&self, what: &str, text: &str) {
         if !self.quiet && !self.json {
-            print_error(&remark(&format!("{what}{text}")));
+            stderr::print(&remark(&format!("{what}{text}")));
         }
     }
 
@@ -79,14 +80,14 @@ impl Output {
                 return;
             }
         }
-        print_error(&remark(&format!("error: {message}")));
+        stderr::print(&remark(&format!("error: {message}")));
         if let Some(hint) = &failure.hint {
             // Not broken into lines: it may hold a command to copy.
-            print_error(&escaped(&format!("hint: {hint}")));
+            stderr::print(&escaped(&format!("hint: {hint}")));
         }
         if self.verbose {
             for cause in failure.error.chain().skip(1) {
-                print_error(&remark(&format!("cause: {cause}")));
+                stderr::print(&remark(&format!("cause: {cause}")));
             }
         }
     }
@@ -107,9 +108,14 @@ impl Output {
         }
     }
 
-    /// Shows a spinner on a terminal until it is dropped.
+    /// Shows a spinner on a terminal until it is dropped. A program that runs for long prints the text
+    /// instead: a terminal that is stopped would stop it as well.
     pub fn spinner(&self, text: &str) -> Spinner {
         if self.json || self.quiet || !io::stderr().is_terminal() {
+            return Spinner(None);
+        }
+        if stderr::is_queued() {
+            self.note(text);
             return Spinner(None);
         }
         let bar = ProgressBar::new_spinner().with_message(escaped(text));
@@ -173,11 +179,6 @@ fn check_writable() -> io::Result<()> {
     Ok(())
 }
 
-fn print_error(line: &str) {
-    // There is no other place to report it.
-    let _ = writeln!(io::stderr().lock(), "{line}");
-}
-
 /// Writes log lines, which hold fields from elsewhere, as everything from elsewhere is written.
 #[derive(Debug, Default)]
 pub(super) struct LogWriter;
@@ -187,12 +188,12 @@ impl io::Write for LogWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
         let text = remark(text.strip_suffix('\n').unwrap_or(&text));
-        writeln!(io::stderr().lock(), "{text}")?;
+        stderr::print(&text);
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        Ok(())
     }
 }
 
@@ -207,7 +208,7 @@ fn message(error: &anyhow::Error) -> String {
 }
 
 /// Returns a remark for standard error, of which only the first word is in column 0.
-fn remark(text: &str) -> String {
+pub(super) fn remark(text: &str) -> String {
     wrapped(text, 0, REMARK_INDENT, columns(terminal_size_of(io::stderr()), MAX_COLUMNS))
 }
 

@@ -5,12 +5,13 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tokio::runtime::Builder;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{Directive, LevelFilter};
 
 use super::exit::{Exit, Failure};
 use super::output::{self, LogWriter, Output};
+use super::stderr;
 use crate::Dht;
 
 /// Runs a program and reports its failure, if any, with its exit code. `threads` of `None` means one per
@@ -130,11 +131,22 @@ pub(super) async fn ended(nodes: &[Dht]) -> Result<(), Failure> {
     }
 }
 
+/// Waits for a task that never ends by itself. Returns the failure of the program, which cannot go on
+/// without it.
+pub(super) async fn task_ended(task: &str, end: impl Future<Output = Result<(), JoinError>>) -> Failure {
+    let what = match end.await {
+        Ok(()) => format!("{task} has ended"),
+        Err(error) => format!("{task} has ended: {error}"),
+    };
+    Failure::new(Exit::Internal, what).hint("start the program again, and report the bug")
+}
+
 /// Logs to standard error: what `RUST_LOG` selects or, without it, this crate at the level that `-v` raises
 /// from `quiet`.
 pub(super) fn log(quiet: LevelFilter, verbose: u8) {
     let level = level(quiet, verbose);
-    let filter = EnvFilter::builder().with_default_directive(level.into()).from_env_lossy();
+    let named = std::env::var_os(EnvFilter::DEFAULT_ENV).unwrap_or_default();
+    let (filter, ignored) = filter(level, &named.to_string_lossy());
     // Fails only if a logger is installed already, which then does the work.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -142,7 +154,29 @@ pub(super) fn log(quiet: LevelFilter, verbose: u8) {
         .with_ansi(false)
         // The module that a line comes from is what RUST_LOG selects by.
         .with_target(level >= LevelFilter::DEBUG)
+        // It prints them with what panics where standard error takes nothing.
+        .log_internal_errors(false)
         .try_init();
+    for reason in ignored {
+        stderr::print(&output::remark(&reason));
+    }
+}
+
+/// Reads what to log, and passes over what cannot be read, with a sentence for each. The logger would print
+/// these itself, and panic where standard error takes nothing.
+fn filter(level: LevelFilter, named: &str) -> (EnvFilter, Vec<String>) {
+    let mut ignored = Vec::new();
+    let mut read = |part: &&str| {
+        let directive: Result<Directive, _> = part.parse();
+        let reason = directive.err().map(|error| format!("ignoring {part:?} in RUST_LOG: {error}"));
+        let is_read = reason.is_none();
+        ignored.extend(reason);
+        is_read
+    };
+    let parts: Vec<_> = named.split(',').filter(|part| !part.is_empty()).filter(&mut read).collect();
+    let builder = EnvFilter::builder().with_default_directive(level.into());
+    // Each part was read before, so this ignores nothing.
+    (builder.parse_lossy(parts.join(",")), ignored)
 }
 
 /// Returns the level for a number of `-v`.
@@ -169,6 +203,25 @@ mod tests {
         assert!(failure.error.to_string().contains("because of a bug"), "{failure:?}");
         network.nodes()[0].close().await;
         assert!(ended(&network.nodes()[..1]).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_task_that_ends_is_a_failure_that_names_it() {
+        let panicked = task_ended("the task of the test", tokio::spawn(async { panic!("on purpose") })).await;
+        assert_eq!(panicked.exit, Exit::Internal);
+        let message = panicked.error.to_string();
+        assert!(message.starts_with("the task of the test has ended: "), "{message}");
+        assert!(message.contains("on purpose"), "{message}");
+        assert_eq!(task_ended("it", tokio::spawn(async {})).await.error.to_string(), "it has ended");
+    }
+
+    #[test]
+    fn what_cannot_be_read_of_a_filter_is_passed_over_and_reported() {
+        let (read, ignored) = filter(LevelFilter::ERROR, "hyperprofile::dht=trace,=,,a=b=c,udx=louder,info");
+        assert_eq!(read.to_string(), "hyperprofile::dht=trace,info");
+        assert_eq!(ignored.len(), 3, "{ignored:?}");
+        assert!(ignored[2].starts_with("ignoring \"udx=louder\" in RUST_LOG: "), "{ignored:?}");
+        assert_eq!(filter(LevelFilter::ERROR, "").0.to_string(), "error");
     }
 
     #[test]

@@ -66,15 +66,21 @@ impl Running {
     pub(crate) fn start_as(program: &str, arguments: &[&str], user: u32) -> Self {
         let mut command = Command::new(program);
         command.uid(user).gid(user);
-        Self::spawn(command, arguments, env!("CARGO_TARGET_TMPDIR"))
+        Self::spawn(command, arguments, env!("CARGO_TARGET_TMPDIR"), Stdio::piped())
+    }
+
+    /// Starts a program with a standard error that the test does not read.
+    #[allow(dead_code, reason = "a part of the tests alone looks at diagnostics")]
+    pub(crate) fn start_unheard(program: &str, arguments: &[&str], errors: Stdio) -> Self {
+        Self::spawn(Command::new(program), arguments, env!("CARGO_TARGET_TMPDIR"), errors)
     }
 
     /// Starts a program with a cache folder of its own.
     fn start_with(program: &str, arguments: &[&str], cache: &str) -> Self {
-        Self::spawn(Command::new(program), arguments, cache)
+        Self::spawn(Command::new(program), arguments, cache, Stdio::piped())
     }
 
-    fn spawn(mut command: Command, arguments: &[&str], cache: &str) -> Self {
+    fn spawn(mut command: Command, arguments: &[&str], cache: &str, errors: Stdio) -> Self {
         let mut child = command
             .args(arguments)
             .env("XDG_CACHE_HOME", cache)
@@ -82,7 +88,7 @@ impl Running {
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(errors)
             .kill_on_drop(true)
             .spawn()
             .unwrap();
@@ -108,10 +114,16 @@ impl Running {
 
     /// Waits until the program ends.
     pub(crate) async fn end(mut self) -> Outcome {
-        let mut stderr = self.child.stderr.take().unwrap();
+        let mut stderr = self.child.stderr.take();
         let (mut out, mut err) = (String::new(), String::new());
         let all = async {
-            tokio::try_join!(self.stdout.read_to_string(&mut out), stderr.read_to_string(&mut err)).unwrap();
+            let errors = async {
+                match &mut stderr {
+                    Some(stderr) => stderr.read_to_string(&mut err).await,
+                    None => Ok(0),
+                }
+            };
+            tokio::try_join!(self.stdout.read_to_string(&mut out), errors).unwrap();
             self.child.wait().await.unwrap()
         };
         let status = timeout(DEADLINE, all).await.expect("an end in time");
@@ -146,6 +158,12 @@ impl Person {
         let key = &self.run("whoami").await.ended(0).json()["public_key"];
         key.as_str().unwrap().to_owned()
     }
+}
+
+/// Returns a port that is free at the moment.
+#[allow(dead_code, reason = "a part of the tests alone names ports")]
+pub(crate) fn free_port() -> u16 {
+    std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 pub(crate) fn text(path: &Path) -> &str {

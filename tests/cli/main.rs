@@ -6,6 +6,8 @@ mod backup;
 #[cfg(unix)]
 mod control;
 mod damage;
+#[cfg(unix)]
+mod diagnostics;
 mod durability;
 mod harness;
 mod network;

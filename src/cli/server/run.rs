@@ -17,6 +17,7 @@ use super::super::network::Network;
 use super::super::output::Output;
 use super::super::room;
 use super::super::runtime;
+use super::super::stderr::Queued;
 use super::args::{Arguments, Command};
 use super::backup::{self, Source};
 use super::control::{Control, Name};
@@ -38,6 +39,8 @@ pub fn main() -> ExitCode {
         true => LevelFilter::ERROR,
         false => LevelFilter::INFO,
     };
+    // A server runs for long, and whatever becomes of its standard error meanwhile.
+    let _queued = arguments.command.is_none().then(Queued::start);
     runtime::log(quiet, arguments.verbose);
     arguments.secrecy.apply();
     match arguments.command {
@@ -98,13 +101,16 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     let (control, _name) = listen_for_commands(&folder).unzip();
     let schedule = Schedule::from_args(&arguments, key_pair.public_key());
     // Ends when this function does.
-    let _operator =
+    let operator =
         AbortOnDropHandle::new(tokio::spawn(serve_operator(Arc::clone(&store), control, schedule, output)));
+    let mut operator =
+        pin!(runtime::task_ended("the task that answers commands and writes backups", operator));
     // One for the whole run: a signal that arrives between two listeners would be lost.
     let mut stop = pin!(runtime::stop_signal());
     let started = tokio::select! {
         biased;
         () = &mut stop => return Ok(()),
+        failure = &mut operator => return Err(failure),
         started = start(&arguments, &key_pair, &output) => started?,
     };
     let Started { dht, server, local, network } = started;
@@ -117,6 +123,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     tokio::select! {
         () = service.run(&server) => {}
         () = &mut stop => {}
+        failure = &mut operator => return Err(failure),
         error = store.failed() => {
             // Those who wait for an answer get it; the supervisor of this program starts it again.
             let _ = tokio::time::timeout(LAST_ANSWERS, service.close()).await;
