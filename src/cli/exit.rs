@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::keyfile::quoted;
 use crate::api::{
     BootstrapError, ConnectError, ListenError, NodeError, SpawnError, StreamError, TestnetError,
 };
@@ -254,7 +255,8 @@ impl From<StoreError> for Failure {
             }
             StoreError::Full { .. } => Some("make room on the disk, then start the server again".into()),
             StoreError::Lost { folder, .. } => {
-                let folder = folder.parent().unwrap_or(folder).display();
+                // The profiles are in the folder that the user names.
+                let folder = quoted(folder.parent().unwrap_or(folder));
                 Some(format!(
                     "nothing was changed; `profile-server check --data-dir {folder}` lists what is there, \
                      `profile-server restore FILE --data-dir {folder}` brings a backup back"
@@ -273,13 +275,17 @@ impl From<SpawnError> for Failure {
             SpawnError::Bind { .. } => Exit::NoNetwork,
             _ => Exit::Internal,
         };
-        let failure = Self::from_error(exit, error);
-        match exit {
-            Exit::NoNetwork => {
-                failure.hint("name an address of this host and a free port with --bind IP:PORT")
-            }
-            _ => failure,
-        }
+        use std::io::ErrorKind;
+        let hint = match &error {
+            SpawnError::Bind { source, .. } => match source.kind() {
+                ErrorKind::AddrInUse => Some("name a free port with --bind IP:PORT"),
+                ErrorKind::AddrNotAvailable => Some("name an address of this host with --bind IP:PORT"),
+                ErrorKind::PermissionDenied => Some("name a port above 1023 with --bind IP:PORT"),
+                _ => None,
+            },
+            _ => None,
+        };
+        Self { hint: hint.map(Into::into), ..Self::from_error(exit, error) }
     }
 }
 
@@ -322,7 +328,7 @@ pub(super) const NAME_A_RELAY: &str = "name a relay that both sides reach with -
 pub(super) const LET_THROUGH: &str = "the server's firewall and router have to let its UDP port through, or \
                                       either side name a relay with --relay KEY";
 /// What to do about an address where nothing answers.
-const CHECK_ADDRESS: &str = "compare the address and its UDP port with the server's, or leave it out to ask \
+pub(super) const CHECK_ADDRESS: &str = "compare the address and its UDP port with the server's, or leave it out to ask \
                              the DHT; a server that refuses your key does not answer either";
 /// What to do about another version.
 pub(super) const UPDATE: &str = "update the older of the two programs";
@@ -352,6 +358,19 @@ mod tests {
             let line = format!("\n  {:<5}", exit.code());
             assert!(EXIT_CODES.contains(&line), "{exit:?}");
         }
+    }
+
+    #[test]
+    fn the_advice_for_a_socket_depends_on_what_the_system_reports() {
+        use std::io::ErrorKind;
+        let hint = |kind: ErrorKind| {
+            let address = "127.0.0.1:7".parse().unwrap();
+            Failure::from(SpawnError::Bind { address, source: kind.into() }).hint.unwrap_or_default()
+        };
+        assert!(hint(ErrorKind::AddrInUse).contains("a free port"));
+        assert!(hint(ErrorKind::AddrNotAvailable).contains("an address of this host"));
+        assert!(hint(ErrorKind::PermissionDenied).contains("above 1023"));
+        assert_eq!(hint(ErrorKind::Other), "");
     }
 
     #[test]

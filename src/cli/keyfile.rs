@@ -167,6 +167,7 @@ fn write_unnamed(folder: &Path, path: &Path, key_pair: &KeyPair) -> Option<io::R
     use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat};
     use std::os::fd::AsRawFd as _;
     let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    // Where it fails for another reason, the other way fails too, and reports it.
     let mut file = File::from(rustix::fs::open(folder, flags, Mode::RUSR | Mode::WUSR).ok()?);
     if let Err(error) = write(&mut file, key_pair) {
         return Some(Err(error));
@@ -176,6 +177,7 @@ fn write_unnamed(folder: &Path, path: &Path, key_pair: &KeyPair) -> Option<io::R
     match linkat(CWD, unnamed, CWD, path, AtFlags::SYMLINK_FOLLOW) {
         Ok(()) => Some(Ok(true)),
         Err(rustix::io::Errno::EXIST) => Some(Ok(false)),
+        // As above.
         Err(_) => None,
     }
 }
@@ -230,6 +232,7 @@ fn remove_leftovers(folder: &Path) {
             number.parse::<u64>().ok()
         });
         if number.is_some() && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            // As above.
             let _ = fs::remove_file(entry.path());
         }
     }
@@ -243,7 +246,7 @@ fn write_new(path: &Path, key_pair: &KeyPair) -> io::Result<()> {
     let mut file = options.open(path)?;
     let written = write(&mut file, key_pair);
     if written.is_err() {
-        // Half a secret is of no use, and its name is taken.
+        // Half a secret is of no use, and its name is taken. The first error is the one to report.
         let _ = fs::remove_file(path);
     }
     written
@@ -335,6 +338,7 @@ pub(super) fn quoted(path: &Path) -> String {
 
 /// Shows an instant as `2026-01-31T12:00:00Z`.
 pub(super) fn utc(time: SystemTime) -> String {
+    // A clock before 1970 is not set.
     let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     // Days are counted from 1 March of year 0, so that a leap day is the last of its year, in eras of 400

@@ -30,9 +30,11 @@ impl Metrics {
         let listener = listener.map_err(|error| {
             let error = anyhow::Error::new(error);
             Failure::from_error(Exit::Internal, error.context(format!("cannot serve metrics at {address}")))
+                .hint("name an address of this host and a free port with --metrics IP:PORT")
         })?;
         let local = match listener.local_addr() {
             Ok(std::net::SocketAddr::V4(local)) => local,
+            // Bound as asked for, but for a port of 0.
             _ => address,
         };
         let task = AbortOnDropHandle::new(tokio::spawn(accept(listener, nodes.into())));

@@ -22,6 +22,7 @@ pub struct NetworkArgs {
     #[arg(
         long,
         value_name = "PORT",
+        value_parser = clap::value_parser!(u16).range(1..),
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "49737",
@@ -42,8 +43,9 @@ impl NetworkArgs {
     /// Returns the network that arguments and environment name: `--local` or `--bootstrap`, else the
     /// environment, else the public one.
     pub fn network(&self) -> Network {
-        let environment = std::env::var("HYPERDHT_BOOTSTRAP").unwrap_or_default();
-        self.network_with(&environment)
+        let environment = std::env::var_os("HYPERDHT_BOOTSTRAP").unwrap_or_default();
+        // What is no text names no node either, and is refused as such. The public network is not meant.
+        self.network_with(&environment.to_string_lossy())
     }
 
     pub(super) fn network_with(&self, environment: &str) -> Network {
@@ -68,7 +70,7 @@ impl Network {
     /// Returns whether all first nodes are on this computer; then no other computer needs to reach this node.
     pub fn is_local(&self) -> bool {
         self.bootstrap.iter().all(|entry| {
-            let entry = entry.rsplit('@').next().unwrap_or_default();
+            let entry = entry.rsplit_once('@').map_or(entry.as_str(), |(_, host)| host);
             match entry.parse::<SocketAddr>() {
                 Ok(address) => address.ip().is_loopback(),
                 Err(_) => entry.starts_with("localhost:"),

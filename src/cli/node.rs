@@ -12,7 +12,7 @@ use tracing::warn;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::exit::{EXIT_CODES, Exit, Failure};
-use super::keyfile::{self, Loaded};
+use super::keyfile::{self, Loaded, quoted};
 use super::metrics::Metrics;
 use super::network::{Network, NetworkArgs, bind_address, no_network};
 use super::new_network::{Site, check_public};
@@ -22,7 +22,7 @@ use super::runtime;
 use super::server::default_folder;
 use super::stderr::Queued;
 use crate::Dht;
-use crate::api::{Mode, Relay, RelayLimits};
+use crate::api::{BootstrapError, Mode, Relay, RelayLimits};
 
 /// Run nodes of a HyperDHT: for the public one, for another existing one, or the first ones of a new network
 #[derive(Debug, Parser)]
@@ -102,7 +102,7 @@ pub fn main() -> ExitCode {
 
 async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     let state = arguments.data_dir.as_deref().map(NodeState::in_directory);
-    let state = state.transpose().map_err(cannot_keep)?;
+    let state = state.transpose().map_err(|error| cannot_keep(&arguments, error))?;
     // One for the whole run: a signal that arrives between two listeners would be lost.
     let mut stop = pin!(runtime::stop_signal());
     let network = match arguments.new_network {
@@ -153,7 +153,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         failure = metrics_ended(metrics) => return Err(failure),
     }
     if let Some(state) = &state {
-        state.save(&started).await.map_err(cannot_keep)?;
+        state.save(&started).await.map_err(|error| cannot_keep(&arguments, error))?;
     }
     drop(relay);
     for node in started.iter().rev() {
@@ -191,8 +191,9 @@ async fn keep_saving(state: Option<&NodeState>, nodes: &[Dht]) {
     }
 }
 
-fn cannot_keep(error: std::io::Error) -> Failure {
-    let what = format!("cannot use the data directory: {error}");
+fn cannot_keep(arguments: &Arguments, error: std::io::Error) -> Failure {
+    let directory = arguments.data_dir.as_deref().map(quoted).unwrap_or_default();
+    let what = format!("cannot use the data directory {directory}: {error}");
     let error = anyhow::Error::new(error).context(what);
     Failure::from_error(Exit::Storage, error).hint("look at it, or name another one with --data-dir")
 }
@@ -226,7 +227,8 @@ async fn start(
     let open = site.is_some() || arguments.public.is_some() || network.is_local();
     let public = site.map(|site| site.ip).or(arguments.public);
     let known = state.map(NodeState::known_nodes).transpose();
-    let mut known = known.map_err(cannot_keep)?.unwrap_or_default();
+    // Without a data directory none are known.
+    let mut known = known.map_err(|error| cannot_keep(arguments, error))?.unwrap_or_default();
     // Nodes of this host are about to start; waiting for their answers would take seconds.
     known.retain(|node| Some(*node.ip()) != public);
     let mut nodes: Vec<Dht> = Vec::new();
@@ -234,6 +236,7 @@ async fn start(
         // Ports that can be named in a firewall, and are the same next time.
         let port = match bind.port() {
             0 => 0,
+            // Behind the last port the system chooses.
             first => first.checked_add(number).unwrap_or(0),
         };
         let mut builder = Dht::builder()
@@ -249,13 +252,14 @@ async fn start(
             builder = builder.public_ip(ip);
         }
         if let Some(state) = state {
-            let earlier = state.announcements(number).map_err(cannot_keep)?;
+            let earlier = state.announcements(number).map_err(|error| cannot_keep(arguments, error))?;
             builder = builder.keep_announcements(earlier);
         }
         let node = builder.spawn().await?;
         let first = nodes.first().unwrap_or(&node).local_addr();
         if let Err(error) = node.bootstrapped().await {
             return Err(match site {
+                _ if error == BootstrapError::Closed => error.into(),
                 Some(site) if number > 0 => site.unreachable(SocketAddrV4::new(site.ip, first.port())),
                 Some(_) => error.into(),
                 None => no_network(&network),

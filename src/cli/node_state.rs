@@ -29,6 +29,7 @@ impl NodeState {
     /// Reads the addresses of the nodes that were known. Without a file there are none.
     pub(super) fn known_nodes(&self) -> io::Result<Vec<SocketAddrV4>> {
         let text = read(&self.nodes(), MAX_NODES_BYTES)?;
+        // What is no address is passed over, comments above all.
         let addresses = text.lines().filter_map(|line| line.trim().parse().ok());
         Ok(addresses.take(MAX_NODES).collect())
     }

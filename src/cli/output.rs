@@ -168,7 +168,7 @@ fn keep(written: io::Result<()>) {
 }
 
 /// Fails if standard output is open for reading only. The standard library takes that for success.
-fn check_writable() -> io::Result<()> {
+pub(super) fn check_writable() -> io::Result<()> {
     #[cfg(unix)]
     {
         use rustix::fs::{OFlags, fcntl_getfl};
@@ -236,6 +236,7 @@ pub(super) fn entry(words: &str, texts: &[impl AsRef<str>], width: usize) -> Str
 /// Returns the cells of a line: as many as the terminal has, else as the environment says.
 fn columns(terminal: Option<(Width, Height)>, otherwise: usize) -> usize {
     let columns = terminal.map(|(width, _)| usize::from(width.0));
+    // A width that is no number is none.
     let named = || std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     // A terminal that does not know its width says zero.
     columns.filter(|columns| *columns > 0).or_else(named).unwrap_or(otherwise).clamp(MIN_COLUMNS, MAX_COLUMNS)

@@ -43,6 +43,7 @@ impl RoutesFile {
     /// Returns the file in this user's cache folder, if there is such a folder.
     pub fn of_user(network: &Network) -> Option<Self> {
         use etcetera::BaseStrategy as _;
+        // Without a home folder each connection looks the server up, which works as well.
         let strategy = etcetera::choose_base_strategy().ok()?;
         let path = strategy.cache_dir().join("profile-client/routes");
         Some(Self::new(path, network))
@@ -78,6 +79,7 @@ impl RoutesFile {
     }
 
     fn read(&self) -> Vec<Entry> {
+        // Hints that cannot be read are none.
         let bytes = files::read(&self.path, MAX_BYTES).ok().flatten();
         let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
         let entries: Option<Vec<_>> = text.lines().map(entry).collect();

@@ -98,7 +98,7 @@ pub(super) fn report(output: &Output, outcome: Result<(), Failure>) -> ExitCode 
 pub(super) async fn interruptible<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::select! {
         biased;
-        _ = tokio::signal::ctrl_c() => Err(Failure::new(Exit::Interrupted, "interrupted")),
+        () = ctrl_c() => Err(Failure::new(Exit::Interrupted, "interrupted")),
         outcome = work => outcome,
     }
 }
@@ -108,16 +108,23 @@ pub(super) async fn stop_signal() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                return tokio::select! {
+                    _ = terminate.recv() => {}
+                    () = ctrl_c() => {}
+                };
             }
-            return;
+            Err(error) => tracing::warn!(%error, "SIGTERM ends the program at once, not in order"),
         }
     }
-    // Without any signal to wait for, the program runs until it is killed.
-    if tokio::signal::ctrl_c().await.is_err() {
+    ctrl_c().await;
+}
+
+/// Waits for Ctrl-C. Where the system does not report it, the program runs until it is killed.
+async fn ctrl_c() {
+    if let Err(error) = tokio::signal::ctrl_c().await {
+        tracing::warn!(%error, "Ctrl-C ends the program at once, not in order");
         std::future::pending().await
     }
 }

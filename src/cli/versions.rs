@@ -56,11 +56,17 @@ impl VersionsFile {
 
     fn read_version(&self, file: &File) -> io::Result<u64> {
         let mut bytes = Vec::new();
-        file.take(MAX_BYTES).read_to_end(&mut bytes)?;
+        file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+        // The newest versions are at the end.
+        if bytes.len() as u64 > MAX_BYTES {
+            let what = format!("{} has more than {MAX_BYTES} bytes", self.versions.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        }
         let key = self.server.to_z32();
         let text = String::from_utf8_lossy(&bytes);
         let versions = text.lines().filter_map(|line| {
             let (server, version) = line.split_once(' ')?;
+            // A line that a crash has cut off counts for nothing.
             let version = version.parse().ok()?;
             (server == key && is_version(version)).then_some(version)
         });
@@ -198,6 +204,19 @@ mod tests {
         beside(&identity, key(2)).raise(9).unwrap();
         let highest = |n| beside(&identity, key(n)).highest().unwrap();
         assert_eq!((highest(1), highest(2), highest(3)), (5, 9, 0));
+    }
+
+    #[test]
+    fn a_file_that_is_not_read_to_its_end_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let identity = folder.path().join("identity");
+        let path = folder.path().join("identity.versions");
+        fs::File::create(&path).unwrap().set_len(MAX_BYTES - 60).unwrap();
+        beside(&identity, key(1)).raise(7).unwrap();
+        beside(&identity, key(1)).raise(8).unwrap();
+        assert!(fs::metadata(&path).unwrap().len() > MAX_BYTES);
+        let refused = beside(&identity, key(1)).highest().unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::InvalidData);
     }
 
     #[test]

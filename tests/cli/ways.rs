@@ -4,7 +4,7 @@ use std::net::UdpSocket;
 
 use hyperprofile::{KeyPair, Testnet};
 
-use crate::harness::{CLIENT, Person, Running, SERVER, run, text};
+use crate::harness::{CLIENT, Outcome, Person, Running, SERVER, run, text};
 
 #[tokio::test]
 async fn the_way_to_the_server_is_explained() {
@@ -63,6 +63,17 @@ async fn a_server_at_a_known_address_needs_no_dht() {
     let outcome = ada.run(&format!("--server {} --server-addr {nowhere} show", world.key)).await.ended(4);
     let message = outcome.json()["error"]["message"].to_string();
     assert!(message.contains(&nowhere) && !message.contains("announced"), "{message}");
+    // Nor does the doctor ask it.
+    let doctor = |at: String| format!("--server {} --server-addr {at} doctor", world.key);
+    let names = |outcome: &Outcome| -> Vec<String> {
+        let checks = outcome.json()["checks"].clone();
+        checks.as_array().unwrap().iter().map(|check| check["check"].as_str().unwrap().into()).collect()
+    };
+    let healthy = ada.run(&doctor(address.clone())).await.ended(0);
+    assert_eq!(names(&healthy), ["lan", "handshake", "path"], "{healthy:?}");
+    let silent = ada.run(&doctor(nowhere.clone())).await.ended(4);
+    assert_eq!(names(&silent), ["lan", "handshake"], "{silent:?}");
+    assert!(silent.stdout.contains("compare the address"), "{silent:?}");
     let line = format!("--server {} --server-addr {address} --local show", world.key);
     ada.run(&line).await.ended(2);
 }

@@ -58,8 +58,9 @@ impl Dial for DhtDial {
         let connect = match self.at {
             Some(address) => connect.addresses([address]).only_addresses(),
             None => {
-                let remembered = self.routes.as_ref().map(|file| file.get(&self.server.key));
-                connect.addresses(self.server.nodes.iter().copied()).addresses(remembered.unwrap_or_default())
+                // Without a folder for the file nothing is remembered.
+                let remembered = self.routes.iter().flat_map(|file| file.get(&self.server.key));
+                connect.addresses(self.server.nodes.iter().copied()).addresses(remembered)
             }
         };
         let connection = match connect.await {

@@ -1,18 +1,19 @@
 //! `profile-client doctor`: checks what works between this computer, the network and the server, and advises
 //! on what does not.
 
+use std::io;
 use std::net::{IpAddr, SocketAddrV4};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::super::exit::{Exit, Failure, LET_THROUGH, NAME_A_RELAY, UPDATE};
+use super::super::exit::{CHECK_ADDRESS, Exit, Failure, LET_THROUGH, NAME_A_RELAY, UPDATE};
 use super::super::output::Output;
 use super::args::{Arguments, ServerAddress};
 use super::explain;
 use crate::Dht;
-use crate::api::{ConnectError, Firewall, Report, Stats, StreamError};
+use crate::api::{BootstrapError, ConnectError, Firewall, Report, Stats, StreamError};
 
 /// Nodes that are asked for the address they see.
 const SAMPLES: usize = 6;
@@ -52,19 +53,12 @@ impl Check {
 /// Checks the network and, if one is named, the server, and prints a line per check. Fails with the code of
 /// the first check that fails.
 pub(super) async fn run(arguments: &Arguments, output: &Output, dht: Dht) -> Result<(), Failure> {
-    let network = arguments.network.network();
-    let joined = timeout(JOIN_TIMEOUT, dht.bootstrapped()).await;
-    let joined = matches!(joined, Ok(Ok(_)));
-    let stats = dht.stats().await;
     let mut checks = Checks { output, done: Vec::new() };
-    checks.add(udp(&stats));
-    checks.add(bootstrap(joined, &stats, &network.bootstrap));
-    let samples = sample(&dht).await;
-    let nat = judge(&samples, stats.firewalled);
-    checks.add(address(&samples));
-    checks.add(nat_check(nat, &samples));
-    checks.add(lan(dht.local_addr()));
-    checks.add(reachability(nat));
+    match arguments.server_addr {
+        // The DHT is not asked then.
+        Some(_) => checks.add(lan(dht.local_addr(), interfaces)),
+        None => check_network(arguments, &dht, &mut checks).await?,
+    }
     if let Some(server) = &arguments.server {
         for check in reach(arguments, &dht, server).await {
             checks.add(check);
@@ -72,6 +66,24 @@ pub(super) async fn run(arguments: &Arguments, output: &Output, dht: Dht) -> Res
     }
     dht.close().await;
     checks.finish()
+}
+
+async fn check_network(arguments: &Arguments, dht: &Dht, checks: &mut Checks<'_>) -> Result<(), Failure> {
+    let network = arguments.network.network();
+    let joined = match timeout(JOIN_TIMEOUT, dht.bootstrapped()).await {
+        Ok(Err(error @ BootstrapError::Closed)) => return Err(error.into()),
+        joined => matches!(joined, Ok(Ok(_))),
+    };
+    let stats = dht.stats().await;
+    checks.add(udp(&stats));
+    checks.add(bootstrap(joined, &stats, &network.bootstrap));
+    let samples = sample(dht).await;
+    let nat = judge(&samples, stats.firewalled);
+    checks.add(address(&samples));
+    checks.add(nat_check(nat, &samples));
+    checks.add(lan(dht.local_addr(), interfaces));
+    checks.add(reachability(nat));
+    Ok(())
 }
 
 /// The checks so far, each printed when it is added.
@@ -113,8 +125,10 @@ impl Checks<'_> {
 
 fn udp(stats: &Stats) -> Check {
     let traffic = format!("{} datagrams sent, {} received", stats.datagrams_sent, stats.datagrams_received);
-    match stats.datagrams_received {
-        0 => Check::failed("udp", Exit::NoNetwork, traffic)
+    match (stats.datagrams_sent, stats.datagrams_received) {
+        (0, 0) => Check::failed("udp", Exit::NoNetwork, traffic)
+            .advice("nothing was sent: check the connection, and that the bootstrap nodes' names resolve"),
+        (_, 0) => Check::failed("udp", Exit::NoNetwork, traffic)
             .advice("nothing comes back: check the connection, and that no firewall blocks UDP"),
         _ => Check::passed("udp", traffic),
     }
@@ -134,6 +148,7 @@ fn bootstrap(joined: bool, stats: &Stats, asked: &[String]) -> Check {
 async fn sample(dht: &Dht) -> Vec<(SocketAddrV4, SocketAddrV4)> {
     let mut samples = Vec::new();
     for node in dht.known_nodes().await.into_iter().take(SAMPLES) {
+        // One that does not answer is no sample; too few of them are reported.
         if let Ok(pong) = dht.ping(node).await {
             samples.push((node, pong.seen_as));
         }
@@ -185,11 +200,23 @@ fn nat_check(nat: Firewall, samples: &[(SocketAddrV4, SocketAddrV4)]) -> Check {
     check.data(data)
 }
 
-fn lan(local: SocketAddrV4) -> Check {
+/// Returns the addresses of this computer's interfaces.
+fn interfaces() -> io::Result<Vec<IpAddr>> {
+    Ok(if_addrs::get_if_addrs()?.iter().map(if_addrs::Interface::ip).collect())
+}
+
+fn lan(local: SocketAddrV4, interfaces: impl FnOnce() -> io::Result<Vec<IpAddr>>) -> Check {
     let mut addresses: Vec<String> = Vec::new();
     if local.ip().is_unspecified() {
-        for interface in if_addrs::get_if_addrs().unwrap_or_default() {
-            if let IpAddr::V4(ip) = interface.ip()
+        let listed = match interfaces() {
+            Ok(listed) => listed,
+            Err(error) => {
+                let found = format!("cannot list the interfaces of this computer: {error}");
+                return Check::failed("lan", Exit::Internal, found).advice("name an address with --bind IP");
+            }
+        };
+        for address in listed {
+            if let IpAddr::V4(ip) = address
                 && !ip.is_loopback()
             {
                 addresses.push(SocketAddrV4::new(ip, local.port()).to_string());
@@ -216,8 +243,11 @@ fn reachability(nat: Firewall) -> Check {
 
 /// Connects to the server; returns a check per stage that the attempt came to.
 async fn reach(arguments: &Arguments, dht: &Dht, server: &ServerAddress) -> Vec<Check> {
-    let mut connect =
-        dht.connect(&server.key).addresses(server.nodes.iter().copied()).timeout(arguments.timeout);
+    let mut connect = dht.connect(&server.key).timeout(arguments.timeout);
+    connect = match arguments.server_addr {
+        Some(address) => connect.addresses([address]).only_addresses(),
+        None => connect.addresses(server.nodes.iter().copied()),
+    };
     if let Some(relay) = &arguments.relay {
         connect = connect.relay_through(relay);
     }
@@ -234,12 +264,16 @@ async fn reach(arguments: &Arguments, dht: &Dht, server: &ServerAddress) -> Vec<
         return vec![Check::failed("server", Exit::Internal, "the node has been closed")];
     };
     let failure = outcome.err();
-    let mut checks = vec![lookup(&report, failure.as_ref())];
-    if checks[0].failed.is_none() {
+    let mut checks = Vec::new();
+    if arguments.server_addr.is_none() {
+        checks.push(lookup(&report, failure.as_ref()));
+    }
+    // A stage that was not come to has no check.
+    if checks.iter().all(|check| check.failed.is_none()) {
         checks.push(handshake(&report, failure.as_ref()));
-        if checks[1].failed.is_none() {
-            checks.push(path(&report, failure.as_ref(), unheard));
-        }
+    }
+    if checks.iter().all(|check| check.failed.is_none()) {
+        checks.push(path(&report, failure.as_ref(), unheard));
     }
     if let Some(last) = checks.last_mut() {
         last.data = explain::as_json(&report);
@@ -260,6 +294,7 @@ fn lookup(report: &Report, failure: Option<&ConnectError>) -> Check {
 fn handshake(report: &Report, failure: Option<&ConnectError>) -> Check {
     let advice = match (failure, report.handshake) {
         (Some(ConnectError::Incompatible { .. }), _) => UPDATE,
+        (Some(ConnectError::Silent { .. }), _) => CHECK_ADDRESS,
         (Some(ConnectError::Protocol { .. }), _) => "ask its operator what runs there",
         (_, None) => "it has gone away a moment ago, or does not want this identity: ask its operator",
         (_, Some(proven)) => {
@@ -293,17 +328,39 @@ const fn exit(failure: Option<&ConnectError>, default: Exit) -> Exit {
         Some(ConnectError::Incompatible { .. } | ConnectError::Protocol { .. }) => Exit::Protocol,
         Some(ConnectError::Refused { .. }) => Exit::Refused,
         Some(ConnectError::TimedOut { .. }) => Exit::TimedOut,
+        Some(ConnectError::Silent { .. }) => Exit::NoPath,
         _ => default,
     }
 }
 
 fn reason(failure: Option<&ConnectError>) -> String {
+    // A check that fails without a failed attempt has nothing to add.
     failure.map(ToString::to_string).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn interfaces_that_cannot_be_listed_are_not_called_absent() {
+        let local = "0.0.0.0:5".parse().unwrap();
+        let check = lan(local, || Err(io::ErrorKind::PermissionDenied.into()));
+        assert_eq!(check.failed, Some(Exit::Internal));
+        assert!(check.found.contains("cannot list the interfaces"), "{}", check.found);
+        assert_eq!(lan(local, || Ok(vec![[127, 0, 0, 1].into()])).failed, Some(Exit::NoNetwork));
+        assert_eq!(lan(local, || Ok(vec![[10, 0, 0, 1].into()])).found, "10.0.0.1:5");
+    }
+
+    #[test]
+    fn silence_is_told_apart_from_nothing_to_send() {
+        let advice = |datagrams_sent, datagrams_received| {
+            udp(&Stats { datagrams_sent, datagrams_received, ..Stats::default() }).advice.unwrap_or_default()
+        };
+        assert!(advice(0, 0).contains("names resolve"));
+        assert!(advice(1, 0).contains("firewall"));
+        assert_eq!(advice(1, 1), "");
+    }
 
     #[test]
     fn a_nat_is_judged_by_what_most_nodes_see() {

@@ -94,14 +94,17 @@ fn fill(draft: &mut ProfileDraft, parts: &ProfileArgs) {
 async fn from_file(path: &Path) -> Result<Profile, Failure> {
     let named = path.to_owned();
     let read = move || {
-        let mut text = String::new();
-        // One byte more than allowed, so that too much is seen as such.
-        let most = MAX_PROFILE_BYTES as u64 + 1;
-        match named == Path::new("-") {
-            true => io::stdin().take(most).read_to_string(&mut text),
-            false => File::open(named).and_then(|file| file.take(most).read_to_string(&mut text)),
+        let mut bytes = Vec::new();
+        // More than allowed, so that too much is seen as such. Cut off, it need not be text.
+        let most = 2 * MAX_PROFILE_BYTES as u64;
+        match named.as_os_str() == "-" {
+            true => io::stdin().take(most).read_to_end(&mut bytes),
+            false => File::open(named).and_then(|file| file.take(most).read_to_end(&mut bytes)),
+        }?;
+        match bytes.len() > MAX_PROFILE_BYTES {
+            true => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            false => String::from_utf8(bytes).map_err(|_| io::Error::other("it is not text in UTF-8")),
         }
-        .map(|_| text)
     };
     let read = prompt::blocking(move || Ok(read())).await?;
     let text = read.map_err(|error| {
@@ -150,8 +153,17 @@ mod tests {
         std::fs::write(&path, "{\"name\": \"Bob\"}\n").unwrap();
         let parts = ProfileArgs { from_file: Some(path.clone()), ..ProfileArgs::default() };
         assert_eq!(edited(parts.clone(), &[]).await, r#"{"name": "Bob"}"#);
-        std::fs::write(&path, " ".repeat(9000)).unwrap();
-        assert_eq!(first_profile(&parts).await.unwrap_err().exit, Exit::Invalid);
+        let refused = async |content: &[u8]| {
+            std::fs::write(&path, content).unwrap();
+            first_profile(&parts).await.unwrap_err()
+        };
+        assert_eq!(refused(&[b' '; 9000]).await.exit, Exit::Invalid);
+        // A file that is too long is not called damaged, wherever it is cut off.
+        for start in ["", "x"] {
+            let long = format!("{start}{}", "ü".repeat(9000));
+            assert_eq!(refused(long.as_bytes()).await.exit, Exit::Invalid);
+        }
+        assert_eq!(refused(b"{\"name\": \"\xfc\"}").await.exit, Exit::Usage);
         std::fs::remove_file(&path).unwrap();
         assert_eq!(first_profile(&parts).await.unwrap_err().exit, Exit::Usage);
     }

@@ -1,5 +1,6 @@
 //! Runs the commands.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::ExitCode;
@@ -14,7 +15,7 @@ use tracing_subscriber::filter::LevelFilter;
 use super::super::exit::{Exit, Failure};
 use super::super::keyfile::{self, KeyFileError, Loaded};
 use super::super::network::Network;
-use super::super::output::Output;
+use super::super::output::{self, Output};
 use super::super::room;
 use super::super::runtime;
 use super::super::stderr::Queued;
@@ -22,6 +23,7 @@ use super::args::{Arguments, Command};
 use super::backup::{self, Source};
 use super::control::{Control, Name};
 use super::schedule::Schedule;
+use super::snapshot::BackupError;
 use super::{check, folder, restore};
 use crate::api::{BootstrapError, SpawnError, TestnetError};
 use crate::profile::backup::Closing;
@@ -73,6 +75,9 @@ fn check_profiles(arguments: &Arguments, file: Option<PathBuf>, output: &Output)
 async fn write_backup(data: &Path, file: PathBuf, output: &Output) -> Result<(), Failure> {
     let source = Source::open(data).await?;
     let is_output = file == Path::new("-");
+    if is_output {
+        output::check_writable().map_err(BackupError::Output)?;
+    }
     let name = file.display().to_string();
     let written = tokio::task::spawn_blocking(move || backup::write_to(source, &file));
     let Closing { records, deleted, .. } =
@@ -218,7 +223,7 @@ async fn private_network(port: u16, output: &Output) -> Result<Option<Testnet>, 
             output.note(&format!("started a private DHT of {LOCAL_NODES} nodes on 127.0.0.1:{port}"));
             Ok(Some(network))
         }
-        Err(TestnetError::Spawn(SpawnError::Bind { .. })) => {
+        Err(error) if is_taken(&error, port) => {
             let probe =
                 Dht::builder().bootstrap([format!("127.0.0.1:{port}")]).bind("127.0.0.1:0").spawn().await?;
             let answered = tokio::time::timeout(PROBE, probe.bootstrapped()).await;
@@ -228,14 +233,27 @@ async fn private_network(port: u16, output: &Output) -> Result<Option<Testnet>, 
                     output.note(&format!("joining the private DHT on 127.0.0.1:{port}"));
                     Ok(None)
                 }
-                Ok(Err(_)) | Err(_) => Err(Failure::new(
+                Ok(Err(error @ BootstrapError::Closed)) => Err(error.into()),
+                Ok(Err(BootstrapError::NoNetwork)) | Err(_) => Err(Failure::new(
                     Exit::NoNetwork,
-                    format!("port {port} of 127.0.0.1 is taken by a program that is no DHT node"),
+                    format!(
+                        "port {port} of 127.0.0.1 is taken, and what has taken it does not answer as a DHT node"
+                    ),
                 )
                 .hint("choose another port for both programs with --local=PORT")),
             }
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Returns whether another program has the port; a network can fail to start for other reasons.
+fn is_taken(error: &TestnetError, port: u16) -> bool {
+    match error {
+        TestnetError::Spawn(SpawnError::Bind { address, source }) => {
+            address.port() == port && source.kind() == io::ErrorKind::AddrInUse
+        }
+        _ => false,
     }
 }
 
@@ -342,3 +360,25 @@ const PROBE: Duration = Duration::from_secs(5);
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
 /// Time between two attempts to join.
 const AGAIN: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_taken_only_if_the_system_reports_that_of_it() {
+        let bind = |port, kind: io::ErrorKind| {
+            let address = std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, port);
+            TestnetError::Spawn(SpawnError::Bind { address, source: kind.into() })
+        };
+        assert!(is_taken(&bind(7, io::ErrorKind::AddrInUse), 7));
+        for error in [
+            bind(0, io::ErrorKind::AddrInUse),
+            bind(7, io::ErrorKind::PermissionDenied),
+            bind(7, io::ErrorKind::AddrNotAvailable),
+            TestnetError::Bootstrap(BootstrapError::NoNetwork),
+        ] {
+            assert!(!is_taken(&error, 7), "{error:?}");
+        }
+    }
+}
