@@ -2,10 +2,21 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use clap::builder::{PathBufValueParser, TypedValueParser};
+
 use crate::profile::durable::{folder_of, sync_folder};
+
+/// Reads the name of a file or a folder from an argument. `-` names standard input or output elsewhere, and is
+/// refused here.
+pub(super) fn argument() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| match path.as_os_str() == "-" {
+        true => Err("standard input and output cannot be used here; write ./- for a file of that name"),
+        false => Ok(path),
+    })
+}
 
 /// Opens a regular file. A link is refused, and so is a pipe or a device: opening one could wait for ever.
 ///
@@ -13,18 +24,28 @@ use crate::profile::durable::{folder_of, sync_folder};
 ///
 /// The error of the system; [`io::ErrorKind::InvalidInput`] if it is no regular file.
 pub(super) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    open_checked(path, options, false)
+}
+
+/// Does the same with what a link leads to, if there is one.
+pub(super) fn open_linked(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    open_checked(path, options, true)
+}
+
+fn open_checked(path: &Path, options: &mut OpenOptions, through_links: bool) -> io::Result<File> {
     #[cfg(unix)]
     {
         use rustix::fs::OFlags;
         use std::os::unix::fs::OpenOptionsExt as _;
-        options.custom_flags((OFlags::NONBLOCK | OFlags::NOFOLLOW).bits() as i32).mode(0o600);
+        let links = if through_links { OFlags::empty() } else { OFlags::NOFOLLOW };
+        options.custom_flags((OFlags::NONBLOCK | links).bits() as i32).mode(0o600);
     }
     let opened = options.open(path).and_then(|file| Ok((file.metadata()?.is_file(), file)));
     match opened {
         Ok((true, file)) => Ok(file),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
         // The system has a different error for each kind of thing that is no file.
-        outcome => match fs::symlink_metadata(path) {
+        outcome => match if through_links { fs::metadata(path) } else { fs::symlink_metadata(path) } {
             Ok(named) if !named.is_file() => Err(no_file(path)),
             _ => Err(outcome.err().unwrap_or_else(|| no_file(path))),
         },
@@ -107,6 +128,11 @@ pub(super) fn lock(file: &File, path: &Path) -> io::Result<()> {
             outcome => return outcome.map_err(io::Error::from),
         }
     }
+}
+
+/// Returns a text without the byte order mark that some editors put in front.
+pub(super) fn unmarked(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 fn no_file(path: &Path) -> io::Error {

@@ -9,15 +9,18 @@
 //! written again. Until then it has no name at all where the system can do that; where it cannot, what a
 //! killed program leaves is removed by the next one.
 
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rand::RngCore as _;
 use zeroize::Zeroizing;
 
 use super::files;
+use super::key_access::check_access;
+pub use super::key_access::{KeyFileError, Modes};
+pub(super) use super::key_access::{ModesArgs, quoted};
 use crate::KeyPair;
 use crate::keys::z_base_32;
 use crate::profile::durable::{create_folder, folder_of, sync_folder};
@@ -32,89 +35,21 @@ pub struct Loaded {
     pub created: bool,
 }
 
-/// Why an identity file cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyFileError {
-    /// The content is not that of an identity file, or was changed.
-    #[error("the identity file {} is damaged: {what}", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What does not fit.
-        what: &'static str,
-    },
-    /// The file system failed.
-    #[error("cannot {verb} the identity file {}", path.display())]
-    Io {
-        /// The operation that failed.
-        verb: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// The error of the system.
-        source: io::Error,
-    },
-    /// The file has other names beside this one.
-    #[error("the identity file {} has {links} names (hard links): others may reach it", path.display())]
-    Linked {
-        /// The file.
-        path: PathBuf,
-        /// How many names it has.
-        links: u64,
-    },
-    /// The path names a link, a folder or a device.
-    #[error("the identity file {} is not a regular file", .0.display())]
-    NotAFile(PathBuf),
-    /// The file belongs to another user.
-    #[error("the identity file {} belongs to another user", .0.display())]
-    Owner(PathBuf),
-    /// Other users can read the file.
-    #[error("the identity file {} can be read by other users (mode {mode:04o})", path.display())]
-    Readable {
-        /// The file.
-        path: PathBuf,
-        /// Its permissions.
-        mode: u32,
-    },
-}
-
-impl KeyFileError {
-    /// Returns the command that repairs the file, or another way out.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Readable { path, .. } => Some(format!("chmod 600 {}", quoted(path))),
-            Self::Linked { path, .. } => Some(format!(
-                "find the other name with find / -xdev -samefile {0} and remove it, or make a file of its \
-                 own with cp -p {0} {0}.new && mv {0}.new {0}",
-                quoted(path)
-            )),
-            Self::Owner(path) => Some(format!("sudo chown \"$USER\" {}", quoted(path))),
-            Self::NotAFile(path) => Some(format!(
-                "ls -ld {0}; move it away with mv {0} {0}.old, or name another file with --identity",
-                quoted(path)
-            )),
-            Self::Damaged { path, .. } => Some(format!(
-                "restore it from a backup, or give the identity up with mv {0} {0}.damaged",
-                quoted(path)
-            )),
-            Self::Io { .. } => None,
-        }
-    }
-}
-
 /// Reads the identity in a file, or makes one if there is no file. Blocks on the disk.
 ///
 /// # Errors
 ///
 /// [`KeyFileError`] if the file cannot be used; it is left as it is.
-pub fn load_or_create(path: &Path) -> Result<Loaded, KeyFileError> {
+pub fn load_or_create(path: &Path, modes: Modes) -> Result<Loaded, KeyFileError> {
     remove_leftovers(folder_of(path));
-    if let Some(key_pair) = load(path)? {
+    if let Some(key_pair) = load(path, modes)? {
         return Ok(Loaded { key_pair, created: false });
     }
     let key_pair = KeyPair::generate();
     let created = create(path, &key_pair)?;
     // Of concurrent processes the first one's identity counts. It is used once its name is on disk.
-    let key_pair = load(path)?.ok_or_else(|| io_error("find", path)(io::ErrorKind::NotFound.into()))?;
+    let key_pair =
+        load(path, modes)?.ok_or_else(|| io_error("find", path)(io::ErrorKind::NotFound.into()))?;
     Ok(Loaded { key_pair, created })
 }
 
@@ -123,22 +58,36 @@ pub fn load_or_create(path: &Path) -> Result<Loaded, KeyFileError> {
 /// # Errors
 ///
 /// [`KeyFileError`] if the file cannot be used.
-pub fn load(path: &Path) -> Result<Option<KeyPair>, KeyFileError> {
-    let named = match fs::symlink_metadata(path) {
+pub fn load(path: &Path, modes: Modes) -> Result<Option<KeyPair>, KeyFileError> {
+    let named = match modes {
+        Modes::Strict => fs::symlink_metadata(path),
+        Modes::Mounted => fs::metadata(path),
+    };
+    let named = match named {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(io_error("read", path)(error)),
     };
+    if named.is_symlink() {
+        return Err(KeyFileError::Link(path.to_owned()));
+    }
     if !named.is_file() {
         return Err(KeyFileError::NotAFile(path.to_owned()));
     }
-    let mut file = files::open(path, OpenOptions::new().read(true)).map_err(io_error("read", path))?;
+    let opened = match modes {
+        Modes::Strict => files::open(path, OpenOptions::new().read(true)),
+        Modes::Mounted => files::open_linked(path, OpenOptions::new().read(true)),
+    };
+    let mut file = opened.map_err(io_error("read", path))?;
     let opened = file.metadata().map_err(io_error("read", path))?;
-    check_access(path, &named, &opened)?;
+    check_access(path, &opened, modes)?;
+    let damaged = |what| KeyFileError::Damaged { path: path.to_owned(), what };
+    if opened.len() > MAX_FILE as u64 {
+        return Err(damaged("it is longer than any identity file"));
+    }
     // With room to spare, so that the text is never moved and leaves no copy behind.
     let mut text = Zeroizing::new(String::with_capacity(2 * MAX_FILE));
     let read = Read::by_ref(&mut file).take(MAX_FILE as u64 + 1).read_to_string(&mut text);
-    let damaged = |what| KeyFileError::Damaged { path: path.to_owned(), what };
     match read {
         Ok(length) if length > MAX_FILE => Err(damaged("it is longer than any identity file")),
         Ok(_) => parse(&text).map(Some).map_err(damaged),
@@ -276,7 +225,8 @@ pub(crate) fn render(key_pair: &KeyPair) -> Zeroizing<String> {
 }
 
 pub(crate) fn parse(text: &str) -> Result<KeyPair, &'static str> {
-    let mut lines = text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
+    let lines = files::unmarked(text).lines();
+    let mut lines = lines.filter(|line| !line.starts_with('#') && !line.trim().is_empty());
     let secret = lines
         .next()
         .and_then(|line| line.trim_end().strip_prefix(MARK))
@@ -301,39 +251,9 @@ fn checksum(seed: &[u8; 32]) -> [u8; 4] {
     [a, b, c, d]
 }
 
-#[cfg(unix)]
-fn check_access(path: &Path, named: &Metadata, opened: &Metadata) -> Result<(), KeyFileError> {
-    use std::os::unix::fs::MetadataExt as _;
-    // The file was replaced between the check and opening it, perhaps by a link.
-    if (named.dev(), named.ino()) != (opened.dev(), opened.ino()) {
-        return Err(KeyFileError::NotAFile(path.to_owned()));
-    }
-    if rustix::process::geteuid().as_raw() != opened.uid() {
-        return Err(KeyFileError::Owner(path.to_owned()));
-    }
-    let mode = opened.mode() & 0o7777;
-    if mode & 0o077 != 0 {
-        return Err(KeyFileError::Readable { path: path.to_owned(), mode });
-    }
-    if opened.nlink() > 1 {
-        return Err(KeyFileError::Linked { path: path.to_owned(), links: opened.nlink() });
-    }
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn check_access(_: &Path, _: &Metadata, _: &Metadata) -> Result<(), KeyFileError> {
-    Ok(())
-}
-
 fn io_error(verb: &'static str, path: &Path) -> impl Fn(io::Error) -> KeyFileError {
     let path = path.to_owned();
     move |source| KeyFileError::Io { verb, path: path.clone(), source }
-}
-
-/// Shows a path as a shell reads it.
-pub(super) fn quoted(path: &Path) -> String {
-    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
 }
 
 /// Shows an instant as `2026-01-31T12:00:00Z`.
@@ -365,6 +285,7 @@ const MAX_FILE: usize = 4096;
 
 #[cfg(test)]
 mod tests {
+    use super::super::key_access::OR_MOUNTED;
     use super::*;
     use std::time::Duration;
 
@@ -376,9 +297,9 @@ mod tests {
     fn an_identity_is_made_once_and_read_ever_after() {
         let folder = folder();
         let path = folder.path().join("deep/er/identity");
-        let first = load_or_create(&path).unwrap();
+        let first = load_or_create(&path, Modes::Strict).unwrap();
         let text = fs::read_to_string(&path).unwrap();
-        let second = load_or_create(&path).unwrap();
+        let second = load_or_create(&path, Modes::Strict).unwrap();
         assert!(first.created && !second.created);
         assert_eq!(first.key_pair.public_key(), second.key_pair.public_key());
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
@@ -406,7 +327,7 @@ mod tests {
         let runs: Vec<_> = (0..8)
             .map(|_| {
                 let path = path.clone();
-                std::thread::spawn(move || load_or_create(&path).unwrap())
+                std::thread::spawn(move || load_or_create(&path, Modes::Strict).unwrap())
             })
             .collect();
         let loaded: Vec<_> = runs.into_iter().map(|run| run.join().unwrap()).collect();
@@ -433,6 +354,8 @@ mod tests {
             assert!(parse(&bad).is_err(), "{what}");
         }
         assert!(parse(&secret).is_ok());
+        let edited = format!("\u{feff}{}", good.replace('\n', "\r\n"));
+        assert!(parse(&edited).is_ok(), "as an editor of another system saves it");
         let last = secret.len() - 1;
         let spare = if secret.ends_with('y') { "b" } else { "ybndrfg8" };
         for letter in spare.chars() {
@@ -447,20 +370,60 @@ mod tests {
         use std::os::unix::fs::{PermissionsExt as _, symlink};
         let folder = folder();
         let path = folder.path().join("identity");
-        load_or_create(&path).unwrap();
+        load_or_create(&path, Modes::Strict).unwrap();
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o7777, 0o600);
         let link = folder.path().join("link");
         symlink(&path, &link).unwrap();
-        assert!(matches!(load(&link), Err(KeyFileError::NotAFile(_))));
-        assert!(matches!(load(folder.path()), Err(KeyFileError::NotAFile(_))));
-        for mode in [0o640, 0o604, 0o660, 0o602] {
+        assert!(matches!(load(&link, Modes::Strict), Err(KeyFileError::Link(_))));
+        assert!(matches!(load(folder.path(), Modes::Strict), Err(KeyFileError::NotAFile(_))));
+        for mode in [0o640, 0o440, 0o604, 0o660, 0o602] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            let refused = load(&path).unwrap_err();
+            let refused = load(&path, Modes::Strict).unwrap_err();
             assert!(matches!(refused, KeyFileError::Readable { .. }));
             let mend = refused.hint().unwrap();
-            assert_eq!(mend, format!("chmod 600 '{}'", path.display()));
+            let mounted = if mode & 0o037 == 0 { OR_MOUNTED } else { "" };
+            assert_eq!(mend, format!("chmod 600 '{}'{mounted}", path.display()));
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_mounted_file_is_a_link_or_readable_by_its_group_and_nothing_more() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+        // As Kubernetes mounts a secret.
+        let folder = folder();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("..2026")).unwrap();
+        let file = at("..2026/identity");
+        let made = load_or_create(&file, Modes::Strict).unwrap();
+        symlink("..2026", at("..data")).unwrap();
+        symlink("..data/identity", at("identity")).unwrap();
+        let path = at("identity");
+        assert!(matches!(load(&path, Modes::Strict), Err(KeyFileError::Link(_))));
+        for mode in [0o440, 0o640, 0o400] {
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+            let loaded = load_or_create(&path, Modes::Mounted).unwrap();
+            assert!(!loaded.created);
+            assert_eq!(loaded.key_pair.public_key(), made.key_pair.public_key());
+        }
+        for mode in [0o444, 0o460, 0o404, 0o402, 0o450] {
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+            let refused = load(&path, Modes::Mounted).unwrap_err();
+            assert!(matches!(refused, KeyFileError::Readable { .. }), "{mode:o}");
+            assert!(!refused.hint().unwrap().contains("--no-strict-modes"), "{mode:o}");
+        }
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o440)).unwrap();
+        fs::hard_link(&file, at("other")).unwrap();
+        assert!(matches!(load(&path, Modes::Mounted), Err(KeyFileError::Linked { .. })));
+        fs::remove_file(&path).unwrap();
+        symlink("/dev/zero", &path).unwrap();
+        assert!(matches!(load(&path, Modes::Mounted), Err(KeyFileError::NotAFile(_))));
+        fs::remove_file(&path).unwrap();
+        symlink("nowhere", &path).unwrap();
+        // A new identity is not made where a link leads.
+        assert!(matches!(load_or_create(&path, Modes::Mounted), Err(KeyFileError::Io { .. })));
+        assert!(!at("nowhere").exists());
     }
 
     #[cfg(unix)]
@@ -468,19 +431,19 @@ mod tests {
     fn refuses_a_file_with_another_name_and_one_with_more_behind_its_end() {
         let folder = folder();
         let path = folder.path().join("identity");
-        load_or_create(&path).unwrap();
+        load_or_create(&path, Modes::Strict).unwrap();
         let other = folder.path().join("other");
         fs::hard_link(&path, &other).unwrap();
-        let refused = load_or_create(&path).unwrap_err();
+        let refused = load_or_create(&path, Modes::Strict).unwrap_err();
         assert!(matches!(refused, KeyFileError::Linked { links: 2, .. }), "{refused}");
         fs::remove_file(&other).unwrap();
-        load_or_create(&path).unwrap();
+        load_or_create(&path, Modes::Strict).unwrap();
 
         let mut text = fs::read_to_string(&path).unwrap();
         text.push_str(&"#\n".repeat(MAX_FILE / 2));
         text.push_str("HYPERPROFILE-SECRET-1 another\n");
         fs::write(&path, text).unwrap();
-        assert!(matches!(load(&path), Err(KeyFileError::Damaged { .. })));
+        assert!(matches!(load(&path, Modes::Strict), Err(KeyFileError::Damaged { .. })));
     }
 
     #[test]
@@ -495,7 +458,7 @@ mod tests {
         for other in others {
             fs::write(folder.path().join(other), "").unwrap();
         }
-        assert!(!load_or_create(&path).unwrap().created);
+        assert!(!load_or_create(&path, Modes::Strict).unwrap().created);
         assert!(!leftover.exists());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1 + others.len());
     }
@@ -507,7 +470,7 @@ mod tests {
         let key_pair = KeyPair::from_seed(&[1; 32]);
         assert!(write_aside(folder.path(), &path, &key_pair).unwrap());
         assert!(!write_aside(folder.path(), &path, &KeyPair::from_seed(&[2; 32])).unwrap());
-        assert_eq!(load(&path).unwrap().unwrap().public_key(), key_pair.public_key());
+        assert_eq!(load(&path, Modes::Strict).unwrap().unwrap().public_key(), key_pair.public_key());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
@@ -515,7 +478,7 @@ mod tests {
     fn debug_shows_no_secret() {
         let folder = folder();
         let path = folder.path().join("identity");
-        let loaded = load_or_create(&path).unwrap();
+        let loaded = load_or_create(&path, Modes::Strict).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         let secret = text.lines().last().unwrap().strip_prefix(MARK).unwrap();
         assert!(!format!("{loaded:?}").contains(secret));

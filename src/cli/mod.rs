@@ -18,6 +18,7 @@ mod duration;
 pub mod exit;
 mod files;
 mod foreign;
+mod key_access;
 pub mod keyfile;
 mod metrics;
 pub mod network;

@@ -12,7 +12,8 @@ use tracing::warn;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::exit::{EXIT_CODES, Exit, Failure};
-use super::keyfile::{self, Loaded, quoted};
+use super::files;
+use super::keyfile::{self, Loaded, ModesArgs, quoted};
 use super::metrics::Metrics;
 use super::network::{Network, NetworkArgs, bind_address, no_network};
 use super::new_network::{Site, check_public};
@@ -53,7 +54,7 @@ struct Arguments {
 
     /// Keep known nodes and announcements here, so that after a restart the nodes find back into the network
     /// and still know its servers
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = files::argument())]
     data_dir: Option<PathBuf>,
 
     /// Serve numbers for Prometheus at http://IP:PORT/metrics
@@ -66,7 +67,7 @@ struct Arguments {
     relay: bool,
 
     /// File that holds the relay's identity [default: $XDG_DATA_HOME/dht-node/relay]
-    #[arg(long, value_name = "FILE", requires = "relay")]
+    #[arg(long, value_name = "FILE", value_parser = files::argument(), requires = "relay")]
     relay_key: Option<PathBuf>,
 
     /// Pairs that the relay serves at once
@@ -84,6 +85,9 @@ struct Arguments {
 
     #[command(flatten)]
     secrecy: runtime::Secrecy,
+
+    #[command(flatten)]
+    modes: ModesArgs,
 }
 
 /// Runs the program.
@@ -203,7 +207,7 @@ async fn serve_relay(arguments: &Arguments, node: &Dht, output: Output) -> Resul
         Some(path) => path.clone(),
         None => default_folder("dht-node")?.join("relay"),
     };
-    let Loaded { key_pair, created } = keyfile::load_or_create(&path)?;
+    let Loaded { key_pair, created } = keyfile::load_or_create(&path, arguments.modes.modes())?;
     if created {
         output.note(&format!("made a new identity for this relay in {}", path.display()));
     }

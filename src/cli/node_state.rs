@@ -97,7 +97,7 @@ fn read(path: &Path, most: u64) -> io::Result<String> {
     };
     let mut bytes = Vec::new();
     file.take(most).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(files::unmarked(&String::from_utf8_lossy(&bytes)).to_owned())
 }
 
 /// Replaces a file by lines.
@@ -137,6 +137,8 @@ mod tests {
             (1..=1500).map(|port| SocketAddrV4::new([10, 0, 0, 1].into(), port)).collect();
         replace(&state.nodes(), "# head", nodes.iter()).expect("written");
         assert_eq!(state.known_nodes().expect("read"), nodes[..1000]);
+        fs::write(state.nodes(), "\u{feff}10.0.0.1:5\n").expect("written");
+        assert_eq!(state.known_nodes().expect("read"), ["10.0.0.1:5".parse().expect("valid")]);
         let text = b"# comment\n10.0.0.1:5\nnonsense\n\xff\xfe\n[::1]:5\n 10.0.0.2:6 \r\n";
         fs::write(state.nodes(), text).expect("written");
         let read = state.known_nodes().expect("read");

@@ -82,7 +82,7 @@ impl RoutesFile {
         // Hints that cannot be read are none.
         let bytes = files::read(&self.path, MAX_BYTES).ok().flatten();
         let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
-        let entries: Option<Vec<_>> = text.lines().map(entry).collect();
+        let entries: Option<Vec<_>> = files::unmarked(&text).lines().map(entry).collect();
         let mut entries = entries.unwrap_or_default();
         entries.truncate(MAX_SERVERS);
         entries
@@ -160,6 +160,15 @@ mod tests {
         assert_eq!(routes.read().len(), MAX_SERVERS);
         assert_eq!(routes.get(&key(0)), []);
         assert_eq!(routes.get(&key(1)), nodes(1..2));
+    }
+
+    #[test]
+    fn a_mark_of_an_editor_is_no_part_of_the_first_line() {
+        let (_folder, routes) = file();
+        routes.set(&key(1), &nodes(1..3));
+        let text = fs::read_to_string(&routes.path).unwrap();
+        fs::write(&routes.path, format!("\u{feff}{text}")).unwrap();
+        assert_eq!(routes.get(&key(1)), nodes(1..3));
     }
 
     #[test]

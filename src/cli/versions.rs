@@ -64,7 +64,7 @@ impl VersionsFile {
         }
         let key = self.server.to_z32();
         let text = String::from_utf8_lossy(&bytes);
-        let versions = text.lines().filter_map(|line| {
+        let versions = files::unmarked(&text).lines().filter_map(|line| {
             let (server, version) = line.split_once(' ')?;
             // A line that a crash has cut off counts for nothing.
             let version = version.parse().ok()?;
@@ -90,6 +90,7 @@ impl VersionsFile {
         let bytes = files::read(&self.profiles, MAX_BYTES)?.unwrap_or_default();
         let (mut others, mut newest) = (Vec::new(), KeyEntry::Unknown);
         let own = format!("{} ", self.server);
+        let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
         for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             let Some(line) = line.strip_prefix(own.as_bytes()) else {
                 others.extend_from_slice(line);
@@ -217,6 +218,21 @@ mod tests {
         assert!(fs::metadata(&path).unwrap().len() > MAX_BYTES);
         let refused = beside(&identity, key(1)).highest().unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::InvalidData);
+    }
+
+    #[test]
+    fn a_mark_of_an_editor_is_no_part_of_the_first_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let identity = folder.path().join("identity");
+        beside(&identity, key(1)).acknowledge(&record(5, "Ada")).unwrap();
+        for (name, skipped) in [("identity.versions", "\n"), ("identity.profiles", "")] {
+            let path = folder.path().join(name);
+            let text = fs::read_to_string(&path).unwrap();
+            fs::write(&path, format!("\u{feff}{}", text.strip_prefix(skipped).unwrap())).unwrap();
+        }
+        let mut edited = beside(&identity, key(1));
+        assert_eq!(edited.highest().unwrap(), 5);
+        assert_eq!(edited.acknowledged().unwrap(), record(5, "Ada"));
     }
 
     #[test]

@@ -10,6 +10,8 @@ use data_encoding::HEXLOWER_PERMISSIVE;
 
 use super::super::duration;
 use super::super::exit::EXIT_CODES;
+use super::super::files;
+use super::super::keyfile::ModesArgs;
 use super::super::network::{NetworkArgs, bind_address};
 use super::super::runtime::Secrecy;
 use crate::PublicKey;
@@ -29,7 +31,7 @@ pub(super) struct Arguments {
     pub(super) server: Option<ServerAddress>,
 
     /// File that holds your identity [default: $XDG_DATA_HOME/profile-client/identity]
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE", value_parser = files::argument(), global = true)]
     pub(super) identity: Option<PathBuf>,
 
     #[command(flatten)]
@@ -70,6 +72,9 @@ pub(super) struct Arguments {
 
     #[command(flatten)]
     pub(super) secrecy: Secrecy,
+
+    #[command(flatten)]
+    pub(super) modes: ModesArgs,
 
     #[command(subcommand)]
     pub(super) command: Option<Command>,

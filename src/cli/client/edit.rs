@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::super::exit::{Exit, Failure};
+use super::super::files;
 use super::args::ProfileArgs;
 use super::prompt;
 use crate::profile::content::MAX_PROFILE_BYTES;
@@ -111,7 +112,7 @@ async fn from_file(path: &Path) -> Result<Profile, Failure> {
         let what = format!("cannot read the profile from {}", path.display());
         Failure::from_error(Exit::Usage, anyhow::Error::from(error).context(what))
     })?;
-    Profile::parse(text.trim()).map_err(|error| ClientError::InvalidProfile(error).into())
+    Profile::parse(files::unmarked(&text).trim()).map_err(|error| ClientError::InvalidProfile(error).into())
 }
 
 #[cfg(test)]
@@ -152,6 +153,8 @@ mod tests {
         let path = folder.path().join("profile.json");
         std::fs::write(&path, "{\"name\": \"Bob\"}\n").unwrap();
         let parts = ProfileArgs { from_file: Some(path.clone()), ..ProfileArgs::default() };
+        assert_eq!(edited(parts.clone(), &[]).await, r#"{"name": "Bob"}"#);
+        std::fs::write(&path, "\u{feff}{\"name\": \"Bob\"}\r\n").unwrap();
         assert_eq!(edited(parts.clone(), &[]).await, r#"{"name": "Bob"}"#);
         let refused = async |content: &[u8]| {
             std::fs::write(&path, content).unwrap();

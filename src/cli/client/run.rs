@@ -298,7 +298,7 @@ fn identity(arguments: &Arguments, output: &Output) -> Result<(PathBuf, KeyPair)
         Some(path) => path.clone(),
         None => default_folder("profile-client")?.join("identity"),
     };
-    let Loaded { key_pair, created } = keyfile::load_or_create(&path)?;
+    let Loaded { key_pair, created } = keyfile::load_or_create(&path, arguments.modes.modes())?;
     if created {
         output.note(&format!(
             "made a new identity for you in {}; keep a copy of that file, it is all that proves who you are",

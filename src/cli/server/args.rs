@@ -7,6 +7,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use super::super::duration;
 use super::super::exit::EXIT_CODES;
+use super::super::files;
+use super::super::keyfile::ModesArgs;
 use super::super::network::{NetworkArgs, bind_address};
 use super::super::runtime::Secrecy;
 use crate::PublicKey;
@@ -23,7 +25,7 @@ pub(super) struct Arguments {
     pub(super) network: NetworkArgs,
 
     /// Folder of the server's identity and its profiles [default: $XDG_DATA_HOME/profile-server]
-    #[arg(long, alias = "data", value_name = "DIR", global = true)]
+    #[arg(long, alias = "data", value_name = "DIR", value_parser = files::argument(), global = true)]
     pub(super) data_dir: Option<PathBuf>,
 
     /// Address of the socket [default: any address and port; 127.0.0.1 in a network on this computer]
@@ -63,7 +65,7 @@ pub(super) struct Arguments {
     pub(super) refusals_per_minute: u32,
 
     /// Write a backup into this folder from time to time
-    #[arg(long, value_name = "DIR", global = true)]
+    #[arg(long, value_name = "DIR", value_parser = files::argument(), global = true)]
     pub(super) backup_dir: Option<PathBuf>,
 
     /// Time between two backups
@@ -89,6 +91,9 @@ pub(super) struct Arguments {
 
     #[command(flatten)]
     pub(super) secrecy: Secrecy,
+
+    #[command(flatten)]
+    pub(super) modes: ModesArgs,
 
     #[command(subcommand)]
     pub(super) command: Option<Command>,

@@ -123,11 +123,18 @@ pub(super) fn open(path: &Path) -> io::Result<Reader<Box<dyn BufRead>>> {
     };
     let mut input = BufReader::with_capacity(1 << 16, input);
     let is_compressed = input.fill_buf()?.starts_with(&[0x1f, 0x8b]);
+    // An editor has put a byte order mark in front.
+    if input.buffer().starts_with(MARK) {
+        input.consume(MARK.len());
+    }
     Ok(Reader::new(match is_compressed {
         true => Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(input))),
         false => Box::new(input),
     }))
 }
+
+/// A byte order mark in UTF-8.
+const MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Returns the name of a file while it is written.
 fn aside(path: &Path) -> io::Result<PathBuf> {

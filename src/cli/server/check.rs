@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::json;
 
 use super::super::exit::{Exit, Failure};
-use super::super::keyfile::{self, quoted, utc};
+use super::super::keyfile::{self, Modes, quoted, utc};
 use super::super::output::Output;
 use super::backup;
 use super::control;
@@ -45,10 +45,11 @@ pub(super) fn run(
     data: &Path,
     file: Option<PathBuf>,
     folder: Option<&Path>,
+    modes: Modes,
     output: &Output,
 ) -> Result<(), Failure> {
     let path = match (file, folder) {
-        (None, Some(folder)) => newest(data, folder)?,
+        (None, Some(folder)) => newest(data, folder, modes)?,
         (file, _) => file,
     };
     let (held, inventory) = match running(data)? {
@@ -107,9 +108,9 @@ pub(super) fn run(
 }
 
 /// Returns the newest backup of a server in a folder.
-fn newest(data: &Path, folder: &Path) -> Result<Option<PathBuf>, Failure> {
+fn newest(data: &Path, folder: &Path, modes: Modes) -> Result<Option<PathBuf>, Failure> {
     // Without an identity the server has never run, and has written no backup.
-    let Some(own) = keyfile::load(&data.join("identity"))? else { return Ok(None) };
+    let Some(own) = keyfile::load(&data.join("identity"), modes)? else { return Ok(None) };
     Files::new(folder, own.public_key()).newest().map_err(|error| cannot("read", folder, error))
 }
 

@@ -69,7 +69,8 @@ pub fn main() -> ExitCode {
 }
 
 fn check_profiles(arguments: &Arguments, file: Option<PathBuf>, output: &Output) -> Result<(), Failure> {
-    check::run(&data_dir(arguments)?, file, arguments.backup_dir.as_deref(), output)
+    let (folder, modes) = (arguments.backup_dir.as_deref(), arguments.modes.modes());
+    check::run(&data_dir(arguments)?, file, folder, modes, output)
 }
 
 async fn write_backup(data: &Path, file: PathBuf, output: &Output) -> Result<(), Failure> {
@@ -90,7 +91,7 @@ async fn write_backup(data: &Path, file: PathBuf, output: &Output) -> Result<(),
 }
 
 fn print_key(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
-    let key_pair = identity(&data_dir(arguments)?, output)?;
+    let key_pair = identity(&data_dir(arguments)?, arguments, output)?;
     let key = key_pair.public_key();
     output.line(&key.to_z32());
     output.json(&json!({"public_key": key.to_z32(), "public_key_hex": key.to_hex()}));
@@ -101,7 +102,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     let folder = data_dir(&arguments)?;
     // The store first: a second server on the same folder ends here, before it has changed anything.
     let store = Arc::new(open_store(&folder)?);
-    let key_pair = identity(&folder, &output)?;
+    let key_pair = identity(&folder, &arguments, &output)?;
     let service = Service::new(Arc::clone(&store), config(&arguments));
     let (control, _name) = listen_for_commands(&folder).unzip();
     let schedule = Schedule::from_args(&arguments, key_pair.public_key());
@@ -319,9 +320,9 @@ fn config(arguments: &Arguments) -> ServiceConfig {
     }
 }
 
-fn identity(folder: &Path, output: &Output) -> Result<KeyPair, Failure> {
+fn identity(folder: &Path, arguments: &Arguments, output: &Output) -> Result<KeyPair, Failure> {
     let path = folder.join("identity");
-    let Loaded { key_pair, created } = keyfile::load_or_create(&path)?;
+    let Loaded { key_pair, created } = keyfile::load_or_create(&path, arguments.modes.modes())?;
     if created {
         output.note(&format!("made a new identity for this server in {}", path.display()));
     }
