@@ -15,6 +15,11 @@ pub(super) fn print(text: &str) {
     }
 }
 
+/// Prints a question at once, without the end of a line.
+pub(super) fn ask(question: &str) {
+    write(question);
+}
+
 /// Returns whether a thread of its own writes.
 pub(super) fn is_queued() -> bool {
     QUEUE.get().is_some()

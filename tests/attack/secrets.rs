@@ -12,7 +12,7 @@ use hyperprofile::cli::keyfile::{self, Modes};
 use tokio::process::Command;
 
 use crate::amount;
-use crate::harness::{CLIENT, NODE, Person, Running, SERVER, text};
+use crate::harness::{CLIENT, NODE, Person, Running, SERVER, run, text};
 use crate::served::{Served, free_port};
 
 /// How often each secret of an identity is in the memory of a process.
@@ -119,6 +119,59 @@ async fn the_memory_of_the_programs_is_hidden_unless_the_user_wants_it_otherwise
         }
         fs::remove_dir_all(&folder).unwrap();
     }
+}
+
+/// As Kubernetes mounts a secret: read-only links to a file of root that a group can read.
+#[tokio::test]
+async fn an_identity_that_an_orchestrator_mounts_is_accepted_with_a_flag() {
+    use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+    if !is_root() {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    let set = |name: &str, mode| fs::set_permissions(at(name), fs::Permissions::from_mode(mode)).unwrap();
+    let nobody = 65534;
+    let [client, server, node] = [CLIENT, SERVER, NODE].map(|program| {
+        let copy = at(Path::new(program).file_name().unwrap().to_str().unwrap());
+        fs::copy(program, &copy).unwrap();
+        copy
+    });
+    fs::create_dir_all(at("secret/..2026")).unwrap();
+    let made = run(CLIENT, &["--identity", text(&at("secret/..2026/identity")), "whoami"]).await.ended(0);
+    let key = made.stdout.trim();
+    chown(at("secret/..2026/identity"), None, Some(nobody)).unwrap();
+    set("secret/..2026/identity", 0o440);
+    symlink("..2026", at("secret/..data")).unwrap();
+    symlink("..data/identity", at("secret/identity")).unwrap();
+    fs::create_dir(at("data")).unwrap();
+    symlink("../secret/identity", at("data/identity")).unwrap();
+    for (folder, mode) in [("secret", 0o555), ("secret/..2026", 0o555), ("data", 0o755), ("", 0o755)] {
+        set(folder, mode);
+    }
+    let (identity, data) = (at("secret/identity"), at("data"));
+    let relay = ["--new-network", "--bind", "127.0.0.1", "--relay", "--relay-key", text(&identity)];
+    for (program, words) in [
+        (&client, vec!["--identity", text(&identity), "whoami"]),
+        (&server, vec!["--data-dir", text(&data), "key"]),
+        (&node, relay.to_vec()),
+    ] {
+        let refused = Running::start_as(text(program), &words, nobody).end().await.ended(7);
+        assert!(refused.stderr.contains("is a symbolic link"), "{refused:?}");
+        assert!(refused.stderr.contains("--no-strict-modes"), "{refused:?}");
+        let accepting = [&words[..], &["--no-strict-modes"]].concat();
+        let mut running = Running::start_as(text(program), &accepting, nobody);
+        let mut line = running.line().await;
+        if program == &node {
+            // The address comes first.
+            line = running.line().await.trim_start_matches("relay ").to_owned();
+        }
+        assert_eq!(line, key);
+    }
+    set("secret/..2026/identity", 0o444);
+    let words = ["--identity", text(&identity), "--no-strict-modes", "whoami"];
+    let refused = Running::start_as(text(&client), &words, nobody).end().await.ended(7);
+    assert!(refused.stderr.contains("can be used by other users (mode 0444)"), "{refused:?}");
 }
 
 #[tokio::test]

@@ -9,10 +9,14 @@ mod damage;
 #[cfg(unix)]
 mod diagnostics;
 mod durability;
+#[cfg(unix)]
+mod files;
 mod harness;
 mod network;
 mod offline;
 mod picture;
+#[cfg(target_os = "linux")]
+mod prompts;
 mod remembering;
 mod signals;
 mod ways;

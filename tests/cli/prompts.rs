@@ -1,0 +1,188 @@
+//! Questions at a terminal: however the program ends, the terminal is as it was before.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::process::{ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread;
+
+use rustix::fs::OFlags;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{ControlModes, InputModes, LocalModes, OutputModes, tcgetattr};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use crate::harness::{CLIENT, DEADLINE, Person, text};
+
+/// A pseudo terminal, with the side of its user.
+struct Terminal {
+    keyboard: File,
+    screen: mpsc::Receiver<Vec<u8>>,
+    shown: String,
+    /// The side of the programs, kept open.
+    line: File,
+}
+
+type Settings = (InputModes, OutputModes, ControlModes, LocalModes);
+
+impl Terminal {
+    fn open() -> Self {
+        let user = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&user).unwrap();
+        unlockpt(&user).unwrap();
+        let name = ptsname(&user, Vec::new()).unwrap().into_string().unwrap();
+        let flags = OFlags::NOCTTY.bits() as i32;
+        let line = OpenOptions::new().read(true).write(true).custom_flags(flags).open(name).unwrap();
+        let keyboard = File::from(user);
+        let mut reader = keyboard.try_clone().unwrap();
+        let (show, screen) = mpsc::channel();
+        thread::spawn(move || {
+            let mut chunk = [0; 4096];
+            // Ends with the test: then the other end of the channel, or of the terminal, is gone.
+            while let Ok(length) = reader.read(&mut chunk)
+                && show.send(chunk[..length].to_vec()).is_ok()
+            {}
+        });
+        Self { keyboard, screen, shown: String::new(), line }
+    }
+
+    fn settings(&self) -> Settings {
+        let settings = tcgetattr(&self.line).unwrap();
+        (settings.input_modes, settings.output_modes, settings.control_modes, settings.local_modes)
+    }
+
+    /// Starts a program whose terminal this is.
+    fn start(&self, program: &str, arguments: &[&str]) -> Child {
+        let line = || Stdio::from(self.line.try_clone().unwrap());
+        let mut command = Command::new("setsid");
+        command.arg("--ctty").arg(program).args(arguments);
+        command.stdin(line()).stdout(line()).stderr(line()).kill_on_drop(true).spawn().unwrap()
+    }
+
+    fn press(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Waits until the screen shows a text once more.
+    fn wait_for(&mut self, text: &str) {
+        let mut new = String::new();
+        while !new.contains(text) {
+            let chunk = self.screen.recv_timeout(DEADLINE);
+            let chunk = chunk.unwrap_or_else(|_| panic!("{text:?} is not shown: {:?}", self.shown));
+            let chunk = String::from_utf8(chunk).unwrap();
+            new.push_str(&chunk);
+            self.shown.push_str(&chunk);
+        }
+    }
+
+    /// Fails unless the terminal has these settings, and a cursor.
+    fn assert_unchanged(&mut self, before: &Settings, after_what: &str) {
+        assert_eq!(self.settings(), *before, "after {after_what}");
+        while let Ok(chunk) = self.screen.try_recv() {
+            self.shown.push_str(&String::from_utf8(chunk).unwrap());
+        }
+        let last = |sequence| self.shown.rfind(sequence);
+        assert!(last("\u{1b}[?25h") >= last("\u{1b}[?25l"), "after {after_what}: {:?}", self.shown);
+    }
+}
+
+async fn end(mut child: Child) -> ExitStatus {
+    timeout(DEADLINE, child.wait()).await.expect("an end in time").unwrap()
+}
+
+async fn signal(child: &Child, name: &str) {
+    let pid = child.id().expect("the program runs").to_string();
+    assert!(Command::new("kill").args([name, &pid]).status().await.unwrap().success());
+}
+
+#[tokio::test]
+async fn the_terminal_is_as_before_however_a_question_ends() {
+    use std::os::unix::process::ExitStatusExt as _;
+    let ada = Person::new();
+    let (identity, key) = (ada.path("identity"), ada.key().await);
+    let terminal = || {
+        let terminal = Terminal::open();
+        let before = terminal.settings();
+        (terminal, before)
+    };
+    let asking = ["--identity", text(&identity), "--server", &key, "register"];
+    // Both are asked before anything is sent.
+    let deleting = ["--identity", text(&identity), "--server", &key, "delete"];
+
+    for (keys, name, code) in [("\u{3}", "Ctrl-C", 130), ("\u{4}", "the end of input", 2)] {
+        let (mut terminal, before) = terminal();
+        let child = terminal.start(CLIENT, &asking);
+        terminal.wait_for("Name");
+        terminal.press(keys);
+        assert_eq!(end(child).await.code(), Some(code), "{name}: {}", terminal.shown);
+        terminal.assert_unchanged(&before, name);
+    }
+    for name in ["-INT", "-TERM"] {
+        let (mut terminal, before) = terminal();
+        let child = terminal.start(CLIENT, &deleting);
+        terminal.wait_for("Remove your profile");
+        signal(&child, name).await;
+        let ended = end(child).await;
+        assert_eq!(
+            (ended.code(), ended.signal()),
+            if name == "-INT" { (Some(130), None) } else { (None, Some(15)) }
+        );
+        terminal.assert_unchanged(&before, name);
+    }
+    for answer in ["\n", "n\n", "perhaps\nNo\n"] {
+        let (mut terminal, before) = terminal();
+        let child = terminal.start(CLIENT, &deleting);
+        terminal.wait_for("Remove your profile");
+        terminal.press(answer);
+        assert_eq!(end(child).await.code(), Some(0), "{answer:?}: {}", terminal.shown);
+        terminal.assert_unchanged(&before, answer);
+    }
+}
+
+#[tokio::test]
+async fn a_question_outlives_a_stop() {
+    let ada = Person::new();
+    let (identity, key) = (ada.path("identity"), ada.key().await);
+    let mut terminal = Terminal::open();
+    let before = terminal.settings();
+    // A shell that has job control: without one nothing is stopped from the keyboard.
+    let script = "set -m; \"$@\"; echo the job stopped; read line; fg";
+    let client = [CLIENT, "--identity", text(&identity), "--server", &key, "register"];
+    let shell = terminal.start("/bin/sh", &[&["-c", script, "sh"], &client[..]].concat());
+    terminal.wait_for("Name");
+    terminal.press("\u{1a}");
+    terminal.wait_for("the job stopped");
+    terminal.assert_unchanged(&before, "the stop");
+    terminal.press("\n");
+    terminal.press("Ada\n");
+    terminal.wait_for("Bio");
+    terminal.press("\u{3}");
+    assert_eq!(end(shell).await.code(), Some(130), "{}", terminal.shown);
+    terminal.assert_unchanged(&before, "the end");
+}
+
+#[tokio::test]
+async fn what_is_typed_becomes_the_profile() {
+    let ada = Person::new();
+    let (identity, key) = (ada.path("identity"), ada.key().await);
+    let mut terminal = Terminal::open();
+    let nowhere = format!("127.0.0.1:{}", crate::harness::free_port());
+    let arguments = ["--identity", text(&identity), "--server", &key, "--server-addr", &nowhere, "register"];
+    let child = terminal.start(CLIENT, &arguments);
+    // A name is needed, and what is not valid is asked for again.
+    for (question, answer) in [
+        ("Name", "\n"),
+        ("Name", "Bob\u{7f}\u{7f}\u{7f}Ada\n"),
+        ("Bio", "\n"),
+        ("Link", "nonsense\n"),
+        ("Name", "Ada\n"),
+        ("Bio", "Writes programs.\n"),
+        ("Link", "https://example.org\n"),
+    ] {
+        terminal.wait_for(question);
+        terminal.press(answer);
+    }
+    // The profile is complete; nobody is there to take it.
+    assert_eq!(end(child).await.code(), Some(4), "{}", terminal.shown);
+}
