@@ -328,8 +328,9 @@ pub(super) const NAME_A_RELAY: &str = "name a relay that both sides reach with -
 pub(super) const LET_THROUGH: &str = "the server's firewall and router have to let its UDP port through, or \
                                       either side name a relay with --relay KEY";
 /// What to do about an address where nothing answers.
-pub(super) const CHECK_ADDRESS: &str = "compare the address and its UDP port with the server's, or leave it out to ask \
-                             the DHT; a server that refuses your key does not answer either";
+pub(super) const CHECK_ADDRESS: &str = "compare the address and its UDP port with the server's, or leave it \
+                                        out to ask the DHT; a server that refuses your key does not answer \
+                                        either";
 /// What to do about another version.
 pub(super) const UPDATE: &str = "update the older of the two programs";
 

@@ -9,8 +9,8 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 
 use crate::profile::durable::{folder_of, sync_folder};
 
-/// Reads the name of a file or a folder from an argument. `-` names standard input or output elsewhere, and is
-/// refused here.
+/// Reads the name of a file or a folder from an argument. `-`, which names standard input or output
+/// elsewhere, is refused.
 pub(super) fn argument() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().try_map(|path| match path.as_os_str() == "-" {
         true => Err("standard input and output cannot be used here; write ./- for a file of that name"),

@@ -17,8 +17,8 @@ pub enum Modes {
 /// The argument that chooses it, the same in all programs. The name is from `StrictModes` of OpenSSH.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub(super) struct ModesArgs {
-    /// Accept an identity file that an orchestrator mounts: one of root, one that its group can read, a link to
-    /// such a file
+    /// Accept an identity file that an orchestrator mounts: one of root, one that its group can read, a link
+    /// to such a file
     #[arg(long, global = true)]
     no_strict_modes: bool,
 }
@@ -68,7 +68,7 @@ pub enum KeyFileError {
     #[error("the identity file {} is not a regular file", .0.display())]
     NotAFile(PathBuf),
     /// The file belongs to another user.
-    #[error("the identity file {} belongs to another user{}", path.display(), if *is_root { ", root" } else { "" })]
+    #[error("the identity file {} belongs to {}", path.display(), owner(*is_root))]
     Owner {
         /// The file.
         path: PathBuf,
@@ -115,6 +115,10 @@ impl KeyFileError {
             Self::Io { .. } => None,
         }
     }
+}
+
+const fn owner(is_root: bool) -> &'static str {
+    if is_root { "root" } else { "another user" }
 }
 
 #[cfg(unix)]

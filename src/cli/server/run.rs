@@ -238,7 +238,7 @@ async fn private_network(port: u16, output: &Output) -> Result<Option<Testnet>, 
                 Ok(Err(BootstrapError::NoNetwork)) | Err(_) => Err(Failure::new(
                     Exit::NoNetwork,
                     format!(
-                        "port {port} of 127.0.0.1 is taken, and what has taken it does not answer as a DHT node"
+                        "port {port} of 127.0.0.1 is taken, and what has it does not answer as a DHT node"
                     ),
                 )
                 .hint("choose another port for both programs with --local=PORT")),
