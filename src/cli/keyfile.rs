@@ -287,10 +287,19 @@ const MAX_FILE: usize = 4096;
 mod tests {
     use super::super::key_access::OR_MOUNTED;
     use super::*;
+    use std::path::PathBuf;
     use std::time::Duration;
 
     fn folder() -> tempfile::TempDir {
         tempfile::tempdir().unwrap()
+    }
+
+    /// Makes an identity in a folder of its own.
+    fn made() -> (tempfile::TempDir, PathBuf) {
+        let folder = folder();
+        let path = folder.path().join("identity");
+        load_or_create(&path, Modes::Strict).unwrap();
+        (folder, path)
     }
 
     #[test]
@@ -368,9 +377,7 @@ mod tests {
     #[test]
     fn refuses_what_others_can_read_and_what_is_no_plain_file() {
         use std::os::unix::fs::{PermissionsExt as _, symlink};
-        let folder = folder();
-        let path = folder.path().join("identity");
-        load_or_create(&path, Modes::Strict).unwrap();
+        let (folder, path) = made();
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o7777, 0o600);
         let link = folder.path().join("link");
@@ -429,9 +436,7 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn refuses_a_file_with_another_name_and_one_with_more_behind_its_end() {
-        let folder = folder();
-        let path = folder.path().join("identity");
-        load_or_create(&path, Modes::Strict).unwrap();
+        let (folder, path) = made();
         let other = folder.path().join("other");
         fs::hard_link(&path, &other).unwrap();
         let refused = load_or_create(&path, Modes::Strict).unwrap_err();

@@ -126,6 +126,7 @@ async fn read_request(stream: &mut TcpStream) -> std::io::Result<Option<Vec<u8>>
 
 fn is_for_metrics(request: &[u8]) -> bool {
     let line = request.split(|byte| *byte == b'\r').next();
+    // There is always one, if an empty one.
     let mut words = line.unwrap_or_default().split(|byte| *byte == b' ');
     let path = (words.next() == Some(b"GET")).then(|| words.next()).flatten();
     path.is_some_and(|path| path.split(|byte| *byte == b'?').next() == Some(b"/metrics"))

@@ -90,6 +90,7 @@ impl RoutesFile {
 
     /// Replaces the file in one step.
     fn replace(&self, entries: &[Entry]) -> io::Result<()> {
+        // A path without a folder is in the working directory.
         let folder = self.path.parent().unwrap_or_else(|| Path::new("."));
         fs::create_dir_all(folder)?;
         let mut text = String::new();

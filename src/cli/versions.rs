@@ -70,6 +70,7 @@ impl VersionsFile {
             let version = version.parse().ok()?;
             (server == key && is_version(version)).then_some(version)
         });
+        // The first version is 1.
         Ok(versions.max().unwrap_or(0))
     }
 

@@ -17,7 +17,7 @@ impl Served {
     pub(crate) async fn start(folder: &Path, extra: &[&str]) -> Self {
         let port = free_port();
         let local = format!("--local={port}");
-        // Nobody reads its log, which would block it once the pipe is full.
+        // Nobody reads its log.
         let mut arguments = vec![local.as_str(), "--data-dir", text(folder), "--quiet"];
         arguments.extend(extra);
         let mut server = Running::start(SERVER, &arguments);

@@ -160,6 +160,7 @@ async fn sample(dht: &Dht) -> Vec<(SocketAddrV4, SocketAddrV4)> {
 fn judge(samples: &[(SocketAddrV4, SocketAddrV4)], firewalled: bool) -> Firewall {
     let same = |of: SocketAddrV4| samples.iter().filter(|(_, seen)| *seen == of).count();
     let most = samples.iter().map(|(_, seen)| same(*seen)).max();
+    // Without samples nothing is the same.
     match most.unwrap_or(0) {
         _ if !firewalled => Firewall::Open,
         most if samples.len() >= 3 && most * 2 > samples.len() => Firewall::Consistent,

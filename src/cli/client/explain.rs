@@ -91,6 +91,7 @@ fn punch(report: &Report) -> impl Iterator<Item = Step> {
             "our NAT: {own}{}, the server's: {server}{}{}; {} probes sent",
             evidence("seen as ", report.own_samples.iter().map(|(_, seen)| *seen)),
             evidence("", report.remote_addresses.iter().copied()),
+            // Without one nothing more is said.
             strategy.unwrap_or_default(),
             report.probes_sent
         );

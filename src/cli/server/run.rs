@@ -159,7 +159,8 @@ fn open_store(data: &Path) -> Result<SledStore, Failure> {
     Ok(SledStore::open(&folder::profiles(data))?)
 }
 
-/// Listens for commands such as `backup`. Without them the server still serves its clients.
+/// Listens for commands such as `backup`. Without them the server still serves its clients, so a failure is
+/// logged.
 fn listen_for_commands(data: &Path) -> Option<(Control, Name)> {
     Control::listen(data)
         .inspect_err(|error| tracing::warn!(%error, "a backup needs the server stopped: no control socket"))
