@@ -107,6 +107,7 @@ async fn a_damaged_snapshot_of_the_database_is_made_anew_with_a_warning() {
             let named = "the snapshot of the database was damaged and is made anew (";
             let warned = first.stderr.lines().any(|line| line.contains(warning) && line.contains(named));
             assert!(warned, "{format:?}, {damage}: {first:?}");
+            assert!(!first.stderr.contains("backtrace"), "{first:?}");
 
             let mut server = serve(&network, data.path(), &[]);
             server.line().await;
@@ -151,6 +152,8 @@ async fn a_database_without_data_is_never_taken_for_a_new_one() {
             assert!(checked.stdout.contains("20 keys only in the backup"), "{checked:?}");
             assert_eq!(database.exists(), damage != "missing", "{format:?}");
 
+            let nothing = command(data.path(), &["restore"]).await.ended(10);
+            assert!(nothing.stderr.contains("lets the server begin anew"), "{nothing:?}");
             command(data.path(), &["restore", text(&backup)]).await.ended(0);
             let mut server = serve(&network, data.path(), &[]);
             server.line().await;

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::super::exit::{Exit, Failure};
+use super::super::keyfile::quoted;
 use super::super::output::Output;
 use super::backup;
 use super::folder::{RESTORED, RESTORING, cannot, none_in, profiles};
@@ -95,7 +96,13 @@ pub(super) async fn run(
     close(store).await;
     if entries == 0 {
         fs::remove_dir_all(&beside).map_err(|error| cannot("remove", &beside, error))?;
-        let nothing = Failure::new(Exit::Storage, "nothing was restored, and nothing was changed");
+        let mut nothing = Failure::new(Exit::Storage, "nothing was restored, and nothing was changed");
+        if damaged {
+            let quoted = quoted(&folder);
+            nothing = nothing.hint(format!(
+                "name a backup; without one, mv {quoted} {quoted}.lost lets the server begin anew"
+            ));
+        }
         return Err(refused.unwrap_or(nothing));
     }
     put_in_place(data, damaged, output)?;

@@ -241,7 +241,11 @@ pub(super) struct Latest {
 
 #[allow(clippy::needless_pass_by_value)]
 pub(super) fn engine(error: sled::Error) -> StoreError {
-    StoreError::Engine(error.to_string())
+    match error {
+        // Its own text has places in the file and an empty backtrace.
+        sled::Error::Corruption { .. } => StoreError::Engine("it reads damaged data".into()),
+        error => StoreError::Engine(error.to_string()),
+    }
 }
 
 /// Most bytes that are kept for a snapshot, about: what is written while it is read.
