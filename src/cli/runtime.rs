@@ -1,6 +1,7 @@
 //! From `main` to an exit code.
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -29,7 +30,9 @@ where
     }
     let outcome = match builder.max_blocking_threads(BLOCKING_THREADS).enable_all().build() {
         Ok(runtime) => {
-            let outcome = runtime.block_on(program);
+            // The hook has printed the panic. Its own exit code is one that `--help` does not list.
+            let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(program)))
+                .unwrap_or_else(|_| Err(Failure::new(Exit::Internal, "the program has panicked").hint(BUG)));
             // A prompt still waiting for an answer must not hold the program up.
             runtime.shutdown_background();
             outcome
@@ -145,8 +148,11 @@ pub(super) async fn task_ended(task: &str, end: impl Future<Output = Result<(), 
         Ok(()) => format!("{task} has ended"),
         Err(error) => format!("{task} has ended: {error}"),
     };
-    Failure::new(Exit::Internal, what).hint("start the program again, and report the bug")
+    Failure::new(Exit::Internal, what).hint(BUG)
 }
+
+/// What to do about a fault of a program.
+const BUG: &str = "start the program again, and report the bug";
 
 /// Logs to standard error: what `RUST_LOG` selects or, without it, this crate at the level that `-v` raises
 /// from `quiet`.
@@ -210,6 +216,13 @@ mod tests {
         assert!(failure.error.to_string().contains("because of a bug"), "{failure:?}");
         network.nodes()[0].close().await;
         assert!(ended(&network.nodes()[..1]).await.is_ok());
+    }
+
+    #[test]
+    fn a_program_that_panics_ends_with_a_code_of_the_list() {
+        let output = Output { quiet: true, ..Output::default() };
+        let ended = run(output, Some(1), async { panic!("on purpose") });
+        assert_eq!(format!("{ended:?}"), format!("{:?}", ExitCode::from(Exit::Internal)));
     }
 
     #[tokio::test]
