@@ -49,6 +49,7 @@ impl Control {
                 let what = format!("{} is not a socket", path.display());
                 return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
             }
+            // Whatever else is wrong, binding reports it.
             Err(_) => {}
         }
         let listener = reach(data, |path| UnixListener::bind(path))?;

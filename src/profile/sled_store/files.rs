@@ -15,6 +15,11 @@ pub(super) fn create_folder(folder: &Path) -> Result<(), StoreError> {
 
 /// Takes the lock. The system releases it when this process ends, also after a crash.
 pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if !found.is_file() => return Err(no_file(path)),
+        // It is made then; whatever else is wrong, opening reports it.
+        _ => {}
+    }
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true);
     let file = options.open(path).map_err(|error| io_error("open", path, error))?;
@@ -35,11 +40,15 @@ pub(super) fn refuse_others(folder: &Path) -> Result<(), StoreError> {
         if kind.is_dir() {
             refuse_others(&path)?;
         } else if !kind.is_file() {
-            let error = io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
-            return Err(io_error("use", &path, error));
+            return Err(no_file(&path));
         }
     }
     Ok(())
+}
+
+fn no_file(path: &Path) -> StoreError {
+    let error = io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
+    io_error("use", path, error)
 }
 
 /// Copies the files of a database for which `wanted` returns whether they are. Not durable before

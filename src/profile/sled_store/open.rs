@@ -39,9 +39,10 @@ pub(super) struct Parts {
 /// witness names; otherwise it is removed, and everything else is as it was.
 pub(super) fn open(path: &Path) -> Result<Parts, StoreError> {
     create_folder(path)?;
-    refuse_others(path)?;
     let folder = Folder::new(path);
+    // The lock first: files of another server come and go.
     let lock = lock(&folder.lock())?;
+    refuse_others(path)?;
     let (mut file, witness) = match WitnessFile::read(&folder.witness())? {
         Found::Whole(file, witness) => (file, witness),
         Found::Missing if folder.old_records().is_dir() => {
@@ -69,8 +70,8 @@ pub(super) fn check(
     visit: &mut dyn FnMut(PublicKey, KeyEntry),
 ) -> Result<Inventory, StoreError> {
     let folder = Folder::new(path);
-    refuse_others(path)?;
     let _lock = lock(&folder.lock())?;
+    refuse_others(path)?;
     examine(&folder, &WitnessFile::read(&folder.witness())?, visit)
 }
 

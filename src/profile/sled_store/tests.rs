@@ -99,6 +99,14 @@ async fn a_second_opener_gets_an_error_that_names_the_lock() {
     let _first = SledStore::open(folder.path()).unwrap();
     let second = SledStore::open(folder.path());
     assert!(matches!(&second, Err(StoreError::Locked(path)) if path == folder.path()), "{second:?}");
+    // What the first one does in the folder is not looked at.
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("nowhere", folder.path().join("link")).unwrap();
+    let refused =
+        [SledStore::open(folder.path()).map(drop), SledStore::check(folder.path(), |_, _| {}).map(drop)];
+    for refused in refused {
+        assert!(matches!(refused, Err(StoreError::Locked(_))), "{refused:?}");
+    }
 }
 
 #[cfg(unix)]
