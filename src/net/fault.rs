@@ -43,13 +43,15 @@ impl Fault {
 
 /// Sorts the numbers for which the standard library has no kind.
 #[cfg(unix)]
-const fn by_number(number: i32) -> Option<Fault> {
-    Some(match number {
-        libc::ENOBUFS => Fault::Passing,
-        libc::EMSGSIZE => Fault::TooLong,
-        libc::EHOSTDOWN => Fault::Destination,
+fn by_number(number: i32) -> Option<Fault> {
+    use rustix::io::Errno;
+
+    Some(match Errno::from_raw_os_error(number) {
+        Errno::NOBUFS => Fault::Passing,
+        Errno::MSGSIZE => Fault::TooLong,
+        Errno::HOSTDOWN => Fault::Destination,
         // Of a train whose route has no offload; of the options that come with a datagram.
-        libc::EIO | libc::EOPNOTSUPP | libc::ENOPROTOOPT => Fault::Request,
+        Errno::IO | Errno::OPNOTSUPP | Errno::NOPROTOOPT => Fault::Request,
         _ => return None,
     })
 }
@@ -66,49 +68,51 @@ const fn by_number(number: i32) -> Option<Fault> {
 
 #[cfg(all(test, unix))]
 mod tests {
+    use rustix::io::Errno;
+
     use super::*;
 
     #[test]
     fn each_error_of_sending_has_its_sort() {
         let table = [
-            (Fault::Full, &[libc::EAGAIN, libc::EWOULDBLOCK][..]),
+            (Fault::Full, &[Errno::AGAIN, Errno::WOULDBLOCK][..]),
             (
                 Fault::Passing,
-                &[libc::ENOBUFS, libc::ENOMEM, libc::EINTR, libc::ECONNREFUSED, libc::ECONNRESET],
+                &[Errno::NOBUFS, Errno::NOMEM, Errno::INTR, Errno::CONNREFUSED, Errno::CONNRESET],
             ),
-            (Fault::TooLong, &[libc::EMSGSIZE]),
+            (Fault::TooLong, &[Errno::MSGSIZE]),
             (
                 Fault::Destination,
                 &[
-                    libc::ENETUNREACH,
-                    libc::EHOSTUNREACH,
-                    libc::EHOSTDOWN,
-                    libc::ENETDOWN,
-                    libc::EACCES,
-                    libc::EPERM,
+                    Errno::NETUNREACH,
+                    Errno::HOSTUNREACH,
+                    Errno::HOSTDOWN,
+                    Errno::NETDOWN,
+                    Errno::ACCESS,
+                    Errno::PERM,
                 ],
             ),
             (
                 Fault::Request,
-                &[libc::EINVAL, libc::EIO, libc::EADDRNOTAVAIL, libc::EOPNOTSUPP, libc::ENOPROTOOPT],
+                &[Errno::INVAL, Errno::IO, Errno::ADDRNOTAVAIL, Errno::OPNOTSUPP, Errno::NOPROTOOPT],
             ),
             (
                 Fault::Socket,
                 &[
-                    libc::EBADF,
-                    libc::ENOTSOCK,
-                    libc::EFAULT,
-                    libc::EPIPE,
-                    libc::ENOTCONN,
-                    libc::EISCONN,
-                    libc::EDESTADDRREQ,
-                    libc::EAFNOSUPPORT,
+                    Errno::BADF,
+                    Errno::NOTSOCK,
+                    Errno::FAULT,
+                    Errno::PIPE,
+                    Errno::NOTCONN,
+                    Errno::ISCONN,
+                    Errno::DESTADDRREQ,
+                    Errno::AFNOSUPPORT,
                 ],
             ),
         ];
-        for (fault, numbers) in table {
-            for number in numbers {
-                let error = io::Error::from_raw_os_error(*number);
+        for (fault, errors) in table {
+            for number in errors {
+                let error = io::Error::from(*number);
                 assert_eq!(Fault::of(&error), fault, "{error}");
             }
         }

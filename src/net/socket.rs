@@ -24,6 +24,8 @@ pub(super) struct Socket {
     state: UdpSocketState,
     local: SocketAddrV4,
     ttl: u32,
+    /// Whether the system lets routers divide what is sent.
+    fragments: bool,
     /// For a socket that is bound to all addresses of this host.
     origins: Option<Origins>,
     offload: Offload,
@@ -62,6 +64,7 @@ impl Socket {
             state,
             local,
             ttl,
+            fragments: false,
             origins: local.ip().is_unspecified().then(Origins::default),
             offload,
         })
@@ -145,6 +148,9 @@ impl Socket {
         if let Some(ttl) = train.ttl {
             self.set_ttl(ttl.into());
         }
+        if train.may_fragment != self.fragments {
+            self.set_fragments(train.may_fragment);
+        }
         let sent = self.send_segments(now, train, bytes);
         if train.ttl.is_some() {
             self.set_ttl(self.ttl);
@@ -155,7 +161,11 @@ impl Socket {
     fn send_segments(&mut self, now: Instant, train: &Train, bytes: &[u8]) -> Sent {
         let size = train.segment_size.clamp(1, bytes.len().max(1));
         let host = *train.destination.ip();
-        let mut segments = self.offload.segments(now, host).min(MAX_SEND / size).max(1);
+        let mut segments = match train.may_fragment {
+            // Offload does not divide what it is handed beyond its segments: the system refuses the train.
+            true => 1,
+            false => self.offload.segments(now, host).min(MAX_SEND / size).max(1),
+        };
         let (mut done, mut calls, mut failed) = (0, 0, false);
         let (mut refused, mut plain) = (false, false);
         while done < bytes.len() {
@@ -208,6 +218,23 @@ impl Socket {
             }
         }
         Sent::All { calls, failed }
+    }
+
+    /// Sets whether routers may divide datagrams. Where the system has no such option, they may not.
+    fn set_fragments(&mut self, may_fragment: bool) {
+        self.fragments = may_fragment;
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::net::sockopt::{Ipv4PathMtuDiscovery, set_ip_mtu_discover};
+            let discovery = match may_fragment {
+                true => Ipv4PathMtuDiscovery::DONT,
+                // As `quinn-udp` sets it: the system has no say in how large a datagram may be.
+                false => Ipv4PathMtuDiscovery::PROBE,
+            };
+            if let Err(error) = set_ip_mtu_discover(&self.io, discovery) {
+                debug!(%error, may_fragment, "path MTU discovery not set");
+            }
+        }
     }
 
     fn set_ttl(&self, ttl: u32) {
@@ -459,7 +486,8 @@ mod tests {
     }
 
     fn train(to: &Socket, segment_size: usize) -> Train {
-        Train { socket: SocketId::SERVER, destination: to.local(), ttl: None, segment_size }
+        let (ttl, may_fragment) = (None, false);
+        Train { socket: SocketId::SERVER, destination: to.local(), ttl, may_fragment, segment_size }
     }
 
     fn pattern(length: usize) -> Vec<u8> {

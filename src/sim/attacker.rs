@@ -152,6 +152,7 @@ impl Host for Attacker {
             socket,
             destination: from,
             ttl: None,
+            may_fragment: true,
             payload: response.to_bytes(),
         });
     }

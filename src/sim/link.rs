@@ -222,7 +222,8 @@ impl Link {
                     "a padded packet ends its train"
                 );
                 for datagram in buffer.chunks(train.segment_size) {
-                    self.put(side, datagram, lost);
+                    let too_long = datagram.len() > self.end(side).direction.mtu && !train.may_fragment;
+                    self.put(side, datagram, lost || too_long);
                 }
             }
             let end = self.end(side);
@@ -246,7 +247,7 @@ impl Link {
             end.numbered += 1;
             end.highest = end.highest.max(header.seq);
         }
-        lost |= datagram.len() > direction.mtu || self.rng.gen_bool(direction.loss);
+        lost |= self.rng.gen_bool(direction.loss);
         lost |= self.filter.is_some_and(|filter| filter(from, datagram));
         let mut leaves = now;
         if let Some((rate, queue)) = direction.rate {

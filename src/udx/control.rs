@@ -177,11 +177,11 @@ impl Control {
                 None
             }
             Timer::Retransmission => {
+                if let Some(size) = packets.first().map(|packet| packet.length.into()) {
+                    packets.mtu_mut().time_out(size);
+                }
                 let timeouts = self.loss.time_out(now, packets);
                 self.congestion.time_out(packets.in_flight_bytes());
-                if timeouts >= BLACK_HOLE_TIMEOUTS {
-                    packets.mtu_mut().black_hole();
-                }
                 let cwnd = self.congestion.window();
                 debug!(round = timeouts, cwnd, "retransmission timed out");
                 Some(timeouts)
@@ -194,7 +194,3 @@ impl Control {
         }
     }
 }
-
-/// Time-outs in a row that a path which carries only small packets would explain (RFC 8899 §4.3). The
-/// reference has no such detection (`udx.md` §14).
-const BLACK_HOLE_TIMEOUTS: u32 = 3;

@@ -4,6 +4,10 @@
 //! The padding is at most 255 bytes, so the search takes steps of that size upwards and halves the rest after
 //! a failure, where the reference takes steps of 32. A lost probe is sent again without its padding and does
 //! not count as congestion.
+//!
+//! A packet keeps its number and its borders, so one that has become too large for the path cannot be divided
+//! by its sender. Routers may divide it: that is allowed for every packet which is larger than what the path is
+//! known to carry, and measures nothing.
 
 use tracing::debug;
 
@@ -18,6 +22,10 @@ pub(super) struct Mtu {
     failed: Option<usize>,
     /// Probes of one size lost in a row (`PROBE_COUNT`).
     failures: u32,
+    /// Packets lost in a row that are too large for the level below, while smaller ones arrive.
+    large_lost: u32,
+    /// The last transmission of such a packet that arrived.
+    large_arrived: u64,
     /// A probe is out.
     outstanding: bool,
     /// The peer has acknowledged something.
@@ -26,7 +34,16 @@ pub(super) struct Mtu {
 
 impl Mtu {
     pub(super) const fn new(ceiling: usize) -> Self {
-        Self { current: BASE_PAYLOAD, ceiling, failed: None, failures: 0, outstanding: false, started: false }
+        Self {
+            current: BASE_PAYLOAD,
+            ceiling,
+            failed: None,
+            failures: 0,
+            large_lost: 0,
+            large_arrived: 0,
+            outstanding: false,
+            started: false,
+        }
     }
 
     /// Sets how far the search goes, for a path that is known only now.
@@ -42,6 +59,11 @@ impl Mtu {
     /// Returns the most bytes of payload in a new packet.
     pub(super) const fn payload(&self) -> usize {
         self.current
+    }
+
+    /// Returns whether routers may divide a packet with `size` bytes of payload and no padding.
+    pub(super) const fn may_fragment(&self, size: usize) -> bool {
+        size > self.current
     }
 
     /// Allows probes: the peer has acknowledged something.
@@ -92,20 +114,63 @@ impl Mtu {
         }
     }
 
-    /// Falls back to the size that every path carries, after time-outs that a shrunken path would explain
-    /// (RFC 8899 §4.3).
-    pub(super) fn black_hole(&mut self) {
-        if self.current > BASE_PAYLOAD {
-            self.failed = Some(BASE_PAYLOAD);
-            self.current = BASE_PAYLOAD;
-            debug!(mtu = BASE_PAYLOAD, "payload reduced after time-outs");
+    /// Notes that a packet with `size` bytes of payload and no padding has arrived.
+    pub(super) fn packet_arrived(&mut self, size: usize, transmission: u64) {
+        if size > self.below() && !self.may_fragment(size) {
+            self.large_arrived = self.large_arrived.max(transmission);
+            self.large_lost = 0;
         }
     }
+
+    /// Notes that such a packet was lost. Falls back when large ones are lost again and again and small ones
+    /// arrive, which congestion does not explain.
+    pub(super) fn packet_lost(&mut self, size: usize, transmission: u64) {
+        // A packet that routers may divide says nothing about the path.
+        let is_large = size > self.below() && !self.may_fragment(size);
+        if is_large && transmission > self.large_arrived {
+            self.large_lost += 1;
+            if self.large_lost >= MAX_FAILURES {
+                self.fall_back(self.below());
+            }
+        }
+    }
+
+    /// Notes a time-out while a packet with `size` bytes of payload is the first one out: a path that has
+    /// shrunk would explain it (RFC 8899 §4.3).
+    pub(super) fn time_out(&mut self, size: usize) {
+        if size > MIN_PAYLOAD {
+            self.fall_back(level_below(size));
+        }
+    }
+
+    /// Falls back to a size, from where the search begins anew.
+    fn fall_back(&mut self, current: usize) {
+        if current < self.current {
+            debug!(mtu = current, "payload reduced: large packets do not arrive");
+            *self = Self {
+                current,
+                large_arrived: self.large_arrived,
+                started: self.started,
+                ..Self::new(self.ceiling)
+            };
+        }
+    }
+
+    const fn below(&self) -> usize {
+        level_below(self.current)
+    }
+}
+
+/// Returns the level below a size: the base, or what every host must take.
+const fn level_below(size: usize) -> usize {
+    if size > BASE_PAYLOAD { BASE_PAYLOAD } else { MIN_PAYLOAD }
 }
 
 /// What fits 1200 bytes of IPv4 (`BASE_PLPMTU` of RFC 8899 §5.1.2), where the reference begins too (`udx.md`
 /// §19).
 pub(super) const BASE_PAYLOAD: usize = 1152;
+/// What fits the 576 bytes of IPv4 that every host takes (RFC 791 §3.2), fragmented or not.
+pub(super) const MIN_PAYLOAD: usize = 528;
 /// Losses of probes of one size after which the path does not carry it: `MAX_PROBES` of RFC 8899 §5.1.2,
 /// three in the reference too (`udx.md` §19).
 const MAX_FAILURES: u32 = 3;
@@ -167,11 +232,41 @@ mod tests {
     }
 
     #[test]
-    fn a_black_hole_ends_the_search_at_the_base() {
+    fn time_outs_with_large_packets_out_reduce_the_payload_and_the_search_begins_anew() {
         let mut mtu = Mtu::new(1452);
         mtu.start();
         mtu.acknowledged(1407);
-        mtu.black_hole();
-        assert_eq!((mtu.payload(), mtu.wanted()), (BASE_PAYLOAD, None));
+        mtu.time_out(MIN_PAYLOAD);
+        assert_eq!(mtu.payload(), 1407, "a small packet is out, so the path has another fault");
+        mtu.time_out(1407);
+        assert_eq!((mtu.payload(), mtu.wanted()), (BASE_PAYLOAD, Some(1407)));
+        assert!(mtu.may_fragment(1407) && !mtu.may_fragment(BASE_PAYLOAD));
+        mtu.time_out(1407);
+        assert_eq!(mtu.payload(), BASE_PAYLOAD, "routers may divide it: one of its parts is lost");
+        // Packets made meanwhile do not cross either, whatever the search has found since.
+        mtu.acknowledged(1407);
+        mtu.time_out(BASE_PAYLOAD);
+        assert_eq!((mtu.payload(), mtu.wanted()), (MIN_PAYLOAD, Some(MIN_PAYLOAD + 255)));
+        assert!(mtu.may_fragment(BASE_PAYLOAD));
+        mtu.time_out(1407);
+        assert_eq!(mtu.payload(), MIN_PAYLOAD, "every host takes that");
+    }
+
+    #[test]
+    fn large_packets_that_are_lost_while_small_ones_arrive_reduce_the_payload() {
+        let mut mtu = Mtu::new(1452);
+        mtu.start();
+        mtu.acknowledged(1452);
+        for transmission in 1..3 {
+            mtu.packet_lost(1452, transmission);
+        }
+        mtu.packet_arrived(1452, 4);
+        for transmission in [3, 5, 6] {
+            mtu.packet_lost(1452, transmission);
+        }
+        assert_eq!(mtu.payload(), 1452, "a later one has arrived, so it is congestion");
+        mtu.packet_arrived(100, 7);
+        mtu.packet_lost(1452, 8);
+        assert_eq!(mtu.payload(), BASE_PAYLOAD);
     }
 }

@@ -134,6 +134,8 @@ impl Outstanding {
         packet.state = PacketState::Acknowledged;
         if packet.padding > 0 {
             self.mtu.acknowledged(packet.size() - HEADER_LEN);
+        } else {
+            self.mtu.packet_arrived(packet.length.into(), packet.transmission);
         }
         let repeated = packet.repeated;
         let acked =
@@ -191,6 +193,7 @@ impl Outstanding {
                     self.mtu.lost(packet.size() - HEADER_LEN);
                     packet.padding = 0;
                 } else {
+                    self.mtu.packet_lost(packet.length.into(), transmission);
                     bytes += packet.size() as u64;
                 }
             }

@@ -432,7 +432,8 @@ impl Streams {
         if let Some(((socket, destination), packet)) = self.farewells.pop_front() {
             trace!(to = %destination, bytes = HEADER_LEN, "packet sent outside of a stream");
             buffer.extend_from_slice(&packet);
-            return Some(Train { socket, destination, ttl: None, segment_size: HEADER_LEN });
+            let (ttl, may_fragment, segment_size) = (None, false, HEADER_LEN);
+            return Some(Train { socket, destination, ttl, may_fragment, segment_size });
         }
         while let Some(id) = self.schedule.pop_queued() {
             let Some(slot) = self.slots.get_mut(&id) else {

@@ -23,6 +23,9 @@ pub struct Transmit {
     pub destination: SocketAddrV4,
     /// The IP time to live for this datagram alone; `None` is the socket's own.
     pub ttl: Option<u8>,
+    /// Whether routers may divide the datagram where a link is too small for it. One that measures the path
+    /// must not be divided.
+    pub may_fragment: bool,
     /// The datagram.
     pub payload: Vec<u8>,
 }
@@ -38,6 +41,8 @@ pub struct Train {
     pub destination: SocketAddrV4,
     /// The IP time to live for these datagrams alone; `None` is the socket's own.
     pub ttl: Option<u8>,
+    /// Whether routers may divide these datagrams, as in [`Transmit`].
+    pub may_fragment: bool,
     /// Length of each datagram but the last.
     pub segment_size: usize,
 }
@@ -49,6 +54,7 @@ impl Train {
             socket: transmit.socket,
             destination: transmit.destination,
             ttl: transmit.ttl,
+            may_fragment: transmit.may_fragment,
             segment_size: transmit.payload.len(),
         }
     }

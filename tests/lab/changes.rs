@@ -41,26 +41,79 @@ async fn a_server_whose_router_changes_its_mapping_is_reachable_again_soon() {
     );
 }
 
-/// Eight seconds are nothing to any connection. Half a minute is more than the usual time-out, and what an
-/// application may choose to wait for.
+/// Links with tunnels in them take less than the 1,200 bytes that streams begin with.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_outlives_an_interface_that_is_down() {
+async fn homes_that_take_small_packets_only_are_served() {
+    for (run, home) in ["server", "client"].into_iter().enumerate() {
+        let Some(lab) = Lab::start().await else {
+            return;
+        };
+        lab.pair(Kind::Restricted, Kind::Restricted);
+        lab.mtu(home, 576);
+        let (_server, key) = lab.server("server", &format!("small-{run}"), &[]).await;
+        let bio = "Writes programs for engines that do not exist yet. ".repeat(9);
+        let words = ["register", "--name", "Ada", "--bio", &bio];
+        let (code, output) = lab.client_within("10s", "client", &key, &words).await;
+        assert_eq!(code, 0, "{home}: {output}");
+    }
+}
+
+/// What is under way is too large for the path then, and no router reports it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transfer_outlives_a_path_that_takes_less_than_before() {
+    let Some(peer) = peer() else {
+        return;
+    };
+    for home in ["server", "client"] {
+        for (bytes, megabytes) in [(1280, "300"), (1000, "300"), (576, "120")] {
+            let Some(lab) = Lab::start().await else {
+                return;
+            };
+            lab.pair(Kind::Restricted, Kind::Restricted);
+            let mut server = lab.program("server", &peer, &["server", &lab.bootstrap, "sink"]);
+            let key = server.first_line().await;
+            let key = key.strip_prefix("key ").unwrap();
+            let words = ["client", &lab.bootstrap, key, "stream", megabytes];
+            let mut client = lab.program("client", &peer, &words);
+            let counter = "/sys/class/net/eth0/statistics/tx_bytes";
+            let line = format!("sh -c 'until [ $(cat {counter}) -gt 20000000 ]; do :; done; echo sent'");
+            assert_eq!(lab.shell("client", &line).first_line().await, "sent");
+            lab.mtu(home, bytes);
+            let start = Instant::now();
+            let line = client.first_line().await;
+            assert!(line.starts_with("stream "), "{home}, {bytes} bytes: {line}");
+            eprintln!("{home} takes {bytes} bytes: {line} after {:.1} s", start.elapsed().as_secs_f64());
+        }
+    }
+}
+
+/// Returns the path of the peer in `examples`.
+fn peer() -> Option<String> {
     let peer = Path::new(NODE).with_file_name("examples").join("peer");
     if !peer.exists() {
         assert!(std::env::var_os("CI").is_none(), "the examples are not built");
         eprintln!("SKIPPED: the examples are not built: cargo build --examples");
-        return;
+        return None;
     }
-    let peer = peer.to_str().unwrap();
+    Some(peer.to_str().unwrap().to_owned())
+}
+
+/// Eight seconds are nothing to any connection. Half a minute is more than the usual time-out, and what an
+/// application may choose to wait for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_outlives_an_interface_that_is_down() {
+    let Some(peer) = peer() else {
+        return;
+    };
     let Some(lab) = Lab::start().await else {
         return;
     };
     lab.pair(Kind::Restricted, Kind::Restricted);
-    let mut server = lab.program("server", peer, &["server", &lab.bootstrap, "patient"]);
+    let mut server = lab.program("server", &peer, &["server", &lab.bootstrap, "patient"]);
     let key = server.first_line().await;
     let key = key.strip_prefix("key ").unwrap();
     for (seconds, idle_timeout) in [(8, "20"), (30, "60")] {
-        let mut client = lab.program("client", peer, &["client", &lab.bootstrap, key, "hold", idle_timeout]);
+        let mut client = lab.program("client", &peer, &["client", &lab.bootstrap, key, "hold", idle_timeout]);
         assert_eq!(client.first_line().await, "echo");
         lab.down("client");
         // The length of the outage is what is tried.

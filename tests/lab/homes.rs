@@ -262,6 +262,11 @@ impl Lab {
         self.natlab("drop", &[name, &percent.to_string()]);
     }
 
+    /// Lets the home of a host take packets up to a size only, and drop larger ones without a word.
+    pub(crate) fn mtu(&self, name: &str, bytes: u32) {
+        self.natlab("mtu", &[name, &bytes.to_string()]);
+    }
+
     /// Lets nothing into a host from its local network.
     pub(crate) fn wall(&self, name: &str) {
         self.natlab("wall", &[name]);

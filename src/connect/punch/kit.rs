@@ -88,6 +88,7 @@ impl Kit {
                 socket,
                 destination: to,
                 ttl: low_ttl.then_some(LOW_TTL),
+                may_fragment: true,
                 payload: PROBE.to_vec(),
             });
         }

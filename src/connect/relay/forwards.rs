@@ -107,7 +107,14 @@ impl Forwards {
         side.bytes_left -= length;
         let mut payload = packet.to_vec();
         payload[ID_AT..ID_AT + 4].copy_from_slice(&side.to_id.to_le_bytes());
-        let transmit = Transmit { socket: side.to.0, destination: side.to.1, ttl: None, payload };
+        let transmit = Transmit {
+            socket: side.to.0,
+            destination: side.to.1,
+            ttl: None,
+            // Padding makes a packet measure the path, and it is the whole path that counts.
+            may_fragment: header.data_offset == 0,
+            payload,
+        };
         side.has_spoken = true;
         let released = std::mem::take(&mut side.early);
         self.waiting.extend(released);

@@ -276,7 +276,7 @@ impl Node {
 
     /// Sends a datagram.
     pub(super) fn transmit(&mut self, socket: SocketId, destination: SocketAddrV4, payload: Vec<u8>) {
-        self.outbox.transmit(Transmit { socket, destination, ttl: None, payload });
+        self.outbox.transmit(Transmit { socket, destination, ttl: None, may_fragment: true, payload });
     }
 
     /// Emits an event if the remote address has changed.

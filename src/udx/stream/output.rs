@@ -59,9 +59,10 @@ impl Stream {
         if gathers {
             return None;
         }
-        let segment = self.put_train(now, max_segments, out, remote_id);
+        let sent = self.put_train(now, max_segments, out, remote_id);
         self.note_limits(now);
-        Some(train(path, segment?))
+        let (segment, may_fragment) = sent?;
+        Some(Train { may_fragment, ..train(path, segment) })
     }
 
     /// Returns a packet that acknowledges everything, or a DESTROY, and where it goes.
@@ -164,16 +165,18 @@ impl Stream {
         train(path, size)
     }
 
-    /// Appends packets of one size; returns it, or `None` if there are none.
+    /// Appends packets of one size; returns it, and whether routers may divide them, or `None` if there are
+    /// none.
     fn put_train(
         &mut self,
         now: Instant,
         max_segments: usize,
         out: &mut Vec<u8>,
         remote_id: u32,
-    ) -> Option<usize> {
+    ) -> Option<(usize, bool)> {
         let start = out.len();
         let mut segment = None;
+        let mut may_fragment = false;
         for _ in 0..max_segments.max(1) {
             let next = self.next();
             let Some(size) = self.size(next) else {
@@ -191,13 +194,16 @@ impl Stream {
             self.put_packet(out, remote_id, seq);
             self.paths.spend(size);
             trace!(seq = seq as u32, bytes = size, "packet sent");
+            if segment.is_none() && !is_probe {
+                may_fragment = self.sender.packets().mtu().may_fragment(size - HEADER_LEN);
+            }
             let segment = *segment.get_or_insert(size);
             // Nothing follows a probe: a path too small for it would lose the whole train.
             if size < segment || is_probe {
                 break;
             }
         }
-        segment
+        segment.map(|segment| (segment, may_fragment))
     }
 
     /// Takes the next packet out of the queue. Returns its number, and whether it probes the path.
@@ -370,7 +376,7 @@ impl Stream {
 }
 
 const fn train((socket, destination): Place, segment_size: usize) -> Train {
-    Train { socket, destination, ttl: None, segment_size }
+    Train { socket, destination, ttl: None, may_fragment: false, segment_size }
 }
 
 /// The length of a range of numbers in an acknowledgement.

@@ -177,3 +177,48 @@ pub(super) fn text() -> Vec<u8> {
 
 /// After so many bytes the pattern repeats.
 pub(super) const PERIOD: usize = 1 << 16;
+
+/// The path carries less from the middle of a transfer on, and no router reports it.
+#[test]
+fn a_transfer_goes_on_when_the_path_carries_less_than_before() {
+    for (mtu, rtt) in [(1252, 5), (1252, 100), (1000, 20), (548, 20)] {
+        let mut link = Link::new(1, Config::default(), Direction::clean(Duration::from_millis(rtt / 2)));
+        carry(&mut link, 2 << 20);
+        assert_eq!(link.ends[0].longest, 1472);
+        link.ends[0].direction.mtu = mtu;
+        let (began, sent) = (link.now, link.ends[0].sent);
+        carry(&mut link, 2 << 20);
+        let took = link.now - began;
+        assert!(took < Duration::from_millis(1500 + 20 * rtt), "{took:?} at {mtu}");
+        let packets = (2 << 20) / (mtu - 20);
+        let sent = link.ends[0].sent - sent;
+        // What was under way is sent again, and a part of it twice.
+        assert!(sent < packets * 2 + 400, "{sent} packets of {packets} at {mtu}");
+    }
+}
+
+/// No packet of the usual first size crosses.
+#[test]
+fn a_stream_begins_on_a_path_that_carries_no_more_than_every_host_must_take() {
+    for mtu in [548, 700, 1100] {
+        let direction = Direction { mtu, ..Direction::clean(Duration::from_millis(10)) };
+        let mut link = Link::new(1, Config::default(), direction);
+        exchange(&mut link, 1 << 20);
+        let took = link.now - link.began;
+        assert!(took < Duration::from_secs(3), "{took:?} at {mtu}");
+    }
+}
+
+/// Carries so many bytes from A to B; neither end finishes.
+fn carry(link: &mut Link, bytes: usize) {
+    let (mut read, mut out, text) = (0, Vec::new(), text());
+    while read < bytes {
+        let now = link.now;
+        let end = link.end(Side::A);
+        while end.streams.write(now, end.id, &text).expect("the stream is open") > 0 {}
+        let end = link.end(Side::B);
+        out.clear();
+        read += end.streams.read(now, end.id, usize::MAX, &mut out);
+        assert!(link.step(), "nothing more happens");
+    }
+}

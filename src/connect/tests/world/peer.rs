@@ -169,6 +169,7 @@ impl Host for Peer {
             socket: train.socket,
             destination: train.destination,
             ttl: train.ttl,
+            may_fragment: train.may_fragment,
             payload: self.buffer.clone(),
         })
     }
