@@ -6,8 +6,8 @@
 //! not count as congestion.
 //!
 //! A packet keeps its number and its borders, so one that has become too large for the path cannot be divided
-//! by its sender. Routers may divide it: that is allowed for every packet which is larger than what the path is
-//! known to carry, and measures nothing.
+//! by its sender. Routers may divide it: that is allowed for every packet which is larger than what the path
+//! is known to carry, and measures nothing.
 
 use tracing::debug;
 
