@@ -169,3 +169,22 @@ fn free_port() -> u16 {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.local_addr().unwrap().port()
 }
+
+/// Connecting is not all that can take long.
+#[tokio::test]
+async fn the_timeout_bounds_a_visit_to_a_server_that_accepts_and_sends_nothing() {
+    let network = Testnet::new(5).await.unwrap();
+    let node = network.builder().spawn().await.unwrap();
+    let server = node.listen(&KeyPair::generate()).await.unwrap();
+    let (key, bootstrap) = (server.public_key().to_z32(), network.bootstrap().remove(0));
+    tokio::spawn(async move {
+        let mut silent = Vec::new();
+        while let Some(connection) = server.accept().await {
+            silent.push(connection);
+        }
+    });
+    let line = format!("--server {key} --bootstrap {bootstrap} --timeout 2s show");
+    let outcome = Person::new().run(&line).await.ended(5);
+    let message = outcome.json()["error"]["message"].to_string();
+    assert!(message.contains("has not answered within 2s"), "{message}");
+}

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::CommandFactory as _;
 use serde_json::{Value, json};
+use tokio::time::{Instant, timeout_at};
 use tracing_subscriber::filter::LevelFilter;
 
 use super::super::exit::{Exit, Failure};
@@ -84,7 +86,8 @@ async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
             if !edit.is_whole() {
                 visit.loss.forbid_update(arguments)?;
             }
-            let record = visit.client.update(|profile| edit.apply(profile)).await?;
+            let update = visit.client.update(|profile| edit.apply(profile));
+            let record = visit.deadline.bound(update).await?;
             visit.end_with(&record).await
         }
         Some(Command::Delete { yes }) => {
@@ -100,7 +103,7 @@ async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
         }
         Some(Command::Lookup { key }) => {
             let mut visit = visit().await?;
-            let record = visit.client.lookup(*key).await?;
+            let record = visit.deadline.bound(visit.client.lookup(*key)).await?;
             visit.end_with(&record).await
         }
         Some(Command::Whoami | Command::Demo | Command::Doctor) => Ok(()),
@@ -141,13 +144,16 @@ async fn greet(visit: Visit<'_>, arguments: &Arguments, ask: bool) -> Result<(),
 /// Brings back what the server has lost.
 async fn again(mut visit: Visit<'_>, arguments: &Arguments) -> Result<(), Failure> {
     let before = visit.client.record().cloned();
-    let record = visit.client.bring_back().await.map_err(|error| match error {
-        error @ ClientError::NothingAcknowledged => {
-            let first = command(arguments, "register --name NAME");
-            Failure::from(error).hint(format!("store a profile with: {first}"))
-        }
-        error => error.into(),
-    })?;
+    let record = async {
+        visit.client.bring_back().await.map_err(|error| match error {
+            error @ ClientError::NothingAcknowledged => {
+                let first = command(arguments, "register --name NAME");
+                Failure::from(error).hint(format!("store a profile with: {first}"))
+            }
+            error => error.into(),
+        })
+    };
+    let record = visit.deadline.bound(record).await?;
     let what = match before.as_ref() == Some(&record) {
         true => "the server has your last profile, nothing was lost",
         false => "your last profile is back",
@@ -158,17 +164,46 @@ async fn again(mut visit: Visit<'_>, arguments: &Arguments) -> Result<(), Failur
 
 async fn register(mut visit: Visit<'_>, profile: Profile) -> Result<(), Failure> {
     let known = visit.client.record().is_some();
-    let record = visit.client.register(profile).await?;
+    let record = visit.deadline.bound(visit.client.register(profile)).await?;
     let what = if known { "registered already, with this profile" } else { "registered" };
     visit.output.note(what);
     visit.end_with(&record).await
 }
 
 async fn delete(mut visit: Visit<'_>) -> Result<(), Failure> {
-    let version = visit.client.delete().await?;
+    let version = visit.deadline.bound(visit.client.delete()).await?;
     let key = visit.key.clone();
     visit.output.line("your profile is deleted");
     visit.end(json!({"public_key": key, "version": version, "deleted": true})).await
+}
+
+/// When a visit has to be over, its good-byes left out. No question is asked during a visit.
+#[derive(Clone, Copy)]
+struct Deadline {
+    at: Instant,
+    timeout: Duration,
+}
+
+impl Deadline {
+    fn after(timeout: Duration) -> Self {
+        // A connection attempt ends by itself at the time-out, and reports more than that it is over.
+        Self { at: Instant::now() + timeout + GRACE, timeout }
+    }
+
+    /// Gives work up at the deadline.
+    async fn bound<T, E>(self, work: impl Future<Output = Result<T, E>>) -> Result<T, Failure>
+    where
+        Failure: From<E>,
+    {
+        match timeout_at(self.at, work).await {
+            Ok(outcome) => Ok(outcome?),
+            Err(_) => {
+                let what = format!("the server has not answered within {:?}", self.timeout);
+                let hint = "allow more time with --timeout; --explain shows each step of the connection";
+                Err(Failure::new(Exit::TimedOut, what).hint(hint))
+            }
+        }
+    }
 }
 
 /// A connection to the server and what belongs to it.
@@ -177,6 +212,7 @@ struct Visit<'a> {
     server: &'a ServerAddress,
     dht: Dht,
     client: Client,
+    deadline: Deadline,
     /// The client's own key.
     key: String,
     /// The report of the connection attempt, if it is printed.
@@ -195,6 +231,7 @@ impl<'a> Visit<'a> {
     ) -> Result<Self, Failure> {
         let (path, key_pair) = identity(arguments, output)?;
         let dht = node(arguments).spawn().await?;
+        let deadline = Deadline::after(arguments.timeout);
         let spinner = output.spinner(&format!("connecting to {}", server.key.short()));
         let last = LastReport::default();
         let dial = DhtDial {
@@ -210,7 +247,7 @@ impl<'a> Visit<'a> {
         let versions = VersionsFile::beside(&path, *key_pair.public_key(), server.key);
         let profiles = versions.profiles().to_owned();
         let key = key_pair.public_key().to_z32();
-        let outcome = ProfileClient::connect(key_pair, dial, versions).await;
+        let outcome = deadline.bound(ProfileClient::connect(key_pair, dial, versions)).await;
         drop(spinner);
         let report = last.take().filter(|_| arguments.explain);
         for line in report.iter().flat_map(explain::timeline) {
@@ -219,11 +256,7 @@ impl<'a> Visit<'a> {
         let report = report.as_ref().map(explain::as_json);
         let mut client = match outcome {
             Ok(client) => client,
-            Err(error) => {
-                let mut failure = Failure::from(error);
-                failure.report = report;
-                return Err(failure);
-            }
+            Err(failure) => return Err(Failure { report, ..failure }),
         };
         let acknowledged = client.acknowledged()?;
         let loss = Loss::of(client.record(), &acknowledged);
@@ -234,7 +267,7 @@ impl<'a> Visit<'a> {
             output.note(&format!("careful: {what}"));
             output.note(&next);
         }
-        Ok(Self { output, server, dht, client, key, report, loss, profiles })
+        Ok(Self { output, server, dht, client, deadline, key, report, loss, profiles })
     }
 
     /// Prints a profile, then ends the connection in order.
@@ -313,6 +346,8 @@ fn usage(message: &str) -> ! {
     Arguments::command().error(clap::error::ErrorKind::MissingRequiredArgument, message).exit()
 }
 
+/// By how much the work of a visit may outlast the time-out.
+const GRACE: Duration = Duration::from_millis(500);
 const READABLE: &str = "note: anyone who knows your public key can read your profile at this server, unless \
                         its operator prevents it";
 const REGISTER: &str = "register with: profile-client --server KEY register --name NAME";
