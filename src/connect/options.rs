@@ -62,6 +62,22 @@ pub struct Dial {
     pub timeout: Duration,
 }
 
+impl Dial {
+    /// Dials a server through the DHT, within 30 s, and with nothing else that can be chosen.
+    pub fn new(remote: PublicKey, key_pair: KeyPair) -> Self {
+        Self {
+            remote,
+            key_pair,
+            nodes: Vec::new(),
+            only_nodes: false,
+            relay_through: None,
+            reusable_socket: false,
+            stream_options: udx::StreamOptions::default(),
+            timeout: Duration::from_secs(30),
+        }
+    }
+}
+
 /// What to listen as.
 #[derive(Clone)]
 pub struct Listen {

@@ -99,15 +99,13 @@ impl World {
             }
             9 => self.wait(Duration::from_millis(u.int_in_range(0..=2000)?)),
             10 if u.ratio(1, 4)? => {
+                let key_pair = make::key_pair(u)?;
                 let dial = Dial {
-                    remote: *far().public_key(),
-                    key_pair: make::key_pair(u)?,
                     nodes: make::list(u, 2, make::addr4)?,
                     only_nodes: u.arbitrary()?,
-                    relay_through: None,
                     reusable_socket: u.arbitrary()?,
-                    stream_options: StreamOptions::default(),
                     timeout: Duration::from_secs(10),
+                    ..Dial::new(*far().public_key(), key_pair)
                 };
                 self.endpoint.connect(self.now, dial);
             }

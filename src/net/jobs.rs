@@ -52,14 +52,13 @@ const PER_THREAD: usize = 2;
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use tokio::sync::mpsc;
 
     use super::*;
     use crate::connect::{Config, Dial, Endpoint};
     use crate::keys::KeyPair;
-    use crate::udx::StreamOptions;
 
     #[tokio::test]
     async fn jobs_at_once_are_bounded_by_the_setting_and_by_the_threads() {
@@ -80,16 +79,8 @@ mod tests {
     fn job() -> Job {
         let now = Instant::now();
         let mut endpoint = Endpoint::new(now, Config::default(), [1; 32]);
-        let dial = Dial {
-            remote: *KeyPair::from_seed(&[1; 32]).public_key(),
-            key_pair: KeyPair::from_seed(&[2; 32]),
-            nodes: Vec::new(),
-            only_nodes: false,
-            relay_through: None,
-            reusable_socket: false,
-            stream_options: StreamOptions::default(),
-            timeout: Duration::from_secs(30),
-        };
+        let remote = *KeyPair::from_seed(&[1; 32]).public_key();
+        let dial = Dial::new(remote, KeyPair::from_seed(&[2; 32]));
         endpoint.connect(now, dial);
         endpoint.poll_job(now).expect("message 1 is written")
     }

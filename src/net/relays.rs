@@ -15,7 +15,7 @@ use super::task_event::{self, TaskEvent, TaskEvents};
 use crate::connect::relay::RelayClient;
 use crate::connect::{Dial, Endpoint, RelayDial};
 use crate::keys::{KeyPair, PublicKey};
-use crate::udx::{StreamId, StreamOptions};
+use crate::udx::StreamId;
 
 /// The relays that streams of this node use or are about to use.
 #[derive(Debug)]
@@ -49,16 +49,7 @@ impl Relays {
         // Users' tokens count up from zero.
         let token = Token(u64::MAX - self.dials);
         self.dials += 1;
-        let to_relay = Dial {
-            remote: dial.relay,
-            key_pair: self.key_pair.clone(),
-            nodes: Vec::new(),
-            only_nodes: false,
-            relay_through: None,
-            reusable_socket: false,
-            stream_options: StreamOptions::default(),
-            timeout: TIMEOUT,
-        };
+        let to_relay = Dial { timeout: TIMEOUT, ..Dial::new(dial.relay, self.key_pair.clone()) };
         let stream = dial.stream;
         debug!(stream = %stream, key = %dial.relay.short(), "relay dialled");
         let own = *self.key_pair.public_key();

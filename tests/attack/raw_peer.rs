@@ -65,14 +65,10 @@ impl RawPeer {
             }
             while begun < count && begun - ended < at_once {
                 let dial = Dial {
-                    remote: self.key,
-                    key_pair: KeyPair::generate(),
                     nodes: vec![self.server],
                     only_nodes: true,
-                    relay_through: None,
-                    reusable_socket: false,
-                    stream_options: udx::StreamOptions::default(),
                     timeout: Duration::from_secs(20),
+                    ..Dial::new(self.key, KeyPair::generate())
                 };
                 self.endpoint.connect(Instant::now(), dial);
                 begun += 1;

@@ -168,21 +168,13 @@ const MAX_EARLY_EVENTS: usize = 64;
 mod tests {
     use super::*;
     use crate::keys::KeyPair;
-    use crate::udx::{Closed, StreamOptions};
+    use crate::udx::Closed;
 
     #[test]
     fn early_events_are_bounded_and_the_end_is_among_them() {
         let now = Instant::now();
-        let dial = Dial {
-            remote: *KeyPair::from_seed(&[1; 32]).public_key(),
-            key_pair: KeyPair::from_seed(&[2; 32]),
-            nodes: Vec::new(),
-            only_nodes: false,
-            relay_through: None,
-            reusable_socket: false,
-            stream_options: StreamOptions::default(),
-            timeout: Duration::from_secs(30),
-        };
+        let remote = *KeyPair::from_seed(&[1; 32]).public_key();
+        let dial = Dial::new(remote, KeyPair::from_seed(&[2; 32]));
         let mut call = Call::new(now, &mut Context::for_tests(now), AttemptId(1), dial);
         for _ in 0..2 * MAX_EARLY_EVENTS {
             call.keep_event(udx::Event::Message(vec![1]));

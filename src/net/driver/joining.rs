@@ -151,7 +151,6 @@ mod tests {
     use super::*;
     use crate::connect::Dial;
     use crate::keys::KeyPair;
-    use crate::udx::StreamOptions;
 
     #[test]
     fn an_attempt_ends_in_time_though_the_bootstrap_nodes_are_not_known() {
@@ -165,14 +164,8 @@ mod tests {
             Command::Connect {
                 token: Token(1),
                 dial: Box::new(Dial {
-                    remote: *KeyPair::from_seed(&[1; 32]).public_key(),
-                    key_pair: KeyPair::from_seed(&[2; 32]),
-                    nodes: Vec::new(),
-                    only_nodes: false,
-                    relay_through: None,
-                    stream_options: StreamOptions::default(),
-                    reusable_socket: false,
                     timeout: Duration::from_secs(5),
+                    ..Dial::new(*KeyPair::from_seed(&[1; 32]).public_key(), KeyPair::from_seed(&[2; 32]))
                 }),
                 answer,
             },

@@ -277,14 +277,5 @@ pub(crate) fn listen_as(key_pair: KeyPair) -> Listen {
 }
 
 pub(crate) fn dial_to(remote: PublicKey) -> Dial {
-    Dial {
-        remote,
-        key_pair: key(99),
-        nodes: Vec::new(),
-        only_nodes: false,
-        relay_through: None,
-        reusable_socket: false,
-        stream_options: StreamOptions::default(),
-        timeout: Duration::from_secs(30),
-    }
+    Dial::new(remote, key(99))
 }
