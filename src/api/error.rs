@@ -45,7 +45,7 @@ pub enum NodeError {
     /// The node's code has panicked, or a waker of its user has. The panic hook has reported the place.
     #[error("the node has ended because of a bug: {message}")]
     Panicked {
-        /// The message of the panic.
+        /// The message of the panic; that of a task beside the driver is only in what the hook has reported.
         message: String,
     },
 }

@@ -213,7 +213,7 @@ pub(crate) fn render(key_pair: &KeyPair) -> Zeroizing<String> {
     bytes[32..].copy_from_slice(&checksum(seed));
     let secret = Zeroizing::new(z_base_32().encode(&*bytes));
     Zeroizing::new(format!(
-        "# The secret key of an identity. Whoever has this file is this identity:\n\
+        "# The secret key of an identity. A program that has this file acts as that identity:\n\
          # show it to nobody, keep a copy in a safe place.\n\
          # created: {}\n\
          # public key: {}\n\

@@ -97,7 +97,7 @@ pub fn main() -> ExitCode {
         Err(exit) => return exit,
     };
     let output = Output { json: arguments.json, verbose: arguments.verbose > 0, ..Output::default() };
-    // A node runs for long, and whatever becomes of its standard error meanwhile.
+    // A node runs for long and must not wait for its standard error.
     let _queued = Queued::start();
     runtime::log(LevelFilter::WARN, arguments.verbose);
     arguments.secrecy.apply();
@@ -150,12 +150,13 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     };
     output.delivered()?;
     output.note("press Ctrl-C to end");
-    tokio::select! {
-        () = &mut stop => {}
-        () = keep_saving(state.as_ref(), &started) => {}
-        ended = runtime::ended(&started) => ended?,
-        failure = metrics_ended(metrics) => return Err(failure),
-    }
+    let ended = tokio::select! {
+        () = &mut stop => Ok(()),
+        () = keep_saving(state.as_ref(), &started) => Ok(()),
+        ended = runtime::ended(&started) => ended,
+        failure = metrics_ended(metrics) => Err(failure),
+    };
+    // What the other nodes know is kept in any case.
     if let Some(state) = &state {
         state.save(&started).await.map_err(|error| cannot_keep(&arguments, error))?;
     }
@@ -163,7 +164,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     for node in started.iter().rev() {
         node.close().await;
     }
-    Ok(())
+    ended
 }
 
 async fn serve_metrics(address: SocketAddrV4, nodes: &[Dht], output: &Output) -> Result<Metrics, Failure> {

@@ -1,4 +1,4 @@
-//! Standard error. Whatever it is, a full disk, a pipe that nobody reads, nothing at all, a program goes on.
+//! Standard error. A full disk, a pipe that nobody reads or a closed descriptor does not stop a program.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, Write as _};
@@ -103,7 +103,9 @@ impl Queue {
         let mut taken = std::mem::take(&mut lines.waiting);
         match std::mem::take(&mut lines.dropped) {
             0 => {}
-            dropped => taken.push_str(&format!("({dropped} lines dropped: standard error was too slow)\n")),
+            dropped => {
+                taken.push_str(&format!("({dropped} messages dropped: standard error was too slow)\n"))
+            }
         }
         lines.writing = taken.len();
         taken
@@ -122,8 +124,17 @@ impl Queue {
 }
 
 fn write(line: &str) {
-    // There is no other place to report it.
-    let _ = io::stderr().write_all(line.as_bytes());
+    let mut rest = line.as_bytes();
+    while !rest.is_empty() {
+        match io::stderr().write(rest) {
+            Ok(written) if written > 0 => rest = &rest[written..],
+            // Another program has put the terminal or the pipe that it shares with this one into this mode.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(PAUSE),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // There is no other place to report it.
+            Ok(_) | Err(_) => return,
+        }
+    }
 }
 
 /// Returns what the standard library prints for a panic, which would wait for standard error.
@@ -139,6 +150,8 @@ fn panic_text(panic: &PanicHookInfo<'_>) -> String {
 
 /// Most bytes of lines that wait to be written.
 const MAX_QUEUED: usize = 256 << 10;
+/// Time between two attempts to write to a descriptor that does not wait.
+const PAUSE: Duration = Duration::from_millis(5);
 /// Longest time for the last lines of a program to be written.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
@@ -180,7 +193,7 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(read(), format!("{long}\n"));
         }
-        assert_eq!(read(), "(4 lines dropped: standard error was too slow)\n");
+        assert_eq!(read(), "(4 messages dropped: standard error was too slow)\n");
         queue.push("next");
         assert_eq!(read(), "next\n");
         queue.wait_until_written(Duration::MAX);

@@ -51,8 +51,8 @@ impl Socket {
         let socket = std::net::UdpSocket::bind(address)?;
         let state = UdpSocketState::new((&socket).into())?;
         enlarge(&socket, &state);
-        // What the state makes of later errors is not asked for: it takes those of one destination for the
-        // socket's. It sends trains nevertheless.
+        // Later changes of this number are ignored: the state takes an error of one destination for one of the
+        // socket. It sends trains nevertheless.
         let offload = Offload::new(state.max_gso_segments().clamp(1, MAX_SEGMENTS));
         let local = match socket.local_addr()? {
             SocketAddr::V4(local) => local,
@@ -148,7 +148,8 @@ impl Socket {
         if let Some(ttl) = train.ttl {
             self.set_ttl(ttl.into());
         }
-        if train.may_fragment != self.fragments {
+        let is_large = train.segment_size > UNDIVIDED;
+        if is_large && train.may_fragment != self.fragments {
             self.set_fragments(train.may_fragment);
         }
         let sent = self.send_segments(now, train, bytes);
@@ -161,11 +162,12 @@ impl Socket {
     fn send_segments(&mut self, now: Instant, train: &Train, bytes: &[u8]) -> Sent {
         let size = train.segment_size.clamp(1, bytes.len().max(1));
         let host = *train.destination.ip();
-        let mut segments = match train.may_fragment {
+        let most = match train.may_fragment && size > UNDIVIDED {
             // Offload does not divide what it is handed beyond its segments: the system refuses the train.
             true => 1,
             false => self.offload.segments(now, host).min(MAX_SEND / size).max(1),
         };
+        let mut segments = most;
         let (mut done, mut calls, mut failed) = (0, 0, false);
         let (mut refused, mut plain) = (false, false);
         while done < bytes.len() {
@@ -193,17 +195,17 @@ impl Socket {
             let fault = Fault::of(&error);
             match fault {
                 Fault::Full => return Sent::Blocked(done),
-                // That address of this host may be gone.
+                // The same bytes go again, one by one. If they are taken, the route has no offload.
+                Fault::Request if transmit.segment_size.is_some() => {
+                    (segments, refused) = (1, true);
+                    continue;
+                }
+                // That address of this host may be gone, and no other fault with it.
                 Fault::Destination | Fault::Request if origin.is_some() => {
                     if let Some(origins) = &mut self.origins {
                         origins.forget(&train.destination);
                     }
-                    plain = true;
-                    continue;
-                }
-                // The same bytes go again, one by one. If they are taken, the route has no offload.
-                Fault::Request if transmit.segment_size.is_some() => {
-                    (segments, refused) = (1, true);
+                    (plain, segments, refused) = (true, most, false);
                     continue;
                 }
                 // The rest of the train has the same fault.
@@ -222,7 +224,6 @@ impl Socket {
 
     /// Sets whether routers may divide datagrams. Where the system has no such option, they may not.
     fn set_fragments(&mut self, may_fragment: bool) {
-        self.fragments = may_fragment;
         #[cfg(target_os = "linux")]
         {
             use rustix::net::sockopt::{Ipv4PathMtuDiscovery, set_ip_mtu_discover};
@@ -231,9 +232,14 @@ impl Socket {
                 // As `quinn-udp` sets it: the system has no say in how large a datagram may be.
                 false => Ipv4PathMtuDiscovery::PROBE,
             };
-            if let Err(error) = set_ip_mtu_discover(&self.io, discovery) {
-                debug!(%error, may_fragment, "path MTU discovery not set");
+            match set_ip_mtu_discover(&self.io, discovery) {
+                Ok(()) => self.fragments = may_fragment,
+                Err(error) => debug!(%error, may_fragment, "path MTU discovery not set"),
             }
+        }
+        #[cfg(not(target_os = "linux"))]
+        {
+            self.fragments = may_fragment;
         }
     }
 
@@ -262,6 +268,9 @@ const BUFFER_SIZES: [usize; 4] = [8 << 20, 4 << 20, 2 << 20, 1 << 20];
 
 /// Datagrams per train: at the usual packet size this is what one call takes.
 const MAX_SEGMENTS: usize = 44;
+
+/// Datagrams up to this size need no division: with IP and UDP headers every host takes them (RFC 791 §3.2).
+const UNDIVIDED: usize = 548;
 
 /// Bytes per call: the longest UDP payload, less a margin for options.
 const MAX_SEND: usize = 65_000;
@@ -320,6 +329,24 @@ mod tests {
         assert_eq!(from.max_segments(), 1500);
         let later = now + std::time::Duration::from_secs(60);
         assert_eq!(calls(&mut from, later, &to, 400), 1, "it is tried again");
+    }
+
+    #[tokio::test]
+    async fn a_refused_train_does_not_change_the_address_that_datagrams_leave_from() {
+        let (_, to) = pair().await;
+        let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
+        let mut from = Socket::bind(any).expect("there are free ports");
+        from.io.writable().await.expect("the socket is open");
+        from.offload = Offload::new(1500);
+        let own = Ipv4Addr::new(127, 0, 0, 9);
+        let meta = RecvMeta { dst_ip: Some(IpAddr::V4(own)), ..RecvMeta::default() };
+        from.note_arrival(to.local(), &meta);
+        let bytes = pattern(300 * 40);
+        let sent = from.send(Instant::now(), &train(&to, 40), &bytes);
+        assert_eq!(sent, Sent::All { calls: 301, failed: false });
+        assert_eq!(receive(&to, 300).await.concat(), bytes);
+        let origins = from.origins.as_ref().expect("it is bound to all addresses");
+        assert_eq!(origins.of(&to.local()), Some(own));
     }
 
     #[tokio::test]

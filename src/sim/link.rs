@@ -222,6 +222,7 @@ impl Link {
                     "a padded packet ends its train"
                 );
                 for datagram in buffer.chunks(train.segment_size) {
+                    assert!(!train.may_fragment || datagram[3] == 0, "a probe may be divided");
                     let too_long = datagram.len() > self.end(side).direction.mtu && !train.may_fragment;
                     self.put(side, datagram, lost || too_long);
                 }

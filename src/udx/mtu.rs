@@ -28,6 +28,8 @@ pub(super) struct Mtu {
     large_arrived: u64,
     /// A probe is out.
     outstanding: bool,
+    /// It was sent before the last fall-back, and says nothing about the path as it is now.
+    is_outdated: bool,
     /// The peer has acknowledged something.
     started: bool,
 }
@@ -42,6 +44,7 @@ impl Mtu {
             large_lost: 0,
             large_arrived: 0,
             outstanding: false,
+            is_outdated: false,
             started: false,
         }
     }
@@ -90,11 +93,15 @@ impl Mtu {
     /// Notes that nothing will be learned from the probe.
     pub(super) const fn abandon(&mut self) {
         self.outstanding = false;
+        self.is_outdated = false;
     }
 
     /// Notes that a probe with `size` bytes after the header has arrived.
     pub(super) fn acknowledged(&mut self, size: usize) {
         self.outstanding = false;
+        if std::mem::take(&mut self.is_outdated) {
+            return;
+        }
         self.failures = 0;
         let found = size.min(self.ceiling);
         if found > self.current && self.failed.is_none_or(|failed| size < failed) {
@@ -106,6 +113,9 @@ impl Mtu {
     /// Notes that a probe with `size` bytes after the header was lost.
     pub(super) fn lost(&mut self, size: usize) {
         self.outstanding = false;
+        if std::mem::take(&mut self.is_outdated) {
+            return;
+        }
         self.failures += 1;
         if self.failures >= MAX_FAILURES {
             self.failures = 0;
@@ -150,6 +160,8 @@ impl Mtu {
             *self = Self {
                 current,
                 large_arrived: self.large_arrived,
+                outstanding: self.outstanding,
+                is_outdated: self.outstanding,
                 started: self.started,
                 ..Self::new(self.ceiling)
             };
@@ -241,11 +253,14 @@ mod tests {
         mtu.time_out(1407);
         assert_eq!((mtu.payload(), mtu.wanted()), (BASE_PAYLOAD, Some(1407)));
         assert!(mtu.may_fragment(1407) && !mtu.may_fragment(BASE_PAYLOAD));
+        mtu.sent();
         mtu.time_out(1407);
         assert_eq!(mtu.payload(), BASE_PAYLOAD, "routers may divide it: one of its parts is lost");
         // Packets made meanwhile do not cross either, whatever the search has found since.
         mtu.acknowledged(1407);
+        mtu.sent();
         mtu.time_out(BASE_PAYLOAD);
+        mtu.acknowledged(1452);
         assert_eq!((mtu.payload(), mtu.wanted()), (MIN_PAYLOAD, Some(MIN_PAYLOAD + 255)));
         assert!(mtu.may_fragment(BASE_PAYLOAD));
         mtu.time_out(1407);

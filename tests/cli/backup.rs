@@ -187,6 +187,29 @@ async fn an_interrupted_restore_keeps_the_server_from_beginning_anew() {
 }
 
 #[tokio::test]
+async fn a_restore_that_fails_leaves_nothing_that_looks_like_an_interrupted_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let nonsense = folder.path().join("nonsense");
+    std::fs::write(&nonsense, "no backup\n").unwrap();
+    for backup in [nonsense.as_path(), &folder.path().join("missing")] {
+        command(folder.path(), &["restore", text(backup)]).await.ended(10);
+        let left = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(left.collect::<Vec<_>>(), ["nonsense"]);
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn two_restores_at_once_cannot_be() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("backup"), "").unwrap();
+    let held = std::fs::File::open(folder.path()).unwrap();
+    held.lock().unwrap();
+    let refused = command(folder.path(), &["restore", text(&folder.path().join("backup"))]).await.ended(10);
+    assert!(refused.stderr.contains("another restore is under way"), "{refused:#?}");
+}
+
+#[tokio::test]
 async fn the_server_writes_backups_by_itself_and_survives_one_that_fails() {
     let outside = tempfile::tempdir().unwrap();
     let backups = outside.path().join("deep/backups");

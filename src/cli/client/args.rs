@@ -49,7 +49,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "IP[:PORT]", value_parser = bind_address, global = true)]
     pub(super) bind: Option<String>,
 
-    /// How long a visit to the server may take, from the first packet to the last answer
+    /// How long each visit to the server may take, from the first packet to the last answer
     #[arg(long, value_name = "TIME", value_parser = timeout, default_value = "30s", global = true)]
     pub(super) timeout: Duration,
 

@@ -1,6 +1,6 @@
 //! Takes profiles over from a backup, and from damaged profiles.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -74,6 +74,7 @@ pub(super) async fn run(
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(none_in(data)),
         Err(error) => return Err(cannot("open", &folder, error)),
     };
+    let _lock = lock(data)?;
     // Left by a restore that was interrupted.
     let beside = data.join(RESTORING);
     for left in [&beside, &data.join(RESTORED)] {
@@ -85,12 +86,23 @@ pub(super) async fn run(
         }
     }
     let store = Arc::new(SledStore::open(&beside)?);
-    if damaged && !only_backup {
-        take_readable(&store, &folder, output).await?;
-    }
-    let refused = match file {
-        Some(file) => take_backup(&store, file, output).await?,
-        None => None,
+    let filled = async {
+        if damaged && !only_backup {
+            take_readable(&store, &folder, output).await?;
+        }
+        match file {
+            Some(file) => take_backup(&store, file, output).await,
+            None => Ok(None),
+        }
+    };
+    let refused = match filled.await {
+        Ok(refused) => refused,
+        Err(failure) => {
+            close(store).await;
+            // Else a server would take it for an interrupted restore. The first failure is the one to report.
+            let _ = fs::remove_dir_all(&beside);
+            return Err(failure);
+        }
     };
     let entries = store.count();
     close(store).await;
@@ -109,6 +121,22 @@ pub(super) async fn run(
     refused.map_or(Ok(()), Err)
 }
 
+/// Keeps a second restore out until the file is dropped.
+fn lock(data: &Path) -> Result<Option<File>, Failure> {
+    // Where folders cannot be opened, as on Windows, there is no such lock.
+    let Ok(folder) = File::open(data) else {
+        return Ok(None);
+    };
+    match folder.try_lock() {
+        Ok(()) => Ok(Some(folder)),
+        Err(TryLockError::WouldBlock) => {
+            let what = format!("another restore is under way in {}", data.display());
+            Err(Failure::new(Exit::Storage, what).hint("wait until it has ended"))
+        }
+        Err(TryLockError::Error(error)) => Err(cannot("lock", data, error)),
+    }
+}
+
 /// Gives the restored profiles their name. What was there gets another one.
 fn put_in_place(data: &Path, damaged: bool, output: &Output) -> Result<(), Failure> {
     // From here on, what can be read of the damaged profiles is in the new ones.
@@ -119,7 +147,14 @@ fn put_in_place(data: &Path, damaged: bool, output: &Output) -> Result<(), Failu
         output.note(&format!("the damaged profiles are kept in {}", aside.display()));
         output.json(&json!({"event": "set_aside", "folder": aside.display().to_string()}));
     }
-    end_interrupted(data, output).map(drop)
+    match end_interrupted(data, output)? {
+        true => Ok(()),
+        false => {
+            let what = format!("something else has taken the place of the profiles in {}", data.display());
+            let restored = quoted(&data.join(RESTORED));
+            Err(Failure::new(Exit::Storage, what).hint(format!("what was restored is in {restored}")))
+        }
+    }
 }
 
 /// Gives profiles their name that were restored as a whole, if nothing has it. Returns whether it did.

@@ -41,7 +41,7 @@ pub fn main() -> ExitCode {
         true => LevelFilter::ERROR,
         false => LevelFilter::INFO,
     };
-    // A server runs for long, and whatever becomes of its standard error meanwhile.
+    // A server runs for long and must not wait for its standard error.
     let _queued = arguments.command.is_none().then(Queued::start);
     runtime::log(quiet, arguments.verbose);
     arguments.secrecy.apply();
@@ -129,6 +129,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     tokio::select! {
         () = service.run(&server) => {}
         () = &mut stop => {}
+        ended = runtime::ended(local.as_ref().map_or(&[], Testnet::nodes)) => ended?,
         failure = &mut operator => return Err(failure),
         error = store.failed() => {
             // Those who wait for an answer get it; the supervisor of this program starts it again.

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
@@ -47,11 +48,19 @@ impl Database {
         let (flushed, waiting) = mpsc::channel::<Infallible>();
         let db = self.db.clone();
         let spawned = thread::Builder::new().name("profile-flush".into()).spawn(move || {
+            let helpers = Arc::new(());
             while waiting.recv_timeout(IMPATIENCE) == Err(RecvTimeoutError::Timeout) {
-                let db = db.clone();
+                // A disk that stands still holds them all up.
+                if Arc::strong_count(&helpers) > HELPERS {
+                    continue;
+                }
+                let (db, helper) = (db.clone(), Arc::clone(&helpers));
                 let again = thread::Builder::new().name("profile-flush".into());
                 // Its error is the first one's. Without a thread for it, it is tried again.
-                let _ = again.spawn(move || db.flush().map(drop).unwrap_or_default());
+                let _ = again.spawn(move || {
+                    db.flush().map(drop).unwrap_or_default();
+                    drop(helper);
+                });
             }
         });
         spawned.map_err(|error| io_error("start a thread to flush", &self.path, error))?;
@@ -100,7 +109,7 @@ pub(super) fn missing_data(database: &Path) -> Result<Option<String>, StoreError
 }
 
 /// Returns whether a file of a database is one that sled cannot make anew from the others.
-pub(super) fn without_snapshot(name: &str) -> bool {
+pub(super) fn is_log(name: &str) -> bool {
     name == "db"
 }
 
@@ -143,6 +152,8 @@ const SEGMENT_SIZE: usize = 2 << 20;
 
 /// Time after which a flush is looked after.
 const IMPATIENCE: Duration = Duration::from_millis(200);
+/// Threads that look after one at a time.
+const HELPERS: usize = 4;
 
 /// 4 MiB of pages, beside sled's own index of them, which grows with their number whatever is set here.
 const CACHE_CAPACITY: u64 = 4 << 20;

@@ -15,7 +15,7 @@ use super::super::record::{Record, is_version};
 use super::super::store::StoreError;
 use super::codec::{self, Sum};
 use super::committer::Disk as _;
-use super::database::{Database, check_room, guarded, missing_data, without_snapshot};
+use super::database::{Database, check_room, guarded, is_log, missing_data};
 use super::files::{copy_database, folder_size, remove_folder};
 use super::folder::Folder;
 use super::shared::engine;
@@ -80,26 +80,26 @@ fn add(
 
 /// Visits every entry of a copy, which is removed again.
 ///
-/// No witness says what should be there. What sled makes of its log alone is taken if it lacks nothing of
-/// what it makes of all files.
+/// No witness says what should be there. The entries of the log alone are used if there are at least as many as
+/// those of all files.
 pub(super) fn examine(
     folder: &Folder,
     visit: &mut dyn FnMut(PublicKey, KeyEntry),
 ) -> Result<Inventory, StoreError> {
-    // Not visited before the way to read them is chosen.
+    // Entries are visited only after it is known which files to read.
     let inventory = read(folder, &|_| true, &mut |_, _| {})?;
     if inventory.is_whole() {
         return read(folder, &|_| true, visit);
     }
-    let rebuilt = read(folder, &without_snapshot, &mut |_, _| {})?;
+    let rebuilt = read(folder, &is_log, &mut |_, _| {})?;
     if rebuilt.is_whole() && rebuilt.readable >= inventory.readable + inventory.unreadable {
-        let mut rebuilt = read(folder, &without_snapshot, visit)?;
+        let mut rebuilt = read(folder, &is_log, visit)?;
         rebuilt.mend_snapshot(&inventory.faults);
         return Ok(rebuilt);
     }
     match rebuilt.readable > inventory.readable {
         true => {
-            let rebuilt = read(folder, &without_snapshot, visit)?;
+            let rebuilt = read(folder, &is_log, visit)?;
             Ok(Inventory { faults: [inventory.faults, rebuilt.faults].concat(), ..rebuilt })
         }
         false => read(folder, &|_| true, visit),

@@ -11,7 +11,7 @@ use super::super::inventory::Inventory;
 use super::super::store::StoreError;
 use super::codec::SlotKey;
 use super::committer::Disk as _;
-use super::database::{Database, check_room, guarded, missing_data, without_snapshot};
+use super::database::{Database, check_room, guarded, is_log, missing_data};
 use super::files::{
     copy_database, create_folder, folder_size, lock, refuse_others, remove_folder, sync_names, sync_tree,
 };
@@ -131,7 +131,7 @@ fn attempts(
         Some(database) if inventory.is_whole() => return Ok(Ok((generation, database, survey))),
         other => Copy { folder, generation, database: other },
     };
-    let (generation, rebuilt, mut survey) = attempt(folder, witness, keys, &without_snapshot)?;
+    let (generation, rebuilt, mut survey) = attempt(folder, witness, keys, &is_log)?;
     let rebuilt = match rebuilt {
         Some(database) if survey.inventory.is_whole() => {
             survey.inventory.mend_snapshot(&inventory.faults);
@@ -252,7 +252,7 @@ fn read_unwitnessed(
     let mut most = Inventory::default();
     for generation in folder.generations()? {
         let witness = Witness { generation, ..Witness::default() };
-        for wanted in [&(|_: &str| true) as &dyn Fn(&str) -> bool, &without_snapshot] {
+        for wanted in [&(|_: &str| true) as &dyn Fn(&str) -> bool, &is_log] {
             let (generation, database, _) = attempt(folder, &witness, keys, wanted)?;
             let copy = Copy { folder, generation, database };
             if let Some(database) = &copy.database {

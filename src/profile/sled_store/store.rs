@@ -1,4 +1,4 @@
-//! The store: readers, and the way to the writer.
+//! The store: readers, and the queue of the writer.
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};

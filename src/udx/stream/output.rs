@@ -162,7 +162,8 @@ impl Stream {
     fn single(&mut self, path: Place, kind: &'static str, size: usize) -> Train {
         self.paths.spend(size);
         trace!(kind, bytes = size, "packet sent");
-        train(path, size)
+        // It measures nothing, and an acknowledgement of many gaps may be too long for a path.
+        Train { may_fragment: true, ..train(path, size) }
     }
 
     /// Appends packets of one size; returns it, and whether routers may divide them, or `None` if there are
@@ -182,7 +183,10 @@ impl Stream {
             let Some(size) = self.size(next) else {
                 break;
             };
-            if segment.is_some_and(|segment| size > segment)
+            // Routers must not divide a probe.
+            let joins_divided = may_fragment && matches!(next, Next::New(_, Some(_)));
+            if joins_divided
+                || segment.is_some_and(|segment| size > segment)
                 || (segment.is_some() && out.len() - start + size > MAX_TRAIN)
             {
                 break;

@@ -260,7 +260,8 @@ impl Stream {
         if self.paths.current().is_none() {
             return Err(WriteError::NotConnected);
         }
-        if message.len() > self.sender.packets().mtu().payload() {
+        // A path that carries less may divide it.
+        if message.len() > self.sender.packets().mtu().payload().max(BASE_PAYLOAD) {
             return Err(WriteError::TooLarge);
         }
         if self.messages.len() >= MAX_OUTGOING_MESSAGES {

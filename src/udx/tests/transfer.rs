@@ -197,6 +197,22 @@ fn a_transfer_goes_on_when_the_path_carries_less_than_before() {
     }
 }
 
+/// What reports them is longer than the path carries, and nothing else acknowledges what was received.
+#[test]
+fn an_acknowledgement_of_many_gaps_crosses_a_narrow_path() {
+    let mut link = Link::new(1, Config::default(), Direction::clean(Duration::from_millis(10)));
+    link.ends[1].direction.mtu = 548;
+    carry(&mut link, 1 << 20);
+    // Half of what is under way, for a while.
+    link.drop_if(|side, datagram| side == Side::A && datagram[12] % 2 == 1);
+    link.run_for(Duration::from_millis(30));
+    link.drop_nothing();
+    let began = link.now;
+    carry(&mut link, 1 << 20);
+    assert!(link.ends[1].longest > 548, "{}", link.ends[1].longest);
+    assert!(link.now - began < Duration::from_secs(2), "{:?}", link.now - began);
+}
+
 /// No packet of the usual first size crosses.
 #[test]
 fn a_stream_begins_on_a_path_that_carries_no_more_than_every_host_must_take() {
