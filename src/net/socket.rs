@@ -51,8 +51,8 @@ impl Socket {
         let socket = std::net::UdpSocket::bind(address)?;
         let state = UdpSocketState::new((&socket).into())?;
         enlarge(&socket, &state);
-        // Later changes of this number are ignored: the state takes an error of one destination for one of the
-        // socket. It sends trains nevertheless.
+        // Later changes of this number are ignored: the state takes an error of one destination for one of
+        // the socket. It sends trains nevertheless.
         let offload = Offload::new(state.max_gso_segments().clamp(1, MAX_SEGMENTS));
         let local = match socket.local_addr()? {
             SocketAddr::V4(local) => local,

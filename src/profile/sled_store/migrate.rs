@@ -80,8 +80,8 @@ fn add(
 
 /// Visits every entry of a copy, which is removed again.
 ///
-/// No witness says what should be there. The entries of the log alone are used if there are at least as many as
-/// those of all files.
+/// No witness says what should be there. The entries of the log alone are used if there are at least as many
+/// as those of all files.
 pub(super) fn examine(
     folder: &Folder,
     visit: &mut dyn FnMut(PublicKey, KeyEntry),
