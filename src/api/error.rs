@@ -324,6 +324,13 @@ pub enum StreamError {
     /// The peer is there, but has taken no data for [`Limits::stalled_for`](super::Limits::stalled_for).
     #[error("the peer answers, but has taken no data for too long")]
     Stalled,
+    /// The peer is there, but packets of more than 576 bytes do not reach it: a link on the way is too small
+    /// for them, and what routers divide is dropped.
+    #[error(
+        "the peer answers, but large packets do not reach it: a link on the way takes less than 1,200 bytes, \
+         and a firewall drops what is divided for it"
+    )]
+    Narrow,
     /// This node ran out of memory for received data, and the connection held much of it without getting any
     /// further, see [`Limits::receive_memory`](super::Limits::receive_memory).
     #[error("this node ran out of memory for received data and ended the connection, which held much of it")]
@@ -374,7 +381,9 @@ impl From<StreamError> for io::Error {
     fn from(error: StreamError) -> Self {
         let kind = match error {
             StreamError::Reset => io::ErrorKind::ConnectionReset,
-            StreamError::TimedOut { .. } | StreamError::Stalled => io::ErrorKind::TimedOut,
+            StreamError::TimedOut { .. } | StreamError::Stalled | StreamError::Narrow => {
+                io::ErrorKind::TimedOut
+            }
             StreamError::Overloaded => io::ErrorKind::OutOfMemory,
             StreamError::RelayGone => io::ErrorKind::ConnectionAborted,
             StreamError::Unreachable { .. } => io::ErrorKind::HostUnreachable,
@@ -394,6 +403,7 @@ impl From<End> for StreamError {
             End::Reset => Self::Reset,
             End::TimedOut { after, path, address } => Self::TimedOut { after, path, address },
             End::Stalled => Self::Stalled,
+            End::Narrow => Self::Narrow,
             End::Overloaded => Self::Overloaded,
             End::RelayGone => Self::RelayGone,
             End::Unreachable { address } => Self::Unreachable { address },

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::batch::{Acked, Batch};
-use super::mtu::Mtu;
+use super::mtu::{MIN_PAYLOAD, Mtu};
 use super::rate::{Delivery, Sample, Snapshot};
 use super::seq::RangeSet;
 use crate::wire::packet::HEADER_LEN;
@@ -362,6 +362,12 @@ impl Outstanding {
             sum += to - from;
             sum >= count
         })
+    }
+
+    /// Returns whether the oldest packet is larger than what the path seems to carry at most.
+    pub(super) fn waits_for_large(&self) -> bool {
+        let length = self.first().map_or(0, |packet| packet.length.into());
+        length > MIN_PAYLOAD && self.mtu.payload() == MIN_PAYLOAD
     }
 
     pub(super) const fn mtu(&self) -> &Mtu {

@@ -90,6 +90,8 @@ pub enum Closed {
     TimedOut,
     /// The peer answered and took no data: its window stayed shut for [`Config::stall_timeout`].
     Stalled,
+    /// The peer answered, but packets of more than 576 bytes did not reach it, whole or divided.
+    Narrow,
 }
 
 /// Why nothing can be written or sent.

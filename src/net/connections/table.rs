@@ -199,6 +199,7 @@ impl Connections {
                         End::TimedOut { after: options.idle_timeout, path, address }
                     }
                     Closed::Stalled => End::Stalled,
+                    Closed::Narrow => End::Narrow,
                     _ => End::Reset,
                 };
                 // Frees what the stream still holds.

@@ -23,6 +23,8 @@ pub(crate) enum End {
     },
     /// The peer answers, but takes no data.
     Stalled,
+    /// The peer answers, but large packets do not reach it.
+    Narrow,
     /// It held much of the memory for received data when that ran out.
     Overloaded,
     /// The relay that packets travelled through has ended the connection to it.

@@ -139,7 +139,12 @@ impl Stream {
             return self.close(context, Closed::Ended);
         }
         if timeouts.is_some_and(|count| count >= MAX_TIMEOUTS.saturating_mul(self.liveness.patience())) {
-            return self.close(context, Closed::TimedOut);
+            // A peer that is silent ends the stream sooner.
+            let closed = match self.sender.packets().waits_for_large() {
+                true => Closed::Narrow,
+                false => Closed::TimedOut,
+            };
+            return self.close(context, closed);
         }
         while let Some(timer) = self.liveness.handle_timeout(now) {
             match timer {

@@ -213,6 +213,19 @@ fn an_acknowledgement_of_many_gaps_crosses_a_narrow_path() {
     assert!(link.now - began < Duration::from_secs(2), "{:?}", link.now - began);
 }
 
+/// A firewall drops what routers have divided.
+#[test]
+fn a_stream_whose_large_packets_never_arrive_ends_with_that_reason() {
+    let mut link = Link::new(1, Config::default(), Direction::clean(Duration::from_millis(10)));
+    link.drop_if(|_, datagram| datagram.len() > 548);
+    let (now, end) = (link.now, link.end(Side::B));
+    end.streams.set_keep_alive(now, end.id, Some(Duration::from_secs(5)));
+    let end = link.end(Side::A);
+    assert!(end.streams.write(now, end.id, &text()).is_ok_and(|taken| taken > 1000));
+    link.run_for(Duration::from_secs(120));
+    assert_eq!(link.end(Side::A).events.last(), Some(&Event::Closed(Closed::Narrow)));
+}
+
 /// No packet of the usual first size crosses.
 #[test]
 fn a_stream_begins_on_a_path_that_carries_no_more_than_every_host_must_take() {
