@@ -22,6 +22,8 @@ pub(super) struct Liveness {
     /// A heartbeat leaves with the next poll.
     heartbeat_due: bool,
     heartbeat_sent: Option<Instant>,
+    /// When the last packet of the peer's came.
+    heard_at: Option<Instant>,
     /// The peer has answered a heartbeat.
     answers: bool,
     reported: bool,
@@ -41,6 +43,7 @@ impl Liveness {
             probe: None,
             heartbeat_due: false,
             heartbeat_sent: None,
+            heard_at: None,
             answers: false,
             reported: false,
             unanswered: None,
@@ -80,7 +83,18 @@ impl Liveness {
     pub(super) fn heard(&mut self, now: Instant, answer: bool, outstanding: bool) {
         self.answers |= answer && self.heartbeat_sent.is_some();
         self.heartbeat_sent = None;
+        self.heard_at = Some(now);
         self.unanswered = outstanding.then_some(now);
+    }
+
+    /// Returns whether a packet of the peer's has come since then.
+    pub(super) fn has_heard_since(&self, since: Instant) -> bool {
+        self.heard_at.is_some_and(|at| at > since)
+    }
+
+    /// Asks for a sign of life with the next poll.
+    pub(super) const fn ask(&mut self) {
+        self.heartbeat_due = true;
     }
 
     /// Notes that data is sent.

@@ -364,10 +364,11 @@ impl Outstanding {
         })
     }
 
-    /// Returns whether the oldest packet is larger than what the path seems to carry at most.
-    pub(super) fn waits_for_large(&self) -> bool {
-        let length = self.first().map_or(0, |packet| packet.length.into());
-        length > MIN_PAYLOAD && self.mtu.payload() == MIN_PAYLOAD
+    /// Returns when the oldest packet was sent last, if it is larger than what the path seems to carry at
+    /// most.
+    pub(super) fn large_since(&self) -> Option<Instant> {
+        let first = self.first().filter(|_| self.mtu.payload() == MIN_PAYLOAD)?;
+        (usize::from(first.length) > MIN_PAYLOAD).then_some(first.sent_at)
     }
 
     pub(super) const fn mtu(&self) -> &Mtu {

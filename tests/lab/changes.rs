@@ -58,6 +58,23 @@ async fn homes_that_take_small_packets_only_are_served() {
     }
 }
 
+/// A firewall that drops fragments is nothing that a client gets past, but what it can name.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_reports_that_large_packets_do_not_arrive() {
+    let Some(lab) = Lab::start().await else {
+        return;
+    };
+    lab.pair(Kind::Restricted, Kind::Restricted);
+    let (_server, key) = lab.server("server", "narrow", &[]).await;
+    lab.mtu("client", 576);
+    lab.whole("client");
+    let bio = "Writes programs for engines that do not exist yet. ".repeat(9);
+    let words = ["register", "--name", "Ada", "--bio", &bio];
+    let (code, output) = lab.client_within("60s", "client", &key, &words).await;
+    assert_eq!(code, 4, "{output}");
+    assert!(output.contains("large packets do not reach it"), "{output}");
+}
+
 /// What is under way is too large for the path then, and no router reports it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transfer_outlives_a_path_that_takes_less_than_before() {

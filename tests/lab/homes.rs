@@ -267,6 +267,11 @@ impl Lab {
         self.natlab("mtu", &[name, &bytes.to_string()]);
     }
 
+    /// Lets the router of a home drop packets that were divided on the way.
+    pub(crate) fn whole(&self, name: &str) {
+        self.natlab("whole", &[name]);
+    }
+
     /// Lets nothing into a host from its local network.
     pub(crate) fn wall(&self, name: &str) {
         self.natlab("wall", &[name]);

@@ -139,12 +139,17 @@ impl Stream {
             return self.close(context, Closed::Ended);
         }
         if timeouts.is_some_and(|count| count >= MAX_TIMEOUTS.saturating_mul(self.liveness.patience())) {
-            // A peer that is silent ends the stream sooner.
-            let closed = match self.sender.packets().waits_for_large() {
-                true => Closed::Narrow,
-                false => Closed::TimedOut,
-            };
-            return self.close(context, closed);
+            return self.close(context, Closed::TimedOut);
+        }
+        if let Some(count) = timeouts
+            && let Some(sent_at) = self.sender.packets().large_since()
+        {
+            // What is asked now is answered before the next time-out, if it is only large packets that are
+            // lost.
+            if count >= NARROW_TIMEOUTS && self.liveness.has_heard_since(sent_at) {
+                return self.close(context, Closed::Narrow);
+            }
+            self.liveness.ask();
         }
         while let Some(timer) = self.liveness.handle_timeout(now) {
             match timer {
@@ -403,5 +408,9 @@ const LONELY_END_TIMEOUTS: u32 = 3;
 /// and longer in proportion for a stream that waits longer for a silent peer. The reference closes on the 7th
 /// (`udx.md` §12).
 const MAX_TIMEOUTS: u32 = 12;
+
+/// Time-outs in a row after which a peer that answers small packets, and no large ones, is given up: the
+/// first two have reduced the packets as far as they may be.
+const NARROW_TIMEOUTS: u32 = 4;
 
 const _: () = assert!(BASE_PAYLOAD + HEADER_LEN < MAX_TRAIN);
