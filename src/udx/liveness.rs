@@ -24,6 +24,8 @@ pub(super) struct Liveness {
     heartbeat_sent: Option<Instant>,
     /// When the last packet of the peer's came.
     heard_at: Option<Instant>,
+    /// How often in a row a large packet timed out while the peer was heard.
+    large_unanswered: u32,
     /// The peer has answered a heartbeat.
     answers: bool,
     reported: bool,
@@ -44,6 +46,7 @@ impl Liveness {
             heartbeat_due: false,
             heartbeat_sent: None,
             heard_at: None,
+            large_unanswered: 0,
             answers: false,
             reported: false,
             unanswered: None,
@@ -87,14 +90,14 @@ impl Liveness {
         self.unanswered = outstanding.then_some(now);
     }
 
-    /// Returns whether a packet of the peer's has come since then.
-    pub(super) fn has_heard_since(&self, since: Instant) -> bool {
-        self.heard_at.is_some_and(|at| at > since)
-    }
-
-    /// Asks for a sign of life with the next poll.
-    pub(super) const fn ask(&mut self) {
+    /// Notes a time-out of a large packet, the `count`th in a row, and asks for a sign of life with the next
+    /// poll: it is answered before the next time-out if only large packets are lost. Returns how many times
+    /// in a row the peer was heard between two of these time-outs.
+    pub(super) fn large_timed_out(&mut self, sent_at: Instant, count: u32) -> u32 {
         self.heartbeat_due = true;
+        let was_heard = self.heard_at.is_some_and(|at| at > sent_at);
+        self.large_unanswered = if count > 1 && was_heard { self.large_unanswered + 1 } else { 0 };
+        self.large_unanswered
     }
 
     /// Notes that data is sent.

@@ -144,12 +144,10 @@ impl Stream {
         if let Some(count) = timeouts
             && let Some(sent_at) = self.sender.packets().large_since()
         {
-            // What is asked now is answered before the next time-out, if it is only large packets that are
-            // lost.
-            if count >= NARROW_TIMEOUTS && self.liveness.has_heard_since(sent_at) {
+            let answers = self.liveness.large_timed_out(sent_at, count);
+            if answers >= NARROW_ANSWERS {
                 return self.close(context, Closed::Narrow);
             }
-            self.liveness.ask();
         }
         while let Some(timer) = self.liveness.handle_timeout(now) {
             match timer {
@@ -409,8 +407,8 @@ const LONELY_END_TIMEOUTS: u32 = 3;
 /// (`udx.md` §12).
 const MAX_TIMEOUTS: u32 = 12;
 
-/// Time-outs in a row after which a peer that answers small packets, and no large ones, is given up: the
-/// first two have reduced the packets as far as they may be.
-const NARROW_TIMEOUTS: u32 = 4;
+/// How often in a row the peer answers a small packet, and not the large one that was sent with it, before
+/// the stream ends. Once is not enough: the path may have come back in between.
+const NARROW_ANSWERS: u32 = 3;
 
 const _: () = assert!(BASE_PAYLOAD + HEADER_LEN < MAX_TRAIN);

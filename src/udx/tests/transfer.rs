@@ -235,6 +235,23 @@ fn a_stream_whose_large_packets_never_arrive_ends_with_that_reason() {
     }
 }
 
+/// The peer is heard first when the path comes back, before the packets that wait for their time-out.
+#[test]
+fn a_transfer_outlives_an_outage_whatever_comes_first_after_it() {
+    // Time-outs take packets of this size down to the smallest.
+    let direction = Direction { mtu: 1180, ..Direction::clean(Duration::from_millis(10)) };
+    for outage in [1000, 2000, 3000, 4000, 6000, 9000] {
+        let mut link = Link::new(1, Config::default(), direction);
+        let (now, end) = (link.now, link.end(Side::B));
+        end.streams.set_keep_alive(now, end.id, Some(Duration::from_millis(100)));
+        carry(&mut link, 1 << 20);
+        link.drop_if(|_, _| true);
+        link.run_for(Duration::from_millis(outage));
+        link.drop_nothing();
+        carry(&mut link, 1 << 20);
+    }
+}
+
 /// No packet of the usual first size crosses.
 #[test]
 fn a_stream_begins_on_a_path_that_carries_no_more_than_every_host_must_take() {
