@@ -12,6 +12,15 @@ use super::pacing::Pacer;
 use super::rtt::Rtt;
 use super::timer::Timer;
 
+/// What leaves with the next poll, whatever the windows allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Probe {
+    /// A second copy of the only packet that is out.
+    Copy,
+    /// What shows whether the last packets were lost.
+    Tail,
+}
+
 /// The control of one stream's sending.
 #[derive(Debug)]
 pub(super) struct Control {
@@ -21,8 +30,7 @@ pub(super) struct Control {
     pacer: Pacer,
     /// When a train that waits for its pace may leave.
     paced_until: Option<Instant>,
-    /// The tail is probed with the next poll, whatever the windows allow.
-    probe_due: bool,
+    probe_due: Option<Probe>,
 }
 
 impl Control {
@@ -33,7 +41,7 @@ impl Control {
             congestion: Bbr::new(0),
             pacer: Pacer::new(),
             paced_until: None,
-            probe_due: false,
+            probe_due: None,
         }
     }
 
@@ -124,7 +132,7 @@ impl Control {
 
     /// Notes that a packet with a number leaves as a datagram of `size` bytes; `first` if none was in flight.
     pub(super) fn sent(&mut self, now: Instant, size: usize, first: bool) {
-        if std::mem::take(&mut self.probe_due) {
+        if self.probe_due.take() == Some(Probe::Tail) {
             self.loss.probed(now);
         }
         self.loss.sent(now, first);
@@ -149,14 +157,14 @@ impl Control {
         }
     }
 
-    /// Returns whether the tail is to be probed.
-    pub(super) const fn probe_due(&self) -> bool {
+    /// Returns how the tail is to be probed.
+    pub(super) const fn probe_due(&self) -> Option<Probe> {
         self.probe_due
     }
 
-    /// Drops a probe of the tail: nothing is in flight.
+    /// Drops a probe of the tail: there is nothing that it could probe.
     pub(super) const fn cancel_probe(&mut self) {
-        self.probe_due = false;
+        self.probe_due = None;
     }
 
     /// Returns the next deadline and its timer.
@@ -168,12 +176,18 @@ impl Control {
     /// Handles what is due. Returns how many retransmission time-outs have passed in a row, if one did now.
     pub(super) fn handle_timeout(&mut self, now: Instant, packets: &mut Outstanding) -> Option<u32> {
         self.resume(now);
-        let (_, timer) = self.loss.deadline(packets, &self.rtt).filter(|(at, _)| *at <= now)?;
+        let (at, timer) = self.loss.deadline(packets, &self.rtt).filter(|(at, _)| *at <= now)?;
         match timer {
+            Timer::Copy => {
+                packets.copied();
+                // One that comes late would be measured as part of the round trip.
+                self.probe_due = (now < at + LATE_COPY).then_some(Probe::Copy);
+                None
+            }
             Timer::TailLossProbe => {
                 debug!(bytes = packets.in_flight_bytes(), "tail loss probe due");
                 self.loss.probed(now);
-                self.probe_due = true;
+                self.probe_due = Some(Probe::Tail);
                 None
             }
             Timer::Retransmission => {
@@ -194,3 +208,6 @@ impl Control {
         }
     }
 }
+
+/// A copy that is so late does not leave any more.
+const LATE_COPY: Duration = Duration::from_millis(5);

@@ -28,6 +28,8 @@ pub(super) struct Loss {
     recovery: Option<u64>,
     probed: bool,
     timeouts: u32,
+    /// Answers in a row to packets sent more than once, which measure nothing.
+    unmeasured: u32,
     /// Since when the retransmission time-out runs.
     since: Option<Instant>,
     last_sent: Option<Instant>,
@@ -43,6 +45,11 @@ impl Loss {
         rtt: &Rtt,
     ) -> u64 {
         self.since = Some(now);
+        self.unmeasured = match batch.measured {
+            None if self.probed || self.timeouts > 0 => self.unmeasured + 1,
+            None => self.unmeasured,
+            Some(_) => 0,
+        };
         self.probed = false;
         self.timeouts = 0;
         if batch.spurious {
@@ -144,9 +151,14 @@ impl Loss {
 
     /// Returns when something is to be done about packets in flight.
     ///
-    /// Unlike in RFC 8985 §7.2 the tail is probed during a recovery as well: a window that is full of packets
-    /// which wait for one lost twice would otherwise stand still until the time-out. The time-out doubles
-    /// (RFC 6298 §5.5), where that of the reference stays at twice the first (`udx.md` P15).
+    /// A small packet that is out alone is sent twice: no later one shows that it was lost, and a request or an
+    /// answer would wait for the probe. The copy follows after a moment, because losses come in bursts.
+    ///
+    /// The tail is probed after a usual round trip, as in RFC 9002 §6.2.1, where RFC 8985 §7.2 waits for two,
+    /// and during a recovery as well: a window that is full of packets which wait for one lost twice would
+    /// otherwise stand still until the time-out. That doubles (RFC 6298 §5.5), where that of the reference
+    /// stays at twice the first (`udx.md` P15). Both wait twice as long after each answer that measures nothing:
+    /// a path that has become slower would otherwise never be measured again.
     pub(super) fn deadline(&self, packets: &Outstanding, rtt: &Rtt) -> Option<(Instant, Timer)> {
         if packets.in_flight() == 0 {
             return None;
@@ -155,12 +167,18 @@ impl Loss {
             return Some((at, Timer::Reordering));
         }
         let since = self.since?;
-        let backed_off = rtt.timeout() * 2u32.saturating_pow(self.timeouts.min(8));
+        let times = |doublings: u32| 2u32.pow(doublings.min(MAX_DOUBLINGS));
+        let backed_off = rtt.timeout() * times(self.timeouts.max(self.unmeasured));
         let time_out = since + backed_off.min(MAX_TIMEOUT);
-        if let (Some(smoothed), Some(sent)) = (rtt.smoothed(), self.last_sent)
+        if let Some(sent_at) = packets.to_copy()
+            && rtt.smoothed().is_some_and(|smoothed| smoothed > COPY_WORTH)
+        {
+            return Some((sent_at + COPY_AFTER, Timer::Copy));
+        }
+        if let (Some(usual), Some(sent)) = (rtt.usual(), self.last_sent)
             && !self.probed
         {
-            let probe = sent.max(since) + smoothed * 2 + HELD_BACK;
+            let probe = sent.max(since) + usual * times(self.unmeasured) + HELD_BACK;
             if probe < time_out {
                 return Some((probe, Timer::TailLossProbe));
             }
@@ -174,5 +192,11 @@ const SACKED_THRESHOLD: u64 = 3;
 /// How long a peer may hold an acknowledgement back, 2 ms in the reference (`udx.md` §12), with as much again
 /// for its scheduler.
 const HELD_BACK: Duration = Duration::from_millis(4);
+/// Later time-outs are no longer.
+const MAX_DOUBLINGS: u32 = 8;
+/// When a small packet that is out alone is sent a second time.
+pub(super) const COPY_AFTER: Duration = Duration::from_millis(5);
+/// On paths no longer than that a copy would come little sooner than the probe of the tail.
+const COPY_WORTH: Duration = Duration::from_millis(10);
 /// The reordering window is two of the shortest round trips at most.
 const MAX_EXTRA_QUARTERS: u32 = 7;

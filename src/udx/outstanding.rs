@@ -31,6 +31,8 @@ pub(super) struct Packet {
     pub(super) padding: u8,
     state: PacketState,
     repeated: bool,
+    /// A second copy was sent right after the first one.
+    copied: bool,
     /// Counts all transmissions of the stream, so it orders them.
     pub(super) transmission: u64,
     pub(super) sent_at: Instant,
@@ -261,6 +263,7 @@ impl Outstanding {
             padding: u8::try_from(padding).unwrap_or(0),
             state: PacketState::Lost,
             repeated: false,
+            copied: false,
             transmission: 0,
             sent_at: now,
             snapshot,
@@ -332,6 +335,29 @@ impl Outstanding {
         self.packets.front()
     }
 
+    /// Returns the packet that is out if it is a small one, sent once, and no other is out.
+    pub(super) fn alone(&self) -> Option<&Packet> {
+        let first = self.first().filter(|_| self.packets.len() == 1)?;
+        (first.state == PacketState::InFlight && !first.repeated && first.size() <= MAX_COPIED)
+            .then_some(first)
+    }
+
+    /// Returns when the packet left that may be sent a second time.
+    pub(super) fn to_copy(&self) -> Option<Instant> {
+        self.alone().filter(|packet| !packet.copied).map(|packet| packet.sent_at)
+    }
+
+    /// Notes that the only packet has had its second copy, or is to have none.
+    ///
+    /// Nothing else is noted: what acknowledges either copy is taken for the answer to the first. If that was
+    /// lost, the round trip is measured too long by what lies between both, which is little and errs on the
+    /// safe side; by Karn's rule a stream that sends single packets would measure nothing at all.
+    pub(super) fn copied(&mut self) {
+        if let Some(first) = self.packets.front_mut() {
+            first.copied = true;
+        }
+    }
+
     /// Returns the next number to be used.
     pub(super) fn next(&self) -> u64 {
         self.oldest + self.packets.len() as u64
@@ -380,5 +406,7 @@ impl Outstanding {
     }
 }
 
+/// The longest datagram that is sent a second time without being known as lost.
+const MAX_COPIED: usize = 400;
 /// An idle stream may keep room for this many packets.
 const SMALL: usize = 16;

@@ -56,6 +56,12 @@ impl Rtt {
         self.minima.iter().flatten().min().copied()
     }
 
+    /// Returns within what time nearly all packets are answered, or `None` before the first sample (the probe
+    /// time-out of RFC 9002 §6.2.1).
+    pub(super) fn usual(&self) -> Option<Duration> {
+        self.smoothed.map(|smoothed| smoothed + (self.variation * 4).max(MIN_VARIATION))
+    }
+
     /// Returns the time after which a packet without answer is taken for lost.
     pub(super) fn timeout(&self) -> Duration {
         match (self.smoothed, self.expected) {
@@ -72,6 +78,8 @@ const INITIAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// A third of the second that RFC 6298 §2.4 asks for and the reference takes (`udx.md` §10): acknowledgements
 /// are held back by milliseconds, not by the timers of TCP.
 const MIN_TIMEOUT: Duration = Duration::from_millis(300);
+/// What schedulers and clocks add to round trips that do not vary.
+const MIN_VARIATION: Duration = Duration::from_millis(2);
 /// Short enough for several attempts before a stream gives up, where the reference goes to 30 s (`udx.md`
 /// §13).
 pub(super) const MAX_TIMEOUT: Duration = Duration::from_secs(5);

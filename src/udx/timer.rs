@@ -5,6 +5,8 @@
 pub(super) enum Timer {
     /// Packets that may only have been overtaken count as lost.
     Reordering,
+    /// A small packet that is out alone is sent a second time, in case it is lost.
+    Copy,
     /// A packet provokes an answer that shows what became of the last ones.
     TailLossProbe,
     /// Nothing was acknowledged for a whole time-out: packets are sent again.
@@ -30,6 +32,7 @@ impl Timer {
     pub(super) const fn reason(self) -> &'static str {
         match self {
             Self::Reordering => "reordering",
+            Self::Copy => "copy",
             Self::TailLossProbe => "tail loss probe",
             Self::Retransmission => "retransmission",
             Self::Pacing => "pacing",

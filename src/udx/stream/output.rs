@@ -5,6 +5,7 @@ use std::time::Instant;
 use tracing::{debug, trace};
 
 use super::state::{Stream, StreamContext};
+use crate::udx::control::Probe;
 use crate::udx::mtu::BASE_PAYLOAD;
 use crate::udx::send::MAX_OUTSTANDING;
 use crate::udx::timer::Timer;
@@ -17,6 +18,8 @@ use crate::wire::transmit::Train;
 enum Next {
     /// One that was sent before.
     Again(u64),
+    /// A second copy of one that is in flight.
+    Copy(u64),
     /// A new one with this many bytes of payload, padded to a size if it probes the path.
     New(usize, Option<usize>),
     /// None, because the pace does not allow any.
@@ -51,7 +54,7 @@ impl Stream {
         // Data carries the acknowledgement as well, unless there are gaps to report.
         let gathers = self.is_gathering();
         let next = if gathers { Next::None } else { self.next() };
-        let carried = !self.receiver.has_gaps() && matches!(next, Next::Again(_) | Next::New(..));
+        let carried = !self.receiver.has_gaps() && !matches!(next, Next::Paced | Next::None);
         if self.may_acknowledge() && !carried {
             let size = self.put_acknowledgement(out, remote_id);
             return Some(self.single(path, "acknowledgement", size));
@@ -95,7 +98,7 @@ impl Stream {
         self.may_send_message()
             || self.may_send_heartbeat()
             || self.may_acknowledge()
-            || ((self.control.probe_due() || self.control.is_ready(now))
+            || ((self.control.probe_due().is_some() || self.control.is_ready(now))
                 && !self.is_gathering()
                 && self.next() != Next::None)
     }
@@ -225,6 +228,7 @@ impl Stream {
                 self.sender.packets_mut().repeat(now, seq);
                 (seq, false)
             }
+            Next::Copy(seq) => (seq, false),
             Next::New(_, padded) => {
                 let made = self.sender.make(now, padded);
                 let seq = made.expect("a new packet was chosen because there is something to send");
@@ -256,7 +260,9 @@ impl Stream {
     /// Returns how long a datagram is.
     fn size(&self, next: Next) -> Option<usize> {
         match next {
-            Next::Again(seq) => Some(HEADER_LEN + usize::from(self.sender.packets().get(seq).length)),
+            Next::Again(seq) | Next::Copy(seq) => {
+                Some(HEADER_LEN + usize::from(self.sender.packets().get(seq).length))
+            }
             Next::New(_, Some(padded)) => Some(HEADER_LEN + padded),
             Next::New(length, None) => Some(HEADER_LEN + length),
             Next::Paced | Next::None => None,
@@ -274,7 +280,13 @@ impl Stream {
 
     fn choose(&mut self) -> Next {
         let max = self.sender.packets().mtu().payload();
-        if self.control.probe_due() {
+        if self.control.probe_due() == Some(Probe::Copy) {
+            if self.sender.packets().alone().is_some() {
+                return Next::Copy(self.sender.packets().oldest());
+            }
+            self.control.cancel_probe();
+        }
+        if self.control.probe_due() == Some(Probe::Tail) {
             // New data, if there is any, probes the tail past all limits but the peer's (RFC 8985 §7.3).
             if let Some(length) = self.sender.next_length(max)
                 && !self.peer_window.is_shut()
@@ -321,7 +333,7 @@ impl Stream {
         room < (window / GATHERED_SHARE).min(MAX_GATHERED)
             && in_flight > 0
             && self.sender.unsent_bytes() as u64 > room
-            && !self.control.probe_due()
+            && self.control.probe_due().is_none()
             && self.sender.packets_mut().next_lost().is_none()
     }
 

@@ -9,5 +9,6 @@ mod liveness;
 mod memory;
 mod paths;
 mod tables;
+mod tail;
 mod transfer;
 mod window;

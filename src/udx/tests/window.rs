@@ -199,13 +199,15 @@ fn a_batch_of_packets_is_acknowledged_once() {
 
 #[test]
 fn an_answer_carries_the_acknowledgement_and_one_without_an_answer_leaves_in_time() {
+    // A shorter packet is sent twice.
+    const SHORT: [u8; 400] = [7; 400];
     let delay = Duration::from_millis(1);
     let mut link = link(Config { ack_delay: delay, ..Config::default() });
     let sent = |link: &Link| link.ends.each_ref().map(|end| end.sent);
     let mut answered = sent(&link);
     for round in 0..50 {
         for side in Side::BOTH {
-            written(&mut link, side, b"hello");
+            written(&mut link, side, &SHORT);
             link.send();
             link.run_for(Duration::from_millis(10));
         }
@@ -216,7 +218,7 @@ fn an_answer_carries_the_acknowledgement_and_one_without_an_answer_leaves_in_tim
     assert_eq!(sent(&link), answered.map(|before| before + 29), "one datagram each way");
 
     let alone = sent(&link);
-    written(&mut link, Side::A, b"hello");
+    written(&mut link, Side::A, &SHORT);
     link.run_for(Duration::from_millis(10) + delay / 2);
     assert_eq!(sent(&link), [alone[0] + 1, alone[1]]);
     link.run_for(delay);
