@@ -151,14 +151,14 @@ impl Loss {
 
     /// Returns when something is to be done about packets in flight.
     ///
-    /// A small packet that is out alone is sent twice: no later one shows that it was lost, and a request or an
-    /// answer would wait for the probe. The copy follows after a moment, because losses come in bursts.
+    /// A small packet that is out alone is sent twice: no later one shows that it was lost, and a request or
+    /// an answer would wait for the probe. The copy follows after a moment, because losses come in bursts.
     ///
     /// The tail is probed after a usual round trip, as in RFC 9002 §6.2.1, where RFC 8985 §7.2 waits for two,
     /// and during a recovery as well: a window that is full of packets which wait for one lost twice would
     /// otherwise stand still until the time-out. That doubles (RFC 6298 §5.5), where that of the reference
-    /// stays at twice the first (`udx.md` P15). Both wait twice as long after each answer that measures nothing:
-    /// a path that has become slower would otherwise never be measured again.
+    /// stays at twice the first (`udx.md` P15). Both wait twice as long after each answer that measures
+    /// nothing: a path that has become slower would otherwise never be measured again.
     pub(super) fn deadline(&self, packets: &Outstanding, rtt: &Rtt) -> Option<(Instant, Timer)> {
         if packets.in_flight() == 0 {
             return None;
