@@ -3,6 +3,10 @@
 //! Written on ChaCha20 and Poly1305 directly: a third faster in bulk than the crate of that name, because the
 //! MAC takes many blocks at once and nothing is moved to make room for the tag byte, and like libsodium after
 //! a FINAL tag, where that crate does not change the key. The tests compare both, byte for byte.
+//!
+//! There are two implementations of Poly1305. The one that takes four blocks at once computes powers of its
+//! key first, which takes as long as a hundred and fifty blocks take one by one; short messages go to the
+//! other.
 
 use chacha20::cipher::{InOutBuf, KeyIvInit, StreamCipher};
 use chacha20::{ChaCha20, R20, hchacha};
@@ -25,6 +29,9 @@ const STRIDE: usize = 256;
 
 /// Bytes that Poly1305 takes in one go there.
 const LOT: usize = 64;
+
+/// The longest message whose MAC is computed block by block.
+const SHORT: usize = 2048;
 
 /// Where the key stream for the message begins: block 0 keys the MAC, block 1 hides the tag.
 const MESSAGE_START: usize = 128;
@@ -56,7 +63,7 @@ impl Cipher {
         let start = out.len();
         out.extend_from_slice(message);
         stream.apply((&mut out[start..]).into(), true);
-        let mut mac = Mac::new(&stream, &tag_block);
+        let mut mac = Mac::new(&stream, &tag_block, message.len());
         mac.update(&out[start..]);
         let mac = mac.finish();
         out.extend_from_slice(&mac);
@@ -79,7 +86,7 @@ impl Cipher {
         let tag = tag_block[0] ^ sealed_tag;
         tag_block[0] = sealed_tag;
 
-        let mut expected = Mac::new(&stream, &tag_block);
+        let mut expected = Mac::new(&stream, &tag_block, message.len());
         for piece in pieces.clone() {
             expected.update(piece);
         }
@@ -174,49 +181,79 @@ impl KeyStream {
 
 /// The authenticator of one message.
 struct Mac {
-    state: Poly1305,
-    /// What has come behind the last whole lot: Poly1305 is fast only in lots of four blocks.
-    carry: [u8; LOT],
-    carried: usize,
+    hash: Hash,
     covered: u64,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives as long as a call, and a box would be allocated for each"
+)]
+enum Hash {
+    Short(cryptoxide::poly1305::Poly1305),
+    Long {
+        state: Poly1305,
+        /// What has come behind the last whole lot: it is fast only in lots of four blocks.
+        carry: [u8; LOT],
+        carried: usize,
+    },
+}
+
 impl Mac {
-    fn new(stream: &KeyStream, tag_block: &[u8; LOT]) -> Self {
-        let mut state = Poly1305::new_from_slice(&stream.head[..32]).expect("its keys have 32 bytes");
-        state.update_padded(tag_block);
-        Self { state, carry: [0; LOT], carried: 0, covered: LOT as u64 }
+    /// Starts the authenticator of a message of `length` bytes.
+    fn new(stream: &KeyStream, tag_block: &[u8; LOT], length: usize) -> Self {
+        let key = stream.head.first_chunk().expect("four blocks are longer than a key");
+        let hash = if length <= SHORT {
+            Hash::Short(cryptoxide::poly1305::Poly1305::new(key))
+        } else {
+            Hash::Long { state: Poly1305::new(key.into()), carry: [0; LOT], carried: 0 }
+        };
+        let mut mac = Self { hash, covered: 0 };
+        mac.update(tag_block);
+        mac
     }
 
     fn update(&mut self, mut ciphertext: &[u8]) {
         self.covered += ciphertext.len() as u64;
-        if self.carried > 0 {
-            let (now, later) = ciphertext.split_at(ciphertext.len().min(LOT - self.carried));
-            self.carry[self.carried..self.carried + now.len()].copy_from_slice(now);
-            self.carried += now.len();
+        let (state, carry, carried) = match &mut self.hash {
+            Hash::Short(state) => return state.update_mut(ciphertext),
+            Hash::Long { state, carry, carried } => (state, carry, carried),
+        };
+        if *carried > 0 {
+            let (now, later) = ciphertext.split_at(ciphertext.len().min(LOT - *carried));
+            carry[*carried..*carried + now.len()].copy_from_slice(now);
+            *carried += now.len();
             ciphertext = later;
-            if self.carried < LOT {
+            if *carried < LOT {
                 return;
             }
-            self.state.update_padded(&self.carry);
+            state.update_padded(carry);
         }
         let (lots, rest) = ciphertext.split_at(ciphertext.len() - ciphertext.len() % LOT);
-        self.state.update_padded(lots);
-        self.carry[..rest.len()].copy_from_slice(rest);
-        self.carried = rest.len();
+        state.update_padded(lots);
+        carry[..rest.len()].copy_from_slice(rest);
+        *carried = rest.len();
     }
 
-    fn finish(mut self) -> [u8; MAC_LEN] {
-        let (whole, partial) = self.carry[..self.carried].split_at(self.carried - self.carried % 16);
-        self.state.update_padded(whole);
-
+    fn finish(self) -> [u8; MAC_LEN] {
         // The padding is as long as the partial block, not what would fill it: an oversight in libsodium that
         // every peer shares.
+        let partial = (self.covered % 16) as usize;
+        let (mut state, carry, carried) = match self.hash {
+            Hash::Short(mut state) => {
+                state.update_mut(&[0; 24][..partial + 8]);
+                state.update_mut(&self.covered.to_le_bytes());
+                return state.finalize().0;
+            }
+            Hash::Long { state, carry, carried } => (state, carry, carried),
+        };
+        let (whole, rest) = carry[..carried].split_at(carried - partial);
+        state.update_padded(whole);
         let mut end = [0; 48];
-        end[..partial.len()].copy_from_slice(partial);
-        let lengths = 2 * partial.len() + 8;
+        end[..partial].copy_from_slice(rest);
+        let lengths = 2 * partial + 8;
         end[lengths..lengths + 8].copy_from_slice(&self.covered.to_le_bytes());
-        self.state.compute_unpadded(&end[..lengths + 8]).into()
+        state.compute_unpadded(&end[..lengths + 8]).into()
     }
 }
 

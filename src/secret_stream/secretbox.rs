@@ -1,10 +1,10 @@
 //! libsodium's `crypto_secretbox`: XSalsa20 and Poly1305, with the authenticator apart from the message.
 //!
-//! Written on both crates directly, as there is no release of a crate of that name for their present
-//! versions.
+//! Written on both directly, as there is no release of a crate of that name for the present version of
+//! `salsa20`. What is sealed is shorter than a datagram, so its authenticator is computed block by block
+//! (see `cipher.rs`).
 
-use poly1305::Poly1305;
-use poly1305::universal_hash::KeyInit;
+use cryptoxide::poly1305::Poly1305;
 use salsa20::XSalsa20;
 use salsa20::cipher::{KeyIvInit, StreamCipher};
 use subtle::ConstantTimeEq;
@@ -28,17 +28,18 @@ impl SecretBox {
 
     /// Encrypts a message where it is and returns its authenticator. A nonce must not be used twice.
     pub(crate) fn seal(&self, nonce: &[u8; NONCE_LEN], message: &mut [u8]) -> [u8; MAC_LEN] {
-        let (mut cipher, authenticator) = self.start(nonce);
+        let (mut cipher, mut authenticator) = self.start(nonce);
         cipher.apply_keystream(message);
-        authenticator.compute_unpadded(message).into()
+        authenticator.update_mut(message);
+        authenticator.finalize().0
     }
 
     /// Decrypts a message where it is, unless its authenticator is another: then returns `false` and leaves
     /// it as it was.
     pub(crate) fn open(&self, nonce: &[u8; NONCE_LEN], message: &mut [u8], mac: &[u8; MAC_LEN]) -> bool {
-        let (mut cipher, authenticator) = self.start(nonce);
-        let expected: [u8; MAC_LEN] = authenticator.compute_unpadded(message).into();
-        let authentic = bool::from(expected.ct_eq(mac));
+        let (mut cipher, mut authenticator) = self.start(nonce);
+        authenticator.update_mut(message);
+        let authentic = bool::from(authenticator.finalize().0.ct_eq(mac));
         if authentic {
             cipher.apply_keystream(message);
         }
@@ -51,7 +52,7 @@ impl SecretBox {
         let mut cipher = XSalsa20::new((&*self.key).into(), nonce.into());
         let mut key = Zeroizing::new([0; 32]);
         cipher.apply_keystream(&mut *key);
-        (cipher, Poly1305::new((&*key).into()))
+        (cipher, Poly1305::new(&key))
     }
 }
 

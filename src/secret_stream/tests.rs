@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::cipher::Cipher;
+use super::cipher::{Cipher, TAG_MESSAGE};
 use super::*;
 
 #[test]
@@ -279,6 +279,30 @@ proptest! {
             their_pull.pull(&mut sealed, &[]).unwrap();
             prop_assert_eq!(sealed, message);
         }
+    }
+}
+
+/// Short messages have another implementation of the authenticator than long ones.
+#[test]
+fn messages_of_each_length_equal_those_of_the_crate_of_that_name() {
+    let (key, header) = ([5; 32], [6; 24]);
+    let (mut ours, mut ours_open) = (Cipher::new(&key, &header), Cipher::new(&key, &header));
+    let (_, mut theirs) = PushStream::init(Fixed(header), &Key::try_from(&key[..]).unwrap());
+    let bytes: Vec<u8> = (0..3000_usize).map(|index| (index * 31 + index / 256) as u8).collect();
+    for length in (0..200).chain(2048 - 80..2048 + 80) {
+        let (message, mut sealed) = (&bytes[..length], Vec::new());
+        ours.seal(TAG_MESSAGE, message, &mut sealed);
+        let mut expected = message.to_vec();
+        theirs.push(&mut expected, &[], Tag::try_from(TAG_MESSAGE).unwrap()).unwrap();
+        assert_eq!(sealed, expected, "{length} bytes");
+
+        let (sealed_tag, rest) = sealed.split_first().unwrap();
+        let (ciphertext, mac) = rest.split_at(length);
+        let (first, second) = ciphertext.split_at(length / 3);
+        let mut opened = vec![0; length];
+        let tag =
+            ours_open.open(*sealed_tag, [first, second].into_iter(), mac.try_into().unwrap(), &mut opened);
+        assert_eq!((tag, &opened[..]), (Some(TAG_MESSAGE), message), "{length} bytes");
     }
 }
 
