@@ -8,11 +8,19 @@ use crate::buffer::Pool;
 
 /// A [`Pool`] that the tasks of a node's connections share with its driver. Allocated anew for each use,
 /// chunks would go back to the system and come again, page by page.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Spares {
     pool: Mutex<Pool<MAX_SPARES>>,
     /// Memory of received bytes that connections hold.
     held: AtomicUsize,
+    /// How many written bytes of a connection may wait for the driver, beside its own limit.
+    send_share: AtomicUsize,
+}
+
+impl Default for Spares {
+    fn default() -> Self {
+        Self { pool: Mutex::default(), held: AtomicUsize::new(0), send_share: AtomicUsize::new(usize::MAX) }
+    }
 }
 
 impl Spares {
@@ -35,6 +43,15 @@ impl Spares {
     pub(super) fn count(&self, before: usize, after: usize) {
         // Wraps around on the way if that is less.
         self.held.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
+    }
+
+    /// Returns how many written bytes of a connection may wait for the driver.
+    pub(super) fn send_share(&self) -> usize {
+        self.send_share.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_send_share(&self, bytes: usize) {
+        self.send_share.store(bytes, Ordering::Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, Pool<MAX_SPARES>> {

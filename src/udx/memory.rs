@@ -1,4 +1,5 @@
-//! The memory that received bytes take, of all streams of a table together.
+//! The memory that received bytes take, and written ones until they are sent, of all streams of a table
+//! together.
 
 /// What is held, and what may be.
 #[derive(Debug)]
@@ -50,6 +51,33 @@ impl Memory {
     }
 }
 
+/// The written bytes that wait to be sent for the first time.
+///
+/// What waits long is no longer in the processor's cache when it is sent, and a stream that always has
+/// something to send is no faster for having more.
+#[derive(Debug, Default)]
+pub(super) struct Unsent {
+    bytes: usize,
+}
+
+impl Unsent {
+    /// Counts a stream of which `before` bytes waited and now `after`.
+    pub(super) const fn count(&mut self, before: usize, after: usize) {
+        self.bytes = self.bytes + after - before;
+    }
+
+    /// Returns how many bytes of one stream may wait: `most` if no other has any, and all together hardly
+    /// more than three times as many, however many streams there are.
+    pub(super) fn share(&self, most: usize) -> usize {
+        let free = (UNSENT_BUFFERS * most).saturating_sub(self.bytes);
+        (free / (UNSENT_BUFFERS - 1)).clamp(MIN_UNSENT.min(most), most)
+    }
+}
+
+/// Three buffers for all streams: one stream that has filled its own may still have half of the other two.
+const UNSENT_BUFFERS: usize = 3;
+/// Written bytes come in pieces of 64 KiB, the last of which may exceed what is left.
+const MIN_UNSENT: usize = 16 << 10;
 /// One stream holds at most so small a part of what is free.
 const SHARE: usize = 8;
 /// Two packets: a stream that takes them in order goes on.
@@ -58,6 +86,22 @@ const MIN_SHARE: usize = 4 << 10;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_stream_has_a_whole_buffer_and_many_share_three() {
+        let mut unsent = Unsent::default();
+        assert_eq!(unsent.share(1 << 20), 1 << 20);
+        unsent.count(0, 1 << 20);
+        assert_eq!(unsent.share(1 << 20), 1 << 20, "its own bytes do not make it less");
+        for _ in 0..100 {
+            unsent.count(0, unsent.share(1 << 20));
+        }
+        assert!(unsent.bytes <= (3 << 20) + 100 * MIN_UNSENT, "{}", unsent.bytes);
+        assert_eq!(unsent.share(1 << 20), MIN_UNSENT);
+        assert_eq!(unsent.share(1000), 1000, "no more than a stream may have");
+        unsent.count(unsent.bytes, 0);
+        assert_eq!(unsent.share(1 << 20), 1 << 20);
+    }
 
     #[test]
     fn a_few_streams_leave_room_and_many_get_equal_shares() {

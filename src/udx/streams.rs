@@ -10,7 +10,7 @@ use tracing::span::EnteredSpan;
 use tracing::{debug, debug_span, trace};
 
 use super::events::Events;
-use super::memory::Memory;
+use super::memory::{Memory, Unsent};
 use super::schedule::{Schedule, Scheduled};
 use super::stream::{Stream, StreamContext};
 use super::tombstones::Tombstones;
@@ -46,6 +46,7 @@ pub struct Streams {
     events: Events,
     pool: Pool,
     memory: Memory,
+    unsent: Unsent,
 }
 
 /// What a stream holds for its reader.
@@ -63,6 +64,8 @@ pub struct Held {
 struct Slot {
     stream: Stream,
     scheduled: Scheduled,
+    /// The stream's part of what is counted in [`Unsent`].
+    unsent: usize,
 }
 
 impl Streams {
@@ -79,6 +82,7 @@ impl Streams {
             unread: VecDeque::new(),
             events: Events::default(),
             pool: Pool::default(),
+            unsent: Unsent::default(),
         }
     }
 
@@ -135,6 +139,11 @@ impl Streams {
         self.memory.allowance().share
     }
 
+    /// Returns how many written bytes of one stream may wait: fewer while many streams have some.
+    pub fn send_share(&self) -> usize {
+        self.unsent.share(self.config.send_buffer)
+    }
+
     /// Returns whether there is memory for so many more received bytes.
     pub fn has_room(&self, bytes: usize) -> bool {
         bytes <= self.memory.allowance().free_ahead
@@ -163,7 +172,7 @@ impl Streams {
         debug!("opened");
         let stream = Stream::new(StreamId(id), admission, &self.config);
         let scheduled = Scheduled::default();
-        self.slots.insert(id, Box::new(Slot { stream, scheduled }));
+        self.slots.insert(id, Box::new(Slot { stream, scheduled, unsent: 0 }));
         StreamId(id)
     }
 
@@ -365,8 +374,12 @@ impl Streams {
             };
         };
         let _span = span(id);
-        let mut context =
-            StreamContext { config: &self.config, pool: &mut self.pool, events: &mut self.events };
+        let mut context = StreamContext {
+            config: &self.config,
+            send_buffer: self.unsent.share(self.config.send_buffer),
+            pool: &mut self.pool,
+            events: &mut self.events,
+        };
         let before = slot.stream.memory();
         slot.stream.allow(self.memory.allowance());
         slot.stream.handle_packet(now, &mut context, place, &header, rest);
@@ -465,8 +478,12 @@ impl Streams {
     ) -> Option<R> {
         let slot = self.slots.get_mut(&id.0)?;
         let _span = span(id.0);
-        let mut context =
-            StreamContext { config: &self.config, pool: &mut self.pool, events: &mut self.events };
+        let mut context = StreamContext {
+            config: &self.config,
+            send_buffer: self.unsent.share(self.config.send_buffer),
+            pool: &mut self.pool,
+            events: &mut self.events,
+        };
         let before = slot.stream.memory();
         slot.stream.allow(self.memory.allowance());
         let result = act(&mut slot.stream, &mut context);
@@ -482,7 +499,9 @@ impl Streams {
         let Some(slot) = self.slots.get_mut(&id) else {
             return;
         };
-        let Slot { stream, scheduled } = &mut **slot;
+        let unsent = slot.stream.unsent_bytes();
+        self.unsent.count(std::mem::replace(&mut slot.unsent, unsent), unsent);
+        let Slot { stream, scheduled, .. } = &mut **slot;
         if stream.closed().is_some() {
             return self.bury(now, id);
         }
@@ -499,7 +518,7 @@ impl Streams {
         let Some(slot) = self.slots.get_mut(&id) else {
             return;
         };
-        let Slot { stream, scheduled } = &mut **slot;
+        let Slot { stream, scheduled, .. } = &mut **slot;
         self.schedule.set_deadline(id, scheduled, None);
         let unread = stream.readable();
         if stream.closed() == Some(Closed::Ended)
@@ -529,6 +548,7 @@ impl Streams {
             }
             self.schedule.set_deadline(id, &mut slot.scheduled, None);
             self.memory.count(slot.stream.memory(), 0);
+            self.unsent.count(slot.unsent, 0);
             slot.stream.release(&mut self.pool);
         }
     }

@@ -128,7 +128,8 @@ pub struct Config {
     /// How long the acknowledgement of a single packet may wait for data that carries it, 2 ms at most; zero
     /// acknowledges each batch at once.
     pub ack_delay: Duration,
-    /// How many written bytes per stream may wait here to be sent for the first time.
+    /// How many written bytes per stream may wait here to be sent for the first time; fewer while many
+    /// streams have some, of which all together have hardly more than three times as many.
     pub send_buffer: usize,
     /// The most bytes of payload in a packet, reached by probing the path. Never above [`MAX_PAYLOAD`].
     pub max_payload: usize,

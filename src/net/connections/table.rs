@@ -265,9 +265,11 @@ impl Connections {
         unproven.into_iter().chain(self.overload.poll_timeout()).min()
     }
 
-    /// Passes what readers hold on to the streams, which count it. Called once in a turn.
+    /// Passes what readers hold on to the streams, which count it, and what writers may have waiting to them.
+    /// Called once in a turn.
     pub(in crate::net) fn measure(&mut self, now: Instant, streams: &mut Streams) {
         streams.set_held_elsewhere(self.spares.held());
+        self.spares.set_send_share(streams.send_share());
         self.overload.note(now, streams.memory());
     }
 

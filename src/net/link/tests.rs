@@ -58,6 +58,17 @@ fn a_full_ring_holds_the_writer_back_until_the_driver_takes() {
 }
 
 #[test]
+fn a_writer_waits_sooner_while_many_connections_send() {
+    let (dialler, _acceptor) = pair();
+    dialler.spares.set_send_share(16 << 10);
+    let data = vec![0; 64 * 1024];
+    assert_eq!(write(&dialler, &data), Poll::Ready(Ok(data.len())));
+    assert!(write(&dialler, &data).is_pending());
+    dialler.spares.set_send_share(1 << 20);
+    assert_eq!(write(&dialler, &data), Poll::Ready(Ok(data.len())));
+}
+
+#[test]
 fn a_full_ring_leaves_received_bytes_in_the_stream_until_the_reader_takes() {
     let (dialler, mut acceptor) = pair();
     for _ in 0..3 {

@@ -35,7 +35,7 @@ impl Link {
             if let Some(end) = self.end() {
                 return Poll::Ready(Err(end.for_writer()));
             }
-            if outgoing.ring.room(OUTGOING_LIMIT) == 0 {
+            if outgoing.ring.room(OUTGOING_LIMIT.min(self.spares.send_share())) == 0 {
                 outgoing.writer = Some(cx.waker().clone());
                 return Poll::Pending;
             }

@@ -22,6 +22,8 @@ use crate::udx::window::{OwnWindow, PeerWindow};
 /// What a stream uses of its table.
 pub(in crate::udx) struct StreamContext<'a> {
     pub(in crate::udx) config: &'a Config,
+    /// How many written bytes of the stream may wait to be sent.
+    pub(in crate::udx) send_buffer: usize,
     pub(in crate::udx) pool: &'a mut Pool,
     pub(in crate::udx) events: &'a mut Events,
 }
@@ -202,7 +204,7 @@ impl Stream {
         if self.closed.is_some() || self.sender.end_queued() {
             return Err(WriteError::Closed);
         }
-        let taken = self.sender.write(context.pool, bytes, context.config.send_buffer);
+        let taken = self.sender.write(context.pool, bytes, context.send_buffer);
         self.reported.write(taken < bytes.len());
         self.probe_window(now);
         Ok(taken)
@@ -218,7 +220,7 @@ impl Stream {
         if self.closed.is_some() || self.sender.end_queued() {
             return Err(WriteError::Closed);
         }
-        let taken = self.sender.write_chunk(context.pool, chunk, context.config.send_buffer);
+        let taken = self.sender.write_chunk(context.pool, chunk, context.send_buffer);
         self.reported.write(!taken);
         self.probe_window(now);
         Ok(taken)
@@ -288,7 +290,7 @@ impl Stream {
             debug!("everything from before the change of path acknowledged");
             push(Event::RemoteChanged);
         }
-        let has_room = self.sender.unsent_bytes() <= context.config.send_buffer / 2 && self.sender.has_room();
+        let has_room = self.sender.unsent_bytes() <= context.send_buffer / 2 && self.sender.has_room();
         if has_room && self.reported.writable() {
             push(Event::Writable);
         }
@@ -333,6 +335,11 @@ impl Stream {
     #[cfg(test)]
     pub(in crate::udx) fn full_window(&self) -> usize {
         self.receiver.full_window()
+    }
+
+    /// Returns how many written bytes wait to be sent for the first time.
+    pub(in crate::udx) fn unsent_bytes(&self) -> usize {
+        self.sender.unsent_bytes()
     }
 
     /// Returns how many bytes are held for the peer.

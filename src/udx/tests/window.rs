@@ -163,6 +163,28 @@ fn written_bytes_are_bounded_without_a_reader_and_without_a_path() {
 }
 
 #[test]
+fn many_streams_share_what_waits_to_be_sent_and_one_has_its_buffer() {
+    let config = Config { send_buffer: 1 << 20, ..Config::default() };
+    let (mut streams, now) = (Streams::new(config, [1; 32]), Instant::now());
+    let bytes = vec![7; 2 << 20];
+    let first = streams.open(Admission::Refuse);
+    assert_eq!(streams.write(now, first, &bytes), Ok(1 << 20));
+    let others: Vec<_> = (0..100).map(|_| streams.open(Admission::Refuse)).collect();
+    let mut waiting = 1 << 20;
+    for id in &others {
+        let taken = streams.write(now, *id, &bytes).expect("it is open");
+        assert!(taken > 0, "each gets something");
+        waiting += taken;
+    }
+    assert!(waiting < 5 << 20, "{waiting}");
+    assert!(streams.send_share() < 64 << 10, "{}", streams.send_share());
+    for id in others {
+        streams.destroy(now, id);
+    }
+    assert_eq!(streams.send_share(), 1 << 20, "what is gone counts no more");
+}
+
+#[test]
 fn the_first_write_leaves_at_once() {
     let mut link = link(Config::default());
     written(&mut link, Side::A, b"hello");
