@@ -15,6 +15,8 @@
 //! peer bound                                         what encryption costs by itself
 //! ```
 //!
+//! `--low-latency` before the command makes the node look for datagrams before it sleeps.
+//!
 //! A server's MODE is `echo`, `sink`, `idle`, `patient`, which is echo with an idle time-out of five minutes,
 //! or `mixed`: echo or sink by the first byte of each connection, `e` or `s`. The time of SIGUSR2 is
 //! processor time.
@@ -43,20 +45,23 @@ async fn main() -> Result<()> {
 }
 
 async fn run(arguments: Vec<String>) -> Result<()> {
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let low_latency = arguments.first() == Some(&"--low-latency");
+    if low_latency {
+        arguments.remove(0);
+    }
     match *arguments {
         ["testnet", size] => testnet(size.parse()?).await,
-        ["server", bootstrap, mode] => server(bootstrap, mode, 9).await,
-        ["server", bootstrap, mode, seed] => server(bootstrap, mode, seed.parse()?).await,
+        ["server", bootstrap, mode] => server(bootstrap, low_latency, mode, 9).await,
+        ["server", bootstrap, mode, seed] => server(bootstrap, low_latency, mode, seed.parse()?).await,
         ["client", bootstrap, key, what, count] => {
-            client(bootstrap, key.parse()?, what, count.parse()?).await
+            client(bootstrap, low_latency, key.parse()?, what, count.parse()?).await
         }
         ["bound"] => bound(),
-        _ => {
-            Err("usage: peer testnet N | server BOOTSTRAP echo|sink|idle|patient|mixed [SEEDBYTE] | client \
+        _ => Err("usage: peer [--low-latency] \
+                  testnet N | server BOOTSTRAP echo|sink|idle|patient|mixed [SEEDBYTE] | client \
                   BOOTSTRAP KEY connect|rate|stream|streams|ping|beside|idle|hold N | bound"
-                .into())
-        }
+            .into()),
     }
 }
 
@@ -66,8 +71,8 @@ async fn testnet(size: usize) -> Result<()> {
     std::future::pending().await
 }
 
-async fn server(bootstrap: &str, mode: &str, seed: u8) -> Result<()> {
-    let dht = node(bootstrap).await?;
+async fn server(bootstrap: &str, low_latency: bool, mode: &str, seed: u8) -> Result<()> {
+    let dht = node(bootstrap, low_latency).await?;
     let mut listen = dht.listen(&KeyPair::from_seed(&[seed; 32]));
     if mode == "patient" {
         listen = listen.idle_timeout(Duration::from_secs(300));
@@ -126,8 +131,8 @@ async fn serve(mut connection: Connection, mode: &str) -> Result<()> {
     Ok(())
 }
 
-async fn client(bootstrap: &str, key: PublicKey, what: &str, count: usize) -> Result<()> {
-    let dht = node(bootstrap).await?;
+async fn client(bootstrap: &str, low_latency: bool, key: PublicKey, what: &str, count: usize) -> Result<()> {
+    let dht = node(bootstrap, low_latency).await?;
     match what {
         "connect" => connect(&dht, key, count).await?,
         "stream" => stream(&dht, key, count).await?,
@@ -331,12 +336,13 @@ async fn rate(dht: &Dht, key: PublicKey, count: usize, keep: bool) -> Result<Vec
     Ok(kept)
 }
 
-async fn node(bootstrap: &str) -> Result<Dht> {
+async fn node(bootstrap: &str, low_latency: bool) -> Result<Dht> {
     let local = bootstrap.starts_with("127.");
     let dht = Dht::builder()
         .bootstrap([bootstrap])
         .bind(if local { "127.0.0.1:0" } else { "0.0.0.0:0" })
         .mode(Mode::Ephemeral)
+        .low_latency(low_latency)
         .spawn()
         .await?;
     dht.bootstrapped().await?;

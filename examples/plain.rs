@@ -3,7 +3,8 @@
 //! ```text
 //! plain server [echo|sink]             takes one stream; prints its port, then bytes and processor time
 //! plain client PORT stream|ping N      N megabytes one way, or N round trips of 64 bytes
-//! plain udp-server | udp-client PORT N round trips of 64 bytes in single datagrams
+//! plain udp-server | udp-client PORT N round trips of 64 bytes in single datagrams, by threads that block
+//! plain tasks-server | tasks-client PORT N   the same by tasks of a runtime
 //! plain forward PORT DELAY LOSS        a path: milliseconds one way, percent lost; prints its port
 //! ```
 
@@ -31,10 +32,12 @@ async fn main() -> Result<()> {
         ["client", port, "ping", count] => ping(port.parse()?, count.parse()?).await,
         ["udp-server"] => udp_server(),
         ["udp-client", port, count] => udp_client(port.parse()?, count.parse()?),
+        ["tasks-server"] => tokio::spawn(tasks_server()).await?,
+        ["tasks-client", port, count] => tokio::spawn(tasks_client(port.parse()?, count.parse()?)).await?,
         ["forward", port, delay, loss] => forward(port.parse()?, delay.parse()?, loss.parse()?).await,
         _ => {
             Err("usage: plain server echo|sink | client PORT stream|ping N | udp-server | udp-client PORT N \
-                  | forward PORT DELAY LOSS"
+                  | tasks-server | tasks-client PORT N | forward PORT DELAY LOSS"
                 .into())
         }
     }
@@ -158,6 +161,30 @@ fn udp_client(port: u16, count: usize) -> Result<()> {
         let start = Instant::now();
         socket.send(&buffer)?;
         socket.recv(&mut buffer)?;
+        times.push(start.elapsed());
+    }
+    println!("ping {}", microseconds(times));
+    Ok(())
+}
+
+async fn tasks_server() -> Result<()> {
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await?;
+    println!("port {}", socket.local_addr()?.port());
+    let mut buffer = [0; 64];
+    loop {
+        let (length, from) = socket.recv_from(&mut buffer).await?;
+        socket.send_to(&buffer[..length], from).await?;
+    }
+}
+
+async fn tasks_client(port: u16, count: usize) -> Result<()> {
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await?;
+    socket.connect(("127.0.0.1", port)).await?;
+    let (mut times, mut buffer) = (Vec::new(), [1; 64]);
+    for _ in 0..count {
+        let start = Instant::now();
+        socket.send(&buffer).await?;
+        socket.recv(&mut buffer).await?;
         times.push(start.elapsed());
     }
     println!("ping {}", microseconds(times));

@@ -7,6 +7,9 @@ use quinn_udp::RecvMeta;
 
 use super::socket::Socket;
 
+/// [`Socket::receive`] or [`Socket::receive_now`].
+pub(super) type Receive = fn(&Socket, &mut [IoSliceMut<'_>], &mut [RecvMeta]) -> io::Result<usize>;
+
 /// Buffers for one call to the system.
 pub(super) struct Buffers {
     bytes: Vec<u8>,
@@ -28,15 +31,15 @@ impl Buffers {
         })
     }
 
-    /// Receives a batch and returns the number of buffers filled.
-    pub(super) fn receive(&mut self, socket: &Socket) -> io::Result<usize> {
+    /// Receives a batch by one of the socket's verbs and returns the number of buffers filled.
+    pub(super) fn receive(&mut self, socket: &Socket, verb: Receive) -> io::Result<usize> {
         let mut rest = self.bytes.as_mut_slice();
         let mut slices: [IoSliceMut<'_>; BATCH] = std::array::from_fn(|_| {
             let (buffer, others) = std::mem::take(&mut rest).split_at_mut(SIZE);
             rest = others;
             IoSliceMut::new(buffer)
         });
-        socket.receive(&mut slices, &mut self.metas)
+        verb(socket, &mut slices, &mut self.metas)
     }
 
     /// Returns the datagrams of one buffer of the last batch with what is known about them.

@@ -30,6 +30,8 @@ pub(crate) struct Settings {
     pub(crate) datagrams: usize,
     /// The memory for received bytes of all connections, in bytes.
     pub(crate) receive_memory: usize,
+    /// Whether the driver looks for datagrams for a moment before it sleeps.
+    pub(crate) low_latency: bool,
 }
 
 #[cfg(test)]
@@ -50,6 +52,7 @@ impl Settings {
             message: 1,
             datagrams: 1,
             receive_memory: 1 << 20,
+            low_latency: false,
         }
     }
 }

@@ -50,3 +50,10 @@ pub(super) struct Traffic {
     pub(super) datagrams_received: u64,
     pub(super) bytes_received: u64,
 }
+
+impl Traffic {
+    /// Returns how many datagrams have come and gone.
+    pub(super) const fn datagrams(&self) -> u64 {
+        self.datagrams_received + self.datagrams_sent
+    }
+}

@@ -51,6 +51,28 @@ async fn the_smallest_and_the_largest_options_carry_data() {
     }
 }
 
+/// Nodes that look for datagrams go on to run what else is to be done on their thread.
+#[tokio::test]
+async fn nodes_of_low_latency_carry_what_others_do() {
+    let world = World::with(|builder| builder.low_latency(true)).await;
+    let (mut client, mut server) = world.connect().await;
+    let echo = tokio::spawn(async move {
+        let mut bytes = [0; 100];
+        while server.read_exact(&mut bytes).await.is_ok() {
+            server.write_all(&bytes).await.unwrap();
+        }
+    });
+    let mut bytes = [0; 100];
+    for round in 0..1000_u32 {
+        let message = [round as u8; 100];
+        client.write_all(&message).await.unwrap();
+        within(client.read_exact(&mut bytes)).await.unwrap();
+        assert_eq!(bytes, message);
+    }
+    drop(client);
+    within(echo).await.unwrap();
+}
+
 #[tokio::test]
 async fn works_on_a_runtime_of_several_threads_too() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

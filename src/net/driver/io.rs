@@ -11,7 +11,7 @@ use tracing::{debug, trace};
 use super::ready::Ready;
 use crate::connect::Endpoint;
 use crate::net::interfaces;
-use crate::net::pool::Buffers;
+use crate::net::pool::{Buffers, Receive};
 use crate::net::settings::Settings;
 use crate::net::socket::{Sent, Socket};
 use crate::net::stats::Traffic;
@@ -128,39 +128,66 @@ impl Io {
         endpoint: &mut Endpoint,
         any: &mut bool,
     ) -> bool {
-        let Some(socket) = self.sockets.get_mut(&id) else {
-            return false;
-        };
         let mut datagrams = 0;
-        while let Poll::Ready(Ok(())) = socket.poll_readable(cx) {
+        while let Some(socket) = self.sockets.get(&id)
+            && let Poll::Ready(Ok(())) = socket.poll_readable(cx)
+        {
             if datagrams >= MAX_DATAGRAMS {
                 return true;
             }
             // An error counts too: it may stand for a sent datagram that was refused somewhere.
-            datagrams += 1;
-            Buffers::with(|buffers| {
-                // Of errors nothing is known but that nothing came.
-                let filled = buffers.receive(socket).unwrap_or(0);
-                for index in 0..filled {
-                    let (meta, received) = buffers.datagrams(index);
-                    let SocketAddr::V4(from) = meta.addr else {
-                        continue;
-                    };
-                    socket.note_arrival(from, meta);
-                    self.traffic.bytes_received += meta.len as u64;
-                    if meta.len == 0 {
-                        endpoint.handle_datagram(now, id, from, &[]);
-                    }
-                    for datagram in received {
-                        datagrams += 1;
-                        self.traffic.datagrams_received += 1;
-                        endpoint.handle_datagram(now, id, from, datagram);
-                    }
-                }
-                *any |= filled > 0;
-            });
+            datagrams += 1 + self.receive_batch(now, id, endpoint, Socket::receive, any);
         }
         false
+    }
+
+    /// Hands what the main sockets have to the endpoint, one batch each, whether or not the runtime knows
+    /// that they have any; returns whether they had.
+    pub(super) fn receive_now(&mut self, now: Instant, endpoint: &mut Endpoint) -> bool {
+        let mut any = false;
+        for id in [SocketId::SERVER, SocketId::CLIENT] {
+            self.receive_batch(now, id, endpoint, Socket::receive_now, &mut any);
+        }
+        if any {
+            endpoint.flush(now);
+        }
+        any
+    }
+
+    /// Hands a batch to the endpoint and returns how many datagrams it had.
+    fn receive_batch(
+        &mut self,
+        now: Instant,
+        id: SocketId,
+        endpoint: &mut Endpoint,
+        verb: Receive,
+        any: &mut bool,
+    ) -> usize {
+        let Some(socket) = self.sockets.get_mut(&id) else {
+            return 0;
+        };
+        let before = self.traffic.datagrams_received;
+        Buffers::with(|buffers| {
+            // Of errors nothing is known but that nothing came.
+            let filled = buffers.receive(socket, verb).unwrap_or(0);
+            for index in 0..filled {
+                let (meta, received) = buffers.datagrams(index);
+                let SocketAddr::V4(from) = meta.addr else {
+                    continue;
+                };
+                socket.note_arrival(from, meta);
+                self.traffic.bytes_received += meta.len as u64;
+                if meta.len == 0 {
+                    endpoint.handle_datagram(now, id, from, &[]);
+                }
+                for datagram in received {
+                    self.traffic.datagrams_received += 1;
+                    endpoint.handle_datagram(now, id, from, datagram);
+                }
+            }
+            *any |= filled > 0;
+        });
+        (self.traffic.datagrams_received - before) as usize
     }
 
     /// Sends the endpoint's trains until it has none, the system takes no more or `budget` trains are sent;
@@ -258,6 +285,20 @@ mod tests {
         assert!(more && (MAX_DATAGRAMS / 2..sent).contains(&received), "{received} of {sent}");
         let (_, received) = turn().await;
         assert_eq!(received, sent);
+    }
+
+    #[tokio::test]
+    async fn a_datagram_is_taken_before_the_runtime_knows_of_it() {
+        let mut io = Io::bind(&Settings::for_tests()).expect("loopback has ports");
+        let now = Instant::now();
+        let mut endpoint = Endpoint::new(now, Config::default(), [1; 32]);
+        let (_, client) = io.main_addresses().expect("they are bound");
+        assert!(!io.receive_now(now, &mut endpoint));
+        let peer = std::net::UdpSocket::bind("127.0.0.1:0").expect("loopback has ports");
+        peer.send_to(b"longer", client).expect("loopback takes it");
+        // No await in between: the runtime has asked the system for nothing.
+        assert!(io.receive_now(now, &mut endpoint));
+        assert_eq!(io.traffic().datagrams_received, 1);
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@ mod events;
 mod io;
 mod joining;
 mod ready;
+mod spin;
 mod state;
 mod timer;
 mod turn;

@@ -11,6 +11,7 @@ use tracing::debug;
 use super::closing::Closing;
 use super::io::Io;
 use super::joining::Joining;
+use super::spin::Spin;
 use super::timer::Timer;
 use super::waiters::Waiters;
 use crate::connect::Endpoint;
@@ -55,6 +56,7 @@ pub(super) struct Driver {
     pub(super) endpoint: Endpoint,
     pub(super) io: Io,
     pub(super) timer: Timer,
+    pub(super) spin: Spin,
     pub(super) inbox: Inbox,
     /// Makes the senders that connections and servers hold; the driver itself holds none, so that it notices
     /// when all are gone.
@@ -79,6 +81,13 @@ pub(super) struct Inbox {
     pub(super) wakeups: mpsc::UnboundedReceiver<StreamId>,
 }
 
+impl Inbox {
+    /// Returns whether anything waits.
+    pub(super) fn has_any(&self) -> bool {
+        !(self.commands.is_empty() && self.task_events.is_empty() && self.wakeups.is_empty())
+    }
+}
+
 impl Driver {
     /// Binds the sockets of a node and makes its driver, which does nothing yet.
     fn bind(settings: Settings) -> io::Result<(Self, Started, watch::Sender<Panic>)> {
@@ -96,6 +105,7 @@ impl Driver {
             endpoint,
             io,
             timer: Timer::new(),
+            spin: Spin::new(settings.low_latency),
             inbox: Inbox { commands: commands_in, task_events, wakeups },
             handles: commands.downgrade(),
             joining,

@@ -32,6 +32,7 @@ impl Driver {
     /// One turn: take what there is, up to a bound, with one reading of the clock; drain; wait.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = Instant::now();
+        let before = self.io.traffic().datagrams();
         let mut more = self.io.receive(cx, now, &mut self.endpoint);
         more |= self.take_task_events(cx, now);
         more |= self.take_commands(cx, now);
@@ -48,11 +49,33 @@ impl Driver {
             debug!("node closed");
             return Poll::Ready(());
         }
-        more |= self.timer.arm(cx, now, self.poll_timeout());
-        if more {
+        let deadline = self.poll_timeout();
+        more |= self.timer.arm(cx, now, deadline);
+        let has_moved = self.io.traffic().datagrams() != before;
+        if (has_moved && self.spin.note(now)) || more || self.look(cx, deadline) {
             cx.waker().wake_by_ref();
         }
         Poll::Pending
+    }
+
+    /// Looks for datagrams instead of sleeping, for as long as [`Spin`](super::spin::Spin) allows. Tasks that
+    /// the last ones have woken have run by then. Returns whether there is something to do.
+    fn look(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> bool {
+        let mut now = Instant::now();
+        while self.spin.goes_on(now, deadline) {
+            if self.inbox.has_any() {
+                return true;
+            }
+            if self.io.receive_now(now, &mut self.endpoint) {
+                self.spin.note(now);
+                self.drain(cx, now);
+                return true;
+            }
+            // Another process, which may be the peer, has its turn on this core.
+            std::thread::yield_now();
+            now = Instant::now();
+        }
+        false
     }
 
     fn take_task_events(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
