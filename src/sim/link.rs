@@ -26,14 +26,24 @@ pub(crate) struct Direction {
     pub(crate) duplicate: f64,
     /// Bytes per second, and how many bytes may wait; more are dropped.
     pub(crate) rate: Option<(f64, usize)>,
-    /// Longer datagrams are dropped.
+    /// Longer datagrams are dropped, unless they may be divided.
     pub(crate) mtu: usize,
+    /// Those are dropped as well.
+    pub(crate) drops_fragments: bool,
 }
 
 impl Direction {
     /// A link with delay and nothing else.
     pub(crate) const fn clean(delay: Duration) -> Self {
-        Self { delay, jitter: Duration::ZERO, loss: 0.0, duplicate: 0.0, rate: None, mtu: 65_535 }
+        Self {
+            delay,
+            jitter: Duration::ZERO,
+            loss: 0.0,
+            duplicate: 0.0,
+            rate: None,
+            mtu: 65_535,
+            drops_fragments: false,
+        }
     }
 }
 
@@ -223,7 +233,9 @@ impl Link {
                 );
                 for datagram in buffer.chunks(train.segment_size) {
                     assert!(!train.may_fragment || datagram[3] == 0, "a probe may be divided");
-                    let too_long = datagram.len() > self.end(side).direction.mtu && !train.may_fragment;
+                    let direction = self.end(side).direction;
+                    let may_divide = train.may_fragment && !direction.drops_fragments;
+                    let too_long = datagram.len() > direction.mtu && !may_divide;
                     self.put(side, datagram, lost || too_long);
                 }
             }

@@ -11,6 +11,8 @@ pub(super) struct Acks {
     owed: bool,
     /// It leaves with the next poll.
     due: bool,
+    /// The peer has asked for it: it leaves as a packet of its own.
+    is_answer: bool,
     /// Packets received since the last one.
     packets: u32,
     /// When one that waits for data to carry it leaves at the latest.
@@ -36,6 +38,16 @@ impl Acks {
     pub(super) const fn owe(&mut self) {
         self.owed = true;
         self.due = true;
+    }
+
+    /// Makes the answer to a heartbeat leave with the next poll.
+    pub(super) const fn answer(&mut self) {
+        self.owe();
+        self.is_answer = true;
+    }
+
+    pub(super) const fn is_answer(&self) -> bool {
+        self.is_answer
     }
 
     /// Ends a batch: what is owed leaves, or waits up to `delay` for data if it is for a single packet.

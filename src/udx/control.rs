@@ -63,6 +63,11 @@ impl Control {
         self.rtt.minimum()
     }
 
+    /// Returns within what time nearly all packets are answered.
+    pub(super) fn usual_rtt(&self) -> Option<Duration> {
+        self.rtt.usual()
+    }
+
     /// Returns the retransmission time-out.
     pub(super) fn timeout(&self) -> Duration {
         self.rtt.timeout()
@@ -191,9 +196,7 @@ impl Control {
                 None
             }
             Timer::Retransmission => {
-                if let Some(size) = packets.first().map(|packet| packet.length.into()) {
-                    packets.mtu_mut().time_out(size);
-                }
+                packets.time_out(self.rtt.usual().is_some());
                 let timeouts = self.loss.time_out(now, packets);
                 self.congestion.time_out(packets.in_flight_bytes());
                 let cwnd = self.congestion.window();

@@ -90,6 +90,11 @@ impl Liveness {
         self.unanswered = outstanding.then_some(now);
     }
 
+    /// Asks the peer for a sign of life with the next poll.
+    pub(super) const fn ask(&mut self) {
+        self.heartbeat_due = true;
+    }
+
     /// Notes a time-out of a large packet, the `count`th in a row, and asks for a sign of life with the next
     /// poll: it is answered before the next time-out if only large packets are lost. Returns how many times
     /// in a row the peer was heard between two of these time-outs.

@@ -136,6 +136,10 @@ impl Loss {
         self.since = Some(now);
         self.recovery = Some(packets.next());
         self.reordering_due = None;
+        if packets.is_in_question() {
+            // What is asked next is asked like a probe.
+            self.probed = false;
+        }
         let took = self.newest.map_or(Duration::ZERO, |(_, took)| took);
         let mut first = true;
         packets.detect(|packet| std::mem::take(&mut first) || packet.sent_at + took < now);

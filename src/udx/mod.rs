@@ -14,7 +14,7 @@
 //! | `control` | what the path allows, from the next four |
 //! | `loss`, `rtt` | which packets are lost: RACK, tail-loss probes, time-outs |
 //! | `congestion`, `rate`, `aggregation`, `pacing` | how much may be out and how fast it leaves: BBR |
-//! | `mtu` | how large packets may be |
+//! | `mtu`, `division` | how large packets may be, and when those that are out can be made smaller |
 //! | `liveness` | keep-alive, probes of a closed window, giving up |
 //! | `timer`, `schedule` | what a stream waits for, and which stream is next |
 //! | `tombstones` | how to answer for streams that are closed |
@@ -31,6 +31,7 @@ mod batch;
 mod congestion;
 mod control;
 mod credit;
+mod division;
 mod events;
 mod liveness;
 mod loss;

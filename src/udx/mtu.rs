@@ -5,9 +5,10 @@
 //! a failure, where the reference takes steps of 32. A lost probe is sent again without its padding and does
 //! not count as congestion.
 //!
-//! A packet keeps its number and its borders, so one that has become too large for the path cannot be divided
-//! by its sender. Routers may divide it: that is allowed for every packet which is larger than what the path
-//! is known to carry, and measures nothing.
+//! A packet keeps its number and its borders as long as the peer may have it or one behind it (see
+//! [`division`](super::division)), so one that has become too large for the path cannot always be divided by
+//! its sender. Routers may divide it: that is allowed for every packet which is larger than what the path is
+//! known to carry, and measures nothing.
 
 use tracing::debug;
 

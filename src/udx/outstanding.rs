@@ -5,11 +5,14 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use tracing::debug;
+
 use super::batch::{Acked, Batch};
+use super::division::Question;
 use super::mtu::{MIN_PAYLOAD, Mtu};
 use super::rate::{Delivery, Sample, Snapshot};
 use super::seq::RangeSet;
-use crate::wire::packet::HEADER_LEN;
+use crate::wire::packet::{DATA, HEADER_LEN};
 
 /// Where a packet is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +47,17 @@ impl Packet {
     const fn size(&self) -> usize {
         HEADER_LEN + self.padding as usize + self.length as usize
     }
+
+    /// Returns a part of it as a packet that waits to be sent.
+    fn part(&self, offset: u64, length: usize, kind: u8) -> Self {
+        let length = u16::try_from(length).expect("a part is no longer than the whole");
+        let state = PacketState::Lost;
+        Self { offset, length, kind, padding: 0, state, transmission: 0, ..*self }
+    }
+
+    fn is_acknowledged(&self) -> bool {
+        self.state == PacketState::Acknowledged
+    }
 }
 
 /// All packets of a stream that are out.
@@ -63,10 +77,18 @@ pub(super) struct Outstanding {
     delivery: Delivery,
     batch: Batch,
     mtu: Mtu,
+    /// When a packet was sent last.
+    sent_at: Option<Instant>,
+    /// Set while only the first packet is sent again, until it is known whether all can be divided anew.
+    question: Option<Question>,
+    /// Packets below went over another path, whose delays are not known any more.
+    path_began: u64,
+    /// The owner of the stream notices wrong bytes.
+    may_divide: bool,
 }
 
 impl Outstanding {
-    pub(super) fn new(start: u64, max_payload: usize) -> Self {
+    pub(super) fn new(start: u64, max_payload: usize, may_divide: bool) -> Self {
         Self {
             oldest: start,
             packets: VecDeque::new(),
@@ -79,6 +101,10 @@ impl Outstanding {
             delivery: Delivery::default(),
             batch: Batch::default(),
             mtu: Mtu::new(max_payload),
+            sent_at: None,
+            question: None,
+            path_began: start,
+            may_divide,
         }
     }
 
@@ -128,6 +154,7 @@ impl Outstanding {
         if packet.state == PacketState::Acknowledged {
             return;
         }
+        self.question = None;
         let size = packet.size() as u64;
         if packet.state == PacketState::InFlight {
             self.in_flight -= 1;
@@ -294,6 +321,10 @@ impl Outstanding {
         self.transmissions += 1;
         packet.transmission = self.transmissions;
         packet.sent_at = now;
+        self.sent_at = Some(now);
+        if let Some(question) = &mut self.question {
+            question.sent();
+        }
         packet.state = PacketState::InFlight;
         self.order.push_back((self.transmissions, seq));
         self.in_flight += 1;
@@ -309,11 +340,76 @@ impl Outstanding {
             packet.padding = 0;
         }
         self.mtu = Mtu::new(max_payload);
+        self.path_began = self.next();
+        self.question = None;
+    }
+
+    /// Notes a time-out: the path may have shrunk. If its round trip is known, and the packets are too large,
+    /// the peer is asked whether they can be divided anew.
+    pub(super) fn time_out(&mut self, is_measured: bool) {
+        let Some(size) = self.first().map(|packet| usize::from(packet.length)) else {
+            return;
+        };
+        self.mtu.time_out(size);
+        let is_lost = self.sacked.is_empty() && self.oldest >= self.path_began && is_measured;
+        let asks = self.may_divide && is_lost && size > self.mtu.payload();
+        self.question = asks.then(Question::default);
+    }
+
+    /// Returns whether nothing but the first packet may be sent, see [`division`](super::division).
+    pub(super) const fn is_in_question(&self) -> bool {
+        self.question.is_some()
+    }
+
+    /// Notes that a heartbeat leaves on a path whose answers usually take `usual`.
+    pub(super) fn ask(&mut self, now: Instant, usual: Option<Duration>) {
+        if let (Some(question), Some(since), Some(usual)) = (&mut self.question, self.sent_at, usual) {
+            question.ask(now, since, usual);
+        }
+    }
+
+    /// Handles a report of everything that the peer has, which is all below `ack`: divides the packets anew
+    /// if it shows that the peer gets none of them any more.
+    pub(super) fn handle_report(&mut self, now: Instant, ack: u64, minimum: Option<Duration>) {
+        let is_answered = |question: &Question| minimum.is_some_and(|rtt| question.is_answered(now, rtt));
+        if ack == self.oldest && self.question.as_ref().is_some_and(is_answered) {
+            self.divide();
+        }
+    }
+
+    /// Divides all packets into those that the path seems to carry, which wait to be sent under the same
+    /// first number.
+    fn divide(&mut self) {
+        debug_assert!(self.sacked.is_empty() && self.packets.iter().all(|packet| !packet.is_acknowledged()));
+        let most = self.mtu.payload();
+        let mut divided = VecDeque::with_capacity(self.packets.len());
+        for packet in self.packets.drain(..) {
+            if packet.padding > 0 {
+                self.mtu.abandon();
+            }
+            let (mut offset, mut left) = (packet.offset, usize::from(packet.length));
+            // Of one size: a short part that crosses a path too narrow for the others would end all this.
+            let size = left.div_ceil(left.div_ceil(most).max(1));
+            while left > size {
+                divided.push_back(packet.part(offset, size, DATA));
+                offset += size as u64;
+                left -= size;
+            }
+            divided.push_back(packet.part(offset, left, packet.kind));
+        }
+        debug!(packets = divided.len(), mtu = most, "packets divided anew");
+        self.packets = divided;
+        self.order.clear();
+        self.lost = (self.oldest..self.next()).collect();
+        self.in_flight = 0;
+        self.in_flight_bytes = 0;
+        self.question = None;
     }
 
     /// Drops all packets.
     pub(super) fn clear(&mut self) {
         self.packets.clear();
+        self.question = None;
         self.in_flight = 0;
         self.in_flight_bytes = 0;
     }
@@ -410,3 +506,65 @@ impl Outstanding {
 const MAX_COPIED: usize = 400;
 /// An idle stream may keep room for this many packets.
 const SMALL: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Makes three packets of these lengths, loses them, asks and gets an answer. Returns the packets.
+    fn answered(sacked: bool, lengths: [usize; 3]) -> Outstanding {
+        let (start, rtt) = (Instant::now(), Duration::from_millis(50));
+        let mut packets = Outstanding::new(100, 1452, true);
+        let mut offset = 0;
+        for length in lengths {
+            packets.add(start, offset, length, DATA, None);
+            offset += length as u64;
+        }
+        if sacked {
+            packets.acknowledge_range(start, 102, 103, None);
+        }
+        packets.time_out(true);
+        packets.detect(|_| true);
+        let [sent, asked] = [1, 2].map(|times| start + rtt * times);
+        packets.repeat(sent, 100);
+        packets.ask(asked, Some(rtt));
+        packets.handle_report(asked + rtt, 100, Some(rtt));
+        packets
+    }
+
+    #[test]
+    fn large_packets_are_divided_and_small_ones_are_not() {
+        let mut packets = answered(false, [1452, 100, 3000]);
+        let pieces: Vec<_> = (100..packets.next()).map(|seq| packets.get(seq)).collect();
+        let pieces: Vec<_> = pieces.iter().map(|packet| (packet.offset, packet.length)).collect();
+        assert_eq!(pieces, [(0, 726), (726, 726), (1452, 100), (1552, 1000), (2552, 1000), (3552, 1000)]);
+        assert_eq!((packets.in_flight(), packets.in_flight_bytes()), (0, 0));
+        let now = Instant::now();
+        for seq in 100..106 {
+            assert_eq!(packets.next_lost(), Some(seq));
+            packets.repeat(now, seq);
+        }
+        assert_eq!((packets.next_lost(), packets.in_flight()), (None, 6));
+        packets.acknowledge_below(now, 106, None);
+        assert_eq!((packets.in_flight(), packets.in_flight_bytes(), packets.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn packets_keep_their_borders_if_the_peer_has_a_later_one_or_small_ones_are_out() {
+        assert_eq!(answered(true, [1452, 100, 100]).len(), 3);
+        assert_eq!(answered(false, [100, 1452, 100]).len(), 3, "another fault");
+    }
+
+    #[test]
+    fn packets_that_went_over_another_path_keep_their_borders() {
+        let (now, rtt) = (Instant::now(), Duration::from_millis(50));
+        let mut packets = Outstanding::new(100, 1452, true);
+        packets.add(now, 0, 1452, DATA, None);
+        packets.change_path(1452);
+        packets.time_out(true);
+        assert!(!packets.is_in_question());
+        packets.ask(now + rtt, Some(rtt));
+        packets.handle_report(now + 2 * rtt, 100, Some(rtt));
+        assert_eq!(packets.len(), 1);
+    }
+}

@@ -20,14 +20,14 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    pub(super) fn new(start: u64, max_payload: usize) -> Self {
+    pub(super) fn new(start: u64, max_payload: usize, may_divide: bool) -> Self {
         Self {
             buffer: ByteQueue::default(),
             base: 0,
             unsent: 0,
             end_queued: false,
             end_sent: false,
-            packets: Outstanding::new(start, max_payload),
+            packets: Outstanding::new(start, max_payload, may_divide),
         }
     }
 

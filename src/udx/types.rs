@@ -135,6 +135,10 @@ pub struct Config {
     pub max_payload: usize,
     /// The same on paths that stay on this host, whose packets may be larger.
     pub max_loopback_payload: usize,
+    /// Whether the owner notices bytes that are not those of the peer, as encryption does. Then packets are
+    /// divided anew on a path that has become too narrow for them, which is safe unless the network delivers
+    /// one of them much later. Otherwise such a stream ends if routers do not divide them either.
+    pub is_protected: bool,
 }
 
 impl Config {
@@ -161,6 +165,7 @@ impl Default for Config {
             send_buffer: 1 << 20,
             max_payload: Self::ETHERNET_PAYLOAD,
             max_loopback_payload: MAX_PAYLOAD,
+            is_protected: false,
         }
     }
 }

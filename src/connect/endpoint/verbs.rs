@@ -51,7 +51,9 @@ impl Endpoint {
     pub fn new(now: Instant, config: Config, seed: [u8; 32]) -> Self {
         let part = |name: &[u8]| hash::keyed_hash(&seed, &[name]);
         let node = dht::Node::new(now, config.dht.clone(), part(b"dht"));
-        let streams = udx::Streams::new(config.udx.clone(), part(b"udx"));
+        // Every stream is encrypted.
+        let udx = udx::Config { is_protected: true, ..config.udx.clone() };
+        let streams = udx::Streams::new(udx, part(b"udx"));
         Self {
             core: Core::new(node, streams, &config, part(b"connect")),
             limits: config.limits,

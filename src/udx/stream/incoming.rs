@@ -42,7 +42,7 @@ impl Stream {
         self.liveness.heard(now, is_plain && !outstanding, outstanding);
         if header.has(HEARTBEAT) {
             // The reference looks at nothing else in such a packet (step 4).
-            return self.acks.owe();
+            return self.acks.answer();
         }
         let Some(payload) = header.payload(rest) else {
             return;
@@ -155,6 +155,9 @@ impl Stream {
                     packets.acknowledge_range(now, from, to, minimum);
                 }
             }
+        }
+        if header.kind == 0 {
+            self.sender.packets_mut().handle_report(now, ack, minimum);
         }
     }
 }

@@ -47,14 +47,16 @@ impl Stream {
         }
         if self.may_send_heartbeat() {
             self.liveness.heartbeat(now);
+            self.sender.packets_mut().ask(now, self.control.usual_rtt());
             self.put_header(out, remote_id, HEARTBEAT, 0, self.next_seq());
             return Some(self.single(path, "heartbeat", HEADER_LEN));
         }
         self.control.start_train(now);
-        // Data carries the acknowledgement as well, unless there are gaps to report.
+        // Data carries the acknowledgement as well, unless there are gaps to report or the peer has asked.
         let gathers = self.is_gathering();
         let next = if gathers { Next::None } else { self.next() };
-        let carried = !self.receiver.has_gaps() && !matches!(next, Next::Paced | Next::None);
+        let may_carry = !self.receiver.has_gaps() && !self.acks.is_answer();
+        let carried = may_carry && !matches!(next, Next::Paced | Next::None);
         if self.may_acknowledge() && !carried {
             let size = self.put_acknowledgement(out, remote_id);
             return Some(self.single(path, "acknowledgement", size));
@@ -138,6 +140,10 @@ impl Stream {
         }
         self.acks.handle_timeout(now);
         let timeouts = self.control.handle_timeout(now, self.sender.packets_mut());
+        if self.sender.packets().is_in_question() && self.control.probe_due() == Some(Probe::Tail) {
+            self.control.cancel_probe();
+            self.liveness.ask();
+        }
         if timeouts.is_some_and(|count| count >= LONELY_END_TIMEOUTS) && self.waits_for_last_answer() {
             return self.close(context, Closed::Ended);
         }
@@ -301,13 +307,15 @@ impl Stream {
         if self.sender.packets().in_flight_bytes() >= self.control.window() {
             return Next::None;
         }
-        let next = if let Some(seq) = self.sender.packets_mut().next_lost() {
-            Next::Again(seq)
-        } else {
-            match self.sender.next_length(max) {
+        let packets = self.sender.packets();
+        let (is_in_question, oldest) = (packets.is_in_question(), packets.oldest());
+        let next = match self.sender.packets_mut().next_lost() {
+            Some(seq) if seq == oldest || !is_in_question => Next::Again(seq),
+            _ if is_in_question => Next::None,
+            _ => match self.sender.next_length(max) {
                 Some(length) if self.window_allows(max) => Next::New(length, self.probe_size(length)),
                 _ => Next::None,
-            }
+            },
         };
         if next != Next::None && !self.control.may_send() { Next::Paced } else { next }
     }

@@ -57,7 +57,7 @@ impl Stream {
             receiver: Receiver::new(START, window, max_window),
             own_window: OwnWindow::new(config.receive_window as usize),
             acks: Acks::default(),
-            sender: Sender::new(START, BASE_PAYLOAD),
+            sender: Sender::new(START, BASE_PAYLOAD, config.is_protected),
             peer_window: PeerWindow::new(START, START),
             control: Control::new(),
             messages: VecDeque::new(),

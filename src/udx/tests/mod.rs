@@ -2,6 +2,7 @@
 
 mod conformance;
 mod credit;
+mod division;
 mod ending;
 mod helpers;
 mod hostile;
