@@ -6,7 +6,7 @@ use bytes::{Buf, Bytes};
 use tokio::io::ReadBuf;
 
 use super::spares::Spares;
-use crate::secret_stream::{Input, Pull, PullError, Pulled};
+use crate::secret_stream::{Input, Pull, PullError, Pulled, Verdict};
 
 /// Decrypts received bytes into messages.
 #[derive(Debug)]
@@ -109,6 +109,15 @@ impl Opener {
         for chunk in chunks {
             self.input.push(chunk);
         }
+    }
+
+    /// Judges bytes of unknown origin that would follow those that wait to be decrypted, and then `known`.
+    pub(super) fn judge<'a>(
+        &'a self,
+        known: impl Iterator<Item = &'a [u8]> + Clone,
+        unknown: impl Iterator<Item = &'a [u8]> + Clone,
+    ) -> Verdict {
+        self.pull.judge(&self.input, known, unknown)
     }
 
     /// Returns how many bytes of memory are held.

@@ -36,6 +36,11 @@ impl Ring {
         std::mem::take(&mut self.chunks)
     }
 
+    /// Returns the bytes, chunk by chunk.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = &[u8]> + Clone {
+        self.chunks.iter().map(Vec::as_slice)
+    }
+
     /// Returns how many bytes may be added below a limit.
     pub(super) const fn room(&self, limit: usize) -> usize {
         limit.saturating_sub(self.bytes)

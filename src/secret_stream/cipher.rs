@@ -36,6 +36,7 @@ const SHORT: usize = 2048;
 /// Where the key stream for the message begins: block 0 keys the MAC, block 1 hides the tag.
 const MESSAGE_START: usize = 128;
 
+#[derive(Clone)]
 pub(super) struct Cipher {
     /// In one place while the stream moves: a value that moves leaves copies behind.
     key: Box<[u8; 32]>,
@@ -82,18 +83,11 @@ impl Cipher {
         message: &mut [u8],
     ) -> Option<u8> {
         let mut stream = self.key_stream();
-        let mut tag_block = stream.tag_block();
-        let tag = tag_block[0] ^ sealed_tag;
-        tag_block[0] = sealed_tag;
-
-        let mut expected = Mac::new(&stream, &tag_block, message.len());
-        for piece in pieces.clone() {
-            expected.update(piece);
-        }
-        let expected = expected.finish();
+        let expected = stream.authenticator(sealed_tag, pieces.clone(), message.len());
         if !bool::from(expected.ct_eq(mac)) {
             return None;
         }
+        let tag = stream.tag_block()[0] ^ sealed_tag;
         let mut rest = message;
         for piece in pieces {
             let (now, later) = rest.split_at_mut(piece.len());
@@ -103,6 +97,24 @@ impl Cipher {
         }
         self.advance(tag, &expected);
         Some(tag)
+    }
+
+    /// Returns whether the encrypted message of `length` bytes that lies in `pieces` is the next one. Nothing
+    /// changes.
+    pub(super) fn is_authentic<'a>(
+        &self,
+        sealed_tag: u8,
+        pieces: impl Iterator<Item = &'a [u8]>,
+        length: usize,
+        mac: &[u8; MAC_LEN],
+    ) -> bool {
+        self.key_stream().authenticator(sealed_tag, pieces, length).ct_eq(mac).into()
+    }
+
+    /// Passes over the next message, of which the MAC is known to be good.
+    pub(super) fn pass(&mut self, sealed_tag: u8, mac: &[u8; MAC_LEN]) {
+        let tag = self.key_stream().tag_block()[0] ^ sealed_tag;
+        self.advance(tag, mac);
     }
 
     /// Returns this message's key stream.
@@ -159,6 +171,22 @@ struct KeyStream {
 impl KeyStream {
     fn tag_block(&self) -> [u8; 64] {
         self.head[64..MESSAGE_START].try_into().expect("block 1 has 64 bytes")
+    }
+
+    /// Returns the MAC of the encrypted message of `length` bytes that lies in `pieces`.
+    fn authenticator<'a>(
+        &self,
+        sealed_tag: u8,
+        pieces: impl Iterator<Item = &'a [u8]>,
+        length: usize,
+    ) -> [u8; MAC_LEN] {
+        let mut tag_block = self.tag_block();
+        tag_block[0] = sealed_tag;
+        let mut mac = Mac::new(self, &tag_block, length);
+        for piece in pieces {
+            mac.update(piece);
+        }
+        mac.finish()
     }
 
     /// Encrypts or decrypts the next part of the message.

@@ -21,6 +21,7 @@
 
 mod cipher;
 mod datagrams;
+mod foresight;
 mod keys;
 mod pull;
 mod push;
@@ -32,6 +33,7 @@ mod vector_tests;
 
 pub use crate::buffer::ByteQueue;
 pub use datagrams::{DATAGRAM_OVERHEAD, Datagrams, DatagramsExhausted};
+pub use foresight::Verdict;
 pub use keys::{HEADER_FRAME_LEN, Keys, MAX_MESSAGE, MESSAGE_OVERHEAD, STREAM_PREFIX_LEN};
 pub use pull::{Input, Pull, PullError, Pulled};
 pub use push::{Push, TooLarge};

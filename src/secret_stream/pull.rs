@@ -6,6 +6,7 @@ use bytes::BytesMut;
 use zeroize::Zeroizing;
 
 use super::cipher::Cipher;
+use super::foresight::{Start, Verdict, judge};
 use super::keys::{CONTENT_OVERHEAD, HEADER_FRAME_LEN, Keys, LENGTH_LEN, MAX_MESSAGE, STREAM_PREFIX_LEN};
 use crate::buffer::ByteQueue;
 
@@ -124,6 +125,24 @@ impl Pull {
             PullState::Failed(_) => 0,
         };
         wanted.saturating_sub(input.len())
+    }
+
+    /// Judges bytes of unknown origin that would follow `input` and then `known`, which came from the peer.
+    /// Takes nothing, so nothing that is forged does harm.
+    pub fn judge<'a>(
+        &self,
+        input: &'a Input,
+        known: impl Iterator<Item = &'a [u8]> + Clone,
+        unknown: impl Iterator<Item = &'a [u8]> + Clone,
+    ) -> Verdict {
+        let start = match &self.state {
+            PullState::Header { key } => Start::Header(key),
+            PullState::Messages(cipher) => Start::Message(cipher.clone()),
+            PullState::Failed(_) => return Verdict::Unknown,
+        };
+        let before = input.len() + known.clone().map(<[u8]>::len).sum::<usize>();
+        let pieces = input.pieces(0, input.len()).chain(known).chain(unknown);
+        judge(start, pieces, before, self.limit)
     }
 
     fn try_pull(&mut self, input: &mut Input, out: &mut [u8]) -> Result<Pulled, PullError> {

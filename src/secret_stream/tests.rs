@@ -260,6 +260,42 @@ proptest! {
     }
 
     #[test]
+    fn bytes_are_judged_by_the_first_frame_that_ends_in_them_and_nothing_is_taken(
+        lengths in prop::collection::vec(0_usize..300, 1..6),
+        opened in 0_usize..6,
+        known in 0_usize..2000,
+        flipped in 0_usize..2000,
+        cut in 1_usize..80,
+    ) {
+        let (mut push, mut pull, mut wire) = stream(MAX_MESSAGE);
+        let mut ends = Vec::new();
+        for length in lengths {
+            push.seal(&vec![1; length], &mut wire).unwrap();
+            ends.push(wire.len());
+        }
+        let known = known.min(wire.len() - 1);
+        let opened = ends.iter().filter(|end| **end <= known).count().min(opened);
+        let mut taken = input(&wire[..known]);
+        for _ in 0..opened {
+            pull.pull(&mut taken).unwrap().unwrap();
+        }
+        let read = input(&wire[known - taken.len()..known]);
+        let end = *ends.iter().find(|end| **end > known).unwrap();
+        let judge = |bytes: &[u8]| pull.judge(&read, std::iter::empty(), bytes.chunks(cut));
+        prop_assert_eq!(judge(&wire[known..end - 1]), Verdict::Unknown);
+        prop_assert_eq!(judge(&wire[known..end]), Verdict::Authentic);
+        prop_assert_eq!(judge(&wire[known..]), Verdict::Authentic);
+        let mut forged = wire.clone();
+        forged[known + flipped % (end - known)] ^= 1;
+        prop_assert!(judge(&forged[known..end]) != Verdict::Authentic);
+        // Behind bytes that were read and not decrypted, in two places.
+        let half = read.len() / 2;
+        let all = wire[known - read.len()..known].to_vec();
+        let verdict = pull.judge(&input(&all[..half]), all[half..].chunks(cut), wire[known..].chunks(cut));
+        prop_assert_eq!(verdict, Verdict::Authentic);
+    }
+
+    #[test]
     fn the_cipher_equals_the_crate_of_its_name(
         key in any::<[u8; 32]>(),
         header in any::<[u8; 24]>(),

@@ -172,6 +172,18 @@ impl Control {
         self.probe_due = None;
     }
 
+    /// Makes everything in flight be sent again, without blame for the path: the peer was elsewhere.
+    pub(super) fn relaunch(&mut self, now: Instant, packets: &mut Outstanding) {
+        packets.lose_flight();
+        self.loss.reset(now);
+        self.paced_until = None;
+    }
+
+    /// Returns whether nothing was acknowledged for a whole time-out.
+    pub(super) const fn is_timed_out(&self) -> bool {
+        self.loss.is_timed_out()
+    }
+
     /// Returns the next deadline and its timer.
     pub(super) fn deadline(&self, packets: &Outstanding) -> Option<(Instant, Timer)> {
         let pacing = self.paced_until.map(|at| (at, Timer::Pacing));

@@ -33,6 +33,14 @@ pub(super) struct Liveness {
     unanswered: Option<Instant>,
     /// Since when data waits for the peer's window alone.
     shut_since: Option<Instant>,
+    /// Whether a silence is reported before it counts as the end.
+    watches: bool,
+    /// Packets of data that came without a pause.
+    run: u32,
+    /// When a pause after many of them is a silence.
+    quiet_at: Option<Instant>,
+    /// When a heartbeat without an answer is one.
+    answer_by: Option<Instant>,
 }
 
 impl Liveness {
@@ -51,7 +59,30 @@ impl Liveness {
             reported: false,
             unanswered: None,
             shut_since: None,
+            watches: false,
+            run: 0,
+            quiet_at: None,
+            answer_by: None,
         }
+    }
+
+    /// Sets whether a silence is reported that a change of the own address explains.
+    pub(super) const fn watch(&mut self, watches: bool) {
+        self.watches = watches;
+    }
+
+    pub(super) const fn watches(&self) -> bool {
+        self.watches
+    }
+
+    /// Notes a packet of data.
+    pub(super) const fn data(&mut self) {
+        self.run = self.run.saturating_add(1);
+    }
+
+    /// Expects no more data.
+    pub(super) const fn no_more_data(&mut self) {
+        self.run = 0;
     }
 
     pub(super) const fn set_idle_timeout(&mut self, timeout: Duration) {
@@ -87,6 +118,7 @@ impl Liveness {
         self.answers |= answer && self.heartbeat_sent.is_some();
         self.heartbeat_sent = None;
         self.heard_at = Some(now);
+        self.answer_by = None;
         self.unanswered = outstanding.then_some(now);
     }
 
@@ -111,12 +143,15 @@ impl Liveness {
         self.keep_alive_at = None;
     }
 
-    /// Notes that a heartbeat is sent.
-    pub(super) fn heartbeat(&mut self, now: Instant) {
+    /// Notes that a heartbeat is sent, of which the answer takes less than `timeout`.
+    pub(super) fn heartbeat(&mut self, now: Instant, timeout: Duration) {
         self.heartbeat_due = false;
         self.heartbeat_sent.get_or_insert(now);
         if self.answers {
             self.unanswered.get_or_insert(now);
+            if self.watches {
+                self.answer_by.get_or_insert(now + timeout);
+            }
         }
     }
 
@@ -138,6 +173,12 @@ impl Liveness {
         if !outstanding && self.heartbeat_sent.is_none() {
             self.unanswered = None;
         }
+        let flows = self.watches && self.run >= LONG_RUN && !outstanding;
+        self.quiet_at = match self.heard_at {
+            // What comes meanwhile moves it when it is due.
+            Some(at) if flows => Some(self.quiet_at.unwrap_or(at + PAUSE)),
+            _ => None,
+        };
         if outstanding || self.probe.is_some() {
             self.keep_alive_at = None;
         } else if let Some(interval) = self.interval {
@@ -159,6 +200,8 @@ impl Liveness {
             unknown.map(|at| (at + HEARTBEAT_TIMEOUT, Timer::Heartbeat)),
             self.unanswered.map(|at| (at + self.idle_timeout, Timer::Silence)),
             self.shut_since.map(|at| (at + self.stall_timeout, Timer::Stall)),
+            self.quiet_at.map(|at| (at, Timer::Pause)),
+            self.answer_by.map(|at| (at, Timer::Pause)),
         ]
         .into_iter()
         .flatten()
@@ -181,6 +224,14 @@ impl Liveness {
                 });
             }
             Timer::Heartbeat => self.reported = true,
+            Timer::Pause if self.answer_by.take_if(|at| *at <= now).is_some() => {}
+            Timer::Pause => {
+                self.quiet_at = self.heard_at.map(|at| at + PAUSE).filter(|at| *at > now);
+                if self.quiet_at.is_some() {
+                    return self.handle_timeout(now);
+                }
+                self.run = 0;
+            }
             // This process, or its host, was stopped: what the peer has answered meanwhile may be lost, and
             // what it was to answer may not have left. It gets its whole time again.
             Timer::Silence if now - at > HELD_UP => {
@@ -195,6 +246,10 @@ impl Liveness {
     }
 }
 
+/// How many packets of data in a row make a pause a silence, and how long that is. A peer that has nothing to
+/// send for so long gets one small message.
+const LONG_RUN: u32 = 32;
+const PAUSE: Duration = Duration::from_millis(100);
 /// The idle time-out for which the other bounds are made.
 const USUAL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// A timer so late was not held up by work.

@@ -147,6 +147,11 @@ impl Loss {
         self.timeouts
     }
 
+    /// Returns whether a time-out has passed since the last acknowledgement.
+    pub(super) const fn is_timed_out(&self) -> bool {
+        self.timeouts > 0
+    }
+
     /// Starts over on another path.
     pub(super) fn reset(&mut self, now: Instant) {
         let (highest, recovery, last_sent) = (self.highest, self.recovery, self.last_sent);

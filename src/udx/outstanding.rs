@@ -244,6 +244,25 @@ impl Outstanding {
         });
     }
 
+    /// Marks all packets in flight lost, of which the path is not the reason.
+    pub(super) fn lose_flight(&mut self) {
+        for (packet, seq) in self.packets.iter_mut().zip(self.oldest..) {
+            if packet.state == PacketState::InFlight {
+                packet.state = PacketState::Lost;
+                if packet.padding > 0 {
+                    self.mtu.abandon();
+                    packet.padding = 0;
+                }
+                self.lost.push_back(seq);
+            }
+        }
+        self.question = None;
+        self.in_flight = 0;
+        self.in_flight_bytes = 0;
+        self.order.clear();
+        self.sort_lost();
+    }
+
     /// Puts the packets that wait to be sent again in the order of their numbers.
     pub(super) fn sort_lost(&mut self) {
         self.lost.make_contiguous().sort_unstable();

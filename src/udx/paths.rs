@@ -10,7 +10,8 @@ use super::types::{Admission, Place};
 /// The places of a stream: the path that it uses, and where else packets are taken from.
 ///
 /// The reference takes packets from anywhere once its firewall hook has agreed (`udx.md` §6, P20). Here a
-/// path that is validated is left only by [`Self::set`] and [`Self::change`].
+/// path that is validated is left only by [`Self::set`] and [`Self::change`], or, once a packet from elsewhere
+/// is known to be the peer's, by [`Self::follow`].
 #[derive(Debug)]
 pub(super) struct Paths {
     admission: Admission,
@@ -30,6 +31,8 @@ pub(super) struct Paths {
     held: Option<Place>,
     /// A change of path is complete when everything below this number is acknowledged.
     changing: Option<u64>,
+    /// After [`Self::follow`], the highest number that has come over the path.
+    followed: Option<u64>,
     /// What may be sent before a packet has come over the path.
     credit: Credit,
 }
@@ -59,6 +62,7 @@ impl Paths {
             offered: None,
             held: None,
             changing: None,
+            followed: None,
             credit: Credit::default(),
         }
     }
@@ -116,6 +120,18 @@ impl Paths {
         self.credit.spend(size);
     }
 
+    /// Notes that a heartbeat leaves.
+    pub(super) const fn asked(&mut self) {
+        self.credit.asked();
+    }
+
+    /// Notes a packet of `size` bytes over the path, and whether it may answer a heartbeat.
+    pub(super) fn heard(&mut self, place: Place, size: usize, is_answer: bool) {
+        if self.current == Some(place) {
+            self.credit.heard(size, is_answer);
+        }
+    }
+
     /// Sets the path. Packets are still taken from the one before.
     pub(super) fn set(&mut self, place: Place) {
         if let Some(old) = self.current
@@ -124,9 +140,45 @@ impl Paths {
             self.alternate = Some(old);
         }
         self.current = Some(place);
+        self.followed = None;
         if self.held == Some(place) {
             self.credit.lift();
         }
+    }
+
+    /// Moves the path to where packets up to number `newest` came from that are known to be the peer's.
+    /// `received` limits what goes there if that is another host, from which so many bytes came.
+    pub(super) fn follow(&mut self, place: Place, newest: u64, received: Option<usize>) {
+        self.alternate = self.current.replace(place);
+        self.followed = Some(newest);
+        if let Some(received) = received {
+            self.credit.restrict(received);
+        }
+    }
+
+    /// Returns whether the path goes back to where it was before [`Self::follow`]: packet `seq` comes from
+    /// there, and is newer than all that came over the path, or the path is silent.
+    pub(super) fn go_back(&mut self, place: Place, seq: u64, is_silent: bool) -> bool {
+        let Some(newest) = &mut self.followed else {
+            return false;
+        };
+        if self.current == Some(place) {
+            *newest = seq.max(*newest);
+            return false;
+        }
+        let goes_back = self.alternate == Some(place) && (seq > *newest || is_silent);
+        if goes_back {
+            *newest = seq.max(*newest);
+            std::mem::swap(&mut self.current, &mut self.alternate);
+            self.credit = Credit::default();
+            self.credit.lift();
+        }
+        goes_back
+    }
+
+    /// Returns where the path was before [`Self::follow`].
+    pub(super) fn former(&self) -> Option<Place> {
+        self.alternate.filter(|_| self.followed.is_some())
     }
 
     /// Starts a change of path, complete when everything below `seq` is acknowledged.
@@ -220,7 +272,7 @@ impl Paths {
     }
 
     /// Returns whether the path is known to be the peer's.
-    fn is_validated(&self, receiver: &Receiver) -> bool {
+    pub(super) fn is_validated(&self, receiver: &Receiver) -> bool {
         if receiver.is_expecting() { receiver.is_proven() } else { self.current.is_some() }
     }
 }

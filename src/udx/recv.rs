@@ -106,6 +106,21 @@ impl Receiver {
         self.early_bytes + self.ahead.len() * EARLY_OVERHEAD + self.ready.memory()
     }
 
+    /// Returns how many more bytes may be held that cannot be delivered yet.
+    pub(super) const fn free_ahead(&self) -> usize {
+        self.allowance.free_ahead
+    }
+
+    /// Returns what the reader has not taken yet.
+    pub(super) fn unread(&self) -> impl Iterator<Item = &[u8]> {
+        self.ready.pieces(0, self.ready.len())
+    }
+
+    /// Returns what packet `seq` holds, if it waits for others.
+    pub(super) fn early(&self, seq: u64) -> Option<&[u8]> {
+        self.ahead.get(&seq).map(|early| &*early.payload)
+    }
+
     /// Sets the bytes that the stream must begin with. Returns false if other ones have come already.
     pub(super) fn expect(&mut self, expected: Vec<u8>) -> bool {
         let here = self.ready.len().min(expected.len());

@@ -21,6 +21,10 @@ pub(super) enum Timer {
     WindowProbe,
     /// A peer that has never answered a heartbeat is reported.
     Heartbeat,
+    /// The peer is silent where it was not, and may see this node elsewhere.
+    Pause,
+    /// What has come from elsewhere is dropped.
+    Claim,
     /// A peer of which nothing is heard counts as gone.
     Silence,
     /// A peer that keeps its window shut counts as one that takes nothing any more.
@@ -40,6 +44,8 @@ impl Timer {
             Self::KeepAlive => "keep-alive",
             Self::WindowProbe => "window probe",
             Self::Heartbeat => "heartbeat without answer",
+            Self::Pause => "pause of the peer",
+            Self::Claim => "packets from elsewhere",
             Self::Silence => "peer without answer",
             Self::Stall => "window shut for too long",
         }

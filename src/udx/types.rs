@@ -26,7 +26,8 @@ pub(super) type BarePacket = (Place, [u8; HEADER_LEN]);
 /// What to do with packets for a stream that do not come over its connected path.
 ///
 /// Once the path is validated (see [`Streams::expect_prefix`](super::Streams::expect_prefix)) only
-/// [`Admission::Only`] still admits any.
+/// [`Admission::Only`] still admits any; see also
+/// [`Streams::set_claims`](super::Streams::set_claims).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
     /// They have no effect.
@@ -48,7 +49,8 @@ pub enum Event {
     Writable,
     /// An unordered message has come.
     Message(Vec<u8>),
-    /// The path was learned from the peer's packets, or learned anew before it was validated.
+    /// The path was learned from the peer's packets, or learned anew before it was validated, or by
+    /// [`Streams::trust`](super::Streams::trust).
     PathLearned {
         /// The socket that the packets came to.
         socket: SocketId,
@@ -64,6 +66,12 @@ pub enum Event {
         /// Where they came from.
         address: SocketAddrV4,
     },
+    /// Packets have come from elsewhere that may be the peer's, see
+    /// [`Streams::set_claims`](super::Streams::set_claims).
+    PathClaimed,
+    /// Nothing comes from a peer that was sending or has to answer. The own address may have changed for it,
+    /// so it needs bytes that only this side can make: anything encrypted over the stream.
+    Silent,
     /// Everything sent before the change of path is acknowledged.
     RemoteChanged,
     /// The expected first bytes have come, so the path is the peer's.

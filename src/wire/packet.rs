@@ -37,6 +37,9 @@ pub const MAX_PAYLOAD: usize = 2028;
 /// and takes any number (udx.md §2 "SACK ranges", §19).
 pub const MAX_SACK_RANGES: usize = 140;
 
+/// The length of a range of numbers in an acknowledgement.
+pub const RANGE_LEN: usize = 8;
+
 const MAGIC: u8 = 255;
 const VERSION: u8 = 1;
 

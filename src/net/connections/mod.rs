@@ -1,5 +1,7 @@
 //! The connections of a node, between their streams and the tasks of their users.
 
+#[cfg(test)]
+mod rebinding;
 mod table;
 #[cfg(test)]
 mod tests;

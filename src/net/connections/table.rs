@@ -12,6 +12,7 @@ use crate::net::link::{End, Link, Proof};
 use crate::net::overload::{Holding, Overload, Progress};
 use crate::net::settings::Settings;
 use crate::net::spares::Spares;
+use crate::secret_stream::Verdict;
 use crate::slots::{Slots, Source};
 use crate::udx::{Closed, Event, StreamId, Streams};
 
@@ -46,6 +47,8 @@ struct Connection {
     frames: VecDeque<Vec<u8>>,
     /// Bytes of the first of them that the stream has.
     offset: usize,
+    /// Bytes have come from elsewhere that may be the peer's.
+    is_claimed: bool,
     finishing: bool,
     remote_finished: bool,
     /// The interval of the keep-alive, until a peer that answers no heartbeats is sent messages instead.
@@ -109,9 +112,11 @@ impl Connections {
             self.unproven.insert((deadline, stream));
             self.unproven_slots.insert(stream, Source::direct(*established.remote.ip()));
         }
+        endpoint.streams().set_claims(stream, established.path != Path::Relayed);
         self.entries.insert(
             stream,
             Connection {
+                is_claimed: false,
                 link: link.clone(),
                 deadline,
                 frames: VecDeque::from([header]),
@@ -141,6 +146,9 @@ impl Connections {
         }
         entry.send(now, endpoint.streams(), stream);
         entry.receive(now, endpoint.streams(), stream, false);
+        if entry.is_claimed {
+            entry.examine(now, endpoint.streams(), stream);
+        }
         if let Some(deadline) = entry.deadline {
             match entry.link.try_prove() {
                 Proof::Proven => {
@@ -180,6 +188,12 @@ impl Connections {
             }
             Event::PathLearned { address, .. } => entry.link.set_remote_address(None, address),
             Event::PathValidated => entry.link.set_heard(),
+            Event::PathClaimed => {
+                entry.is_claimed = true;
+                self.service(now, endpoint, stream);
+            }
+            // The first frame that decrypts shows the peer where this side is now.
+            Event::Silent => entry.link.keep_alive(),
             Event::HeartbeatUnanswered => entry.keep_alive(),
             Event::Closed(reason) => {
                 // What has arrived before the end is still delivered; the receive window bounds it.
@@ -210,10 +224,12 @@ impl Connections {
     }
 
     /// Notes that a stream has migrated to another path.
-    pub(in crate::net) fn handle_moved(&mut self, moved: Moved) {
+    pub(in crate::net) fn handle_moved(&mut self, streams: &mut Streams, moved: Moved) {
         if let Some(entry) = self.entries.get(&moved.stream) {
             let Moved { stream, path, remote, .. } = &moved;
             debug!(%stream, ?path, address = %remote, "connection migrated");
+            // What a relay passes on has the relay's address, wherever the peer is.
+            streams.set_claims(*stream, *path != Path::Relayed);
             entry.link.set_moved(moved);
         }
     }
@@ -422,6 +438,25 @@ impl Connection {
         }
         if std::mem::take(&mut self.remote_finished) {
             self.link.set_incoming_finished();
+        }
+    }
+
+    /// Finds out whether bytes that have come from elsewhere are the peer's, and lets the stream follow it
+    /// there.
+    fn examine(&mut self, now: Instant, streams: &mut Streams, stream: StreamId) {
+        self.is_claimed = false;
+        for (socket, address) in streams.claimants(stream) {
+            let [unread, unknown] = streams.claimed(stream, socket, address);
+            match self.link.judge(&unread, &unknown) {
+                Some(Verdict::Authentic) => return streams.trust(now, stream, socket, address),
+                Some(Verdict::Forged) => streams.distrust(stream, socket, address),
+                // More has to come from there.
+                Some(Verdict::Unknown) => {}
+                None => {
+                    self.is_claimed = true;
+                    self.link.notify();
+                }
+            }
         }
     }
 

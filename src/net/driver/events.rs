@@ -21,7 +21,7 @@ impl Driver {
                     self.give_up(now, token);
                 }
             }
-            Event::Moved(moved) => self.connections.handle_moved(*moved),
+            Event::Moved(moved) => self.connections.handle_moved(self.endpoint.streams(), *moved),
             Event::Unreachable { stream, report } => {
                 self.connections.handle_unreachable(now, &mut self.endpoint, stream, *report);
             }

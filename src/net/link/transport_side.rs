@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use super::End;
 use super::shared::{Link, Proof, lock, wake};
 use crate::connect::{Moved, Path, Report};
+use crate::secret_stream::Verdict;
 
 /// What the driver takes out of a link.
 #[derive(Debug, Default)]
@@ -152,6 +153,15 @@ impl Link {
             return Proof::Busy;
         };
         self.prove_with(opener, MAX_PROOF)
+    }
+
+    /// Judges bytes of unknown origin that would follow what is queued, and then `unread`; `None` while a
+    /// reader is at work.
+    pub(in crate::net) fn judge(&self, unread: &[&[u8]], unknown: &[&[u8]]) -> Option<Verdict> {
+        let opener = self.opener.try_lock().ok()?;
+        let incoming = lock(&self.incoming);
+        let known = incoming.ring.pieces().chain(unread.iter().copied());
+        Some(opener.judge(known, unknown.iter().copied()))
     }
 
     /// Sets how the connection ended, once, and wakes all tasks that wait.

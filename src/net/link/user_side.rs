@@ -53,7 +53,10 @@ impl Link {
 
     /// Queues an encrypted empty message, unless others wait to be sent or the connection has ended.
     pub(in crate::net) fn keep_alive(&self) {
-        let mut sealer = lock(&self.sealer);
+        // A writer that is at work queues a message itself.
+        let Ok(mut sealer) = self.sealer.try_lock() else {
+            return;
+        };
         {
             let outgoing = lock(&self.outgoing);
             if outgoing.finish || !outgoing.ring.is_empty() || self.end().is_some() {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tracing::{debug, trace};
 
 use super::state::{Stream, StreamContext};
+use crate::udx::claims::Foreign;
 use crate::udx::paths::Admitted;
 use crate::udx::recv::{Arrival, MAX_AHEAD};
 use crate::udx::seq::expand;
@@ -28,18 +29,20 @@ impl Stream {
     ) {
         let seq = expand(header.seq, self.receiver.next());
         let ack = expand(header.ack, self.sender.packets().next());
-        if self.closed().is_some()
-            || !self.is_plausible(seq, ack)
-            || !self.admit(now, context, place, header, seq, rest)
-        {
+        let is_possible = self.closed().is_none() && self.is_plausible(seq, ack);
+        if !is_possible || !self.admit(now, context, place, header, seq, rest) {
             let address = place.1;
             trace!(kind = header.kind, seq = header.seq, %address, "packet refused");
+            if is_possible {
+                self.claim(now, context, place, header, seq, rest);
+            }
             return;
         }
         trace!(kind = header.kind, seq = header.seq, bytes = HEADER_LEN + rest.len(), "packet received");
         let is_plain = header.kind & (DATA | END | MESSAGE | DESTROY | HEARTBEAT) == 0;
         let outstanding = self.sender.packets().len() > 0;
         self.liveness.heard(now, is_plain && !outstanding, outstanding);
+        self.paths.heard(place, HEADER_LEN + rest.len(), is_plain);
         if header.has(HEARTBEAT) {
             // The reference looks at nothing else in such a packet (step 4).
             return self.acks.answer();
@@ -108,6 +111,10 @@ impl Stream {
         let next = is_next.then(|| header.payload(rest).unwrap_or_default());
         let admitted = self.paths.admit(now, &mut self.receiver, place, next);
         let (socket, address) = place;
+        let number = if header.has(DATA | END) { seq } else { 0 };
+        if admitted == Admitted::Accepted && self.paths.go_back(place, number, self.control.is_timed_out()) {
+            self.report_move(now, context, place);
+        }
         match admitted {
             Admitted::Refused => return false,
             Admitted::Accepted => {}
@@ -126,6 +133,75 @@ impl Stream {
         true
     }
 
+    /// Keeps a packet with data from elsewhere that may be the peer's, until that is known.
+    fn claim(
+        &mut self,
+        now: Instant,
+        context: &mut StreamContext<'_>,
+        place: Place,
+        header: &PacketHeader,
+        seq: u64,
+        rest: &[u8],
+    ) {
+        let may_be_the_peers = self.claims.is_enabled()
+            // A router that changes the address of the peer does not change this one.
+            && self.paths.current().is_some_and(|(socket, _)| socket == place.0)
+            && self.paths.is_validated(&self.receiver);
+        if !may_be_the_peers {
+            return;
+        }
+        let is_data = header.has(DATA | END) && !header.has(DESTROY | HEARTBEAT | MESSAGE);
+        let Some(payload) = header.payload(rest).filter(|_| is_data) else {
+            return self.claims.heard(now, place);
+        };
+        let payload = if header.has(DATA) { payload } else { &[] };
+        let (next, free) = (self.receiver.next(), self.receiver.free_ahead());
+        if self.claims.hold(now, &Foreign { place, seq, header, payload }, next, free) {
+            context.events.push(self.id, Event::PathClaimed);
+        }
+    }
+
+    /// Moves the path to a place from which the peer's own bytes have come, and takes what else has come from
+    /// there.
+    pub(in crate::udx) fn trust(&mut self, now: Instant, context: &mut StreamContext<'_>, place: Place) {
+        let (Some(claim), Some((_, home))) = (self.claims.take(place), self.paths.current()) else {
+            return;
+        };
+        let newest = claim.packets.last_key_value().map_or(0, |(seq, _)| *seq);
+        let is_far = home.ip() != place.1.ip();
+        self.paths.follow(place, newest, is_far.then_some(claim.received));
+        let outstanding = self.sender.packets().len() > 0;
+        self.liveness.heard(now, false, outstanding);
+        let header = claim.latest;
+        let ack = expand(header.ack, self.sender.packets().next());
+        if ack >= self.sender.packets().oldest() && ack <= self.sender.packets().next() {
+            self.peer_window.update(header.window, expand(header.seq, self.receiver.next()), ack);
+            self.handle_acknowledgement(now, &header, ack, &[]);
+        }
+        for (seq, packet) in claim.packets {
+            self.handle_data(context, seq, packet.kind, &packet.payload);
+        }
+        self.acks.owe();
+        self.flush(now, context);
+        if is_far {
+            self.limit_payload(context.config, place);
+            let packets = self.sender.packets_mut();
+            packets.change_path(context.config.max_payload(place.1));
+            self.control.reset(now, packets.in_flight_bytes());
+            self.liveness.ask();
+        }
+        self.report_move(now, context, place);
+    }
+
+    /// Goes on at the place that the path has moved to: what is out went to where the peer is no more.
+    fn report_move(&mut self, now: Instant, context: &mut StreamContext<'_>, place: Place) {
+        let (socket, address) = place;
+        debug!(socket = socket.0, %address, "path followed");
+        self.control.relaunch(now, self.sender.packets_mut());
+        let event = Event::PathLearned { socket, address };
+        context.events.push(self.id, event);
+    }
+
     fn handle_data(&mut self, context: &mut StreamContext<'_>, seq: u64, kind: u8, payload: &[u8]) {
         let had_gaps = self.receiver.has_gaps();
         let proven = self.receiver.is_proven();
@@ -138,6 +214,7 @@ impl Stream {
         if self.receiver.is_expecting() && !proven && self.receiver.is_proven() {
             self.path_validated(context);
         }
+        self.liveness.data();
         if self.receiver.readable() > readable && self.reported.readable() {
             context.events.push(self.id, Event::Readable);
         }

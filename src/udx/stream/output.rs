@@ -10,7 +10,9 @@ use crate::udx::mtu::BASE_PAYLOAD;
 use crate::udx::send::MAX_OUTSTANDING;
 use crate::udx::timer::Timer;
 use crate::udx::types::{Closed, Event, Place};
-use crate::wire::packet::{DESTROY, HEADER_LEN, HEARTBEAT, MESSAGE, PacketHeader, SACK, encode_range};
+use crate::wire::packet::{
+    DESTROY, HEADER_LEN, HEARTBEAT, MAX_SACK_RANGES, MESSAGE, PacketHeader, RANGE_LEN, SACK, encode_range,
+};
 use crate::wire::transmit::Train;
 
 /// The next packet with a number.
@@ -40,14 +42,18 @@ impl Stream {
             return None;
         }
         self.control.resume(now);
+        if let Some(train) = self.poll_elsewhere(now, out, remote_id) {
+            return Some(train);
+        }
         if let Some(message) = self.next_message() {
             self.put_header(out, remote_id, MESSAGE, 0, self.next_seq());
             out.extend_from_slice(&message);
             return Some(self.single(path, "message", HEADER_LEN + message.len()));
         }
         if self.may_send_heartbeat() {
-            self.liveness.heartbeat(now);
+            self.liveness.heartbeat(now, self.control.timeout());
             self.sender.packets_mut().ask(now, self.control.usual_rtt());
+            self.paths.asked();
             self.put_header(out, remote_id, HEARTBEAT, 0, self.next_seq());
             return Some(self.single(path, "heartbeat", HEADER_LEN));
         }
@@ -70,6 +76,27 @@ impl Stream {
         Some(Train { may_fragment, ..train(path, segment) })
     }
 
+    /// Appends a packet for another place than the path's. It may be lost, so no window counts as advertised
+    /// by it.
+    fn poll_elsewhere(&mut self, now: Instant, out: &mut Vec<u8>, remote_id: u32) -> Option<Train> {
+        let former = std::mem::take(&mut self.former_due).then(|| self.paths.former()).flatten();
+        if let Some(place) = former {
+            out.extend_from_slice(&self.path_probe(remote_id));
+            return Some(train(place, HEADER_LEN));
+        }
+        let next = self.receiver.next();
+        let (place, ranges) = self.claims.take_answer(now, next, self.receiver.gaps())?;
+        let kind = if ranges.is_empty() { 0 } else { SACK };
+        let header = PacketHeader { kind, ..self.probe_header(remote_id) };
+        let start = out.len();
+        out.extend_from_slice(&header.to_bytes());
+        for (from, to) in ranges.edges(MAX_SACK_RANGES) {
+            encode_range(from as u32, to as u32, out);
+        }
+        trace!(kind, to = %place.1, "packet from elsewhere answered");
+        Some(Train { may_fragment: true, ..train(place, out.len() - start) })
+    }
+
     /// Returns a packet that acknowledges everything, or a DESTROY, and where it goes.
     pub(in crate::udx) fn last_packet(&mut self, destroy: bool) -> Option<(Place, [u8; HEADER_LEN])> {
         let (path, remote_id) = self.paths.target()?;
@@ -87,9 +114,12 @@ impl Stream {
     /// Returns a packet that a peer answers wherever it comes from. It may be lost, so no window counts as
     /// advertised by it.
     pub(in crate::udx) fn path_probe(&self, remote_id: u32) -> [u8; HEADER_LEN] {
+        self.probe_header(remote_id).to_bytes()
+    }
+
+    fn probe_header(&self, remote_id: u32) -> PacketHeader {
         let window = u32::try_from(self.receiver.window()).unwrap_or(u32::MAX);
-        let header = self.header(remote_id, HEARTBEAT, 0, self.next_seq(), window);
-        header.to_bytes()
+        self.header(remote_id, HEARTBEAT, 0, self.next_seq(), window)
     }
 
     /// Returns whether `poll_transmit` may have something.
@@ -97,7 +127,9 @@ impl Stream {
         if self.paths.target().is_none() || self.closed().is_some() {
             return false;
         }
-        self.may_send_message()
+        self.former_due
+            || self.claims.owes_answer(now)
+            || self.may_send_message()
             || self.may_send_heartbeat()
             || self.may_acknowledge()
             || ((self.control.probe_due().is_some() || self.control.is_ready(now))
@@ -115,6 +147,9 @@ impl Stream {
             return self.liveness.stop();
         }
         let shut = self.is_window_shut();
+        if self.receiver.ended() {
+            self.liveness.no_more_data();
+        }
         self.liveness.arm(now, self.sender.packets().len() > 0, shut);
     }
 
@@ -127,6 +162,7 @@ impl Stream {
             self.control.deadline(self.sender.packets()),
             self.liveness.deadline(),
             self.acks.deadline().map(|at| (at, Timer::Acknowledgement)),
+            self.claims.deadline().map(|at| (at, Timer::Claim)),
         ]
         .into_iter()
         .flatten()
@@ -139,6 +175,7 @@ impl Stream {
             return;
         }
         self.acks.handle_timeout(now);
+        self.claims.handle_timeout(now);
         let timeouts = self.control.handle_timeout(now, self.sender.packets_mut());
         if self.sender.packets().is_in_question() && self.control.probe_due() == Some(Probe::Tail) {
             self.control.cancel_probe();
@@ -158,6 +195,9 @@ impl Stream {
                 return self.close(context, Closed::Narrow);
             }
         }
+        if timeouts.is_some() {
+            self.handle_silence(context);
+        }
         while let Some(timer) = self.liveness.handle_timeout(now) {
             match timer {
                 Timer::Silence => {
@@ -170,8 +210,18 @@ impl Stream {
                     debug!("heartbeat unanswered");
                     context.events.push(self.id, Event::HeartbeatUnanswered);
                 }
+                Timer::Pause => self.handle_silence(context),
                 _ => debug!(kind = timer.reason(), "heartbeat due"),
             }
+        }
+    }
+
+    /// Does what finds a peer again that has moved, or for which this node has.
+    fn handle_silence(&mut self, context: &mut StreamContext<'_>) {
+        self.former_due = self.paths.former().is_some();
+        if self.liveness.watches() {
+            debug!("peer silent");
+            context.events.push(self.id, Event::Silent);
         }
     }
 
@@ -411,8 +461,6 @@ const fn train((socket, destination): Place, segment_size: usize) -> Train {
     Train { socket, destination, ttl: None, may_fragment: false, segment_size }
 }
 
-/// The length of a range of numbers in an acknowledgement.
-const RANGE_LEN: usize = 8;
 /// How much of the window, and how many bytes at most, are gathered for a train.
 const GATHERED_SHARE: u64 = 8;
 const MAX_GATHERED: u64 = 16 << 10;

@@ -7,6 +7,7 @@ use tracing::debug;
 
 use crate::buffer::Pool;
 use crate::udx::acks::Acks;
+use crate::udx::claims::Claims;
 use crate::udx::control::Control;
 use crate::udx::events::{Events, Reported};
 use crate::udx::liveness::Liveness;
@@ -43,6 +44,9 @@ pub(in crate::udx) struct Stream {
     pub(super) messages: VecDeque<Vec<u8>>,
     pub(super) liveness: Liveness,
     pub(super) reported: Reported,
+    pub(super) claims: Claims,
+    /// A heartbeat leaves for where the path was before it followed the peer.
+    pub(super) former_due: bool,
     options: StreamOptions,
     closed: Option<Closed>,
 }
@@ -63,6 +67,8 @@ impl Stream {
             messages: VecDeque::new(),
             liveness: Liveness::new(options.idle_timeout, config.stall_timeout),
             reported: Reported::default(),
+            claims: Claims::default(),
+            former_due: false,
             options,
             closed: None,
         }
@@ -101,7 +107,7 @@ impl Stream {
 
     /// Returns how much memory received bytes take.
     pub(in crate::udx) fn memory(&self) -> usize {
-        self.receiver.memory()
+        self.receiver.memory() + self.claims.memory()
     }
 
     /// Returns how many packets have come in order, and whether others wait for one before them.
@@ -125,6 +131,35 @@ impl Stream {
             && self.paths.current().is_some()
             && self.sender.packets().len() == 0
             && self.sender.next_length(1).is_some()
+    }
+
+    /// Sets whether the owner can tell packets of the peer's that come from elsewhere, and hears of silence.
+    pub(in crate::udx) fn set_claims(&mut self, enabled: bool) {
+        self.claims.enable(enabled);
+        self.liveness.watch(enabled);
+    }
+
+    /// Returns the places from which the next bytes may have come.
+    pub(in crate::udx) fn claimants(&mut self) -> Vec<Place> {
+        self.claims.places(self.receiver.next())
+    }
+
+    /// Returns the bytes that have come from such a place, with those that came over the path and wait for
+    /// them.
+    pub(in crate::udx) fn claimed(&self, place: Place) -> impl Iterator<Item = &[u8]> {
+        let early = |seq| self.receiver.early(seq);
+        let next = self.receiver.next();
+        (next..).map_while(move |seq| self.claims.payload(place, seq).or_else(|| early(seq)))
+    }
+
+    /// Returns the bytes that the reader has not taken yet.
+    pub(in crate::udx) fn unread(&self) -> impl Iterator<Item = &[u8]> {
+        self.receiver.unread()
+    }
+
+    /// Drops what has come from a place: it is not the peer's.
+    pub(in crate::udx) fn distrust(&mut self, place: Place) {
+        self.claims.refuse(place);
     }
 
     /// Sets the bytes that the peer must begin with; what has come and contradicts them is forgotten.
@@ -318,6 +353,7 @@ impl Stream {
             debug!(reason = ?closed, "closed");
             self.closed = Some(closed);
             self.receiver.forget_early();
+            self.claims.enable(false);
             self.sender.clear(context.pool);
             self.messages = VecDeque::new();
             context.events.push(self.id, Event::Closed(closed));
