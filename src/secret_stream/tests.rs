@@ -47,6 +47,18 @@ fn an_announced_length_takes_no_memory() {
 }
 
 #[test]
+fn bytes_behind_very_many_frames_are_not_judged() {
+    for (count, verdict) in [(1000, Verdict::Authentic), (1024, Verdict::Unknown)] {
+        let (mut push, pull, mut wire) = stream(MAX_MESSAGE);
+        (0..count).for_each(|_| push.seal(&[], &mut wire).unwrap());
+        let known = wire.len();
+        push.seal(b"last", &mut wire).unwrap();
+        let (known, last) = wire.split_at(known);
+        assert_eq!(pull.judge(&input(known), std::iter::empty(), std::iter::once(last)), verdict);
+    }
+}
+
+#[test]
 fn a_failed_stream_stays_failed() {
     let (mut push, mut pull, mut wire) = stream(MAX_MESSAGE);
     let mut frame = Vec::new();

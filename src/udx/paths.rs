@@ -10,8 +10,8 @@ use super::types::{Admission, Place};
 /// The places of a stream: the path that it uses, and where else packets are taken from.
 ///
 /// The reference takes packets from anywhere once its firewall hook has agreed (`udx.md` §6, P20). Here a
-/// path that is validated is left only by [`Self::set`] and [`Self::change`], or, once a packet from elsewhere
-/// is known to be the peer's, by [`Self::follow`].
+/// path that is validated is left only by [`Self::set`] and [`Self::change`], and by [`Self::follow`] once
+/// something from elsewhere is known to be the peer's.
 #[derive(Debug)]
 pub(super) struct Paths {
     admission: Admission,

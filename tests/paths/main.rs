@@ -13,6 +13,7 @@
 mod support;
 
 mod moving;
+mod rebinding;
 mod reuse;
 
 use std::future::Future;

@@ -1,5 +1,6 @@
 //! Scenarios in virtual time.
 
+mod claims;
 mod conformance;
 mod credit;
 mod division;

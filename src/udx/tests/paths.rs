@@ -208,24 +208,24 @@ fn assert_unmoved(node: &mut Node, place: SocketAddrV4) {
     assert!(node.streams.contains(node.id));
 }
 
-struct Node {
-    streams: Streams,
-    id: StreamId,
-    now: Instant,
+pub(super) struct Node {
+    pub(super) streams: Streams,
+    pub(super) id: StreamId,
+    pub(super) now: Instant,
 }
 
 impl Node {
-    fn new(admission: Admission) -> Self {
+    pub(super) fn new(admission: Admission) -> Self {
         let mut streams = Streams::new(Config::default(), [3; 32]);
         let id = streams.open(admission);
         Self { streams, id, now: Instant::now() }
     }
 
-    fn connect(&mut self, to: SocketAddrV4) {
+    pub(super) fn connect(&mut self, to: SocketAddrV4) {
         self.streams.connect(self.now, self.id, SocketId::CLIENT, to, REMOTE);
     }
 
-    fn takes(&mut self, from: SocketAddrV4, kind: u8, seq: u32, payload: &[u8]) -> bool {
+    pub(super) fn takes(&mut self, from: SocketAddrV4, kind: u8, seq: u32, payload: &[u8]) -> bool {
         let header =
             PacketHeader { kind, data_offset: 0, stream_id: self.id.0, window: 1 << 20, seq, ack: 0 };
         let mut datagram = header.to_bytes().to_vec();
@@ -236,7 +236,7 @@ impl Node {
     }
 
     /// Returns the events, and where packets went, their kinds and what they acknowledge.
-    fn drain(&mut self) -> (Vec<Event>, Vec<(SocketAddrV4, u8, u32)>) {
+    pub(super) fn drain(&mut self) -> (Vec<Event>, Vec<(SocketAddrV4, u8, u32)>) {
         let (mut events, mut sent, mut buffer) = (Vec::new(), Vec::new(), Vec::new());
         while let Some((_, event)) = self.streams.poll_event() {
             assert_ne!(event, Event::Closed(Closed::Reset));
@@ -259,6 +259,6 @@ const fn learned(address: SocketAddrV4) -> Event {
 const REMOTE: u32 = 0x99;
 const PREFIX: &[u8] = b"this is me";
 const GENUINE: &[u8] = b"this is me, and this is more";
-const PEER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(198, 51, 100, 1), 1);
-const STRANGER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, 1), 1);
+pub(super) const PEER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(198, 51, 100, 1), 1);
+pub(super) const STRANGER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, 1), 1);
 const RELAY: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 1);
