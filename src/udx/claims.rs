@@ -155,9 +155,9 @@ impl Claims {
         self.answer.is_some_and(|(at, _)| at <= now)
     }
 
-    /// Takes the place that is due an answer, and the numbers from `next` on that it acknowledges, with `gaps`,
-    /// those that came over the path: the peer takes what it does not name for lost. It is at most three
-    /// times as long as what came from there.
+    /// Takes the place that is due an answer, and the numbers from `next` on that it acknowledges. `gaps` are
+    /// those that came over the path: the peer takes what an answer does not name for lost. It is at most
+    /// three times as long as what came from there.
     pub(super) fn take_answer(
         &mut self,
         now: Instant,

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `stream` | one stream: what its owner asks, what a packet does, what it sends and when |
 //! | `paths`, `credit` | where packets come from and go to, and how much a path gets before it has spoken |
-//! | `claims` | packets from elsewhere, until it is known whether they are the peer's |
+//! | `claims`, `following` | packets from elsewhere, until it is known whether they are the peer's |
 //! | `send`, `outstanding`, `batch` | bytes for the peer, packets in flight, what was acknowledged |
 //! | `recv`, `acks` | the bytes for the reader, packets that came too early, and when both are acknowledged |
 //! | `window`, `memory` | flow control in both directions, and what all streams together may hold |
@@ -35,6 +35,7 @@ mod control;
 mod credit;
 mod division;
 mod events;
+mod following;
 mod liveness;
 mod loss;
 mod memory;

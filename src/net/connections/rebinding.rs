@@ -55,12 +55,12 @@ fn a_transfer_goes_on_though_packets_are_lost_when_a_router_forgets_it() {
 
 #[test]
 fn a_router_may_forget_a_transfer_again_and_again() {
-    for (seed, up) in (0..6).flat_map(|seed| [(seed, true), (seed, false)]) {
+    for (seed, up) in [(0, true), (1, false), (2, true), (3, false)] {
         let mut world = World::new(seed, 0.01);
         let (from, to) = if up { (world.client, world.server) } else { (world.server, world.client) };
         world.start(from);
         for _ in 0..10 {
-            world.network.run_for(Duration::from_millis(1500));
+            world.network.run_for(Duration::from_millis(700));
             world.network.restart_nat(world.nat);
         }
         world.finish(from, to);
@@ -205,7 +205,7 @@ impl World {
         Self { network, nat, client, server }
     }
 
-    /// Sends at 800 kB/s from one to the other, drops the mappings of the router in the middle, and checks
+    /// Sends at 300 kB/s from one to the other, drops the mappings of the router in the middle, and checks
     /// that all comes. Returns the longest time in which nothing did.
     fn transfer_and_rebind(&mut self, from: HostId, to: HostId) -> Duration {
         self.start(from);
@@ -363,7 +363,7 @@ impl Host for Peer {
         }
         if let Some(at) = self.writes_at.filter(|at| *at <= now) {
             self.writes_at = Some(at + Duration::from_millis(10));
-            self.write(8_000);
+            self.write(3_000);
         }
         self.work(now);
     }
