@@ -2,6 +2,7 @@
 //! interface of the library.
 
 pub mod attacker;
+pub mod bottleneck;
 #[cfg(test)]
 pub(crate) mod link;
 pub mod nat;

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 use tracing::debug;
 
 use super::batch::Batch;
-use super::congestion::{Bbr, Outcome};
+use super::congestion::{Bbr, Beliefs, Controller, Cubic, Loss as Lost, Outcome};
 use super::loss::Loss;
 use super::outstanding::Outstanding;
 use super::pacing::Pacer;
 use super::rtt::Rtt;
 use super::timer::Timer;
+use super::types::CongestionControl;
 
 /// What leaves with the next poll, whatever the windows allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +27,8 @@ pub(super) enum Probe {
 pub(super) struct Control {
     rtt: Rtt,
     loss: Loss,
-    congestion: Bbr,
+    algorithm: CongestionControl,
+    congestion: Box<dyn Controller>,
     pacer: Pacer,
     /// When a train that waits for its pace may leave.
     paced_until: Option<Instant>,
@@ -34,11 +36,12 @@ pub(super) struct Control {
 }
 
 impl Control {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(algorithm: CongestionControl) -> Self {
         Self {
             rtt: Rtt::default(),
             loss: Loss::default(),
-            congestion: Bbr::new(0),
+            algorithm,
+            congestion: controller(algorithm, 0),
             pacer: Pacer::new(),
             paced_until: None,
             probe_due: None,
@@ -49,14 +52,15 @@ impl Control {
     pub(super) fn reset(&mut self, now: Instant, in_flight: u64) {
         self.rtt = Rtt::expecting(self.rtt.smoothed());
         self.loss.reset(now);
-        self.congestion = Bbr::new(in_flight);
+        self.congestion = controller(self.algorithm, in_flight);
         self.pacer = Pacer::new();
         self.paced_until = None;
     }
 
     /// Sets what the path is thought to take before the first measurement.
-    pub(super) const fn expect_rtt(&mut self, rtt: Duration) {
+    pub(super) fn expect_rtt(&mut self, rtt: Duration) {
         self.rtt.expect(rtt);
+        self.congestion.expect_rtt(rtt);
     }
 
     pub(super) fn minimum_rtt(&self) -> Option<Duration> {
@@ -68,13 +72,22 @@ impl Control {
         self.rtt.usual()
     }
 
+    pub(super) const fn smoothed_rtt(&self) -> Option<Duration> {
+        self.rtt.smoothed()
+    }
+
+    /// Returns the pacing rate in bytes per second.
+    pub(super) fn pacing_rate(&self) -> f64 {
+        self.congestion.pacing_rate()
+    }
+
     /// Returns the retransmission time-out.
     pub(super) fn timeout(&self) -> Duration {
         self.rtt.timeout()
     }
 
     /// Returns how many bytes may be in flight.
-    pub(super) const fn window(&self) -> u64 {
+    pub(super) fn window(&self) -> u64 {
         self.congestion.window()
     }
 
@@ -94,15 +107,15 @@ impl Control {
     }
 
     /// Passes acknowledgements and losses on to the congestion controller.
-    fn learn(&mut self, now: Instant, packets: &mut Outstanding, batch: &Batch, lost: u64) {
-        let in_flight = packets.in_flight_bytes();
+    fn learn(&mut self, now: Instant, packets: &mut Outstanding, batch: &Batch, loss: Option<Lost>) {
         if self.loss.leave_recovery(packets) {
             self.congestion.leave_recovery();
             debug!(cwnd = self.congestion.window(), "loss recovery left");
         }
-        if lost > 0 && self.loss.enter_recovery(packets) {
-            self.congestion.enter_recovery(in_flight, batch.bytes);
-            debug!(bytes = lost, cwnd = self.congestion.window(), "loss recovery entered");
+        if let Some(loss) = loss
+            && self.loss.enter_recovery(packets)
+        {
+            debug!(bytes = loss.bytes, cwnd = self.congestion.window(), "loss recovery entered");
         }
         let minimum = self.rtt.minimum();
         let sample = batch.latest.as_ref().and_then(|latest| packets.sample(now, latest, minimum));
@@ -111,13 +124,18 @@ impl Control {
             now,
             &Outcome {
                 acked: batch.bytes,
-                lost,
-                in_flight,
+                in_flight: packets.in_flight_bytes(),
                 delivered: packets.delivered(),
                 sample,
                 rtt: measured.map(|measured| now.saturating_duration_since(measured.sent_at)),
+                loss,
             },
         );
+    }
+
+    /// Returns what the controller makes of the path.
+    pub(super) fn beliefs(&self) -> Beliefs {
+        self.congestion.beliefs()
     }
 
     /// Refills the pacer before a train.
@@ -221,6 +239,13 @@ impl Control {
                 None
             }
         }
+    }
+}
+
+fn controller(algorithm: CongestionControl, in_flight: u64) -> Box<dyn Controller> {
+    match algorithm {
+        CongestionControl::Bbr => Box::new(Bbr::new(in_flight)),
+        CongestionControl::Cubic => Box::new(Cubic::new()),
     }
 }
 

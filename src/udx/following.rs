@@ -9,8 +9,8 @@ use crate::wire::transmit::SocketId;
 
 impl Streams {
     /// Sets whether packets from elsewhere are kept once the path is validated, for an owner that can tell
-    /// whether what they carry is the peer's: [`Event::PathClaimed`] asks for that, and [`Event::Silent`] for
-    /// bytes by which the peer can tell.
+    /// whether what they carry is the peer's: [`Event::PathClaimed`](super::Event::PathClaimed) asks for
+    /// that, and [`Event::Silent`](super::Event::Silent) for bytes by which the peer can tell.
     pub fn set_claims(&mut self, id: StreamId, enabled: bool) {
         self.with(None, id, |stream, _| stream.set_claims(enabled));
     }
@@ -32,7 +32,8 @@ impl Streams {
     }
 
     /// Moves the stream to where bytes have come from that only the peer can have made. They count as
-    /// received; [`Event::PathLearned`] follows. Packets are still taken from the path before.
+    /// received; [`Event::PathLearned`](super::Event::PathLearned) follows. Packets are still taken from the
+    /// path before.
     ///
     /// Another host than before gets at most three times what came from it until it answers.
     pub fn trust(&mut self, now: Instant, id: StreamId, socket: SocketId, address: SocketAddrV4) {

@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use super::batch::Batch;
+use super::congestion;
 use super::outstanding::Outstanding;
 use super::rtt::{MAX_TIMEOUT, Rtt};
 use super::timer::Timer;
@@ -36,14 +37,14 @@ pub(super) struct Loss {
 }
 
 impl Loss {
-    /// Handles what a batch has acknowledged and marks packets lost. Returns how many bytes were.
+    /// Handles what a batch has acknowledged and marks packets lost. Returns what was lost.
     pub(super) fn update(
         &mut self,
         now: Instant,
         batch: &Batch,
         packets: &mut Outstanding,
         rtt: &Rtt,
-    ) -> u64 {
+    ) -> Option<congestion::Loss> {
         self.since = Some(now);
         self.unmeasured = match batch.measured {
             None if self.probed || self.timeouts > 0 => self.unmeasured + 1,
@@ -71,12 +72,15 @@ impl Loss {
     }
 
     /// Marks the packets lost that left before an acknowledged one, and long enough ago (RFC 8985 §6.2 step
-    /// 5). Returns how many bytes were.
-    pub(super) fn detect(&mut self, now: Instant, packets: &mut Outstanding, rtt: &Rtt) -> u64 {
+    /// 5). Returns what was lost.
+    pub(super) fn detect(
+        &mut self,
+        now: Instant,
+        packets: &mut Outstanding,
+        rtt: &Rtt,
+    ) -> Option<congestion::Loss> {
         self.reordering_due = None;
-        let Some((newest, took)) = self.newest else {
-            return 0;
-        };
+        let (newest, took) = self.newest?;
         let window = self.reordering_window(packets, rtt);
         let due = &mut self.reordering_due;
         packets.detect(|packet| {

@@ -14,7 +14,7 @@
 //! | `window`, `memory` | flow control in both directions, and what all streams together may hold |
 //! | `control` | what the path allows, from the next four |
 //! | `loss`, `rtt` | which packets are lost: RACK, tail-loss probes, time-outs |
-//! | `congestion`, `rate`, `aggregation`, `pacing` | how much may be out and how fast it leaves: BBR |
+//! | `congestion`, `rate`, `pacing` | how much may be out and how fast it leaves: BBR |
 //! | `mtu`, `division` | how large packets may be, and when those that are out can be made smaller |
 //! | `liveness` | keep-alive, probes of a closed window, giving up |
 //! | `timer`, `schedule` | what a stream waits for, and which stream is next |
@@ -27,7 +27,6 @@
 //! impossible numbers, have no effect.
 
 mod acks;
-mod aggregation;
 mod batch;
 mod claims;
 mod congestion;
@@ -59,4 +58,6 @@ mod types;
 mod window;
 
 pub use streams::{Held, Streams};
-pub use types::{Admission, Closed, Config, Event, StreamId, StreamOptions, WriteError};
+pub use types::{
+    Admission, Closed, Config, CongestionControl, Event, StreamId, StreamOptions, StreamStats, WriteError,
+};

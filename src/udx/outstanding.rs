@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tracing::debug;
 
 use super::batch::{Acked, Batch};
+use super::congestion::Loss;
 use super::division::Question;
 use super::mtu::{MIN_PAYLOAD, Mtu};
 use super::rate::{Delivery, Sample, Snapshot};
@@ -196,15 +197,20 @@ impl Outstanding {
         self.delivery.delivered()
     }
 
+    /// Returns all bytes ever found lost.
+    pub(super) const fn lost(&self) -> u64 {
+        self.delivery.lost()
+    }
+
     /// Notes that there is too little to send, so that the rate measured is not the path's.
     pub(super) fn limit_delivery(&mut self) {
         self.delivery.limit(self.in_flight_bytes);
     }
 
     /// Calls `is_lost` with the packets in flight, the one that left earliest first, until it returns false,
-    /// and marks the others lost. Returns how many bytes were lost, without probes of the path.
-    pub(super) fn detect(&mut self, mut is_lost: impl FnMut(&Packet) -> bool) -> u64 {
-        let mut bytes = 0;
+    /// and marks the others lost. Returns what was lost, if anything was, without probes of the path.
+    pub(super) fn detect(&mut self, mut is_lost: impl FnMut(&Packet) -> bool) -> Option<Loss> {
+        let mut loss = None;
         while let Some(&(transmission, seq)) = self.order.front() {
             let packet = seq.checked_sub(self.oldest).and_then(|at| self.packets.get_mut(at as usize));
             if let Some(packet) = packet
@@ -223,7 +229,12 @@ impl Outstanding {
                     packet.padding = 0;
                 } else {
                     self.mtu.packet_lost(packet.length.into(), transmission);
-                    bytes += packet.size() as u64;
+                    let size = packet.size() as u64;
+                    let lost_since = self.delivery.lose(size) - packet.snapshot.lost;
+                    let loss: &mut Loss = loss.get_or_insert_default();
+                    loss.bytes += size;
+                    loss.in_flight_then = packet.snapshot.in_flight;
+                    loss.lost_since = lost_since;
                 }
             }
             self.order.pop_front();
@@ -231,7 +242,7 @@ impl Outstanding {
         if self.order.len() > 4 * self.packets.len() + 64 {
             self.forget_old_transmissions();
         }
-        bytes
+        loss
     }
 
     fn forget_old_transmissions(&mut self) {
@@ -300,7 +311,8 @@ impl Outstanding {
         if padded_to.is_some() {
             self.mtu.sent();
         }
-        let snapshot = self.delivery.snapshot(now, self.in_flight == 0);
+        let in_flight = self.in_flight_bytes + (HEADER_LEN + length + padding) as u64;
+        let snapshot = self.delivery.snapshot(now, in_flight, self.in_flight == 0);
         let seq = self.next();
         self.packets.push_back(Packet {
             offset,
@@ -320,7 +332,7 @@ impl Outstanding {
 
     /// Notes that `seq` is sent again now, without padding.
     pub(super) fn repeat(&mut self, now: Instant, seq: u64) {
-        let snapshot = self.delivery.snapshot(now, self.in_flight == 0);
+        let idle = self.in_flight == 0;
         let packet = &mut self.packets[(seq - self.oldest) as usize];
         if packet.state == PacketState::InFlight {
             self.in_flight -= 1;
@@ -331,7 +343,8 @@ impl Outstanding {
         }
         packet.repeated = true;
         packet.padding = 0;
-        packet.snapshot = snapshot;
+        let in_flight = self.in_flight_bytes + packet.size() as u64;
+        packet.snapshot = self.delivery.snapshot(now, in_flight, idle);
         self.launch(now, seq);
     }
 

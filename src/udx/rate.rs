@@ -10,6 +10,9 @@ pub(super) struct Snapshot {
     pub(super) delivered: u64,
     delivered_at: Instant,
     first_sent_at: Instant,
+    /// Bytes in flight, this packet included, and all bytes found lost by then.
+    pub(super) in_flight: u64,
+    pub(super) lost: u64,
     app_limited: bool,
 }
 
@@ -20,6 +23,10 @@ pub(super) struct Sample {
     pub(super) rate: f64,
     /// Bytes delivered when the measured packet was sent, by which the round is known that it belongs to.
     pub(super) delivered_before: u64,
+    /// Bytes delivered since then.
+    pub(super) delivered: u64,
+    /// Bytes in flight then, the packet included.
+    pub(super) in_flight_then: u64,
     /// Whether the sender had too little to send, so that the path may carry more.
     pub(super) app_limited: bool,
 }
@@ -30,13 +37,14 @@ pub(super) struct Delivery {
     delivered: u64,
     delivered_at: Option<Instant>,
     first_sent_at: Option<Instant>,
+    lost: u64,
     /// The sender had too little to send until this many bytes were delivered.
     app_limited_until: u64,
 }
 
 impl Delivery {
-    /// Returns what a packet that is sent now has to remember.
-    pub(super) fn snapshot(&mut self, now: Instant, idle: bool) -> Snapshot {
+    /// Returns what a packet that is sent now has to remember, with which `in_flight` bytes are.
+    pub(super) fn snapshot(&mut self, now: Instant, in_flight: u64, idle: bool) -> Snapshot {
         if idle {
             self.delivered_at = Some(now);
             self.first_sent_at = Some(now);
@@ -45,6 +53,8 @@ impl Delivery {
             delivered: self.delivered,
             delivered_at: *self.delivered_at.get_or_insert(now),
             first_sent_at: *self.first_sent_at.get_or_insert(now),
+            in_flight,
+            lost: self.lost,
             app_limited: self.app_limited_until > 0 && self.delivered <= self.app_limited_until,
         }
     }
@@ -53,6 +63,12 @@ impl Delivery {
     pub(super) const fn add(&mut self, now: Instant, bytes: u64) {
         self.delivered += bytes;
         self.delivered_at = Some(now);
+    }
+
+    /// Counts `bytes` that were found lost. Returns all of them.
+    pub(super) const fn lose(&mut self, bytes: u64) -> u64 {
+        self.lost += bytes;
+        self.lost
     }
 
     /// Notes that there is too little to send.
@@ -76,54 +92,21 @@ impl Delivery {
         if interval.is_zero() || minimum_rtt.is_some_and(|minimum| interval < minimum) {
             return None;
         }
+        let delivered = self.delivered - packet.delivered;
         Some(Sample {
-            rate: (self.delivered - packet.delivered) as f64 / interval.as_secs_f64(),
+            rate: delivered as f64 / interval.as_secs_f64(),
             delivered_before: packet.delivered,
+            delivered,
+            in_flight_then: packet.in_flight,
             app_limited: packet.app_limited,
         })
+    }
+
+    pub(super) const fn lost(&self) -> u64 {
+        self.lost
     }
 
     pub(super) const fn delivered(&self) -> u64 {
         self.delivered
     }
 }
-
-/// The highest rate of the last ten rounds.
-///
-/// Only rounds count that measured something of the path, so that a time with little to send does not wear
-/// the measurements out.
-#[derive(Debug)]
-pub(super) struct MaxRate {
-    /// The highest rate of each round.
-    rates: [f64; ROUNDS],
-    /// Where the latest round is.
-    latest: u8,
-    /// The current round has not measured anything yet.
-    unrated: bool,
-}
-
-impl MaxRate {
-    pub(super) const fn new() -> Self {
-        Self { rates: [0.0; ROUNDS], latest: 0, unrated: false }
-    }
-
-    pub(super) const fn start_round(&mut self) {
-        self.unrated = true;
-    }
-
-    /// Adds a measurement of the current round, in bytes per second.
-    pub(super) fn add(&mut self, rate: f64) {
-        let begins = std::mem::take(&mut self.unrated);
-        self.latest = (self.latest + u8::from(begins)) % ROUNDS as u8;
-        let slot = &mut self.rates[usize::from(self.latest)];
-        *slot = if begins { rate } else { slot.max(rate) };
-    }
-
-    /// Returns the highest rate, in bytes per second.
-    pub(super) fn max(&self) -> f64 {
-        self.rates.iter().copied().fold(0.0, f64::max)
-    }
-}
-
-/// `BtlBwFilterLen` of draft-cardwell-iccrg-bbr-congestion-control-00 §4.1.1.
-const ROUNDS: usize = 10;

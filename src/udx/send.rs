@@ -125,9 +125,9 @@ impl Sender {
         self.buffer.len() - (self.unsent - self.base) as usize
     }
 
-    /// Returns whether many more bytes can be held.
-    pub(super) fn has_room(&self) -> bool {
-        self.buffer.len() < MAX_SEND_BUFFER / 2
+    /// Returns whether [`Self::write`] would take half of the bytes that may wait, or more.
+    pub(super) fn has_room(&self, waiting: usize) -> bool {
+        self.room(waiting) >= waiting / 2
     }
 
     pub(super) const fn end_queued(&self) -> bool {

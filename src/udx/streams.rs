@@ -14,7 +14,9 @@ use super::memory::{Memory, Unsent};
 use super::schedule::{Schedule, Scheduled};
 use super::stream::{Stream, StreamContext};
 use super::tombstones::Tombstones;
-use super::types::{Admission, BarePacket, Closed, Config, Event, StreamId, StreamOptions, WriteError};
+use super::types::{
+    Admission, BarePacket, Closed, Config, Event, StreamId, StreamOptions, StreamStats, WriteError,
+};
 use crate::buffer::Pool;
 use crate::wire::packet::{HEADER_LEN, PacketHeader};
 use crate::wire::transmit::{SocketId, Train};
@@ -120,6 +122,11 @@ impl Streams {
     /// Returns what the owner has chosen for the stream.
     pub fn options(&self, id: StreamId) -> Option<&StreamOptions> {
         self.stream(id).map(Stream::options)
+    }
+
+    /// Returns what the sender of the stream measures and believes.
+    pub fn stats(&self, id: StreamId) -> Option<StreamStats> {
+        self.stream(id).map(Stream::stats)
     }
 
     /// Returns what the stream holds for its reader.

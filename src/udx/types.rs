@@ -119,6 +119,41 @@ pub enum WriteError {
     Full,
 }
 
+/// What the sender of a stream measures, and what its congestion control makes of that.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StreamStats {
+    /// The smoothed round-trip time; `None` before the first measurement.
+    pub rtt: Option<Duration>,
+    /// The shortest round-trip time of the last seconds.
+    pub minimum_rtt: Option<Duration>,
+    /// Bytes that may be in flight.
+    pub window: u64,
+    /// Bytes in flight, headers included.
+    pub in_flight: u64,
+    /// Bytes per second that the path is thought to deliver; zero while nothing is known.
+    pub bandwidth: f64,
+    /// Bytes per second that leave at most.
+    pub pacing_rate: f64,
+    /// The state of the congestion control, a lower-case word or two.
+    pub phase: &'static str,
+    /// Bytes acknowledged, headers included.
+    pub delivered: u64,
+    /// Bytes found lost, which were sent again.
+    pub lost: u64,
+    /// The most bytes of payload in a packet.
+    pub payload: usize,
+}
+
+/// Which algorithm decides how much a stream sends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CongestionControl {
+    /// BBR, third version (draft-ietf-ccwg-bbr). All connections use it.
+    #[default]
+    Bbr,
+    /// CUBIC (RFC 9438), for comparison.
+    Cubic,
+}
+
 /// How streams behave. The defaults fit peers on the Internet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -147,6 +182,8 @@ pub struct Config {
     /// divided anew on a path that has become too narrow for them, which is safe unless the network delivers
     /// one of them much later. Otherwise such a stream ends if routers do not divide them either.
     pub is_protected: bool,
+    /// Which algorithm decides how much is sent.
+    pub congestion_control: CongestionControl,
 }
 
 impl Config {
@@ -174,6 +211,7 @@ impl Default for Config {
             max_payload: Self::ETHERNET_PAYLOAD,
             max_loopback_payload: MAX_PAYLOAD,
             is_protected: false,
+            congestion_control: CongestionControl::Bbr,
         }
     }
 }

@@ -17,7 +17,9 @@ use crate::udx::paths::Paths;
 use crate::udx::recv::Receiver;
 use crate::udx::send::Sender;
 use crate::udx::seq::START;
-use crate::udx::types::{Admission, Closed, Config, Event, Place, StreamId, StreamOptions, WriteError};
+use crate::udx::types::{
+    Admission, Closed, Config, Event, Place, StreamId, StreamOptions, StreamStats, WriteError,
+};
 use crate::udx::window::{OwnWindow, PeerWindow};
 
 /// What a stream uses of its table.
@@ -63,7 +65,7 @@ impl Stream {
             acks: Acks::default(),
             sender: Sender::new(START, BASE_PAYLOAD, config.is_protected),
             peer_window: PeerWindow::new(START, START),
-            control: Control::new(),
+            control: Control::new(config.congestion_control),
             messages: VecDeque::new(),
             liveness: Liveness::new(options.idle_timeout, config.stall_timeout),
             reported: Reported::default(),
@@ -88,6 +90,24 @@ impl Stream {
 
     pub(in crate::udx) const fn options(&self) -> &StreamOptions {
         &self.options
+    }
+
+    /// Returns what the sender measures and believes.
+    pub(in crate::udx) fn stats(&self) -> StreamStats {
+        let packets = self.sender.packets();
+        let beliefs = self.control.beliefs();
+        StreamStats {
+            rtt: self.control.smoothed_rtt(),
+            minimum_rtt: beliefs.minimum_rtt,
+            window: self.control.window(),
+            in_flight: packets.in_flight_bytes(),
+            bandwidth: beliefs.bandwidth,
+            pacing_rate: self.control.pacing_rate(),
+            phase: beliefs.phase,
+            delivered: packets.delivered(),
+            lost: packets.lost(),
+            payload: packets.mtu().payload(),
+        }
     }
 
     /// Sets what the owner chooses, before anything has come.
@@ -221,7 +241,7 @@ impl Stream {
     }
 
     /// Sets how long a round trip is thought to take before the first measurement.
-    pub(in crate::udx) const fn expect_rtt(&mut self, rtt: Duration) {
+    pub(in crate::udx) fn expect_rtt(&mut self, rtt: Duration) {
         self.control.expect_rtt(rtt);
     }
 
@@ -325,8 +345,7 @@ impl Stream {
             debug!("everything from before the change of path acknowledged");
             push(Event::RemoteChanged);
         }
-        let has_room = self.sender.unsent_bytes() <= context.send_buffer / 2 && self.sender.has_room();
-        if has_room && self.reported.writable() {
+        if self.sender.has_room(context.send_buffer) && self.reported.writable() {
             push(Event::Writable);
         }
         if self.receiver.ended() && self.reported.remote_finished() {

@@ -2,6 +2,7 @@
 
 mod claims;
 mod conformance;
+mod congestion;
 mod credit;
 mod division;
 mod ending;

@@ -1,0 +1,588 @@
+//! BBR, third version (draft-ietf-ccwg-bbr-03), whose sections are cited below.
+//!
+//! A model of the path, its bandwidth and its shortest round trip, decides, and not each loss: UDX streams
+//! run over home uplinks and radio links, where random loss would hold a loss-based controller far under what
+//! the path carries. What queues overflow with bounds the model ([`bounds`](super::bounds)), so that flows beside
+//! get their part. The reference has the first version (`udx.md` §15), which sees no losses at all.
+//!
+//! Apart from the draft:
+//!
+//! * losses count while a queue delays packets, see [`bounds`](super::bounds);
+//! * probes for bandwidth follow each other after eight round trips as long as none meets congestion, and
+//!   after the draft's time otherwise;
+//! * a probe waits for what it has sent to be acknowledged, and doubles its pace as long as it finds more;
+//! * after STARTUP the rate of a round is the mean of its samples, and what the path loses with empty queues
+//!   is sent in addition;
+//! * two rounds with a queue that deliver far less than the known rate replace it: the link has become
+//!   narrower;
+//! * the first window is larger and paced.
+
+use std::time::{Duration, Instant};
+
+use tracing::debug;
+
+use super::aggregation::Aggregation;
+use super::bounds::{Bounds, Losses, Round, by_beta};
+use super::controller::{Beliefs, Controller, Outcome};
+use crate::udx::rate::Sample;
+
+/// The states (§3.3). Those of `ProbeBW` are the four from `Down` on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The rate doubles each round until it stops growing.
+    Startup,
+    /// The queue that STARTUP has built drains.
+    Drain,
+    /// What a probe has put in flight drains.
+    Down,
+    /// The rate is kept, with room left for others.
+    Cruise,
+    /// The room is used again for a round, before more is tried.
+    Refill,
+    /// More is sent than the path is known to carry.
+    Up,
+    /// Little is sent, to see the shortest round trip.
+    ProbeRtt,
+}
+
+/// The controller of a stream.
+#[derive(Debug)]
+pub(in crate::udx) struct Bbr {
+    phase: Phase,
+    /// When the phase began, and in which round.
+    since: Option<Instant>,
+    began_in: u64,
+    round: u64,
+    /// What is delivered when the round ends.
+    round_end: u64,
+    /// The highest delivery rates of the last cycle of probes and of this one: `max_bw`.
+    rates: [f64; 2],
+    /// The sum and the number of this round's samples.
+    round_rate: (f64, u32),
+    /// Rounds in a row that have delivered far less than that, with a queue.
+    slow_rounds: u32,
+    /// The highest rate and the most in flight that was delivered in this round and in the one before.
+    latest: [(f64, u64); 2],
+    /// The rate that the next must exceed for STARTUP, or a probe, to go on, and for how many rounds none
+    /// has.
+    full_rate: f64,
+    full_rounds: u32,
+    pipe_full: bool,
+    losses: Losses,
+    bounds: Bounds,
+    probe: Probe,
+    /// The shortest round trip, and until when it counts.
+    minimum_rtt: Option<(Duration, Instant)>,
+    /// PROBE_RTT lasts until then, once little is in flight.
+    probe_rtt_until: Option<Instant>,
+    window: u64,
+    saved_window: u64,
+    /// Nothing was acknowledged for a time-out, and not all sent before has arrived yet.
+    timed_out: bool,
+    aggregation: Aggregation,
+    pacing_rate: f64,
+}
+
+/// The cycle of probes for bandwidth.
+#[derive(Debug)]
+struct Probe {
+    /// When the last one ended, and in which round.
+    ended: Option<Instant>,
+    ended_in: u64,
+    /// It met congestion.
+    congested: bool,
+    /// How long to wait for the next.
+    wait: Duration,
+    wait_rounds: u64,
+    /// Enough is in flight; what that brings is known when so much is delivered.
+    verdict_at: Option<u64>,
+    /// Rounds in which the probe has found more.
+    climbs: u32,
+}
+
+impl Bbr {
+    /// Begins on a path of which nothing is known, with `in_flight` bytes of another path still out.
+    pub(in crate::udx) const fn new(in_flight: u64) -> Self {
+        Self {
+            phase: Phase::Startup,
+            since: None,
+            began_in: 0,
+            round: 0,
+            round_end: 0,
+            rates: [0.0; 2],
+            round_rate: (0.0, 0),
+            slow_rounds: 0,
+            latest: [(0.0, 0); 2],
+            full_rate: 0.0,
+            full_rounds: 0,
+            pipe_full: false,
+            losses: Losses::new(),
+            bounds: Bounds::new(),
+            probe: Probe {
+                ended: None,
+                ended_in: 0,
+                congested: false,
+                wait: Duration::ZERO,
+                wait_rounds: 0,
+                verdict_at: None,
+                climbs: 0,
+            },
+            minimum_rtt: None,
+            probe_rtt_until: None,
+            window: INITIAL_WINDOW + in_flight,
+            saved_window: 0,
+            timed_out: false,
+            aggregation: Aggregation::new(),
+            pacing_rate: INITIAL_WINDOW as f64 / UNKNOWN_RTT,
+        }
+    }
+
+    /// Returns the highest rate of the last cycles, in bytes per second.
+    fn max_bandwidth(&self) -> f64 {
+        self.rates[0].max(self.rates[1])
+    }
+
+    /// Returns the rate to keep: the highest, unless others take a part of it at the moment (`BBR.bw`).
+    fn bandwidth(&self) -> f64 {
+        (self.max_bandwidth() * self.losses.surplus()).min(self.bounds.short_bandwidth())
+    }
+
+    /// Returns `gain` times what a path with this bandwidth holds.
+    fn held(&self, bandwidth: f64, gain: f64) -> u64 {
+        match self.minimum_rtt {
+            Some((rtt, _)) if bandwidth > 0.0 => (gain * bandwidth * rtt.as_secs_f64()) as u64,
+            _ => INITIAL_WINDOW,
+        }
+    }
+
+    fn enter(&mut self, now: Instant, phase: Phase) {
+        debug!(from = ?self.phase, to = ?phase, cwnd = self.window, "BBR");
+        self.phase = phase;
+        self.since = Some(now);
+        self.began_in = self.round;
+    }
+
+    /// Takes the sample's rate, and counts rounds. Returns what has ended if a round has.
+    fn count_round(&mut self, outcome: &Outcome) -> Option<Round> {
+        let sample = outcome.sample?;
+        self.take_rate(&sample);
+        let now = &mut self.latest[1];
+        now.0 = now.0.max(sample.rate);
+        now.1 = now.1.max(sample.delivered);
+        if sample.delivered_before < self.round_end {
+            return None;
+        }
+        self.round += 1;
+        self.round_end = outcome.delivered;
+        let round = self.losses.end_round();
+        self.end_rate_round(round.inflated);
+        Some(round)
+    }
+
+    /// Takes a sample into the highest rate: at once while the rate grows, and later the mean of each round,
+    /// since of many samples the highest shows how unevenly acknowledgements come, and not the path.
+    fn take_rate(&mut self, sample: &Sample) {
+        // After a time-out the window is what limits the rate.
+        if (sample.app_limited || self.timed_out) && sample.rate < self.max_bandwidth() {
+            return;
+        }
+        if !self.pipe_full {
+            self.rates[1] = self.rates[1].max(sample.rate);
+        }
+        self.round_rate.0 += sample.rate;
+        self.round_rate.1 += 1;
+    }
+
+    fn end_rate_round(&mut self, inflated: bool) {
+        let (sum, count) = std::mem::take(&mut self.round_rate);
+        if count == 0 {
+            return;
+        }
+        let rate = sum / f64::from(count);
+        self.rates[1] = self.rates[1].max(rate);
+        let settled = matches!(self.phase, Phase::Down | Phase::Cruise) && inflated;
+        self.slow_rounds =
+            if settled && rate < SLOW_SHARE * self.max_bandwidth() { self.slow_rounds + 1 } else { 0 };
+        // The link has become narrower, and all that is sent too much waits in its queue.
+        if self.slow_rounds >= SLOW_ROUNDS {
+            debug!(rate = rate as u64, "bandwidth forgotten");
+            self.rates = [rate; 2];
+            self.slow_rounds = 0;
+            self.phase = Phase::Down;
+        }
+    }
+
+    /// Forgets what was measured before the last probe.
+    const fn advance_rates(&mut self) {
+        if self.rates[1] > 0.0 {
+            self.rates = [self.rates[1], 0.0];
+        }
+    }
+
+    /// Ends STARTUP when the rate has stopped growing, or when queues overflow (§5.3.1).
+    fn check_startup(&mut self, now: Instant, outcome: &Outcome, round: Option<Round>) {
+        let Some(round) = round.filter(|_| !self.pipe_full) else {
+            return;
+        };
+        let overflowed = round.overflowed && round.share > STARTUP_SHARE;
+        let policed = round.share > POLICED_SHARE && round.lost >= POLICED_LOSSES * PACKET;
+        if overflowed && round.lost >= STARTUP_LOSSES * PACKET || policed {
+            self.pipe_full = true;
+            let latest = self.latest[0].1.max(self.latest[1].1);
+            self.bounds.set_long(self.held(self.max_bandwidth(), 1.0).max(latest));
+            debug!(cwnd = self.window, reason = "losses", "STARTUP left");
+            // Where others had filled the queue before, no round trip was that of the empty path.
+            if let Some((_, until)) = &mut self.minimum_rtt {
+                *until = (*until).min(now + RTT_SUSPICION);
+            }
+        } else if self.max_bandwidth() >= self.full_rate * FULL_GROWTH {
+            self.full_rate = self.max_bandwidth();
+            self.full_rounds = 0;
+        } else if round.inflated || outcome.sample.is_some_and(|sample| !sample.app_limited) {
+            // Where a queue stands, the path is full, whatever limits the sender.
+            self.full_rounds += 1;
+            self.pipe_full = self.full_rounds >= FULL_ROUNDS;
+        }
+        if self.pipe_full && self.phase == Phase::Startup {
+            self.enter(now, Phase::Drain);
+        }
+    }
+
+    /// Learns from congestion (§5.5.10).
+    fn adapt(&mut self, now: Instant, outcome: &Outcome, congested: bool, round: Option<Round>) {
+        if let Some(sample) = outcome.sample
+            && !congested
+            && self.pipe_full
+            && !self.losses.is_inflated()
+        {
+            self.bounds.raise_to(sample.in_flight_then);
+        }
+        if congested && matches!(self.phase, Phase::Refill | Phase::Up) {
+            // What has survived of it is what fits.
+            let in_flight =
+                outcome.loss.map_or(0, |loss| loss.in_flight_then.saturating_sub(loss.lost_since));
+            let target = self.held(self.bandwidth(), 1.0).min(self.window);
+            self.bounds.set_long(in_flight.max(by_beta(target)));
+            return self.end_probe(now, true);
+        }
+        let Some(round) = round else {
+            return;
+        };
+        let probes = matches!(self.phase, Phase::Startup | Phase::Refill | Phase::Up);
+        // What a probe has sent too much is acknowledged, or lost, until the second round after it.
+        let settled = self.round > self.probe.ended_in + 2;
+        if round.congested && !probes && settled && !self.timed_out {
+            let (rate, delivered) = self.latest[1];
+            self.bounds.give_way(self.max_bandwidth(), self.window, rate, delivered);
+        }
+        self.latest = [self.latest[1], (0.0, 0)];
+    }
+
+    /// Moves through the cycle of probes (§5.3.3).
+    fn advance(&mut self, now: Instant, outcome: &Outcome, new_round: bool) {
+        let Some((rtt, _)) = self.minimum_rtt else {
+            return;
+        };
+        if self.timed_out {
+            return;
+        }
+        // What the probe has sent is delivered.
+        if new_round && self.probe.ended.is_some() && self.round == self.probe.ended_in + 1 {
+            self.advance_rates();
+        }
+        match self.phase {
+            Phase::Drain if outcome.in_flight <= self.held(self.bandwidth(), 1.0) => {
+                self.end_probe(now, false);
+                self.enter(now, Phase::Cruise);
+            }
+            Phase::Down | Phase::Cruise if self.is_time_to_probe(now) => {
+                if self.bounds.is_set() {
+                    self.bounds.forget_short();
+                    self.enter(now, Phase::Refill);
+                } else {
+                    self.start_up(now);
+                }
+            }
+            Phase::Down => {
+                let room = self.held(self.max_bandwidth(), 1.0).min(self.bounds.with_headroom());
+                if outcome.in_flight <= room {
+                    self.enter(now, Phase::Cruise);
+                }
+            }
+            Phase::Refill if self.round > self.began_in => self.start_up(now),
+            Phase::Up => self.climb(now, outcome, rtt, new_round),
+            _ => {}
+        }
+    }
+
+    fn is_time_to_probe(&self, now: Instant) -> bool {
+        let rounds = self.round - self.probe.ended_in;
+        if !self.probe.congested {
+            return rounds >= self.probe.wait_rounds;
+        }
+        // Probes that meet congestion are as rare as losses of a Reno flow with this rate (§5.3.3.5.1).
+        let packets = self.held(self.max_bandwidth(), 1.0).min(self.window) / PACKET;
+        let reno = packets.clamp(self.probe.wait_rounds, MAX_RENO_ROUNDS);
+        elapsed(self.probe.ended, now) >= self.probe.wait || rounds >= reno
+    }
+
+    fn start_up(&mut self, now: Instant) {
+        self.bounds.start_probe();
+        self.probe.verdict_at = None;
+        self.probe.climbs = 0;
+        self.full_rate = self.max_bandwidth();
+        self.enter(now, Phase::Up);
+    }
+
+    /// Raises what is in flight, waits for what that brings, and goes on as long as it brings more.
+    fn climb(&mut self, now: Instant, outcome: &Outcome, rtt: Duration, new_round: bool) {
+        if outcome.in_flight + outcome.acked + 3 * PACKET >= self.window {
+            self.bounds.probe(outcome.acked, self.window, new_round, PACKET);
+        }
+        let rounds = self.round - self.began_in;
+        let Some(at) = self.probe.verdict_at else {
+            let enough = self.held(self.full_rate, UP_GAIN);
+            let filled = outcome.in_flight + outcome.acked >= enough && elapsed(self.since, now) >= rtt;
+            if filled || rounds >= UP_ROUNDS {
+                self.probe.verdict_at = Some(outcome.delivered);
+            }
+            return;
+        };
+        if outcome.sample.is_none_or(|sample| sample.delivered_before < at) {
+            return;
+        }
+        let more = self.max_bandwidth() >= self.full_rate * CLIMB_GROWTH;
+        if more && !self.losses.is_inflated() && !self.losses.is_losing() {
+            self.full_rate = self.max_bandwidth();
+            self.probe.climbs += 1;
+            // What leaves from now on is measured by what leaves a round trip later.
+            self.probe.verdict_at = Some(outcome.delivered + outcome.in_flight);
+            self.bounds.set_long(u64::MAX);
+        } else {
+            self.end_probe(now, false);
+        }
+    }
+
+    fn end_probe(&mut self, now: Instant, congested: bool) {
+        // Flows that share a queue should not probe together.
+        let chance = (self.round_end / 97 + self.round) % 8;
+        self.probe.ended = Some(now);
+        self.probe.ended_in = self.round;
+        self.probe.congested = congested;
+        self.probe.wait = MIN_WAIT + WAIT_SPREAD * chance as u32 / 8;
+        self.probe.wait_rounds = WAIT_ROUNDS + chance % 4;
+        self.probe.verdict_at = None;
+        self.enter(now, Phase::Down);
+    }
+
+    /// Keeps the shortest round trip, and measures it anew with little in flight when it is old (§5.3.4).
+    fn probe_rtt(&mut self, now: Instant, outcome: &Outcome, new_round: bool) {
+        let expired = self.minimum_rtt.is_some_and(|(_, until)| now > until);
+        let until = now + RTT_LIFETIME;
+        if let Some(rtt) = outcome.rtt {
+            match self.minimum_rtt {
+                // A path that is nearly empty now and then shows its round trip without being asked.
+                Some((minimum, _)) if rtt > minimum && rtt <= minimum + minimum / 32 && !expired => {
+                    self.minimum_rtt = Some((minimum, until));
+                }
+                Some((minimum, _)) if rtt > minimum && !expired => {}
+                _ => self.minimum_rtt = Some((rtt, until)),
+            }
+        }
+        if self.phase != Phase::ProbeRtt {
+            // With little in flight the samples are of an empty path anyway.
+            if expired && outcome.in_flight > self.probe_rtt_window() {
+                self.saved_window = self.saved_window.max(self.window);
+                self.probe_rtt_until = None;
+                self.enter(now, Phase::ProbeRtt);
+            }
+            return;
+        }
+        match self.probe_rtt_until {
+            None if outcome.in_flight <= self.probe_rtt_window() => {
+                self.probe_rtt_until = Some(now + RTT_PROBE);
+                self.began_in = self.round;
+            }
+            Some(until) if now >= until && new_round => {
+                self.minimum_rtt = self.minimum_rtt.map(|(rtt, _)| (rtt, now + RTT_LIFETIME));
+                self.window = self.window.max(std::mem::take(&mut self.saved_window));
+                self.bounds.forget_short();
+                let next = if self.pipe_full { Phase::Cruise } else { Phase::Startup };
+                self.enter(now, next);
+            }
+            _ => {}
+        }
+    }
+
+    fn set_pacing_rate(&mut self) {
+        let bandwidth = self.bandwidth();
+        if bandwidth <= 0.0 {
+            return;
+        }
+        let gain = match self.phase {
+            Phase::Startup => STARTUP_GAIN,
+            Phase::Drain => DRAIN_GAIN,
+            Phase::Down => DOWN_GAIN,
+            Phase::Up if self.probe.climbs > 0 => CLIMB_GAIN,
+            Phase::Up if self.probe.verdict_at.is_none() => UP_GAIN,
+            Phase::Up | Phase::Cruise | Phase::Refill | Phase::ProbeRtt => 1.0,
+        };
+        // While little is sent little is measured, but the first window may always leave within a round trip.
+        let least = match self.minimum_rtt {
+            Some((rtt, _)) if !self.pipe_full => INITIAL_WINDOW as f64 / rtt.as_secs_f64().max(0.001),
+            _ => MIN_RATE,
+        };
+        let rate = (PACING_MARGIN * gain * bandwidth).max(least);
+        if self.pipe_full || rate > self.pacing_rate || self.round < 2 {
+            self.pacing_rate = rate;
+        }
+    }
+
+    fn set_window(&mut self, outcome: &Outcome) {
+        let gain = match self.phase {
+            Phase::Up if self.probe.climbs > 0 => CLIMB_WINDOW,
+            Phase::Up => UP_WINDOW,
+            Phase::ProbeRtt => 1.0,
+            _ => WINDOW_GAIN,
+        };
+        let bandwidth = self.bandwidth();
+        // A train is on its way as a whole, so three of them must fit besides what the path holds.
+        let trains = 3 * ((bandwidth * TRAIN_SECONDS) as u64).clamp(PACKET, MAX_TRAIN);
+        let excess = if self.pipe_full { self.aggregation.excess() } else { 0 };
+        let most = self.held(bandwidth, gain) + trains + excess;
+        if self.pipe_full {
+            self.window = (self.window + outcome.acked).min(most);
+        } else if self.window < most || outcome.delivered < INITIAL_WINDOW {
+            self.window += outcome.acked;
+        }
+        let bound = match self.phase {
+            Phase::Startup => u64::MAX,
+            Phase::Cruise => self.bounds.with_headroom(),
+            Phase::ProbeRtt => self.probe_rtt_window(),
+            _ => self.bounds.long(),
+        };
+        self.window = self.window.min(bound.min(self.bounds.short())).max(MIN_WINDOW);
+    }
+
+    fn probe_rtt_window(&self) -> u64 {
+        self.held(self.bandwidth(), PROBE_RTT_WINDOW).max(MIN_WINDOW)
+    }
+}
+
+fn elapsed(since: Option<Instant>, now: Instant) -> Duration {
+    since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+}
+
+impl Controller for Bbr {
+    fn window(&self) -> u64 {
+        self.window
+    }
+
+    fn pacing_rate(&self) -> f64 {
+        self.pacing_rate
+    }
+
+    fn update(&mut self, now: Instant, outcome: &Outcome) {
+        let minimum = self.minimum_rtt.map(|(rtt, _)| rtt);
+        // What a time-out finds lost is not known to be lost by a queue.
+        let congested = self.losses.count(outcome, minimum) && !self.timed_out;
+        let round = self.count_round(outcome);
+        let bandwidth = self.bandwidth();
+        self.aggregation.measure(now, outcome.acked, bandwidth, minimum, self.window, round.is_some());
+        self.check_startup(now, outcome, round);
+        self.adapt(now, outcome, congested, round);
+        self.advance(now, outcome, round.is_some());
+        self.probe_rtt(now, outcome, round.is_some());
+        self.set_pacing_rate();
+        self.set_window(outcome);
+    }
+
+    fn time_out(&mut self, in_flight: u64) {
+        self.timed_out = true;
+        self.saved_window = self.saved_window.max(self.window);
+        self.window = (in_flight + PACKET).max(MIN_WINDOW / 2);
+    }
+
+    fn leave_recovery(&mut self) {
+        self.timed_out = false;
+        if self.phase != Phase::ProbeRtt {
+            self.window = self.window.max(std::mem::take(&mut self.saved_window));
+        }
+    }
+
+    fn expect_rtt(&mut self, rtt: Duration) {
+        if self.minimum_rtt.is_none() {
+            let rtt = rtt.max(Duration::from_millis(1)).min(MAX_EXPECTED_RTT);
+            self.pacing_rate = INITIAL_WINDOW as f64 / rtt.as_secs_f64();
+        }
+    }
+
+    fn beliefs(&self) -> Beliefs {
+        let phase = match self.phase {
+            Phase::Startup => "startup",
+            Phase::Drain => "drain",
+            Phase::Down => "down",
+            Phase::Cruise => "cruise",
+            Phase::Refill => "refill",
+            Phase::Up => "up",
+            Phase::ProbeRtt => "probe rtt",
+        };
+        Beliefs { phase, bandwidth: self.bandwidth(), minimum_rtt: self.minimum_rtt.map(|(rtt, _)| rtt) }
+    }
+}
+
+/// A full packet of Ethernet as a datagram.
+const PACKET: u64 = 1472;
+/// Three times the ten packets of RFC 6928, but paced over a round trip.
+const INITIAL_WINDOW: u64 = 32 * PACKET;
+/// What a round trip is taken to be before anything is known of it, for the pace of the first window.
+const UNKNOWN_RTT: f64 = 0.05;
+const MAX_EXPECTED_RTT: Duration = Duration::from_millis(100);
+/// `BBRMinPipeCwnd` of §2.7.
+const MIN_WINDOW: u64 = 4 * PACKET;
+/// What leaves at once: a millisecond's worth, as timers go, of at most what segmentation offload takes.
+const TRAIN_SECONDS: f64 = 0.001;
+const MAX_TRAIN: u64 = 65_536;
+/// The least pace in bytes per second.
+const MIN_RATE: f64 = 2_000.0;
+/// `BBRPacingMarginPercent` of §2.5: a pace a little below the rate drains queues.
+const PACING_MARGIN: f64 = 0.99;
+/// 4 ln 2, the least gain that doubles the rate every round (`BBRStartupPacingGain` of §2.4).
+const STARTUP_GAIN: f64 = 2.77;
+const DRAIN_GAIN: f64 = 0.5;
+const WINDOW_GAIN: f64 = 2.0;
+/// Gains of the probes (§5.6.1). What a probe of 1.25 has put in flight drains within a round trip.
+const UP_GAIN: f64 = 1.25;
+const UP_WINDOW: f64 = 2.25;
+const DOWN_GAIN: f64 = 0.75;
+/// The pace of a probe that finds more, and by how much more.
+const CLIMB_GAIN: f64 = 2.0;
+const CLIMB_WINDOW: f64 = 3.0;
+const CLIMB_GROWTH: f64 = 1.12;
+/// A probe that cannot fill the path ends after so many rounds.
+const UP_ROUNDS: u64 = 4;
+/// Rounds from the end of a probe to the next, as the cycle of the first version.
+const WAIT_ROUNDS: u64 = 6;
+/// The wait after a probe that has met congestion, 2 to 3 s, or this many rounds (§5.3.3.5.1).
+const MIN_WAIT: Duration = Duration::from_secs(2);
+const WAIT_SPREAD: Duration = Duration::from_secs(1);
+const MAX_RENO_ROUNDS: u64 = 63;
+/// After so many rounds in a row that have delivered less than this, with a queue, the link is another.
+const SLOW_ROUNDS: u32 = 2;
+const SLOW_SHARE: f64 = 0.4;
+/// STARTUP ends when the rate grows by less than this in so many rounds (§5.3.1.2).
+const FULL_GROWTH: f64 = 1.25;
+const FULL_ROUNDS: u32 = 3;
+/// STARTUP ends with so many losses in a round (`BBRStartupFullLossCnt` of §2.4) that are so much of it.
+const STARTUP_LOSSES: u64 = 6;
+const STARTUP_SHARE: f64 = 0.02;
+/// Or with so many whatever the queue: what drops them is a policer.
+const POLICED_SHARE: f64 = 0.2;
+const POLICED_LOSSES: u64 = 48;
+/// After this time the shortest round trip is measured anew: `ProbeRTTInterval` of §2.14.2.
+const RTT_LIFETIME: Duration = Duration::from_secs(5);
+/// The same for one that was measured before a crowded STARTUP.
+const RTT_SUSPICION: Duration = Duration::from_secs(1);
+/// How long PROBE_RTT lasts, and with how much of what the path holds (§2.14.2).
+const RTT_PROBE: Duration = Duration::from_millis(200);
+const PROBE_RTT_WINDOW: f64 = 0.5;

@@ -1,0 +1,11 @@
+//! How much may be in flight, and how fast it leaves.
+
+mod aggregation;
+mod bbr;
+mod bounds;
+mod controller;
+mod cubic;
+
+pub(super) use bbr::Bbr;
+pub(super) use controller::{Beliefs, Controller, Loss, Outcome};
+pub(super) use cubic::Cubic;

@@ -1,0 +1,162 @@
+//! What congestion control does on a shared bottleneck: a stored table, and what must hold whatever the
+//! table says.
+//!
+//! A difference is not a failure of the engine but a question to the author: is the new table better?
+//! `UPDATE_TABLES=1 cargo test congestion` writes it anew.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::sim::bottleneck::{Bottleneck, Path};
+use crate::udx::CongestionControl::{self, Bbr, Cubic};
+
+#[test]
+fn one_flow_fills_each_path_with_a_short_queue_as_its_table_says() {
+    let fast = path(100.0, 20, 1.0);
+    let far = path(100.0, 100, 1.0);
+    let cells = [
+        ("100 Mbit/s, 20 ms", fast),
+        ("the same, queue of a quarter", path(100.0, 20, 0.25)),
+        ("the same, 10 % lost", Path { loss: 0.1, ..fast }),
+        ("100 Mbit/s, 100 ms, 3 % lost", Path { loss: 0.03, ..far }),
+        ("20 Mbit/s, 50 ms, queue of 4", path(20.0, 50, 4.0)),
+        ("50 Mbit/s, 40 ms, gathers 4 ms", Path { gathers: ms(4), ..path(50.0, 40, 1.0) }),
+        ("policed to 20 Mbit/s, 40 ms", Path { policer: Some((20.0 * MBIT, 2e5)), ..path(100.0, 40, 1.0) }),
+    ];
+    let mut table = String::from(
+        "One flow, 6 s: Mbit/s of payload, packets that the queue drops, and the queue in ms (half of the\n\
+         time, and 99 %).\n\n",
+    );
+    for (name, path) in cells {
+        let seen = run(path, &[(Bbr, 0.0)], Duration::ZERO, Duration::from_secs(6));
+        let Seen { drops, queue, .. } = seen;
+        writeln!(
+            table,
+            "{name:<32} {:>6.1} {:>6.2} % {:>6.1} {:>6.1}",
+            seen.rates[0],
+            drops * 1e2,
+            queue[0],
+            queue[1]
+        )
+        .expect("a string takes all");
+    }
+    compare("congestion-one.txt", &table);
+}
+
+#[test]
+fn flows_share_a_path_as_their_table_says() {
+    let mut table = String::from(
+        "Two flows at 50 Mbit/s and 40 ms, the second 5 s later: Mbit/s of each from 10 s to 25 s, and\n\
+         packets that the queue drops.\n\n",
+    );
+    for (first, second) in [(Bbr, Bbr), (Bbr, Cubic), (Cubic, Bbr)] {
+        for depth in [0.25, 1.0, 4.0] {
+            let seen = run(path(50.0, 40, depth), &[(first, 0.0), (second, 5.0)], SETTLED, MEASURED);
+            let names = format!("{first:?}, {second:?}, queue of {depth}");
+            let [a, b] = [seen.rates[0], seen.rates[1]];
+            writeln!(table, "{names:<28} {a:>6.1} {b:>6.1} {:>6.2} %", seen.drops * 1e2)
+                .expect("a string takes all");
+            assert!(a.min(b) > 5.0, "{names}: {a} and {b}");
+        }
+    }
+    compare("congestion-two.txt", &table);
+}
+
+/// A link that becomes wider while its queue is empty shows nothing of that: only a probe finds it.
+#[test]
+fn a_link_that_becomes_ten_times_as_wide_is_soon_filled() {
+    for offset in [0, 130, 260, 390] {
+        let mut bottleneck = Bottleneck::new(offset, Path { queue: 625_000, ..path(10.0, 50, 1.0) });
+        bottleneck.add(Bbr, Duration::ZERO);
+        bottleneck.run_for(ms(5000 + offset));
+        bottleneck.path.rate = 100.0 * MBIT;
+        bottleneck.run_for(ms(1200));
+        let before = bottleneck.flows[0].received;
+        bottleneck.run_for(ms(500));
+        let rate = (bottleneck.flows[0].received - before) as f64 / 0.5 / MBIT;
+        assert!(rate > 80.0, "{rate} Mbit/s after {offset} ms");
+    }
+}
+
+/// One that becomes narrower has a queue that must drain again.
+#[test]
+fn a_link_that_becomes_narrow_keeps_no_queue() {
+    let mut bottleneck = Bottleneck::new(3, Path { queue: 2_000_000, ..path(100.0, 50, 1.0) });
+    bottleneck.add(Bbr, Duration::ZERO);
+    bottleneck.run_for(ms(4000));
+    bottleneck.path.rate = 20.0 * MBIT;
+    bottleneck.run_for(ms(6000));
+    let mut waits: Vec<_> = (0..400)
+        .map(|_| {
+            bottleneck.run_for(ms(5));
+            bottleneck.waiting()
+        })
+        .collect();
+    waits.sort_unstable();
+    let median = waits[200] as f64 / bottleneck.path.rate;
+    assert!(median < 0.02, "a queue of {median} s");
+}
+
+/// What flows get and what that costs.
+struct Seen {
+    /// Mbit/s of each.
+    rates: Vec<f64>,
+    /// The share of packets that the queue drops.
+    drops: f64,
+    /// Milliseconds that a packet waits, half of the time and 99 % of it.
+    queue: [f64; 2],
+}
+
+fn run(path: Path, flows: &[(CongestionControl, f64)], from: Duration, to: Duration) -> Seen {
+    let mut bottleneck = Bottleneck::new(1, path);
+    for (algorithm, after) in flows {
+        bottleneck.add(*algorithm, Duration::from_secs_f64(*after));
+    }
+    bottleneck.run_for(from);
+    let before: Vec<_> = bottleneck.flows.iter().map(|flow| flow.received).collect();
+    let mut waits: Vec<_> = (0..((to - from) / 5).as_millis())
+        .map(|_| {
+            bottleneck.run_for(ms(5));
+            bottleneck.waiting() as f64 / path.rate * 1e3
+        })
+        .collect();
+    waits.sort_by(f64::total_cmp);
+    let seconds = (to - from).as_secs_f64();
+    let received = bottleneck.flows.iter().zip(before).map(|(flow, before)| flow.received - before);
+    let (sent, dropped) = bottleneck
+        .flows
+        .iter()
+        .fold((0, 0), |(sent, dropped), flow| (sent + flow.sent, dropped + flow.dropped));
+    Seen {
+        rates: received.map(|bytes| bytes as f64 / seconds / MBIT).collect(),
+        drops: dropped as f64 / sent as f64,
+        queue: [waits[waits.len() / 2], waits[waits.len() * 99 / 100]],
+    }
+}
+
+fn compare(name: &str, table: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/udx/tests/tables").join(name);
+    if std::env::var_os("UPDATE_TABLES").is_some() {
+        std::fs::write(&path, table).expect("the folder is there");
+    }
+    let stored = std::fs::read_to_string(&path).expect("the table is stored");
+    assert!(
+        stored == table,
+        "{name} has changed; if it is for the better, store it with UPDATE_TABLES=1\n\
+         stored:\n{stored}\nnow:\n{table}"
+    );
+}
+
+fn path(mbit: f64, rtt: u64, depth: f64) -> Path {
+    Path::new(mbit * MBIT, ms(rtt), depth)
+}
+
+const fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+/// Bytes per second.
+const MBIT: f64 = 125_000.0;
+const SETTLED: Duration = Duration::from_secs(10);
+const MEASURED: Duration = Duration::from_secs(25);
