@@ -16,8 +16,8 @@ pub enum Verdict {
 
 /// Where a direction goes on.
 pub(super) enum Start<'k> {
-    /// With its header frame, under this key.
-    Header(&'k [u8; 32]),
+    /// With its header frame, which begins so, under this key.
+    Header { prefix: &'k [u8; STREAM_PREFIX_LEN], key: &'k [u8; 32] },
     /// With its next message.
     Message(Cipher),
 }
@@ -31,7 +31,12 @@ pub(super) fn judge<'a>(
 ) -> Verdict {
     let mut bytes = Bytes { pieces, current: &[], taken: 0 };
     let cipher = match start {
-        Start::Header(key) => bytes.begin(key),
+        Start::Header { prefix, key } => {
+            if bytes.copy().is_some_and(|begins: [u8; STREAM_PREFIX_LEN]| begins != *prefix) {
+                return Verdict::Forged;
+            }
+            bytes.copy().map(|header| Cipher::new(key, &header))
+        }
         Start::Message(cipher) => Some(cipher),
     };
     let Some(mut cipher) = cipher else {
@@ -65,13 +70,6 @@ struct Bytes<'a, I> {
 }
 
 impl<'a, I: Iterator<Item = &'a [u8]> + Clone> Bytes<'a, I> {
-    /// Takes the header frame.
-    fn begin(&mut self, key: &[u8; 32]) -> Option<Cipher> {
-        let begins = self.skip(STREAM_PREFIX_LEN);
-        let header = self.copy().filter(|_| begins)?;
-        Some(Cipher::new(key, &header))
-    }
-
     /// Takes a frame, if all of it is there.
     fn judge_frame(&mut self, cipher: &mut Cipher, known: usize, limit: usize) -> Option<Frame> {
         let [low, middle, high] = self.copy()?;

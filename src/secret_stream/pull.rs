@@ -136,7 +136,7 @@ impl Pull {
         unknown: impl Iterator<Item = &'a [u8]> + Clone,
     ) -> Verdict {
         let start = match &self.state {
-            PullState::Header { key } => Start::Header(key),
+            PullState::Header { key } => Start::Header { prefix: &self.prefix, key },
             PullState::Messages(cipher) => Start::Message(cipher.clone()),
             PullState::Failed(_) => return Verdict::Unknown,
         };

@@ -231,10 +231,8 @@ impl Outstanding {
                     self.mtu.packet_lost(packet.length.into(), transmission);
                     let size = packet.size() as u64;
                     let lost_since = self.delivery.lose(size) - packet.snapshot.lost;
-                    let loss: &mut Loss = loss.get_or_insert_default();
-                    loss.bytes += size;
-                    loss.in_flight_then = packet.snapshot.in_flight;
-                    loss.lost_since = lost_since;
+                    let bytes = loss.map_or(0, |loss: Loss| loss.bytes) + size;
+                    loss = Some(Loss { bytes, in_flight_then: packet.snapshot.in_flight, lost_since });
                 }
             }
             self.order.pop_front();

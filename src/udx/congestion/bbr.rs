@@ -2,8 +2,8 @@
 //!
 //! A model of the path, its bandwidth and its shortest round trip, decides, and not each loss: UDX streams
 //! run over home uplinks and radio links, where random loss would hold a loss-based controller far under what
-//! the path carries. What queues overflow with bounds the model ([`bounds`](super::bounds)), so that flows beside
-//! get their part. The reference has the first version (`udx.md` §15), which sees no losses at all.
+//! the path carries. What queues overflow with bounds the model ([`bounds`](super::bounds)), so that flows
+//! beside get their part. The reference has the first version (`udx.md` §15), which sees no losses at all.
 //!
 //! Apart from the draft:
 //!
@@ -322,7 +322,7 @@ impl Bbr {
         }
         // Probes that meet congestion are as rare as losses of a Reno flow with this rate (§5.3.3.5.1).
         let packets = self.held(self.max_bandwidth(), 1.0).min(self.window) / PACKET;
-        let reno = packets.clamp(self.probe.wait_rounds, MAX_RENO_ROUNDS);
+        let reno = packets.clamp(self.probe.wait_rounds, RENO_ROUNDS);
         elapsed(self.probe.ended, now) >= self.probe.wait || rounds >= reno
     }
 
@@ -512,7 +512,7 @@ impl Controller for Bbr {
 
     fn expect_rtt(&mut self, rtt: Duration) {
         if self.minimum_rtt.is_none() {
-            let rtt = rtt.max(Duration::from_millis(1)).min(MAX_EXPECTED_RTT);
+            let rtt = rtt.max(Duration::from_millis(1)).min(LONGEST_FIRST_RTT);
             self.pacing_rate = INITIAL_WINDOW as f64 / rtt.as_secs_f64();
         }
     }
@@ -537,7 +537,7 @@ const PACKET: u64 = 1472;
 const INITIAL_WINDOW: u64 = 32 * PACKET;
 /// What a round trip is taken to be before anything is known of it, for the pace of the first window.
 const UNKNOWN_RTT: f64 = 0.05;
-const MAX_EXPECTED_RTT: Duration = Duration::from_millis(100);
+const LONGEST_FIRST_RTT: Duration = Duration::from_millis(100);
 /// `BBRMinPipeCwnd` of §2.7.
 const MIN_WINDOW: u64 = 4 * PACKET;
 /// What leaves at once: a millisecond's worth, as timers go, of at most what segmentation offload takes.
@@ -566,7 +566,7 @@ const WAIT_ROUNDS: u64 = 6;
 /// The wait after a probe that has met congestion, 2 to 3 s, or this many rounds (§5.3.3.5.1).
 const MIN_WAIT: Duration = Duration::from_secs(2);
 const WAIT_SPREAD: Duration = Duration::from_secs(1);
-const MAX_RENO_ROUNDS: u64 = 63;
+const RENO_ROUNDS: u64 = 63;
 /// After so many rounds in a row that have delivered less than this, with a queue, the link is another.
 const SLOW_ROUNDS: u32 = 2;
 const SLOW_SHARE: f64 = 0.4;

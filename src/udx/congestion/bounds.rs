@@ -128,7 +128,7 @@ impl Losses {
         let Self { lost, congested, overflowed, .. } = *self;
         let round = Round { share, lost, congested, overflowed, inflated: !self.uninflated };
         if !self.round_inflated {
-            self.radio += (share.min(MAX_RADIO) - self.radio) / 16.0;
+            self.radio += (share.min(MOST_RADIO) - self.radio) / 16.0;
         }
         self.lost = 0;
         self.acked = 0;
@@ -142,7 +142,7 @@ impl Losses {
 
 /// Returns by how much a round trip varies without a queue.
 fn slack(minimum: Duration) -> Duration {
-    minimum / 10 + MAX_SCHEDULING.min(minimum / 4)
+    minimum / 10 + SCHEDULING.min(minimum / 4)
 }
 
 /// `BBRLossThresh` of draft §2.4.
@@ -150,9 +150,9 @@ const THRESHOLD: f64 = 0.02;
 /// The same where no queue shows: in a crowd that has filled the queue before, a flow knows no empty one.
 const UNQUEUED_THRESHOLD: f64 = 0.15;
 /// More is not a radio link that somebody uses.
-const MAX_RADIO: f64 = 0.12;
+const MOST_RADIO: f64 = 0.12;
 /// How late hosts answer.
-const MAX_SCHEDULING: Duration = Duration::from_millis(1);
+const SCHEDULING: Duration = Duration::from_millis(1);
 
 /// The bounds that congestion has set.
 #[derive(Debug)]
