@@ -1,7 +1,7 @@
 //! Packets from places where the peer has not been.
 //!
-//! They may be the peer's, whose router has given it another address, or forged: nothing in a header tells.
-//! So they are kept apart from the stream until its owner finds that what they carry decrypts
+//! They may be the peer's, whose router has given it another address, or forged: headers are not
+//! authenticated. So they are kept apart from the stream until its owner finds that what they carry decrypts
 //! ([`Streams::trust`](super::Streams::trust)): only the peer can make that.
 
 use std::collections::BTreeMap;

@@ -56,7 +56,7 @@ impl Pacer {
     }
 }
 
-/// Enough for the first window: ten packets.
+/// What may leave at once: ten packets, the initial window of RFC 6928.
 const INITIAL_CREDIT: f64 = 16_384.0;
 /// What a pause may save up at most.
 const MAX_BURST: f64 = 262_144.0;

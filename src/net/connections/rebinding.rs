@@ -338,6 +338,7 @@ impl Peer {
         let mut bytes = vec![0; 1 << 16];
         let mut buffer = ReadBuf::new(&mut bytes);
         let link = self.link.clone().expect("it is open");
+        // What was read is in the buffer; an end, or an error, leaves it empty, and the transfer incomplete.
         let _ = link.poll_read(&mut Context::from_waker(Waker::noop()), &mut buffer);
         let count = buffer.filled().len();
         if count > 0 {

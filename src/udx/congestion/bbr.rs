@@ -292,7 +292,7 @@ impl Bbr {
         }
         match self.phase {
             Phase::Drain if outcome.in_flight <= self.held(self.bandwidth(), 1.0) => {
-                self.end_probe(now, false);
+                self.await_probe(now, false);
                 self.enter(now, Phase::Cruise);
             }
             Phase::Down | Phase::Cruise if self.is_time_to_probe(now) => {
@@ -364,6 +364,12 @@ impl Bbr {
     }
 
     fn end_probe(&mut self, now: Instant, congested: bool) {
+        self.await_probe(now, congested);
+        self.enter(now, Phase::Down);
+    }
+
+    /// Starts the wait for the next probe.
+    fn await_probe(&mut self, now: Instant, congested: bool) {
         // Flows that share a queue should not probe together.
         let chance = (self.round_end / 97 + self.round) % 8;
         self.probe.ended = Some(now);
@@ -372,7 +378,6 @@ impl Bbr {
         self.probe.wait = MIN_WAIT + WAIT_SPREAD * chance as u32 / 8;
         self.probe.wait_rounds = WAIT_ROUNDS + chance % 4;
         self.probe.verdict_at = None;
-        self.enter(now, Phase::Down);
     }
 
     /// Keeps the shortest round trip, and measures it anew with little in flight when it is old (§5.3.4).
