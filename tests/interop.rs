@@ -13,6 +13,7 @@
 mod support;
 
 use std::future::IntoFuture;
+use std::time::Duration;
 
 use hyperprofile::api::{Connection, Dht, Server};
 use hyperprofile::{KeyPair, PublicKey};
@@ -233,6 +234,12 @@ async fn exchange(dht: &Dht, key: &PublicKey, content: &[u8], end_early: bool) {
     let mut rest = Vec::new();
     soon(reader.read_to_end(&mut rest)).await.unwrap();
     assert!(rest.is_empty());
+    let stats = soon(reader.stats()).await;
+    let traffic = stats.traffic;
+    assert!(traffic.bytes_sent > content.len() as u64 && traffic.bytes_received > content.len() as u64);
+    assert!(traffic.packets_sent > 0 && traffic.packets_received > 0, "{traffic:?}");
+    let (smoothed, shortest) = (stats.round_trip.unwrap(), stats.round_trip_minimum.unwrap());
+    assert!(shortest > Duration::ZERO && smoothed < DEADLINE, "{stats:?}");
 }
 
 async fn javascript_profile_client(network: &Network, version: Reference) {

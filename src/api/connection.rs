@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{ClaimedKey, Path, ProvenKey, Report, StreamError};
+use super::{ClaimedKey, ConnectionStats, Path, ProvenKey, Report, StreamError};
 use crate::PublicKey;
 use crate::net::{ConnectionHandle, End, MAX_DATAGRAM};
 
@@ -75,6 +75,17 @@ impl Connection {
         handle.is_proven().then(|| *handle.remote())
     }
 
+    /// Returns the own key: that of the server on the accepting side, on the dialling side that of
+    /// [`Connect::key_pair`](super::Connect::key_pair).
+    pub fn own_key(&self) -> PublicKey {
+        *self.handle().own_key()
+    }
+
+    /// Returns whether this side has dialled.
+    pub fn is_initiator(&self) -> bool {
+        self.handle().is_initiator()
+    }
+
     /// Returns the hash of the handshake: the same on both sides, different for each connection.
     pub fn handshake_hash(&self) -> [u8; 64] {
         *self.handle().handshake_hash()
@@ -125,6 +136,19 @@ impl Connection {
     /// on until a migration from a relay to a direct path, or until the path has failed.
     pub fn report(&self) -> &Report {
         self.handle().report()
+    }
+
+    /// Returns what the connection measures at the moment: round trip, rate, losses, what has gone over it.
+    /// After its end these are the last values, all zero or `None` if the node has ended by a bug (see
+    /// [`Dht::closed`](super::Dht::closed)).
+    ///
+    /// The driver of the node answers, as soon as it has done what it is at: cheap, but not for each packet.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn stats(&self) -> ConnectionStats {
+        ConnectionStats::of(self.handle()).await
     }
 
     /// Reads one message, or the rest of one that was read in part. `None` after the peer has ended its
@@ -231,6 +255,15 @@ impl ReadHalf {
     pub async fn read_message(&mut self) -> Result<Option<Bytes>, StreamError> {
         Ok(poll_fn(|cx| self.handle.poll_read_message(cx)).await?)
     }
+
+    /// Returns what the connection measures, as [`Connection::stats`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn stats(&self) -> ConnectionStats {
+        ConnectionStats::of(&self.handle).await
+    }
 }
 
 impl WriteHalf {
@@ -245,6 +278,15 @@ impl WriteHalf {
     /// Cancel safe: the message is sent whole or not at all.
     pub async fn write_message(&mut self, message: &[u8]) -> Result<(), StreamError> {
         Ok(poll_fn(|cx| self.handle.poll_write_message(cx, message)).await?)
+    }
+
+    /// Returns what the connection measures, as [`Connection::stats`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn stats(&self) -> ConnectionStats {
+        ConnectionStats::of(&self.handle).await
     }
 }
 

@@ -3,6 +3,7 @@
 mod config;
 mod connect;
 mod connection;
+mod connection_stats;
 mod dht;
 mod error;
 mod identity;
@@ -16,9 +17,11 @@ pub use crate::connect::relay::RelayLimits;
 pub use crate::connect::{Exchange, Firewall, Lost, Path, Report, Stage, Strategy};
 pub use crate::dht::{FoundPeer as Found, FoundValue as MutableValue, Kept as KeptAnnouncement, Stored};
 pub use crate::net::Stats;
+pub use crate::udx::Traffic;
 pub use config::{DEFAULT_BOOTSTRAP, DhtBuilder, Limits, Mode};
 pub use connect::Connect;
 pub use connection::{Connection, ReadHalf, WriteHalf};
+pub use connection_stats::ConnectionStats;
 pub use dht::{Bootstrapped, Dht, Pong};
 pub use error::{
     BootstrapError, ConnectError, ListenError, NodeError, PutError, QueryError, SpawnError, StreamError,

@@ -12,7 +12,7 @@ use super::stats::Stats;
 use crate::connect::{Dial, Failure, Listen, ListenError, Report, ServerId};
 use crate::dht::{Found, Kept, Operation, OperationError};
 use crate::keys::PublicKey;
-use crate::udx::StreamId;
+use crate::udx::{StreamId, StreamStats};
 
 /// Names a command that can be given up before it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,12 +34,28 @@ pub(crate) type ListenFailure = ListenError;
 #[derive(Debug)]
 pub(crate) struct ConnectionHandle {
     link: Arc<Link>,
-    _node: mpsc::UnboundedSender<Command>,
+    node: mpsc::UnboundedSender<Command>,
 }
 
 impl ConnectionHandle {
     pub(super) const fn new(link: Arc<Link>, node: mpsc::UnboundedSender<Command>) -> Self {
-        Self { link, _node: node }
+        Self { link, node }
+    }
+
+    /// Returns what the stream measures, or has measured by its end; `None` if the driver has ended without
+    /// that.
+    pub(crate) async fn stats(&self) -> Option<StreamStats> {
+        if self.end().is_none() {
+            let (answer, answered) = oneshot::channel();
+            // Without a driver there is no answer.
+            let _ = self.node.send(Command::StreamStats { stream: self.stream(), answer });
+            if let Ok(stats) = answered.await {
+                return Some(stats);
+            }
+            // Neither is there one of a stream that has ended. The link learns of that later in the turn.
+            self.ended().await;
+        }
+        self.last_stats()
     }
 }
 
@@ -109,6 +125,8 @@ pub(crate) enum Command {
     Resume(oneshot::Sender<()>),
     /// Answers with the counters and the present state.
     Stats(oneshot::Sender<Stats>),
+    /// Answers with what a stream measures, if it is there.
+    StreamStats { stream: StreamId, answer: oneshot::Sender<StreamStats> },
     /// Answers with the nodes of the routing table, the one heard of last first.
     Nodes(oneshot::Sender<Vec<SocketAddrV4>>),
     /// Answers with the announcements that the node stores for others.

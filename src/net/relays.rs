@@ -222,6 +222,7 @@ mod tests {
             session: Session {
                 keys,
                 holepunch_secret: [0; 32].into(),
+                own_key: *KeyPair::from_seed(&[6; 32]).public_key(),
                 remote_public_key: *KeyPair::from_seed(&[5; 32]).public_key(),
             },
             path: Path::Direct,

@@ -32,6 +32,9 @@ pub struct Stats {
     pub datagrams_received: u64,
     /// Bytes of those datagrams.
     pub bytes_received: u64,
+    /// What has gone over all connections, those that have ended included. The datagrams that carried it are
+    /// among those above.
+    pub streams: crate::udx::Traffic,
     /// Connections refused because the backlog of a server was full, or too many handshakes waited.
     pub refused: u64,
     /// Streams destroyed because their peer did not prove its key in time.

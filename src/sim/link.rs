@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::udx::{Config, Event, StreamId, Streams};
+use crate::udx::{Config, Event, StreamId, StreamStats, Streams};
 use crate::wire::packet::{DATA, END, PacketHeader};
 use crate::wire::transmit::SocketId;
 
@@ -53,8 +53,10 @@ pub(crate) struct End {
     pub(crate) streams: Streams,
     /// The stream on this end that is joined to one on the other.
     pub(crate) id: StreamId,
-    /// What was polled of it.
+    /// What was polled of it, without what it has measured.
     pub(crate) events: Vec<Event>,
+    /// That, at its end.
+    pub(crate) measured: Option<StreamStats>,
     pub(crate) direction: Direction,
     /// Datagrams that this end has sent, and of these the ones with the longest size.
     pub(crate) sent: usize,
@@ -126,6 +128,7 @@ impl Link {
                 streams,
                 id,
                 events: Vec::new(),
+                measured: None,
                 direction,
                 sent: 0,
                 sent_bytes: 0,
@@ -242,7 +245,10 @@ impl Link {
             let end = self.end(side);
             while let Some((id, event)) = end.streams.poll_event() {
                 assert_eq!(id, end.id);
-                end.events.push(event);
+                match event {
+                    Event::Measured(stats) => end.measured = Some(*stats),
+                    event => end.events.push(event),
+                }
             }
         }
     }

@@ -76,6 +76,10 @@ impl Control {
         self.rtt.smoothed()
     }
 
+    pub(super) fn rtt_variation(&self) -> Option<Duration> {
+        self.rtt.variation()
+    }
+
     /// Returns the pacing rate in bytes per second.
     pub(super) fn pacing_rate(&self) -> f64 {
         self.congestion.pacing_rate()
@@ -125,7 +129,7 @@ impl Control {
             &Outcome {
                 acked: batch.bytes,
                 in_flight: packets.in_flight_bytes(),
-                delivered: packets.delivered(),
+                delivered: packets.delivery().delivered(),
                 sample,
                 rtt: measured.map(|measured| now.saturating_duration_since(measured.sent_at)),
                 loss,

@@ -59,5 +59,6 @@ mod window;
 
 pub use streams::{Held, Streams};
 pub use types::{
-    Admission, Closed, Config, CongestionControl, Event, StreamId, StreamOptions, StreamStats, WriteError,
+    Admission, Closed, Config, CongestionControl, Event, StreamId, StreamOptions, StreamStats, Traffic,
+    WriteError,
 };

@@ -192,14 +192,9 @@ impl Outstanding {
         self.delivery.sample(now, &acked.snapshot, acked.sent_at, minimum)
     }
 
-    /// Returns all bytes ever delivered.
-    pub(super) const fn delivered(&self) -> u64 {
-        self.delivery.delivered()
-    }
-
-    /// Returns all bytes ever found lost.
-    pub(super) const fn lost(&self) -> u64 {
-        self.delivery.lost()
+    /// Returns what was ever delivered and lost.
+    pub(super) const fn delivery(&self) -> &Delivery {
+        &self.delivery
     }
 
     /// Notes that there is too little to send, so that the rate measured is not the path's.

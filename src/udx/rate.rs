@@ -38,6 +38,7 @@ pub(super) struct Delivery {
     delivered_at: Option<Instant>,
     first_sent_at: Option<Instant>,
     lost: u64,
+    packets_lost: u64,
     /// The sender had too little to send until this many bytes were delivered.
     app_limited_until: u64,
 }
@@ -65,8 +66,9 @@ impl Delivery {
         self.delivered_at = Some(now);
     }
 
-    /// Counts `bytes` that were found lost. Returns all of them.
+    /// Counts a packet of `bytes` that was found lost. Returns the bytes of all of them.
     pub(super) const fn lose(&mut self, bytes: u64) -> u64 {
+        self.packets_lost += 1;
         self.lost += bytes;
         self.lost
     }
@@ -104,6 +106,10 @@ impl Delivery {
 
     pub(super) const fn lost(&self) -> u64 {
         self.lost
+    }
+
+    pub(super) const fn packets_lost(&self) -> u64 {
+        self.packets_lost
     }
 
     pub(super) const fn delivered(&self) -> u64 {

@@ -51,6 +51,11 @@ impl Rtt {
         self.smoothed
     }
 
+    /// Returns by how much samples differ from that, or `None` before the first one.
+    pub(super) fn variation(&self) -> Option<Duration> {
+        self.smoothed.map(|_| self.variation)
+    }
+
     /// Returns the shortest round-trip time of the last minutes.
     pub(super) fn minimum(&self) -> Option<Duration> {
         self.minima.iter().flatten().min().copied()

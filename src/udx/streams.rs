@@ -15,7 +15,7 @@ use super::schedule::{Schedule, Scheduled};
 use super::stream::{Stream, StreamContext};
 use super::tombstones::Tombstones;
 use super::types::{
-    Admission, BarePacket, Closed, Config, Event, StreamId, StreamOptions, StreamStats, WriteError,
+    Admission, BarePacket, Closed, Config, Event, StreamId, StreamOptions, StreamStats, Traffic, WriteError,
 };
 use crate::buffer::Pool;
 use crate::wire::packet::{HEADER_LEN, PacketHeader};
@@ -37,7 +37,7 @@ use crate::wire::transmit::{SocketId, Train};
 pub struct Streams {
     config: Config,
     rng: StdRng,
-    // Looked up only, never walked: its order must not leak.
+    // Its order must not leak, so it is walked for sums only.
     slots: HashMap<u32, Box<Slot>>,
     schedule: Schedule,
     tombstones: Tombstones,
@@ -49,6 +49,8 @@ pub struct Streams {
     pool: Pool,
     memory: Memory,
     unsent: Unsent,
+    /// What has gone over streams that are gone.
+    past: Traffic,
 }
 
 /// What a stream holds for its reader.
@@ -85,6 +87,7 @@ impl Streams {
             events: Events::default(),
             pool: Pool::default(),
             unsent: Unsent::default(),
+            past: Traffic::default(),
         }
     }
 
@@ -122,6 +125,13 @@ impl Streams {
     /// Returns what the owner has chosen for the stream.
     pub fn options(&self, id: StreamId) -> Option<&StreamOptions> {
         self.stream(id).map(Stream::options)
+    }
+
+    /// Returns what has gone over all streams, those that are gone included.
+    pub fn traffic(&self) -> Traffic {
+        let mut all = self.past;
+        self.slots.values().for_each(|slot| all.add(&slot.stream.traffic()));
+        all
     }
 
     /// Returns what the sender of the stream measures and believes.
@@ -556,6 +566,7 @@ impl Streams {
             self.schedule.set_deadline(id, &mut slot.scheduled, None);
             self.memory.count(slot.stream.memory(), 0);
             self.unsent.count(slot.unsent, 0);
+            self.past.add(&slot.stream.traffic());
             slot.stream.release(&mut self.pool);
         }
     }

@@ -49,6 +49,8 @@ pub enum Event {
     Writable,
     /// An unordered message has come.
     Message(Vec<u8>),
+    /// What the sender has measured by the end; [`Event::Closed`] follows.
+    Measured(Box<StreamStats>),
     /// The path was learned from the peer's packets, or learned anew before it was validated, or by
     /// [`Streams::trust`](super::Streams::trust).
     PathLearned {
@@ -119,11 +121,55 @@ pub enum WriteError {
     Full,
 }
 
-/// What the sender of a stream measures, and what its congestion control makes of that.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// What has gone over a connection, or over all connections of a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Traffic {
+    /// Packets sent: with data, and without any, as acknowledgements.
+    pub packets_sent: u64,
+    /// Bytes of those packets. The headers of IP and UDP, 28 bytes a packet, are not counted.
+    pub bytes_sent: u64,
+    /// Packets received from the peer.
+    pub packets_received: u64,
+    /// Bytes of those packets, counted in the same manner.
+    pub bytes_received: u64,
+    /// Packets sent that were found lost. Those that only try a larger size are not counted.
+    pub packets_lost: u64,
+    /// Packets sent again because they seem lost. A few are sent again though they are not.
+    pub packets_resent: u64,
+}
+
+impl Traffic {
+    /// Counts datagrams that leave together: `bytes` bytes of them, each but the last of `size` bytes.
+    pub(super) const fn sent(&mut self, bytes: usize, size: usize) {
+        self.packets_sent += bytes.div_ceil(size) as u64;
+        self.bytes_sent += bytes as u64;
+    }
+
+    /// Counts a packet of the peer's.
+    pub(super) const fn received(&mut self, bytes: usize) {
+        self.packets_received += 1;
+        self.bytes_received += bytes as u64;
+    }
+
+    /// Adds what has gone over another stream.
+    pub(super) const fn add(&mut self, other: &Self) {
+        self.packets_sent += other.packets_sent;
+        self.bytes_sent += other.bytes_sent;
+        self.packets_received += other.packets_received;
+        self.bytes_received += other.bytes_received;
+        self.packets_lost += other.packets_lost;
+        self.packets_resent += other.packets_resent;
+    }
+}
+
+/// What a stream measures, and what its congestion control makes of that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StreamStats {
     /// The smoothed round-trip time; `None` before the first measurement.
     pub rtt: Option<Duration>,
+    /// By how much round trips differ from that, smoothed.
+    pub rtt_variation: Option<Duration>,
     /// The shortest round-trip time of the last seconds.
     pub minimum_rtt: Option<Duration>,
     /// Bytes that may be in flight.
@@ -131,9 +177,9 @@ pub struct StreamStats {
     /// Bytes in flight, headers included.
     pub in_flight: u64,
     /// Bytes per second that the path is thought to deliver; zero while nothing is known.
-    pub bandwidth: f64,
+    pub bandwidth: u64,
     /// Bytes per second that leave at most.
-    pub pacing_rate: f64,
+    pub pacing_rate: u64,
     /// The state of the congestion control, a lower-case word or two.
     pub phase: &'static str,
     /// Bytes acknowledged, headers included.
@@ -142,6 +188,8 @@ pub struct StreamStats {
     pub lost: u64,
     /// The most bytes of payload in a packet.
     pub payload: usize,
+    /// What has gone over the stream.
+    pub traffic: Traffic,
 }
 
 /// Which algorithm decides how much a stream sends.

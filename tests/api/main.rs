@@ -5,4 +5,5 @@
 mod connections;
 mod nodes;
 mod records;
+mod stats;
 mod world;

@@ -67,12 +67,14 @@ pub struct Session {
     pub keys: Keys,
     /// The key of the messages that prepare a holepunch.
     pub holepunch_secret: Zeroizing<[u8; 32]>,
+    /// The key that this side has used.
+    pub own_key: PublicKey,
     /// The peer: proven if it is the server, claimed if it is the client.
     pub remote_public_key: PublicKey,
 }
 
 impl Session {
-    fn new(state: &mut HandshakeState, remote_public_key: PublicKey) -> Self {
+    fn new(state: &mut HandshakeState, own_key: PublicKey, remote_public_key: PublicKey) -> Self {
         let is_initiator = state.is_initiator();
         let (first, second) = state.dangerously_get_raw_split();
         let (first, second) = (Zeroizing::new(first), Zeroizing::new(second));
@@ -82,6 +84,7 @@ impl Session {
         Self {
             holepunch_secret: Zeroizing::new(hash::keyed_hash(handshake_hash, &[&*NS_PEER_HOLEPUNCH])),
             keys: Keys::new(tx, rx, handshake_hash, is_initiator),
+            own_key,
             remote_public_key,
         }
     }
@@ -99,6 +102,7 @@ impl fmt::Debug for Session {
 /// The dialling side, after it has written message 1.
 pub struct Initiator {
     state: HandshakeState,
+    own_key: PublicKey,
     remote: PublicKey,
 }
 
@@ -121,8 +125,8 @@ impl Initiator {
         shared.set_seed(ephemeral_seed);
         let mut state = handshake(key_pair, Some(remote), shared);
         let message = write(&mut state, payload, OVERHEAD_1)?;
-        let remote = *remote;
-        Ok((Self { state, remote }, message))
+        let (own_key, remote) = (*key_pair.public_key(), *remote);
+        Ok((Self { state, own_key, remote }, message))
     }
 
     /// Reads message 2. A message that is refused leaves everything as it was, so that a forged answer spoils
@@ -134,7 +138,7 @@ impl Initiator {
     /// is over.
     pub fn finish(&mut self, message: &[u8]) -> Result<(NoisePayload, Session), NoiseError> {
         let payload = read(&mut self.state, message, OVERHEAD_2)?;
-        Ok((payload, Session::new(&mut self.state, self.remote)))
+        Ok((payload, Session::new(&mut self.state, self.own_key, self.remote)))
     }
 }
 
@@ -148,6 +152,7 @@ impl fmt::Debug for Initiator {
 pub struct Responder {
     state: HandshakeState,
     shared: Shared,
+    own_key: PublicKey,
     remote: PublicKey,
 }
 
@@ -166,7 +171,7 @@ impl Responder {
             .and_then(|key| key.try_into().ok())
             .map(PublicKey::from_bytes)
             .expect("message 1 holds the client's key");
-        let responder = Self { state, shared, remote };
+        let responder = Self { state, shared, own_key: *key_pair.public_key(), remote };
         Ok((responder, payload))
     }
 
@@ -184,7 +189,7 @@ impl Responder {
     ) -> Result<(Vec<u8>, Session), NoiseError> {
         self.shared.set_seed(ephemeral_seed);
         let message = write(&mut self.state, payload, OVERHEAD_2)?;
-        Ok((message, Session::new(&mut self.state, self.remote)))
+        Ok((message, Session::new(&mut self.state, self.own_key, self.remote)))
     }
 
     /// Returns the key that the client claims.

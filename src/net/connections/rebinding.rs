@@ -292,6 +292,7 @@ impl Peer {
             session: Session {
                 keys,
                 holepunch_secret: [0; 32].into(),
+                own_key: *KeyPair::from_seed(&[6; 32]).public_key(),
                 remote_public_key: *KeyPair::from_seed(&[4; 32]).public_key(),
             },
             path: Path::Direct,

@@ -195,6 +195,7 @@ impl Connections {
             // The first frame that decrypts shows the peer where this side is now.
             Event::Silent => entry.link.keep_alive(),
             Event::HeartbeatUnanswered => entry.keep_alive(),
+            Event::Measured(stats) => entry.link.set_last_stats(stats),
             Event::Closed(reason) => {
                 // What has arrived before the end is still delivered; the receive window bounds it.
                 entry.receive(now, endpoint.streams(), stream, true);
@@ -352,8 +353,12 @@ impl Connections {
     }
 
     fn destroy(&mut self, now: Instant, endpoint: &mut Endpoint, stream: StreamId, end: End) {
+        let stats = endpoint.streams().stats(stream);
         endpoint.streams().destroy(now, stream);
         if let Some(entry) = self.entries.remove(&stream) {
+            if let Some(stats) = stats {
+                entry.link.set_last_stats(Box::new(stats));
+            }
             if let Some(deadline) = entry.deadline {
                 self.forget_unproven(deadline, stream);
             }

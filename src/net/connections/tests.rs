@@ -178,6 +178,7 @@ impl World {
             session: Session {
                 keys: Keys::new(&[1; 32], &[2; 32], &[3; 64], false),
                 holepunch_secret: [0; 32].into(),
+                own_key: *KeyPair::from_seed(&[6; 32]).public_key(),
                 remote_public_key: *KeyPair::from_seed(&[4; 32]).public_key(),
             },
             path: Path::Direct,

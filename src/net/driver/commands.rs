@@ -64,6 +64,11 @@ impl Driver {
                 reply(answer, ());
             }
             Command::Stats(answer) => reply(answer, self.stats()),
+            Command::StreamStats { stream, answer } => {
+                if let Some(stats) = self.endpoint.streams().stats(stream) {
+                    reply(answer, stats);
+                }
+            }
             Command::Nodes(answer) => {
                 reply(answer, self.endpoint.node().recent_nodes(usize::MAX));
             }

@@ -171,6 +171,7 @@ impl Driver {
     }
 
     pub(super) fn stats(&mut self) -> Stats {
+        let streams = self.endpoint.streams().traffic();
         let refused = self.servers.refused() + self.endpoint.handshakes_dropped();
         let node = self.endpoint.node();
         let traffic = self.io.traffic();
@@ -190,6 +191,7 @@ impl Driver {
             send_errors: traffic.send_errors,
             datagrams_received: traffic.datagrams_received,
             bytes_received: traffic.bytes_received,
+            streams,
             dht: node.stats(),
         }
     }

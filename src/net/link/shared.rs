@@ -16,7 +16,7 @@ use crate::net::ring::Ring;
 use crate::net::spares::Spares;
 use crate::net::sync::{AtomicBool, Mutex, MutexGuard};
 use crate::secret_stream::{Datagrams, Keys, Pull, PullError, Push};
-use crate::udx::StreamId;
+use crate::udx::{StreamId, StreamStats};
 
 /// The shared part of one connection.
 ///
@@ -27,6 +27,7 @@ pub(crate) struct Link {
     pub(super) stream: StreamId,
     pub(super) wakeups: mpsc::UnboundedSender<StreamId>,
     pub(super) spares: Arc<Spares>,
+    is_initiator: bool,
     /// Memory of received bytes that is held here, in the queue and in the opener.
     held: AtomicUsize,
     /// Whether the driver has been notified and has not looked yet.
@@ -44,12 +45,15 @@ pub(crate) struct Link {
     pub(super) opener: Mutex<Opener>,
     pub(super) datagrams: Mutex<Datagrams>,
     pub(super) route: Mutex<(Path, SocketAddrV4)>,
+    pub(super) own_key: PublicKey,
     pub(super) remote: PublicKey,
     pub(super) handshake_hash: [u8; 64],
     pub(super) datagram_limit: usize,
     pub(super) report: Box<Report>,
     /// The report of the whole, once the stream has migrated or turned out to have no path.
     pub(super) later: OnceLock<Box<Report>>,
+    /// What the stream has measured, once it has ended.
+    pub(super) last: OnceLock<Box<StreamStats>>,
 }
 
 #[derive(Debug, Default)]
@@ -99,6 +103,7 @@ impl Link {
             held: AtomicUsize::new(0),
             notified: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
+            is_initiator: keys.is_initiator(),
             proven: AtomicBool::new(matches!(established.origin, Origin::Attempt(_))),
             heard: AtomicBool::new(matches!(established.origin, Origin::Server(_))),
             end: OnceLock::new(),
@@ -109,11 +114,13 @@ impl Link {
             opener: Mutex::new(Opener::new(Pull::new(keys, message_limit))),
             datagrams: Mutex::new(Datagrams::new(keys, random)),
             route: Mutex::new((established.path, established.remote)),
+            own_key: established.session.own_key,
             remote: established.session.remote_public_key,
             handshake_hash: *keys.handshake_hash(),
             datagram_limit,
             report: Box::new(established.report.clone()),
             later: OnceLock::new(),
+            last: OnceLock::new(),
         };
         (Arc::new(link), header)
     }
@@ -162,6 +169,21 @@ impl Link {
 
     pub(crate) fn is_proven(&self) -> bool {
         self.proven.load(Ordering::Acquire)
+    }
+
+    /// Returns whether this side has dialled.
+    pub(crate) const fn is_initiator(&self) -> bool {
+        self.is_initiator
+    }
+
+    /// Returns the key that this side has used.
+    pub(crate) const fn own_key(&self) -> &PublicKey {
+        &self.own_key
+    }
+
+    /// Returns what the stream has measured by its end, once it has ended.
+    pub(crate) fn last_stats(&self) -> Option<StreamStats> {
+        self.last.get().map(|stats| **stats)
     }
 
     /// Returns the peer's key, proven or not.

@@ -10,9 +10,10 @@ use super::shared::{Proof, lock};
 use super::{End, Link};
 use crate::connect::noise::Session;
 use crate::connect::{AttemptId, Established, Origin, Path, Report, ServerId};
-use crate::keys::{KeyPair, PublicKey};
+use crate::keys::KeyPair;
+use crate::net::command::{Command, ConnectionHandle};
 use crate::secret_stream::Keys;
-use crate::udx::StreamId;
+use crate::udx::{StreamId, StreamStats};
 
 #[test]
 fn bytes_arrive_in_order_whatever_the_pieces() {
@@ -414,6 +415,27 @@ fn side(keys: Keys, origin: Origin) -> Side {
     Side { link, wakeups, first_bytes: header }
 }
 
+#[tokio::test]
+async fn what_a_stream_has_measured_is_known_though_the_driver_finds_it_gone() {
+    let (wake, _wakeups) = mpsc::unbounded_channel();
+    let (link, _) = dialler(StreamId(1), wake);
+    let (node, mut commands) = mpsc::unbounded_channel();
+    let handle = ConnectionHandle::new(link.clone(), node);
+    let measured = StreamStats { window: 7, ..StreamStats::default() };
+    let driver = async {
+        // Dropped, and with it what would have been its answer.
+        assert!(matches!(commands.recv().await, Some(Command::StreamStats { stream: StreamId(1), .. })));
+        tokio::task::yield_now().await;
+        link.set_last_stats(Box::new(measured));
+        link.set_end(End::Reset);
+    };
+    let (stats, ()) = tokio::join!(handle.stats(), driver);
+    assert_eq!(stats, Some(measured));
+    // Once the end is known the driver is not asked.
+    assert_eq!(handle.stats().await, Some(measured));
+    assert!(commands.try_recv().is_err());
+}
+
 /// Makes the dialling end of a connection, and returns what it sends first.
 pub(super) fn dialler(stream: StreamId, wake: mpsc::UnboundedSender<StreamId>) -> (Arc<Link>, Vec<u8>) {
     link(stream, Keys::new(&[1; 32], &[2; 32], &[3; 64], true), Origin::Attempt(AttemptId(1)), wake)
@@ -430,11 +452,11 @@ fn link(
     origin: Origin,
     wake: mpsc::UnboundedSender<StreamId>,
 ) -> (Arc<Link>, Vec<u8>) {
-    let remote: PublicKey = *KeyPair::from_seed(&[5; 32]).public_key();
+    let [own_key, remote] = [6, 5].map(|seed| *KeyPair::from_seed(&[seed; 32]).public_key());
     let established = Established {
         origin,
         stream,
-        session: Session { keys, holepunch_secret: [0; 32].into(), remote_public_key: remote },
+        session: Session { keys, holepunch_secret: [0; 32].into(), own_key, remote_public_key: remote },
         path: Path::Direct,
         remote: "127.0.0.1:1".parse().expect("valid"),
         report: Report::default(),

@@ -8,6 +8,7 @@ use super::End;
 use super::shared::{Link, Proof, lock, wake};
 use crate::connect::{Moved, Path, Report};
 use crate::secret_stream::Verdict;
+use crate::udx::StreamStats;
 
 /// What the driver takes out of a link.
 #[derive(Debug, Default)]
@@ -120,6 +121,12 @@ impl Link {
     pub(in crate::net) fn set_heard(&self) {
         self.heard.store(true, Ordering::Release);
         self.changed.notify_waiters();
+    }
+
+    /// Notes what the stream has measured by its end.
+    pub(in crate::net) fn set_last_stats(&self, stats: Box<StreamStats>) {
+        // The first ones are of the end; what follows them only frees memory.
+        let _ = self.last.set(stats);
     }
 
     /// Notes that the stream has migrated to another path.

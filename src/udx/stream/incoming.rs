@@ -39,6 +39,7 @@ impl Stream {
             return;
         }
         trace!(kind = header.kind, seq = header.seq, bytes = HEADER_LEN + rest.len(), "packet received");
+        self.traffic.received(HEADER_LEN + rest.len());
         let is_plain = header.kind & (DATA | END | MESSAGE | DESTROY | HEARTBEAT) == 0;
         let outstanding = self.sender.packets().len() > 0;
         self.liveness.heard(now, is_plain && !outstanding, outstanding);

@@ -37,6 +37,13 @@ impl Stream {
         max_segments: usize,
         out: &mut Vec<u8>,
     ) -> Option<Train> {
+        let start = out.len();
+        let train = self.put_datagrams(now, max_segments, out)?;
+        self.traffic.sent(out.len() - start, train.segment_size);
+        Some(train)
+    }
+
+    fn put_datagrams(&mut self, now: Instant, max_segments: usize, out: &mut Vec<u8>) -> Option<Train> {
         let (path, remote_id) = self.paths.target()?;
         if self.closed().is_some() {
             return None;
@@ -282,6 +289,7 @@ impl Stream {
         match next {
             Next::Again(seq) => {
                 self.sender.packets_mut().repeat(now, seq);
+                self.traffic.packets_resent += 1;
                 (seq, false)
             }
             Next::Copy(seq) => (seq, false),

@@ -18,7 +18,7 @@ use crate::udx::recv::Receiver;
 use crate::udx::send::Sender;
 use crate::udx::seq::START;
 use crate::udx::types::{
-    Admission, Closed, Config, Event, Place, StreamId, StreamOptions, StreamStats, WriteError,
+    Admission, Closed, Config, Event, Place, StreamId, StreamOptions, StreamStats, Traffic, WriteError,
 };
 use crate::udx::window::{OwnWindow, PeerWindow};
 
@@ -49,6 +49,7 @@ pub(in crate::udx) struct Stream {
     pub(super) claims: Claims,
     /// A heartbeat leaves for where the path was before it followed the peer.
     pub(super) former_due: bool,
+    pub(super) traffic: Traffic,
     options: StreamOptions,
     closed: Option<Closed>,
 }
@@ -71,6 +72,7 @@ impl Stream {
             reported: Reported::default(),
             claims: Claims::default(),
             former_due: false,
+            traffic: Traffic::default(),
             options,
             closed: None,
         }
@@ -98,16 +100,24 @@ impl Stream {
         let beliefs = self.control.beliefs();
         StreamStats {
             rtt: self.control.smoothed_rtt(),
+            rtt_variation: self.control.rtt_variation(),
             minimum_rtt: beliefs.minimum_rtt,
             window: self.control.window(),
             in_flight: packets.in_flight_bytes(),
-            bandwidth: beliefs.bandwidth,
-            pacing_rate: self.control.pacing_rate(),
+            // Fractions of a byte do not matter, and what is unlimited becomes the largest number.
+            bandwidth: beliefs.bandwidth as u64,
+            pacing_rate: self.control.pacing_rate() as u64,
             phase: beliefs.phase,
-            delivered: packets.delivered(),
-            lost: packets.lost(),
+            delivered: packets.delivery().delivered(),
+            lost: packets.delivery().lost(),
             payload: packets.mtu().payload(),
+            traffic: self.traffic(),
         }
+    }
+
+    /// Returns what has gone over the stream.
+    pub(in crate::udx) const fn traffic(&self) -> Traffic {
+        Traffic { packets_lost: self.sender.packets().delivery().packets_lost(), ..self.traffic }
     }
 
     /// Sets what the owner chooses, before anything has come.
@@ -370,6 +380,7 @@ impl Stream {
     pub(super) fn close(&mut self, context: &mut StreamContext<'_>, closed: Closed) {
         if self.closed.is_none() {
             debug!(reason = ?closed, "closed");
+            context.events.push(self.id, Event::Measured(Box::new(self.stats())));
             self.closed = Some(closed);
             self.receiver.forget_early();
             self.claims.enable(false);

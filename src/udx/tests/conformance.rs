@@ -189,6 +189,7 @@ impl Probed {
                 Event::RemoteFinished => self.rows.push(Row::End),
                 Event::Message(message) => self.rows.push(Row::Message(message)),
                 Event::Closed(Closed::Reset) => self.rows.push(Row::Reset),
+                Event::Measured(_) => {}
                 other => panic!("{other:?}"),
             }
         }
