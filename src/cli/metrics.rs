@@ -295,6 +295,42 @@ const METRICS: &[Metric] = &[
         help: "Bytes of the datagrams sent.",
         value: |stats| stats.bytes_sent,
     },
+    Metric {
+        name: "hyperdht_stream_packets_sent_total",
+        kind: "counter",
+        help: "Packets sent over connections.",
+        value: |stats| stats.streams.packets_sent,
+    },
+    Metric {
+        name: "hyperdht_stream_sent_bytes_total",
+        kind: "counter",
+        help: "Bytes of the packets sent over connections.",
+        value: |stats| stats.streams.bytes_sent,
+    },
+    Metric {
+        name: "hyperdht_stream_packets_received_total",
+        kind: "counter",
+        help: "Packets received over connections.",
+        value: |stats| stats.streams.packets_received,
+    },
+    Metric {
+        name: "hyperdht_stream_received_bytes_total",
+        kind: "counter",
+        help: "Bytes of the packets received over connections.",
+        value: |stats| stats.streams.bytes_received,
+    },
+    Metric {
+        name: "hyperdht_stream_packets_lost_total",
+        kind: "counter",
+        help: "Packets sent over connections and found lost.",
+        value: |stats| stats.streams.packets_lost,
+    },
+    Metric {
+        name: "hyperdht_stream_packets_resent_total",
+        kind: "counter",
+        help: "Packets sent over connections again.",
+        value: |stats| stats.streams.packets_resent,
+    },
 ];
 
 /// Most clients answered at once.
@@ -368,13 +404,17 @@ mod tests {
     #[test]
     fn every_line_is_a_comment_or_a_name_with_labels_and_a_number() {
         let node = "10.0.0.1:49737".parse().expect("an address");
-        let text = render(&[(node, Stats::default())], Some(5));
+        let mut stats = Stats::default();
+        (stats.streams.packets_resent, stats.streams.bytes_received) = (3, 4);
+        let text = render(&[(node, stats)], Some(5));
         for line in text.lines().filter(|line| !line.starts_with("# ")) {
             let (name, value) = line.rsplit_once(' ').expect("two words");
             assert!(value.parse::<u64>().is_ok(), "{line}");
             assert!(name.ends_with('}') || name.starts_with("process_"), "{line}");
         }
         assert!(text.contains("hyperdht_table_nodes{node=\"10.0.0.1:49737\"} 0\n"));
+        assert!(text.contains("hyperdht_stream_packets_resent_total{node=\"10.0.0.1:49737\"} 3\n"));
+        assert!(text.contains("hyperdht_stream_received_bytes_total{node=\"10.0.0.1:49737\"} 4\n"));
         assert!(text.contains(",layer=\"internal\",command=\"find-node\"} 0\n"));
         assert!(text.contains(",layer=\"application\",command=\"other\"} 0\n"));
         assert!(text.contains(",reason=\"budget\"} 0\n"));

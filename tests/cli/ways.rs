@@ -18,12 +18,18 @@ async fn the_way_to_the_server_is_explained() {
     assert!(report["lookup"]["records_found"].as_u64().unwrap() > 0);
     let through = report["handshake"]["through"].as_array().unwrap();
     assert!(through.iter().any(|node| node["answered"].is_number()));
+    let connection = &report["connection"];
+    assert!(connection["round_trip"].as_f64() > Some(0.0), "{connection}");
+    assert!(connection["bytes_sent"].as_u64() > Some(100), "{connection}");
+    assert!(connection["packets_received"].as_u64() > Some(1), "{connection}");
+    assert!(connection["packet_payload"].as_u64() >= Some(1000), "{connection}");
 
     let identity = ada.path("identity");
     let arguments = ["--identity", text(&identity), "--explain", "--server", &world.key];
     let output = run(CLIENT, &[&arguments[..], &["--bootstrap", &world.bootstrap]].concat()).await;
     let output = output.ended(0);
-    for words in ["lookup: ", "handshake through 127.0.0.1:", "connected: directly to 127.0.0.1:"] {
+    let steps = ["lookup: ", "handshake through 127.0.0.1:", "connected: directly to 127.0.0.1:"];
+    for words in steps.into_iter().chain([" -  round trip ", " packets sent, 0 of them lost, "]) {
         assert!(output.stderr.contains(words), "{words}: {output:?}");
     }
     assert!(!output.stdout.contains("handshake"), "standard output is for the profile");

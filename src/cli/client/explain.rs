@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::api::{Exchange, Path, Report, Stage, Strategy};
+use crate::api::{ConnectionStats, Exchange, Path, Report, Stage, Strategy};
 
 /// A step of an attempt: when it ended, counted from the attempt's start, if that is known.
 type Step = (Option<Duration>, String);
@@ -19,11 +19,12 @@ pub(super) fn timeline(report: &Report) -> Vec<String> {
     steps.extend(punch(report));
     steps.extend(relay(report));
     steps.push(end(report));
-    let line = |(at, text): Step| {
-        let at = at.map_or_else(|| "-".into(), milliseconds);
-        format!("{at:>9}  {text}")
-    };
     steps.into_iter().map(line).collect()
+}
+
+fn line((at, text): Step) -> String {
+    let at = at.map_or_else(|| "-".into(), milliseconds);
+    format!("{at:>9}  {text}")
 }
 
 fn joined(report: &Report) -> Step {
@@ -172,6 +173,40 @@ pub(super) fn as_json(report: &Report) -> Value {
     })
 }
 
+/// Returns what a connection has measured, as the last line of a timeline.
+pub(super) fn measured(stats: &ConnectionStats) -> String {
+    let traffic = &stats.traffic;
+    let trip = match (stats.round_trip, stats.round_trip_minimum) {
+        (Some(usual), Some(shortest)) => {
+            format!("round trip {}, at least {}", milliseconds(usual), milliseconds(shortest))
+        }
+        _ => "round trip not measured".into(),
+    };
+    let text = format!(
+        "{trip}; {} packets sent, {} of them lost, {} received; up to {} bytes of data in a packet",
+        traffic.packets_sent, traffic.packets_lost, traffic.packets_received, stats.packet_payload
+    );
+    line((None, text))
+}
+
+/// Returns the same as data; times are milliseconds.
+pub(super) fn measured_as_json(stats: &ConnectionStats) -> Value {
+    let time = |time: Option<Duration>| time.map(|time| time.as_secs_f64() * 1e3);
+    let traffic = &stats.traffic;
+    json!({
+        "round_trip": time(stats.round_trip),
+        "round_trip_minimum": time(stats.round_trip_minimum),
+        "round_trip_variation": time(stats.round_trip_variation),
+        "packets_sent": traffic.packets_sent,
+        "packets_lost": traffic.packets_lost,
+        "packets_resent": traffic.packets_resent,
+        "packets_received": traffic.packets_received,
+        "bytes_sent": traffic.bytes_sent,
+        "bytes_received": traffic.bytes_received,
+        "packet_payload": stats.packet_payload,
+    })
+}
+
 /// Returns how packets travel and to which address, in words.
 pub(super) fn path((path, address): (Path, SocketAddrV4)) -> String {
     format!("{} to {address}", words(path))
@@ -234,7 +269,7 @@ fn milliseconds(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{Firewall, Lost};
+    use crate::api::{Firewall, Lost, Traffic};
 
     fn node() -> SocketAddrV4 {
         "25.0.1.1:49737".parse().unwrap()
@@ -280,6 +315,33 @@ mod tests {
         report.path = Some((Path::Lan, node()));
         assert_line(&report, 3, "over the local network to 25.0.1.1:49737");
         assert_eq!(as_json(&report)["path"]["kind"], "lan");
+    }
+
+    #[test]
+    fn a_connection_shows_its_round_trip_its_losses_and_the_size_of_its_packets() {
+        let traffic = Traffic { packets_sent: 9, packets_lost: 2, packets_received: 7, ..Traffic::default() };
+        let mut stats = ConnectionStats {
+            path: Path::Direct,
+            round_trip: Some(Duration::from_micros(20_500)),
+            round_trip_minimum: Some(Duration::from_millis(18)),
+            round_trip_variation: Some(Duration::from_millis(2)),
+            traffic,
+            packet_payload: 1452,
+            congestion_window: 0,
+            in_flight: 0,
+            bandwidth: None,
+            pacing_rate: 0,
+            congestion_phase: "startup",
+        };
+        let end = "20.5 ms, at least 18.0 ms; 9 packets sent, 2 of them lost, 7 received; up to 1452 bytes \
+                   of data in a packet";
+        assert!(measured(&stats).ends_with(end), "{}", measured(&stats));
+        let data = measured_as_json(&stats);
+        assert_eq!((&data["round_trip"], &data["packets_lost"]), (&json!(20.5), &json!(2)));
+        assert_eq!((&data["round_trip_variation"], &data["packet_payload"]), (&json!(2.0), &json!(1452)));
+        stats.round_trip = None;
+        assert!(measured(&stats).contains("-  round trip not measured; 9 packets"), "{}", measured(&stats));
+        assert_eq!(measured_as_json(&stats)["round_trip"], Value::Null);
     }
 
     #[test]

@@ -280,6 +280,11 @@ impl<'a> Visit<'a> {
     async fn end(self, mut outcome: Value) -> Result<(), Failure> {
         if let Some(report) = &self.report {
             outcome["report"] = report.clone();
+            if let Some(connection) = self.client.stream() {
+                let stats = connection.stats().await;
+                self.output.note(&explain::measured(&stats));
+                outcome["report"]["connection"] = explain::measured_as_json(&stats);
+            }
         }
         self.output.json(&outcome);
         self.leave().await;

@@ -75,6 +75,12 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
         Ok(client)
     }
 
+    /// Returns the connection, to ask it about itself; `None` after it was lost. The next request makes a new
+    /// one then.
+    pub fn stream(&self) -> Option<&D::Stream> {
+        self.session.as_ref().map(Session::stream)
+    }
+
     /// Returns the client's own record, as the server last sent it, in its greeting or an answer.
     pub const fn record(&self) -> Option<&Record> {
         self.record.as_ref()

@@ -58,6 +58,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Session<T> {
         Ok((session, record))
     }
 
+    /// Returns the connection.
+    pub(super) const fn stream(&self) -> &T {
+        &self.stream
+    }
+
     /// Sends a request and waits for its answer.
     pub(super) async fn call(&mut self, request: Request) -> Result<Value, CallError> {
         self.last_id += 1;
