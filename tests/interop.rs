@@ -99,6 +99,33 @@ async fn five_hundred_connections_opened_at_once_are_all_alive() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_was_written_before_a_drop_is_lost() {
+    const SIZE: usize = 300_000;
+    with_network(Nodes::Theirs, Reference::Latest, async |network| {
+        let dht = network.guest().await;
+        let server = soon(dht.listen(&KeyPair::generate()).into_future()).await.unwrap();
+        let key = server.public_key().to_hex();
+        let content = pseudo_random(SIZE);
+        let serve = async {
+            let (mut read, mut write) = server.accept().await.unwrap().into_split();
+            copy(&mut read, &mut write).await.unwrap();
+            drop((read, write));
+            let mut connection = server.accept().await.unwrap();
+            connection.write_all(&content).await.unwrap();
+        };
+        let clients = async {
+            let output = echo_client(Reference::Latest, network, &key, "half-close", SIZE).await;
+            assert!(output.contains(&format!("echoed {SIZE} ")), "{output}");
+            let output = echo_client(Reference::Latest, network, &key, "listen", SIZE).await;
+            assert!(output.contains(&format!("read {SIZE}")), "{output}");
+        };
+        soon(async { tokio::join!(serve, clients) }).await;
+        dht.close().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_same_key_reconnects_again_and_again() {
     with_network(Nodes::Theirs, Reference::Latest, async |network| {
         let echo = Echo::start(network).await;

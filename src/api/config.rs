@@ -51,6 +51,12 @@ pub struct Limits {
     pub unproven: usize,
     /// How long an accepted stream may stay unproven, a day at most. Default 15 s.
     pub unproven_for: Duration,
+    /// How long a connection goes on that its user has dropped, a day at most: until the peer has
+    /// acknowledged what was written and ended its direction. Then it is reset. Default 30 s.
+    pub linger_for: Duration,
+    /// Memory of such connections, per node, in bytes: what they still send and 8 KiB for each. Beyond it the
+    /// oldest of the busiest source is reset. Default 64 MiB.
+    pub linger_memory: usize,
     /// Handshakes whose cryptography runs at the same time, per node, and at most two for each thread of the
     /// runtime. Default 64.
     pub jobs: usize,
@@ -80,6 +86,8 @@ impl Default for Limits {
             half_open: 4096,
             unproven: 4096,
             unproven_for: Duration::from_secs(15),
+            linger_for: Duration::from_secs(30),
+            linger_memory: 64 << 20,
             jobs: 64,
             servers: 256,
             message: 16_777_198,
@@ -284,6 +292,8 @@ impl DhtBuilder {
             backlog: self.limits.backlog,
             unproven: self.limits.unproven,
             unproven_for: self.limits.unproven_for.min(MAX_DURATION),
+            linger_for: self.limits.linger_for.min(MAX_DURATION),
+            linger_memory: self.limits.linger_memory,
             jobs: self.limits.jobs,
             message: self.limits.message,
             low_latency: self.low_latency,

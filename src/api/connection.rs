@@ -18,8 +18,9 @@ use crate::net::{ConnectionHandle, End, MAX_DATAGRAM};
 ///
 /// Each write is one message on the wire and each message arrives whole; [`AsyncRead`] ignores the borders,
 /// [`Self::read_message`] keeps them. Either side can end its direction with `shutdown` and go on reading.
-/// Dropping the connection resets it: what is not yet acknowledged may be lost. Call `shutdown` first to end
-/// it in order.
+/// Dropping the connection ends it in order: what was written still arrives, what comes is dropped.
+/// [`Self::abort`] and a panic reset it. [The life of a connection](crate::api#the-life-of-a-connection) has
+/// the details.
 ///
 /// Writing and reading are cancel safe. A write is ready once the bytes are queued, 256 KiB at most.
 #[derive(Debug)]
@@ -28,16 +29,36 @@ pub struct Connection {
     write: WriteHalf,
 }
 
-/// The reading half of a [`Connection`].
+/// The reading half of a [`Connection`]. After it is dropped, what comes is dropped as well.
 #[derive(Debug)]
 pub struct ReadHalf {
     handle: Arc<ConnectionHandle>,
 }
 
-/// The writing half of a [`Connection`].
+/// The writing half of a [`Connection`]. Dropping it ends this direction after what was written.
 #[derive(Debug)]
 pub struct WriteHalf {
     handle: Arc<ConnectionHandle>,
+}
+
+impl Drop for ReadHalf {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.handle.abandon();
+        } else {
+            self.handle.stop_reading();
+        }
+    }
+}
+
+impl Drop for WriteHalf {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.handle.abandon();
+        } else {
+            self.handle.finish();
+        }
+    }
 }
 
 impl Connection {
@@ -208,7 +229,8 @@ impl Connection {
         Ok(self.handle().recv_datagram().await?)
     }
 
-    /// Waits until the connection is over in both directions. `Ok` if both sides ended it in order.
+    /// Waits until the connection is over in both directions. `Ok` if both sides ended it in order, or the peer
+    /// is gone and nothing was lost.
     ///
     /// # Errors
     ///
@@ -219,12 +241,18 @@ impl Connection {
     /// Cancel safe.
     pub async fn closed(&self) -> Result<(), StreamError> {
         match self.handle().ended().await {
-            End::Orderly => Ok(()),
+            End::Orderly | End::Left => Ok(()),
             end => Err(end.into()),
         }
     }
 
-    /// Splits the connection so that two tasks can read and write. It ends when both halves are dropped.
+    /// Resets the connection: what the peer has not acknowledged may be lost, and the peer gets
+    /// [`StreamError::Reset`].
+    pub fn abort(self) {
+        self.handle().abandon();
+    }
+
+    /// Splits the connection so that two tasks can read and write.
     pub fn into_split(self) -> (ReadHalf, WriteHalf) {
         (self.read, self.write)
     }
@@ -287,6 +315,11 @@ impl WriteHalf {
     /// Cancel safe.
     pub async fn stats(&self) -> ConnectionStats {
         ConnectionStats::of(&self.handle).await
+    }
+
+    /// Resets the connection, as [`Connection::abort`]; the other half sees its end.
+    pub fn abort(self) {
+        self.handle.abandon();
     }
 }
 

@@ -400,7 +400,7 @@ impl From<End> for StreamError {
     fn from(end: End) -> Self {
         match end {
             End::Orderly | End::Local => Self::Closed,
-            End::Reset => Self::Reset,
+            End::Left | End::Reset => Self::Reset,
             End::TimedOut { after, path, address } => Self::TimedOut { after, path, address },
             End::Stalled => Self::Stalled,
             End::Narrow => Self::Narrow,

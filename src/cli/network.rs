@@ -88,6 +88,8 @@ impl Network {
             // It uses no datagrams.
             datagrams: 0,
             receive_memory: 32 << 20,
+            // A server that refuses many leaves as many behind.
+            linger_memory: 8 << 20,
             stalled_for: STALLED,
             unproven: room::connections(limits.unproven),
             ..limits

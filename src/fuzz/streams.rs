@@ -240,7 +240,7 @@ impl Link {
             let other = &self.ends[1 - side];
             match end.closed {
                 Some(Closed::Ended) => assert_eq!(end.read, other.written, "cut short without a word"),
-                Some(Closed::Reset | Closed::Stalled | Closed::TimedOut | Closed::Narrow) => {
+                Some(Closed::Left | Closed::Reset | Closed::Stalled | Closed::TimedOut | Closed::Narrow) => {
                     assert!(!other.is_open())
                 }
                 None => assert!(end.destroyed || self.is_abandoned()),

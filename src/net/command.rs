@@ -30,7 +30,8 @@ pub(crate) type OperationOutcome = Option<Result<Found, OperationError>>;
 /// Why a server does not listen.
 pub(crate) type ListenFailure = ListenError;
 
-/// The user's hold on a connection. Dropping it destroys the stream; until then it keeps the node running.
+/// The user's hold on a connection; it keeps the node running. Dropping it destroys the stream, unless the
+/// user has ended the sending direction and reads no more: then what was written is still delivered.
 #[derive(Debug)]
 pub(crate) struct ConnectionHandle {
     link: Arc<Link>,
@@ -69,7 +70,9 @@ impl std::ops::Deref for ConnectionHandle {
 
 impl Drop for ConnectionHandle {
     fn drop(&mut self) {
-        self.link.abandon();
+        if !self.link.has_left() {
+            self.link.abandon();
+        }
     }
 }
 

@@ -22,6 +22,10 @@ pub(crate) struct Settings {
     pub(crate) backlog: usize,
     pub(crate) unproven: usize,
     pub(crate) unproven_for: Duration,
+    /// How long a connection goes on that its user has dropped.
+    pub(crate) linger_for: Duration,
+    /// What such connections hold together, in bytes.
+    pub(crate) linger_memory: usize,
     /// Handshakes whose cryptography runs at the same time.
     pub(crate) jobs: usize,
     /// The largest message that is received, in bytes.
@@ -48,6 +52,8 @@ impl Settings {
             backlog: 1,
             unproven: 1,
             unproven_for: Duration::from_secs(1),
+            linger_for: Duration::from_secs(30),
+            linger_memory: 1 << 20,
             jobs: 1,
             message: 1,
             datagrams: 1,

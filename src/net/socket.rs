@@ -3,7 +3,7 @@
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use socket2::SockRef;
@@ -29,6 +29,8 @@ pub(super) struct Socket {
     /// For a socket that is bound to all addresses of this host.
     origins: Option<Origins>,
     offload: Offload,
+    /// Whether sending waits for room itself, for a moment.
+    is_blocking: bool,
 }
 
 /// What became of a train.
@@ -67,6 +69,7 @@ impl Socket {
             fragments: false,
             origins: local.ip().is_unspecified().then(Origins::default),
             offload,
+            is_blocking: false,
         })
     }
 
@@ -191,8 +194,12 @@ impl Socket {
                 src_ip: origin.map(IpAddr::V4),
             };
             calls += 1;
-            let result =
-                self.io.try_io(Interest::WRITABLE, || self.state.try_send((&self.io).into(), &transmit));
+            let attempt = || self.state.try_send((&self.io).into(), &transmit);
+            // A runtime that ends lets nothing through.
+            let result = match self.is_blocking {
+                true => attempt(),
+                false => self.io.try_io(Interest::WRITABLE, attempt),
+            };
             let Err(error) = result else {
                 if std::mem::take(&mut refused) {
                     debug!(to = %host, "no segmentation offload on this route");
@@ -229,6 +236,21 @@ impl Socket {
             }
         }
         Sent::All { calls, failed }
+    }
+
+    /// Makes [`Self::send`] wait for room itself, for [`PATIENCE`] at most, and work without a runtime. Nothing
+    /// can be received any more.
+    pub(super) fn block(&mut self) {
+        let socket = SockRef::from(&self.io);
+        let blocks = socket.set_write_timeout(Some(PATIENCE)).and_then(|()| socket.set_nonblocking(false));
+        if let Err(error) = blocks {
+            debug!(%error, "a full socket will not be waited for");
+        }
+        self.is_blocking = true;
+    }
+
+    pub(super) const fn is_blocking(&self) -> bool {
+        self.is_blocking
     }
 
     /// Sets whether routers may divide datagrams. Where the system has no such option, they may not.
@@ -283,6 +305,9 @@ const UNDIVIDED: usize = 548;
 
 /// Bytes per call: the longest UDP payload, less a margin for options.
 const MAX_SEND: usize = 65_000;
+
+/// How long the end of a node waits for room in a socket.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 #[cfg(test)]
 mod tests {

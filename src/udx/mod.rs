@@ -18,6 +18,7 @@
 //! | `mtu`, `division` | how large packets may be, and when those that are out can be made smaller |
 //! | `liveness` | keep-alive, probes of a closed window, giving up |
 //! | `timer`, `schedule` | what a stream waits for, and which stream is next |
+//! | `measures` | what the owner of a stream can see of it |
 //! | `tombstones` | how to answer for streams that are closed |
 //!
 //! The wire is `udx.md`, in which the sections below lie. A peer can see these differences from the
@@ -37,6 +38,7 @@ mod events;
 mod following;
 mod liveness;
 mod loss;
+mod measures;
 mod memory;
 mod mtu;
 mod outstanding;
@@ -57,7 +59,8 @@ mod tombstones;
 mod types;
 mod window;
 
-pub use streams::{Held, Streams};
+pub use measures::Held;
+pub use streams::Streams;
 pub use types::{
     Admission, Closed, Config, CongestionControl, Event, StreamId, StreamOptions, StreamStats, Traffic,
     WriteError,

@@ -146,7 +146,6 @@ impl Sender {
     }
 
     /// Returns how many bytes are held, sent or not.
-    #[cfg(test)]
     pub(super) fn buffered(&self) -> usize {
         self.buffer.len()
     }

@@ -15,7 +15,7 @@ use super::schedule::{Schedule, Scheduled};
 use super::stream::{Stream, StreamContext};
 use super::tombstones::Tombstones;
 use super::types::{
-    Admission, BarePacket, Closed, Config, Event, StreamId, StreamOptions, StreamStats, Traffic, WriteError,
+    Admission, BarePacket, Closed, Config, Event, StreamId, StreamOptions, Traffic, WriteError,
 };
 use crate::buffer::Pool;
 use crate::wire::packet::{HEADER_LEN, PacketHeader};
@@ -51,17 +51,6 @@ pub struct Streams {
     unsent: Unsent,
     /// What has gone over streams that are gone.
     past: Traffic,
-}
-
-/// What a stream holds for its reader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Held {
-    /// Bytes of memory.
-    pub memory: usize,
-    /// Packets that have come in order, ever.
-    pub received: u64,
-    /// Whether others wait for one before them.
-    pub has_gaps: bool,
 }
 
 #[derive(Debug)]
@@ -132,18 +121,6 @@ impl Streams {
         let mut all = self.past;
         self.slots.values().for_each(|slot| all.add(&slot.stream.traffic()));
         all
-    }
-
-    /// Returns what the sender of the stream measures and believes.
-    pub fn stats(&self, id: StreamId) -> Option<StreamStats> {
-        self.stream(id).map(Stream::stats)
-    }
-
-    /// Returns what the stream holds for its reader.
-    pub fn held(&self, id: StreamId) -> Option<Held> {
-        let stream = self.stream(id)?;
-        let (received, has_gaps) = stream.progress();
-        Some(Held { memory: stream.memory(), received, has_gaps })
     }
 
     /// Returns how much memory received bytes take, those that the owner holds included.

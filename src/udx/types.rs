@@ -94,6 +94,9 @@ pub enum Event {
 pub enum Closed {
     /// Both directions ended in order and everything was read.
     Ended,
+    /// The peer ended its direction, acknowledged all that was written to it, and destroyed it then: nothing
+    /// is lost.
+    Left,
     /// The peer destroyed it.
     Reset,
     /// The peer did not answer any more.

@@ -191,30 +191,6 @@ async fn a_server_may_speak_first_and_end_at_once() {
 }
 
 #[tokio::test]
-async fn dropping_a_connection_resets_the_peer() {
-    let world = World::new().await;
-    let (client, mut server) = world.connect().await;
-    drop(client);
-    let error = within(server.read_u8()).await.unwrap_err();
-    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
-    let error = server.write_all(b"x").await.unwrap_err();
-    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
-    assert_eq!(within(server.closed()).await, Err(StreamError::Reset));
-}
-
-#[tokio::test]
-async fn a_connection_lives_until_both_halves_are_dropped() {
-    let world = World::new().await;
-    let (client, mut server) = world.connect().await;
-    let (read, mut write) = client.into_split();
-    drop(read);
-    write.write_all(b"x").await.unwrap();
-    assert_eq!(within(server.read_u8()).await.unwrap(), b'x');
-    drop(write);
-    assert_eq!(within(server.closed()).await, Err(StreamError::Reset));
-}
-
-#[tokio::test]
 async fn messages_keep_their_borders() {
     let world = World::new().await;
     let (mut client, mut server) = world.connect().await;

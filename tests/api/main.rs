@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod connections;
+mod life;
 mod nodes;
 mod records;
 mod stats;

@@ -57,7 +57,7 @@ async fn the_last_values_stay_after_the_end() {
                 let (ended, _) = within(async { tokio::join!(client.shutdown(), server.shutdown()) }).await;
                 ended.unwrap();
             }
-            1 => drop(server),
+            1 => server.abort(),
             _ => within(world.client.close()).await,
         }
         assert_eq!(within(client.closed()).await.is_ok(), end == 0);

@@ -3,6 +3,7 @@
 // Talks to a server that echoes. Modes:
 //   bytes N        sends N bytes while reading, ends when all are back, expects the server to end too
 //   half-close N   ends right after writing the last byte; all N must still come back, then the end
+//   listen N       sends nothing, reads slowly until the server has ended, expects N bytes
 //   abrupt N       destroys the connection when half of N bytes are back; another one must echo one byte
 //   first-byte N   N times: connect, send a byte once open, print the milliseconds until it is back
 //   parallel N     N connections at once, each with its own key; each echoes a byte, then all another
@@ -16,7 +17,7 @@ import { DHT, guest, print, untilAsked } from './lib.mjs'
 const [bootstrap, key, mode, count] = process.argv.slice(2)
 const server = Buffer.from(key, 'hex')
 const n = Number(count)
-const modes = { bytes, 'half-close': halfClose, abrupt, 'first-byte': firstByte, parallel, reconnect }
+const modes = { bytes, 'half-close': halfClose, listen, abrupt, 'first-byte': firstByte, parallel, reconnect }
 
 const node = await guest(bootstrap)
 untilAsked(() => node.destroy())
@@ -39,6 +40,25 @@ async function bytes () {
 async function halfClose () {
   const socket = await open()
   await exchange(socket, n, { endEarly: true })
+}
+
+async function listen () {
+  const socket = await open()
+  let received = 0
+  const closed = new Promise((resolve) => socket.on('close', resolve))
+  await new Promise((resolve, reject) => {
+    socket.on('error', reject)
+    socket.on('data', (data) => {
+      received += data.byteLength
+      socket.pause()
+      setImmediate(() => socket.resume())
+    })
+    socket.on('end', resolve)
+  })
+  if (received !== n) throw new Error(`${received} of ${n} bytes came`)
+  socket.end()
+  await closed
+  print('read', received)
 }
 
 async function abrupt () {

@@ -273,7 +273,9 @@ impl Connecting {
                 self.agent.heard(Kind::Incoming, Place::new(socket, address));
                 return self.advance(turn);
             }
-            udx::Event::Closed(Closed::Reset) if waiting => return Step::fail(Failure::Refused),
+            udx::Event::Closed(Closed::Left | Closed::Reset) if waiting => {
+                return Step::fail(Failure::Refused);
+            }
             udx::Event::Closed(_) if waiting => return Step::fail(Failure::NoPath),
             udx::Event::PathValidated if self.agent.is_provisional() => {
                 if self.server.reusable {

@@ -115,7 +115,9 @@ impl Search {
             Input::QueryAnswer(answer) => self.handle_query_answer(turn, &answer),
             Input::QueryDone(result) => self.handle_query_done(turn, result),
             Input::Answer(request, result) => self.handle_answer(turn, request, result),
-            Input::Stream(udx::Event::Closed(Closed::Reset)) => return Step::fail(Failure::Refused),
+            Input::Stream(udx::Event::Closed(Closed::Left | Closed::Reset)) => {
+                return Step::fail(Failure::Refused);
+            }
             Input::Stream(udx::Event::Closed(_)) => return Step::fail(Failure::NoPath),
             // The path is asked for once the server has answered.
             Input::Stream(udx::Event::PathLearned { .. }) => return Step::Continue,

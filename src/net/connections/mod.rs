@@ -1,5 +1,6 @@
 //! The connections of a node, between their streams and the tasks of their users.
 
+mod lingering;
 #[cfg(test)]
 mod rebinding;
 mod table;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tracing::debug;
 
+use super::lingering::Lingering;
 use crate::connect::{Endpoint, Established, Moved, Origin, Path, Report};
 use crate::net::link::{End, Link, Proof};
 use crate::net::overload::{Holding, Overload, Progress};
@@ -36,6 +37,11 @@ pub(in crate::net) struct Connections {
     /// Memory that the connections share.
     spares: Arc<Spares>,
     overload: Overload,
+    lingering: Lingering,
+    /// Whether nothing is waited for but what was written.
+    is_closing: bool,
+    /// Those that [`Self::go_on_closing`] has not looked at yet.
+    closing: Vec<StreamId>,
 }
 
 #[derive(Debug)]
@@ -50,6 +56,8 @@ struct Connection {
     /// Bytes have come from elsewhere that may be the peer's.
     is_claimed: bool,
     finishing: bool,
+    /// Whether anything but the header frame was sent.
+    has_written: bool,
     remote_finished: bool,
     /// The interval of the keep-alive, until a peer that answers no heartbeats is sent messages instead.
     keep_alive: Option<Duration>,
@@ -72,6 +80,9 @@ impl Connections {
             wakeups,
             spares: Arc::default(),
             overload: Overload::new(settings.receive_memory),
+            lingering: Lingering::new(settings.linger_for, settings.linger_memory),
+            is_closing: false,
+            closing: Vec::new(),
         }
     }
 
@@ -122,6 +133,7 @@ impl Connections {
                 frames: VecDeque::from([header]),
                 offset: 0,
                 finishing: false,
+                has_written: false,
                 // The peer may have sent all it has before the stream was ready.
                 remote_finished: endpoint.streams().is_remote_finished(stream),
                 keep_alive,
@@ -148,6 +160,12 @@ impl Connections {
         entry.receive(now, endpoint.streams(), stream, false);
         if entry.is_claimed {
             entry.examine(now, endpoint.streams(), stream);
+        }
+        if entry.link.has_left() && !self.lingering.contains(stream) {
+            let unsent = entry.link.unsent() + entry.frames.iter().map(Vec::len).sum::<usize>();
+            let bytes = unsent + endpoint.streams().buffered(stream);
+            let source = Source::direct(*entry.link.route().1.ip());
+            self.lingering.add(now, stream, source, bytes);
         }
         if let Some(deadline) = entry.deadline {
             match entry.link.try_prove() {
@@ -180,7 +198,12 @@ impl Connections {
             // Datagrams may be lost, here as well.
             Event::Message(datagram) if !endpoint.streams().has_room(datagram.len()) => {}
             Event::Message(datagram) => entry.link.push_datagram(datagram),
-            Event::Finished => entry.link.set_finished(),
+            Event::Finished => {
+                entry.link.set_finished();
+                if self.is_closing && endpoint.streams().contains(stream) {
+                    self.destroy(now, endpoint, stream, End::Local);
+                }
+            }
             Event::RemoteChanged => {
                 if let Some((_, address)) = endpoint.streams().path(stream) {
                     entry.link.set_remote_address(None, address);
@@ -213,6 +236,7 @@ impl Connections {
                         let (path, address) = entry.link.route();
                         End::TimedOut { after: options.idle_timeout, path, address }
                     }
+                    Closed::Left | Closed::Reset if entry.is_left(reason == Closed::Left) => End::Left,
                     Closed::Stalled => End::Stalled,
                     Closed::Narrow => End::Narrow,
                     _ => End::Reset,
@@ -272,6 +296,9 @@ impl Connections {
         {
             self.drop_unproven(now, endpoint, stream);
         }
+        while let Some(stream) = self.lingering.victim(now) {
+            self.destroy(now, endpoint, stream, End::Local);
+        }
         if self.overload.is_due(now) {
             self.relieve(now, endpoint);
         }
@@ -279,7 +306,8 @@ impl Connections {
 
     pub(in crate::net) fn poll_timeout(&self) -> Option<Instant> {
         let unproven = self.unproven.first().map(|(deadline, _)| *deadline);
-        unproven.into_iter().chain(self.overload.poll_timeout()).min()
+        let others = [self.overload.poll_timeout(), self.lingering.poll_timeout()];
+        unproven.into_iter().chain(others.into_iter().flatten()).min()
     }
 
     /// Passes what readers hold on to the streams, which count it, and what writers may have waiting to them.
@@ -309,11 +337,48 @@ impl Connections {
         }
     }
 
-    /// Ends all connections.
-    pub(in crate::net) fn destroy_all(&mut self, now: Instant, endpoint: &mut Endpoint) {
-        for stream in self.entries.keys().copied().collect::<Vec<_>>() {
-            self.destroy(now, endpoint, stream, End::Local);
+    /// Starts to end all connections: those at once whose sending direction has not been ended, or has been
+    /// ended and is acknowledged, the others once that is so. [`Self::go_on_closing`] does it.
+    pub(in crate::net) fn close(&mut self) {
+        self.is_closing = true;
+        self.closing = self.streams();
+    }
+
+    /// Ends so many connections as may say farewell at once; returns whether there are more.
+    pub(in crate::net) fn go_on_closing(&mut self, now: Instant, endpoint: &mut Endpoint) -> bool {
+        let rest = self.closing.len().saturating_sub(BATCH);
+        for stream in self.closing.split_off(rest) {
+            // What was queued last.
+            self.service(now, endpoint, stream);
+            if self.entries.get(&stream).is_some_and(|entry| !entry.link.is_finishing()) {
+                self.destroy(now, endpoint, stream, End::Local);
+            }
         }
+        !self.closing.is_empty()
+    }
+
+    /// Ends the sending direction of all connections of which nothing waits to be handed to the stream.
+    pub(in crate::net) fn finish_all(&mut self, now: Instant, endpoint: &mut Endpoint) {
+        for stream in self.streams() {
+            self.service(now, endpoint, stream);
+            let entry = self.entries.get(&stream);
+            if entry.is_some_and(|entry| entry.frames.is_empty() && entry.link.unsent() == 0) {
+                endpoint.streams().finish(now, stream);
+            }
+        }
+    }
+
+    /// Ends so many connections as may say farewell at once, whatever waits; returns whether there were any.
+    pub(in crate::net) fn destroy_some(&mut self, now: Instant, endpoint: &mut Endpoint) -> bool {
+        let streams: Vec<_> = self.entries.keys().copied().take(BATCH).collect();
+        for stream in &streams {
+            self.destroy(now, endpoint, *stream, End::Local);
+        }
+        !streams.is_empty()
+    }
+
+    fn streams(&self) -> Vec<StreamId> {
+        self.entries.keys().copied().collect()
     }
 
     pub(in crate::net) fn len(&self) -> usize {
@@ -355,6 +420,7 @@ impl Connections {
     fn destroy(&mut self, now: Instant, endpoint: &mut Endpoint, stream: StreamId, end: End) {
         let stats = endpoint.streams().stats(stream);
         endpoint.streams().destroy(now, stream);
+        self.lingering.remove(stream);
         if let Some(entry) = self.entries.remove(&stream) {
             if let Some(stats) = stats {
                 entry.link.set_last_stats(Box::new(stats));
@@ -420,11 +486,22 @@ impl Connection {
                 return;
             }
             self.frames = outbound.frames;
+            self.has_written = true;
         }
+    }
+
+    /// Returns whether nothing was lost when the peer destroyed the stream: it had ended its direction, and
+    /// acknowledged all that the stream had taken, if that was anything.
+    fn is_left(&self, is_acknowledged: bool) -> bool {
+        let is_written = !self.frames.is_empty() || self.link.unsent() > 0;
+        self.link.is_incoming_finished() && !is_written && (is_acknowledged || !self.has_written)
     }
 
     /// Moves received bytes from the stream to the link as far as there is room, or all of them.
     fn receive(&mut self, now: Instant, streams: &mut Streams, stream: StreamId, all: bool) {
+        if self.link.is_discarding() {
+            self.link.discard();
+        }
         loop {
             let readable = streams.readable(stream);
             if readable == 0 {
@@ -440,6 +517,9 @@ impl Connection {
             }
             self.moved += moved as u64;
             self.link.push_incoming(chunk);
+            if self.link.is_discarding() {
+                self.link.discard();
+            }
         }
         if std::mem::take(&mut self.remote_finished) {
             self.link.set_incoming_finished();
@@ -487,3 +567,6 @@ impl Connection {
 
 /// Bytes that are moved to the link at once, and the longest frame that is moved to the stream in one piece.
 const MAX_CHUNK: usize = 128 * 1024;
+
+/// Connections that end at once: half as many as may have a last packet that waits.
+const BATCH: usize = 512;

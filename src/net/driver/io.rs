@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use tracing::{debug, trace};
@@ -237,12 +237,25 @@ impl Io {
                 Sent::Blocked(more) => {
                     *sent += more;
                     // A ready socket takes the next try at once; otherwise its task is woken.
-                    if socket.poll_writable(cx).is_pending() {
+                    if socket.is_blocking() || socket.poll_writable(cx).is_pending() {
                         return;
                     }
                 }
             }
         }
+    }
+
+    /// Lets a full socket hold up its sender for a moment, instead of a task that waits for it.
+    pub(super) fn block(&mut self) {
+        for socket in self.sockets.values_mut() {
+            socket.block();
+        }
+    }
+
+    /// Sends what the endpoint has, after [`Self::block`], up to a bound and until a socket takes no more.
+    pub(super) fn send_now(&mut self, now: Instant, endpoint: &mut Endpoint) {
+        let mut budget = LAST_TRAINS;
+        while self.send(&mut Context::from_waker(Waker::noop()), now, endpoint, &mut budget) {}
     }
 
     /// Returns whether a train waits for the system to take it.
@@ -254,6 +267,9 @@ impl Io {
         self.traffic
     }
 }
+
+/// Trains that are sent when the node ends without a runtime.
+const LAST_TRAINS: usize = 4096;
 
 /// Datagrams taken from one socket per turn, after which others get theirs.
 const MAX_DATAGRAMS: usize = 256;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddrV4;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -81,6 +82,16 @@ pub(super) struct Inbox {
     pub(super) wakeups: mpsc::UnboundedReceiver<StreamId>,
 }
 
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // The runtime ends the driver at any time, and so does a bug, which may be met again here.
+        let told = catch_unwind(AssertUnwindSafe(|| self.farewell()));
+        if told.is_err() {
+            debug!("peers not told of the end of the node");
+        }
+    }
+}
+
 impl Inbox {
     /// Returns whether anything waits.
     pub(super) fn has_any(&self) -> bool {
@@ -156,17 +167,40 @@ impl Driver {
         self.queries.give_up(&mut self.endpoint, token);
     }
 
-    /// Starts to end the node: connections at once, servers once their announcements are withdrawn.
+    /// Starts to end the node: connections once what is written and ended has arrived, servers once their
+    /// announcements are withdrawn.
     pub(super) fn close(&mut self, now: Instant) {
-        if !self.closing.start(now) {
-            return;
+        if self.closing.start(now, false) {
+            self.connections.close();
+            self.end(now);
         }
+    }
+
+    /// Starts to end a node that nobody holds any more.
+    pub(super) fn leave(&mut self, now: Instant) {
+        if self.closing.start(now, true) {
+            self.end(now);
+        }
+    }
+
+    fn end(&mut self, now: Instant) {
         debug!("node closing");
         self.joining.close();
-        self.connections.destroy_all(now, &mut self.endpoint);
         for server in self.servers.ids() {
             self.servers.close(server, None);
             self.endpoint.unlisten(now, server);
+        }
+    }
+
+    /// Ends all connections, and lets their peers know at once: those that have all that was written in
+    /// order, the others with a reset. Waits for nothing but room in the sockets.
+    pub(super) fn farewell(&mut self) {
+        let now = Instant::now();
+        self.io.block();
+        self.connections.finish_all(now, &mut self.endpoint);
+        self.io.send_now(now, &mut self.endpoint);
+        while self.connections.destroy_some(now, &mut self.endpoint) {
+            self.io.send_now(now, &mut self.endpoint);
         }
     }
 

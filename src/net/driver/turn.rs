@@ -37,13 +37,15 @@ impl Driver {
         more |= self.take_task_events(cx, now);
         more |= self.take_commands(cx, now);
         more |= self.take_wakeups(cx, now);
+        more |= self.connections.go_on_closing(now, &mut self.endpoint);
         self.connections.measure(now, self.endpoint.streams());
         self.handle_timeout(now);
         let unsent = self.drain(cx, now);
         more |= unsent;
         // Streams that end while something is unsent would keep their peers waiting.
         let is_busy = unsent || self.io.is_blocked() || self.servers.len() > 0;
-        if self.closing.is_over(now, is_busy) {
+        if self.closing.is_over(now, is_busy, self.connections.len() > 0) {
+            self.farewell();
             self.io.close_all();
             self.closing.finish();
             debug!("node closed");
@@ -117,7 +119,7 @@ impl Driver {
                 Poll::Ready(Some(command)) => self.handle_command(now, command),
                 // The last handle is gone.
                 Poll::Ready(None) => {
-                    self.close(now);
+                    self.leave(now);
                     return false;
                 }
                 Poll::Pending => return false,

@@ -10,6 +10,8 @@ use crate::connect::Path;
 pub(crate) enum End {
     /// Both sides finished.
     Orderly,
+    /// The peer ended its direction, took all that was written, and left.
+    Left,
     /// The peer destroyed it.
     Reset,
     /// The peer has vanished.
@@ -55,6 +57,7 @@ impl End {
     pub(super) const fn for_writer(self) -> Self {
         match self {
             Self::Orderly => Self::Local,
+            Self::Left => Self::Reset,
             end => end,
         }
     }

@@ -34,6 +34,8 @@ pub(crate) struct Link {
     pub(super) notified: AtomicBool,
     /// Whether the user is done with the connection, or it has failed on this side.
     pub(super) abandoned: AtomicBool,
+    /// Whether the user reads no more: what comes is decrypted and dropped.
+    pub(super) discards: AtomicBool,
     pub(super) proven: AtomicBool,
     /// Whether anything has come from the peer on the stream.
     pub(super) heard: AtomicBool,
@@ -104,6 +106,7 @@ impl Link {
             notified: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
             is_initiator: keys.is_initiator(),
+            discards: AtomicBool::new(false),
             proven: AtomicBool::new(matches!(established.origin, Origin::Attempt(_))),
             heard: AtomicBool::new(matches!(established.origin, Origin::Server(_))),
             end: OnceLock::new(),
@@ -246,8 +249,29 @@ impl Link {
         }
     }
 
+    /// Ends the sending direction after what is queued, without a task that waits for it.
+    pub(crate) fn finish(&self) {
+        lock(&self.outgoing).finish = true;
+        self.notify();
+    }
+
+    /// Reads no more: the driver drops what comes, so that the peer can go on.
+    pub(crate) fn stop_reading(&self) {
+        self.discards.store(true, Ordering::Release);
+        self.notify();
+    }
+
+    /// Returns whether the user has ended the sending direction and reads no more.
+    pub(in crate::net) fn has_left(&self) -> bool {
+        self.is_discarding() && lock(&self.outgoing).finish
+    }
+
+    pub(in crate::net) fn is_discarding(&self) -> bool {
+        self.discards.load(Ordering::Acquire)
+    }
+
     /// Gives the connection up: the driver destroys the stream.
-    pub(in crate::net) fn abandon(&self) {
+    pub(crate) fn abandon(&self) {
         self.abandoned.store(true, Ordering::Release);
         self.notify();
     }

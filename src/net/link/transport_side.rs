@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddrV4;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
 
 use super::End;
 use super::shared::{Link, Proof, lock, wake};
@@ -97,6 +98,31 @@ impl Link {
         }
     }
 
+    /// Drops what has come, for a user who reads no more. It is decrypted all the same: that proves the key,
+    /// and tells the peer's bytes from those of others when it has another address.
+    pub(in crate::net) fn discard(&self) {
+        let mut cx = Context::from_waker(Waker::noop());
+        while let Poll::Ready(Ok(Some(_))) = self.poll_read_message(&mut cx) {}
+        let datagrams = std::mem::take(&mut lock(&self.incoming).datagrams);
+        self.count(datagrams.iter().map(Vec::capacity).sum(), 0);
+    }
+
+    /// Returns whether the sending direction ends after what is queued and the peer has not acknowledged
+    /// that.
+    pub(in crate::net) fn is_finishing(&self) -> bool {
+        let outgoing = lock(&self.outgoing);
+        outgoing.finish && !outgoing.finished
+    }
+
+    /// Returns how much memory waits to be sent.
+    pub(in crate::net) fn unsent(&self) -> usize {
+        lock(&self.outgoing).ring.memory()
+    }
+
+    pub(in crate::net) fn is_incoming_finished(&self) -> bool {
+        lock(&self.incoming).finished
+    }
+
     /// Notes that all that the peer has sent is in the queue.
     pub(in crate::net) fn set_incoming_finished(&self) {
         let mut incoming = lock(&self.incoming);
@@ -109,7 +135,7 @@ impl Link {
 
     pub(in crate::net) fn push_datagram(&self, datagram: Vec<u8>) {
         let mut incoming = lock(&self.incoming);
-        if incoming.datagrams.len() < self.datagram_limit {
+        if incoming.datagrams.len() < self.datagram_limit && !self.is_discarding() {
             self.count(0, datagram.capacity());
             incoming.datagrams.push_back(datagram);
             drop(incoming);

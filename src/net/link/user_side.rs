@@ -79,7 +79,7 @@ impl Link {
         }
         if let Some(end) = self.end() {
             return Poll::Ready(match end {
-                End::Orderly => Ok(()),
+                End::Orderly | End::Left => Ok(()),
                 end => Err(end),
             });
         }
@@ -137,7 +137,7 @@ impl Link {
                 }
                 if let Some(end) = self.end() {
                     return Poll::Ready(match end {
-                        End::Orderly => Ok(None),
+                        End::Orderly | End::Left => Ok(None),
                         end => Err(end),
                     });
                 }
@@ -197,7 +197,7 @@ impl Link {
                 Proof::Proven => Some(Ok(self.remote)),
                 Proof::Pending | Proof::Busy if end.is_none() && !finished => None,
                 _ => Some(Err(match self.end() {
-                    None | Some(End::Orderly) => End::Unproven,
+                    None | Some(End::Orderly | End::Left) => End::Unproven,
                     Some(end) => end,
                 })),
             }

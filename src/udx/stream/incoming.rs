@@ -52,7 +52,11 @@ impl Stream {
             return;
         };
         if header.has(DESTROY) && seq >= self.receiver.next() {
-            return self.close(context, Closed::Reset);
+            self.handle_acknowledgement(now, header, ack, &[]);
+            let left = self.receiver.ended() && self.sender.packets().len() == 0 && self.buffered() == 0;
+            // What has come before is reported first.
+            self.report(context);
+            return self.close(context, if left { Closed::Left } else { Closed::Reset });
         }
         if header.has(DATA | END) {
             self.handle_data(context, seq, header.kind, payload);

@@ -409,7 +409,6 @@ impl Stream {
     }
 
     /// Returns how many bytes are held for the peer.
-    #[cfg(test)]
     pub(in crate::udx) fn buffered(&self) -> usize {
         self.sender.buffered()
     }
