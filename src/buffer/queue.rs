@@ -1,12 +1,13 @@
 //! A queue of bytes in chunks, which change hands whole where they can.
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use super::pool::Pool;
 
 /// Bytes in the order in which they came, in the chunks in which they came: what is read across their borders
 /// is never joined. Keeps up to `KEPT` chunks for reuse until they are taken out.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct ByteQueue<const KEPT: usize> {
     chunks: VecDeque<Vec<u8>>,
     /// Bytes of the first chunk that are gone.
@@ -18,6 +19,13 @@ pub struct ByteQueue<const KEPT: usize> {
     spent: Vec<Vec<u8>>,
     /// What all chunks take.
     memory: usize,
+}
+
+/// Without the bytes.
+impl<const KEPT: usize> fmt::Debug for ByteQueue<KEPT> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ByteQueue").field("length", &self.length).finish_non_exhaustive()
+    }
 }
 
 impl<const KEPT: usize> ByteQueue<KEPT> {

@@ -1,5 +1,6 @@
 //! What an [`Endpoint`](super::Endpoint) reports to its driver.
 
+use std::fmt;
 use std::net::SocketAddrV4;
 
 use super::ids::{AttemptId, Path, ServerId};
@@ -53,7 +54,7 @@ pub struct Moved {
 }
 
 /// A request to meet the peer of a stream at a blind relay.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RelayDial {
     /// The own stream.
     pub stream: StreamId,
@@ -63,6 +64,17 @@ pub struct RelayDial {
     pub token: Token,
     /// Which of the two sides the own node is.
     pub is_initiator: bool,
+}
+
+/// Without the token: who has it takes the place of one side at the relay.
+impl fmt::Debug for RelayDial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RelayDial")
+            .field("stream", &self.stream)
+            .field("relay", &self.relay)
+            .field("is_initiator", &self.is_initiator)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What an endpoint reports to its driver.

@@ -1,5 +1,6 @@
 //! What users hold of connections and servers, and the commands that their handles send to the driver.
 
+use std::fmt;
 use std::net::SocketAddrV4;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +33,6 @@ pub(crate) type ListenFailure = ListenError;
 
 /// The user's hold on a connection; it keeps the node running. Dropping it destroys the stream, unless the
 /// user has ended the sending direction and reads no more: then what was written is still delivered.
-#[derive(Debug)]
 pub(crate) struct ConnectionHandle {
     link: Arc<Link>,
     node: mpsc::UnboundedSender<Command>,
@@ -57,6 +57,12 @@ impl ConnectionHandle {
             self.ended().await;
         }
         self.last_stats()
+    }
+}
+
+impl fmt::Debug for ConnectionHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.link.fmt(f)
     }
 }
 

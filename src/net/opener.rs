@@ -9,7 +9,6 @@ use super::spares::Spares;
 use crate::secret_stream::{Input, Pull, PullError, Pulled, Verdict};
 
 /// Decrypts received bytes into messages.
-#[derive(Debug)]
 pub(super) struct Opener {
     pull: Pull,
     /// Received bytes that are not yet decrypted.

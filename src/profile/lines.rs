@@ -1,5 +1,6 @@
 //! Lines of bounded length, each complete within a bounded time.
 
+use std::fmt;
 use std::future::pending;
 use std::io;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// Splits a byte stream into lines and keeps the bytes of the next one.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Lines {
     buffer: Vec<u8>,
     /// Bytes before this index belong to lines already returned.
@@ -17,6 +18,14 @@ pub struct Lines {
     searched: usize,
     /// When the first byte of the unfinished line was noticed.
     begun: Option<Instant>,
+}
+
+/// Without the bytes.
+impl fmt::Debug for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let length = self.buffer.len() - self.start;
+        f.debug_struct("Lines").field("length", &length).finish_non_exhaustive()
+    }
 }
 
 /// Why there is no next line.

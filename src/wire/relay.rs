@@ -16,6 +16,8 @@
 //! | 0 | pair | flags u8 (bit 0: initiator), token fixed32, id varuint, seq varuint |
 //! | 1 | unpair | flags u8, token fixed32 |
 
+use std::fmt;
+
 use super::compact::{DecodeError, Encode, Put, Reader, bytes_len, varuint_len};
 use super::rpc::Token;
 use crate::keys::PublicKey;
@@ -174,7 +176,7 @@ impl Encode for Frame {
 }
 
 /// A message on the channel `blind-relay`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum RelayMessage {
     /// To the relay: bring me together with the other holder of the token. From it: done.
     Pair {
@@ -192,6 +194,21 @@ pub enum RelayMessage {
         /// What both sides show.
         token: Token,
     },
+}
+
+/// Without the token: who has it takes the place of one side at the relay.
+impl fmt::Debug for RelayMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pair { is_initiator, id, seq, .. } => f
+                .debug_struct("Pair")
+                .field("is_initiator", is_initiator)
+                .field("id", id)
+                .field("seq", seq)
+                .finish_non_exhaustive(),
+            Self::Unpair { .. } => f.debug_struct("Unpair").finish_non_exhaustive(),
+        }
+    }
 }
 
 impl RelayMessage {

@@ -1,6 +1,7 @@
 //! The state that both sides share.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::net::SocketAddrV4;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError};
@@ -22,7 +23,6 @@ use crate::udx::{StreamId, StreamStats};
 ///
 /// The driver never holds a lock here while it calls the system, and no lock that the driver waits for is
 /// held across cryptography.
-#[derive(Debug)]
 pub(crate) struct Link {
     pub(super) stream: StreamId,
     pub(super) wakeups: mpsc::UnboundedSender<StreamId>,
@@ -58,7 +58,7 @@ pub(crate) struct Link {
     pub(super) last: OnceLock<Box<StreamStats>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Outgoing {
     pub(super) ring: Ring,
     pub(super) datagrams: VecDeque<Vec<u8>>,
@@ -68,7 +68,7 @@ pub(super) struct Outgoing {
     pub(super) finisher: Option<Waker>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Incoming {
     pub(super) ring: Ring,
     pub(super) datagrams: VecDeque<Vec<u8>>,
@@ -282,6 +282,21 @@ impl Link {
             // Without a driver the end has been set, or is about to be.
             let _ = self.wakeups.send(self.stream);
         }
+    }
+}
+
+/// Without what the peer has sent, and without the hash of the handshake, which opens datagrams.
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (path, address) = self.route();
+        f.debug_struct("Link")
+            .field("stream", &self.stream)
+            .field("remote", &self.remote)
+            .field("is_proven", &self.is_proven())
+            .field("path", &path)
+            .field("address", &address)
+            .field("end", &self.end())
+            .finish_non_exhaustive()
     }
 }
 

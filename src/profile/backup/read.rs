@@ -1,12 +1,12 @@
 //! Reads backups.
 
+use std::fmt;
 use std::io::{self, BufRead};
 
 use super::super::lines::MAX_LINE;
 use super::line::{Closing, Entry, FORMAT, Header, Line, LineError, Sum};
 
 /// Reads the entries of a backup, and goes on after damaged lines. Keeps one line in memory.
-#[derive(Debug)]
 pub struct Reader<R> {
     input: R,
     /// The number of the last line that was read, from 1.
@@ -18,6 +18,13 @@ pub struct Reader<R> {
     records: u64,
     deleted: u64,
     is_over: bool,
+}
+
+/// Without the entries.
+impl<R> fmt::Debug for Reader<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("number", &self.number).finish_non_exhaustive()
+    }
 }
 
 /// What is wrong with a line of a backup.

@@ -8,6 +8,7 @@
 //! | token | fixed32 | 0x10 |
 //! | remote token | fixed32 | 0x20 |
 
+use std::fmt;
 use std::net::SocketAddrV4;
 
 use crate::wire::compact::{
@@ -33,7 +34,7 @@ pub const ERROR_VERSION_MISMATCH: u64 = 2;
 pub const ERROR_TRY_LATER: u64 = 3;
 
 /// What two peers exchange, encrypted, while they punch.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct HolepunchPayload {
     /// [`ERROR_NONE`], or why the sender gives up.
     pub error: u64,
@@ -53,6 +54,23 @@ pub struct HolepunchPayload {
     pub token: Option<[u8; 32]>,
     /// The receiver's token, returned.
     pub remote_token: Option<[u8; 32]>,
+}
+
+/// Without the tokens: who has one seems to own the receiver's host.
+impl fmt::Debug for HolepunchPayload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HolepunchPayload")
+            .field("error", &self.error)
+            .field("firewall", &self.firewall)
+            .field("round", &self.round)
+            .field("connected", &self.connected)
+            .field("punching", &self.punching)
+            .field("addresses", &self.addresses)
+            .field("remote_address", &self.remote_address)
+            .field("has_token", &self.token.is_some())
+            .field("has_remote_token", &self.remote_token.is_some())
+            .finish()
+    }
 }
 
 impl HolepunchPayload {
