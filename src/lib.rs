@@ -66,8 +66,8 @@
 //! | [`connect`] | from two keys to one path: handshake, holepunching, relays, announcing | sans-IO |
 //! | `net` | the driver: sockets, clock and system randomness | I/O |
 //! | [`api`] | what users call: [`Dht`], [`Server`], [`Connection`], [`Testnet`] | async |
-//! | [`profile`] | the profile service | async |
-//! | [`cli`] | what the programs share: arguments, key files, output, exit codes | async |
+//! | `profile` | the profile service, with the feature of that name | async |
+//! | `cli` | with that feature, what the programs share: arguments, key files, output, exit codes | async |
 //!
 //! # The run of a connection
 //!

@@ -330,7 +330,10 @@ impl World {
     /// enough.
     fn visitor(&mut self) -> HostId {
         let now = self.network.now();
-        while let Some((_, old)) = self.visitors.pop_front_if(|(came, _)| now - *came >= VISIT) {
+        while let Some((came, old)) = self.visitors.front().copied()
+            && now - came >= VISIT
+        {
+            self.visitors.pop_front();
             self.leave(old);
         }
         let server = SocketAddrV4::new(self.free_address(), 49737);

@@ -68,16 +68,20 @@ impl Lane {
             return Ok(());
         };
         let mut train = Vec::new();
-        while let Some((_, datagram)) = self.waiting.pop_front_if(|(at, _)| *at <= now) {
+        let due = |next: Option<&(Instant, Vec<u8>)>| next.is_some_and(|(at, _)| *at <= now);
+        while due(self.waiting.front())
+            && let Some((_, datagram)) = self.waiting.pop_front()
+        {
             let size = datagram.len();
             self.bytes -= size;
             let most = MAX_TRAIN.min(size * socket.max_segments());
             train.clear();
             train.extend_from_slice(&datagram);
-            let fits = |next: &(Instant, Vec<u8>), length: usize| {
-                next.0 <= now && next.1.len() == size && length + size <= most
-            };
-            while let Some((_, next)) = self.waiting.pop_front_if(|next| fits(next, train.len())) {
+            while self.waiting.front().is_some_and(|(_, next)| next.len() == size)
+                && due(self.waiting.front())
+                && train.len() + size <= most
+                && let Some((_, next)) = self.waiting.pop_front()
+            {
                 self.bytes -= size;
                 train.extend_from_slice(&next);
             }

@@ -40,13 +40,13 @@ impl Outbox {
 
     /// Returns the next datagram if it fits one system call with `first`.
     pub(super) fn next_transmit_beside(&mut self, first: &Train) -> Option<Transmit> {
-        self.transmits.pop_front_if(|next| {
-            first.segment_size <= MAX_COUPLED
-                && next.payload.len() <= first.segment_size
-                && next.destination == first.destination
-                && next.socket == first.socket
-                && next.ttl == first.ttl
-        })
+        let next = self.transmits.front()?;
+        let fits = first.segment_size <= MAX_COUPLED
+            && next.payload.len() <= first.segment_size
+            && next.destination == first.destination
+            && next.socket == first.socket
+            && next.ttl == first.ttl;
+        fits.then(|| self.transmits.pop_front()).flatten()
     }
 
     pub(super) fn next_event(&mut self) -> Option<Event> {
