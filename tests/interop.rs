@@ -15,7 +15,7 @@ mod support;
 use std::future::IntoFuture;
 use std::time::Duration;
 
-use hyperprofile::api::{Connection, Dht, Server};
+use hyperprofile::api::{Connection, Dht, Limits, Server};
 use hyperprofile::{KeyPair, PublicKey};
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
@@ -120,6 +120,34 @@ async fn nothing_that_was_written_before_a_drop_is_lost() {
             assert!(output.contains(&format!("read {SIZE}")), "{output}");
         };
         soon(async { tokio::join!(serve, clients) }).await;
+        dht.close().await;
+    })
+    .await;
+}
+
+/// A client of the reference that does not speak first proves nothing, and is not cut off for that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_client_is_spoken_to_before_it_has_proven_its_key() {
+    let wait = std::time::Duration::from_secs(1);
+    with_network(Nodes::Theirs, Reference::Latest, async |network| {
+        let mut limits = Limits::default();
+        limits.unproven_for = wait;
+        let builder = Dht::builder().bootstrap([network.bootstrap.as_str()]).bind("127.0.0.1:0");
+        let dht = builder.limits(limits).spawn().await.unwrap();
+        let server = soon(dht.listen(&KeyPair::generate()).into_future()).await.unwrap();
+        let key = server.public_key().to_hex();
+        let serve = async {
+            let mut connection = server.accept().await.unwrap();
+            let early = timeout(wait * 3, connection.proven()).await;
+            assert!(early.is_err(), "it waits: {early:?}");
+            assert_eq!(dht.stats().await.unproven, 1);
+            connection.write_all(b"x").await.unwrap();
+            connection.proven().await.unwrap();
+            assert_eq!(dht.stats().await.unproven, 0);
+            finish(connection).await;
+        };
+        let client = echo_client(Reference::Latest, network, &key, "silent", 7);
+        soon(async { tokio::join!(serve, client) }).await;
         dht.close().await;
     })
     .await;

@@ -4,6 +4,7 @@
 //   bytes N        sends N bytes while reading, ends when all are back, expects the server to end too
 //   half-close N   ends right after writing the last byte; all N must still come back, then the end
 //   listen N       sends nothing, reads slowly until the server has ended, expects N bytes
+//   silent N       has no keep-alive and sends N bytes, once one has come
 //   abrupt N       destroys the connection when half of N bytes are back; another one must echo one byte
 //   first-byte N   N times: connect, send a byte once open, print the milliseconds until it is back
 //   parallel N     N connections at once, each with its own key; each echoes a byte, then all another
@@ -17,9 +18,9 @@ import { DHT, guest, print, untilAsked } from './lib.mjs'
 const [bootstrap, key, mode, count] = process.argv.slice(2)
 const server = Buffer.from(key, 'hex')
 const n = Number(count)
-const modes = { bytes, 'half-close': halfClose, listen, abrupt, 'first-byte': firstByte, parallel, reconnect }
+const modes = { bytes, 'half-close': halfClose, listen, silent, abrupt, 'first-byte': firstByte, parallel, reconnect }
 
-const node = await guest(bootstrap)
+const node = await guest(bootstrap, mode === 'silent' ? { connectionKeepAlive: false } : {})
 untilAsked(() => node.destroy())
 try {
   await node.fullyBootstrapped()
@@ -59,6 +60,18 @@ async function listen () {
   socket.end()
   await closed
   print('read', received)
+}
+
+async function silent () {
+  const socket = await open()
+  await new Promise((resolve, reject) => {
+    socket.once('error', reject).once('close', () => reject(new Error('cut off')))
+    socket.once('data', resolve)
+  })
+  socket.removeAllListeners('close')
+  print('heard')
+  socket.write(Buffer.alloc(n))
+  await finish(socket)
 }
 
 async function abrupt () {

@@ -47,7 +47,6 @@ enum Handover {
 }
 
 /// What the handshake has brought.
-#[derive(Debug)]
 struct Server {
     /// The id of the server's stream.
     remote_id: u32,
@@ -61,6 +60,12 @@ struct Server {
     punch: Option<(Peer, HolepunchInfo)>,
     /// Where to meet, and whether that is the client's offer.
     relay: Option<(RelayThrough, bool)>,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("remote_id", &self.remote_id).finish_non_exhaustive()
+    }
 }
 
 impl Connecting {
@@ -385,7 +390,7 @@ impl Connecting {
         }
         let report = self.report_of_path(turn, kind, place);
         turn.core.remembered.set_routes(turn.call.dial.remote, self.server.routes.clone());
-        turn.call.hand_out(&mut turn.core.cx, session, kind.path(), place.address, report);
+        turn.call.hand_out(&mut turn.core.cx, session, kind.path_to(place.address), place.address, report);
     }
 
     /// Moves the stream to another path. Its owner has it already.
@@ -401,7 +406,7 @@ impl Connecting {
         }
         turn.core.cx.emit(Event::Moved(Box::new(Moved {
             stream,
-            path: kind.path(),
+            path: kind.path_to(place.address),
             remote: place.address,
             report,
         })));
@@ -468,7 +473,7 @@ impl Connecting {
 
     fn report_of_path(&self, turn: &Turn<'_>, kind: Kind, place: Place) -> Report {
         Report {
-            path: Some((kind.path(), place.address)),
+            path: Some((kind.path_to(place.address), place.address)),
             routes: self.server.routes.clone(),
             ..self.report(turn.now, turn.core, turn.call)
         }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::candidate::{Candidate, Kind, State};
-use crate::connect::ids::{Path, Place};
+use crate::connect::ids::Place;
 
 /// What the owner of an agent has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -236,7 +236,7 @@ impl PathAgent {
 
     fn select(&mut self, kind: Kind, place: Place) {
         let provisional = kind == Kind::Advertised;
-        if kind.path() != Path::Relayed && !provisional {
+        if kind != Kind::Relayed && !provisional {
             let migrates = self.selected != Selected::Nothing;
             if !migrates {
                 self.leave_unpaired_relay();
@@ -273,7 +273,7 @@ impl PathAgent {
         self.actions.push_back(Action::Probe { kind, place, is_first });
         // Another host that has the server's address in the local network may have passed the handshake on
         // and kept silent about it, so that a LAN candidate ends no other check.
-        if kind.path() == Path::Direct {
+        if !matches!(kind, Kind::Lan | Kind::Relayed) {
             self.actions.push_back(Action::StopChecks { won: true });
             for other in &mut self.candidates {
                 if other.kind != kind && other.kind != Kind::Relayed && other.is_hopeful() {

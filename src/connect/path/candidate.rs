@@ -1,6 +1,7 @@
 //! A place where the peer may be reached, and how far its check is.
 
 use std::fmt;
+use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
 use crate::connect::ids::{Path, Place};
@@ -23,11 +24,12 @@ pub(in crate::connect) enum Kind {
 }
 
 impl Kind {
-    pub(in crate::connect) const fn path(self) -> Path {
+    /// Returns how packets to a candidate of this kind travel. Both sides call it direct within one host.
+    pub(in crate::connect) const fn path_to(self, address: SocketAddrV4) -> Path {
         match self {
             Self::Relayed => Path::Relayed,
-            Self::Lan => Path::Lan,
-            Self::Advertised | Self::Incoming | Self::Punched | Self::Observed => Path::Direct,
+            Self::Lan if !address.ip().is_loopback() => Path::Lan,
+            Self::Lan | Self::Advertised | Self::Incoming | Self::Punched | Self::Observed => Path::Direct,
         }
     }
 }

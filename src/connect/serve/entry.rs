@@ -9,7 +9,7 @@ use super::punching::Punching;
 use super::return_path::{Answer, ReturnPath};
 use crate::connect::core::Core;
 use crate::connect::event::{Established, Event, Moved, Origin, RelayDial};
-use crate::connect::ids::{EntryId, Place};
+use crate::connect::ids::{EntryId, Path, Place};
 use crate::connect::intake::Phase;
 use crate::connect::noise::Session;
 use crate::connect::path::{Action, Candidate, Kind, PathAgent, Side};
@@ -87,6 +87,9 @@ pub(super) struct Client {
     pub(super) reusable: Option<PublicKey>,
     /// Where it may be, by what it has named and where it was seen.
     pub(super) hosts: Vec<Ipv4Addr>,
+    /// Its hosts in the local network: what comes from there takes the path that the client takes for one of
+    /// the local network.
+    pub(super) inside: Vec<Ipv4Addr>,
 }
 
 /// What an entry has come to.
@@ -297,13 +300,13 @@ impl Connecting {
         let mut report = Report {
             total: now.saturating_duration_since(started),
             stage: Stage::Path,
-            path: Some((kind.path(), place.address)),
+            path: Some((self.client.path(kind, place), place.address)),
             ..Report::default()
         };
         if let Some(punching) = &self.punching {
             punching.describe(core, &mut report);
         }
-        let (stream, path, remote) = (self.stream, kind.path(), place.address);
+        let (stream, path, remote) = (self.stream, self.client.path(kind, place), place.address);
         core.punch.sockets.hold(now, place.socket, stream);
         let event = match std::mem::replace(&mut self.handover, Handover::Done) {
             Handover::Waiting(session) => Event::Established(Box::new(Established {
@@ -345,6 +348,24 @@ impl Client {
             stream: payload.udx.as_ref().map_or(0, |udx| udx.id),
             reusable,
             hosts: hosts.filter(|_| relayed).map(|address| *address.ip()).collect(),
+            inside: Vec::new(),
+        }
+    }
+
+    /// Takes over which of its hosts are in the local network. `one_router` where others see both sides at
+    /// the same address.
+    pub(super) fn inside(mut self, payload: &NoisePayload, seen: SocketAddrV4, one_router: bool) -> Self {
+        let named = payload.addresses4.iter().map(|address| *address.ip());
+        let inside = named.filter(|host| is_private(*host) && !host.is_loopback());
+        self.inside = inside.filter(|host| one_router || host != seen.ip()).take(MAX_HOSTS).collect();
+        self
+    }
+
+    /// Returns how the packets travel.
+    fn path(&self, kind: Kind, place: Place) -> Path {
+        match kind.path_to(place.address) {
+            Path::Direct if self.inside.contains(place.address.ip()) => Path::Lan,
+            path => path,
         }
     }
 }

@@ -406,7 +406,9 @@ impl Server {
         let relay = offer.map(|offer| (offer, true)).or(theirs);
         let relay = relay.filter(|_| forwarded && !open);
         let lan = core.cx.own.lan_addresses().is_some();
-        let client = Client::of(&client, seen, lan, reusable, relay.is_some());
+        let one_router = seen.ip() == first.incoming.to.ip();
+        let told = Client::of(&client, seen, lan, reusable, relay.is_some());
+        let client = told.inside(&client, seen, one_router);
         Connecting::new(now, stream, answer, session, client, relay, punching)
     }
 

@@ -21,9 +21,10 @@ use crate::udx::{Closed, Event, StreamId, Streams};
 #[derive(Debug)]
 pub(in crate::net) struct Connections {
     entries: HashMap<StreamId, Connection>,
-    /// Accepted streams on which nothing has decrypted, by the time at which that ends.
+    /// Accepted streams on which nothing has decrypted and the peer has acknowledged nothing that is known
+    /// of, by the time at which that ends.
     unproven: BTreeSet<(Instant, StreamId)>,
-    /// The same, by source: the relay's, where packets come through one.
+    /// All on which nothing has decrypted, by source: the relay's, where packets come through one.
     unproven_slots: Slots<StreamId>,
     max_unproven: usize,
     unproven_for: Duration,
@@ -47,7 +48,7 @@ pub(in crate::net) struct Connections {
 #[derive(Debug)]
 struct Connection {
     link: Arc<Link>,
-    /// When the peer must have proven its key.
+    /// When the peer must have proven its key, or shown that it is there.
     deadline: Option<Instant>,
     /// Frames taken from the link that the stream had no room for.
     frames: VecDeque<Vec<u8>>,
@@ -115,7 +116,7 @@ impl Connections {
         endpoint.streams().set_keep_alive(now, stream, keep_alive);
         let deadline = (!link.is_proven()).then(|| now + self.unproven_for);
         if let Some(deadline) = deadline {
-            if self.unproven.len() >= self.max_unproven
+            if self.unproven_slots.len() >= self.max_unproven
                 && let Some(oldest) = self.unproven_slots.oldest_of_the_busiest()
             {
                 self.drop_unproven(now, endpoint, oldest);
@@ -167,10 +168,10 @@ impl Connections {
             let source = Source::direct(*entry.link.route().1.ip());
             self.lingering.add(now, stream, source, bytes);
         }
-        if let Some(deadline) = entry.deadline {
+        if self.unproven_slots.contains(&stream) {
             match entry.link.try_prove() {
                 Proof::Proven => {
-                    entry.deadline = None;
+                    let deadline = entry.deadline.take();
                     self.forget_unproven(deadline, stream);
                 }
                 Proof::Busy => entry.link.notify(),
@@ -289,12 +290,21 @@ impl Connections {
         }
     }
 
-    /// Destroys streams whose peers have not proven their keys in time.
+    /// Destroys streams whose peers have neither proven their keys in time nor shown that they are there, and
+    /// those that linger for too long.
     pub(in crate::net) fn handle_timeout(&mut self, now: Instant, endpoint: &mut Endpoint) {
         while let Some((deadline, stream)) = self.unproven.first().copied()
             && deadline <= now
         {
-            self.drop_unproven(now, endpoint, stream);
+            // A client of the reference that waits for the server to speak acknowledges and proves nothing.
+            let is_there = endpoint.streams().stats(stream).is_some_and(|stats| stats.delivered > 0);
+            match self.entries.get_mut(&stream).filter(|_| is_there) {
+                Some(entry) => {
+                    entry.deadline = None;
+                    self.unproven.remove(&(deadline, stream));
+                }
+                None => self.drop_unproven(now, endpoint, stream),
+            }
         }
         while let Some(stream) = self.lingering.victim(now) {
             self.destroy(now, endpoint, stream, End::Local);
@@ -386,11 +396,6 @@ impl Connections {
     }
 
     pub(in crate::net) fn unproven(&self) -> usize {
-        self.unproven.len()
-    }
-
-    #[cfg(test)]
-    pub(super) fn unproven_by_source(&self) -> usize {
         self.unproven_slots.len()
     }
 
@@ -403,17 +408,18 @@ impl Connections {
             && entry.link.is_proven()
         {
             // The reader has decrypted something and its notification has not been handled yet.
-            if let Some(deadline) = entry.deadline.take() {
-                self.forget_unproven(deadline, stream);
-            }
+            let deadline = entry.deadline.take();
+            self.forget_unproven(deadline, stream);
             return;
         }
         self.unproven_dropped += 1;
         self.destroy(now, endpoint, stream, End::Unproven);
     }
 
-    fn forget_unproven(&mut self, deadline: Instant, stream: StreamId) {
-        self.unproven.remove(&(deadline, stream));
+    fn forget_unproven(&mut self, deadline: Option<Instant>, stream: StreamId) {
+        if let Some(deadline) = deadline {
+            self.unproven.remove(&(deadline, stream));
+        }
         self.unproven_slots.remove(&stream);
     }
 
@@ -425,9 +431,7 @@ impl Connections {
             if let Some(stats) = stats {
                 entry.link.set_last_stats(Box::new(stats));
             }
-            if let Some(deadline) = entry.deadline {
-                self.forget_unproven(deadline, stream);
-            }
+            self.forget_unproven(entry.deadline, stream);
             debug!(stream = %stream, reason = ?end, "connection closed");
             entry.link.set_end(end);
         }

@@ -33,7 +33,7 @@ fn one_source_with_all_unproven_streams_loses_them_and_no_other_does() {
     let links: Vec<_> = (0..9).map(|_| world.accept_from(now, "203.0.113.1:1")).collect();
     assert_eq!(honest.end(), None);
     assert_eq!(links.iter().filter(|link| link.end().is_none()).count(), 2);
-    assert_eq!(world.connections.unproven_by_source(), 3);
+    assert_eq!(world.connections.unproven(), 3);
 }
 
 #[test]
@@ -49,6 +49,30 @@ fn a_stream_that_stays_unproven_is_dropped_when_its_time_is_over() {
     world.connections.handle_timeout(deadline, &mut world.endpoint);
     assert_eq!(link.end(), Some(End::Unproven));
     assert_eq!((world.connections.len(), world.connections.poll_timeout()), (0, None));
+}
+
+#[test]
+fn a_peer_that_acknowledges_may_stay_unproven_and_counts_as_that() {
+    let now = Instant::now();
+    let mut world = World::new(now, 2);
+    let silent = world.accept(now);
+    let place = "127.0.0.1:1".parse().expect("valid");
+    world.endpoint.streams().connect(now, silent.stream(), SocketId::SERVER, place, 1);
+    let mut sent = Vec::new();
+    while world.endpoint.poll_transmit(now, 1, &mut sent).is_some() {}
+    let stream_id = silent.stream().0;
+    let header = PacketHeader { kind: 0, data_offset: 0, stream_id, window: 1 << 20, seq: 0, ack: 1 };
+    world.endpoint.handle_datagram(now, SocketId::SERVER, place, &header.to_bytes());
+    world.endpoint.flush(now);
+    let late = now + Duration::from_secs(16);
+    world.connections.handle_timeout(late, &mut world.endpoint);
+    assert_eq!((silent.end(), world.connections.poll_timeout()), (None, None));
+    assert_eq!(world.connections.unproven(), 1);
+    // It is the oldest of its source where there is no more room.
+    world.accept(late);
+    world.accept(late);
+    assert_eq!(silent.end(), Some(End::Unproven));
+    assert_eq!(world.connections.unproven(), 2);
 }
 
 #[test]
