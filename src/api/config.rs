@@ -1,5 +1,6 @@
 //! The builder of a node, its defaults and its limits.
 
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, SystemTime};
 
@@ -49,7 +50,12 @@ pub struct Limits {
     /// Accepted streams on which nothing has decrypted yet, per node; the oldest of the busiest source goes.
     /// Default 4,096.
     pub unproven: usize,
-    /// How long an accepted stream may stay unproven, a day at most. Default 15 s.
+    /// How long an accepted stream may go on whose peer has sent nothing that decrypts and
+    /// acknowledged nothing, a day at most. Default 15 s.
+    ///
+    /// A peer that acknowledges may stay unproven for longer, within [`Self::unproven`]: a client in
+    /// JavaScript that waits for the server to speak is one. Its host is there, and its key is still only a
+    /// claim.
     pub unproven_for: Duration,
     /// How long a connection goes on that its user has dropped, a day at most: until the peer has
     /// acknowledged what was written and ended its direction. Then it is reset. Default 30 s.
@@ -99,7 +105,7 @@ impl Default for Limits {
 }
 
 /// Sets up a [`Dht`](super::Dht).
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "a builder does nothing until `spawn`"]
 pub struct DhtBuilder {
     pub(crate) bootstrap: Vec<String>,
@@ -116,6 +122,21 @@ pub struct DhtBuilder {
     pub(crate) keeps_announcements: bool,
     pub(crate) announcements: Vec<KeptAnnouncement>,
     pub(crate) seed: Option<[u8; 32]>,
+}
+
+/// Without the seed, from which keys follow.
+impl fmt::Debug for DhtBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DhtBuilder")
+            .field("bootstrap", &self.bootstrap)
+            .field("bind", &self.bind)
+            .field("mode", &self.mode)
+            .field("firewalled", &self.firewalled)
+            .field("public_ip", &self.public_ip)
+            .field("lan", &self.lan)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for DhtBuilder {

@@ -76,7 +76,11 @@ impl Connection {
     /// Waits until the peer has proven that it owns its key, and returns the key. Ready at once on the
     /// dialling side.
     ///
-    /// No task needs to read meanwhile: what arrives is kept.
+    /// No task needs to read meanwhile: what arrives is kept. A client of this crate proves its key at once.
+    /// One in JavaScript proves it by the first message that it sends, its keep-alive after 5 s included:
+    /// nothing that it sends before is made with its key. One that waits for the server to speak and has its
+    /// keep-alive off proves nothing until then. Where the protocol makes the server speak first, write
+    /// before this is ready: only the owner of the key can read it.
     ///
     /// # Errors
     ///
@@ -229,8 +233,8 @@ impl Connection {
         Ok(self.handle().recv_datagram().await?)
     }
 
-    /// Waits until the connection is over in both directions. `Ok` if both sides ended it in order, or the peer
-    /// is gone and nothing was lost.
+    /// Waits until the connection is over in both directions. `Ok` if both sides ended it in order, or the
+    /// peer is gone and nothing was lost.
     ///
     /// # Errors
     ///
@@ -374,4 +378,46 @@ impl AsyncWrite for Connection {
 
 fn to_io(end: End) -> io::Error {
     StreamError::from(end).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::IntoFuture;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use crate::api::Testnet;
+    use crate::{Dht, KeyPair};
+
+    #[tokio::test]
+    async fn nothing_that_is_printed_shows_content_or_secrets() {
+        let network = Testnet::new(3).await.unwrap();
+        let server = network.nodes()[1].listen(&KeyPair::generate()).await.unwrap();
+        let connect = || network.nodes()[2].connect(server.public_key()).into_future();
+        let (client, accepted) = tokio::join!(connect(), server.accept());
+        let (mut client, mut accepted) = (client.unwrap(), accepted.unwrap());
+        client.write_all(b"a password=hunter2 and more").await.unwrap();
+        // The rest of the message waits, decrypted.
+        accepted.read_exact(&mut [0; 2]).await.unwrap();
+        client.write_all(b"password=hunter3").await.unwrap();
+        accepted.proven().await.unwrap();
+        let hash = accepted.handshake_hash();
+        let mut printed = format!("{client:?} {accepted:?} {client:#?} {accepted:#?}");
+        let _waits = connect().await.unwrap();
+        printed += &format!("{server:?} {:?} {:?}", network, network.nodes()[1]);
+        let (read, write) = accepted.into_split();
+        printed += &format!("{read:?} {write:?}");
+        let seed = [0xab; 32];
+        printed += &format!("{:?}", Dht::builder().seed(seed));
+        // As text, as a list of numbers, in hexadecimal.
+        for secret in [&b"hunter"[..], &hash[..8], &seed[..8]] {
+            let list = format!("{secret:?}");
+            let hex = data_encoding::HEXLOWER.encode(secret);
+            let text = String::from_utf8_lossy(secret).into_owned();
+            for form in [list.trim_matches(['[', ']']), &hex, &text] {
+                assert!(!printed.contains(form), "{form} in {printed}");
+            }
+        }
+        assert!(printed.contains("is_proven"), "{printed}");
+    }
 }

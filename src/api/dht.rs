@@ -55,9 +55,6 @@ impl Dht {
     ///
     /// Cancel safe.
     pub async fn bootstrapped(&self) -> Result<Bootstrapped, BootstrapError> {
-        if self.node.commands().is_closed() {
-            return Err(BootstrapError::Closed);
-        }
         let mut state = self.node.started().bootstrap.clone();
         let state = state
             .wait_for(|state| *state != BootstrapState::Joining)
@@ -65,6 +62,7 @@ impl Dht {
             .map_err(|_| BootstrapError::Closed)?;
         match *state {
             BootstrapState::Joined(nodes) => Ok(Bootstrapped { nodes }),
+            BootstrapState::Closed => Err(BootstrapError::Closed),
             BootstrapState::Joining | BootstrapState::Unreachable => Err(BootstrapError::NoNetwork),
         }
     }
@@ -208,14 +206,15 @@ impl DhtBuilder {
     ///
     /// # Errors
     ///
-    /// [`SpawnError`] if an address is malformed, the sockets can't be bound, or there is no tokio runtime.
+    /// [`SpawnError`] if an address is malformed, the sockets can't be bound, or there is no tokio runtime
+    /// with I/O and time enabled.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn spawn(self) -> Result<Dht, SpawnError> {
         let settings = self.into_settings()?;
-        if tokio::runtime::Handle::try_current().is_err() {
+        if !net::has_runtime() {
             return Err(SpawnError::NoRuntime);
         }
         let address = settings.bind;

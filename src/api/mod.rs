@@ -5,19 +5,19 @@
 //! **Accept.** [`Server::accept`] hands out a connection once the client has a path to the server. The
 //! client's key is [claimed](Connection::claimed_key), not proven. Both sides can write at once.
 //!
-//! **Prove.** [`Connection::proven`] waits for the first message of the client that decrypts. A client of this
-//! crate sends one at once. On the dialling side the key is proven from the beginning.
+//! **Prove.** [`Connection::proven`] waits for the first message of the client that decrypts. A client of
+//! this crate sends one at once. On the dialling side the key is proven from the beginning.
 //!
 //! **Read and write.** A write is ready once its bytes are queued; nothing waits for a flush. A read returns
 //! nothing (`Ok(0)`, `Ok(None)`) once the peer has ended its direction.
 //!
-//! **End one direction.** `shutdown` ends the own direction after what was written, and is ready once the peer
-//! has acknowledged all of it. Dropping the [`WriteHalf`] ends the direction as well, and waits for nothing.
-//! Reading goes on in both cases. Dropping the [`ReadHalf`] means that what comes is dropped: the peer can go
-//! on and finish.
+//! **End one direction.** `shutdown` ends the own direction after what was written, and is ready once the
+//! peer has acknowledged all of it. Dropping the [`WriteHalf`] ends the direction as well, and waits for
+//! nothing. Reading goes on in both cases. Dropping the [`ReadHalf`] means that what comes is dropped: the
+//! peer can go on and finish.
 //!
-//! **Drop both.** Nothing that was written is lost: the node goes on to send it, ends the direction, drops what
-//! still comes and forgets the connection once the peer has ended its direction as well. After
+//! **Drop both.** Nothing that was written is lost: the node goes on to send it, ends the direction, drops
+//! what still comes and forgets the connection once the peer has ended its direction as well. After
 //! [`Limits::linger_for`], or when all such connections hold more than [`Limits::linger_memory`], it resets
 //! the connection. A `write_all` that is dropped before it is ready has written a part.
 //!
@@ -25,20 +25,20 @@
 //! dropped while its thread panics: the peer gets [`StreamError::Reset`], not an end that looks like a whole
 //! answer. A task that is cancelled does not panic: its connection is dropped.
 //!
-//! **Closed.** [`Connection::closed`] is ready once both directions have ended. It is `Ok` if nothing was lost:
-//! also if the peer has ended its direction, has all that was written to it, and is gone then. A peer that
-//! was dropped and has sent all it had still waits for the other end: read until the end and `shutdown`, or
-//! drop the connection.
+//! **Closed.** [`Connection::closed`] is ready once both directions have ended. It is `Ok` if nothing was
+//! lost: also if the peer has ended its direction, has all that was written to it, and is gone then. A peer
+//! that was dropped and has sent all it had still waits for the other end: read until the end and `shutdown`,
+//! or drop the connection.
 //!
 //! **Close the node.** [`Dht::close`] takes at most 3 s. In that time what was written before a `shutdown` or
-//! a drop still arrives; all other connections are reset. Without `close`, a node ends when its last handle is
-//! dropped; connections dropped before then still get the time of [`Limits::linger_for`].
+//! a drop still arrives; all other connections are reset. Without `close`, a node ends when its last handle
+//! is dropped; connections dropped before then still get the time of [`Limits::linger_for`].
 //!
-//! **End of the program.** When the runtime is dropped, as at the end of `main`, each peer is sent what the path
-//! takes at once, and then the end, without waiting for an answer: an orderly end where everything fits, a
-//! reset where something is left. If a packet of that is lost, the peer finds out by its idle timeout, 20 s by
-//! default. Nothing is sent where the process is killed or calls [`std::process::exit`], and announcements of
-//! servers stay in the DHT for some minutes. Await [`Dht::close`] to avoid all this.
+//! **End of the program.** When the runtime is dropped, as at the end of `main`, each peer is sent what the
+//! path takes at once, and then the end, without waiting for an answer: an orderly end where everything fits,
+//! a reset where something is left. If a packet of that is lost, the peer finds out by its idle timeout, 20 s
+//! by default. Nothing is sent where the process is killed or calls [`std::process::exit`], and announcements
+//! of servers stay in the DHT for some minutes. Await [`Dht::close`] to avoid all this.
 
 mod config;
 mod connect;

@@ -215,6 +215,51 @@ mod tests {
         assert_eq!(dht.bootstrapped().await, Err(BootstrapError::Closed));
     }
 
+    #[test]
+    fn what_a_node_has_come_to_does_not_outlast_it() {
+        let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (own, network, dht) = {
+            let own = runtime();
+            let (network, dht) = own.block_on(async {
+                let network = Testnet::new(2).await.unwrap();
+                let dht = network.builder().spawn().await.unwrap();
+                dht.bootstrapped().await.unwrap();
+                (network, dht)
+            });
+            (own, network, dht)
+        };
+        drop(own);
+        runtime().block_on(within(async {
+            assert_eq!(dht.bootstrapped().await, Err(BootstrapError::Closed));
+            assert_eq!(dht.closed().await, Ok(()));
+            assert_eq!(network.nodes()[0].bootstrapped().await, Err(BootstrapError::Closed));
+        }));
+
+        runtime().block_on(within(async {
+            let first = Dht::builder().bootstrap([""; 0]).bind("127.0.0.1:0").spawn().await.unwrap();
+            first.bootstrapped().await.unwrap();
+            let closing = first.clone();
+            let mut close = Box::pin(closing.close());
+            // Asked for, and not over: another task of this thread has the node.
+            assert!(poll_fn(|cx| std::task::Poll::Ready(close.as_mut().poll(cx).is_pending())).await);
+            close.await;
+            assert_eq!(first.bootstrapped().await, Err(BootstrapError::Closed));
+        }));
+    }
+
+    #[test]
+    fn a_runtime_that_lacks_a_part_is_refused() {
+        use crate::api::SpawnError;
+        let parts: [fn(&mut tokio::runtime::Builder) -> &mut tokio::runtime::Builder; 3] =
+            [|builder| builder, |builder| builder.enable_io(), |builder| builder.enable_time()];
+        for add in parts {
+            let mut builder = tokio::runtime::Builder::new_current_thread();
+            let runtime = add(&mut builder).build().unwrap();
+            let spawned = runtime.block_on(async { Dht::builder().bind("127.0.0.1:0").spawn().await });
+            assert!(matches!(spawned, Err(SpawnError::NoRuntime)), "{spawned:?}");
+        }
+    }
+
     /// A network, a node of it with a server, and a connection to that with its peer.
     async fn world() -> (Testnet, Dht, Server, Connection, Connection) {
         let network = Testnet::new(2).await.unwrap();

@@ -143,7 +143,8 @@ impl Server {
 
     /// Waits for the next connection. `None` once the server or its node has been closed, and only then.
     ///
-    /// The peer's key is [claimed](Connection::claimed_key), not proven, when this returns. Connections wait
+    /// The peer's key is [claimed](Connection::claimed_key), not proven, when this returns, and a client in
+    /// JavaScript that does not speak first leaves it so: [`Connection::proven`]. Connections wait
     /// to be accepted in a backlog of [`Limits::backlog`](super::Limits::backlog); when it is full, the
     /// newest from the busiest source is refused.
     ///

@@ -22,6 +22,8 @@ pub(crate) enum BootstrapState {
     Joined(usize),
     /// No node answered; the next try follows.
     Unreachable,
+    /// The node is closing or has ended.
+    Closed,
 }
 
 impl Entry {

@@ -38,7 +38,7 @@ mod task_event;
 
 pub(crate) use bootstrap::{BootstrapState, Entry};
 pub(crate) use command::{Command, ConnectionHandle, ServerHandle, Token};
-pub(crate) use driver::{Started, start};
+pub(crate) use driver::{Started, has_runtime, start};
 pub(crate) use link::{End, MAX_DATAGRAM};
 pub(crate) use panics::watched;
 pub(crate) use settings::Settings;

@@ -8,7 +8,6 @@ use crate::connect::Config;
 use crate::keys::KeyPair;
 
 /// The choices of the builder.
-#[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) bootstrap: Vec<Entry>,
     pub(crate) bind: SocketAddrV4,

@@ -238,8 +238,8 @@ impl Socket {
         Sent::All { calls, failed }
     }
 
-    /// Makes [`Self::send`] wait for room itself, for [`PATIENCE`] at most, and work without a runtime. Nothing
-    /// can be received any more.
+    /// Makes [`Self::send`] wait for room itself, for [`PATIENCE`] at most, and work without a runtime.
+    /// Nothing can be received any more.
     pub(super) fn block(&mut self) {
         let socket = SockRef::from(&self.io);
         let blocks = socket.set_write_timeout(Some(PATIENCE)).and_then(|()| socket.set_nonblocking(false));

@@ -27,6 +27,13 @@ struct Held {
     since: Instant,
 }
 
+impl Drop for Joining {
+    fn drop(&mut self) {
+        // A watch keeps its last value when its sender goes.
+        self.state.send_replace(BootstrapState::Closed);
+    }
+}
+
 impl Joining {
     pub(super) fn new(bootstrap: Vec<Entry>, tasks: TaskEvents) -> (Self, watch::Receiver<BootstrapState>) {
         let (state, observed) = watch::channel(BootstrapState::Joining);
@@ -78,6 +85,7 @@ impl Joining {
     /// Drops all commands that are held.
     pub(super) fn close(&mut self) {
         self.held = None;
+        self.state.send_replace(BootstrapState::Closed);
     }
 
     /// Ends the attempts whose time is over before the bootstrap nodes are known.
@@ -100,6 +108,9 @@ impl Joining {
 
     /// Publishes how many nodes the first query reached. After none, the next try follows a pause.
     pub(super) fn handle_bootstrapped(&mut self, reached: usize) {
+        if *self.state.borrow() == BootstrapState::Closed {
+            return;
+        }
         if reached > 0 || self.bootstrap.is_empty() {
             self.failures = 0;
             self.state.send_replace(BootstrapState::Joined(reached));

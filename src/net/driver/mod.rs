@@ -12,4 +12,4 @@ mod timer;
 mod turn;
 mod waiters;
 
-pub(crate) use state::{Started, start};
+pub(crate) use state::{Started, has_runtime, start};

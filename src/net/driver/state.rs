@@ -1,11 +1,12 @@
 //! The driver's state and its beginning.
 
 use std::io;
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tracing::debug;
 
@@ -50,6 +51,22 @@ pub(crate) fn start(settings: Settings) -> io::Result<Started> {
     driver.start(Instant::now());
     tokio::spawn(driver.run(panicked));
     Ok(started)
+}
+
+/// Returns whether the current thread is on a tokio runtime that has all that a node needs.
+pub(crate) fn has_runtime() -> bool {
+    if Handle::try_current().is_err() {
+        return false;
+    }
+    // The runtime answers a question about its parts only by a panic, which the panic hook may print.
+    let needed = catch_unwind(|| {
+        drop(tokio::time::sleep(Duration::ZERO));
+        // Of an error of the system the sockets of the node bring the report.
+        let socket = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0));
+        let socket = socket.and_then(|socket| socket.set_nonblocking(true).map(|()| socket));
+        socket.and_then(tokio::net::UdpSocket::from_std).map(drop)
+    });
+    needed.is_ok()
 }
 
 /// The state of the task that owns the sockets and the endpoint.
