@@ -40,7 +40,7 @@ impl Pair {
             seed[..4].copy_from_slice(&number.to_le_bytes());
             let listen = Listen {
                 key_pair: KeyPair::from_seed(&seed),
-                firewall: None,
+                allow: None,
                 relay_through: None,
                 reusable_socket: false,
                 stream_options: udx::StreamOptions::default(),

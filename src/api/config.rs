@@ -66,6 +66,12 @@ pub struct Limits {
     /// Handshakes whose cryptography runs at the same time, per node, and at most two for each thread of the
     /// runtime. Default 64.
     pub jobs: usize,
+    /// Decisions of [`Listen::allow`](super::Listen::allow) under way, per node; beyond them clients are
+    /// refused. Default 1,024.
+    pub decisions: usize,
+    /// How long such a decision may take until the client is refused, a day at most. Default 5 s; after 10 s
+    /// the handshake is forgotten.
+    pub decide_for: Duration,
     /// Servers of one node. Default 256.
     pub servers: usize,
     /// The largest message that is received, in bytes. Default 16,777,198, the largest of the protocol.
@@ -95,6 +101,8 @@ impl Default for Limits {
             linger_for: Duration::from_secs(30),
             linger_memory: 64 << 20,
             jobs: 64,
+            decisions: 1024,
+            decide_for: Duration::from_secs(5),
             servers: 256,
             message: 16_777_198,
             datagrams: 128,
@@ -316,6 +324,8 @@ impl DhtBuilder {
             linger_for: self.limits.linger_for.min(MAX_DURATION),
             linger_memory: self.limits.linger_memory,
             jobs: self.limits.jobs,
+            decisions: self.limits.decisions,
+            decide_for: self.limits.decide_for.min(MAX_DURATION),
             message: self.limits.message,
             low_latency: self.low_latency,
             datagrams: self.limits.datagrams,

@@ -54,7 +54,7 @@ mod server;
 mod testnet;
 
 pub use crate::connect::relay::RelayLimits;
-pub use crate::connect::{Exchange, Firewall, Lost, Path, Report, Stage, Strategy};
+pub use crate::connect::{Applicant, Exchange, Firewall, Lost, Path, Report, Stage, Strategy};
 pub use crate::dht::{FoundPeer as Found, FoundValue as MutableValue, Kept as KeptAnnouncement, Stored};
 pub use crate::net::Stats;
 pub use crate::udx::Traffic;

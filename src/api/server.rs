@@ -1,7 +1,6 @@
 //! A listening server.
 
 use std::future::{Future, IntoFuture};
-use std::net::SocketAddrV4;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::node::NodeHandle;
 use super::{Connection, ListenError};
-use crate::connect::{self, FirewallHook};
+use crate::connect::{self, AllowHook, Applicant};
 use crate::net::{Command, ServerHandle};
 use crate::udx::StreamOptions;
 use crate::{KeyPair, PublicKey};
@@ -29,7 +28,7 @@ use crate::{KeyPair, PublicKey};
 pub struct Listen {
     node: NodeHandle,
     key_pair: KeyPair,
-    firewall: Option<FirewallHook>,
+    allow: Option<AllowHook>,
     relay_through: Option<PublicKey>,
     reusable_socket: bool,
     stream_options: StreamOptions,
@@ -46,24 +45,37 @@ impl Listen {
         Self {
             node,
             key_pair,
-            firewall: None,
+            allow: None,
             relay_through: None,
             reusable_socket: false,
             stream_options: StreamOptions::default(),
         }
     }
 
-    /// Sets a hook that decides which clients may connect, by the key that a client claims and its address,
-    /// as a forwarding node reports it unless the handshake came directly. `false` refuses without an answer.
-    /// By default all may.
+    /// Decides which clients may connect: `true` admits, `false` refuses without an answer. By default all
+    /// are admitted.
     ///
-    /// The key is not proven at that point: use it to refuse, never to count or to store. The hook runs once
-    /// per handshake, on a task of the runtime, and must not block. If it panics, that client is refused.
-    pub fn firewall<F>(mut self, allows: F) -> Self
+    /// It is asked once for each handshake, before anything is answered, on a task of the runtime. Nothing of
+    /// an [`Applicant`] is proven: use its key to refuse, never to count or to store. A refusal is what a
+    /// panic counts as, and what takes longer than [`Limits::decide_for`](super::Limits::decide_for); at most
+    /// [`Limits::decisions`](super::Limits::decisions) are under way. The function itself must not block;
+    /// what it returns may wait.
+    ///
+    /// In JavaScript the option `firewall` has the opposite sense: `true` refuses there.
+    ///
+    /// ```no_run
+    /// # async fn example(dht: hyperprofile::Dht, key_pair: hyperprofile::KeyPair) {
+    /// # async fn is_member(key: hyperprofile::PublicKey) -> bool { true }
+    /// let listen = dht.listen(&key_pair).allow(|client| async move { is_member(client.claimed_key).await });
+    /// # let _ = listen.await;
+    /// # }
+    /// ```
+    pub fn allow<F, D>(mut self, admits: F) -> Self
     where
-        F: Fn(&PublicKey, SocketAddrV4) -> bool + Send + Sync + 'static,
+        F: Fn(Applicant) -> D + Send + Sync + 'static,
+        D: Future<Output = bool> + Send + 'static,
     {
-        self.firewall = Some(Arc::new(allows));
+        self.allow = Some(Arc::new(move |client| Box::pin(admits(client))));
         self
     }
 
@@ -105,7 +117,7 @@ impl Listen {
     async fn run(self) -> Result<Server, ListenError> {
         let listen = Box::new(connect::Listen {
             key_pair: self.key_pair,
-            firewall: self.firewall,
+            allow: self.allow,
             relay_through: self.relay_through,
             reusable_socket: self.reusable_socket,
             stream_options: self.stream_options,

@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::net::SocketAddrV4;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::{self, Poll, Waker};
 
 use zeroize::Zeroizing;
 
 use super::ids::{AttemptId, EntryId};
 use super::noise::{Initiator, NoiseError, Responder, Session};
-use super::options::FirewallHook;
+use super::options::{AllowHook, Applicant, Decision};
 use crate::keys::{KeyPair, PublicKey};
 use crate::wire::handshake::{ERROR_ABORTED, ERROR_NONE, ERROR_VERSION_MISMATCH, NoisePayload, VERSION};
 
@@ -16,18 +18,69 @@ use crate::wire::handshake::{ERROR_ABORTED, ERROR_NONE, ERROR_VERSION_MISMATCH, 
 pub struct Job(pub(super) Work);
 
 impl Job {
-    /// Does the work, some hundred microseconds of it. Never blocks, unless a server's firewall hook does.
+    /// Does the work to its end, for those without a runtime: a decision that is not ready at once is a
+    /// refusal.
     pub fn run(self) -> JobDone {
-        JobDone(match self.0 {
+        match self.start() {
+            Step::Done(done) => done,
+            Step::Asks(mut question) => {
+                let mut cx = task::Context::from_waker(Waker::noop());
+                let decided = question.decision.as_mut().poll(&mut cx);
+                question.decided(decided == Poll::Ready(true)).run()
+            }
+        }
+    }
+
+    /// Does the work, some hundred microseconds of it, as far as it can be done without a decision of the
+    /// server.
+    pub fn start(self) -> Step {
+        Step::Done(JobDone(match self.0 {
             Work::Initiate(initiate) => Done::Initiated { attempt: initiate.attempt, result: initiate.run() },
             Work::Finish { attempt, mut initiator, noise } => {
                 let result = initiator.finish(&noise).map(Box::new);
                 Done::Finished { attempt, initiator, result }
             }
             Work::Respond(respond) => {
-                Done::Responded { entry: respond.entry, result: respond.run().map(Box::new) }
+                let entry = respond.entry;
+                match respond.read() {
+                    Ok((decision, answering)) => match decision {
+                        Some(decision) => return Step::Asks(Question { decision, answering }),
+                        None => answering.finish(true),
+                    },
+                    Err(reason) => Done::Responded { entry, result: Err(reason) },
+                }
             }
-        })
+            Work::Decided(answering, is_admitted) => answering.finish(is_admitted),
+        }))
+    }
+}
+
+/// How far a [`Job`] has come.
+#[derive(Debug)]
+pub enum Step {
+    /// It is done.
+    Done(JobDone),
+    /// The server has to decide first.
+    Asks(Question),
+}
+
+/// A client that waits for the decision of its server.
+pub struct Question {
+    /// The decision, whose panic is a refusal.
+    pub decision: Decision,
+    answering: Box<Answering>,
+}
+
+impl Question {
+    /// Returns what is to be done then.
+    pub fn decided(self, is_admitted: bool) -> Job {
+        Job(Work::Decided(self.answering, is_admitted))
+    }
+}
+
+impl fmt::Debug for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Question")
     }
 }
 
@@ -42,6 +95,8 @@ pub(super) enum Work {
     Finish { attempt: AttemptId, initiator: Box<Initiator>, noise: Vec<u8> },
     /// Read message 1 and write message 2.
     Respond(Box<Respond>),
+    /// Write message 2, or not.
+    Decided(Box<Answering>, bool),
 }
 
 impl fmt::Debug for Work {
@@ -50,6 +105,7 @@ impl fmt::Debug for Work {
             Self::Initiate(_) => "Initiate",
             Self::Finish { .. } => "Finish",
             Self::Respond(_) => "Respond",
+            Self::Decided(..) => "Decided",
         })
     }
 }
@@ -77,8 +133,9 @@ pub(super) struct Respond {
     pub(super) key_pair: KeyPair,
     pub(super) noise: Vec<u8>,
     pub(super) ephemeral_seed: Zeroizing<[u8; 32]>,
-    pub(super) firewall: Option<FirewallHook>,
+    pub(super) allow: Option<AllowHook>,
     pub(super) client_address: SocketAddrV4,
+    pub(super) is_forwarded: bool,
     /// The answer's payload but for its error.
     pub(super) payload: NoisePayload,
 }
@@ -97,30 +154,54 @@ pub(super) struct Responded {
 pub(super) enum Unanswered {
     /// Message 1 can't be read.
     Unreadable,
-    /// The firewall hook said no, or panicked.
+    /// The server has not admitted it.
     Refused,
 }
 
+/// A client whose message 1 has been read.
+pub(super) struct Answering {
+    respond: Respond,
+    responder: Responder,
+    client: NoisePayload,
+}
+
 impl Respond {
-    fn run(self) -> Result<Responded, Unanswered> {
+    /// Reads message 1, and asks the server whether the client is admitted if it wants to be asked.
+    fn read(self) -> Result<(Option<Decision>, Box<Answering>), Unanswered> {
         let (responder, client) =
             Responder::read(&self.key_pair, &self.noise).map_err(|_: NoiseError| Unanswered::Unreadable)?;
-        if let Some(firewall) = &self.firewall {
-            let key = *responder.remote_public_key();
-            // A hook is foreign code: its panic refuses this client and must not take the node down.
-            let allowed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                firewall(&key, self.client_address)
-            }));
-            if !allowed.unwrap_or(false) {
-                return Err(Unanswered::Refused);
-            }
-        }
+        let asked = self.allow.as_ref().map(|allow| {
+            let applicant = Applicant {
+                claimed_key: *responder.remote_public_key(),
+                address: self.client_address,
+                named_addresses: client.addresses4.clone(),
+                is_forwarded: self.is_forwarded,
+                relay_through: client.relay_through.as_ref().map(|offer| offer.public_key),
+            };
+            // This is foreign code: its panic refuses this client and must not take the node down.
+            catch_unwind(AssertUnwindSafe(|| allow(applicant)))
+        });
+        let decision = asked.transpose().map_err(|_| Unanswered::Refused)?;
+        Ok((decision, Box::new(Answering { respond: self, responder, client })))
+    }
+}
+
+impl Answering {
+    fn finish(self, is_admitted: bool) -> Done {
+        let entry = self.respond.entry;
+        let result = if is_admitted { self.write().map(Box::new) } else { Err(Unanswered::Refused) };
+        Done::Responded { entry, result }
+    }
+
+    /// Writes message 2.
+    fn write(self) -> Result<Responded, Unanswered> {
+        let Self { respond, responder, client } = self;
         let error = match (&client.version, &client.udx) {
             (version, _) if *version != VERSION => ERROR_VERSION_MISMATCH,
             (_, None) => ERROR_ABORTED,
             _ => ERROR_NONE,
         };
-        let mut payload = self.payload;
+        let mut payload = respond.payload;
         payload.error = error;
         if error != ERROR_NONE
             && let Some(udx) = &mut payload.udx
@@ -128,7 +209,7 @@ impl Respond {
             udx.id = 0;
         }
         let (noise, session) = responder
-            .write(*self.ephemeral_seed, &payload)
+            .write(*respond.ephemeral_seed, &payload)
             .map_err(|_: NoiseError| Unanswered::Unreadable)?;
         Ok(Responded { noise, session, client, error })
     }

@@ -1,6 +1,7 @@
 //! What an endpoint, an attempt to connect and a server are given to work with.
 
 use std::net::SocketAddrV4;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +10,27 @@ use crate::dht;
 use crate::keys::{KeyPair, PublicKey};
 use crate::udx;
 
-/// Decides whether a peer may connect, by the key that it claims and the address that it seems to have. Runs
-/// beside the driver, so that it may take a while.
-pub type FirewallHook = Arc<dyn Fn(&PublicKey, SocketAddrV4) -> bool + Send + Sync>;
+/// A client that asks a server for a connection. Nothing of this is proven.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Applicant {
+    /// The key that it claims: good for a refusal, never to count or to store.
+    pub claimed_key: PublicKey,
+    /// Where it is: where its handshake has come from, or what the node reports that has passed it on.
+    pub address: SocketAddrV4,
+    /// The addresses that it names as its own, those in its local network among them.
+    pub named_addresses: Vec<SocketAddrV4>,
+    /// Whether a node of the DHT has passed its handshake on.
+    pub is_forwarded: bool,
+    /// The blind relay that it offers to meet at.
+    pub relay_through: Option<PublicKey>,
+}
+
+/// Whether a client is admitted, once that is decided.
+pub type Decision = Pin<Box<dyn Future<Output = bool> + Send>>;
+
+/// Decides whether a client may connect, before it is answered. Runs beside the driver.
+pub type AllowHook = Arc<dyn Fn(Applicant) -> Decision + Send + Sync>;
 
 /// How an endpoint behaves.
 #[derive(Clone, Debug)]
@@ -83,8 +102,8 @@ impl Dial {
 pub struct Listen {
     /// The server's identity.
     pub key_pair: KeyPair,
-    /// Decides on each handshake; `None` accepts every client.
-    pub firewall: Option<FirewallHook>,
+    /// Decides on each handshake; `None` admits every client.
+    pub allow: Option<AllowHook>,
     /// The blind relay that clients are offered to meet at until a direct path is found.
     pub relay_through: Option<PublicKey>,
     /// Whether the sockets of connections may serve later ones with the same client.

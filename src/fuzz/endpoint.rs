@@ -60,7 +60,7 @@ impl World {
         endpoint.bootstrap(now);
         let listen = Listen {
             key_pair: server(),
-            firewall: None,
+            allow: None,
             relay_through: None,
             reusable_socket: true,
             stream_options: StreamOptions::default(),

@@ -1,27 +1,46 @@
 //! Handshake cryptography beside the driver, a bounded number at a time.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tracing::debug;
 
+use super::settings::Settings;
 use super::task_event::{TaskEvent, TaskEvents};
-use crate::connect::Job;
+use crate::connect::{Job, Question, Step};
 
 /// The jobs under way. Those that wait stay with the endpoint, which can still forget them.
 #[derive(Debug)]
 pub(super) struct Jobs {
     running: usize,
     limit: usize,
+    /// Decisions of servers under way.
+    deciding: usize,
+    max_deciding: usize,
+    decide_for: Duration,
+    /// Jobs that go on after a decision.
+    decided: VecDeque<Job>,
     tasks: TaskEvents,
 }
 
 impl Jobs {
-    /// At most `limit` jobs run at the same time, but at least one, and no more than keep the threads of the
-    /// runtime busy: the driver and the tasks of connections wait behind all that run. Must be called on a
-    /// tokio runtime.
-    pub(super) fn new(limit: usize, tasks: TaskEvents) -> Self {
+    /// At most `settings.jobs` jobs run at the same time, but at least one, and no more than keep the threads
+    /// of the runtime busy: the driver and the tasks of connections wait behind all that run. Must be called
+    /// on a tokio runtime.
+    pub(super) fn new(settings: &Settings, tasks: TaskEvents) -> Self {
         let useful = PER_THREAD * Handle::current().metrics().num_workers();
-        Self { running: 0, limit: limit.clamp(1, useful.max(1)), tasks }
+        Self {
+            running: 0,
+            limit: settings.jobs.clamp(1, useful.max(1)),
+            deciding: 0,
+            max_deciding: settings.decisions.max(1),
+            decide_for: settings.decide_for,
+            decided: VecDeque::new(),
+            tasks,
+        }
     }
 
     /// Returns whether another job may start.
@@ -35,15 +54,59 @@ impl Jobs {
         tokio::spawn(async move {
             // What a stranger sent is computed in there: a panic ends this handshake alone, and its attempt
             // times out.
-            let done = catch_unwind(AssertUnwindSafe(|| job.run())).ok();
+            let event = match catch_unwind(AssertUnwindSafe(|| job.start())).ok() {
+                Some(Step::Asks(question)) => TaskEvent::Question(Box::new(question)),
+                Some(Step::Done(done)) => TaskEvent::Job(Some(Box::new(done))),
+                None => TaskEvent::Job(None),
+            };
             // Without a driver no outcome is needed.
-            let _ = tasks.send(TaskEvent::Job(done.map(Box::new)));
+            let _ = tasks.send(event);
         });
+    }
+
+    /// Lets a server decide on a client, beside the driver and for so long at most. Where too many wait for
+    /// that, the client is refused.
+    pub(super) fn ask(&mut self, mut question: Question) {
+        if self.deciding >= self.max_deciding {
+            debug!("client refused: too many wait for a decision");
+            self.decided.push_back(question.decided(false));
+            return;
+        }
+        self.deciding += 1;
+        let (tasks, decide_for) = (self.tasks.clone(), self.decide_for);
+        tokio::spawn(async move {
+            let decision = std::mem::replace(&mut question.decision, Box::pin(std::future::ready(false)));
+            // A task of its own: its panic, as what is not decided in time, is a refusal.
+            let mut decision = AbortOnDrop(tokio::spawn(decision));
+            let decided = tokio::time::timeout(decide_for, &mut decision.0).await;
+            let is_admitted = matches!(decided, Ok(Ok(true)));
+            // Without a driver no outcome is needed.
+            let _ = tasks.send(TaskEvent::Decided(Box::new(question.decided(is_admitted))));
+        });
+    }
+
+    /// Takes up what goes on after a decision.
+    pub(super) fn go_on(&mut self, job: Job) {
+        self.deciding -= 1;
+        self.decided.push_back(job);
+    }
+
+    /// Returns a job that goes on after a decision.
+    pub(super) fn take_decided(&mut self) -> Option<Job> {
+        self.decided.pop_front()
     }
 
     /// Notes that a job has ended.
     pub(super) const fn ended(&mut self) {
         self.running -= 1;
+    }
+}
+
+struct AbortOnDrop(JoinHandle<bool>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -64,7 +127,8 @@ mod tests {
     async fn jobs_at_once_are_bounded_by_the_setting_and_by_the_threads() {
         for (limit, most) in [(1, 1), (64, PER_THREAD)] {
             let (tasks, mut events) = mpsc::unbounded_channel();
-            let mut jobs = Jobs::new(limit, tasks);
+            let settings = Settings { jobs: limit, ..Settings::for_tests() };
+            let mut jobs = Jobs::new(&settings, tasks);
             for _ in 0..most {
                 assert!(jobs.has_room(), "{limit}");
                 jobs.start(job());

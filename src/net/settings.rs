@@ -27,6 +27,10 @@ pub(crate) struct Settings {
     pub(crate) linger_memory: usize,
     /// Handshakes whose cryptography runs at the same time.
     pub(crate) jobs: usize,
+    /// Decisions of servers on clients that are under way.
+    pub(crate) decisions: usize,
+    /// How long each may take.
+    pub(crate) decide_for: Duration,
     /// The largest message that is received, in bytes.
     pub(crate) message: usize,
     /// Received datagrams that wait, per connection.
@@ -54,6 +58,8 @@ impl Settings {
             linger_for: Duration::from_secs(30),
             linger_memory: 1 << 20,
             jobs: 1,
+            decisions: 1,
+            decide_for: Duration::from_secs(5),
             message: 1,
             datagrams: 1,
             receive_memory: 1 << 20,

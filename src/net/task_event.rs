@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::panics;
-use crate::connect::JobDone;
+use crate::connect::{Job, JobDone, Question};
 use crate::udx::StreamId;
 
 /// What a task beside the driver has done or seen.
@@ -15,6 +15,10 @@ use crate::udx::StreamId;
 pub(super) enum TaskEvent {
     /// A job has ended; `None` if it panicked.
     Job(Option<Box<JobDone>>),
+    /// A job goes on once a server has decided.
+    Question(Box<Question>),
+    /// A server has decided: the rest of the job.
+    Decided(Box<Job>),
     /// The addresses of this host's interfaces that carry datagrams.
     Interfaces(Vec<Ipv4Addr>),
     /// Whether the peer of a stream was met at its relay: the stream of the connection to the relay, and the

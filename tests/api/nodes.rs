@@ -39,16 +39,23 @@ async fn connections_beyond_the_backlog_are_refused() {
 }
 
 #[tokio::test]
-async fn the_firewall_hook_refuses_without_a_word() {
+async fn a_client_that_is_not_allowed_hears_nothing() {
     let testnet = within(Testnet::new(4)).await.unwrap();
     let node = |dht: &Testnet| dht.builder().spawn();
     let (listening, client) = (node(&testnet).await.unwrap(), node(&testnet).await.unwrap());
     let (server_key, friend) = (KeyPair::generate(), KeyPair::generate());
     let friends = *friend.public_key();
-    let server =
-        within(listening.listen(&server_key).firewall(move |key, _address| *key == friends).into_future())
-            .await
-            .unwrap();
+    let (asked, mut applicants) = tokio::sync::mpsc::unbounded_channel();
+    let listen = listening.listen(&server_key).allow(move |client| {
+        let asked = asked.clone();
+        async move {
+            // As one that asks a database.
+            tokio::task::yield_now().await;
+            asked.send(client.clone()).unwrap();
+            client.claimed_key == friends
+        }
+    });
+    let server = within(listen.into_future()).await.unwrap();
     let stranger = client.connect(server.public_key()).timeout(Duration::from_secs(2)).await;
     assert!(matches!(stranger, Err(ConnectError::NoAnswer { .. } | ConnectError::TimedOut { .. })));
     let (connection, accepted) = tokio::join!(
@@ -57,6 +64,50 @@ async fn the_firewall_hook_refuses_without_a_word() {
     );
     connection.unwrap();
     assert_eq!(accepted.unwrap().claimed_key().to_address_reply(), &friends);
+    let refused = within(applicants.recv()).await.unwrap();
+    let admitted = within(applicants.recv()).await.unwrap();
+    assert!(refused.claimed_key != friends && admitted.claimed_key == friends);
+    assert!(admitted.address.ip().is_loopback());
+    assert_eq!(admitted.relay_through, None);
+}
+
+/// Neither a decision that never comes nor many of them hold up a server, and a panic refuses.
+#[tokio::test]
+async fn decisions_are_bounded_in_time_and_number() {
+    let mut limits = Limits::default();
+    (limits.decisions, limits.decide_for) = (1, Duration::from_millis(500));
+    let testnet = within(Testnet::new(4)).await.unwrap();
+    let listening = testnet.builder().limits(limits).spawn().await.unwrap();
+    let client = testnet.builder().spawn().await.unwrap();
+    let [stuck, broken, friend] = [(); 3].map(|()| KeyPair::generate());
+    let (never, panics) = (*stuck.public_key(), *broken.public_key());
+    let (asked, mut applicants) = tokio::sync::mpsc::unbounded_channel();
+    let listen = listening.listen(&KeyPair::generate()).allow(move |client| {
+        asked.send(client.claimed_key).unwrap();
+        async move {
+            assert!(client.claimed_key != panics, "on purpose");
+            if client.claimed_key == never {
+                std::future::pending::<()>().await;
+            }
+            true
+        }
+    });
+    let server = within(listen.into_future()).await.unwrap();
+    let connect = |key: &KeyPair, wait| {
+        client.connect(server.public_key()).key_pair(key).timeout(Duration::from_secs(wait)).into_future()
+    };
+    let mut waits = Box::pin(connect(&stuck, 10));
+    tokio::select! {
+        _ = &mut waits => panic!("it waits"),
+        key = applicants.recv() => assert_eq!(key, Some(never)),
+    }
+    // The only place is taken.
+    assert!(within(connect(&friend, 1)).await.is_err());
+    assert!(within(connect(&broken, 2)).await.is_err());
+    assert!(within(waits).await.is_err());
+    let (connection, accepted) = tokio::join!(connect(&friend, 10), within(server.accept()));
+    connection.unwrap();
+    assert_eq!(accepted.unwrap().claimed_key().to_address_reply(), friend.public_key());
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use crate::connect::event::Event;
 use crate::connect::ids::{EntryId, Place, ServerId};
 use crate::connect::intake::Phase;
 use crate::connect::job::{Job, Respond, Responded, Unanswered, Work};
-use crate::connect::options::{FirewallHook, Listen};
+use crate::connect::options::{AllowHook, Listen};
 use crate::connect::path::seems_local;
 use crate::connect::punch;
 use crate::connect::timers::Timers;
@@ -39,7 +39,7 @@ pub(in crate::connect) struct Server {
     id: ServerId,
     announcer: Announcer,
     key_pair: KeyPair,
-    firewall: Option<Hook>,
+    allow: Option<Hook>,
     relay_through: Option<PublicKey>,
     reusable_socket: bool,
     stream_options: StreamOptions,
@@ -52,7 +52,7 @@ pub(in crate::connect) struct Server {
 }
 
 #[derive(Clone)]
-struct Hook(FirewallHook);
+struct Hook(AllowHook);
 
 impl std::fmt::Debug for Hook {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -66,7 +66,7 @@ impl Server {
             id,
             announcer: Announcer::new(id, listen.key_pair.clone()),
             key_pair: listen.key_pair,
-            firewall: listen.firewall.map(Hook),
+            allow: listen.allow.map(Hook),
             relay_through: listen.relay_through,
             reusable_socket: listen.reusable_socket,
             stream_options: listen.stream_options,
@@ -148,6 +148,7 @@ impl Server {
         let noise = entry.noise.clone();
         let first = first_of(&routes);
         let (from, client_address) = (first.incoming.from, first.client_address());
+        let is_forwarded = first.is_forwarded();
         let stream = core.cx.open_stream(StreamOwner::Entry(id), Admission::Refuse, self.stream_options);
         let offer = self.relay_through.map(|key| core.cx.relay_through(key));
         let work = Respond {
@@ -155,8 +156,9 @@ impl Server {
             key_pair: self.key_pair.clone(),
             noise,
             ephemeral_seed: core.cx.random_seed().into(),
-            firewall: self.firewall.clone().map(|hook| hook.0),
+            allow: self.allow.clone().map(|hook| hook.0),
             client_address,
+            is_forwarded,
             payload: NoisePayload {
                 relay_through: offer.clone(),
                 ..self.payload(&core.cx, id, stream, from)

@@ -142,10 +142,10 @@ fn a_client_without_network_is_told_so() {
 }
 
 #[test]
-fn a_client_that_the_firewall_hook_refuses_hears_nothing() {
+fn a_client_that_is_not_admitted_hears_nothing() {
     let mut world = World::new(11, 5);
     let (server, client) = (world.home(Home::Plain), world.home(Home::Plain));
-    world.listen_with(server, |listen| listen.firewall = Some(Arc::new(|_, _| false)));
+    world.listen_with(server, |listen| listen.allow = Some(Arc::new(|_| Box::pin(async { false }))));
     let dialled = world.dial(client, server);
     world.failed(dialled, Failure::NoAnswer);
     assert!(world.host(server).established.is_empty());
@@ -164,11 +164,11 @@ fn an_attempt_beyond_the_limit_fails_at_once() {
 }
 
 #[test]
-fn a_firewall_hook_that_panics_refuses() {
+fn a_decision_that_panics_refuses() {
     let mut world = World::new(12, 5);
     let (server, client) = (world.home(Home::Plain), world.home(Home::Plain));
     world.listen_with(server, |listen| {
-        listen.firewall = Some(Arc::new(|_, _| panic!("a bug of the user's")));
+        listen.allow = Some(Arc::new(|_| panic!("a bug of the user's")));
     });
     let dialled = world.dial(client, server);
     world.failed(dialled, Failure::NoAnswer);

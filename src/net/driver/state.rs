@@ -128,6 +128,7 @@ impl Driver {
         let mut endpoint = Endpoint::new(now, settings.endpoint.clone(), settings.seed);
         endpoint.handle_sockets(now, server, client);
         let connections = Connections::new(&settings, wake);
+        let jobs = Jobs::new(&settings, tasks.clone());
         let (joining, bootstrap) = Joining::new(settings.bootstrap, tasks.clone());
         let driver = Self {
             endpoint,
@@ -139,7 +140,7 @@ impl Driver {
             joining,
             interfaces: Interfaces::new(*settings.bind.ip(), tasks.clone()),
             sleep: Sleep::new(now),
-            jobs: Jobs::new(settings.jobs, tasks.clone()),
+            jobs,
             connections,
             servers: Servers::new(settings.backlog),
             queries: Queries::default(),

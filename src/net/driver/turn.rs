@@ -98,6 +98,11 @@ impl Driver {
                     self.endpoint.handle_job(now, *done);
                 }
             }
+            TaskEvent::Question(question) => {
+                self.jobs.ended();
+                self.jobs.ask(*question);
+            }
+            TaskEvent::Decided(job) => self.jobs.go_on(*job),
             TaskEvent::Interfaces(addresses) => self.endpoint.handle_interfaces(now, &addresses),
             TaskEvent::Relay(stream, paired) => self.endpoint.handle_relay(now, stream, paired),
             TaskEvent::RelayGone(stream) => {
@@ -182,7 +187,7 @@ impl Driver {
                 self.handle_event(now, event);
             }
             while self.jobs.has_room()
-                && let Some(job) = self.endpoint.poll_job(now)
+                && let Some(job) = self.jobs.take_decided().or_else(|| self.endpoint.poll_job(now))
             {
                 self.jobs.start(job);
             }

@@ -269,7 +269,7 @@ impl Connected {
 pub(crate) fn listen_as(key_pair: KeyPair) -> Listen {
     Listen {
         key_pair,
-        firewall: None,
+        allow: None,
         relay_through: None,
         reusable_socket: false,
         stream_options: StreamOptions::default(),
