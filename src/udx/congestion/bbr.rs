@@ -15,6 +15,9 @@
 //!   is sent in addition;
 //! * two rounds with a queue that deliver far less than the known rate replace it: the link has become
 //!   narrower;
+//! * a probe sends more in flows of few packets, the rate that it has reached counts at once, and a queue
+//!   takes from each flow in proportion to its rate: so flows converge that share one;
+//! * the shortest round trip is measured as soon as others do so;
 //! * the first window is larger and paced.
 
 use std::time::{Duration, Instant};
@@ -22,8 +25,10 @@ use std::time::{Duration, Instant};
 use tracing::debug;
 
 use super::aggregation::Aggregation;
+use super::bandwidth::Bandwidth;
 use super::bounds::{Bounds, Losses, Round, by_beta};
 use super::controller::{Beliefs, Controller, Outcome};
+use super::shortest::{ShortestRtt, Shown};
 use crate::udx::rate::Sample;
 
 /// The states (§3.3). Those of `ProbeBW` are the four from `Down` on.
@@ -55,12 +60,7 @@ pub(in crate::udx) struct Bbr {
     round: u64,
     /// What is delivered when the round ends.
     round_end: u64,
-    /// The highest delivery rates of the last cycle of probes and of this one: `max_bw`.
-    rates: [f64; 2],
-    /// The sum and the number of this round's samples.
-    round_rate: (f64, u32),
-    /// Rounds in a row that have delivered far less than that, with a queue.
-    slow_rounds: u32,
+    bandwidth: Bandwidth,
     /// The highest rate and the most in flight that was delivered in this round and in the one before.
     latest: [(f64, u64); 2],
     /// The rate that the next must exceed for STARTUP, or a probe, to go on, and for how many rounds none
@@ -71,8 +71,7 @@ pub(in crate::udx) struct Bbr {
     losses: Losses,
     bounds: Bounds,
     probe: Probe,
-    /// The shortest round trip, and until when it counts.
-    minimum_rtt: Option<(Duration, Instant)>,
+    shortest: ShortestRtt,
     /// PROBE_RTT lasts until then, once little is in flight.
     probe_rtt_until: Option<Instant>,
     window: u64,
@@ -109,9 +108,7 @@ impl Bbr {
             began_in: 0,
             round: 0,
             round_end: 0,
-            rates: [0.0; 2],
-            round_rate: (0.0, 0),
-            slow_rounds: 0,
+            bandwidth: Bandwidth::new(),
             latest: [(0.0, 0); 2],
             full_rate: 0.0,
             full_rounds: 0,
@@ -127,7 +124,7 @@ impl Bbr {
                 verdict_at: None,
                 climbs: 0,
             },
-            minimum_rtt: None,
+            shortest: ShortestRtt::new(),
             probe_rtt_until: None,
             window: INITIAL_WINDOW + in_flight,
             saved_window: 0,
@@ -137,9 +134,8 @@ impl Bbr {
         }
     }
 
-    /// Returns the highest rate of the last cycles, in bytes per second.
     fn max_bandwidth(&self) -> f64 {
-        self.rates[0].max(self.rates[1])
+        self.bandwidth.max()
     }
 
     /// Returns the rate to keep: the highest, unless others take a part of it at the moment (`BBR.bw`).
@@ -149,8 +145,8 @@ impl Bbr {
 
     /// Returns `gain` times what a path with this bandwidth holds.
     fn held(&self, bandwidth: f64, gain: f64) -> u64 {
-        match self.minimum_rtt {
-            Some((rtt, _)) if bandwidth > 0.0 => (gain * bandwidth * rtt.as_secs_f64()) as u64,
+        match self.shortest.get() {
+            Some(rtt) if bandwidth > 0.0 => (gain * bandwidth * rtt.as_secs_f64()) as u64,
             _ => INITIAL_WINDOW,
         }
     }
@@ -175,48 +171,43 @@ impl Bbr {
         self.round += 1;
         self.round_end = outcome.delivered;
         let round = self.losses.end_round();
-        self.end_rate_round(round.inflated);
+        self.end_rate_round(&round);
         Some(round)
     }
 
-    /// Takes a sample into the highest rate: at once while the rate grows, and later the mean of each round,
-    /// since of many samples the highest shows how unevenly acknowledgements come, and not the path.
+    /// Takes a sample's rate, if it shows what the path delivers.
     fn take_rate(&mut self, sample: &Sample) {
         // After a time-out the window is what limits the rate.
         if (sample.app_limited || self.timed_out) && sample.rate < self.max_bandwidth() {
             return;
         }
-        if !self.pipe_full {
-            self.rates[1] = self.rates[1].max(sample.rate);
-        }
-        self.round_rate.0 += sample.rate;
-        self.round_rate.1 += 1;
+        // What a probe has reached counts at once, or nothing would remain of it in a queue that is shared.
+        // Where packets are lost at random, the highest of many samples is too high.
+        let probed = self.phase == Phase::Up
+            && self.probe.verdict_at.is_some_and(|at| sample.delivered_before >= at)
+            && !self.losses.are_random();
+        self.bandwidth.add(sample.rate, !self.pipe_full || probed);
     }
 
-    fn end_rate_round(&mut self, inflated: bool) {
-        let (sum, count) = std::mem::take(&mut self.round_rate);
-        if count == 0 {
-            return;
+    fn end_rate_round(&mut self, round: &Round) {
+        if matches!(self.phase, Phase::Cruise | Phase::Refill)
+            && round.inflated
+            && let Some(rtt) = self.shortest.get()
+        {
+            self.bandwidth.share(self.losses.queue(rtt), rtt, PACKET);
         }
-        let rate = sum / f64::from(count);
-        self.rates[1] = self.rates[1].max(rate);
-        let settled = matches!(self.phase, Phase::Down | Phase::Cruise) && inflated;
-        self.slow_rounds =
-            if settled && rate < SLOW_SHARE * self.max_bandwidth() { self.slow_rounds + 1 } else { 0 };
-        // The link has become narrower, and all that is sent too much waits in its queue.
-        if self.slow_rounds >= SLOW_ROUNDS {
-            debug!(rate = rate as u64, "bandwidth forgotten");
-            self.rates = [rate; 2];
-            self.slow_rounds = 0;
+        // What the round has delivered is kept all the same.
+        let settled = matches!(self.phase, Phase::Down | Phase::Cruise) && round.inflated;
+        if self.bandwidth.end_round(settled) {
             self.phase = Phase::Down;
         }
     }
 
-    /// Forgets what was measured before the last probe.
-    const fn advance_rates(&mut self) {
-        if self.rates[1] > 0.0 {
-            self.rates = [self.rates[1], 0.0];
-        }
+    /// Returns the pace of a probe (§5.6.1): a quarter more, and for flows of few packets the root of them,
+    /// so that of flows that share a queue the smaller ones grow faster.
+    fn up_gain(&self) -> f64 {
+        let packets = (self.held(self.max_bandwidth(), 1.0) / PACKET).max(1) as f64;
+        1.0 + (UP_STEP / packets.sqrt()).clamp(LEAST_UP, MOST_UP)
     }
 
     /// Ends STARTUP when the rate has stopped growing, or when queues overflow (§5.3.1).
@@ -232,9 +223,7 @@ impl Bbr {
             self.bounds.set_long(self.held(self.max_bandwidth(), 1.0).max(latest));
             debug!(cwnd = self.window, reason = "losses", "STARTUP left");
             // Where others had filled the queue before, no round trip was that of the empty path.
-            if let Some((_, until)) = &mut self.minimum_rtt {
-                *until = (*until).min(now + RTT_SUSPICION);
-            }
+            self.shortest.doubt(now);
         } else if self.max_bandwidth() >= self.full_rate * FULL_GROWTH {
             self.full_rate = self.max_bandwidth();
             self.full_rounds = 0;
@@ -280,7 +269,7 @@ impl Bbr {
 
     /// Moves through the cycle of probes (§5.3.3).
     fn advance(&mut self, now: Instant, outcome: &Outcome, new_round: bool) {
-        let Some((rtt, _)) = self.minimum_rtt else {
+        let Some(rtt) = self.shortest.get() else {
             return;
         };
         if self.timed_out {
@@ -288,7 +277,7 @@ impl Bbr {
         }
         // What the probe has sent is delivered.
         if new_round && self.probe.ended.is_some() && self.round == self.probe.ended_in + 1 {
-            self.advance_rates();
+            self.bandwidth.forget_older();
         }
         match self.phase {
             Phase::Drain if outcome.in_flight <= self.held(self.bandwidth(), 1.0) => {
@@ -341,7 +330,7 @@ impl Bbr {
         }
         let rounds = self.round - self.began_in;
         let Some(at) = self.probe.verdict_at else {
-            let enough = self.held(self.full_rate, UP_GAIN);
+            let enough = self.held(self.full_rate, self.up_gain());
             let filled = outcome.in_flight + outcome.acked >= enough && elapsed(self.since, now) >= rtt;
             if filled || rounds >= UP_ROUNDS {
                 self.probe.verdict_at = Some(outcome.delivered);
@@ -351,7 +340,7 @@ impl Bbr {
         if outcome.sample.is_none_or(|sample| sample.delivered_before < at) {
             return;
         }
-        let more = self.max_bandwidth() >= self.full_rate * CLIMB_GROWTH;
+        let more = self.max_bandwidth() >= self.full_rate * (1.0 + CLIMB_SHARE * (self.up_gain() - 1.0));
         if more && !self.losses.is_inflated() && !self.losses.is_losing() {
             self.full_rate = self.max_bandwidth();
             self.probe.climbs += 1;
@@ -382,21 +371,12 @@ impl Bbr {
 
     /// Keeps the shortest round trip, and measures it anew with little in flight when it is old (§5.3.4).
     fn probe_rtt(&mut self, now: Instant, outcome: &Outcome, new_round: bool) {
-        let expired = self.minimum_rtt.is_some_and(|(_, until)| now > until);
-        let until = now + RTT_LIFETIME;
-        if let Some(rtt) = outcome.rtt {
-            match self.minimum_rtt {
-                // A path that is nearly empty now and then shows its round trip without being asked.
-                Some((minimum, _)) if rtt > minimum && rtt <= minimum + minimum / 32 && !expired => {
-                    self.minimum_rtt = Some((minimum, until));
-                }
-                Some((minimum, _)) if rtt > minimum && !expired => {}
-                _ => self.minimum_rtt = Some((rtt, until)),
-            }
-        }
+        let Shown { expired, emptied } = self.shortest.update(now, outcome.rtt, self.losses.is_inflated());
         if self.phase != Phase::ProbeRtt {
-            // With little in flight the samples are of an empty path anyway.
-            if expired && outcome.in_flight > self.probe_rtt_window() {
+            // Where others send little it is time to do the same: what they leave free is theirs, and the
+            // path becomes empty for all. With little in flight the samples are of an empty path anyway.
+            let due = expired || emptied && self.pipe_full;
+            if due && outcome.in_flight > self.probe_rtt_window() {
                 self.saved_window = self.saved_window.max(self.window);
                 self.probe_rtt_until = None;
                 self.enter(now, Phase::ProbeRtt);
@@ -409,11 +389,16 @@ impl Bbr {
                 self.began_in = self.round;
             }
             Some(until) if now >= until && new_round => {
-                self.minimum_rtt = self.minimum_rtt.map(|(rtt, _)| (rtt, now + RTT_LIFETIME));
+                self.shortest.renew(now);
                 self.window = self.window.max(std::mem::take(&mut self.saved_window));
                 self.bounds.forget_short();
-                let next = if self.pipe_full { Phase::Cruise } else { Phase::Startup };
-                self.enter(now, next);
+                if self.pipe_full {
+                    // Flows that measure together should not probe together.
+                    self.await_probe(now, self.probe.congested);
+                    self.enter(now, Phase::Cruise);
+                } else {
+                    self.enter(now, Phase::Startup);
+                }
             }
             _ => {}
         }
@@ -429,12 +414,12 @@ impl Bbr {
             Phase::Drain => DRAIN_GAIN,
             Phase::Down => DOWN_GAIN,
             Phase::Up if self.probe.climbs > 0 => CLIMB_GAIN,
-            Phase::Up if self.probe.verdict_at.is_none() => UP_GAIN,
+            Phase::Up if self.probe.verdict_at.is_none() => self.up_gain(),
             Phase::Up | Phase::Cruise | Phase::Refill | Phase::ProbeRtt => 1.0,
         };
         // While little is sent little is measured, but the first window may always leave within a round trip.
-        let least = match self.minimum_rtt {
-            Some((rtt, _)) if !self.pipe_full => INITIAL_WINDOW as f64 / rtt.as_secs_f64().max(0.001),
+        let least = match self.shortest.get() {
+            Some(rtt) if !self.pipe_full => INITIAL_WINDOW as f64 / rtt.as_secs_f64().max(0.001),
             _ => MIN_RATE,
         };
         let rate = (PACING_MARGIN * gain * bandwidth).max(least);
@@ -446,7 +431,7 @@ impl Bbr {
     fn set_window(&mut self, outcome: &Outcome) {
         let gain = match self.phase {
             Phase::Up if self.probe.climbs > 0 => CLIMB_WINDOW,
-            Phase::Up => UP_WINDOW,
+            Phase::Up => 1.0 + self.up_gain(),
             Phase::ProbeRtt => 1.0,
             _ => WINDOW_GAIN,
         };
@@ -488,9 +473,9 @@ impl Controller for Bbr {
     }
 
     fn update(&mut self, now: Instant, outcome: &Outcome) {
-        let minimum = self.minimum_rtt.map(|(rtt, _)| rtt);
+        let minimum = self.shortest.get();
         // What a time-out finds lost is not known to be lost by a queue.
-        let congested = self.losses.count(outcome, minimum) && !self.timed_out;
+        let congested = self.losses.count(outcome, minimum, self.pipe_full) && !self.timed_out;
         let round = self.count_round(outcome);
         let bandwidth = self.bandwidth();
         self.aggregation.measure(now, outcome.acked, bandwidth, minimum, self.window, round.is_some());
@@ -516,7 +501,7 @@ impl Controller for Bbr {
     }
 
     fn expect_rtt(&mut self, rtt: Duration) {
-        if self.minimum_rtt.is_none() {
+        if self.shortest.get().is_none() {
             let rtt = rtt.max(Duration::from_millis(1)).min(LONGEST_FIRST_RTT);
             self.pacing_rate = INITIAL_WINDOW as f64 / rtt.as_secs_f64();
         }
@@ -532,7 +517,7 @@ impl Controller for Bbr {
             Phase::Up => "up",
             Phase::ProbeRtt => "probe rtt",
         };
-        Beliefs { phase, bandwidth: self.bandwidth(), minimum_rtt: self.minimum_rtt.map(|(rtt, _)| rtt) }
+        Beliefs { phase, bandwidth: self.bandwidth(), minimum_rtt: self.shortest.get() }
     }
 }
 
@@ -556,14 +541,16 @@ const PACING_MARGIN: f64 = 0.99;
 const STARTUP_GAIN: f64 = 2.77;
 const DRAIN_GAIN: f64 = 0.5;
 const WINDOW_GAIN: f64 = 2.0;
-/// Gains of the probes (§5.6.1). What a probe of 1.25 has put in flight drains within a round trip.
-const UP_GAIN: f64 = 1.25;
-const UP_WINDOW: f64 = 2.25;
+/// What a probe sends more, in roots of the packets that the path holds, and as a share of them. What a probe
+/// of a quarter has put in flight drains within a round trip.
+const UP_STEP: f64 = 2.5;
+const LEAST_UP: f64 = 0.25;
+const MOST_UP: f64 = 2.0;
 const DOWN_GAIN: f64 = 0.75;
-/// The pace of a probe that finds more, and by how much more.
+/// The pace of a probe that finds more, and which share of what it has sent more that is at least.
 const CLIMB_GAIN: f64 = 2.0;
 const CLIMB_WINDOW: f64 = 3.0;
-const CLIMB_GROWTH: f64 = 1.12;
+const CLIMB_SHARE: f64 = 0.48;
 /// A probe that cannot fill the path ends after so many rounds.
 const UP_ROUNDS: u64 = 4;
 /// Rounds from the end of a probe to the next, as the cycle of the first version.
@@ -572,9 +559,6 @@ const WAIT_ROUNDS: u64 = 6;
 const MIN_WAIT: Duration = Duration::from_secs(2);
 const WAIT_SPREAD: Duration = Duration::from_secs(1);
 const RENO_ROUNDS: u64 = 63;
-/// After so many rounds in a row that have delivered less than this, with a queue, the link is another.
-const SLOW_ROUNDS: u32 = 2;
-const SLOW_SHARE: f64 = 0.4;
 /// STARTUP ends when the rate grows by less than this in so many rounds (§5.3.1.2).
 const FULL_GROWTH: f64 = 1.25;
 const FULL_ROUNDS: u32 = 3;
@@ -584,10 +568,6 @@ const STARTUP_SHARE: f64 = 0.02;
 /// Or with so many whatever the queue: what drops them is a policer.
 const POLICED_SHARE: f64 = 0.2;
 const POLICED_LOSSES: u64 = 48;
-/// After this time the shortest round trip is measured anew: `ProbeRTTInterval` of §2.14.2.
-const RTT_LIFETIME: Duration = Duration::from_secs(5);
-/// The same for one that was measured before a crowded STARTUP.
-const RTT_SUSPICION: Duration = Duration::from_secs(1);
 /// How long PROBE_RTT lasts, and with how much of what the path holds (§2.14.2).
 const RTT_PROBE: Duration = Duration::from_millis(200);
 const PROBE_RTT_WINDOW: f64 = 0.5;

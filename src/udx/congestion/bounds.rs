@@ -18,6 +18,8 @@ pub(super) struct Losses {
     /// The latest round trips were inflated by a queue, and any of this round was.
     inflated: bool,
     round_inflated: bool,
+    /// Any ever was: the known round trip is not that of a queue that is always full.
+    has_risen: bool,
     /// Any of this round was not.
     uninflated: bool,
     /// The share of bytes that the path loses with empty queues.
@@ -49,6 +51,10 @@ impl Recent {
         }
         self.count += 1;
         self.least[0] = self.least[0].min(rtt);
+        self.shortest()
+    }
+
+    fn shortest(&self) -> Duration {
         self.least[0].min(self.least[1])
     }
 }
@@ -76,6 +82,7 @@ impl Losses {
             recent: Recent::new(),
             inflated: false,
             round_inflated: false,
+            has_risen: false,
             uninflated: true,
             radio: 0.0,
             congested: false,
@@ -84,21 +91,24 @@ impl Losses {
     }
 
     /// Counts `outcome`. Returns whether it shows that what is in flight is too much: more than 2 % of it is
-    /// lost.
-    pub(super) fn count(&mut self, outcome: &Outcome, minimum: Option<Duration>) -> bool {
+    /// lost. Once `settled`, a flow that has never seen a queue rise takes its losses for those of a full
+    /// one.
+    pub(super) fn count(&mut self, outcome: &Outcome, minimum: Option<Duration>, settled: bool) -> bool {
         self.acked += outcome.acked;
         if let (Some(rtt), Some(minimum)) = (outcome.rtt, minimum) {
             self.inflated = self.recent.least(rtt) > minimum + slack(minimum);
-            self.round_inflated |= self.inflated;
+            self.has_risen |= self.inflated;
+            self.round_inflated |= self.inflated || settled && !self.has_risen;
             self.uninflated |= !self.inflated;
         }
         let Some(loss) = outcome.loss else {
             return false;
         };
         self.lost += loss.bytes;
-        let congested = self.is_excessive(&loss, if self.inflated { THRESHOLD } else { UNQUEUED_THRESHOLD });
+        let queued = self.inflated || settled && !self.has_risen;
+        let congested = self.is_excessive(&loss, if queued { THRESHOLD } else { UNQUEUED_THRESHOLD });
         self.overflowed |= congested && self.inflated;
-        self.congested |= congested || self.inflated && self.is_excessive(&loss, 0.0);
+        self.congested |= congested || queued && self.is_excessive(&loss, 0.0);
         congested
     }
 
@@ -111,9 +121,22 @@ impl Losses {
         self.lost as f64 > (THRESHOLD + 2.0 * self.radio) * (self.lost + self.acked) as f64
     }
 
+    /// Returns whether the path loses packets with empty queues.
+    pub(super) fn are_random(&self) -> bool {
+        self.radio > RANDOM
+    }
+
     /// Returns how much must be sent for what arrives to be one, if no queue overflows.
     pub(super) fn surplus(&self) -> f64 {
         1.0 / (1.0 - self.radio)
+    }
+
+    /// Returns how long packets wait in the queue, in round trips of the empty path, and one at most.
+    pub(super) fn queue(&self, minimum: Duration) -> f64 {
+        match self.recent.shortest() {
+            Duration::MAX => 0.0,
+            least => (least.as_secs_f64() / minimum.as_secs_f64() - 1.0).clamp(0.0, 1.0),
+        }
     }
 
     /// Returns whether the latest round trip shows that something waits in a queue.
@@ -149,6 +172,8 @@ fn slack(minimum: Duration) -> Duration {
 const THRESHOLD: f64 = 0.02;
 /// The same where no queue shows: in a crowd that has filled the queue before, a flow knows no empty one.
 const UNQUEUED_THRESHOLD: f64 = 0.15;
+/// Less may as well come from a queue that overflows for a moment.
+const RANDOM: f64 = 0.005;
 /// More is not a radio link that somebody uses.
 const MOST_RADIO: f64 = 0.12;
 /// How late hosts answer.

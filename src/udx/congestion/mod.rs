@@ -1,10 +1,12 @@
 //! How much may be in flight, and how fast it leaves.
 
 mod aggregation;
+mod bandwidth;
 mod bbr;
 mod bounds;
 mod controller;
 mod cubic;
+mod shortest;
 
 pub(super) use bbr::Bbr;
 pub(super) use controller::{Beliefs, Controller, Loss, Outcome};
