@@ -21,7 +21,7 @@ pub const DEFAULT_BOOTSTRAP: [&str; 3] = [
 /// The longest duration that a user can set: a clock has an end.
 pub(super) const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
 /// With less, no stream gets its first packets.
-const MIN_RECEIVE_MEMORY: usize = 1 << 20;
+const MIN_MEMORY: usize = 1 << 20;
 /// A window is often shut for some round trips.
 const MIN_STALL: Duration = Duration::from_secs(1);
 
@@ -82,10 +82,16 @@ pub struct Limits {
     /// Memory for received bytes of all connections that no reader has taken yet, in bytes. Default 256 MiB,
     /// at least 1 MiB.
     ///
-    /// A connection holds at most an eighth of what is free of it. As it fills up, windows shrink, and what
+    /// A connection holds at most a quarter of what is free of it. As it fills up, windows shrink, and what
     /// waits for lost packets is refused before what comes in order. Connections that hold much and get no
     /// further end, the largest first, with [`StreamError::Overloaded`](super::StreamError::Overloaded).
     pub receive_memory: usize,
+    /// Memory for what was sent on all connections and is not acknowledged yet, in bytes, and 4 KiB more for
+    /// each connection. Default 256 MiB, at least 1 MiB.
+    ///
+    /// A connection holds at most a quarter of what is free of it, and never more than 64 MiB: twice what
+    /// 1 Gbit/s needs at a round trip of 250 ms. What it may not send waits with the writer.
+    pub send_memory: usize,
     /// How long a peer that is there may take no data while some waits for it, a second to a day. Default 10
     /// minutes. Peers in JavaScript always take data; others stop when their reader does.
     pub stalled_for: Duration,
@@ -107,6 +113,7 @@ impl Default for Limits {
             message: 16_777_198,
             datagrams: 128,
             receive_memory: 256 << 20,
+            send_memory: 256 << 20,
             stalled_for: Duration::from_secs(600),
         }
     }
@@ -283,8 +290,9 @@ impl DhtBuilder {
         let mut endpoint = connect::Config { lan: self.lan, ..connect::Config::default() };
         endpoint.limits.max_half_open = self.limits.half_open;
         endpoint.limits.max_servers = self.limits.servers;
-        let receive_memory = self.limits.receive_memory.max(MIN_RECEIVE_MEMORY);
+        let receive_memory = self.limits.receive_memory.max(MIN_MEMORY);
         endpoint.udx.receive_memory = receive_memory;
+        endpoint.udx.send_memory = self.limits.send_memory.max(MIN_MEMORY);
         endpoint.udx.stall_timeout = self.limits.stalled_for.clamp(MIN_STALL, MAX_DURATION);
         // Half a millisecond and what a timer is late by stay under the 2 ms that peers allow for.
         endpoint.udx.ack_delay = Duration::from_micros(500);

@@ -90,6 +90,7 @@ impl Network {
             receive_memory: 32 << 20,
             // A server that refuses many leaves as many behind.
             linger_memory: 8 << 20,
+            send_memory: 32 << 20,
             stalled_for: STALLED,
             unproven: room::connections(limits.unproven),
             ..limits

@@ -1,7 +1,7 @@
-//! The memory that received bytes take, and written ones until they are sent, of all streams of a table
-//! together.
+//! The memory that received bytes take, sent ones until they are acknowledged, and written ones until they
+//! are sent, of all streams of a table together.
 
-/// What is held, and what may be.
+/// What is held, and what may be: of what was received, or of what was sent.
 #[derive(Debug)]
 pub(super) struct Memory {
     limit: usize,
@@ -79,8 +79,8 @@ const UNSENT_BUFFERS: usize = 3;
 /// Written bytes come in pieces of 64 KiB, the last of which may exceed what is left.
 const MIN_UNSENT: usize = 16 << 10;
 /// One stream holds at most so small a part of what is free.
-const SHARE: usize = 8;
-/// Two packets: a stream that takes them in order goes on.
+const SHARE: usize = 4;
+/// Two packets: a stream that takes them in order, or gets them acknowledged, goes on.
 const MIN_SHARE: usize = 4 << 10;
 
 #[cfg(test)]
@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn a_few_streams_leave_room_and_many_get_equal_shares() {
         let mut memory = Memory::new(256 << 20);
-        assert_eq!(memory.allowance().share, 32 << 20, "more than the widest window");
+        assert_eq!(memory.allowance().share, 64 << 20, "the widest window");
         for _ in 0..1000 {
             let allowance = memory.allowance();
             memory.count(0, allowance.share.min(allowance.free));
@@ -117,6 +117,6 @@ mod tests {
         assert_eq!((memory.allowance().free, memory.allowance().free_ahead), (0, 0));
         memory.set_elsewhere(0);
         memory.count(memory.held(), 0);
-        assert_eq!(memory.allowance().share, 32 << 20);
+        assert_eq!(memory.allowance().share, 64 << 20);
     }
 }

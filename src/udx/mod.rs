@@ -9,7 +9,7 @@
 //! | `stream` | one stream: what its owner asks, what a packet does, what it sends and when |
 //! | `paths`, `credit` | where packets come from and go to, and how much a path gets before it has spoken |
 //! | `claims`, `following` | packets from elsewhere, until it is known whether they are the peer's |
-//! | `send`, `outstanding`, `batch` | bytes for the peer, packets in flight, what was acknowledged |
+//! | `send`, `packet`, `outstanding`, `batch` | bytes for the peer, packets out, what was acknowledged |
 //! | `recv`, `acks` | the bytes for the reader, packets that came too early, and when both are acknowledged |
 //! | `window`, `memory` | flow control in both directions, and what all streams together may hold |
 //! | `control` | what the path allows, from the next four |
@@ -43,6 +43,7 @@ mod memory;
 mod mtu;
 mod outstanding;
 mod pacing;
+mod packet;
 mod paths;
 mod rate;
 mod recv;

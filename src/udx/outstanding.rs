@@ -11,55 +11,10 @@ use super::batch::{Acked, Batch};
 use super::congestion::Loss;
 use super::division::Question;
 use super::mtu::{MIN_PAYLOAD, Mtu};
-use super::rate::{Delivery, Sample, Snapshot};
+use super::packet::{Packet, PacketState};
+use super::rate::{Delivery, Sample};
 use super::seq::RangeSet;
 use crate::wire::packet::{DATA, HEADER_LEN};
-
-/// Where a packet is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum PacketState {
-    Acknowledged,
-    InFlight,
-    /// It waits to be sent again.
-    Lost,
-}
-
-/// A packet that took a number. It keeps its number and its borders, so it is a view of the byte queue.
-#[derive(Debug)]
-pub(super) struct Packet {
-    /// The offset of its payload in the stream.
-    pub(super) offset: u64,
-    pub(super) length: u16,
-    pub(super) kind: u8,
-    /// Zeros before the payload, only in a probe of the path.
-    pub(super) padding: u8,
-    state: PacketState,
-    repeated: bool,
-    /// A second copy was sent right after the first one.
-    copied: bool,
-    /// Counts all transmissions of the stream, so it orders them.
-    pub(super) transmission: u64,
-    pub(super) sent_at: Instant,
-    snapshot: Snapshot,
-}
-
-impl Packet {
-    /// Returns its size as a datagram.
-    const fn size(&self) -> usize {
-        HEADER_LEN + self.padding as usize + self.length as usize
-    }
-
-    /// Returns a part of it as a packet that waits to be sent.
-    fn part(&self, offset: u64, length: usize, kind: u8) -> Self {
-        let length = u16::try_from(length).expect("a part is no longer than the whole");
-        let state = PacketState::Lost;
-        Self { offset, length, kind, padding: 0, state, transmission: 0, ..*self }
-    }
-
-    fn is_acknowledged(&self) -> bool {
-        self.state == PacketState::Acknowledged
-    }
-}
 
 /// All packets of a stream that are out.
 #[derive(Debug)]
@@ -439,13 +394,18 @@ impl Outstanding {
         self.in_flight_bytes = 0;
     }
 
-    /// Gives back memory that an idle stream does not need.
+    /// Gives back memory that the packets which are out do not need.
     pub(super) fn reclaim(&mut self) {
-        if self.packets.is_empty() && self.packets.capacity() > SMALL {
-            self.packets = VecDeque::new();
-            self.order = VecDeque::new();
-            self.lost = VecDeque::new();
-        }
+        shrink(&mut self.packets);
+        shrink(&mut self.order);
+        shrink(&mut self.lost);
+    }
+
+    /// Returns how much memory the packets take, without their bytes.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        let orders = (self.order.capacity() + self.lost.capacity()) * size_of::<u64>();
+        self.packets.capacity() * size_of::<Packet>() + orders
     }
 
     pub(super) fn get(&self, seq: u64) -> &Packet {
@@ -531,6 +491,13 @@ impl Outstanding {
 const MAX_COPIED: usize = 400;
 /// An idle stream may keep room for this many packets.
 const SMALL: usize = 16;
+
+/// Gives back what is far more room than is used: so much has come and gone meanwhile that it costs little.
+fn shrink<T>(queue: &mut VecDeque<T>) {
+    if queue.capacity() > SMALL + 8 * queue.len() {
+        queue.shrink_to(2 * queue.len());
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -242,7 +242,7 @@ impl Receiver {
     }
 
     /// Returns whether anything has come.
-    pub(super) const fn has_begun(&self) -> bool {
+    pub(super) fn has_begun(&self) -> bool {
         self.received() > 0 || self.has_gaps()
     }
 
@@ -292,7 +292,7 @@ impl Receiver {
         self.ranges.edges(MAX_SACK_RANGES)
     }
 
-    pub(super) const fn has_gaps(&self) -> bool {
+    pub(super) fn has_gaps(&self) -> bool {
         !self.ranges.is_empty()
     }
 

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::outstanding::Outstanding;
+use super::packet::RECORD;
 use crate::buffer::{ByteQueue, MAX_SPARES, Pool};
 use crate::wire::packet::{DATA, END};
 
@@ -17,6 +18,8 @@ pub(super) struct Sender {
     end_queued: bool,
     end_sent: bool,
     packets: Outstanding,
+    /// What the packets that are out may take.
+    limit: usize,
 }
 
 impl Sender {
@@ -28,6 +31,7 @@ impl Sender {
             end_queued: false,
             end_sent: false,
             packets: Outstanding::new(start, max_payload, may_divide),
+            limit: MAX_UNACKNOWLEDGED,
         }
     }
 
@@ -37,6 +41,16 @@ impl Sender {
 
     pub(super) const fn packets_mut(&mut self) -> &mut Outstanding {
         &mut self.packets
+    }
+
+    /// Sets what may be sent and not acknowledged at the moment.
+    pub(super) fn allow(&mut self, share: usize) {
+        self.limit = share.min(MAX_UNACKNOWLEDGED);
+    }
+
+    /// Returns how much memory is held of what was sent, for as long as it is not acknowledged.
+    pub(super) fn memory(&self) -> usize {
+        self.buffer.memory().saturating_sub(self.unsent_bytes()) + RECORD * self.packets.len()
     }
 
     /// Copies what fits of `bytes` and returns how much: at most `waiting` bytes wait for their first
@@ -57,7 +71,7 @@ impl Sender {
     }
 
     fn room(&self, waiting: usize) -> usize {
-        waiting.saturating_sub(self.unsent_bytes()).min(MAX_SEND_BUFFER.saturating_sub(self.buffer.len()))
+        waiting.saturating_sub(self.unsent_bytes())
     }
 
     /// Ends the stream after the bytes written so far.
@@ -93,7 +107,14 @@ impl Sender {
     pub(super) fn next_length(&self, max: usize) -> Option<usize> {
         let length = self.unsent_bytes().min(max);
         let has_packet = length > 0 || (self.end_queued && !self.end_sent);
-        (has_packet && self.packets.len() < MAX_OUTSTANDING).then_some(length)
+        (has_packet && self.packets.len() < MAX_OUTSTANDING && self.may_hold(length)).then_some(length)
+    }
+
+    /// Returns whether a packet with `length` bytes more may be out. A single one may in any case: what
+    /// acknowledges it wakes the stream again.
+    fn may_hold(&self, length: usize) -> bool {
+        let (sent, packets) = ((self.unsent - self.base) as usize, self.packets.len());
+        packets == 0 || sent + length + RECORD * (packets + 1) <= self.limit
     }
 
     /// Appends the payload of a packet.
@@ -103,12 +124,10 @@ impl Sender {
         self.buffer.copy(start, packet.length.into(), out);
     }
 
-    /// Gives back memory that an idle stream does not need.
+    /// Gives back memory that is not needed any more.
     pub(super) fn reclaim(&mut self, pool: &mut Pool) {
         self.buffer.reclaim(pool);
-        if self.buffer.is_empty() {
-            self.packets.reclaim();
-        }
+        self.packets.reclaim();
     }
 
     /// Gives back all memory.
@@ -151,7 +170,63 @@ impl Sender {
     }
 }
 
-/// The most bytes that a stream holds for its peer, whatever window the peer claims.
-pub(super) const MAX_SEND_BUFFER: usize = 16 << 20;
+/// The most bytes that a stream has sent and holds until they are acknowledged, whatever window the peer
+/// claims: twice what a gigabit needs at 250 ms.
+pub(super) const MAX_UNACKNOWLEDGED: usize = 64 << 20;
 /// The most packets without acknowledgement.
-pub(super) const MAX_OUTSTANDING: usize = 32_768;
+pub(super) const MAX_OUTSTANDING: usize = 65_536;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::udx::seq::START;
+
+    #[test]
+    fn a_peer_that_acknowledges_nothing_bounds_what_we_hold() {
+        let (mut pool, now) = (Pool::default(), Instant::now());
+        let mut sender = Sender::new(START, 1452, false);
+        sender.allow(usize::MAX);
+        let mut bytes = vec![7; MAX_UNACKNOWLEDGED];
+        assert!(sender.write_chunk(&mut pool, &mut bytes, 1 << 20));
+        while sender.make(now, None).is_some() {}
+        let held = MAX_UNACKNOWLEDGED - sender.unsent_bytes() + RECORD * sender.packets.len();
+        assert!((MAX_UNACKNOWLEDGED - 2000..=MAX_UNACKNOWLEDGED).contains(&held), "{held}");
+        assert!(sender.memory() >= held);
+    }
+
+    #[test]
+    fn packets_are_bounded_however_small_they_are_and_leave_no_memory_behind() {
+        let (mut pool, now) = (Pool::default(), Instant::now());
+        let mut sender = Sender::new(START, 1452, false);
+        let small = |sender: &mut Sender, pool: &mut Pool| {
+            assert_eq!(sender.write(pool, b"x", 1), 1);
+            sender.make(now, None)
+        };
+        for seq in START..START + MAX_OUTSTANDING as u64 {
+            assert_eq!(small(&mut sender, &mut pool), Some(seq));
+        }
+        assert_eq!(small(&mut sender, &mut pool), None);
+        assert!(sender.memory() > RECORD * MAX_OUTSTANDING);
+        assert!(sender.packets.memory() > 64 * MAX_OUTSTANDING);
+        // Those that are out alone need little, though they never all go.
+        sender.acknowledge_below(now, START + MAX_OUTSTANDING as u64 - 3, None);
+        sender.packets.detect(|_| false);
+        sender.reclaim(&mut pool);
+        assert!(sender.packets.memory() < 32 * RECORD, "{}", sender.packets.memory());
+    }
+
+    #[test]
+    fn one_packet_may_always_be_out_and_more_as_far_as_is_allowed() {
+        let (mut pool, now) = (Pool::default(), Instant::now());
+        let mut sender = Sender::new(START, 1000, false);
+        sender.write(&mut pool, &[7; 10_000], usize::MAX);
+        sender.allow(0);
+        assert!(sender.make(now, None).is_some());
+        assert_eq!(sender.make(now, None), None);
+        sender.allow(3 * (sender.packets.mtu().payload() + RECORD));
+        assert!(sender.make(now, None).is_some() && sender.make(now, None).is_some());
+        assert_eq!(sender.make(now, None), None);
+        sender.acknowledge_below(now, START + 1, None);
+        assert!(sender.make(now, None).is_some());
+    }
+}

@@ -1,5 +1,7 @@
 //! Sequence numbers that never wrap, and sets of them. On the wire they have 32 bits and do (`udx.md` §4).
 
+use std::collections::VecDeque;
+
 /// Where numbers start: so far from zero that numbers of old packets stay positive.
 pub(super) const START: u64 = 1 << 32;
 
@@ -9,53 +11,57 @@ pub(super) const fn expand(wire: u32, near: u64) -> u64 {
     near.wrapping_add_signed(ahead as i64)
 }
 
-/// Numbers as disjoint, ascending ranges `[start, end)` that do not touch.
+/// Numbers as disjoint, ascending ranges `[start, end)` that do not touch. A peer can make very many of them,
+/// and the lowest go first.
 #[derive(Debug)]
-pub(super) struct RangeSet(Vec<(u64, u64)>);
+pub(super) struct RangeSet(VecDeque<(u64, u64)>);
 
 impl RangeSet {
     pub(super) const fn new() -> Self {
-        Self(Vec::new())
+        Self(VecDeque::new())
     }
 
     /// Adds a range and calls `fresh` with each part of it that was not in the set.
     pub(super) fn insert(&mut self, start: u64, end: u64, mut fresh: impl FnMut(u64, u64)) {
         let first = self.0.partition_point(|range| range.1 < start);
-        let touching = self.0[first..].partition_point(|range| range.0 <= end);
-        let last = first + touching;
         let (mut at, mut low, mut high) = (start, start, end);
-        for &(from, to) in &self.0[first..last] {
+        let mut last = first;
+        while let Some(&(from, to)) = self.0.get(last).filter(|range| range.0 <= end) {
             if from > at {
                 fresh(at, from);
             }
             at = at.max(to);
             low = low.min(from);
             high = high.max(to);
+            last += 1;
         }
         if at < end {
             fresh(at, end);
         }
-        if touching == 1 {
-            self.0[first] = (low, high);
+        if last == first {
+            self.0.insert(first, (low, high));
         } else {
-            self.0.splice(first..last, [(low, high)]);
+            self.0[first] = (low, high);
+            self.0.drain(first + 1..last);
         }
     }
 
     /// Forgets all numbers below `bound`.
     pub(super) fn remove_below(&mut self, bound: u64) {
-        let gone = self.0.partition_point(|range| range.1 <= bound);
-        self.0.drain(..gone);
-        if let Some(first) = self.0.first_mut() {
-            first.0 = first.0.max(bound);
+        while let Some(first) = self.0.front_mut().filter(|range| range.0 < bound) {
+            first.0 = bound;
+            if first.1 > bound {
+                break;
+            }
+            self.0.pop_front();
         }
         if self.0.is_empty() {
-            self.0 = Vec::new();
+            self.0 = VecDeque::new();
         }
     }
 
     pub(super) fn clear(&mut self) {
-        self.0 = Vec::new();
+        self.0 = VecDeque::new();
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
@@ -69,10 +75,10 @@ impl RangeSet {
         } else {
             (count / 2, self.0.len() - count / 2)
         };
-        self.0[..low].iter().chain(&self.0[high..]).copied()
+        self.0.range(..low).chain(self.0.range(high..)).copied()
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
@@ -122,7 +128,8 @@ mod tests {
                 }
                 let held: Vec<u64> = ranges.iter().flat_map(|(from, to)| from..to).collect();
                 prop_assert_eq!(held, model.iter().copied().collect::<Vec<_>>());
-                prop_assert!(ranges.0.windows(2).all(|pair| pair[0].1 < pair[1].0));
+                let ranges: Vec<_> = ranges.iter().collect();
+                prop_assert!(ranges.windows(2).all(|pair| pair[0].1 < pair[1].0));
             }
         }
     }

@@ -51,14 +51,17 @@ pub struct Streams {
     unsent: Unsent,
     /// What has gone over streams that are gone.
     past: Traffic,
+    /// What was sent and is not acknowledged.
+    sent: Memory,
 }
 
 #[derive(Debug)]
 struct Slot {
     stream: Stream,
     scheduled: Scheduled,
-    /// The stream's part of what is counted in [`Unsent`].
+    /// The stream's parts of what is counted for all streams.
     unsent: usize,
+    sent: usize,
 }
 
 impl Streams {
@@ -66,6 +69,7 @@ impl Streams {
     pub fn new(config: Config, seed: [u8; 32]) -> Self {
         Self {
             memory: Memory::new(config.receive_memory),
+            sent: Memory::new(config.send_memory),
             config,
             rng: StdRng::from_seed(seed),
             slots: HashMap::new(),
@@ -128,6 +132,12 @@ impl Streams {
         self.memory.held()
     }
 
+    /// Returns how much memory what was sent takes, as long as it is not acknowledged.
+    #[cfg(test)]
+    pub(super) const fn sent_memory(&self) -> usize {
+        self.sent.held()
+    }
+
     /// Returns how much the owner may hold of one stream: nearly nothing when the memory is full.
     pub fn share(&self) -> usize {
         self.memory.allowance().share
@@ -166,7 +176,7 @@ impl Streams {
         debug!("opened");
         let stream = Stream::new(StreamId(id), admission, &self.config);
         let scheduled = Scheduled::default();
-        self.slots.insert(id, Box::new(Slot { stream, scheduled, unsent: 0 }));
+        self.slots.insert(id, Box::new(Slot { stream, scheduled, unsent: 0, sent: 0 }));
         StreamId(id)
     }
 
@@ -449,6 +459,7 @@ impl Streams {
             let _span = span(id);
             slot.scheduled.dequeued();
             slot.stream.allow(self.memory.allowance());
+            slot.stream.allow_sent(self.sent.allowance().share);
             let train = slot.stream.poll_transmit(now, max_segments, buffer);
             self.file(now, id);
             if train.is_some() {
@@ -495,6 +506,9 @@ impl Streams {
         };
         let unsent = slot.stream.unsent_bytes();
         self.unsent.count(std::mem::replace(&mut slot.unsent, unsent), unsent);
+        let sent = slot.stream.sent_memory();
+        self.sent.count(std::mem::replace(&mut slot.sent, sent), sent);
+        slot.stream.allow_sent(self.sent.allowance().share);
         let Slot { stream, scheduled, .. } = &mut **slot;
         if stream.closed().is_some() {
             return self.bury(now, id);
@@ -544,6 +558,7 @@ impl Streams {
             self.memory.count(slot.stream.memory(), 0);
             self.unsent.count(slot.unsent, 0);
             self.past.add(&slot.stream.traffic());
+            self.sent.count(slot.sent, 0);
             slot.stream.release(&mut self.pool);
         }
     }

@@ -217,6 +217,9 @@ pub struct Config {
     /// [`Streams::set_held_elsewhere`](super::Streams::set_held_elsewhere). What does not fit is not
     /// acknowledged; windows shrink before.
     pub receive_memory: usize,
+    /// The most memory of all streams together for what was sent and is not acknowledged, and 4 KiB more for
+    /// each stream. One has a quarter of what is free and 64 MiB at most; what does not fit waits to be sent.
+    pub send_memory: usize,
     /// How long a peer that answers may keep its window shut while data waits for it.
     pub stall_timeout: Duration,
     /// How long the acknowledgement of a single packet may wait for data that carries it, 2 ms at most; zero
@@ -253,9 +256,10 @@ impl Default for Config {
         Self {
             // 4 MiB, as the reference (`udx.md` §19).
             receive_window: 4 << 20,
-            // What a gigabit needs at 130 ms.
-            max_receive_window: 16 << 20,
+            // Twice what a gigabit needs at 250 ms: what follows a lost packet waits a round trip for it.
+            max_receive_window: 64 << 20,
             receive_memory: 256 << 20,
+            send_memory: 256 << 20,
             stall_timeout: Duration::from_secs(600),
             ack_delay: Duration::ZERO,
             send_buffer: 1 << 20,

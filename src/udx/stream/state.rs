@@ -135,13 +135,23 @@ impl Stream {
         self.receiver.allow(allowance);
     }
 
+    /// Sets how much of what it has sent the stream may hold at the moment.
+    pub(in crate::udx) fn allow_sent(&mut self, share: usize) {
+        self.sender.allow(share);
+    }
+
+    /// Returns how much memory that takes.
+    pub(in crate::udx) fn sent_memory(&self) -> usize {
+        self.sender.memory()
+    }
+
     /// Returns how much memory received bytes take.
     pub(in crate::udx) fn memory(&self) -> usize {
         self.receiver.memory() + self.claims.memory()
     }
 
     /// Returns how many packets have come in order, and whether others wait for one before them.
-    pub(in crate::udx) const fn progress(&self) -> (u64, bool) {
+    pub(in crate::udx) fn progress(&self) -> (u64, bool) {
         (self.receiver.received(), self.receiver.has_gaps())
     }
 

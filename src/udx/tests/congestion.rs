@@ -79,6 +79,20 @@ fn a_link_that_becomes_ten_times_as_wide_is_soon_filled() {
     }
 }
 
+/// The windows of both sides and what is out grow as far as the path needs.
+#[test]
+fn a_gigabit_over_a_tenth_of_a_second_is_filled() {
+    // Behind a lost packet a round trip of others waits on both sides.
+    let mut bottleneck = Bottleneck::new(1, Path { loss: 0.000_1, ..path(1000.0, 100, 1.0) });
+    let flow = bottleneck.add(Bbr, Duration::ZERO);
+    bottleneck.run_for(ms(2500));
+    let delivered = |bottleneck: &Bottleneck| bottleneck.stats(flow).expect("it is open").delivered;
+    let before = delivered(&bottleneck);
+    bottleneck.run_for(ms(2000));
+    let rate = (delivered(&bottleneck) - before) as f64 / 2.0 / MBIT;
+    assert!(rate >= 950.0, "{rate} Mbit/s");
+}
+
 /// One that becomes narrower has a queue that must drain again.
 #[test]
 fn a_link_that_becomes_narrow_keeps_no_queue() {

@@ -11,6 +11,7 @@ mod hostile;
 mod liveness;
 mod memory;
 mod paths;
+mod sending;
 mod stats;
 mod tables;
 mod tail;
