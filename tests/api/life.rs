@@ -46,7 +46,7 @@ async fn a_dropped_connection_delivers_what_was_written_and_ends() {
     within(server.read_to_end(&mut received)).await.unwrap();
     assert_eq!(received, pattern(SIZE));
     // What is written now is read by nobody, and holds nobody up.
-    within(server.write_all(&pattern(9 << 20))).await.unwrap();
+    within(server.write_all(&pattern(SIZE))).await.unwrap();
     within(server.shutdown()).await.unwrap();
     assert_eq!(within(server.closed()).await, Ok(()));
     // The client knows of that end once it is acknowledged.
@@ -151,6 +151,20 @@ async fn dropped_connections_are_bounded_by_memory() {
     }
     assert!(timeout(Duration::from_millis(200), clients[3].closed()).await.is_err(), "there is room for it");
     assert_eq!(world.listening.stats().await.connections, 2);
+}
+
+#[tokio::test]
+async fn a_peer_that_goes_on_sending_to_a_dropped_connection_is_reset() {
+    let world = World::new().await;
+    let (mut client, server) = world.connect().await;
+    drop(server);
+    let (mut sent, part) = (0, [7; 16 << 10]);
+    while sent < 64 << 20 && within(client.write_all(&part)).await.is_ok() {
+        sent += part.len();
+    }
+    assert!(sent < 32 << 20, "{sent} bytes taken");
+    assert!(sent >= 1 << 20, "a peer has time to notice: {sent} bytes taken");
+    assert!(matches!(within(client.closed()).await, Err(StreamError::Reset)));
 }
 
 #[tokio::test]

@@ -62,8 +62,9 @@ struct Connection {
     remote_finished: bool,
     /// The interval of the keep-alive, until a peer that answers no heartbeats is sent messages instead.
     keep_alive: Option<Duration>,
-    /// Bytes moved on to the reader.
+    /// Bytes moved on to the reader, and how many were when both halves had been dropped.
     moved: u64,
+    moved_before_drop: Option<u64>,
     progress: Progress,
 }
 
@@ -139,6 +140,7 @@ impl Connections {
                 remote_finished: endpoint.streams().is_remote_finished(stream),
                 keep_alive,
                 moved: 0,
+                moved_before_drop: None,
                 progress: Progress::default(),
             },
         );
@@ -161,6 +163,10 @@ impl Connections {
         entry.receive(now, endpoint.streams(), stream, false);
         if entry.is_claimed {
             entry.examine(now, endpoint.streams(), stream);
+        }
+        if entry.has_sent_too_much() {
+            self.destroy(now, endpoint, stream, End::Local);
+            return;
         }
         if entry.link.has_left() && !self.lingering.contains(stream) {
             let unsent = entry.link.unsent() + entry.frames.iter().map(Vec::len).sum::<usize>();
@@ -494,6 +500,12 @@ impl Connection {
         }
     }
 
+    /// Returns whether the peer goes on to send what nobody reads.
+    fn has_sent_too_much(&mut self) -> bool {
+        let moved = self.moved;
+        self.link.has_left() && moved - *self.moved_before_drop.get_or_insert(moved) > MAX_DISCARDED
+    }
+
     /// Returns whether nothing was lost when the peer destroyed the stream: it had ended its direction, and
     /// acknowledged all that the stream had taken, if that was anything.
     fn is_left(&self, is_acknowledged: bool) -> bool {
@@ -574,3 +586,5 @@ const MAX_CHUNK: usize = 128 * 1024;
 
 /// Connections that end at once: half as many as may have a last packet that waits.
 const BATCH: usize = 512;
+/// What a peer may still send to a connection that was dropped, in bytes: less would not let it notice in time.
+const MAX_DISCARDED: u64 = 1 << 20;
