@@ -19,7 +19,8 @@
 //! **Drop both.** Nothing that was written is lost: the node goes on to send it, ends the direction, drops
 //! what still comes and forgets the connection once the peer has ended its direction as well. After
 //! [`Limits::linger_for`], or 1 MiB more from the peer, or when all such connections hold more than
-//! [`Limits::linger_memory`], it resets the connection. A `write_all` that is dropped before it is ready has written a part.
+//! [`Limits::linger_memory`], it resets the connection. A `write_all` that is dropped before it is ready has
+//! written a part.
 //!
 //! **Abort.** [`Connection::abort`] and [`WriteHalf::abort`] reset the connection, and so does a half that is
 //! dropped while its thread panics: the peer gets [`StreamError::Reset`], not an end that looks like a whole

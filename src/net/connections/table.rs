@@ -586,5 +586,6 @@ const MAX_CHUNK: usize = 128 * 1024;
 
 /// Connections that end at once: half as many as may have a last packet that waits.
 const BATCH: usize = 512;
-/// What a peer may still send to a connection that was dropped, in bytes: less would not let it notice in time.
+/// What a peer may still send to a connection that was dropped, in bytes: with less it would not notice the
+/// end in time.
 const MAX_DISCARDED: u64 = 1 << 20;
