@@ -98,8 +98,8 @@ impl Link {
         }
     }
 
-    /// Drops what has come, for a user who reads no more. It is decrypted all the same: that proves the key,
-    /// and tells the peer's bytes from those of others when it has another address.
+    /// Drops what has come, for a user who reads no more. It is decrypted all the same: only that proves the
+    /// key, and shows that bytes from another address are the peer's.
     pub(in crate::net) fn discard(&self) {
         let mut cx = Context::from_waker(Waker::noop());
         while let Poll::Ready(Ok(Some(_))) = self.poll_read_message(&mut cx) {}

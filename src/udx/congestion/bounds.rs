@@ -98,18 +98,23 @@ impl Losses {
         if let (Some(rtt), Some(minimum)) = (outcome.rtt, minimum) {
             self.inflated = self.recent.least(rtt) > minimum + slack(minimum);
             self.has_risen |= self.inflated;
-            self.round_inflated |= self.inflated || settled && !self.has_risen;
+            self.round_inflated |= self.may_be_queued(settled);
             self.uninflated |= !self.inflated;
         }
         let Some(loss) = outcome.loss else {
             return false;
         };
         self.lost += loss.bytes;
-        let queued = self.inflated || settled && !self.has_risen;
+        let queued = self.may_be_queued(settled);
         let congested = self.is_excessive(&loss, if queued { THRESHOLD } else { UNQUEUED_THRESHOLD });
         self.overflowed |= congested && self.inflated;
         self.congested |= congested || queued && self.is_excessive(&loss, 0.0);
         congested
+    }
+
+    /// Returns whether packets may wait in a queue: one that is always full delays all alike.
+    const fn may_be_queued(&self, settled: bool) -> bool {
+        self.inflated || settled && !self.has_risen
     }
 
     fn is_excessive(&self, loss: &Loss, threshold: f64) -> bool {
