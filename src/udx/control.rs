@@ -67,9 +67,9 @@ impl Control {
         self.rtt.minimum()
     }
 
-    /// Returns within what time nearly all packets are answered.
-    pub(super) fn usual_rtt(&self) -> Option<Duration> {
-        self.rtt.usual()
+    /// Returns after what time no packet is answered any more.
+    pub(super) fn latest_rtt(&self) -> Option<Duration> {
+        self.rtt.latest()
     }
 
     pub(super) const fn smoothed_rtt(&self) -> Option<Duration> {

@@ -188,10 +188,12 @@ impl Loss {
         {
             return Some((sent_at + COPY_AFTER, Timer::Copy));
         }
-        if let (Some(usual), Some(sent)) = (rtt.usual(), self.last_sent)
+        // An answer that came earlier would not answer the question.
+        let wait = if packets.is_in_question() { rtt.latest() } else { rtt.usual() };
+        if let (Some(wait), Some(sent)) = (wait, self.last_sent)
             && !self.probed
         {
-            let probe = sent.max(since) + usual * times(self.unmeasured) + HELD_BACK;
+            let probe = sent.max(since) + wait * times(self.unmeasured) + HELD_BACK;
             if probe < time_out {
                 return Some((probe, Timer::TailLossProbe));
             }

@@ -341,18 +341,17 @@ impl Outstanding {
         self.question.is_some()
     }
 
-    /// Notes that a heartbeat leaves on a path whose answers usually take `usual`.
-    pub(super) fn ask(&mut self, now: Instant, usual: Option<Duration>) {
-        if let (Some(question), Some(since), Some(usual)) = (&mut self.question, self.sent_at, usual) {
-            question.ask(now, since, usual);
+    /// Notes that a heartbeat leaves on a path where nothing comes later than after `latest`.
+    pub(super) fn ask(&mut self, now: Instant, latest: Option<Duration>) {
+        if let (Some(question), Some(since), Some(latest)) = (&mut self.question, self.sent_at, latest) {
+            question.ask(now, since, latest);
         }
     }
 
     /// Handles a report of everything that the peer has, which is all below `ack`: divides the packets anew
     /// if it shows that the peer gets none of them any more.
-    pub(super) fn handle_report(&mut self, now: Instant, ack: u64, minimum: Option<Duration>) {
-        let is_answered = |question: &Question| minimum.is_some_and(|rtt| question.is_answered(now, rtt));
-        if ack == self.oldest && self.question.as_ref().is_some_and(is_answered) {
+    pub(super) fn handle_report(&mut self, ack: u64) {
+        if ack == self.oldest && self.question.as_ref().is_some_and(Question::is_answered) {
             self.divide();
         }
     }
@@ -520,7 +519,7 @@ mod tests {
         let [sent, asked] = [1, 2].map(|times| start + rtt * times);
         packets.repeat(sent, 100);
         packets.ask(asked, Some(rtt));
-        packets.handle_report(asked + rtt, 100, Some(rtt));
+        packets.handle_report(100);
         packets
     }
 
@@ -556,7 +555,7 @@ mod tests {
         packets.time_out(true);
         assert!(!packets.is_in_question());
         packets.ask(now + rtt, Some(rtt));
-        packets.handle_report(now + 2 * rtt, 100, Some(rtt));
+        packets.handle_report(100);
         assert_eq!(packets.len(), 1);
     }
 }

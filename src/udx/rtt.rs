@@ -67,6 +67,12 @@ impl Rtt {
         self.smoothed.map(|smoothed| smoothed + (self.variation * 4).max(MIN_VARIATION))
     }
 
+    /// Returns after what time no packet is answered any more, or `None` before the first sample: a usual
+    /// round trip that has become longer by half of the shortest.
+    pub(super) fn latest(&self) -> Option<Duration> {
+        self.usual().zip(self.minimum()).map(|(usual, minimum)| usual + minimum / 2)
+    }
+
     /// Returns the time after which a packet without answer is taken for lost.
     pub(super) fn timeout(&self) -> Duration {
         match (self.smoothed, self.expected) {

@@ -529,11 +529,17 @@ impl Streams {
         let Slot { stream, scheduled, .. } = &mut **slot;
         self.schedule.set_deadline(id, scheduled, None);
         let unread = stream.readable();
-        if stream.closed() == Some(Closed::Ended)
+        // A peer that this side has given up is reset: it may hear what it could not answer.
+        let is_reset = match stream.closed() {
+            Some(Closed::TimedOut | Closed::Stalled | Closed::Narrow) => Some(true),
+            Some(Closed::Ended) => Some(false),
+            Some(Closed::Reset | Closed::Left) | None => None,
+        };
+        if let Some(is_reset) = is_reset
             && !self.tombstones.contains(id)
-            && let Some(packet) = stream.last_packet(false)
+            && let Some(packet) = stream.last_packet(is_reset)
         {
-            let owed = stream.owes_last_packet();
+            let owed = if is_reset { stream.paths().affords(HEADER_LEN) } else { stream.owes_last_packet() };
             self.tombstones.add(now, id, stream.paths().known(), packet);
             self.push_farewell(owed.then_some(packet));
         }

@@ -239,7 +239,7 @@ impl Stream {
             }
         }
         if header.kind == 0 {
-            self.sender.packets_mut().handle_report(now, ack, minimum);
+            self.sender.packets_mut().handle_report(ack);
         }
     }
 }

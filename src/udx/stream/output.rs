@@ -59,7 +59,7 @@ impl Stream {
         }
         if self.may_send_heartbeat() {
             self.liveness.heartbeat(now, self.control.timeout());
-            self.sender.packets_mut().ask(now, self.control.usual_rtt());
+            self.sender.packets_mut().ask(now, self.control.latest_rtt());
             self.paths.asked();
             self.put_header(out, remote_id, HEARTBEAT, 0, self.next_seq());
             return Some(self.single(path, "heartbeat", HEADER_LEN));

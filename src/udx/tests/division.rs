@@ -28,6 +28,20 @@ fn packets_are_divided_anew_when_the_path_becomes_too_narrow() {
     }
 }
 
+/// Round trips are measured while hosts are busy with the handshake, and are much shorter then.
+#[test]
+fn packets_are_divided_anew_on_a_path_that_has_become_faster() {
+    let mut link = Link::new(1, protected(), shrinking(40));
+    let mut transfer = Transfer::default();
+    assert!(transfer.carry(&mut link, 1000));
+    for end in &mut link.ends {
+        end.direction = Direction { mtu: 548, ..shrinking(2) };
+    }
+    let began = link.now;
+    assert!(transfer.carry(&mut link, 1 << 20), "the stream ends");
+    assert!(link.now - began < Duration::from_secs(3), "{:?}", link.now - began);
+}
+
 /// What the peer sends all the while acknowledges nothing before gaps, but its answer to a heartbeat does.
 #[test]
 fn packets_are_divided_anew_while_the_peer_sends() {

@@ -232,6 +232,10 @@ fn a_stream_whose_large_packets_never_arrive_ends_with_that_reason() {
         let closed = if is_there { Closed::Narrow } else { Closed::TimedOut };
         assert_eq!(link.end(Side::A).events.last(), Some(&Event::Closed(closed)));
         assert_eq!(link.now - began < Duration::from_secs(8), is_there, "{:?}", link.now - began);
+        link.drop_nothing();
+        link.run_for(Duration::from_millis(50));
+        let is_reset = link.end(Side::B).events.last() == Some(&Event::Closed(Closed::Reset));
+        assert_eq!(is_reset, is_there, "the peer need not find out by itself");
     }
 }
 
