@@ -1,11 +1,11 @@
-// The reference as a measuring peer. Takes the same commands as `examples/peer.rs` and prints the same lines, so that either
+// The reference as a measuring peer. Takes the same commands as `benches/tools/peer.rs` and prints the same lines, so that either
 // side of a measurement can be either implementation:
 //
 //   peer.mjs testnet N                                   a DHT of N nodes on 127.0.0.1
 //   peer.mjs server BOOTSTRAP echo|sink|idle|mixed [SEED]   SEED is the byte that the key is made from
 //   peer.mjs client BOOTSTRAP KEY connect|rate|stream|streams|ping|beside|idle N
 //
-// and, without encryption, as `examples/plain.rs`:
+// and, without encryption, as `benches/tools/plain.rs`:
 //
 //   peer.mjs plain-server echo|sink
 //   peer.mjs plain-client PORT stream|ping N

@@ -1,4 +1,4 @@
-//! Virtual time, links and worlds of nodes, for tests and for the simulator in `examples`. Not part of the
+//! Virtual time, links and worlds of nodes, for tests and for the simulator in `benches/tools`. Not part of the
 //! interface of the library.
 
 pub mod attacker;

@@ -93,7 +93,7 @@ async fn a_transfer_outlives_a_path_that_takes_less_than_before() {
     }
 }
 
-/// Returns the path of the peer in `examples`.
+/// Returns the path of the measuring peer.
 fn peer() -> Option<String> {
     let peer = Path::new(NODE).with_file_name("examples").join("peer");
     if !peer.exists() {
