@@ -1,6 +1,27 @@
 //! HyperDHT in Rust: connect to a computer behind a home router by its public key.
 //!
-//! A wire-compatible implementation of Holepunch's HyperDHT, and a profile service on top of it.
+//! ```text
+//! cargo add hyperprofile --no-default-features
+//! ```
+//!
+//! A wire-compatible implementation of Holepunch's HyperDHT. The default features add the profile service and
+//! the programs of this crate, which a library does not need:
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `profile` | the profile service: messages, records, the store (in `default`) |
+//! | `cli` | the programs `profile-client`, `profile-server` and `dht-node` (in `default`) |
+//!
+//! Start here:
+//!
+//! * [`Dht`], [`Server`], [`Connection`]: the node, what listens, what carries bytes
+//! * [the life of a connection](api#the-life-of-a-connection): accept, prove, read, half-close, drop, close
+//! * [coming from JavaScript](guide::from_javascript), [coming from iroh](guide::from_iroh)
+//! * [what a connection promises](guide::security), [the words of this documentation](guide::words)
+//! * [`Limits`](api::Limits): what strangers can make a node keep, with its defaults
+//! * `examples`: `pipe`, `tunnel`, `records` and `profile`, each a program on one page
+//!
+//! # Two programs
 //!
 //! A server is known by its public key alone. It can run anywhere; a client connects to it by the key:
 //!
@@ -26,27 +47,23 @@
 //!
 //! ```
 //! use hyperprofile::{KeyPair, Testnet};
-//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
 //!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let testnet = Testnet::new(3).await?;
-//! let server = testnet.nodes()[2].listen(&KeyPair::generate()).await?;
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     // Three nodes in this process. `Dht::builder().spawn()` joins the public network instead.
+//!     let network = Testnet::new(3).await?;
+//!     let server = network.nodes()[2].listen(&KeyPair::generate()).await?;
 //!
-//! let dht = testnet.builder().spawn().await?;
-//! let mut connection = dht.connect(server.public_key()).await?;
-//! connection.write_all(b"hello").await?;
+//!     let dht = network.builder().spawn().await?;
+//!     let mut connection = dht.connect(server.public_key()).await?;
+//!     connection.write_message(b"hello").await?;
 //!
-//! let mut accepted = server.accept().await.ok_or("closed")?;
-//! let mut greeting = [0; 5];
-//! accepted.read_exact(&mut greeting).await?;
-//! assert_eq!(&greeting, b"hello");
-//!
-//! // On this side the client's key is proven now, by what it has sent.
-//! let client = accepted.proven().await?;
-//! println!("{} said hello", client.public_key());
-//! # Ok(())
-//! # }
+//!     let mut accepted = server.accept().await.ok_or("closed")?;
+//!     assert_eq!(accepted.read_message().await?.as_deref(), Some(&b"hello"[..]));
+//!     // On this side the client's key is proven now, by what it has sent.
+//!     println!("{} says hello", accepted.proven().await?.public_key());
+//!     Ok(())
+//! }
 //! ```
 //!
 //! # Layers
@@ -93,6 +110,19 @@ pub mod dht;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
+#[cfg(any(doc, doctest))]
+pub mod guide {
+    //! For those who come from another library, and what a connection promises. Text only.
+
+    #[doc = include_str!("../docs/guide/from-iroh.md")]
+    pub mod from_iroh {}
+    #[doc = include_str!("../docs/guide/from-javascript.md")]
+    pub mod from_javascript {}
+    #[doc = include_str!("../docs/guide/security.md")]
+    pub mod security {}
+    #[doc = include_str!("../docs/guide/words.md")]
+    pub mod words {}
+}
 pub mod keys;
 mod net;
 #[cfg(feature = "profile")]

@@ -5,5 +5,6 @@ mod circles;
 mod imports;
 mod layers;
 mod limits;
+mod readme;
 mod sizes;
 mod source;

@@ -1,0 +1,140 @@
+//! Runs the programs in `examples` as a reader of them would, on a private network.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use hyperprofile::Testnet;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::Command;
+
+#[tokio::test]
+async fn pipe_joins_two_standard_inputs_and_outputs() {
+    let network = Testnet::new(5).await.unwrap();
+    let mut listener = example(&network, "pipe", &["listen"]).spawn().unwrap();
+    let key = lines(listener.stderr.take()).next_line().await.unwrap().unwrap();
+    let mut connector = example(&network, "pipe", &["connect", &key]).spawn().unwrap();
+    for (process, text) in [(&mut listener, "from the listener"), (&mut connector, "from the other")] {
+        // Dropped, so that standard input ends.
+        process.stdin.take().unwrap().write_all(text.as_bytes()).await.unwrap();
+    }
+    for (process, text) in [(connector, "from the listener"), (listener, "from the other")] {
+        let output = process.wait_with_output().await.unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), text);
+    }
+}
+
+#[tokio::test]
+async fn tunnel_forwards_tcp_for_clients_that_are_on_the_list() {
+    let network = Testnet::new(5).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let [list, identity] = ["allowed", "identity"].map(|name| path(folder.path(), name));
+    let echo = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = echo.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = echo.accept().await {
+            let (mut read, mut write) = stream.split();
+            tokio::io::copy(&mut read, &mut write).await.unwrap();
+        }
+    });
+    std::fs::write(&list, "").unwrap();
+    let mut server = example(&network, "tunnel", &["serve", &target, &list]).spawn().unwrap();
+    let key = lines(server.stdout.take()).next_line().await.unwrap().unwrap();
+    let mut client = example(&network, "tunnel", &["open", &key, "127.0.0.1:0", &identity]).spawn().unwrap();
+    let mut printed = lines(client.stdout.take());
+    let own = printed.next_line().await.unwrap().unwrap();
+    let address = printed.next_line().await.unwrap().unwrap();
+
+    let mut refused = TcpStream::connect(&address).await.unwrap();
+    refused.write_all(b"hello").await.unwrap();
+    let read = refused.read(&mut [0; 5]).await;
+    assert!(!matches!(read, Ok(bytes) if bytes > 0), "{read:?}");
+
+    std::fs::write(&list, format!("not a key\n{own}\n")).unwrap();
+    let text = vec![7; 1_000_000];
+    let stream = TcpStream::connect(&address).await.unwrap();
+    let (mut read, mut write) = stream.into_split();
+    let written = text.clone();
+    tokio::spawn(async move {
+        write.write_all(&written).await.unwrap();
+        write.shutdown().await.unwrap();
+    });
+    let mut came = Vec::new();
+    read.read_to_end(&mut came).await.unwrap();
+    assert!(came == text, "{} bytes", came.len());
+}
+
+#[tokio::test]
+async fn profile_knows_each_client_by_its_key() {
+    let network = Testnet::new(5).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let [ada, bob] = ["ada", "bob"].map(|name| path(folder.path(), name));
+    let mut server = example(&network, "profile", &["serve"]).spawn().unwrap();
+    let key = lines(server.stdout.take()).next_line().await.unwrap().unwrap();
+    let long = "x".repeat(65);
+    for (identity, name, answer) in [
+        (&ada, "Ada", "registered, Ada\n"),
+        (&ada, "Bob", "welcome back, Ada\n"),
+        (&bob, &long, "refused\n"),
+        (&bob, "Bob", "registered, Bob\n"),
+    ] {
+        assert_eq!(output(&network, "profile", &["visit", &key, identity, name]).await, answer);
+    }
+}
+
+#[tokio::test]
+async fn records_are_found_by_hash_and_by_key() {
+    let network = Testnet::new(5).await.unwrap();
+    let hash = output(&network, "records", &["put", "a value"]).await;
+    assert_eq!(output(&network, "records", &["get", hash.trim()]).await, "a value\n");
+    let seed = "0123456789abcdef".repeat(4);
+    for (seq, text) in ["first", "second"].into_iter().enumerate() {
+        let key = output(&network, "records", &["publish", text, &seed]).await;
+        let read = output(&network, "records", &["read", key.trim()]).await;
+        assert_eq!(read, format!("{seq} {text}\n"));
+    }
+}
+
+#[tokio::test]
+async fn wrong_arguments_end_with_how_to_call() {
+    let network = Testnet::new(1).await.unwrap();
+    for name in ["pipe", "tunnel", "profile", "records"] {
+        let output = example(&network, name, &["nonsense"]).output().await.unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains(&format!("usage: {name} ")), "{error}");
+    }
+}
+
+/// Returns what an example prints, which ends well.
+async fn output(network: &Testnet, name: &str, arguments: &[&str]) -> String {
+    let output = example(network, name, arguments).output().await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn example(network: &Testnet, name: &str, arguments: &[&str]) -> Command {
+    let program = Path::new(env!("CARGO_BIN_EXE_dht-node")).with_file_name("examples").join(name);
+    assert!(program.exists(), "the examples are not built: cargo build --examples");
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .env("BOOTSTRAP", &network.bootstrap()[0])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+fn lines<R: AsyncRead + Unpin>(output: Option<R>) -> Lines<BufReader<R>> {
+    BufReader::new(output.unwrap()).lines()
+}
+
+fn path(folder: &Path, name: &str) -> String {
+    let path: PathBuf = folder.join(name);
+    path.into_os_string().into_string().unwrap()
+}
