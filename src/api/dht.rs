@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::node::NodeHandle;
 use super::{
-    BootstrapError, Connect, DhtBuilder, KeptAnnouncement, Listen, NodeError, QueryError, ServeRelay,
-    SpawnError, Stats,
+    BootstrapError, Connect, DhtBuilder, Joined, KeptAnnouncement, Listen, NodeError, NodeState, NodeWatch,
+    QueryError, ServeRelay, SpawnError, Stats,
 };
-use crate::net::{self, BootstrapState, Command};
+use crate::net::{self, Command};
 use crate::{KeyPair, PublicKey};
 
 /// A node of the HyperDHT: connects to servers by their public key and lets others connect.
@@ -55,16 +55,34 @@ impl Dht {
     ///
     /// Cancel safe.
     pub async fn bootstrapped(&self) -> Result<Bootstrapped, BootstrapError> {
-        let mut state = self.node.started().bootstrap.clone();
-        let state = state
-            .wait_for(|state| *state != BootstrapState::Joining)
-            .await
-            .map_err(|_| BootstrapError::Closed)?;
-        match *state {
-            BootstrapState::Joined(nodes) => Ok(Bootstrapped { nodes }),
-            BootstrapState::Closed => Err(BootstrapError::Closed),
-            BootstrapState::Joining | BootstrapState::Unreachable => Err(BootstrapError::NoNetwork),
+        let is_over = |state: &NodeState| state.closed || state.joined != Joined::Pending;
+        let state = self.watch().wait_for(is_over).await.ok_or(BootstrapError::Closed)?;
+        match state.joined {
+            _ if state.closed => Err(BootstrapError::Closed),
+            Joined::Done { nodes } => Ok(Bootstrapped { nodes }),
+            Joined::Pending | Joined::Unreachable => Err(BootstrapError::NoNetwork),
         }
+    }
+
+    /// Returns the present state of the node: joined or not, its public address, its NAT.
+    ///
+    /// Costs no message to the node; [`Self::stats`] has counters.
+    pub fn state(&self) -> NodeState {
+        *self.node.started().state.borrow()
+    }
+
+    /// Returns an observer of the state, from the present one on:
+    ///
+    /// ```no_run
+    /// # async fn example(dht: hyperprofile::Dht) {
+    /// let mut watch = dht.watch();
+    /// while let Some(state) = watch.changed().await {
+    ///     println!("online: {}, NAT: {}", state.is_online(), state.nat);
+    /// }
+    /// # }
+    /// ```
+    pub fn watch(&self) -> NodeWatch {
+        NodeWatch::new(self.node.started().state.clone())
     }
 
     /// Returns a builder that connects to a server once awaited.

@@ -53,11 +53,12 @@ mod records;
 mod relay;
 mod server;
 mod testnet;
+mod watch;
 
 pub use crate::connect::relay::RelayLimits;
 pub use crate::connect::{Applicant, Exchange, Firewall, Lost, Path, Report, Stage, Strategy};
 pub use crate::dht::{FoundPeer as Found, FoundValue as MutableValue, Kept as KeptAnnouncement, Stored};
-pub use crate::net::Stats;
+pub use crate::net::{Joined, NodeState, Stats};
 pub use crate::udx::Traffic;
 pub use config::{DEFAULT_BOOTSTRAP, DhtBuilder, Limits, Mode};
 pub use connect::Connect;
@@ -72,3 +73,4 @@ pub use records::{Announce, MutableGet};
 pub use relay::{Relay, RelayStats, ServeRelay};
 pub use server::{Listen, Server};
 pub use testnet::{Testnet, TestnetError};
+pub use watch::NodeWatch;

@@ -127,10 +127,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         started = start(&arguments, network, bind, site.as_ref(), state.as_ref()) => started?,
     };
     let seen = site.as_ref().map(|site| site.ip).or(arguments.public);
-    let mut addresses = Vec::new();
-    for node in &started {
-        addresses.push(seen_from_outside(node, seen, &output).await);
-    }
+    let addresses: Vec<_> = started.iter().map(|node| seen_from_outside(node, seen, &output)).collect();
     let metrics = match arguments.metrics {
         Some(address) => Some(serve_metrics(address, &started, &output).await?),
         None => None,
@@ -283,13 +280,13 @@ async fn start(
 
 /// Returns the address at which others see a node, if known, else the local one. Prints a warning if others
 /// do not reach the node.
-async fn seen_from_outside(node: &Dht, named: Option<Ipv4Addr>, output: &Output) -> SocketAddrV4 {
+fn seen_from_outside(node: &Dht, named: Option<Ipv4Addr>, output: &Output) -> SocketAddrV4 {
     let local = node.local_addr();
     if let Some(ip) = named {
         return SocketAddrV4::new(ip, local.port());
     }
-    let stats = node.stats().await;
-    if !stats.persistent {
+    let state = node.state();
+    if !state.persistent {
         output.json(&json!({
             "event": "warning", "kind": "unreachable", "address": local.to_string(),
         }));
@@ -299,7 +296,7 @@ async fn seen_from_outside(node: &Dht, named: Option<Ipv4Addr>, output: &Output)
             local.port()
         ));
     }
-    stats.remote_address.unwrap_or(local)
+    state.public_address.unwrap_or(local)
 }
 
 /// Returns what the socket of the first node is bound to.

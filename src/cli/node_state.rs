@@ -64,7 +64,7 @@ impl NodeState {
         }
         for (number, node) in (0..).zip(nodes) {
             // A node that does not serve yet has not read its announcements from the file.
-            if !node.stats().await.persistent {
+            if !node.state().persistent {
                 continue;
             }
             let kept = node.announcements().await;

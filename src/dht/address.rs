@@ -48,6 +48,10 @@ impl OwnAddress {
         self.sockets.is_some()
     }
 
+    pub(super) const fn is_suspended(&self) -> bool {
+        self.suspended
+    }
+
     pub(super) const fn is_firewalled(&self) -> bool {
         self.firewalled
     }

@@ -1,4 +1,4 @@
-//! Names of bootstrap nodes, and the state of joining through them.
+//! Names of bootstrap nodes.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
@@ -11,19 +11,6 @@ pub(crate) struct Entry {
     address: Option<SocketAddrV4>,
     /// A name to resolve.
     name: Option<(String, u16)>,
-}
-
-/// How far joining the network has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BootstrapState {
-    /// The first query is under way.
-    Joining,
-    /// The first query is over; this many nodes answered.
-    Joined(usize),
-    /// No node answered; the next try follows.
-    Unreachable,
-    /// The node is closing or has ended.
-    Closed,
 }
 
 impl Entry {

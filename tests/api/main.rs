@@ -6,5 +6,6 @@ mod connections;
 mod life;
 mod nodes;
 mod records;
+mod states;
 mod stats;
 mod world;

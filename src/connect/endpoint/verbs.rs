@@ -401,9 +401,13 @@ impl Endpoint {
         self.core.cx.emit(Event::Unlinked(ids));
     }
 
-    /// Returns what NAT the node's socket for punching is behind, as far as that was examined.
-    pub const fn firewall(&self) -> Firewall {
-        self.core.punch.puncher.firewall()
+    /// Returns what NAT the node is behind: none if every host can reach its server socket, else the one of
+    /// its socket for punching, as far as that was examined.
+    pub fn firewall(&self) -> Firewall {
+        match self.core.cx.node.remote_address() {
+            Some(_) => Firewall::Open,
+            None => self.core.punch.puncher.firewall(),
+        }
     }
 
     /// Returns the streams, to write, read, finish and destroy established ones.

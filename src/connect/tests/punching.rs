@@ -100,6 +100,22 @@ fn outcome(server: Home, client: Home) -> String {
 }
 
 #[test]
+fn a_node_that_listens_finds_out_what_it_is_behind() {
+    for (home, before, after) in [
+        (Home::Open, Firewall::Open, Firewall::Open),
+        (Home::Restricted, Firewall::Unknown, Firewall::Consistent),
+        (Home::Random, Firewall::Unknown, Firewall::Random),
+    ] {
+        let mut world = World::of_towns(4, 8);
+        let peer = world.home(home);
+        assert_eq!(world.host(peer).endpoint.firewall(), before, "{home:?}");
+        world.listen(peer);
+        world.run_secs(1);
+        assert_eq!(world.host(peer).endpoint.firewall(), after, "{home:?}");
+    }
+}
+
+#[test]
 fn two_peers_of_one_home_meet_inside_it() {
     for hairpin in [false, true] {
         let mut world = World::new(2, 8);

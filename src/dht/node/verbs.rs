@@ -225,6 +225,11 @@ impl Node {
         self.address.is_firewalled()
     }
 
+    /// Returns whether the node does nothing until its sockets are bound again.
+    pub const fn is_suspended(&self) -> bool {
+        self.address.is_suspended()
+    }
+
     /// Returns whether [`Node::bootstrap`] has come to an end.
     pub const fn is_bootstrapped(&self) -> bool {
         self.joining.is_done()

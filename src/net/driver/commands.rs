@@ -53,14 +53,11 @@ impl Driver {
             Command::Suspend(answer) => {
                 debug!("node suspended");
                 self.endpoint.suspend(now);
+                self.publish();
                 reply(answer, ());
             }
             Command::Resume(answer) => {
-                debug!("node resumed");
-                if let Some((server, client)) = self.io.main_addresses() {
-                    self.endpoint.handle_sockets(now, server, client);
-                    self.endpoint.handle_wake(now);
-                }
+                self.resume(now);
                 reply(answer, ());
             }
             Command::Stats(answer) => reply(answer, self.stats()),
@@ -79,6 +76,19 @@ impl Driver {
             }
             Command::Panicked => panics::pass_on(),
         }
+    }
+
+    fn resume(&mut self, now: Instant) {
+        debug!("node resumed");
+        if let Some((server, client)) = self.io.main_addresses() {
+            self.endpoint.handle_sockets(now, server, client);
+            self.endpoint.handle_wake(now);
+            // It may have been suspended while it joined.
+            if self.joining.knows_nodes() && !self.endpoint.node().is_bootstrapped() {
+                self.endpoint.bootstrap(now);
+            }
+        }
+        self.publish();
     }
 
     fn listen(

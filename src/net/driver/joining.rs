@@ -2,18 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
 use tracing::debug;
 
 use crate::connect::{Failure, Report, Stage};
-use crate::net::bootstrap::{self, BootstrapState, Entry};
+use crate::net::bootstrap::{self, Entry};
 use crate::net::command::{Command, Token, reply};
+use crate::net::node_state::Joined;
 use crate::net::task_event::{self, TaskEvent, TaskEvents};
 
 /// How far joining has come.
 pub(super) struct Joining {
     bootstrap: Vec<Entry>,
-    state: watch::Sender<BootstrapState>,
+    joined: Joined,
+    is_closed: bool,
     /// Tries in a row in which no bootstrap node answered.
     failures: u32,
     /// Commands that wait for the addresses of the bootstrap nodes; `None` once these are known.
@@ -27,18 +28,14 @@ struct Held {
     since: Instant,
 }
 
-impl Drop for Joining {
-    fn drop(&mut self) {
-        // A watch keeps its last value when its sender goes.
-        self.state.send_replace(BootstrapState::Closed);
-    }
-}
-
 impl Joining {
-    pub(super) fn new(bootstrap: Vec<Entry>, tasks: TaskEvents) -> (Self, watch::Receiver<BootstrapState>) {
-        let (state, observed) = watch::channel(BootstrapState::Joining);
-        let joining = Self { bootstrap, state, failures: 0, held: Some(Vec::new()), tasks };
-        (joining, observed)
+    pub(super) const fn new(bootstrap: Vec<Entry>, tasks: TaskEvents) -> Self {
+        let held = Some(Vec::new());
+        Self { bootstrap, joined: Joined::Pending, is_closed: false, failures: 0, held, tasks }
+    }
+
+    pub(super) const fn joined(&self) -> Joined {
+        self.joined
     }
 
     /// Returns whether the addresses of all bootstrap nodes are known. If not, their names are resolved and
@@ -75,6 +72,11 @@ impl Joining {
         .collect()
     }
 
+    /// Returns whether the addresses of the bootstrap nodes are known, or the node is closing.
+    pub(super) const fn knows_nodes(&self) -> bool {
+        self.held.is_none()
+    }
+
     /// Drops the command with this token, if it is held.
     pub(super) fn give_up(&mut self, token: Token) {
         if let Some(held) = &mut self.held {
@@ -82,10 +84,10 @@ impl Joining {
         }
     }
 
-    /// Drops all commands that are held.
+    /// Drops all commands that are held, and tries no more.
     pub(super) fn close(&mut self) {
         self.held = None;
-        self.state.send_replace(BootstrapState::Closed);
+        self.is_closed = true;
     }
 
     /// Ends the attempts whose time is over before the bootstrap nodes are known.
@@ -106,17 +108,17 @@ impl Joining {
         self.held.iter().flatten().filter_map(Held::deadline).min()
     }
 
-    /// Publishes how many nodes the first query reached. After none, the next try follows a pause.
+    /// Notes how many nodes the first query reached. After none, the next try follows a pause.
     pub(super) fn handle_bootstrapped(&mut self, reached: usize) {
-        if *self.state.borrow() == BootstrapState::Closed {
+        if self.is_closed {
             return;
         }
         if reached > 0 || self.bootstrap.is_empty() {
             self.failures = 0;
-            self.state.send_replace(BootstrapState::Joined(reached));
+            self.joined = Joined::Done { nodes: reached };
             return;
         }
-        self.state.send_replace(BootstrapState::Unreachable);
+        self.joined = Joined::Unreachable;
         let pause = PAUSE * 2_u32.pow(self.failures.min(5));
         debug!(after_ms = pause.as_millis() as u64, "no bootstrap node answered");
         self.failures += 1;
@@ -167,7 +169,7 @@ mod tests {
     fn an_attempt_ends_in_time_though_the_bootstrap_nodes_are_not_known() {
         let (tasks, _events) = mpsc::unbounded_channel();
         let bootstrap = Entry::parse("name.invalid:1").into_iter().collect();
-        let (mut joining, _state) = Joining::new(bootstrap, tasks);
+        let mut joining = Joining::new(bootstrap, tasks);
         let now = Instant::now();
         let (answer, mut answered) = oneshot::channel();
         let held = joining.hold(

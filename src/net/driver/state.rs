@@ -17,11 +17,11 @@ use super::spin::Spin;
 use super::timer::Timer;
 use super::waiters::Waiters;
 use crate::connect::Endpoint;
-use crate::net::bootstrap::BootstrapState;
 use crate::net::command::{Command, Token};
 use crate::net::connections::Connections;
 use crate::net::interfaces::{self, Interfaces};
 use crate::net::jobs::Jobs;
+use crate::net::node_state::{NodeState, Publisher};
 use crate::net::queries::Queries;
 use crate::net::relays::Relays;
 use crate::net::servers::Servers;
@@ -37,7 +37,7 @@ pub(crate) struct Started {
     pub(crate) commands: mpsc::UnboundedSender<Command>,
     /// The local address of the server socket.
     pub(crate) local: SocketAddrV4,
-    pub(crate) bootstrap: watch::Receiver<BootstrapState>,
+    pub(crate) state: watch::Receiver<NodeState>,
     /// Closed once the node has ended.
     pub(crate) panic: watch::Receiver<Panic>,
 }
@@ -89,6 +89,7 @@ pub(super) struct Driver {
     pub(super) relays: Relays,
     pub(super) waiters: Waiters,
     pub(super) closing: Closing,
+    pub(super) publisher: Publisher,
 }
 
 /// What reaches the driver from other tasks.
@@ -129,7 +130,8 @@ impl Driver {
         endpoint.handle_sockets(now, server, client);
         let connections = Connections::new(&settings, wake);
         let jobs = Jobs::new(&settings, tasks.clone());
-        let (joining, bootstrap) = Joining::new(settings.bootstrap, tasks.clone());
+        let joining = Joining::new(settings.bootstrap, tasks.clone());
+        let (publisher, state) = Publisher::new();
         let driver = Self {
             endpoint,
             io,
@@ -147,9 +149,10 @@ impl Driver {
             relays: Relays::new(settings.key_pair, tasks),
             waiters: Waiters::default(),
             closing: Closing::default(),
+            publisher,
         };
         let (panicked, panic) = watch::channel(None);
-        let started = Started { commands, local: server, bootstrap, panic };
+        let started = Started { commands, local: server, state, panic };
         Ok((driver, started, panicked))
     }
 
@@ -208,6 +211,21 @@ impl Driver {
             self.servers.close(server, None);
             self.endpoint.unlisten(now, server);
         }
+        self.publish();
+    }
+
+    /// Publishes the state of the node, if it has changed.
+    pub(super) fn publish(&mut self) {
+        let nat = self.endpoint.firewall();
+        let node = self.endpoint.node();
+        self.publisher.publish(NodeState {
+            joined: self.joining.joined(),
+            public_address: node.remote_address(),
+            nat,
+            persistent: node.is_persistent(),
+            suspended: node.is_suspended(),
+            closed: self.closing.has_started(),
+        });
     }
 
     /// Ends all connections, and lets their peers know at once: those that have all that was written in

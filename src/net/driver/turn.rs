@@ -42,6 +42,7 @@ impl Driver {
         self.handle_timeout(now);
         let unsent = self.drain(cx, now);
         more |= unsent;
+        self.publish();
         // Streams that end while something is unsent would keep their peers waiting.
         let is_busy = unsent || self.io.is_blocked() || self.servers.len() > 0;
         if self.closing.is_over(now, is_busy, self.connections.len() > 0) {
