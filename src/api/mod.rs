@@ -48,6 +48,7 @@ mod connection_stats;
 mod dht;
 mod error;
 mod identity;
+mod lookup;
 mod node;
 mod records;
 mod relay;
@@ -69,6 +70,7 @@ pub use error::{
     BootstrapError, ConnectError, ListenError, NodeError, PutError, QueryError, SpawnError, StreamError,
 };
 pub use identity::{ClaimedKey, ProvenKey};
+pub use lookup::{Lookup, Peers};
 pub use records::{Announce, MutableGet};
 pub use relay::{Relay, RelayStats, ServeRelay};
 pub use server::{Listen, Server};

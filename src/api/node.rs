@@ -67,21 +67,34 @@ impl NodeHandle {
         &self,
         command: impl FnOnce(Token, oneshot::Sender<T>) -> Command,
     ) -> Option<T> {
-        let token = Token(self.inner.next_token.fetch_add(1, Ordering::Relaxed));
-        let mut guard = GiveUp { node: self, token: Some(token) };
+        let (token, guard) = self.token();
         let answer = self.ask(|answer| command(token, answer)).await;
-        guard.token = None;
+        guard.finish();
         answer
+    }
+
+    /// Returns a token for a command that can be given up, and what gives it up.
+    pub(super) fn token(&self) -> (Token, GiveUp) {
+        let token = Token(self.inner.next_token.fetch_add(1, Ordering::Relaxed));
+        (token, GiveUp { node: self.clone(), token: Some(token) })
     }
 }
 
-/// Gives a command up when it is dropped with the token.
-struct GiveUp<'a> {
-    node: &'a NodeHandle,
+/// Gives a command up when it is dropped before the command is answered.
+#[derive(Debug)]
+pub(super) struct GiveUp {
+    node: NodeHandle,
     token: Option<Token>,
 }
 
-impl Drop for GiveUp<'_> {
+impl GiveUp {
+    /// Notes that the command has been answered.
+    pub(super) fn finish(mut self) {
+        self.token = None;
+    }
+}
+
+impl Drop for GiveUp {
     fn drop(&mut self) {
         if let Some(token) = self.token {
             // Without a driver there is nothing to give up.

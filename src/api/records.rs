@@ -4,9 +4,9 @@ use std::future::{Future, IntoFuture};
 use std::net::SocketAddrV4;
 use std::pin::Pin;
 
-use super::{Dht, Found, MutableValue, PutError, QueryError, Stored};
+use super::{Dht, MutableValue, PutError, QueryError, Stored};
 use crate::dht::{self, Operation, OperationError};
-use crate::net::Command;
+use crate::net::{Command, OperationOutcome};
 use crate::{KeyPair, PublicKey};
 
 /// Announces a key under a topic once awaited, from [`Dht::announce`]; returns how many nodes store it, 20 at
@@ -45,34 +45,6 @@ pub struct MutableGet {
 }
 
 impl Dht {
-    /// Queries the DHT for a server. Returns one record for each node that knows it, and none if no node
-    /// does.
-    ///
-    /// # Errors
-    ///
-    /// [`QueryError`] if no node answered or the node has been closed.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe: dropping the future ends the query.
-    pub async fn find_peer(&self, server: &PublicKey) -> Result<Vec<Found>, QueryError> {
-        Ok(self.run(Operation::FindPeer(*server)).await?.peers)
-    }
-
-    /// Queries the DHT for the peers that have announced a topic. Several nodes may name the same peer, and
-    /// each names 20 at most.
-    ///
-    /// # Errors
-    ///
-    /// [`QueryError`] if no node answered or the node has been closed.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe: dropping the future ends the query.
-    pub async fn lookup(&self, topic: [u8; 32]) -> Result<Vec<Found>, QueryError> {
-        Ok(self.run(Operation::Lookup(topic)).await?.peers)
-    }
-
     /// Returns a builder that announces a key under a topic on the nodes closest to it once awaited. The
     /// record lasts about 20 minutes.
     ///
@@ -165,11 +137,10 @@ impl Dht {
     }
 
     /// Runs an operation in the driver and waits for what it finds.
-    async fn run(&self, operation: Operation) -> Result<dht::Found, Failure> {
-        let operation = Box::new(operation);
-        let outcome = self.node().run(|token, answer| Command::Operation { token, operation, answer }).await;
-        let result = outcome.ok_or(Failure::Closed)?.ok_or(Failure::TooMany)?;
-        result.map_err(Failure::Operation)
+    pub(super) async fn run(&self, operation: Operation) -> Result<dht::Found, Failure> {
+        let (operation, peers) = (Box::new(operation), None);
+        let command = |token, answer| Command::Operation { token, operation, peers, answer };
+        Failure::unless_done(self.node().run(command).await)
     }
 }
 
@@ -226,12 +197,20 @@ impl IntoFuture for MutableGet {
 }
 
 /// Why an operation found or stored nothing.
-enum Failure {
+pub(super) enum Failure {
     /// The node has been closed.
     Closed,
     /// Too many operations are under way.
     TooMany,
     Operation(OperationError),
+}
+
+impl Failure {
+    /// Returns what an operation found or stored; `None` comes of a node that has been closed.
+    pub(super) fn unless_done(outcome: Option<OperationOutcome>) -> Result<dht::Found, Self> {
+        let result = outcome.ok_or(Self::Closed)?.ok_or(Self::TooMany)?;
+        result.map_err(Self::Operation)
+    }
 }
 
 impl From<Failure> for QueryError {

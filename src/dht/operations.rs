@@ -151,6 +151,8 @@ pub struct Stored {
 pub struct Findings {
     kind: Kind,
     found: Found,
+    /// Peers that were taken before the end.
+    taken: usize,
 }
 
 /// How the responses to an operation are read.
@@ -217,7 +219,7 @@ impl Operation {
         };
         let stored = Stored { target: query.target, ..Stored::default() };
         let found = Found { stored, ..Found::default() };
-        Ok((query, Findings { kind, found }))
+        Ok((query, Findings { kind, found, taken: 0 }))
     }
 }
 
@@ -263,6 +265,12 @@ impl Findings {
         None
     }
 
+    /// Takes the peers found since the last call; they are not part of the result then.
+    pub fn take_peers(&mut self) -> Vec<FoundPeer> {
+        self.taken += self.found.peers.len();
+        std::mem::take(&mut self.found.peers)
+    }
+
     /// Returns the result of the operation whose query has ended with `result`.
     ///
     /// # Errors
@@ -285,7 +293,7 @@ impl Findings {
     }
 
     fn add_peers(&mut self, answer: &Answer, peers: Vec<Peer>, bump: u64) {
-        let room = MAX_RECORDS.saturating_sub(self.found.peers.len());
+        let room = MAX_RECORDS.saturating_sub(self.taken + self.found.peers.len());
         let peers = peers.into_iter().take(room).map(|peer| FoundPeer {
             from: answer.from,
             public_key: peer.public_key,

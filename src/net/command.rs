@@ -11,7 +11,7 @@ use super::backlog::Backlog;
 use super::link::Link;
 use super::stats::Stats;
 use crate::connect::{Dial, Failure, Listen, ListenError, Report, ServerId};
-use crate::dht::{Found, Kept, Operation, OperationError};
+use crate::dht::{Found, FoundPeer, Kept, Operation, OperationError};
 use crate::keys::PublicKey;
 use crate::udx::{StreamId, StreamStats};
 
@@ -111,7 +111,13 @@ pub(crate) enum Command {
     /// Stops listening, and answers once the announcements are withdrawn.
     Unlisten { server: ServerId, answer: Option<oneshot::Sender<()>> },
     /// Runs an operation of the DHT.
-    Operation { token: Token, operation: Box<Operation>, answer: oneshot::Sender<OperationOutcome> },
+    Operation {
+        token: Token,
+        operation: Box<Operation>,
+        /// Gets each peer as soon as a node has named it. The outcome has none then.
+        peers: Option<mpsc::UnboundedSender<FoundPeer>>,
+        answer: oneshot::Sender<OperationOutcome>,
+    },
     /// Carries packets between two clients of a relay: the stream of each one's connection, and the id under
     /// which the client takes packets. The answer holds the ids under which the relay takes theirs. `ended`
     /// is dropped when the link is over.

@@ -143,6 +143,9 @@ async fn without_a_network_every_operation_fails_with_that() {
     assert_eq!(bootstrapped, Err(BootstrapError::NoNetwork));
     assert!(matches!(connected, Err(ConnectError::NoNetwork { .. })), "{connected:?}");
     assert_eq!(found, Err(QueryError::NoNetwork));
+    let mut stream = dht.lookup([7; 32]).stream();
+    assert_eq!(within(stream.next()).await, Some(Err(QueryError::NoNetwork)));
+    assert_eq!(within(stream.next()).await, None);
 }
 
 #[tokio::test]
@@ -233,6 +236,9 @@ async fn closing_a_node_ends_everything_that_hangs_on_it() {
     let refused = world.listening.listen(&KeyPair::generate()).await;
     assert_eq!(refused.err(), Some(ListenError::Closed));
     assert_eq!(world.listening.find_peer(&world.key).await, Err(QueryError::Closed));
+    let mut stream = world.listening.find_peer(&world.key).stream();
+    assert_eq!(stream.next().await, Some(Err(QueryError::Closed)));
+    assert_eq!(stream.next().await, None);
     within(world.listening.close()).await;
     let found = within(world.client.find_peer(&world.key)).await.unwrap();
     assert_eq!(found, [], "the announcement is withdrawn");

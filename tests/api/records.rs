@@ -1,9 +1,14 @@
 //! Values and announcements that nodes keep for others.
 
-use std::future::IntoFuture;
+use std::collections::HashSet;
+use std::future::{IntoFuture, poll_fn};
+use std::net::UdpSocket;
+use std::pin::Pin;
+use std::task::Poll;
 
-use hyperprofile::KeyPair;
+use futures_core::Stream;
 use hyperprofile::api::{PutError, QueryError};
+use hyperprofile::{Dht, KeyPair};
 
 use crate::world::{World, within};
 
@@ -83,4 +88,45 @@ async fn a_lookup_tells_the_latest_time_stamp_of_a_topic() {
     within(ahead.bump(u64::MAX).into_future()).await.unwrap();
     let found = within(world.listening.lookup(topic)).await.unwrap();
     assert!(found.iter().all(|found| found.bump == 7), "too far in the future");
+}
+
+#[tokio::test]
+async fn a_lookup_yields_what_it_returns_as_a_stream() {
+    let world = World::new().await;
+    let topic = [8; 32];
+    let announced: Vec<_> = (0..3).map(|_| KeyPair::generate()).collect();
+    for key in &announced {
+        assert!(within(world.client.announce(topic, key, &[]).into_future()).await.unwrap() > 0);
+    }
+    let mut stream = world.listening.lookup(topic).stream();
+    let mut streamed = HashSet::new();
+    while let Some(found) = within(stream.next()).await {
+        streamed.insert(found.unwrap().public_key);
+    }
+    assert_eq!(within(stream.next()).await, None);
+    let returned = within(world.listening.lookup(topic)).await.unwrap();
+    let returned: HashSet<_> = returned.into_iter().map(|found| found.public_key).collect();
+    assert_eq!(streamed, returned);
+    assert_eq!(streamed, announced.iter().map(|key| *key.public_key()).collect());
+
+    let mut servers = world.client.find_peer(&world.key).stream();
+    let first = within(servers.next()).await.unwrap().unwrap();
+    assert_eq!(first.public_key, world.key);
+}
+
+#[tokio::test]
+async fn a_stream_that_is_dropped_ends_its_query() {
+    // Takes requests and answers none.
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let bootstrap = silent.local_addr().unwrap().to_string();
+    let dht = Dht::builder().bootstrap([bootstrap]).bind("127.0.0.1:0").spawn().await.unwrap();
+    let mut streams: Vec<_> = (0..256).map(|_| dht.lookup([7; 32]).stream()).collect();
+    let mut beyond = dht.lookup([7; 32]).stream();
+    assert_eq!(within(beyond.next()).await, Some(Err(QueryError::TooMany)));
+    streams.pop();
+    let mut again = dht.lookup([7; 32]).stream();
+    // The node has come to it by then.
+    within(dht.stats()).await;
+    let pending = poll_fn(|cx| Poll::Ready(Pin::new(&mut again).poll_next(cx).is_pending()));
+    assert!(pending.await);
 }

@@ -34,6 +34,13 @@ fn a_lookup_keeps_so_many_peers() {
     let found = findings.finish(Ok(QueryOutcome::default())).expect("found");
     assert_eq!(found.peers.len(), 4096);
     assert!(found.peers.iter().all(|peer| peer.bump == 7));
+
+    let (mut findings, mut taken) = (start(Operation::Lookup([9; 32])), 0);
+    for _ in 0..300 {
+        assert_eq!(findings.on_answer(&holding(1, Some(reply.clone()))), None);
+        taken += findings.take_peers().len();
+    }
+    assert_eq!(taken, 4096, "those that were taken count");
 }
 
 #[test]

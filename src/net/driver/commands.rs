@@ -10,6 +10,7 @@ use crate::connect::Listen;
 use crate::dht::Outgoing;
 use crate::net::command::{Command, ListenFailure, ServerHandle, Token, reply};
 use crate::net::panics;
+use crate::net::queries::Waiter;
 use crate::wire::rpc::PING;
 
 impl Driver {
@@ -33,8 +34,9 @@ impl Driver {
                     self.endpoint.unlisten(now, server);
                 }
             }
-            Command::Operation { token, operation, answer } => {
-                self.queries.start(now, &mut self.endpoint, token, *operation, answer)
+            Command::Operation { token, operation, peers, answer } => {
+                let waiter = Waiter { token, peers, answer };
+                self.queries.start(now, &mut self.endpoint, *operation, waiter)
             }
             Command::Link { sides, bytes, lifetime, answer, ended } => {
                 let ids = self.endpoint.link(sides, bytes, now + lifetime);
