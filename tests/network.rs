@@ -49,6 +49,27 @@ async fn either_kind_bootstraps_from_the_other_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_reference_signed_lives_on_in_a_network_that_its_owner_never_met() {
+    if !reference_installed() {
+        return;
+    }
+    let ours = Testnet::new(5).await.unwrap();
+    let at = ours.bootstrap().remove(0);
+    let put = ["mutable-put", &hex(&[3; 32]), "5", "kept"];
+    let key = PublicKey::from_bytes(unhex(&peer(&at, &put).await.event("key").await));
+    let value = soon(ours.nodes()[1].mutable_get(&key).into_future()).await.unwrap().unwrap();
+
+    let mut theirs = Process::script(THEIRS, "testnet.mjs", &["5"]);
+    let at = theirs.event("bootstrap").await;
+    let guest = Dht::builder().bootstrap([at.as_str()]).bind("127.0.0.1:0").spawn().await.unwrap();
+    assert!(soon(guest.mutable_republish(&key, &value)).await.unwrap().nodes > 0);
+    let get = ["mutable-get", &key.to_hex()];
+    assert_eq!(peer(&at, &get).await.event("value").await, "5 kept");
+    guest.close().await;
+    ours.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn our_nodes_relay_handshakes_and_holepunches_between_peers_of_the_reference() {
     if !reference_installed() {
         return;

@@ -287,6 +287,9 @@ pub enum PutError {
     /// There is another value with the same sequence number.
     #[error("there is another value with the same sequence number")]
     SeqReused,
+    /// The key has not signed the value with this sequence number.
+    #[error("the key has not signed this value")]
+    BadSignature,
     /// The query gave nothing.
     #[error(transparent)]
     Query(#[from] QueryError),
@@ -297,6 +300,7 @@ impl From<ValueError> for PutError {
         match error {
             ValueError::TooLarge { size, max } => Self::TooLarge { size, max },
             ValueError::SeqTooLarge => Self::SeqTooLarge,
+            ValueError::BadSignature => Self::BadSignature,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use super::{Dht, MutableValue, PutError, QueryError, Stored};
 use crate::dht::{self, Operation, OperationError};
 use crate::net::{Command, OperationOutcome};
+use crate::wire::records::MutablePut;
 use crate::{KeyPair, PublicKey};
 
 /// Announces a key under a topic once awaited, from [`Dht::announce`]; returns how many nodes store it, 20 at
@@ -82,7 +83,7 @@ impl Dht {
     }
 
     /// Stores a value under its hash on the nodes closest to that. It lasts at least 32 hours, and
-    /// longer while it is requested.
+    /// longer while it is requested. A value that was got is put again in the same way.
     ///
     /// # Errors
     ///
@@ -107,7 +108,7 @@ impl Dht {
     /// Cancel safe: dropping the future ends the query.
     pub async fn immutable_get(&self, target: [u8; 32]) -> Result<Option<Vec<u8>>, QueryError> {
         let found = self.run(Operation::ImmutableGet(target)).await?;
-        Ok(found.value.map(|found| found.value))
+        Ok(found.value)
     }
 
     /// Stores a value under a key, signed with it, on the nodes closest to the key's hash. It lasts at
@@ -129,6 +130,23 @@ impl Dht {
     pub async fn mutable_put(&self, key_pair: &KeyPair, seq: u64, value: &[u8]) -> Result<Stored, PutError> {
         let operation = Operation::MutablePut { key_pair: key_pair.clone(), seq, value: value.to_vec() };
         Ok(self.run(operation).await?.stored)
+    }
+
+    /// Stores a signed value again that was got from the DHT, on the nodes that are closest to the key's hash
+    /// now, without the secret key. Put again once a day, a value outlives the absence of its owner. Only the
+    /// owner can replace it.
+    ///
+    /// # Errors
+    ///
+    /// [`PutError::BadSignature`] if `key` has not signed the value, otherwise as [`Self::mutable_put`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the query; some nodes may have the value.
+    pub async fn mutable_republish(&self, key: &PublicKey, value: &MutableValue) -> Result<Stored, PutError> {
+        let MutableValue { seq, value, signature, .. } = value.clone();
+        let put = MutablePut { public_key: *key, seq, value, signature };
+        Ok(self.run(Operation::MutableRepublish(put)).await?.stored)
     }
 
     /// Returns a builder that gets the value that a key signed once awaited.
@@ -191,7 +209,7 @@ impl IntoFuture for MutableGet {
                 // No value can have such a number.
                 return Ok(None);
             }
-            Ok(dht.run(Operation::MutableGet { key, least, latest }).await?.value)
+            Ok(dht.run(Operation::MutableGet { key, least, latest }).await?.signed)
         })
     }
 }

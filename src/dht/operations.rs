@@ -48,6 +48,8 @@ pub enum Operation {
         /// The value, at most [`max_mutable`] bytes.
         value: Vec<u8>,
     },
+    /// Stores a value that was signed before, as [`Self::MutablePut`] does, without the secret key.
+    MutableRepublish(MutablePut),
     /// Finds the value that a key signed.
     MutableGet {
         /// The key.
@@ -74,6 +76,9 @@ pub enum ValueError {
     /// The wire has no form for a sequence number that large.
     #[error("a sequence number is at most {MAX_VARUINT}")]
     SeqTooLarge,
+    /// The key has not signed the value with this sequence number.
+    #[error("the key has not signed this value")]
+    BadSignature,
 }
 
 /// Why an operation failed.
@@ -101,8 +106,10 @@ pub enum OperationError {
 pub struct Found {
     /// The peers that nodes named; several nodes may name the same one.
     pub peers: Vec<FoundPeer>,
-    /// The value.
-    pub value: Option<FoundValue>,
+    /// The value under a hash.
+    pub value: Option<Vec<u8>>,
+    /// The value that a key signed.
+    pub signed: Option<FoundValue>,
     /// What became of an announcement or a value that was put.
     pub stored: Stored,
 }
@@ -122,16 +129,18 @@ pub struct FoundPeer {
     pub bump: u64,
 }
 
-/// A value that a node holds, and that its hash or signature proves.
+/// A signed value that a node holds. It has what it takes to store it again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FoundValue {
     /// The node that answered.
     pub from: SocketAddrV4,
-    /// Version of the value; a higher one replaces a lower. 0 for a value under its hash.
+    /// Version of the value; a higher one replaces a lower.
     pub seq: u64,
     /// The value.
     pub value: Vec<u8>,
+    /// The signature of the key's owner over version and value.
+    pub signature: [u8; 64],
 }
 
 /// What became of an announcement or a value that was put.
@@ -171,7 +180,8 @@ impl Operation {
     ///
     /// # Errors
     ///
-    /// [`ValueError`] if a value is too long to be read back, or a sequence number has no form on the wire.
+    /// [`ValueError`] if a value is too long to be read back, a sequence number has no form on the wire, or a
+    /// signature does not hold.
     pub fn into_query(self) -> Result<(Query, Findings), ValueError> {
         let (query, kind) = match self {
             Self::FindPeer(key) => (Query::find_peer(&key), Kind::FindPeer),
@@ -197,19 +207,18 @@ impl Operation {
                 (query, Kind::ImmutableGet)
             }
             Self::MutablePut { key_pair, seq, value } => {
-                let key = *key_pair.public_key();
-                check_seq(seq)?;
-                check_size(value.len(), max_mutable(seq))?;
-                let put = MutablePut {
-                    public_key: key,
-                    seq,
-                    signature: key_pair.sign(&mutable_signable(seq, &value)),
-                    value,
-                };
-                let commit = Commit::Send { command: rpc::MUTABLE_PUT, value: Some(put.to_bytes()) };
-                let query = mutable_get(key.target(), 0);
-                let value = put.value;
-                (Query { commit, ..query }, Kind::MutablePut { key, seq, value })
+                check_signed(seq, &value)?;
+                let public_key = *key_pair.public_key();
+                let signature = key_pair.sign(&mutable_signable(seq, &value));
+                mutable_put(MutablePut { public_key, seq, value, signature })
+            }
+            Self::MutableRepublish(put) => {
+                check_signed(put.seq, &put.value)?;
+                let signable = mutable_signable(put.seq, &put.value);
+                if !put.public_key.verify(&signable, &put.signature) {
+                    return Err(ValueError::BadSignature);
+                }
+                mutable_put(put)
             }
             Self::MutableGet { key, least, latest } => {
                 check_seq(least)?;
@@ -239,15 +248,14 @@ impl Findings {
             Kind::Commit => {}
             Kind::ImmutableGet => {
                 let value = immutable_value(answer, &self.found.stored.target)?;
-                self.found.value = Some(FoundValue { from: answer.from, seq: 0, value: value.to_vec() });
+                self.found.value = Some(value.to_vec());
                 return Some(Ok(std::mem::take(&mut self.found)));
             }
             Kind::MutableGet { key, least, latest } => {
-                let newest = self.found.value.as_ref();
+                let newest = self.found.signed.as_ref();
                 let least = newest.map_or(*least, |newest| newest.seq.saturating_add(1));
-                let record = mutable_value(answer, key, least)?;
-                self.found.value =
-                    Some(FoundValue { from: answer.from, seq: record.seq, value: record.value });
+                let MutableValue { seq, value, signature } = mutable_value(answer, key, least)?;
+                self.found.signed = Some(FoundValue { from: answer.from, seq, value, signature });
                 return (!latest).then(|| Ok(std::mem::take(&mut self.found)));
             }
             // A value that bars the one to put is proven by its signature, so one node is enough. Error codes
@@ -324,11 +332,24 @@ pub const fn max_mutable(seq: u64) -> usize {
     MAX_IMMUTABLE - varuint_len(seq) - 3 - 64
 }
 
+/// Makes the query that stores a signed value.
+fn mutable_put(put: MutablePut) -> (Query, Kind) {
+    let commit = Commit::Send { command: rpc::MUTABLE_PUT, value: Some(put.to_bytes()) };
+    let MutablePut { public_key: key, seq, value, .. } = put;
+    let query = Query { commit, ..mutable_get(key.target(), 0) };
+    (query, Kind::MutablePut { key, seq, value })
+}
+
 /// Makes the query for mutable values from sequence number `least` on.
 fn mutable_get(target: Target, least: u64) -> Query {
     let mut value = Vec::with_capacity(varuint_len(least));
     value.put_varuint(least);
     Query { value: Some(value), ..Query::application(rpc::MUTABLE_GET, target) }
+}
+
+fn check_signed(seq: u64, value: &[u8]) -> Result<(), ValueError> {
+    check_seq(seq)?;
+    check_size(value.len(), max_mutable(seq))
 }
 
 const fn check_seq(seq: u64) -> Result<(), ValueError> {

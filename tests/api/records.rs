@@ -56,6 +56,29 @@ async fn a_signed_value_moves_on_with_its_sequence_number() {
 }
 
 #[tokio::test]
+async fn a_signed_value_lives_on_in_another_network_without_its_owner() {
+    let (home, elsewhere) = (World::new().await, World::new().await);
+    let (key_pair, other) = (KeyPair::generate(), KeyPair::generate());
+    let key = key_pair.public_key();
+    within(home.client.mutable_put(&key_pair, 3, b"three")).await.unwrap();
+    let value = within(home.listening.mutable_get(key).into_future()).await.unwrap().unwrap();
+    assert_eq!(within(elsewhere.listening.mutable_get(key).into_future()).await, Ok(None));
+
+    let republish = async |key, value| within(elsewhere.client.mutable_republish(key, value)).await;
+    assert_eq!(republish(other.public_key(), &value).await, Err(PutError::BadSignature));
+    let mut forged = value.clone();
+    forged.value.push(b'!');
+    assert_eq!(republish(key, &forged).await, Err(PutError::BadSignature));
+    let stored = republish(key, &value).await.unwrap();
+    assert!(stored.nodes > 0 && stored.refused == 0, "{stored:?}");
+    let found = within(elsewhere.listening.mutable_get(key).into_future()).await.unwrap().unwrap();
+    assert_eq!((found.seq, found.value, found.signature), (3, b"three".to_vec(), value.signature));
+
+    within(elsewhere.client.mutable_put(&key_pair, 4, b"four")).await.unwrap();
+    assert_eq!(republish(key, &value).await, Err(PutError::SeqTooLow { stored: Some(4) }));
+}
+
+#[tokio::test]
 async fn what_could_not_be_read_back_is_refused_with_the_limit() {
     let world = World::new().await;
     let key_pair = KeyPair::generate();

@@ -16,7 +16,8 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`ValueError`] if a value is too long to be read back, or a sequence number has no form on the wire.
+    /// [`ValueError`] if a value is too long to be read back, a sequence number has no form on the wire, or a
+    /// signature does not hold.
     pub fn start(&mut self, now: Instant, operation: Operation) -> Result<(QueryId, Findings), ValueError> {
         if let Operation::Unannounce { target, key_pair } = &operation {
             self.service.forget_announcement(target, key_pair.public_key());

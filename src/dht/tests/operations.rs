@@ -1,11 +1,13 @@
 //! What the responses to an operation prove, without a network.
 
 use super::bounds::{answer, at};
-use crate::dht::{Answer, Findings, Found, Operation, OperationError, QueryError, QueryOutcome, ValueError};
+use crate::dht::{
+    Answer, Commit, Findings, Found, Operation, OperationError, Query, QueryError, QueryOutcome, ValueError,
+};
 use crate::keys::KeyPair;
 use crate::wire::compact::Encode;
 use crate::wire::hash;
-use crate::wire::records::{LookupReply, MutableValue, Peer, mutable_signable};
+use crate::wire::records::{LookupReply, MutablePut, MutableValue, Peer, mutable_signable};
 use crate::wire::rpc::{ERROR_SEQ_REUSED, ERROR_SEQ_TOO_LOW};
 
 #[test]
@@ -49,8 +51,8 @@ fn the_first_value_with_the_right_hash_ends_the_query() {
     let mut findings = start(Operation::ImmutableGet(target));
     assert_eq!(findings.on_answer(&holding(1, Some(b"wrong".to_vec()))), None);
     let found = findings.on_answer(&holding(2, Some(b"right".to_vec())));
-    let value = found.expect("the end").expect("a value").value.expect("it");
-    assert_eq!((value.from, &value.value[..]), (from(2), &b"right"[..]));
+    let value = found.expect("the end").expect("a value").value;
+    assert_eq!(value.as_deref(), Some(&b"right"[..]));
 }
 
 #[test]
@@ -76,6 +78,39 @@ fn a_signed_value_is_the_first_or_the_latest_as_the_operation_says() {
         assert_eq!(latest.on_answer(&holding(1, Some(value))), None);
     }
     assert_eq!(seq(latest.finish(Ok(QueryOutcome::default())).as_ref()), Some(4));
+}
+
+#[test]
+fn a_signed_value_is_put_again_as_its_owner_signed_it_or_not_at_all() {
+    let key = KeyPair::from_seed(&[1; 32]);
+    let mut get = start(Operation::MutableGet { key: *key.public_key(), least: 0, latest: false });
+    let found = get.on_answer(&holding(1, Some(signed(&key, 5, b"five"))));
+    let found = found.expect("the end").expect("a value").signed.expect("it");
+    let put = MutablePut {
+        public_key: *key.public_key(),
+        seq: found.seq,
+        value: found.value,
+        signature: found.signature,
+    };
+    let own = super::world::mutable_put(&key, 5, b"five".to_vec()).into_query().expect("it fits").0;
+    let again = Operation::MutableRepublish(put.clone()).into_query().expect("it is signed").0;
+    let sent = |query: Query| match query.commit {
+        Commit::Send { command, value } => (query.target, command, value),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(sent(again), sent(own));
+    let stranger = *KeyPair::from_seed(&[2; 32]).public_key();
+    let [mut other, mut later, mut longer] = [(); 3].map(|()| put.clone());
+    other.public_key = stranger;
+    later.seq += 1;
+    longer.value.push(b'!');
+    for forged in [other, later, longer] {
+        let refused = Operation::MutableRepublish(forged).into_query().map(drop);
+        assert_eq!(refused, Err(ValueError::BadSignature));
+    }
+    let huge = MutablePut { value: vec![0; 1783], ..put };
+    let refused = Operation::MutableRepublish(huge).into_query().map(drop);
+    assert_eq!(refused, Err(ValueError::TooLarge { size: 1783, max: 1782 }));
 }
 
 #[test]
@@ -148,5 +183,5 @@ fn signed(key: &KeyPair, seq: u64, value: &[u8]) -> Vec<u8> {
 }
 
 fn seq(found: Result<&Found, &OperationError>) -> Option<u64> {
-    found.ok()?.value.as_ref().map(|value| value.seq)
+    found.ok()?.signed.as_ref().map(|value| value.seq)
 }
