@@ -266,6 +266,14 @@ impl Connection {
         self.handle().stream()
     }
 
+    pub(super) const fn read_half(&self) -> &ReadHalf {
+        &self.read
+    }
+
+    pub(super) const fn write_half(&self) -> &WriteHalf {
+        &self.write
+    }
+
     fn handle(&self) -> &ConnectionHandle {
         &self.read.handle
     }
@@ -285,7 +293,11 @@ impl ReadHalf {
     ///
     /// Cancel safe: no message is lost.
     pub async fn read_message(&mut self) -> Result<Option<Bytes>, StreamError> {
-        Ok(poll_fn(|cx| self.handle.poll_read_message(cx)).await?)
+        poll_fn(|cx| self.poll_read_message(cx)).await
+    }
+
+    pub(super) fn poll_read_message(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, StreamError>> {
+        self.handle.poll_read_message(cx).map_err(StreamError::from)
     }
 
     /// Returns what the connection measures, as [`Connection::stats`].
@@ -309,7 +321,20 @@ impl WriteHalf {
     ///
     /// Cancel safe: the message is sent whole or not at all.
     pub async fn write_message(&mut self, message: &[u8]) -> Result<(), StreamError> {
-        Ok(poll_fn(|cx| self.handle.poll_write_message(cx, message)).await?)
+        poll_fn(|cx| self.poll_write_message(cx, message)).await
+    }
+
+    pub(super) fn poll_write_message(
+        &self,
+        cx: &mut Context<'_>,
+        message: &[u8],
+    ) -> Poll<Result<(), StreamError>> {
+        self.handle.poll_write_message(cx, message).map_err(StreamError::from)
+    }
+
+    /// Ends this direction; ready once the peer has acknowledged everything written and the end of it.
+    pub(super) fn poll_end(&self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+        self.handle.poll_shutdown(cx).map_err(StreamError::from)
     }
 
     /// Returns what the connection measures, as [`Connection::stats`].
@@ -348,7 +373,7 @@ impl AsyncWrite for WriteHalf {
 
     /// Ready once the peer has acknowledged everything written and the end of it.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.handle.poll_shutdown(cx).map_err(to_io)
+        self.poll_end(cx).map_err(io::Error::from)
     }
 }
 

@@ -49,6 +49,7 @@ mod dht;
 mod error;
 mod identity;
 mod lookup;
+mod messages;
 mod node;
 mod records;
 mod relay;
@@ -71,6 +72,7 @@ pub use error::{
 };
 pub use identity::{ClaimedKey, ProvenKey};
 pub use lookup::{Lookup, Peers};
+pub use messages::Messages;
 pub use records::{Announce, MutableGet};
 pub use relay::{Relay, RelayStats, ServeRelay};
 pub use server::{Listen, Server};

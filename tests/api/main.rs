@@ -4,6 +4,7 @@
 
 mod connections;
 mod life;
+mod messages;
 mod nodes;
 mod records;
 mod states;
