@@ -89,6 +89,30 @@ async fn our_nodes_relay_handshakes_and_holepunches_between_peers_of_the_referen
     ours.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_of_an_application_are_answered_in_both_directions() {
+    if !reference_installed() {
+        return;
+    }
+    let ours = Testnet::new(2).await.unwrap();
+    let node = &ours.nodes()[1];
+    let requests = node.requests();
+    let mut theirs = Process::script(THEIRS, "requests.mjs", &[&node.local_addr().to_string()]);
+    let at = theirs.event("address").await.parse().unwrap();
+    for proven in [false, true] {
+        let request = soon(requests.next()).await.unwrap();
+        assert_eq!((request.command(), request.value()), (300, Some(&b"hello"[..])));
+        assert_eq!(request.is_proven(), proven);
+        request.reply(Some(b"world")).unwrap();
+        assert_eq!(theirs.event("answer").await, "0 world");
+    }
+    let response = soon(node.request(at, 300).value(b"hello").into_future()).await.unwrap();
+    assert_eq!((response.error, response.value.as_deref()), (0, Some(&b"hello!"[..])));
+    let response = soon(node.request(at, 301).into_future()).await.unwrap();
+    assert_eq!((response.error, response.value), (99, None));
+    ours.close().await;
+}
+
 /// Returns how many handshake and holepunch messages the nodes have passed on.
 async fn relayed(nodes: &Testnet) -> (u64, u64) {
     let (mut handshakes, mut holepunches) = (0, 0);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::PublicKey;
 use crate::connect::{Failure, Path, Report, Stage};
-use crate::dht::ValueError;
+use crate::dht::{self, ValueError};
 use crate::net::End;
 
 /// Why a node could not be started.
@@ -293,6 +293,45 @@ pub enum PutError {
     /// The query gave nothing.
     #[error(transparent)]
     Query(#[from] QueryError),
+}
+
+/// Why a request to a node has no response, or was not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// The node did not answer.
+    #[error("the node did not answer")]
+    NoAnswer,
+    /// The value does not fit the datagram.
+    #[error("a value of {size} bytes is too large, at most {max} fit a datagram")]
+    TooLarge {
+        /// Size of the value in bytes.
+        size: usize,
+        /// What is allowed, in bytes.
+        max: usize,
+    },
+    /// The protocol uses the command, or has no form for its number.
+    #[error("{command} is not a free command: these are 11 to 9007199254740991")]
+    Reserved {
+        /// The number of the command.
+        command: u64,
+    },
+    /// The node has as many requests under way as its limits allow.
+    #[error("this node has as many requests under way as its limits allow")]
+    TooMany,
+    /// The node has been closed.
+    #[error("the node has been closed")]
+    Closed,
+}
+
+impl From<dht::RequestError> for RequestError {
+    fn from(error: dht::RequestError) -> Self {
+        match error {
+            // The size has been checked before.
+            dht::RequestError::TimedOut | dht::RequestError::TooLarge => Self::NoAnswer,
+            dht::RequestError::Overloaded => Self::TooMany,
+        }
+    }
 }
 
 impl From<ValueError> for PutError {

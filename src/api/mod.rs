@@ -53,6 +53,7 @@ mod messages;
 mod node;
 mod records;
 mod relay;
+mod requests;
 mod server;
 mod testnet;
 mod watch;
@@ -68,13 +69,15 @@ pub use connection::{Connection, ReadHalf, WriteHalf};
 pub use connection_stats::ConnectionStats;
 pub use dht::{Bootstrapped, Dht, Pong};
 pub use error::{
-    BootstrapError, ConnectError, ListenError, NodeError, PutError, QueryError, SpawnError, StreamError,
+    BootstrapError, ConnectError, ListenError, NodeError, PutError, QueryError, RequestError, SpawnError,
+    StreamError,
 };
 pub use identity::{ClaimedKey, ProvenKey};
 pub use lookup::{Lookup, Peers};
 pub use messages::Messages;
 pub use records::{Announce, MutableGet};
 pub use relay::{Relay, RelayStats, ServeRelay};
+pub use requests::{Request, Requests, Response, SendRequest};
 pub use server::{Listen, Server};
 pub use testnet::{Testnet, TestnetError};
 pub use watch::NodeWatch;

@@ -118,6 +118,7 @@ pub enum Event {
     },
     /// Something happened to an established stream.
     Stream(StreamId, udx::Event),
-    /// The end of bootstrapping, and answers to what was asked of [`super::Endpoint::node`] directly.
+    /// The end of bootstrapping, answers to what was asked of [`super::Endpoint::node`] directly, and
+    /// requests of free commands, to be answered there.
     Dht(dht::Event),
 }

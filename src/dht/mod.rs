@@ -62,6 +62,7 @@ pub use operations::{
     max_mutable,
 };
 pub use policy::Policy;
+pub use requests::max_request;
 pub use stats::{Drops, Stats};
 pub use table::K;
 pub use types::{

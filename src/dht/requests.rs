@@ -66,7 +66,7 @@ impl Requests {
         id: Option<NodeId>,
     ) -> Result<u64, RequestError> {
         let value = request.value.as_ref().map_or(0, Vec::len);
-        if value > MAX_DATAGRAM - MAX_REQUEST_HEAD {
+        if value > max_request() {
             return Err(RequestError::TooLarge);
         }
         if self.pending.len() >= MAX_PENDING {
@@ -282,6 +282,11 @@ pub(super) const MAX_PENDING: usize = 16384;
 /// Requests that an unmatched response is compared with. Those to the nodes that a bootstrap begins with are
 /// among the first.
 const MAX_COMPARED: usize = 64;
+/// Returns how many bytes the value of a request may have: 1930.
+pub const fn max_request() -> usize {
+    MAX_DATAGRAM - MAX_REQUEST_HEAD
+}
+
 /// Bytes of a request beside its value, at most: header, id, token, command, target and the length of the
 /// value.
 const MAX_REQUEST_HEAD: usize = 10 + 32 + 32 + 9 + 32 + 3;

@@ -41,13 +41,18 @@ pub struct Outgoing {
 
 impl Reply {
     /// Answers with a value, if there is one, a token, and nodes near the target.
-    pub(super) fn with_value(value: Option<Vec<u8>>) -> Self {
+    pub fn with_value(value: Option<Vec<u8>>) -> Self {
         Self { value, token: true, closer: true, ..Self::default() }
     }
 
     /// Answers with an error code and, if the request has a target, nodes near it.
-    pub(super) fn with_error(error: u64) -> Self {
+    pub fn with_error(error: u64) -> Self {
         Self { closer: true, error, ..Self::default() }
+    }
+
+    /// Answers that the command is not served here.
+    pub fn unknown_command() -> Self {
+        Self::with_error(rpc::ERROR_UNKNOWN_COMMAND)
     }
 }
 
@@ -295,7 +300,8 @@ pub enum Event {
         /// How many nodes answered; 0 for a first node, or where the network is out of reach.
         reached: usize,
     },
-    /// A handshake or holepunch request came in, whether this node is persistent or not.
+    /// A handshake or holepunch request came in, or one of a free command that this node serves, whether it
+    /// is persistent or not.
     Incoming(Incoming),
     /// A request ended.
     Answered {

@@ -66,7 +66,7 @@ impl<T> Backlog<T> {
     }
 
     /// Takes no more connections and drops those that wait.
-    pub(super) fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.close();
         let waiting = std::mem::take(&mut self.state().waiting);
         drop(waiting);

@@ -2,16 +2,19 @@
 
 use std::fmt;
 use std::net::SocketAddrV4;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::backlog::Backlog;
 use super::link::Link;
+use super::requests::IncomingRequests;
 use super::stats::Stats;
 use crate::connect::{Dial, Failure, Listen, ListenError, Report, ServerId};
-use crate::dht::{Found, FoundPeer, Kept, Operation, OperationError};
+use crate::dht::{
+    Answer, Found, FoundPeer, Incoming, Kept, Operation, OperationError, Outgoing, Reply, RequestError,
+};
 use crate::keys::PublicKey;
 use crate::udx::{StreamId, StreamStats};
 
@@ -132,6 +135,12 @@ pub(crate) enum Command {
     Unlink(u32),
     /// Pings a node.
     Ping { node: SocketAddrV4, answer: oneshot::Sender<Pong> },
+    /// Sends a request to one node.
+    Request { outgoing: Box<Outgoing>, answer: oneshot::Sender<Result<Answer, RequestError>> },
+    /// Hands requests of free commands over from now on.
+    ServeRequests(Weak<IncomingRequests>),
+    /// Answers such a request.
+    Reply { incoming: Box<Incoming>, reply: Reply },
     /// Gives up the command with this token: its answer is not needed any more.
     GiveUp(Token),
     /// Stops until resumed, and answers when that is done.

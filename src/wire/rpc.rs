@@ -63,6 +63,8 @@ pub const IMMUTABLE_PUT: u64 = 8;
 pub const IMMUTABLE_GET: u64 = 9;
 /// Application command: one that a plugin serves.
 pub const PLUGIN: u64 = 10;
+/// The first application command that the protocol does not use.
+pub const FIRST_FREE_COMMAND: u64 = 11;
 
 /// Error of a response: the command is not served here.
 pub const ERROR_UNKNOWN_COMMAND: u64 = 1;

@@ -7,6 +7,7 @@ mod life;
 mod messages;
 mod nodes;
 mod records;
+mod requests;
 mod states;
 mod stats;
 mod world;

@@ -15,6 +15,7 @@ use crate::connect::report::Failure;
 use crate::connect::serve::{Notice, Server};
 use crate::dht;
 use crate::udx::{self, StreamId};
+use crate::wire::rpc::FIRST_FREE_COMMAND;
 use crate::wire::transmit::SocketId;
 
 impl Endpoint {
@@ -89,7 +90,9 @@ impl Endpoint {
 
     fn handle_dht_event(&mut self, now: Instant, event: dht::Event) {
         match event {
-            dht::Event::Incoming(incoming) => self.handle_incoming(now, incoming),
+            dht::Event::Incoming(incoming) if incoming.command < FIRST_FREE_COMMAND => {
+                self.handle_incoming(now, incoming);
+            }
             dht::Event::Answered { request, result } => match self.core.cx.take_request(request) {
                 Some(Asker::Attempt(id)) => self.step_attempt(now, id, Input::Answer(request, result)),
                 Some(Asker::Server(id)) => self.with_server(id, |server, core| {

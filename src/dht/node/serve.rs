@@ -11,8 +11,7 @@ use crate::dht::types::{Event, Incoming, Reply};
 use crate::wire::address::Scope;
 use crate::wire::compact::{Decode, Encode, Reader};
 use crate::wire::rpc::{
-    self, ERROR_INVALID_TOKEN, ERROR_UNKNOWN_COMMAND, MAX_DATAGRAM, NodeId, Packet, Request, Response,
-    Target, Token,
+    self, ERROR_INVALID_TOKEN, MAX_DATAGRAM, NodeId, Packet, Request, Response, Target, Token,
 };
 use crate::wire::transmit::SocketId;
 
@@ -184,8 +183,11 @@ impl Node {
         if matches!(incoming.command, rpc::PEER_HANDSHAKE | rpc::PEER_HOLEPUNCH) {
             return self.outbox.emit(Event::Incoming(incoming));
         }
+        if self.serves_free_commands && incoming.command >= rpc::FIRST_FREE_COMMAND {
+            return self.outbox.emit(Event::Incoming(incoming));
+        }
         if !self.is_persistent() {
-            return self.reply(now, &incoming, Reply::with_error(ERROR_UNKNOWN_COMMAND));
+            return self.reply(now, &incoming, Reply::unknown_command());
         }
         let (service, id) = (&mut self.service, self.members.id());
         let reply = match incoming.command {
@@ -207,7 +209,7 @@ impl Node {
             rpc::IMMUTABLE_GET => service.get_immutable(&incoming),
             // A plugin that a node does not have is not an unknown command (hyperdht-rpc.md §8).
             rpc::PLUGIN => None,
-            _ => Some(Reply::with_error(ERROR_UNKNOWN_COMMAND)),
+            _ => Some(Reply::unknown_command()),
         };
         if let Some(reply) = reply {
             self.reply(now, &incoming, reply);
@@ -235,7 +237,7 @@ impl Node {
                 }
             }
             rpc::DELAYED_PING => self.serve_delayed_ping(now, incoming, value),
-            _ => self.reply(now, incoming, Reply::with_error(ERROR_UNKNOWN_COMMAND)),
+            _ => self.reply(now, incoming, Reply::unknown_command()),
         }
     }
 

@@ -41,6 +41,8 @@ pub struct Node {
     pub(super) delayed: Delayed,
     pub(super) stats: Stats,
     pub(super) outbox: Outbox,
+    /// Whether requests of free commands go to the layer above.
+    pub(super) serves_free_commands: bool,
 }
 
 impl Node {
@@ -62,6 +64,7 @@ impl Node {
             upkeep: Upkeep::new(now, config.down_hints_per_tick, &mut rng),
             stats: Stats::default(),
             outbox: Outbox::default(),
+            serves_free_commands: false,
             config,
             rng,
         }
@@ -190,6 +193,12 @@ impl Node {
     /// from now on.
     pub fn set_server(&mut self, target: [u8; 32], record: Option<Vec<u8>>) {
         self.service.set_server(target, record);
+    }
+
+    /// Sets whether requests of commands that the protocol does not use go to the layer above, as
+    /// [`Event::Incoming`]. They are unknown commands otherwise.
+    pub const fn serve_free_commands(&mut self, serves: bool) {
+        self.serves_free_commands = serves;
     }
 
     /// Returns the address from which the server with this target announced itself here, if it did.

@@ -331,9 +331,9 @@ fn handshake() -> Vec<u8> {
     Request { value: Some(vec![0; 300]), ..request(rpc::PEER_HANDSHAKE, target, None) }.to_bytes()
 }
 
-fn incoming(node: &mut Node) -> Incoming {
+pub(super) fn incoming(node: &mut Node) -> Incoming {
     let Some(Event::Incoming(incoming)) = node.poll_event() else {
-        panic!("a handshake is for the layer above");
+        panic!("it is for the layer above");
     };
     incoming
 }
@@ -353,7 +353,7 @@ fn announced(node: &mut Node, now: Instant, server: SocketAddrV4) -> SocketAddrV
     server
 }
 
-fn request(command: u64, target: Option<[u8; 32]>, token: Option<[u8; 32]>) -> Request {
+pub(super) fn request(command: u64, target: Option<[u8; 32]>, token: Option<[u8; 32]>) -> Request {
     Request {
         tid: 1,
         to: at("8.8.4.4", 49737),
@@ -384,7 +384,7 @@ pub(super) fn at(ip: &str, port: u16) -> SocketAddrV4 {
     SocketAddrV4::new(ip.parse().expect("an address"), port)
 }
 
-fn sent(node: &mut Node) -> Vec<Transmit> {
+pub(super) fn sent(node: &mut Node) -> Vec<Transmit> {
     std::iter::from_fn(|| node.poll_transmit()).collect()
 }
 
@@ -398,7 +398,7 @@ fn asked(transmit: &Transmit) -> Option<(SocketAddrV4, u16)> {
     }
 }
 
-fn response(node: &mut Node) -> Response {
+pub(super) fn response(node: &mut Node) -> Response {
     let sent = sent(node);
     match Packet::decode(&mut Reader::new(&sent[0].payload)) {
         Ok(Packet::Response(response)) => response,

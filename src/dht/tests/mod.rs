@@ -4,6 +4,7 @@ mod bounds;
 mod diversity;
 mod elsewhere;
 mod exchanges;
+mod free_commands;
 mod hostile;
 mod life;
 mod network;

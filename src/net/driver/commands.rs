@@ -51,6 +51,17 @@ impl Driver {
                 let request = self.endpoint.node().request(now, outgoing);
                 self.waiters.add_ping(now, request, answer);
             }
+            Command::Request { outgoing, answer } => {
+                let request = self.endpoint.node().request(now, *outgoing);
+                self.waiters.add_request(request, answer);
+            }
+            Command::ServeRequests(waiting) => self.requests.serve(&mut self.endpoint, waiting),
+            Command::Reply { incoming, reply } => {
+                let node = self.endpoint.node();
+                if !node.is_suspended() {
+                    node.reply(now, &incoming, reply);
+                }
+            }
             Command::GiveUp(token) => self.give_up(now, token),
             Command::Suspend(answer) => {
                 debug!("node suspended");

@@ -24,6 +24,7 @@ use crate::net::jobs::Jobs;
 use crate::net::node_state::{NodeState, Publisher};
 use crate::net::queries::Queries;
 use crate::net::relays::Relays;
+use crate::net::requests::Requests;
 use crate::net::servers::Servers;
 use crate::net::settings::Settings;
 use crate::net::sleep::Sleep;
@@ -87,6 +88,7 @@ pub(super) struct Driver {
     pub(super) servers: Servers,
     pub(super) queries: Queries,
     pub(super) relays: Relays,
+    pub(super) requests: Requests,
     pub(super) waiters: Waiters,
     pub(super) closing: Closing,
     pub(super) publisher: Publisher,
@@ -147,6 +149,7 @@ impl Driver {
             servers: Servers::new(settings.backlog),
             queries: Queries::default(),
             relays: Relays::new(settings.key_pair, tasks),
+            requests: Requests::default(),
             waiters: Waiters::default(),
             closing: Closing::default(),
             publisher,

@@ -1,4 +1,4 @@
-//! Tasks that wait for the outcome of an attempt, the answer to a ping or the end of a link between two
+//! Tasks that wait for the outcome of an attempt, the answer to a request or the end of a link between two
 //! clients of a relay.
 
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tracing::debug;
 
 use crate::connect::AttemptId;
-use crate::dht::RequestId;
+use crate::dht::{Answer, RequestError, RequestId};
 use crate::net::command::{DialOutcome, Pong, Token, reply};
 
 /// The senders of those answers, each under the id that the endpoint names in its event.
@@ -21,6 +21,7 @@ pub(super) struct Waiters {
     attempts: HashMap<Token, AttemptId>,
     /// When each node was asked.
     pings: HashMap<RequestId, (Instant, oneshot::Sender<Pong>)>,
+    requests: HashMap<RequestId, oneshot::Sender<Result<Answer, RequestError>>>,
     /// Under either id of the link.
     links: HashMap<u32, Arc<oneshot::Sender<()>>>,
 }
@@ -64,6 +65,27 @@ impl Waiters {
         if let Some((asked, answer)) = self.pings.remove(&request) {
             reply(answer, seen_as.map(|seen_as| (seen_as, now - asked)));
         }
+    }
+
+    pub(super) fn add_request(
+        &mut self,
+        request: RequestId,
+        answer: oneshot::Sender<Result<Answer, RequestError>>,
+    ) {
+        self.requests.insert(request, answer);
+    }
+
+    /// Answers with the result of a request; returns it if no task waits for that.
+    pub(super) fn finish_request(
+        &mut self,
+        request: RequestId,
+        result: Result<Answer, RequestError>,
+    ) -> Option<Result<Answer, RequestError>> {
+        let Some(answer) = self.requests.remove(&request) else {
+            return Some(result);
+        };
+        reply(answer, result);
+        None
     }
 
     /// Keeps `ended` until the link with these ids is over.

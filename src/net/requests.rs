@@ -1,0 +1,146 @@
+//! Requests of commands that the protocol does not use, on their way to the application.
+
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use super::backlog::Backlog;
+use crate::connect::Endpoint;
+use crate::dht::{Incoming, Reply};
+use crate::slots::Source;
+
+/// Requests that wait for the application. Nobody serves them any more once the application has dropped it.
+pub(crate) type IncomingRequests = Backlog<Incoming>;
+
+/// Makes a queue for [`Command::ServeRequests`](super::Command::ServeRequests).
+pub(crate) fn incoming_requests() -> Arc<IncomingRequests> {
+    Arc::new(Backlog::new(MAX_REQUESTS))
+}
+
+/// Where requests of free commands go.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    waiting: Weak<IncomingRequests>,
+}
+
+impl Requests {
+    /// Serves requests from now on; an earlier queue ends.
+    pub(super) fn serve(&mut self, endpoint: &mut Endpoint, waiting: Weak<IncomingRequests>) {
+        self.end();
+        self.waiting = waiting;
+        endpoint.node().serve_free_commands(true);
+    }
+
+    /// Hands a request over. One that finds no room is answered as an unknown command is.
+    pub(super) fn deliver(&self, now: Instant, endpoint: &mut Endpoint, incoming: Incoming) {
+        let refused = match self.waiting.upgrade() {
+            Some(waiting) => waiting.push(Source::direct(*incoming.from.ip()), incoming),
+            None => {
+                endpoint.node().serve_free_commands(false);
+                Some(incoming)
+            }
+        };
+        if let Some(refused) = refused {
+            endpoint.node().reply(now, &refused, Reply::unknown_command());
+        }
+    }
+
+    fn end(&self) {
+        if let Some(waiting) = self.waiting.upgrade() {
+            waiting.clear();
+        }
+    }
+}
+
+impl Drop for Requests {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Requests that wait for the application: what a node of the DHT is asked within a fraction of a second.
+const MAX_REQUESTS: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddrV4};
+
+    use super::*;
+    use crate::connect::Config;
+    use crate::wire::compact::Decode;
+    use crate::wire::rpc::{ERROR_UNKNOWN_COMMAND, Packet};
+    use crate::wire::transmit::SocketId;
+
+    #[test]
+    fn requests_beyond_the_bound_are_answered_as_unknown_commands_are() {
+        let now = Instant::now();
+        let mut endpoint = endpoint(now);
+        let (mut requests, waiting) = (Requests::default(), incoming_requests());
+        requests.serve(&mut endpoint, Arc::downgrade(&waiting));
+        for number in 0..MAX_REQUESTS {
+            requests.deliver(now, &mut endpoint, incoming(1, number as u16));
+        }
+        assert_eq!(answered(now, &mut endpoint), []);
+        requests.deliver(now, &mut endpoint, incoming(1, 1000));
+        assert_eq!(answered(now, &mut endpoint), [(1000, ERROR_UNKNOWN_COMMAND)]);
+        // The newest of the source that has filled the queue gives way.
+        requests.deliver(now, &mut endpoint, incoming(2, 2000));
+        assert_eq!(answered(now, &mut endpoint), [(MAX_REQUESTS as u16 - 1, ERROR_UNKNOWN_COMMAND)]);
+    }
+
+    #[tokio::test]
+    async fn what_nobody_serves_any_more_is_unknown() {
+        let now = Instant::now();
+        let mut endpoint = endpoint(now);
+        let (mut requests, first, second) = (Requests::default(), incoming_requests(), incoming_requests());
+        requests.serve(&mut endpoint, Arc::downgrade(&first));
+        requests.serve(&mut endpoint, Arc::downgrade(&second));
+        assert_eq!(first.next().await, None, "another has taken its place");
+        requests.deliver(now, &mut endpoint, incoming(1, 7));
+        assert_eq!(second.next().await.map(|request| request.tid), Some(7));
+        drop(second);
+        requests.deliver(now, &mut endpoint, incoming(1, 8));
+        assert_eq!(answered(now, &mut endpoint), [(8, ERROR_UNKNOWN_COMMAND)]);
+
+        let last = incoming_requests();
+        requests.serve(&mut endpoint, Arc::downgrade(&last));
+        drop(requests);
+        assert_eq!(last.next().await, None, "the node has ended");
+    }
+
+    fn endpoint(now: Instant) -> Endpoint {
+        let mut endpoint = Endpoint::new(now, Config::default(), [1; 32]);
+        let local = |port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
+        endpoint.handle_sockets(now, local(1), local(2));
+        while endpoint.poll_transmit(now, 1, &mut Vec::new()).is_some() {}
+        endpoint
+    }
+
+    fn incoming(network: u8, tid: u16) -> Incoming {
+        Incoming {
+            socket: SocketId::SERVER,
+            from: SocketAddrV4::new(Ipv4Addr::new(88, 0, network, 1), 5),
+            tid,
+            to: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1),
+            id: None,
+            command: 300,
+            target: None,
+            value: None,
+            length: 100,
+            proven: false,
+        }
+    }
+
+    /// Returns the transaction and the error of each response that was sent.
+    fn answered(now: Instant, endpoint: &mut Endpoint) -> Vec<(u16, u64)> {
+        let mut answers = Vec::new();
+        let mut bytes = Vec::new();
+        while endpoint.poll_transmit(now, 1, &mut bytes).is_some() {
+            let Ok(Packet::Response(response)) = Packet::from_bytes(&bytes) else {
+                panic!("no response: {bytes:?}");
+            };
+            answers.push((response.tid, response.error));
+            bytes.clear();
+        }
+        answers
+    }
+}
