@@ -276,6 +276,7 @@ impl Folder {
     fn create() -> Result<Self, Failure> {
         let number = rand::rngs::OsRng.next_u64();
         let path = std::env::temp_dir().join(format!("profile-demo-{number:016x}"));
+        #[cfg_attr(not(unix), allow(unused_mut, reason = "other systems have no modes"))]
         let mut builder = fs::DirBuilder::new();
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);

@@ -3,6 +3,10 @@
 mod args;
 mod backup;
 mod check;
+#[cfg(unix)]
+mod control;
+#[cfg(not(unix))]
+#[path = "no_control.rs"]
 mod control;
 mod folder;
 mod restore;
