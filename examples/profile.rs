@@ -35,7 +35,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["serve"] => serve(&dht).await?,
         ["visit", key, path, name] => {
-            let mut connection = dht.connect(&key.parse::<PublicKey>()?).key_pair(&identity(path)?).await?;
+            let mut connection = dht.connect(key.parse::<PublicKey>()?).key_pair(&identity(path)?).await?;
             connection.write_message(name.as_bytes()).await?;
             let answer = connection.read_message().await?.ok_or("the server has hung up")?;
             println!("{}", String::from_utf8_lossy(&answer));

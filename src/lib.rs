@@ -134,5 +134,5 @@ pub mod slots;
 pub mod udx;
 pub mod wire;
 
-pub use api::{Connection, Dht, Server, Testnet};
+pub use api::{ConnectAddress, Connection, Dht, Server, Testnet};
 pub use keys::{KeyPair, PublicKey};

@@ -165,7 +165,7 @@ async fn the_same_key_reconnects_again_and_again() {
         let dht = network.guest().await;
         let key_pair = KeyPair::generate();
         for round in 0..25 {
-            let connect = dht.connect(&key).key_pair(&key_pair);
+            let connect = dht.connect(key).key_pair(&key_pair);
             let mut connection = soon(connect.into_future()).await.unwrap();
             echo_one(&mut connection, round).await;
             finish(connection).await;
@@ -194,7 +194,7 @@ async fn the_first_byte_waits_for_no_retransmission() {
         let dht = network.guest().await;
         let mut ours = Vec::new();
         for round in 0..21 {
-            let mut connection = soon(dht.connect(&key).into_future()).await.unwrap();
+            let mut connection = soon(dht.connect(key).into_future()).await.unwrap();
             let opened = std::time::Instant::now();
             echo_one(&mut connection, round).await;
             ours.push(opened.elapsed().as_secs_f64() * 1000.0);
@@ -255,7 +255,7 @@ async fn their_server(network: &Network, version: Reference) {
     exchange(&dht, &key, &[], true).await;
     server.event("close").await;
 
-    let connection = soon(dht.connect(&key).into_future()).await.unwrap();
+    let connection = soon(dht.connect(key).into_future()).await.unwrap();
     let (mut reader, mut writer) = connection.into_split();
     writer.write_all(&content[..1 << 20]).await.unwrap();
     soon(reader.read_exact(&mut vec![0; 1 << 19])).await.unwrap();

@@ -300,7 +300,7 @@ impl Records {
         let mut server = Process::script(THEIRS, "echo-server.mjs", &[at]);
         let key = PublicKey::from_bytes(unhex(&server.event("key").await));
         let other = network.guest().await;
-        soon(other.connect(&key).into_future()).await.unwrap();
+        soon(other.connect(key).into_future()).await.unwrap();
         other.close().await;
         guest.close().await;
     }

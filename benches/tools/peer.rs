@@ -138,7 +138,7 @@ async fn client(bootstrap: &str, low_latency: bool, key: PublicKey, what: &str, 
         "stream" => stream(&dht, key, count).await?,
         "streams" => streams(&dht, key, count).await?,
         "ping" => {
-            let mut connection = dht.connect(&key).await?;
+            let mut connection = dht.connect(key).await?;
             println!("ping {}", ping(&mut connection, count).await?);
         }
         "beside" => beside(&dht, key, count).await?,
@@ -157,7 +157,7 @@ async fn client(bootstrap: &str, low_latency: bool, key: PublicKey, what: &str, 
 /// Sends a byte now and then and waits for its echo, until the connection ends.
 async fn hold(dht: &Dht, key: PublicKey, seconds: usize) -> Result<()> {
     let idle_timeout = Duration::from_secs(seconds as u64);
-    let mut connection = dht.connect(&key).idle_timeout(idle_timeout).await?;
+    let mut connection = dht.connect(key).idle_timeout(idle_timeout).await?;
     loop {
         connection.write_all(b"x").await?;
         connection.read_u8().await?;
@@ -171,7 +171,7 @@ async fn connect(dht: &Dht, key: PublicKey, count: usize) -> Result<()> {
     for _ in 0..count {
         let identity = KeyPair::generate();
         let start = Instant::now();
-        let mut connection = dht.connect(&key).key_pair(&identity).await?;
+        let mut connection = dht.connect(key).key_pair(&identity).await?;
         let open = start.elapsed();
         connection.write_all(b"x").await?;
         connection.read_u8().await?;
@@ -190,7 +190,7 @@ async fn connect(dht: &Dht, key: PublicKey, count: usize) -> Result<()> {
 }
 
 async fn stream(dht: &Dht, key: PublicKey, megabytes: usize) -> Result<()> {
-    let mut connection = dht.connect(&key).await?;
+    let mut connection = dht.connect(key).await?;
     let before = processor_time();
     let chunk = vec![1; 64 * 1024];
     let mut left = megabytes * 1_000_000;
@@ -210,7 +210,7 @@ async fn stream(dht: &Dht, key: PublicKey, megabytes: usize) -> Result<()> {
 async fn streams(dht: &Dht, key: PublicKey, megabytes: usize) -> Result<()> {
     let mut connections = Vec::new();
     for _ in 0..100 {
-        connections.push(dht.connect(&key).key_pair(&KeyPair::generate()).await?);
+        connections.push(dht.connect(key).key_pair(&KeyPair::generate()).await?);
     }
     let before = processor_time();
     let start = Instant::now();
@@ -253,8 +253,8 @@ async fn ping(connection: &mut Connection, count: usize) -> Result<String> {
 
 /// Round trips on one connection of a `mixed` server beside a bulk transfer on another.
 async fn beside(dht: &Dht, key: PublicKey, count: usize) -> Result<()> {
-    let mut small = dht.connect(&key).key_pair(&KeyPair::generate()).await?;
-    let mut bulk = dht.connect(&key).key_pair(&KeyPair::generate()).await?;
+    let mut small = dht.connect(key).key_pair(&KeyPair::generate()).await?;
+    let mut bulk = dht.connect(key).key_pair(&KeyPair::generate()).await?;
     small.write_all(b"e").await?;
     let sent = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&sent);
@@ -315,7 +315,7 @@ async fn rate(dht: &Dht, key: PublicKey, count: usize, keep: bool) -> Result<Vec
             tokio::spawn(async move {
                 let (mut kept, mut failed) = (Vec::new(), 0);
                 while started.fetch_add(1, Ordering::Relaxed) < count as u64 {
-                    match dht.connect(&key).key_pair(&KeyPair::generate()).await {
+                    match dht.connect(key).key_pair(&KeyPair::generate()).await {
                         Ok(connection) => kept.extend(keep.then_some(connection)),
                         Err(_) => failed += 1,
                     }

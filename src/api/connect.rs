@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::config::MAX_DURATION;
 use super::node::NodeHandle;
-use super::{ConnectError, Connection};
+use super::{ConnectAddress, ConnectError, Connection};
 use crate::connect::Dial;
 use crate::net::Command;
 use crate::udx::StreamOptions;
@@ -38,12 +38,13 @@ pub struct Connect {
 }
 
 impl Connect {
-    pub(super) fn new(node: NodeHandle, server: PublicKey) -> Self {
+    pub(super) fn new(node: NodeHandle, address: ConnectAddress) -> Self {
+        let (server, addresses) = address.into_parts();
         Self {
             node,
             server,
             key_pair: None,
-            addresses: Vec::new(),
+            addresses,
             only_addresses: false,
             relay_through: None,
             reusable_socket: false,

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::node::NodeHandle;
 use super::{
-    BootstrapError, Connect, DhtBuilder, Joined, KeptAnnouncement, Listen, NodeError, NodeState, NodeWatch,
-    QueryError, ServeRelay, SpawnError, Stats,
+    BootstrapError, Connect, ConnectAddress, DhtBuilder, Joined, KeptAnnouncement, Listen, NodeError,
+    NodeState, NodeWatch, QueryError, ServeRelay, SpawnError, Stats,
 };
+use crate::KeyPair;
 use crate::net::{self, Command};
-use crate::{KeyPair, PublicKey};
 
 /// A node of the HyperDHT: connects to servers by their public key and lets others connect.
 ///
@@ -85,9 +85,11 @@ impl Dht {
         NodeWatch::new(self.node.started().state.clone())
     }
 
-    /// Returns a builder that connects to a server once awaited.
-    pub fn connect(&self, server: &PublicKey) -> Connect {
-        Connect::new(self.node.clone(), *server)
+    /// Returns a builder that connects to a server once awaited. The server is named by its
+    /// [`PublicKey`](crate::PublicKey), or by a [`ConnectAddress`], whose addresses are asked beside the
+    /// lookup.
+    pub fn connect(&self, server: impl Into<ConnectAddress>) -> Connect {
+        Connect::new(self.node.clone(), server.into())
     }
 
     /// Returns a builder that serves as a blind relay under a key pair once awaited.

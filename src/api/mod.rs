@@ -43,6 +43,7 @@
 
 mod config;
 mod connect;
+mod connect_address;
 mod connection;
 mod connection_stats;
 mod dht;
@@ -65,6 +66,7 @@ pub use crate::net::{Joined, NodeState, Stats};
 pub use crate::udx::Traffic;
 pub use config::{DEFAULT_BOOTSTRAP, DhtBuilder, Limits, Mode};
 pub use connect::Connect;
+pub use connect_address::{ConnectAddress, ParseConnectAddressError};
 pub use connection::{Connection, ReadHalf, WriteHalf};
 pub use connection_stats::ConnectionStats;
 pub use dht::{Bootstrapped, Dht, Pong};

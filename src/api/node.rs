@@ -127,7 +127,7 @@ mod tests {
         let key = *KeyPair::generate().public_key();
         let connect = || {
             let address = silent.local_addr().unwrap().to_string().parse();
-            dht.connect(&key).addresses(address).only_addresses().into_future()
+            dht.connect(key).addresses(address).only_addresses().into_future()
         };
         let relay = within(dht.relay(&KeyPair::generate()).into_future()).await.unwrap();
         let (_other, own) = within(connect_both(&network.nodes()[1], &server)).await;

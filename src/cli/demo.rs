@@ -99,7 +99,7 @@ async fn another_identity(stage: &mut Stage<'_>, world: &World<'_>, ada: &Record
     stage.act("Bob comes, with a key pair of his own. He would like to be Ada.");
     let bob = keyfile::load_or_create(&world.folder.path("bob"), Modes::Strict)?.key_pair;
     let dht = world.node().await?;
-    let connection = dht.connect(&world.server).key_pair(&bob).await?;
+    let connection = dht.connect(world.server).key_pair(&bob).await?;
     let mut raw = Raw::greeted(connection).await?;
     expect(raw.hello["params"]["record"].is_null(), "a greeting shows nothing of others")?;
     stage.say("the server's greeting: I do not know you yet. There is nothing of Ada's in it");
@@ -135,7 +135,7 @@ async fn impostor(stage: &mut Stage<'_>, world: &World<'_>, ada: &Record) -> Res
     );
     let eve = KeyPair::generate().claiming(*ada.key());
     let dht = world.node().await?;
-    let attempt = dht.connect(&world.server).key_pair(&eve).timeout(IMPOSTOR_TIMEOUT);
+    let attempt = dht.connect(world.server).key_pair(&eve).timeout(IMPOSTOR_TIMEOUT);
     match attempt.await {
         Ok(_) => {
             return Err(Failure::new(Exit::Internal, "the impostor got a connection"));

@@ -34,7 +34,7 @@ async fn the_smallest_and_the_largest_options_carry_data() {
     })
     .await;
     for (window, wait) in [(0, Duration::ZERO), (u32::MAX, Duration::MAX)] {
-        let connect = world.client.connect(&world.key).receive_window(window);
+        let connect = world.client.connect(world.key).receive_window(window);
         let connect = connect.keep_alive(Some(wait)).idle_timeout(wait).into_future();
         let (client, server) = within(async { tokio::join!(connect, world.server.accept()) }).await;
         let (mut client, mut server) = (client.unwrap(), server.unwrap());
@@ -178,7 +178,7 @@ async fn a_server_may_speak_first_and_end_at_once() {
         }
     });
     for _ in 0..10 {
-        let connecting = world.client.connect(&world.key).into_future();
+        let connecting = world.client.connect(world.key).into_future();
         let mut client = within(connecting).await.unwrap();
         let mut said = String::new();
         within(client.read_to_string(&mut said)).await.unwrap();
@@ -243,7 +243,7 @@ async fn several_clients_are_served_at_once() {
             let dht = world.client.clone();
             tokio::spawn(async move {
                 let identity = KeyPair::generate();
-                let mut connection = dht.connect(&key).key_pair(&identity).await.unwrap();
+                let mut connection = dht.connect(key).key_pair(&identity).await.unwrap();
                 let message = [index; 5000];
                 connection.write_all(&message).await.unwrap();
                 let mut answer = [0; 5000];
@@ -264,7 +264,7 @@ async fn the_same_key_connects_again_and_again() {
     let server = echo(world.server);
     let identity = KeyPair::generate();
     for round in 0..20_u8 {
-        let connecting = world.client.connect(&world.key).key_pair(&identity);
+        let connecting = world.client.connect(world.key).key_pair(&identity);
         let mut connection = within(connecting.into_future()).await.unwrap();
         connection.write_all(&[round]).await.unwrap();
         assert_eq!(within(connection.read_u8()).await.unwrap(), round);

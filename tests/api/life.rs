@@ -18,7 +18,7 @@ async fn an_echo_that_drops_both_halves_loses_nothing() {
     let World { client, server, key, listening, testnet: _testnet, .. } = World::new().await;
     let echo = echo(server);
     for _ in 0..5 {
-        let connection = within(client.connect(&key).into_future()).await.unwrap();
+        let connection = within(client.connect(key).into_future()).await.unwrap();
         let (mut read, mut write) = connection.into_split();
         let sent = tokio::spawn(async move {
             write.write_all(&pattern(SIZE)).await.unwrap();
@@ -186,7 +186,7 @@ async fn a_node_that_closes_delivers_what_dropped_connections_have_written() {
 async fn the_last_handle_may_go_with_data_under_way() {
     let world = World::new().await;
     let dht = world.testnet.builder().spawn().await.unwrap();
-    let connect = async { dht.connect(&world.key).await.unwrap() };
+    let connect = async { dht.connect(world.key).await.unwrap() };
     let (mut client, server) = within(async { tokio::join!(connect, world.server.accept()) }).await;
     client.write_all(&pattern(SIZE)).await.unwrap();
     drop((client, dht));
@@ -256,7 +256,7 @@ impl Elsewhere {
             let (connected, connection) = tokio::join!(
                 own.spawn(async move {
                     let dht = Dht::builder().bootstrap(bootstrap).bind("127.0.0.1:0").spawn().await.unwrap();
-                    let connection = dht.connect(&key).await.unwrap();
+                    let connection = dht.connect(key).await.unwrap();
                     (dht, connection)
                 }),
                 self.server.accept(),

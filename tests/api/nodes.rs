@@ -18,7 +18,7 @@ async fn connections_beyond_the_backlog_are_refused() {
     let world = World::with(|builder| builder.limits(limits)).await;
     let mut waiting = Vec::new();
     for _ in 0..2 {
-        let connecting = world.client.connect(&world.key).into_future();
+        let connecting = world.client.connect(world.key).into_future();
         waiting.push(within(connecting).await.unwrap());
         // The order in which connections wait is that in which the server has them.
         while world.listening.stats().await.connections < waiting.len() {
@@ -26,7 +26,7 @@ async fn connections_beyond_the_backlog_are_refused() {
         }
     }
     // The client may learn of it before its side is ready, or after.
-    match within(world.client.connect(&world.key).into_future()).await {
+    match within(world.client.connect(world.key).into_future()).await {
         Ok(refused) => assert_eq!(within(refused.closed()).await, Err(StreamError::Reset)),
         Err(error) => assert!(matches!(error, ConnectError::Refused { .. }), "{error}"),
     }
@@ -69,6 +69,31 @@ async fn a_client_that_is_not_allowed_hears_nothing() {
     assert!(refused.claimed_key != friends && admitted.claimed_key == friends);
     assert!(admitted.address.ip().is_loopback());
     assert_eq!(admitted.relay_through, None);
+}
+
+#[tokio::test]
+async fn a_client_names_its_local_addresses_unless_it_is_told_not_to() {
+    let testnet = within(Testnet::new(4)).await.unwrap();
+    let (asked, mut applicants) = tokio::sync::mpsc::unbounded_channel();
+    let listen = testnet.nodes()[2].listen(&KeyPair::generate()).allow(move |client| {
+        asked.send(client.named_addresses).unwrap();
+        async { true }
+    });
+    let server = within(listen.into_future()).await.unwrap();
+    for (node, lan) in [(true, None), (true, Some(false)), (false, None), (false, Some(true))] {
+        let builder = testnet.builder().mode(Mode::Ephemeral).quick_firewall(false);
+        let client = builder.lan(node).spawn().await.unwrap();
+        let connect = client.connect(server.public_key());
+        let connect = match lan {
+            Some(lan) => connect.lan(lan),
+            None => connect,
+        };
+        let (connection, accepted) = tokio::join!(within(connect.into_future()), within(server.accept()));
+        (_, _) = (connection.unwrap(), accepted.unwrap());
+        let named = applicants.recv().await.unwrap();
+        let expected = if lan.unwrap_or(node) { vec![client.local_addr()] } else { Vec::new() };
+        assert_eq!(named, expected, "{node} {lan:?}");
+    }
 }
 
 /// Neither a decision that never comes nor many of them hold up a server, and a panic refuses.
@@ -231,7 +256,7 @@ async fn closing_a_node_ends_everything_that_hangs_on_it() {
     assert_eq!(within(server.closed()).await, Err(StreamError::Closed));
     assert_eq!(within(client.closed()).await, Err(StreamError::Reset));
     assert!(within(world.server.accept()).await.is_none());
-    let refused = world.listening.connect(&world.key).await;
+    let refused = world.listening.connect(world.key).await;
     assert!(matches!(refused, Err(ConnectError::Closed)));
     let refused = world.listening.listen(&KeyPair::generate()).await;
     assert_eq!(refused.err(), Some(ListenError::Closed));
@@ -275,7 +300,7 @@ async fn times_without_an_end_are_taken_for_long_ones() {
     let world = World::with(|builder| builder.limits(limits)).await;
     let (client, server) = within(async {
         tokio::join!(
-            world.client.connect(&world.key).timeout(Duration::MAX).into_future(),
+            world.client.connect(world.key).timeout(Duration::MAX).into_future(),
             world.server.accept()
         )
     })
@@ -325,10 +350,10 @@ const PEERS: usize = 80;
 async fn a_server_that_was_suspended_is_reached_when_it_resumes() {
     let world = World::new().await;
     within(world.listening.suspend()).await;
-    let attempt = world.client.connect(&world.key);
+    let attempt = world.client.connect(world.key);
     let refused = within(attempt.timeout(Duration::from_secs(1)).into_future()).await;
     assert!(refused.is_err());
     within(world.listening.resume()).await;
-    within(async { while world.client.connect(&world.key).await.is_err() {} }).await;
+    within(async { while world.client.connect(world.key).await.is_err() {} }).await;
     assert!(within(world.server.accept()).await.is_some());
 }

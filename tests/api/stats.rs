@@ -76,7 +76,7 @@ async fn the_last_values_stay_after_the_end() {
 async fn each_side_knows_its_own_key_and_who_has_dialled() {
     let world = World::new().await;
     let identity = KeyPair::generate();
-    let connect = world.client.connect(&world.key).key_pair(&identity).into_future();
+    let connect = world.client.connect(world.key).key_pair(&identity).into_future();
     let (client, server) = within(async { tokio::join!(connect, world.server.accept()) }).await;
     let (client, server) = (client.unwrap(), server.unwrap());
     assert_eq!((client.own_key(), client.is_initiator()), (*identity.public_key(), true));

@@ -38,7 +38,7 @@ impl World {
     pub(crate) async fn connect(&self) -> (Connection, Connection) {
         within(async {
             let (client, server) =
-                tokio::join!(self.client.connect(&self.key).into_future(), self.server.accept());
+                tokio::join!(self.client.connect(self.key).into_future(), self.server.accept());
             (client.unwrap(), server.unwrap())
         })
         .await

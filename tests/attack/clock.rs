@@ -41,7 +41,7 @@ async fn a_clock_that_jumps_by_an_hour_breaks_no_connection() {
     let key = server.line().await;
     let key: PublicKey = key.strip_prefix("key ").unwrap().parse().unwrap();
     let dht = Dht::builder().bootstrap([bootstrap]).bind("127.0.0.1:0").spawn().await.unwrap();
-    let mut held = dht.connect(&key).await.unwrap();
+    let mut held = dht.connect(key).await.unwrap();
     echo(&mut held).await;
 
     for offset in ["+1h", "-1h", "+2h"] {
@@ -53,7 +53,7 @@ async fn a_clock_that_jumps_by_an_hour_breaks_no_connection() {
             }
         }
         echo(&mut held).await;
-        echo(&mut dht.connect(&key).await.unwrap()).await;
+        echo(&mut dht.connect(key).await.unwrap()).await;
         echo(&mut held).await;
     }
     assert!(noticed.try_recv().is_err(), "a clock set back is no sleep");

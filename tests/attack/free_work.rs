@@ -22,7 +22,7 @@ async fn a_key_cannot_keep_the_server_busy_with_lines_that_are_no_requests() {
 
     for (number, line) in [(1, "{\"jsonrpc\":\"2.0\",\"method\":\"ping\"}\n"), (2, "{\n"), (3, "\n")] {
         let key_pair = KeyPair::from_seed(&[number; 32]);
-        let connection = dht.connect(&public_key).key_pair(&key_pair).await.unwrap();
+        let connection = dht.connect(public_key).key_pair(&key_pair).await.unwrap();
         let (mut reader, mut writer) = tokio::io::split(connection);
         // What the server answers must not hold it back.
         let answers = tokio::spawn(async move {

@@ -25,8 +25,8 @@ async fn a_connection_outlives_a_peer_that_is_stopped() {
     let key = peer.line().await;
     let key: PublicKey = key.strip_prefix("key ").unwrap().parse().unwrap();
     let dht = network.builder().spawn().await.unwrap();
-    let usual = dht.connect(&key).await.unwrap();
-    let mut patient = dht.connect(&key).idle_timeout(Duration::from_secs(300)).await.unwrap();
+    let usual = dht.connect(key).await.unwrap();
+    let mut patient = dht.connect(key).idle_timeout(Duration::from_secs(300)).await.unwrap();
     patient.write_all(b"before").await.unwrap();
     patient.read_exact(&mut [0; 6]).await.unwrap();
 

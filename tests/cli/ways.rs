@@ -101,6 +101,25 @@ async fn a_server_that_was_reached_is_found_again_without_its_bootstrap_nodes() 
 }
 
 #[tokio::test]
+async fn a_server_is_reached_through_the_nodes_that_stand_beside_its_key() {
+    let world = World::start(&[]).await;
+    let nodes: Vec<_> = world.network.nodes()[1..].iter().map(|node| node.local_addr()).collect();
+    let key = world.key.parse::<hyperprofile::PublicKey>().unwrap();
+    let address = hyperprofile::ConnectAddress::new(key, nodes).unwrap();
+    world.network.nodes()[0].close().await;
+    let (ada, eve) = (Person::new(), Person::new());
+    let line =
+        |server: &str| format!("--server {server} --bootstrap {} register --name Ada", world.bootstrap);
+    eve.run(&line(&world.key)).await.failed(12, "no_network");
+    ada.run(&line(&address.to_string())).await.ended(0);
+    // What is remembered of a server is remembered under its key.
+    ada.run(&format!("--server {} --bootstrap {} show", world.key, world.bootstrap)).await.ended(0);
+
+    let wrong = ada.run(&line(&format!("{}@127.0.0.1:0", world.key))).await.ended(2);
+    assert!(wrong.stderr.contains("no node has the address 127.0.0.1:0"), "{wrong:?}");
+}
+
+#[tokio::test]
 async fn remembered_nodes_that_are_gone_do_no_harm() {
     let world = World::start(&[]).await;
     let ada = Person::new();

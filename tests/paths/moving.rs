@@ -27,7 +27,7 @@ async fn our_client_and_their_server_leave_the_relay() {
     let key: PublicKey = server.event("key").await.trim().parse().unwrap();
 
     let dht = guest(&network).await;
-    let mut connection = soon(dht.connect(&key).into_future()).await.unwrap();
+    let mut connection = soon(dht.connect(key).into_future()).await.unwrap();
     assert_eq!(connection.path(), Path::Relayed);
     let beginning = connection.remote_addr();
     let content = vec![7; BYTES];

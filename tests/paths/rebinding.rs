@@ -87,6 +87,6 @@ async fn connect(network: &Network, at: usize, pause: &str) -> (Process, Connect
     let words = [network.bootstrap.as_str(), "server", &at.to_string(), pause];
     let mut server = Process::script(Reference::Latest, "rebinding.mjs", &words);
     let key: PublicKey = server.event("key").await.trim().parse().unwrap();
-    let connection = soon(guest(network).await.connect(&key).into_future()).await.unwrap();
+    let connection = soon(guest(network).await.connect(key).into_future()).await.unwrap();
     (server, connection)
 }

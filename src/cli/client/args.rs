@@ -2,11 +2,9 @@
 
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use data_encoding::HEXLOWER_PERMISSIVE;
 
 use super::super::duration;
 use super::super::exit::EXIT_CODES;
@@ -14,10 +12,7 @@ use super::super::files;
 use super::super::keyfile::ModesArgs;
 use super::super::network::{NetworkArgs, bind_address};
 use super::super::runtime::Secrecy;
-use crate::PublicKey;
-use crate::keys::z_base_32;
-use crate::wire::Decode as _;
-use crate::wire::address::ConnectAddress;
+use crate::{ConnectAddress, PublicKey};
 
 /// Keep your profile at a profile server, which is reached by its public key
 ///
@@ -26,9 +21,10 @@ use crate::wire::address::ConnectAddress;
 #[derive(Debug, Parser)]
 #[command(name = "profile-client", version, after_help = EXIT_CODES)]
 pub(super) struct Arguments {
-    /// The server's public key (52 characters, or 64 hexadecimal digits), or its address blob
+    /// The server's public key (52 characters, or 64 hexadecimal digits), with nodes that know it if you have
+    /// them: KEY@IP:PORT,IP:PORT
     #[arg(long, value_name = "KEY", global = true)]
-    pub(super) server: Option<ServerAddress>,
+    pub(super) server: Option<ConnectAddress>,
 
     /// File that holds your identity [default: $XDG_DATA_HOME/profile-client/identity]
     #[arg(long, value_name = "FILE", value_parser = files::argument(), global = true)]
@@ -160,37 +156,6 @@ impl ProfileArgs {
     }
 }
 
-/// A server's key, and nodes that probably know it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ServerAddress {
-    pub(super) key: PublicKey,
-    pub(super) nodes: Vec<SocketAddrV4>,
-}
-
-impl FromStr for ServerAddress {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let error = match text.parse() {
-            Ok(key) => {
-                return Ok(Self { key, nodes: Vec::new() });
-            }
-            Err(error) => error,
-        };
-        // An address blob is longer than a bare key, in either alphabet.
-        let blob = text.strip_prefix("pear://").unwrap_or(text);
-        if blob.len() > 52 {
-            let bytes =
-                HEXLOWER_PERMISSIVE.decode(blob.as_bytes()).or_else(|_| z_base_32().decode(blob.as_bytes()));
-            let address = bytes.ok().and_then(|bytes| ConnectAddress::from_bytes(&bytes).ok());
-            if let Some(ConnectAddress { key, nodes }) = address {
-                return Ok(Self { key, nodes });
-            }
-        }
-        Err(error.to_string())
-    }
-}
-
 fn field(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
@@ -212,11 +177,6 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::Encode as _;
-
-    fn key() -> PublicKey {
-        PublicKey::from_bytes([7; 32])
-    }
 
     #[test]
     fn arguments_are_consistent() {
@@ -229,21 +189,6 @@ mod tests {
         assert_eq!(timeout("60m"), Ok(Duration::from_secs(3600)));
         for bad in ["", "0", "61m", "2h"] {
             assert!(timeout(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_server_is_named_by_its_key_or_an_address_blob() {
-        let bare = ServerAddress { key: key(), nodes: Vec::new() };
-        assert_eq!(key().to_z32().parse(), Ok(bare.clone()));
-        assert_eq!(key().to_hex().parse(), Ok(bare));
-        let nodes = vec!["10.0.0.1:49737".parse().unwrap()];
-        let blob = ConnectAddress { key: key(), nodes: nodes.clone() }.to_bytes();
-        let full = ServerAddress { key: key(), nodes };
-        assert_eq!(HEXLOWER_PERMISSIVE.encode(&blob).parse(), Ok(full.clone()));
-        assert_eq!(z_base_32().encode(&blob).parse(), Ok(full));
-        for bad in ["", "abc", &"g".repeat(64), &"y".repeat(54)] {
-            assert!(bad.parse::<ServerAddress>().is_err(), "{bad}");
         }
     }
 

@@ -7,16 +7,15 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::super::routes::RoutesFile;
-use super::args::ServerAddress;
 use crate::api::{ConnectError, Report, StreamError};
 use crate::profile::{Dial, DialError};
-use crate::{Connection, Dht, KeyPair, PublicKey};
+use crate::{ConnectAddress, Connection, Dht, KeyPair, PublicKey};
 
 /// Dials one server under one identity.
 #[derive(Debug)]
 pub(super) struct DhtDial {
     pub(super) dht: Dht,
-    pub(super) server: ServerAddress,
+    pub(super) server: ConnectAddress,
     /// The server's address, if the DHT is not asked.
     pub(super) at: Option<SocketAddrV4>,
     pub(super) relay: Option<PublicKey>,
@@ -45,23 +44,18 @@ impl Dial for DhtDial {
     type Stream = Connection;
 
     async fn dial(&mut self) -> Result<Connection, DialError> {
-        let connect = self
-            .dht
-            .connect(&self.server.key)
-            .key_pair(&self.identity)
-            .reusable_socket()
-            .timeout(self.timeout);
+        let connect = match self.at {
+            Some(address) => self.dht.connect(self.server.public_key()).addresses([address]).only_addresses(),
+            None => {
+                // Without a folder for the file nothing is remembered.
+                let remembered = self.routes.iter().flat_map(|file| file.get(self.server.public_key()));
+                self.dht.connect(&self.server).addresses(remembered)
+            }
+        };
+        let connect = connect.key_pair(&self.identity).reusable_socket().timeout(self.timeout);
         let connect = match &self.relay {
             Some(relay) => connect.relay_through(relay),
             None => connect,
-        };
-        let connect = match self.at {
-            Some(address) => connect.addresses([address]).only_addresses(),
-            None => {
-                // Without a folder for the file nothing is remembered.
-                let remembered = self.routes.iter().flat_map(|file| file.get(&self.server.key));
-                connect.addresses(self.server.nodes.iter().copied()).addresses(remembered)
-            }
         };
         let connection = match connect.await {
             Ok(connection) => connection,
@@ -89,7 +83,7 @@ impl Dial for DhtDial {
 impl DhtDial {
     fn remember(&self, nodes: &[SocketAddrV4]) {
         if let (Some(file), None) = (&self.routes, self.at) {
-            file.set(&self.server.key, nodes);
+            file.set(self.server.public_key(), nodes);
         }
     }
 }

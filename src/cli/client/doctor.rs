@@ -10,10 +10,10 @@ use tokio::time::timeout;
 
 use super::super::exit::{CHECK_ADDRESS, Exit, Failure, LET_THROUGH, NAME_A_RELAY, UPDATE};
 use super::super::output::Output;
-use super::args::{Arguments, ServerAddress};
+use super::args::Arguments;
 use super::explain;
-use crate::Dht;
 use crate::api::{BootstrapError, ConnectError, Firewall, Report, Stats, StreamError};
+use crate::{ConnectAddress, Dht};
 
 /// Nodes that are asked for the address they see.
 const SAMPLES: usize = 6;
@@ -243,12 +243,12 @@ fn reachability(nat: Firewall) -> Check {
 }
 
 /// Connects to the server; returns a check per stage that the attempt came to.
-async fn reach(arguments: &Arguments, dht: &Dht, server: &ServerAddress) -> Vec<Check> {
-    let mut connect = dht.connect(&server.key).timeout(arguments.timeout);
-    connect = match arguments.server_addr {
-        Some(address) => connect.addresses([address]).only_addresses(),
-        None => connect.addresses(server.nodes.iter().copied()),
+async fn reach(arguments: &Arguments, dht: &Dht, server: &ConnectAddress) -> Vec<Check> {
+    let mut connect = match arguments.server_addr {
+        Some(address) => dht.connect(server.public_key()).addresses([address]).only_addresses(),
+        None => dht.connect(server),
     };
+    connect = connect.timeout(arguments.timeout);
     if let Some(relay) = &arguments.relay {
         connect = connect.relay_through(relay);
     }

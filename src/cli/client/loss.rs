@@ -101,7 +101,7 @@ pub(super) fn command(arguments: &Arguments, what: &str) -> String {
         line.push_str(&format!(" --identity {}", quoted(identity)));
     }
     if let Some(server) = &arguments.server {
-        line.push_str(&format!(" --server {}", server.key));
+        line.push_str(&format!(" --server {server}"));
     }
     format!("{line} {what}")
 }

@@ -17,14 +17,14 @@ use super::super::routes::RoutesFile;
 use super::super::server::default_folder;
 use super::super::versions::VersionsFile;
 use super::super::{demo, runtime};
-use super::args::{Arguments, Command, ServerAddress};
+use super::args::{Arguments, Command};
 use super::dial::{DhtDial, LastReport};
 use super::edit::{Edit, first_profile};
 use super::loss::{Loss, command};
 use super::{doctor, explain, prompt, show};
 use crate::api::DhtBuilder;
 use crate::profile::{ClientError, Denied, Profile, ProfileClient, Record};
-use crate::{Dht, KeyPair};
+use crate::{ConnectAddress, Dht, KeyPair};
 
 /// Runs the program.
 pub fn main() -> ExitCode {
@@ -209,7 +209,7 @@ impl Deadline {
 /// A connection to the server and what belongs to it.
 struct Visit<'a> {
     output: &'a Output,
-    server: &'a ServerAddress,
+    server: &'a ConnectAddress,
     dht: Dht,
     client: Client,
     deadline: Deadline,
@@ -227,12 +227,12 @@ impl<'a> Visit<'a> {
     async fn start(
         arguments: &Arguments,
         output: &'a Output,
-        server: &'a ServerAddress,
+        server: &'a ConnectAddress,
     ) -> Result<Self, Failure> {
         let (path, key_pair) = identity(arguments, output)?;
         let dht = node(arguments).spawn().await?;
         let deadline = Deadline::after(arguments.timeout);
-        let spinner = output.spinner(&format!("connecting to {}", server.key.short()));
+        let spinner = output.spinner(&format!("connecting to {}", server.public_key().short()));
         let last = LastReport::default();
         let dial = DhtDial {
             dht: dht.clone(),
@@ -244,7 +244,7 @@ impl<'a> Visit<'a> {
             routes: RoutesFile::of_user(&arguments.network.network()),
             last: last.clone(),
         };
-        let versions = VersionsFile::beside(&path, *key_pair.public_key(), server.key);
+        let versions = VersionsFile::beside(&path, *key_pair.public_key(), *server.public_key());
         let profiles = versions.profiles().to_owned();
         let key = key_pair.public_key().to_z32();
         let outcome = deadline.bound(ProfileClient::connect(key_pair, dial, versions)).await;

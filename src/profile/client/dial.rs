@@ -19,6 +19,6 @@ impl Dial for ThroughDht {
     type Stream = Connection;
 
     async fn dial(&mut self) -> Result<Connection, DialError> {
-        Ok(self.dht.connect(&self.server).key_pair(&self.identity).await?)
+        Ok(self.dht.connect(self.server).key_pair(&self.identity).await?)
     }
 }
