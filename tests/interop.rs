@@ -125,6 +125,26 @@ async fn nothing_that_was_written_before_a_drop_is_lost() {
     .await;
 }
 
+/// The client's own network knows nothing of the server.
+#[tokio::test(flavor = "multi_thread")]
+async fn their_client_reaches_our_server_through_its_relay_addresses() {
+    with_network(Nodes::Theirs, Reference::Latest, async |network| {
+        let dht = network.guest().await;
+        let server = soon(dht.listen(&KeyPair::generate()).into_future()).await.unwrap();
+        let key = server.public_key().to_hex();
+        let nodes: Vec<_> = soon(server.relay_addresses()).await.iter().map(ToString::to_string).collect();
+        let (sender, _results) = mpsc::unbounded_channel();
+        tokio::spawn(serve(server, sender));
+        let elsewhere = soon(Network::start(Nodes::Ours, Reference::Latest)).await;
+        let arguments = [elsewhere.bootstrap.as_str(), &key, "bytes", "100000", &nodes.join(",")];
+        let output = Process::script(Reference::Latest, "echo-client.mjs", &arguments).success().await;
+        assert!(output.contains("echoed 100000 "), "{output}");
+        elsewhere.close().await;
+        dht.close().await;
+    })
+    .await;
+}
+
 /// A client of the reference that does not speak first proves nothing, and is not cut off for that.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_client_is_spoken_to_before_it_has_proven_its_key() {

@@ -1,6 +1,7 @@
 //! A listening server.
 
 use std::future::{Future, IntoFuture};
+use std::net::SocketAddrV4;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +9,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::node::NodeHandle;
-use super::{Connection, ListenError};
-use crate::connect::{self, AllowHook, Applicant};
+use super::{ConnectAddress, Connection, ListenError};
+use crate::connect::{self, AllowHook, Applicant, ServerAddress, ServerId, ServerState};
 use crate::net::{Command, ServerHandle};
 use crate::udx::StreamOptions;
 use crate::{KeyPair, PublicKey};
@@ -168,6 +169,55 @@ impl Server {
         Some(Connection::new(handle))
     }
 
+    /// Returns where clients find the server now: its own address first where every host can reach it, then
+    /// the DHT nodes that have its announcement, three to about ten of them, the quickest to answer first.
+    /// Given to [`Connect::addresses`](super::Connect::addresses), or to `relayAddresses` in JavaScript, they
+    /// are asked beside the lookup. Empty once the server or its node has been closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn relay_addresses(&self) -> Vec<SocketAddrV4> {
+        self.state().await.relay_addresses
+    }
+
+    /// Returns where the server's socket is, as the nodes of the DHT see it. `None` while too few of them
+    /// have been heard or they see different addresses, and once the server or its node has been closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn address(&self) -> Option<ServerAddress> {
+        self.state().await.address
+    }
+
+    /// Returns the key with the first of [`Self::relay_addresses`], to be handed to clients as a value or as
+    /// text: with it they need neither bootstrap nodes nor a lookup for as long as one of these nodes has the
+    /// announcement. Once the server has been closed, it is the key alone.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn connect_address(&self) -> ConnectAddress {
+        let mut address = ConnectAddress::from(self.public_key());
+        for node in self.relay_addresses().await {
+            // What has no place there is left out.
+            let _ = address.add(node);
+        }
+        address
+    }
+
+    /// Announces the server anew, on the nodes that are closest to its key now, and waits until that is done;
+    /// without a network it waits until there is one. Servers do so by themselves when nodes are lost or the
+    /// network changes. Returns at once when the server or its node has been closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// The server is announced even if the future is dropped.
+    pub async fn refresh(&self) {
+        self.ask(|server, answer| Command::Refresh { server, answer }).await;
+    }
+
     /// Stops listening and waits until the announcements are withdrawn. Connections stay. Takes at most
     /// a few seconds.
     ///
@@ -175,9 +225,17 @@ impl Server {
     ///
     /// Closing goes on when the future is dropped.
     pub async fn close(&self) {
-        let (answer, closed) = oneshot::channel();
-        // A closed node drops the sender of the answer.
-        let _ = self.handle.node.send(Command::Unlisten { server: self.handle.server, answer: Some(answer) });
-        let _ = closed.await;
+        self.ask(|server, answer| Command::Unlisten { server, answer: Some(answer) }).await;
+    }
+
+    async fn state(&self) -> ServerState {
+        self.ask(|server, answer| Command::ServerState { server, answer }).await.unwrap_or_default()
+    }
+
+    /// Sends a command and waits for its answer; `None` once the server or its node has been closed.
+    async fn ask<T>(&self, command: impl FnOnce(ServerId, oneshot::Sender<T>) -> Command) -> Option<T> {
+        let (answer, answered) = oneshot::channel();
+        self.handle.node.send(command(self.handle.server, answer)).ok()?;
+        answered.await.ok()
     }
 }

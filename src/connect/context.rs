@@ -252,6 +252,11 @@ impl OwnAddresses {
         self.interfaces = addresses.to_vec();
     }
 
+    /// Returns the local port of the server socket, once it is bound.
+    pub(super) fn port(&self) -> Option<u16> {
+        self.bound.map(|bound| bound.port())
+    }
+
     /// Returns the addresses of the server socket in the local network, as far as they are known; `None` if
     /// they are not to be used.
     pub(super) fn lan_addresses(&self) -> Option<Vec<SocketAddrV4>> {

@@ -77,6 +77,26 @@ impl fmt::Debug for RelayDial {
     }
 }
 
+/// Where the socket of a server is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ServerAddress {
+    /// The IPv4 address that the nodes of the DHT agree on, and the local port of the socket. A router may
+    /// give the socket another port, and another one for each peer.
+    pub address: SocketAddrV4,
+    /// Whether the server takes itself to be reachable at this address by every host, without a punch.
+    pub is_reachable: bool,
+}
+
+/// Where a server is found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerState {
+    /// The server's own address where every host can reach it, then the nodes that have its announcement.
+    pub relay_addresses: Vec<SocketAddrV4>,
+    /// Where its socket is, once enough nodes have been heard of that.
+    pub address: Option<ServerAddress>,
+}
+
 /// What an endpoint reports to its driver.
 #[derive(Debug)]
 pub enum Event {

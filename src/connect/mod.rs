@@ -46,7 +46,7 @@ mod tests;
 mod timers;
 
 pub use endpoint::Endpoint;
-pub use event::{Established, Event, Moved, Origin, RelayDial};
+pub use event::{Established, Event, Moved, Origin, RelayDial, ServerAddress, ServerState};
 pub use ids::{AttemptId, Path, ServerId};
 pub use job::{Job, JobDone, Question, Step};
 pub use limits::Limits;

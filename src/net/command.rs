@@ -11,7 +11,7 @@ use super::backlog::Backlog;
 use super::link::Link;
 use super::requests::IncomingRequests;
 use super::stats::Stats;
-use crate::connect::{Dial, Failure, Listen, ListenError, Report, ServerId};
+use crate::connect::{Dial, Failure, Listen, ListenError, Report, ServerId, ServerState};
 use crate::dht::{
     Answer, Found, FoundPeer, Incoming, Kept, Operation, OperationError, Outgoing, Reply, RequestError,
 };
@@ -113,6 +113,10 @@ pub(crate) enum Command {
     Listen { token: Token, listen: Box<Listen>, answer: oneshot::Sender<ListenOutcome> },
     /// Stops listening, and answers once the announcements are withdrawn.
     Unlisten { server: ServerId, answer: Option<oneshot::Sender<()>> },
+    /// Announces a server anew, and answers once that is done.
+    Refresh { server: ServerId, answer: oneshot::Sender<()> },
+    /// Answers with where a server is found.
+    ServerState { server: ServerId, answer: oneshot::Sender<ServerState> },
     /// Runs an operation of the DHT.
     Operation {
         token: Token,

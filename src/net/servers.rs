@@ -28,6 +28,8 @@ struct Entry {
     accept: Option<Arc<Backlog<ConnectionHandle>>>,
     /// The task that waits for the announcement.
     opening: Option<Opening>,
+    /// Tasks that wait for it to be announced anew.
+    announcing: Vec<oneshot::Sender<()>>,
     /// Tasks that wait for its withdrawal.
     closing: Vec<oneshot::Sender<()>>,
 }
@@ -69,18 +71,31 @@ impl Servers {
             Entry {
                 accept: Some(accept),
                 opening: Some(Opening { token, answer, handle }),
+                announcing: Vec::new(),
                 closing: Vec::new(),
             },
         );
     }
 
-    /// Hands an announced server to its user.
+    /// Hands an announced server to its user, and wakes the tasks that wait for the announcement.
     pub(super) fn announced(&mut self, server: ServerId) {
-        let entry = self.entries.get_mut(&server);
-        if let Some(opening) = entry.and_then(|entry| entry.opening.take()) {
+        let Some(entry) = self.entries.get_mut(&server) else {
+            return;
+        };
+        if let Some(opening) = entry.opening.take() {
             debug!(server = server.0, "server handed over");
             // If no task waits any more, dropping the handle asks for the end of the server.
             reply(opening.answer, Ok(opening.handle));
+        }
+        for answer in entry.announcing.drain(..) {
+            reply(answer, ());
+        }
+    }
+
+    /// Keeps the sender until the server is announced, or is not going to be: then it is dropped.
+    pub(super) fn await_announcement(&mut self, server: ServerId, answer: oneshot::Sender<()>) {
+        if let Some(entry) = self.entries.get_mut(&server) {
+            entry.announcing.push(answer);
         }
     }
 
@@ -101,6 +116,7 @@ impl Servers {
             accept.close();
         }
         entry.opening = None;
+        entry.announcing.clear();
         entry.closing.extend(answer);
         true
     }

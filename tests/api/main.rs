@@ -8,6 +8,7 @@ mod messages;
 mod nodes;
 mod records;
 mod requests;
+mod servers;
 mod states;
 mod stats;
 mod world;

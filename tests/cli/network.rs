@@ -111,6 +111,8 @@ async fn a_server_ends_in_order_and_comes_back_as_itself() {
         assert_eq!(event["event"], "listening");
         assert_eq!(event["public_key"], world.key);
         assert_eq!(event["public_key_hex"].as_str().unwrap().len(), 64);
+        let address = event["connect_address"].as_str().unwrap();
+        assert!(address.starts_with(&format!("{}@127.0.0.1:", world.key)), "{address}");
         let bootstrap = world.network.bootstrap().remove(0);
         let line = format!("--server {} --bootstrap {bootstrap} show", world.key);
         assert_eq!(ada.run(&line).await.ended(0).json(), registered);

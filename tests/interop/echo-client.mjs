@@ -1,6 +1,6 @@
-// echo-client.mjs BOOTSTRAP KEY MODE N
+// echo-client.mjs BOOTSTRAP KEY MODE N [HOST:PORT,HOST:PORT]
 //
-// Talks to a server that echoes. Modes:
+// Talks to a server that echoes, through the given nodes if there are any. Modes:
 //   bytes N        sends N bytes while reading, ends when all are back, expects the server to end too
 //   half-close N   ends right after writing the last byte; all N must still come back, then the end
 //   listen N       sends nothing, reads slowly until the server has ended, expects N bytes
@@ -15,9 +15,10 @@
 import { createCipheriv, createHash } from 'node:crypto'
 import { DHT, guest, print, untilAsked } from './lib.mjs'
 
-const [bootstrap, key, mode, count] = process.argv.slice(2)
+const [bootstrap, key, mode, count, nodes] = process.argv.slice(2)
 const server = Buffer.from(key, 'hex')
 const n = Number(count)
+const relayAddresses = nodes?.split(',').map((node) => node.split(':')).map(([host, port]) => ({ host, port: Number(port) }))
 const modes = { bytes, 'half-close': halfClose, listen, silent, abrupt, 'first-byte': firstByte, parallel, reconnect }
 
 const node = await guest(bootstrap, mode === 'silent' ? { connectionKeepAlive: false } : {})
@@ -128,7 +129,7 @@ async function reconnect () {
 /** Connects and waits until the stream is open. */
 function open (keyPair) {
   const start = performance.now()
-  const socket = node.connect(server, keyPair ? { keyPair } : {})
+  const socket = node.connect(server, { ...(keyPair && { keyPair }), relayAddresses })
   return new Promise((resolve, reject) => {
     socket.once('error', reject)
     socket.once('close', () => reject(new Error('closed before it opened')))

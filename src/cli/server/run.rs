@@ -28,7 +28,7 @@ use super::{check, folder, restore};
 use crate::api::{BootstrapError, SpawnError, TestnetError};
 use crate::profile::backup::Closing;
 use crate::profile::{Limits, Service, ServiceConfig, SledStore};
-use crate::{Dht, KeyPair, Server, Testnet};
+use crate::{ConnectAddress, Dht, KeyPair, Server, Testnet};
 
 /// Runs the program.
 pub fn main() -> ExitCode {
@@ -120,7 +120,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         started = start(&arguments, &key_pair, &output) => started?,
     };
     let Started { dht, server, local, network } = started;
-    announce(&key_pair, &network, &arguments, &output);
+    announce(&server.connect_address().await, &network, &arguments, &output);
     // Without its key a server is of no use to anybody.
     output.delivered()?;
     let stats = dht.stats().await;
@@ -282,13 +282,14 @@ async fn join(dht: &Dht, network: &Network, arguments: &Arguments, output: &Outp
     }
 }
 
-fn announce(key_pair: &KeyPair, network: &Network, arguments: &Arguments, output: &Output) {
-    let key = key_pair.public_key();
+fn announce(server: &ConnectAddress, network: &Network, arguments: &Arguments, output: &Output) {
+    let key = server.public_key();
     output.line(&key.to_z32());
     output.json(&json!({
         "event": "listening",
         "public_key": key.to_z32(),
         "public_key_hex": key.to_hex(),
+        "connect_address": server.to_string(),
     }));
     let who = match network.is_local() {
         true => "clients on this computer",

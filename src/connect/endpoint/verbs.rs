@@ -9,7 +9,7 @@ use tracing::{debug, trace};
 use crate::connect::context::StreamOwner;
 use crate::connect::core::Core;
 use crate::connect::dial::{Attempt, Input};
-use crate::connect::event::Event;
+use crate::connect::event::{Event, ServerAddress, ServerState};
 use crate::connect::ids::{AttemptId, ServerId};
 use crate::connect::job::{Done, Job, JobDone};
 use crate::connect::limits::Limits;
@@ -327,6 +327,34 @@ impl Endpoint {
         });
         self.drain(now);
         Ok(id)
+    }
+
+    /// Announces a server anew at once; [`Event::Listening`] follows again. Returns whether it does: not
+    /// where the announcements are withdrawn.
+    pub fn refresh_server(&mut self, now: Instant, id: ServerId) -> bool {
+        let mut follows = false;
+        self.with_server(id, |server, core| {
+            follows = server.announcer().refresh(now, core);
+            None
+        });
+        self.drain(now);
+        follows
+    }
+
+    /// Returns where a server is found, and nothing of one that is closed.
+    pub fn server_state(&self, id: ServerId) -> ServerState {
+        let (cx, listens) =
+            (&self.core.cx, |server: &&Server| self.by_target.get(&server.target()) == Some(&id));
+        let Some(server) = self.servers.get(&id).filter(listens) else {
+            return ServerState::default();
+        };
+        let reachable = cx.node.remote_address();
+        let local = || Some(SocketAddrV4::new(*cx.node.sampled_address()?.ip(), cx.own.port()?));
+        let address = reachable.or_else(local);
+        ServerState {
+            relay_addresses: server.relay_addresses(cx),
+            address: address.map(|address| ServerAddress { address, is_reachable: reachable.is_some() }),
+        }
     }
 
     /// Stops listening and withdraws the announcements; [`Event::Unlistened`] follows. Streams live on.

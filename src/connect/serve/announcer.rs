@@ -167,6 +167,17 @@ impl Announcer {
         self.update(now, core);
     }
 
+    /// Announces anew at once; [`Notice::Announced`] follows though it has before. Returns whether it does:
+    /// not of what is withdrawn.
+    pub(in crate::connect) fn refresh(&mut self, now: Instant, core: &mut Core) -> bool {
+        if matches!(self.state, State::Withdrawing) {
+            return false;
+        }
+        self.announced = false;
+        self.restart(now, core);
+        true
+    }
+
     /// Withdraws all announcements; [`Notice::Withdrawn`] follows, at once if there are none.
     pub(in crate::connect) fn withdraw(&mut self, now: Instant, core: &mut Core) -> Option<Notice> {
         let mut all: Vec<Relay> = self.relays[..2].concat();
@@ -302,6 +313,21 @@ impl Announcer {
     /// Returns where the server is announced, for the noise payload. The node that a message has come through
     /// is the first: it does pass on what it gets.
     pub(super) fn relays(&self, through: SocketAddrV4) -> Vec<RelayInfo> {
+        let mut relays = self.current();
+        relays.sort_by_key(|relay| relay.address != through);
+        relays
+            .into_iter()
+            .take(RELAYS)
+            .map(|relay| RelayInfo { relay_address: relay.address, peer_address: relay.peer_address })
+            .collect()
+    }
+
+    /// Returns the nodes that have the announcement, the newest one first.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = SocketAddrV4> {
+        self.current().into_iter().map(|relay| relay.address)
+    }
+
+    fn current(&self) -> Vec<Relay> {
         let mut relays: Vec<Relay> = match &self.state {
             State::Announcing { fresh, .. } => fresh.clone(),
             _ => Vec::new(),
@@ -311,12 +337,7 @@ impl Announcer {
                 relays.push(*relay);
             }
         }
-        relays.sort_by_key(|relay| relay.address != through);
         relays
-            .into_iter()
-            .take(RELAYS)
-            .map(|relay| RelayInfo { relay_address: relay.address, peer_address: relay.peer_address })
-            .collect()
     }
 
     /// Ends a round of pings: announces anew if too few nodes know the server, or rests until the next round.

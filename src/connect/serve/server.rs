@@ -90,6 +90,14 @@ impl Server {
         self.announcer.is_relay(node)
     }
 
+    /// Returns where clients find the server: itself where every host can reach it, then the nodes that have
+    /// its announcement.
+    pub(in crate::connect) fn relay_addresses(&self, cx: &Context) -> Vec<SocketAddrV4> {
+        let own = cx.node.remote_address();
+        let nodes = self.announcer.nodes().filter(|node| Some(*node) != own);
+        own.into_iter().chain(nodes).collect()
+    }
+
     /// Returns what the own node answers when it is asked for this server.
     pub(in crate::connect) fn record(&self) -> Vec<u8> {
         Peer { public_key: *self.key_pair.public_key(), relay_addresses: Vec::new() }.to_bytes()

@@ -34,6 +34,11 @@ impl Driver {
                     self.endpoint.unlisten(now, server);
                 }
             }
+            Command::Refresh { server, answer } => match self.endpoint.refresh_server(now, server) {
+                true => self.servers.await_announcement(server, answer),
+                false => reply(answer, ()),
+            },
+            Command::ServerState { server, answer } => reply(answer, self.endpoint.server_state(server)),
             Command::Operation { token, operation, peers, answer } => {
                 let waiter = Waiter { token, peers, answer };
                 self.queries.start(now, &mut self.endpoint, *operation, waiter)
