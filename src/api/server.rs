@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::node::NodeHandle;
 use super::{ConnectAddress, Connection, ListenError};
 use crate::connect::{self, AllowHook, Applicant, ServerAddress, ServerId, ServerState};
-use crate::net::{Command, ServerHandle};
+use crate::net::{Command, Order, ServerHandle};
 use crate::udx::StreamOptions;
 use crate::{KeyPair, PublicKey};
 
@@ -209,13 +209,36 @@ impl Server {
 
     /// Announces the server anew, on the nodes that are closest to its key now, and waits until that is done;
     /// without a network it waits until there is one. Servers do so by themselves when nodes are lost or the
-    /// network changes. Returns at once when the server or its node has been closed.
+    /// network changes. Returns at once where the server is [suspended](Self::suspend), or it or its node has
+    /// been closed.
     ///
     /// # Cancel safety
     ///
     /// The server is announced even if the future is dropped.
     pub async fn refresh(&self) {
-        self.ask(|server, answer| Command::Refresh { server, answer }).await;
+        self.order(Order::Refresh).await;
+    }
+
+    /// Takes no new clients until [`Self::resume`], and waits until the announcements are withdrawn, which
+    /// takes at most a few seconds: clients that look for the server get
+    /// [`ConnectError::NotFound`](super::ConnectError::NotFound). Connections stay, and those that wait to be
+    /// accepted as well; clients in the middle of connecting fail. The key stays taken.
+    ///
+    /// # Cancel safety
+    ///
+    /// The server is suspended even if the future is dropped.
+    pub async fn suspend(&self) {
+        self.order(Order::Suspend).await;
+    }
+
+    /// Takes clients again after [`Self::suspend`], and waits until the server is announced, as when it began
+    /// to listen. Returns at once where it is not suspended, or it or its node has been closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// The server goes on even if the future is dropped.
+    pub async fn resume(&self) {
+        self.order(Order::Resume).await;
     }
 
     /// Stops listening and waits until the announcements are withdrawn. Connections stay. Takes at most
@@ -226,6 +249,10 @@ impl Server {
     /// Closing goes on when the future is dropped.
     pub async fn close(&self) {
         self.ask(|server, answer| Command::Unlisten { server, answer: Some(answer) }).await;
+    }
+
+    async fn order(&self, order: Order) {
+        self.ask(|server, answer| Command::Order { server, order, answer }).await;
     }
 
     async fn state(&self) -> ServerState {

@@ -123,6 +123,8 @@ pub enum Event {
     CloseSocket(SocketId),
     /// The server is announced and reachable.
     Listening(ServerId),
+    /// The announcements of a server that was suspended have been withdrawn.
+    Suspended(ServerId),
     /// The server's announcements have been withdrawn.
     Unlistened(ServerId),
     /// A stream is ready.

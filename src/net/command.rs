@@ -105,6 +105,17 @@ impl Drop for ServerHandle {
 /// What becomes of a request to listen.
 pub(crate) type ListenOutcome = Result<ServerHandle, ListenFailure>;
 
+/// What is to become of the announcements of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// They are made anew.
+    Refresh,
+    /// They are withdrawn, and no client is answered, until [`Self::Resume`].
+    Suspend,
+    /// They are made anew if the server was suspended.
+    Resume,
+}
+
 /// A request to the driver. It drops the sender of an answer that it can't give because the node has ended.
 pub(crate) enum Command {
     /// Connects to a server.
@@ -113,8 +124,8 @@ pub(crate) enum Command {
     Listen { token: Token, listen: Box<Listen>, answer: oneshot::Sender<ListenOutcome> },
     /// Stops listening, and answers once the announcements are withdrawn.
     Unlisten { server: ServerId, answer: Option<oneshot::Sender<()>> },
-    /// Announces a server anew, and answers once that is done.
-    Refresh { server: ServerId, answer: oneshot::Sender<()> },
+    /// Changes whether a server is announced, and answers once that is done.
+    Order { server: ServerId, order: Order, answer: oneshot::Sender<()> },
     /// Answers with where a server is found.
     ServerState { server: ServerId, answer: oneshot::Sender<ServerState> },
     /// Runs an operation of the DHT.

@@ -39,7 +39,7 @@ mod sync;
 mod task_event;
 
 pub(crate) use bootstrap::Entry;
-pub(crate) use command::{Command, ConnectionHandle, OperationOutcome, ServerHandle, Token};
+pub(crate) use command::{Command, ConnectionHandle, OperationOutcome, Order, ServerHandle, Token};
 pub(crate) use driver::{Started, has_runtime, start};
 pub(crate) use link::{End, MAX_DATAGRAM};
 pub use node_state::{Joined, NodeState};

@@ -30,6 +30,8 @@ struct Entry {
     opening: Option<Opening>,
     /// Tasks that wait for it to be announced anew.
     announcing: Vec<oneshot::Sender<()>>,
+    /// Tasks that wait for it to be suspended.
+    suspending: Vec<oneshot::Sender<()>>,
     /// Tasks that wait for its withdrawal.
     closing: Vec<oneshot::Sender<()>>,
 }
@@ -72,6 +74,7 @@ impl Servers {
                 accept: Some(accept),
                 opening: Some(Opening { token, answer, handle }),
                 announcing: Vec::new(),
+                suspending: Vec::new(),
                 closing: Vec::new(),
             },
         );
@@ -92,10 +95,28 @@ impl Servers {
         }
     }
 
-    /// Keeps the sender until the server is announced, or is not going to be: then it is dropped.
+    /// Keeps the sender until the server is announced, or is not going to be: then it is dropped. So are
+    /// those that wait for the server to be suspended.
     pub(super) fn await_announcement(&mut self, server: ServerId, answer: oneshot::Sender<()>) {
         if let Some(entry) = self.entries.get_mut(&server) {
+            entry.suspending.clear();
             entry.announcing.push(answer);
+        }
+    }
+
+    /// Keeps the sender until the announcements of the server are withdrawn, or it is announced anew: then it
+    /// is dropped. So are those that wait for the announcement.
+    pub(super) fn await_suspension(&mut self, server: ServerId, answer: oneshot::Sender<()>) {
+        if let Some(entry) = self.entries.get_mut(&server) {
+            entry.announcing.clear();
+            entry.suspending.push(answer);
+        }
+    }
+
+    /// Wakes the tasks that wait until a server is suspended.
+    pub(super) fn suspended(&mut self, server: ServerId) {
+        for answer in self.entries.get_mut(&server).into_iter().flat_map(|entry| entry.suspending.drain(..)) {
+            reply(answer, ());
         }
     }
 
@@ -117,6 +138,7 @@ impl Servers {
         }
         entry.opening = None;
         entry.announcing.clear();
+        entry.suspending.clear();
         entry.closing.extend(answer);
         true
     }

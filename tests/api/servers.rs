@@ -2,7 +2,7 @@
 
 use std::future::IntoFuture;
 
-use hyperprofile::api::Mode;
+use hyperprofile::api::{ConnectError, ListenError, Mode};
 use hyperprofile::{ConnectAddress, Connection, Dht, KeyPair, Server, Testnet};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -53,6 +53,40 @@ async fn a_server_that_is_refreshed_is_announced_where_it_was_lost() {
 }
 
 #[tokio::test]
+async fn a_suspended_server_takes_no_new_client_until_it_resumes() {
+    let world = World::new().await;
+    let (mut client, mut server) = world.connect().await;
+    let before = within(world.server.connect_address()).await;
+    within(world.server.suspend()).await;
+    within(world.server.suspend()).await;
+    // A suspended server is not announced by asking for it.
+    within(world.server.refresh()).await;
+    assert_eq!(within(world.server.relay_addresses()).await, []);
+    for address in [ConnectAddress::from(world.key), before.clone()] {
+        let refused = within(world.client.connect(address).into_future()).await;
+        assert!(matches!(refused, Err(ConnectError::NotFound { .. })), "{refused:?}");
+    }
+    both_speak(&mut client, &mut server).await;
+    let again = within(world.listening.listen(&world.key_pair).into_future()).await;
+    assert_eq!(again.err(), Some(ListenError::KeyInUse));
+
+    within(world.server.resume()).await;
+    within(world.server.resume()).await;
+    let (mut client, mut server) = world.connect().await;
+    both_speak(&mut client, &mut server).await;
+    // The last command counts, whatever the ones before have come to.
+    within(async { tokio::join!(world.server.suspend(), world.server.resume()) }).await;
+    world.connect().await;
+    within(async { tokio::join!(world.server.resume(), world.server.refresh(), world.server.suspend()) })
+        .await;
+    let refused = within(world.client.connect(&world.key).into_future()).await;
+    assert!(matches!(refused, Err(ConnectError::NotFound { .. })), "{refused:?}");
+    within(world.server.close()).await;
+    within(world.server.resume()).await;
+    assert!(within(world.listening.listen(&world.key_pair).into_future()).await.is_ok());
+}
+
+#[tokio::test]
 async fn a_closed_server_is_found_nowhere_and_keeps_nobody_waiting() {
     let world = World::new().await;
     within(world.server.close()).await;
@@ -61,6 +95,8 @@ async fn a_closed_server_is_found_nowhere_and_keeps_nobody_waiting() {
         assert_eq!(within(world.server.address()).await, None);
         assert_eq!(within(world.server.connect_address()).await, world.key.into());
         within(world.server.refresh()).await;
+        within(world.server.suspend()).await;
+        within(world.server.resume()).await;
         within(world.listening.close()).await;
     }
 }

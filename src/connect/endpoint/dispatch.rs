@@ -230,6 +230,11 @@ impl Endpoint {
                 self.announced.insert(id);
                 self.core.cx.emit(Event::Listening(id));
             }
+            Some(Notice::Suspended) => {
+                debug!(server = id.0, "server suspended");
+                self.announced.remove(&id);
+                self.core.cx.emit(Event::Suspended(id));
+            }
             Some(Notice::Withdrawn) => {
                 self.servers.remove(&id);
                 self.announced.remove(&id);

@@ -6,7 +6,9 @@ use tracing::trace;
 
 use super::verbs::Endpoint;
 use crate::connect::context::Context;
+use crate::connect::ids::ServerId;
 use crate::connect::router::{self, Forward};
+use crate::connect::serve::Server;
 use crate::dht;
 use crate::wire::compact::{Decode, Encode};
 use crate::wire::handshake::{HandshakeMessage, HolepunchMessage, Mode};
@@ -17,7 +19,8 @@ impl Endpoint {
         let (Some(target), Some(value)) = (incoming.target, incoming.value.as_deref()) else {
             return;
         };
-        let own = self.by_target.get(&target).copied();
+        let open = |id: &&ServerId| self.servers.get(*id).is_some_and(Server::is_open);
+        let own = self.by_target.get(&target).filter(open).copied();
         let entry = self.core.cx.node.forward(&target);
         let private = self.core.cx.private;
         match incoming.command {

@@ -341,18 +341,56 @@ impl Endpoint {
         follows
     }
 
+    /// Withdraws the announcements of a server and answers no handshake until [`Self::resume_server`];
+    /// [`Event::Suspended`] follows. Its key stays taken, streams live on. Returns whether the event follows:
+    /// not of a server that is closed.
+    pub fn suspend_server(&mut self, now: Instant, id: ServerId) -> bool {
+        let Some(target) =
+            self.servers.get(&id).map(Server::target).filter(|target| self.listens(target, id))
+        else {
+            return false;
+        };
+        self.core.cx.node.set_server(target, None);
+        self.with_server(id, |server, core| server.withdraw(now, core, Notice::Suspended));
+        self.drain(now);
+        true
+    }
+
+    /// Goes on after [`Self::suspend_server`]; [`Event::Listening`] follows. Returns whether it does: only of
+    /// a server that is suspended.
+    pub fn resume_server(&mut self, now: Instant, id: ServerId) -> bool {
+        let mut resumed = None;
+        self.with_server(id, |server, core| {
+            if server.announcer().resume(now, core) {
+                resumed = Some((server.target(), server.record()));
+            }
+            None
+        });
+        let follows = resumed.is_some();
+        if let Some((target, record)) = resumed {
+            self.core.cx.node.set_server(target, Some(record));
+        }
+        self.drain(now);
+        follows
+    }
+
+    /// Returns whether a server has the key with this target; one that is closing has it no longer.
+    fn listens(&self, target: &[u8; 32], id: ServerId) -> bool {
+        self.by_target.get(target) == Some(&id)
+    }
+
     /// Returns where a server is found, and nothing of one that is closed.
     pub fn server_state(&self, id: ServerId) -> ServerState {
-        let (cx, listens) =
-            (&self.core.cx, |server: &&Server| self.by_target.get(&server.target()) == Some(&id));
-        let Some(server) = self.servers.get(&id).filter(listens) else {
+        let cx = &self.core.cx;
+        let server = self.servers.get(&id).filter(|server| self.listens(&server.target(), id));
+        let Some(server) = server else {
             return ServerState::default();
         };
         let reachable = cx.node.remote_address();
         let local = || Some(SocketAddrV4::new(*cx.node.sampled_address()?.ip(), cx.own.port()?));
         let address = reachable.or_else(local);
         ServerState {
-            relay_addresses: server.relay_addresses(cx),
+            relay_addresses: if server.is_open() { server.relay_addresses(cx) } else { Vec::new() },
             address: address.map(|address| ServerAddress { address, is_reachable: reachable.is_some() }),
         }
     }
@@ -362,11 +400,11 @@ impl Endpoint {
         let target = self.servers.get(&id).map(Server::target);
         // Otherwise it is withdrawing already, and the key may be a newer server's.
         if let Some(target) = target
-            && self.by_target.get(&target) == Some(&id)
+            && self.listens(&target, id)
         {
             self.by_target.remove(&target);
             self.core.cx.node.set_server(target, None);
-            self.with_server(id, |server, core| server.close(now, core));
+            self.with_server(id, |server, core| server.withdraw(now, core, Notice::Withdrawn));
         }
         self.drain(now);
     }

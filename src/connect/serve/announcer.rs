@@ -52,7 +52,9 @@ const RETRY_PERSISTS: Duration = Duration::from_secs(1);
 pub(in crate::connect) enum Notice {
     /// The server is reachable through at least one node.
     Announced,
-    /// No announcement is left on other nodes, as far as is known.
+    /// No announcement is left on other nodes, as far as is known, until the server resumes.
+    Suspended,
+    /// No announcement is left on other nodes, as far as is known, for good.
     Withdrawn,
 }
 
@@ -79,7 +81,11 @@ enum State {
         /// The round that follows, or `None` for a new update.
         round: Option<u32>,
     },
-    Withdrawing,
+    /// Takes the announcements back, or has.
+    Withdrawing {
+        /// What is reported when none is left.
+        then: Notice,
+    },
 }
 
 /// One round of pings.
@@ -153,7 +159,7 @@ impl Announcer {
 
     /// Starts over: finds the closest nodes and announces on them.
     pub(in crate::connect) fn update(&mut self, now: Instant, core: &mut Core) {
-        if matches!(self.state, State::Withdrawing) {
+        if self.is_withdrawn() {
             return;
         }
         self.cancel(now, core);
@@ -170,7 +176,7 @@ impl Announcer {
     /// Announces anew at once; [`Notice::Announced`] follows though it has before. Returns whether it does:
     /// not of what is withdrawn.
     pub(in crate::connect) fn refresh(&mut self, now: Instant, core: &mut Core) -> bool {
-        if matches!(self.state, State::Withdrawing) {
+        if self.is_withdrawn() {
             return false;
         }
         self.announced = false;
@@ -178,21 +184,52 @@ impl Announcer {
         true
     }
 
-    /// Withdraws all announcements; [`Notice::Withdrawn`] follows, at once if there are none.
-    pub(in crate::connect) fn withdraw(&mut self, now: Instant, core: &mut Core) -> Option<Notice> {
-        let mut all: Vec<Relay> = self.relays[..2].concat();
-        if let State::Announcing { waiting, fresh, .. } = &self.state {
-            all.extend(waiting.values());
-            all.extend(fresh);
+    /// Withdraws all announcements; `then` follows, at once if there are none.
+    pub(super) fn withdraw(&mut self, now: Instant, core: &mut Core, then: Notice) -> Option<Notice> {
+        if !self.is_withdrawn() {
+            let mut all: Vec<Relay> = self.relays[..2].concat();
+            if let State::Announcing { waiting, fresh, .. } = &self.state {
+                all.extend(waiting.values());
+                all.extend(fresh);
+            }
+            all.sort_by_key(|relay| relay.address);
+            all.dedup_by_key(|relay| relay.address);
+            self.cancel(now, core);
+            for relay in all {
+                self.take_back(now, core, relay);
+            }
         }
-        all.sort_by_key(|relay| relay.address);
-        all.dedup_by_key(|relay| relay.address);
-        self.cancel(now, core);
-        self.state = State::Withdrawing;
-        for relay in all {
-            self.take_back(now, core, relay);
+        self.state = State::Withdrawing { then };
+        self.withdrawn()
+    }
+
+    /// Returns what is reported once no announcement is left.
+    fn withdrawn(&mut self) -> Option<Notice> {
+        match self.state {
+            State::Withdrawing { then } if self.withdrawals.is_empty() => {
+                self.relays = Default::default();
+                Some(then)
+            }
+            _ => None,
         }
-        self.withdrawals.is_empty().then_some(Notice::Withdrawn)
+    }
+
+    /// Announces anew what was withdrawn until now; [`Notice::Announced`] follows. Returns whether it does:
+    /// only of what was suspended.
+    pub(in crate::connect) fn resume(&mut self, now: Instant, core: &mut Core) -> bool {
+        let is_suspended = matches!(self.state, State::Withdrawing { then: Notice::Suspended });
+        if is_suspended {
+            // A withdrawal that arrives after the new announcement would undo it.
+            self.cancel_withdrawals(now, core);
+            self.state = State::Idle;
+            self.refresh(now, core);
+        }
+        is_suspended
+    }
+
+    /// Returns whether the server is announced nowhere, and is not to be.
+    pub(in crate::connect) const fn is_withdrawn(&self) -> bool {
+        matches!(self.state, State::Withdrawing { .. })
     }
 
     /// Cancels withdrawals under way: the same key is announced anew.
@@ -251,8 +288,7 @@ impl Announcer {
             let (cx, announcement) = (&mut core.cx, announcement(&self.key_pair));
             // A node that does not answer forgets the record in time.
             self.withdrawals.handle_answer(now, cx, asker, &announcement, request, result.ok());
-            let done = self.withdrawals.is_empty() && matches!(self.state, State::Withdrawing);
-            return done.then_some(Notice::Withdrawn);
+            return self.withdrawn();
         }
         match &mut self.state {
             State::Announcing { waiting, fresh, .. } => {
@@ -463,7 +499,7 @@ impl Announcer {
                     core.cx.cancel_request(now, request);
                 }
             }
-            State::Idle | State::Sleeping { .. } | State::Withdrawing => {}
+            State::Idle | State::Sleeping { .. } | State::Withdrawing { .. } => {}
         }
     }
 }

@@ -343,12 +343,23 @@ impl Server {
         timers.chain(announcer).min()
     }
 
-    /// Stops answering. Streams that were handed out live on.
-    pub(in crate::connect) fn close(&mut self, now: Instant, core: &mut Core) -> Option<Notice> {
+    /// Forgets its clients and withdraws the announcements; `then` follows. Streams that were handed out live
+    /// on.
+    pub(in crate::connect) fn withdraw(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        then: Notice,
+    ) -> Option<Notice> {
         for id in self.entries.ids() {
             self.forget(now, core, id);
         }
-        self.announcer.withdraw(now, core)
+        self.announcer.withdraw(now, core, then)
+    }
+
+    /// Returns whether handshakes are answered.
+    pub(in crate::connect) const fn is_open(&self) -> bool {
+        !self.announcer.is_withdrawn()
     }
 
     /// Returns whether the client of a relayed stream may still come directly.

@@ -110,6 +110,43 @@ fn a_server_that_has_stopped_is_not_found() {
 }
 
 #[test]
+fn a_suspended_server_answers_at_no_address_and_its_streams_live_on() {
+    let mut world = World::new(8, 5);
+    let (server, client) = (world.home(Home::Open), world.home(Home::Plain));
+    let id = world.listen(server);
+    let connected = world.connect(client, server);
+    let suspended = |world: &mut World| {
+        let before = world.host(server).suspended.len();
+        assert!(world.with(server, |peer, now| peer.endpoint.suspend_server(now, id)));
+        world.run_until(10, |world| world.host(server).suspended.len() > before);
+    };
+    suspended(&mut world);
+    // It wakes in another network, which announces servers anew.
+    world.with(server, |peer, now| peer.endpoint.handle_network_change(now));
+    world.run_secs(10);
+    let dialled = world.dial(client, server);
+    world.failed(dialled, Failure::NotFound);
+    let address = world.address(server);
+    let dialled = world.dial_with(client, server, |dial| {
+        (dial.nodes, dial.only_nodes) = (vec![address], true);
+    });
+    world.failed(dialled, Failure::Silent);
+    world.both_speak(&connected);
+
+    // Withdrawals under way do not undo what is announced after them.
+    assert!(world.with(server, |peer, now| peer.endpoint.resume_server(now, id)));
+    world.with(server, |peer, now| peer.endpoint.suspend_server(now, id));
+    world.run_ms(1);
+    assert!(world.with(server, |peer, now| peer.endpoint.resume_server(now, id)));
+    world.run_secs(10);
+    world.connect(client, server);
+    suspended(&mut world);
+    world.unlisten(server, id);
+    world.run_until(10, |world| world.host(server).unlistened.contains(&id));
+    assert!(!world.with(server, |peer, now| peer.endpoint.resume_server(now, id)));
+}
+
+#[test]
 fn a_server_that_has_vanished_does_not_answer() {
     let mut world = World::new(9, 5);
     let (server, client) = world.server_and_client(Home::Plain, Home::Plain);

@@ -6,9 +6,9 @@ use tokio::sync::oneshot;
 use tracing::debug;
 
 use super::state::Driver;
-use crate::connect::Listen;
+use crate::connect::{Listen, ServerId};
 use crate::dht::Outgoing;
-use crate::net::command::{Command, ListenFailure, ServerHandle, Token, reply};
+use crate::net::command::{Command, ListenFailure, Order, ServerHandle, Token, reply};
 use crate::net::panics;
 use crate::net::queries::Waiter;
 use crate::wire::rpc::PING;
@@ -34,10 +34,7 @@ impl Driver {
                     self.endpoint.unlisten(now, server);
                 }
             }
-            Command::Refresh { server, answer } => match self.endpoint.refresh_server(now, server) {
-                true => self.servers.await_announcement(server, answer),
-                false => reply(answer, ()),
-            },
+            Command::Order { server, order, answer } => self.order(now, server, order, answer),
             Command::ServerState { server, answer } => reply(answer, self.endpoint.server_state(server)),
             Command::Operation { token, operation, peers, answer } => {
                 let waiter = Waiter { token, peers, answer };
@@ -107,6 +104,19 @@ impl Driver {
             }
         }
         self.publish();
+    }
+
+    fn order(&mut self, now: Instant, server: ServerId, order: Order, answer: oneshot::Sender<()>) {
+        let follows = match order {
+            Order::Refresh => self.endpoint.refresh_server(now, server),
+            Order::Suspend => self.endpoint.suspend_server(now, server),
+            Order::Resume => self.endpoint.resume_server(now, server),
+        };
+        match (follows, order) {
+            (false, _) => reply(answer, ()),
+            (true, Order::Suspend) => self.servers.await_suspension(server, answer),
+            (true, Order::Refresh | Order::Resume) => self.servers.await_announcement(server, answer),
+        }
     }
 
     fn listen(

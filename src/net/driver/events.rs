@@ -27,6 +27,7 @@ impl Driver {
             }
             Event::Unlinked(ids) => self.waiters.finish_link(ids),
             Event::Listening(server) => self.servers.announced(server),
+            Event::Suspended(server) => self.servers.suspended(server),
             Event::Unlistened(server) => self.servers.withdrawn(server),
             Event::Established(established) => self.establish(now, &established),
             Event::Failed { attempt, failure, report } => {

@@ -29,6 +29,7 @@ pub(crate) struct Peer {
     /// The sockets that it has opened and not closed, beside the two main ones.
     pub(crate) sockets: BTreeSet<SocketId>,
     pub(crate) listening: Vec<ServerId>,
+    pub(crate) suspended: Vec<ServerId>,
     pub(crate) unlistened: Vec<ServerId>,
     pub(crate) stream_events: Vec<(StreamId, udx::Event)>,
     pub(crate) bootstrapped: bool,
@@ -62,6 +63,7 @@ impl Peer {
             orders: VecDeque::new(),
             sockets: BTreeSet::new(),
             listening: Vec::new(),
+            suspended: Vec::new(),
             unlistened: Vec::new(),
             stream_events: Vec::new(),
             bootstrapped: false,
@@ -107,6 +109,7 @@ impl Peer {
                     self.reports.insert(attempt, *report);
                 }
                 Event::Listening(server) => self.listening.push(server),
+                Event::Suspended(server) => self.suspended.push(server),
                 Event::Unlistened(server) => self.unlistened.push(server),
                 Event::Stream(stream, event) => self.stream_events.push((stream, event)),
                 Event::Dht(dht::Event::Bootstrapped { .. }) => self.bootstrapped = true,
