@@ -33,6 +33,7 @@ pub struct Connect {
     only_addresses: bool,
     relay_through: Option<PublicKey>,
     reusable_socket: bool,
+    lan: Option<bool>,
     stream_options: StreamOptions,
     timeout: Duration,
 }
@@ -48,6 +49,7 @@ impl Connect {
             only_addresses: false,
             relay_through: None,
             reusable_socket: false,
+            lan: None,
             stream_options: StreamOptions::default(),
             timeout: Duration::from_secs(30),
         }
@@ -89,6 +91,13 @@ impl Connect {
     /// path lasts while a connection uses it and for some 20 s more, 3 s if the other side is in JavaScript.
     pub fn reusable_socket(mut self) -> Self {
         self.reusable_socket = true;
+        self
+    }
+
+    /// Sets whether the server learns this node's addresses in its local network, and whether its own are
+    /// tried. The default is what [`DhtBuilder::lan`](super::DhtBuilder::lan) was given.
+    pub fn lan(mut self, lan: bool) -> Self {
+        self.lan = Some(lan);
         self
     }
 
@@ -137,6 +146,7 @@ impl Connect {
             only_nodes: self.only_addresses,
             relay_through: self.relay_through,
             reusable_socket: self.reusable_socket,
+            lan: self.lan,
             stream_options: self.stream_options,
             timeout: self.timeout,
         });

@@ -32,6 +32,7 @@ pub struct Listen {
     allow: Option<AllowHook>,
     relay_through: Option<PublicKey>,
     reusable_socket: bool,
+    lan: Option<bool>,
     stream_options: StreamOptions,
 }
 
@@ -49,6 +50,7 @@ impl Listen {
             allow: None,
             relay_through: None,
             reusable_socket: false,
+            lan: None,
             stream_options: StreamOptions::default(),
         }
     }
@@ -94,6 +96,14 @@ impl Listen {
         self
     }
 
+    /// Sets whether clients learn the server's addresses in its local network, so that those in the same one
+    /// may connect by them. Each client that is admitted learns them. The default is what
+    /// [`DhtBuilder::lan`](super::DhtBuilder::lan) was given.
+    pub fn lan(mut self, lan: bool) -> Self {
+        self.lan = Some(lan);
+        self
+    }
+
     /// Limits how many received bytes of each connection wait for its reader, as
     /// [`Connect::receive_window`](super::Connect::receive_window).
     pub fn receive_window(mut self, bytes: u32) -> Self {
@@ -121,6 +131,7 @@ impl Listen {
             allow: self.allow,
             relay_through: self.relay_through,
             reusable_socket: self.reusable_socket,
+            lan: self.lan,
             stream_options: self.stream_options,
         });
         let outcome = self.node.run(|token, answer| Command::Listen { token, listen, answer }).await;

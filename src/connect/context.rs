@@ -209,10 +209,11 @@ impl Context {
         self.own.doubted = address.map(|address| (address, now + DOUBT));
     }
 
-    /// Returns what either side names of itself in its noise payload (`connect.md` §3).
-    pub(super) fn payload(&self, stream: StreamId, reusable_socket: bool) -> NoisePayload {
+    /// Returns what either side names of itself in its noise payload (`connect.md` §3). `lan` as of
+    /// [`OwnAddresses::lan_addresses`].
+    pub(super) fn payload(&self, stream: StreamId, reusable_socket: bool, lan: Option<bool>) -> NoisePayload {
         let public = self.node.remote_address();
-        let local = self.own.lan_addresses().unwrap_or_default();
+        let local = self.own.lan_addresses(lan).unwrap_or_default();
         NoisePayload {
             version: VERSION,
             firewall: match public {
@@ -258,9 +259,9 @@ impl OwnAddresses {
     }
 
     /// Returns the addresses of the server socket in the local network, as far as they are known; `None` if
-    /// they are not to be used.
-    pub(super) fn lan_addresses(&self) -> Option<Vec<SocketAddrV4>> {
-        if !self.lan {
+    /// they are not to be used, by the wish of one server or attempt, or else by that of the endpoint.
+    pub(super) fn lan_addresses(&self, wish: Option<bool>) -> Option<Vec<SocketAddrV4>> {
+        if !wish.unwrap_or(self.lan) {
             return None;
         }
         let Some(bound) = self.bound else {

@@ -75,6 +75,9 @@ pub struct Dial {
     /// Whether the socket of this connection may serve a later one to the same server, and the socket of an
     /// earlier connection this one.
     pub reusable_socket: bool,
+    /// Whether own addresses in the local network are named and those of the server tried; `None` is
+    /// [`Config::lan`].
+    pub lan: Option<bool>,
     /// How the stream behaves.
     pub stream_options: udx::StreamOptions,
     /// The time for the whole attempt.
@@ -91,6 +94,7 @@ impl Dial {
             only_nodes: false,
             relay_through: None,
             reusable_socket: false,
+            lan: None,
             stream_options: udx::StreamOptions::default(),
             timeout: Duration::from_secs(30),
         }
@@ -108,6 +112,8 @@ pub struct Listen {
     pub relay_through: Option<PublicKey>,
     /// Whether the sockets of connections may serve later ones with the same client.
     pub reusable_socket: bool,
+    /// Whether own addresses in the local network are named; `None` is [`Config::lan`].
+    pub lan: Option<bool>,
     /// How the streams behave.
     pub stream_options: udx::StreamOptions,
 }

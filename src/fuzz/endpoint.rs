@@ -63,6 +63,7 @@ impl World {
             allow: None,
             relay_through: None,
             reusable_socket: true,
+            lan: None,
             stream_options: StreamOptions::default(),
         };
         endpoint.listen(now, listen).expect("the first server");

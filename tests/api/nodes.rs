@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyperprofile::api::{BootstrapError, ConnectError, Limits, ListenError, QueryError, StreamError};
+use hyperprofile::api::{BootstrapError, ConnectError, Limits, ListenError, Mode, QueryError, StreamError};
 use hyperprofile::{Dht, KeyPair, Testnet};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -89,7 +89,7 @@ async fn a_client_names_its_local_addresses_unless_it_is_told_not_to() {
             None => connect,
         };
         let (connection, accepted) = tokio::join!(within(connect.into_future()), within(server.accept()));
-        (_, _) = (connection.unwrap(), accepted.unwrap());
+        (connection.unwrap(), accepted.unwrap());
         let named = applicants.recv().await.unwrap();
         let expected = if lan.unwrap_or(node) { vec![client.local_addr()] } else { Vec::new() };
         assert_eq!(named, expected, "{node} {lan:?}");

@@ -108,7 +108,7 @@ impl Call {
         self.own_relay = self.dial.relay_through.map(|key| cx.relay_through(key));
         let mut payload = NoisePayload {
             relay_through: self.own_relay.clone(),
-            ..cx.payload(self.stream, self.dial.reusable_socket)
+            ..cx.payload(self.stream, self.dial.reusable_socket, self.dial.lan)
         };
         if !self.claims_open && payload.firewall == FIREWALL_OPEN {
             payload.firewall = FIREWALL_UNKNOWN;

@@ -79,7 +79,7 @@ impl Connecting {
         let heard = streams.held_path(turn.call.stream);
         let theirs = payload.relay_through.clone().map(|offer| (offer, false));
         let relay = theirs.or_else(|| turn.call.own_relay.clone().map(|offer| (offer, true)));
-        let local = turn.core.cx.own.lan_addresses();
+        let local = turn.core.cx.own.lan_addresses(turn.call.dial.lan);
         let facts = Facts {
             local: local.as_deref(),
             claims_open: turn.call.claims_open,

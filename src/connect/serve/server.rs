@@ -42,6 +42,7 @@ pub(in crate::connect) struct Server {
     allow: Option<Hook>,
     relay_through: Option<PublicKey>,
     reusable_socket: bool,
+    lan: Option<bool>,
     stream_options: StreamOptions,
     entries: Entries,
     next_entry: u64,
@@ -69,6 +70,7 @@ impl Server {
             allow: listen.allow.map(Hook),
             relay_through: listen.relay_through,
             reusable_socket: listen.reusable_socket,
+            lan: listen.lan,
             stream_options: listen.stream_options,
             entries: Entries::default(),
             next_entry: 0,
@@ -413,7 +415,7 @@ impl Server {
         let mut from_puncher = false;
         if forwarded && core.cx.node.remote_address().is_none() {
             // In a local network the client has to see the address of the server socket.
-            from_puncher = !open && !is_local(&core.cx, first, &client);
+            from_puncher = !open && !is_local(self.lan, &core.cx, first, &client);
             core.punch.want_puncher(now, &mut core.cx);
         }
         let answer = Answer { noise, from_puncher };
@@ -426,7 +428,7 @@ impl Server {
         let theirs = client.relay_through.clone().map(|offer| (offer, false));
         let relay = offer.map(|offer| (offer, true)).or(theirs);
         let relay = relay.filter(|_| forwarded && !open);
-        let lan = core.cx.own.lan_addresses().is_some();
+        let lan = core.cx.own.lan_addresses(self.lan).is_some();
         let one_router = seen.ip() == first.incoming.to.ip();
         let told = Client::of(&client, seen, lan, reusable, relay.is_some());
         let client = told.inside(&client, seen, one_router);
@@ -445,7 +447,7 @@ impl Server {
             // implementation punches. The reference looks at it only otherwise (`connect.md` §5.3 row 1).
             holepunch: Some(HolepunchInfo { id: entry.number, relays }),
             relay_addresses: (!relay_addresses.is_empty()).then_some(relay_addresses),
-            ..cx.payload(stream, self.reusable_socket)
+            ..cx.payload(stream, self.reusable_socket, self.lan)
         }
     }
 
@@ -552,8 +554,8 @@ fn client_address(cx: &Context, incoming: &Incoming, message: &HandshakeMessage)
 
 /// Returns whether a client seems to sit in the same local network: it needs no punch then, but has to see
 /// the address of the server socket (`connect.md` §6.2 step 7 row d).
-fn is_local(cx: &Context, route: &ReturnPath, client: &NoisePayload) -> bool {
-    let local = cx.own.lan_addresses();
+fn is_local(lan: Option<bool>, cx: &Context, route: &ReturnPath, client: &NoisePayload) -> bool {
+    let local = cx.own.lan_addresses(lan);
     route.client_address().ip() == route.incoming.to.ip()
         && local.is_some_and(|local| seems_local(&local, &client.addresses4))
 }

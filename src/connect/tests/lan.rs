@@ -72,6 +72,21 @@ fn a_server_of_the_public_network_is_reached_at_its_private_address() {
 }
 
 #[test]
+fn a_server_or_client_that_keeps_its_local_addresses_to_itself_is_not_met_there() {
+    for (server_tells, client_tells) in [(true, true), (false, true), (true, false)] {
+        let mut world = World::public(22, 3);
+        let nat = world.router(Router { hairpin: true, ..Router::RESTRICTED });
+        let server = world.inside_at(nat, at("192.168.1.2:5000"));
+        let client = world.inside_at(nat, at("192.168.1.3:5000"));
+        world.listen_with(server, |listen| listen.lan = Some(server_tells));
+        let dialled = world.dial_with(client, server, |dial| dial.lan = Some(client_tells));
+        let met = server_tells && client_tells;
+        let expected = if met { Path::Lan } else { Path::Direct };
+        world.connected(dialled).on(expected);
+    }
+}
+
+#[test]
 fn a_punch_between_neighbours_waits_until_they_may_have_met_and_another_does_not() {
     for (server, millis) in [("88.9.0.1:7", 10), ("88.9.0.2:7", 0)] {
         let mut world = World::public(7, 1);

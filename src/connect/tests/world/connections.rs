@@ -272,6 +272,7 @@ pub(crate) fn listen_as(key_pair: KeyPair) -> Listen {
         allow: None,
         relay_through: None,
         reusable_socket: false,
+        lan: None,
         stream_options: StreamOptions::default(),
     }
 }
