@@ -41,8 +41,10 @@ impl Pair {
             let listen = Listen {
                 key_pair: KeyPair::from_seed(&seed),
                 allow: None,
+                allow_punch: None,
                 relay_through: None,
                 reusable_socket: false,
+                lan: None,
                 stream_options: udx::StreamOptions::default(),
             };
             endpoint.listen(now, listen).expect("fewer than the limit");

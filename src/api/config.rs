@@ -66,8 +66,9 @@ pub struct Limits {
     /// Handshakes whose cryptography runs at the same time, per node, and at most two for each thread of the
     /// runtime. Default 64.
     pub jobs: usize,
-    /// Decisions of [`Listen::allow`](super::Listen::allow) under way, per node; beyond them clients are
-    /// refused. Default 1,024.
+    /// Decisions of [`Listen::allow`](super::Listen::allow) and
+    /// [`Listen::allow_punch`](super::Listen::allow_punch) under way, per node; beyond them clients and
+    /// punches are refused. Default 1,024.
     pub decisions: usize,
     /// How long such a decision may take until the client is refused, a day at most. Default 5 s; after 10 s
     /// the handshake is forgotten.

@@ -60,7 +60,9 @@ mod testnet;
 mod watch;
 
 pub use crate::connect::relay::RelayLimits;
-pub use crate::connect::{Applicant, Exchange, Firewall, Lost, Path, Report, ServerAddress, Stage, Strategy};
+pub use crate::connect::{
+    Applicant, Exchange, Firewall, Lost, Path, PunchRequest, Report, ServerAddress, Stage, Strategy,
+};
 pub use crate::dht::{FoundPeer as Found, FoundValue as MutableValue, Kept as KeptAnnouncement, Stored};
 pub use crate::net::{Joined, NodeState, Stats};
 pub use crate::udx::Traffic;

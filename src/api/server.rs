@@ -10,7 +10,9 @@ use tokio::sync::oneshot;
 
 use super::node::NodeHandle;
 use super::{ConnectAddress, Connection, ListenError};
-use crate::connect::{self, AllowHook, Applicant, ServerAddress, ServerId, ServerState};
+use crate::connect::{
+    self, AllowHook, Applicant, PunchHook, PunchRequest, ServerAddress, ServerId, ServerState,
+};
 use crate::net::{Command, Order, ServerHandle};
 use crate::udx::StreamOptions;
 use crate::{KeyPair, PublicKey};
@@ -30,6 +32,7 @@ pub struct Listen {
     node: NodeHandle,
     key_pair: KeyPair,
     allow: Option<AllowHook>,
+    allow_punch: Option<PunchHook>,
     relay_through: Option<PublicKey>,
     reusable_socket: bool,
     lan: Option<bool>,
@@ -48,6 +51,7 @@ impl Listen {
             node,
             key_pair,
             allow: None,
+            allow_punch: None,
             relay_through: None,
             reusable_socket: false,
             lan: None,
@@ -79,6 +83,22 @@ impl Listen {
         D: Future<Output = bool> + Send + 'static,
     {
         self.allow = Some(Arc::new(move |client| Box::pin(admits(client))));
+        self
+    }
+
+    /// Decides on each punch: `true` lets it begin, `false` ends it, so that the client has to reach the
+    /// server another way or fails with [`ConnectError::Unreachable`](super::ConnectError::Unreachable). By
+    /// default all begin.
+    ///
+    /// It is asked once for a client that [`Self::allow`] has admitted, that has no direct path yet and
+    /// begins to punch, and under the same bounds. Until it has decided, the server sends the client no
+    /// probe, which costs a round trip. The option `holepunch` of a server in JavaScript has the same sense.
+    pub fn allow_punch<F, D>(mut self, allows: F) -> Self
+    where
+        F: Fn(PunchRequest) -> D + Send + Sync + 'static,
+        D: Future<Output = bool> + Send + 'static,
+    {
+        self.allow_punch = Some(Arc::new(move |punch| Box::pin(allows(punch))));
         self
     }
 
@@ -129,6 +149,7 @@ impl Listen {
         let listen = Box::new(connect::Listen {
             key_pair: self.key_pair,
             allow: self.allow,
+            allow_punch: self.allow_punch,
             relay_through: self.relay_through,
             reusable_socket: self.reusable_socket,
             lan: self.lan,

@@ -45,7 +45,8 @@ pub(super) struct Context {
     /// Whether the whole network is one of private addresses.
     pub(super) private: bool,
     events: VecDeque<Event>,
-    /// Computations of the own attempts, which bound them.
+    /// Computations of the own attempts, and questions about punches, one for each handshake at most: these
+    /// bound them.
     jobs: VecDeque<Job>,
     // Looked up only, never walked: their order must not leak.
     requests: HashMap<RequestId, Asker>,

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::ids::{AttemptId, EntryId};
 use super::noise::{Initiator, NoiseError, Responder, Session};
-use super::options::{AllowHook, Applicant, Decision};
+use super::options::{AllowHook, Applicant, Decision, PunchHook, PunchRequest};
 use crate::keys::{KeyPair, PublicKey};
 use crate::wire::handshake::{ERROR_ABORTED, ERROR_NONE, ERROR_VERSION_MISMATCH, NoisePayload, VERSION};
 
@@ -44,13 +44,23 @@ impl Job {
                 let entry = respond.entry;
                 match respond.read() {
                     Ok((decision, answering)) => match decision {
-                        Some(decision) => return Step::Asks(Question { decision, answering }),
+                        Some(decision) => {
+                            return Step::Asks(Question { decision, about: About::Client(answering) });
+                        }
                         None => answering.finish(true),
                     },
                     Err(reason) => Done::Responded { entry, result: Err(reason) },
                 }
             }
             Work::Decided(answering, is_admitted) => answering.finish(is_admitted),
+            Work::AskForPunch { entry, hook, request } => {
+                // This is foreign code, as that of [`Respond::read`].
+                match catch_unwind(AssertUnwindSafe(|| hook(*request))) {
+                    Ok(decision) => return Step::Asks(Question { decision, about: About::Punch(entry) }),
+                    Err(_) => Done::PunchDecided { entry, is_allowed: false },
+                }
+            }
+            Work::PunchDecided { entry, is_allowed } => Done::PunchDecided { entry, is_allowed },
         }))
     }
 }
@@ -64,17 +74,27 @@ pub enum Step {
     Asks(Question),
 }
 
-/// A client that waits for the decision of its server.
+/// What waits for the decision of a server.
 pub struct Question {
     /// The decision, whose panic is a refusal.
     pub decision: Decision,
-    answering: Box<Answering>,
+    about: About,
+}
+
+enum About {
+    /// Whether a client is admitted.
+    Client(Box<Answering>),
+    /// Whether a client is punched to.
+    Punch(EntryId),
 }
 
 impl Question {
     /// Returns what is to be done then.
-    pub fn decided(self, is_admitted: bool) -> Job {
-        Job(Work::Decided(self.answering, is_admitted))
+    pub fn decided(self, is_allowed: bool) -> Job {
+        Job(match self.about {
+            About::Client(answering) => Work::Decided(answering, is_allowed),
+            About::Punch(entry) => Work::PunchDecided { entry, is_allowed },
+        })
     }
 }
 
@@ -97,6 +117,10 @@ pub(super) enum Work {
     Respond(Box<Respond>),
     /// Write message 2, or not.
     Decided(Box<Answering>, bool),
+    /// Ask a server whether it punches.
+    AskForPunch { entry: EntryId, hook: PunchHook, request: Box<PunchRequest> },
+    /// Report what the server has decided.
+    PunchDecided { entry: EntryId, is_allowed: bool },
 }
 
 impl fmt::Debug for Work {
@@ -106,6 +130,8 @@ impl fmt::Debug for Work {
             Self::Finish { .. } => "Finish",
             Self::Respond(_) => "Respond",
             Self::Decided(..) => "Decided",
+            Self::AskForPunch { .. } => "AskForPunch",
+            Self::PunchDecided { .. } => "PunchDecided",
         })
     }
 }
@@ -229,6 +255,10 @@ pub(super) enum Done {
         entry: EntryId,
         result: Result<Box<Responded>, Unanswered>,
     },
+    PunchDecided {
+        entry: EntryId,
+        is_allowed: bool,
+    },
 }
 
 impl fmt::Debug for Done {
@@ -237,6 +267,7 @@ impl fmt::Debug for Done {
             Self::Initiated { .. } => "Initiated",
             Self::Finished { .. } => "Finished",
             Self::Responded { .. } => "Responded",
+            Self::PunchDecided { .. } => "PunchDecided",
         })
     }
 }

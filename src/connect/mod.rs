@@ -51,6 +51,8 @@ pub use ids::{AttemptId, Path, ServerId};
 pub use job::{Job, JobDone, Question, Step};
 pub use limits::Limits;
 pub use nat::Firewall;
-pub use options::{AllowHook, Applicant, Config, Decision, Dial, Listen, ListenError};
+pub use options::{
+    AllowHook, Applicant, Config, Decision, Dial, Listen, ListenError, PunchHook, PunchRequest,
+};
 pub use punch::Strategy;
 pub use report::{Exchange, Failure, Lost, Report, Stage};

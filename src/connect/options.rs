@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::limits::Limits;
+use super::nat::Firewall;
 use crate::dht;
 use crate::keys::{KeyPair, PublicKey};
 use crate::udx;
@@ -31,6 +32,26 @@ pub type Decision = Pin<Box<dyn Future<Output = bool> + Send>>;
 
 /// Decides whether a client may connect, before it is answered. Runs beside the driver.
 pub type AllowHook = Arc<dyn Fn(Applicant) -> Decision + Send + Sync>;
+
+/// A punch that an admitted client asks a server for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PunchRequest {
+    /// The key that the client claims.
+    pub claimed_key: PublicKey,
+    /// What the nodes of the DHT show of the server's NAT.
+    pub own_nat: Firewall,
+    /// What the client reports of its NAT.
+    pub client_nat: Firewall,
+    /// The addresses at which the server would be punched to.
+    pub own_addresses: Vec<SocketAddrV4>,
+    /// The addresses at which the client would be punched to, without a port where its NAT is random. The
+    /// client reports them.
+    pub client_addresses: Vec<SocketAddrV4>,
+}
+
+/// Decides whether a server punches to a client. Runs beside the driver.
+pub type PunchHook = Arc<dyn Fn(PunchRequest) -> Decision + Send + Sync>;
 
 /// How an endpoint behaves.
 #[derive(Clone, Debug)]
@@ -108,6 +129,8 @@ pub struct Listen {
     pub key_pair: KeyPair,
     /// Decides on each handshake; `None` admits every client.
     pub allow: Option<AllowHook>,
+    /// Decides on each punch; `None` lets all begin.
+    pub allow_punch: Option<PunchHook>,
     /// The blind relay that clients are offered to meet at until a direct path is found.
     pub relay_through: Option<PublicKey>,
     /// Whether the sockets of connections may serve later ones with the same client.

@@ -61,6 +61,7 @@ impl World {
         let listen = Listen {
             key_pair: server(),
             allow: None,
+            allow_punch: None,
             relay_through: None,
             reusable_socket: true,
             lan: None,

@@ -64,11 +64,11 @@ impl Jobs {
         });
     }
 
-    /// Lets a server decide on a client, beside the driver and for so long at most. Where too many wait for
-    /// that, the client is refused.
+    /// Lets a server decide on a client or a punch, beside the driver and for so long at most. Where too many
+    /// wait for that, it is refused.
     pub(super) fn ask(&mut self, mut question: Question) {
         if self.deciding >= self.max_deciding {
-            debug!("client refused: too many wait for a decision");
+            debug!("refused: too many wait for a decision");
             self.decided.push_back(question.decided(false));
             return;
         }

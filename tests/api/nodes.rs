@@ -89,7 +89,7 @@ async fn a_client_names_its_local_addresses_unless_it_is_told_not_to() {
             None => connect,
         };
         let (connection, accepted) = tokio::join!(within(connect.into_future()), within(server.accept()));
-        (connection.unwrap(), accepted.unwrap());
+        drop((connection.unwrap(), accepted.unwrap()));
         let named = applicants.recv().await.unwrap();
         let expected = if lan.unwrap_or(node) { vec![client.local_addr()] } else { Vec::new() };
         assert_eq!(named, expected, "{node} {lan:?}");

@@ -79,7 +79,7 @@ async fn a_suspended_server_takes_no_new_client_until_it_resumes() {
     world.connect().await;
     within(async { tokio::join!(world.server.resume(), world.server.refresh(), world.server.suspend()) })
         .await;
-    let refused = within(world.client.connect(&world.key).into_future()).await;
+    let refused = within(world.client.connect(world.key).into_future()).await;
     assert!(matches!(refused, Err(ConnectError::NotFound { .. })), "{refused:?}");
     within(world.server.close()).await;
     within(world.server.resume()).await;

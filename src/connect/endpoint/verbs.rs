@@ -186,6 +186,10 @@ impl Endpoint {
             Done::Finished { attempt, initiator, result } => {
                 self.step_attempt(now, attempt, Input::Finished(initiator, result));
             }
+            Done::PunchDecided { entry, is_allowed } => self.with_server(entry.server, |server, core| {
+                server.handle_punch_decided(now, core, entry, is_allowed);
+                None
+            }),
             Done::Responded { entry, result } => self.with_server(entry.server, |server, core| {
                 server.handle_responded(now, core, entry, result);
                 None

@@ -6,6 +6,7 @@
 //! the answer to message 1 back to the client.
 
 mod announcer;
+mod claims;
 mod entries;
 mod entry;
 mod punching;

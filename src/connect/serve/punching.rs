@@ -9,11 +9,14 @@ use tracing::debug;
 use crate::connect::core::Core;
 use crate::connect::ids::EntryId;
 use crate::connect::nat::Firewall;
+use crate::connect::noise::Session;
+use crate::connect::options::PunchRequest;
 use crate::connect::punch::{Probe, Purpose, Remote, Run};
 use crate::connect::report::Report;
 use crate::connect::router::may_follow_host;
 use crate::connect::secure_payload::SecurePayload;
 use crate::dht::Incoming;
+use crate::keys::PublicKey;
 use crate::wire::compact::Encode;
 use crate::wire::handshake::{
     ERROR_ABORTED, ERROR_NONE, ERROR_TRY_LATER, HolepunchMessage, HolepunchPayload, Mode,
@@ -32,6 +35,18 @@ pub(super) struct Punching {
     waiting: Waiting,
     /// Probes that have left before the plan.
     fast_probes: u32,
+    /// The key that the client claims.
+    claimed_key: PublicKey,
+    permission: Permission,
+}
+
+/// Whether the server lets a punch begin. Until it does, no probe leaves and none is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Permission {
+    Needed,
+    Asked,
+    Given,
+    Refused,
 }
 
 #[derive(Debug)]
@@ -48,6 +63,8 @@ enum Waiting {
     None,
     /// For the own NAT to be known.
     ForNat(Message),
+    /// For the server to decide.
+    ForPermission(Message),
     /// For another punch through the random NAT to be long enough ago.
     ForTurn(Message, Instant),
 }
@@ -77,19 +94,40 @@ pub(super) enum Handled {
     Punching,
     /// The client was asked to come again later.
     Later,
+    /// The server has to be asked whether it punches ([`Punching::request`]).
+    Asks,
 }
 
 impl Punching {
-    pub(super) fn new(holepunch_secret: &[u8; 32], local_secret: [u8; 32]) -> Self {
+    /// `asks` where the server decides on each punch.
+    pub(super) fn new(session: &Session, local_secret: [u8; 32], asks: bool) -> Self {
         Self {
-            secure: SecurePayload::new(holepunch_secret, local_secret),
+            secure: SecurePayload::new(&session.holepunch_secret, local_secret),
             round: 0,
             remote: Remote::default(),
             seen_at: None,
             phase: Phase::Answering,
             waiting: Waiting::None,
             fast_probes: 0,
+            claimed_key: session.remote_public_key,
+            permission: if asks { Permission::Needed } else { Permission::Given },
         }
+    }
+
+    /// Returns what the server is to decide on.
+    pub(super) fn request(&self, core: &Core) -> PunchRequest {
+        PunchRequest {
+            claimed_key: self.claimed_key,
+            own_nat: core.punch.puncher.firewall(),
+            client_nat: self.remote.firewall(),
+            own_addresses: core.punch.puncher.addresses().map(<[_]>::to_vec).unwrap_or_default(),
+            client_addresses: self.remote.targets().iter().map(|target| target.address).collect(),
+        }
+    }
+
+    /// Notes what the server has decided. The message that has waited for it can be handled.
+    pub(super) const fn permit(&mut self, is_allowed: bool) {
+        self.permission = if is_allowed { Permission::Given } else { Permission::Refused };
     }
 
     pub(super) fn handle_message(
@@ -119,16 +157,20 @@ impl Punching {
             self.waiting = Waiting::ForNat(message);
             return Handled::Answered;
         }
-        let (own, remote) = (core.punch.puncher.firewall(), self.remote.firewall());
-        let hopeless = own == Firewall::Unknown
-            || (own == Firewall::Random && remote == Firewall::Random)
-            || core.punch.puncher.socket().is_none();
-        if hopeless {
+        let own = core.punch.puncher.firewall();
+        if self.is_hopeless(core, own) {
             return self.abort(now, core, &message.incoming, client, "the NATs do not match");
         }
         self.send_fast_probe(now, core, &payload, client);
         let mut error = ERROR_NONE;
         if self.remote.is_punching() && !matches!(self.phase, Phase::Punching(_)) {
+            match self.permission {
+                Permission::Given => {}
+                Permission::Refused => {
+                    return self.abort(now, core, &message.incoming, client, "the server does not punch");
+                }
+                Permission::Needed | Permission::Asked => return self.ask(message),
+            }
             match self.may_begin(now, core, own) {
                 Begin::Now => {
                     let (cx, kit) = (&mut core.cx, &mut core.punch);
@@ -168,6 +210,19 @@ impl Punching {
         }
     }
 
+    fn is_hopeless(&self, core: &Core, own: Firewall) -> bool {
+        own == Firewall::Unknown
+            || (own == Firewall::Random && self.remote.firewall() == Firewall::Random)
+            || core.punch.puncher.socket().is_none()
+    }
+
+    /// Keeps a message until the server has decided on the punch, for which it is asked once.
+    fn ask(&mut self, message: Message) -> Handled {
+        let before = std::mem::replace(&mut self.permission, Permission::Asked);
+        self.waiting = Waiting::ForPermission(message);
+        if before == Permission::Needed { Handled::Asks } else { Handled::Answered }
+    }
+
     /// Returns when a punch may begin: those through random NATs take turns.
     fn may_begin(&self, now: Instant, core: &Core, own: Firewall) -> Begin {
         let random = own == Firewall::Random || self.remote.firewall() == Firewall::Random;
@@ -182,7 +237,9 @@ impl Punching {
     /// Returns the message that has waited.
     pub(super) fn take_waiting(&mut self) -> Option<Message> {
         match std::mem::replace(&mut self.waiting, Waiting::None) {
-            Waiting::ForNat(message) | Waiting::ForTurn(message, _) => Some(message),
+            Waiting::ForNat(message) | Waiting::ForPermission(message) | Waiting::ForTurn(message, _) => {
+                Some(message)
+            }
             Waiting::None => None,
         }
     }
@@ -219,7 +276,7 @@ impl Punching {
         };
         let turn = match &self.waiting {
             Waiting::ForTurn(_, until) => Some(*until),
-            Waiting::None | Waiting::ForNat(_) => None,
+            Waiting::None | Waiting::ForNat(_) | Waiting::ForPermission(_) => None,
         };
         run.into_iter().chain(turn).min()
     }
@@ -280,7 +337,9 @@ impl Punching {
             self.seen_at = Some(*client.ip());
             let private = core.cx.private;
             self.remote.update(payload, client, proven, |host| may_follow_host(host, private));
-            self.expect_probes(now, core, client);
+            if self.permission == Permission::Given {
+                self.expect_probes(now, core, client);
+            }
         }
     }
 
@@ -299,6 +358,7 @@ impl Punching {
         if opened
             && puncher.firewall().is_consistent()
             && self.fast_probes < MAX_FAST_PROBES
+            && self.permission == Permission::Given
             && let Some(socket) = puncher.socket()
         {
             self.fast_probes += 1;

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddrV4;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::{debug, debug_span};
 
 use super::announcer::Announcer;
 pub(in crate::connect) use super::announcer::Notice;
+use super::claims::{client_address, is_local};
 use super::entries::Entries;
 use super::entry::{Client, Connecting, Entry, Progress, State, expect_packets, open_towards};
 use super::punching::{Handled, Message, Punching};
@@ -18,8 +20,7 @@ use crate::connect::event::Event;
 use crate::connect::ids::{EntryId, Place, ServerId};
 use crate::connect::intake::Phase;
 use crate::connect::job::{Job, Respond, Responded, Unanswered, Work};
-use crate::connect::options::{AllowHook, Listen};
-use crate::connect::path::seems_local;
+use crate::connect::options::{AllowHook, Listen, PunchHook};
 use crate::connect::punch;
 use crate::connect::timers::Timers;
 use crate::dht::Incoming;
@@ -28,8 +29,7 @@ use crate::slots::Source;
 use crate::udx::{self, Admission, StreamId, StreamOptions};
 use crate::wire::compact::Encode;
 use crate::wire::handshake::{
-    ERROR_NONE, FIREWALL_OPEN, HandshakeMessage, HolepunchInfo, HolepunchMessage, Mode, NoisePayload,
-    RelayThrough,
+    ERROR_NONE, FIREWALL_OPEN, HandshakeMessage, HolepunchInfo, HolepunchMessage, NoisePayload, RelayThrough,
 };
 use crate::wire::records::Peer;
 use crate::wire::transmit::SocketId;
@@ -39,7 +39,8 @@ pub(in crate::connect) struct Server {
     id: ServerId,
     announcer: Announcer,
     key_pair: KeyPair,
-    allow: Option<Hook>,
+    allow: Option<Hook<AllowHook>>,
+    allow_punch: Option<Hook<PunchHook>>,
     relay_through: Option<PublicKey>,
     reusable_socket: bool,
     lan: Option<bool>,
@@ -53,9 +54,9 @@ pub(in crate::connect) struct Server {
 }
 
 #[derive(Clone)]
-struct Hook(AllowHook);
+struct Hook<F>(F);
 
-impl std::fmt::Debug for Hook {
+impl<F> std::fmt::Debug for Hook<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Hook")
     }
@@ -68,6 +69,7 @@ impl Server {
             announcer: Announcer::new(id, listen.key_pair.clone()),
             key_pair: listen.key_pair,
             allow: listen.allow.map(Hook),
+            allow_punch: listen.allow_punch.map(Hook),
             relay_through: listen.relay_through,
             reusable_socket: listen.reusable_socket,
             lan: listen.lan,
@@ -231,6 +233,20 @@ impl Server {
             wait = if connecting.dials_relay() { WAIT_FOR_RELAY } else { WAIT_FOR_CLIENT };
         }
         self.entries.update(&mut core.intake, id, now + wait);
+    }
+
+    /// Handles the server's decision on a punch.
+    pub(in crate::connect) fn handle_punch_decided(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        id: EntryId,
+        is_allowed: bool,
+    ) {
+        if let Some(punching) = self.punching(id) {
+            punching.permit(is_allowed);
+        }
+        self.take_up(now, core, id);
     }
 
     /// Handles the outcome of meeting a client at a relay.
@@ -411,7 +427,8 @@ impl Server {
         // Also for an open client: a node that has just found out to be reachable may come to the socket that
         // was used before.
         expect_packets(core, stream);
-        let punching = forwarded.then(|| Punching::new(&session.holepunch_secret, core.cx.random_seed()));
+        let punching =
+            forwarded.then(|| Punching::new(&session, core.cx.random_seed(), self.allow_punch.is_some()));
         let mut from_puncher = false;
         if forwarded && core.cx.node.remote_address().is_none() {
             // In a local network the client has to see the address of the server socket.
@@ -475,11 +492,15 @@ impl Server {
         if punching.awaits_nat() {
             self.await_nat.insert(id);
         }
+        if let (Handled::Asks, Some(Hook(hook))) = (handled, &self.allow_punch) {
+            let (hook, request) = (Arc::clone(hook), Box::new(punching.request(core)));
+            core.cx.queue_job(Job(Work::AskForPunch { entry: id, hook, request }));
+        }
         connecting.name_candidates(core);
         match handled {
             Handled::Punching => self.entries.update(&mut core.intake, id, now + punch::LONGEST),
             Handled::Later => self.entries.update(&mut core.intake, id, now + WAIT_FOR_TURN),
-            Handled::Answered => {}
+            Handled::Answered | Handled::Asks => {}
         }
         self.arm(id);
     }
@@ -534,32 +555,6 @@ fn first_of(routes: &[ReturnPath]) -> &ReturnPath {
     routes.first().expect("an entry begins with the route of the message that made it")
 }
 
-/// Returns where the client of a handshake message is; `None` if the message is not worth a computation.
-fn client_address(cx: &Context, incoming: &Incoming, message: &HandshakeMessage) -> Option<SocketAddrV4> {
-    let forwarded = match message.mode {
-        Mode::FromClient => false,
-        Mode::FromRelay | Mode::FromSecondRelay => true,
-        Mode::FromServer | Mode::Reply => return None,
-    };
-    let address = match message.peer_address {
-        Some(address) if forwarded => address,
-        None if !forwarded => incoming.from,
-        // A client that names another address as its own, or a node that names none.
-        _ => return None,
-    };
-    let follows = !forwarded || cx.may_send_to(address);
-    let first = message.relay_address.is_none_or(|first| cx.may_send_to(first));
-    (message.noise.len() >= MIN_NOISE && follows && first).then_some(address)
-}
-
-/// Returns whether a client seems to sit in the same local network: it needs no punch then, but has to see
-/// the address of the server socket (`connect.md` §6.2 step 7 row d).
-fn is_local(lan: Option<bool>, cx: &Context, route: &ReturnPath, client: &NoisePayload) -> bool {
-    let local = cx.own.lan_addresses(lan);
-    route.client_address().ip() == route.incoming.to.ip()
-        && local.is_some_and(|local| seems_local(&local, &client.addresses4))
-}
-
 /// How long a client gets until its first packet (`connect.md` §13.1).
 const WAIT_FOR_CLIENT: Duration = Duration::from_secs(10);
 /// The same for a client that is met at a relay (`connect.md` §11.1).
@@ -569,9 +564,6 @@ const WAIT_FOR_TURN: Duration = Duration::from_secs(25);
 /// How long an answered message 1 is remembered after that, so that a retransmission gets the same answer
 /// (`connect.md` §6.2, §13.1).
 const REMEMBER: Duration = Duration::from_secs(10);
-/// Message 1 is two keys, one of them sealed, and a sealed payload: what is shorter is not worth a
-/// computation.
-const MIN_NOISE: usize = 96;
 /// Copies of one message 1, forwarded by other nodes or retransmitted, that wait for its answer.
 const MAX_WAITING_ROUTES: usize = 8;
 /// Addresses that a noise payload names at most as reachable ones of the server.

@@ -1,9 +1,10 @@
 //! Peers behind routers of every kind.
 
 use std::fmt::Write as _;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use super::world::{Home, LOSSY, World, at, server_key};
+use super::world::{Home, LOSSY, World, at, key, server_key};
 use crate::connect::{Failure, Firewall, Lost, Path};
 use crate::sim::nat::{NatId, Router};
 use crate::sim::network::{Datagram, HostId};
@@ -74,6 +75,42 @@ fn every_pair_of_routers_has_its_outcome() {
         }
     }
     assert_eq!(table.trim(), OUTCOMES.trim(), "\n{table}");
+}
+
+#[test]
+fn a_server_decides_on_a_punch_by_the_nats_and_addresses_of_both_sides() {
+    let decides: [fn() -> bool; 3] = [|| true, || false, || panic!("a bug of the user's")];
+    // With the second client a single probe of the server would open the path.
+    for (home, nat) in [(Home::Random, Firewall::Random), (Home::Restricted, Firewall::Consistent)] {
+        for (case, decides) in decides.into_iter().enumerate() {
+            let mut world = World::of_towns(1, 8);
+            let (server, client) = (world.home(Home::Restricted), world.home(home));
+            let (asked, requests) = mpsc::channel();
+            world.listen_with(server, |listen| {
+                listen.allow_punch = Some(Arc::new(move |punch| {
+                    asked.send(punch).unwrap();
+                    let decided = decides();
+                    Box::pin(async move { decided })
+                }));
+            });
+            world.run_secs(1);
+            let dialled = world.dial(client, server);
+            if case == 0 {
+                let connected = world.connected(dialled).on(Path::Direct);
+                world.both_speak(&connected);
+            } else {
+                world.failed(dialled, Failure::NoPath);
+                assert!(world.host(server).established.is_empty());
+            }
+            let punch = requests.try_recv().unwrap();
+            assert!(requests.try_recv().is_err(), "asked once for a client");
+            assert_eq!((punch.own_nat, punch.client_nat), (Firewall::Consistent, nat));
+            let without_port = punch.client_addresses.iter().all(|address| address.port() == 0);
+            assert_eq!(without_port, nat == Firewall::Random, "{punch:?}");
+            assert!(!punch.own_addresses.is_empty() && !punch.client_addresses.is_empty(), "{punch:?}");
+            assert_eq!(punch.claimed_key, *key(99).public_key());
+        }
+    }
 }
 
 /// Connects, exchanges a few bytes, and says how that went.

@@ -270,6 +270,7 @@ pub(crate) fn listen_as(key_pair: KeyPair) -> Listen {
     Listen {
         key_pair,
         allow: None,
+        allow_punch: None,
         relay_through: None,
         reusable_socket: false,
         lan: None,
