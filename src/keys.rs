@@ -10,6 +10,7 @@ use data_encoding::{Encoding, HEXLOWER, HEXLOWER_PERMISSIVE, Specification};
 use ed25519_dalek::hazmat::{ExpandedSecretKey, raw_sign};
 use ed25519_dalek::{Sha512, Signature, VerifyingKey};
 use rand::RngCore;
+use subtle::ConstantTimeEq as _;
 use zeroize::{Zeroize as _, zeroize_stack};
 
 use crate::wire::hash;
@@ -75,9 +76,63 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-/// Why a text is not a public key.
+impl From<[u8; 32]> for PublicKey {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl From<PublicKey> for [u8; 32] {
+    fn from(key: PublicKey) -> Self {
+        key.0
+    }
+}
+
+impl TryFrom<&[u8]> for PublicKey {
+    type Error = ParseKeyError;
+
+    /// Fails with [`ParseKeyError::Bytes`] if the slice does not have 32 bytes.
+    fn try_from(bytes: &[u8]) -> Result<Self, ParseKeyError> {
+        bytes.try_into().map(Self).map_err(|_| ParseKeyError::Bytes(bytes.len()))
+    }
+}
+
+impl AsRef<[u8]> for PublicKey {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// As 52 characters of z-base-32 in human-readable formats, as an array of 32 bytes in others.
+#[cfg(feature = "serde")]
+impl serde::Serialize for PublicKey {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match serializer.is_human_readable() {
+            true => serializer.collect_str(self),
+            false => serde::Serialize::serialize(&self.0, serializer),
+        }
+    }
+}
+
+/// From text as [`FromStr`] takes it in human-readable formats, from an array of 32 bytes in others.
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for PublicKey {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !deserializer.is_human_readable() {
+            return <[u8; 32] as serde::Deserialize>::deserialize(deserializer).map(Self);
+        }
+        let text = <std::borrow::Cow<'_, str> as serde::Deserialize>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Why a text or a slice is not a public key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ParseKeyError {
+    /// The slice does not have 32 bytes.
+    #[error("a public key has 32 bytes, this one has {0}")]
+    Bytes(usize),
     /// The text has neither 64 nor 52 characters.
     #[error("a public key has 52 characters (z-base-32) or 64 (hexadecimal), this one has {0}")]
     Length(usize),
@@ -202,6 +257,15 @@ fn expand(secret: &mut Secret) {
 /// Bytes of stack that hold traces of the secret after [`expand`]: those of SHA-512 and of a multiplication.
 const EXPANSION_STACK: usize = 8192;
 
+/// Compares the seeds in constant time.
+impl PartialEq for KeyPair {
+    fn eq(&self, other: &Self) -> bool {
+        bool::from(self.seed().ct_eq(other.seed())) && self.public == other.public
+    }
+}
+
+impl Eq for KeyPair {}
+
 impl fmt::Debug for KeyPair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyPair").field("public", &self.public).finish_non_exhaustive()
@@ -230,6 +294,68 @@ mod tests {
         assert_eq!(key.to_hex().parse(), Ok(key));
         assert_eq!(key.to_hex().to_uppercase().parse(), Ok(key));
         assert_eq!(format!("pear://{key}").parse(), Ok(key));
+    }
+
+    #[test]
+    fn bytes_become_a_key_and_come_back() {
+        let key = PublicKey::from([5; 32]);
+        let bytes: &[u8] = key.as_ref();
+        assert_eq!(PublicKey::try_from(bytes), Ok(key));
+        assert_eq!(<[u8; 32]>::from(key), [5; 32]);
+        for length in [0, 31, 33] {
+            let error = PublicKey::try_from(&[5_u8; 33][..length]);
+            assert_eq!(error, Err(ParseKeyError::Bytes(length)));
+        }
+    }
+
+    #[test]
+    fn key_pairs_are_equal_if_their_seeds_are() {
+        assert_eq!(KeyPair::from_seed(&[1; 32]), KeyPair::from_seed(&[1; 32]));
+        let mut seed = [1; 32];
+        seed[31] = 2;
+        assert_ne!(KeyPair::from_seed(&[1; 32]), KeyPair::from_seed(&seed));
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn a_key_is_text_where_people_read_and_bytes_where_they_do_not() {
+        use serde::Deserialize as _;
+        use serde::de::IntoDeserializer as _;
+
+        let key = *KeyPair::from_seed(&[7; 32]).public_key();
+        let text = serde_json::to_string(&key).unwrap();
+        assert_eq!(text, format!("\"{key}\""));
+        assert_eq!(serde_json::from_str::<PublicKey>(&text).unwrap(), key);
+        let hex = serde_json::to_string(&key.to_hex()).unwrap();
+        assert_eq!(serde_json::from_str::<PublicKey>(&hex).unwrap(), key);
+        let error = serde_json::from_str::<PublicKey>("\"abc\"").unwrap_err().to_string();
+        assert!(error.contains("this one has 3"), "{error}");
+
+        let read = |bytes: &[u8]| PublicKey::deserialize(Binary(bytes.to_vec().into_deserializer()));
+        assert_eq!(read(key.as_ref()).unwrap(), key);
+        assert!(read(&key.as_bytes()[1..]).is_err());
+    }
+
+    /// Bytes of a format that people do not read.
+    #[cfg(feature = "serde")]
+    struct Binary(serde::de::value::SeqDeserializer<std::vec::IntoIter<u8>, serde::de::value::Error>);
+
+    #[cfg(feature = "serde")]
+    impl<'de> serde::Deserializer<'de> for Binary {
+        type Error = serde::de::value::Error;
+
+        fn deserialize_any<V: serde::de::Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+            visitor.visit_seq(self.0)
+        }
+
+        fn is_human_readable(&self) -> bool {
+            false
+        }
+
+        serde::forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit unit_struct
+            newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+        }
     }
 
     #[test]

@@ -3,22 +3,30 @@
 use std::time::Duration;
 
 use super::{Path, Traffic};
+#[cfg(feature = "serde")]
+use crate::connect::milliseconds;
 use crate::net::ConnectionHandle;
 
 /// What a connection measures, see [`Connection::stats`](super::Connection::stats).
 ///
 /// Round trips, losses and rates are those of the way to the peer, measured by what this side sends: a side
 /// that only receives knows little of them. A connection that moves to another host measures anew.
+///
+/// With the feature `serde` times are milliseconds with fractions.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct ConnectionStats {
     /// How packets travel.
     pub path: Path,
     /// The time from a packet to its acknowledgement, smoothed; `None` before the first measurement.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "milliseconds"))]
     pub round_trip: Option<Duration>,
     /// The shortest of these times in the last seconds.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "milliseconds"))]
     pub round_trip_minimum: Option<Duration>,
     /// By how much they differ from the smoothed one, smoothed as well.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "milliseconds"))]
     pub round_trip_variation: Option<Duration>,
     /// What has gone over the connection, headers and encryption included.
     pub traffic: Traffic,

@@ -209,26 +209,6 @@ fn why(report: &Report) -> String {
     lost.unwrap_or_default()
 }
 
-impl From<ConnectError> for io::Error {
-    fn from(error: ConnectError) -> Self {
-        let kind = match &error {
-            ConnectError::NotFound { .. } => io::ErrorKind::NotFound,
-            ConnectError::NoNetwork { .. } => io::ErrorKind::NetworkUnreachable,
-            ConnectError::NoAnswer { .. } | ConnectError::Silent { .. } | ConnectError::Refused { .. } => {
-                io::ErrorKind::ConnectionRefused
-            }
-            ConnectError::BadKey { .. } => io::ErrorKind::InvalidInput,
-            ConnectError::Incompatible { .. } => io::ErrorKind::Unsupported,
-            ConnectError::Protocol { .. } => io::ErrorKind::InvalidData,
-            ConnectError::Unreachable { .. } => io::ErrorKind::HostUnreachable,
-            ConnectError::TimedOut { .. } => io::ErrorKind::TimedOut,
-            ConnectError::TooMany { .. } => io::ErrorKind::QuotaExceeded,
-            ConnectError::Closed => io::ErrorKind::NotConnected,
-        };
-        Self::new(kind, error)
-    }
-}
-
 /// Why a node can't listen with a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -420,25 +400,6 @@ fn along(path: Path, address: SocketAddrV4) -> String {
     }
 }
 
-impl From<StreamError> for io::Error {
-    fn from(error: StreamError) -> Self {
-        let kind = match error {
-            StreamError::Reset => io::ErrorKind::ConnectionReset,
-            StreamError::TimedOut { .. } | StreamError::Stalled | StreamError::Narrow => {
-                io::ErrorKind::TimedOut
-            }
-            StreamError::Overloaded => io::ErrorKind::OutOfMemory,
-            StreamError::RelayGone => io::ErrorKind::ConnectionAborted,
-            StreamError::Unreachable { .. } => io::ErrorKind::HostUnreachable,
-            StreamError::Corrupt => io::ErrorKind::InvalidData,
-            StreamError::Unproven => io::ErrorKind::UnexpectedEof,
-            StreamError::TooLarge { .. } => io::ErrorKind::InvalidInput,
-            StreamError::Closed => io::ErrorKind::BrokenPipe,
-        };
-        Self::new(kind, error)
-    }
-}
-
 impl From<End> for StreamError {
     fn from(end: End) -> Self {
         match end {
@@ -461,30 +422,6 @@ impl From<End> for StreamError {
 mod tests {
     use super::*;
     use crate::connect::Lost;
-
-    #[test]
-    fn conversions_to_io_errors_keep_the_kind() {
-        let kinds = [
-            (Failure::NotFound, io::ErrorKind::NotFound),
-            (Failure::NoNetwork, io::ErrorKind::NetworkUnreachable),
-            (Failure::NoAnswer, io::ErrorKind::ConnectionRefused),
-            (Failure::Silent, io::ErrorKind::ConnectionRefused),
-            (Failure::NoPath, io::ErrorKind::HostUnreachable),
-            (Failure::TimedOut(Stage::Lookup), io::ErrorKind::TimedOut),
-        ];
-        let key = PublicKey::from_bytes([7; 32]);
-        for (failure, kind) in kinds {
-            let error = ConnectError::new(&key, failure, Box::default());
-            assert!(error.report().is_some());
-            assert_eq!(io::Error::from(error).kind(), kind);
-        }
-        let reset = io::Error::from(StreamError::from(End::Reset));
-        assert_eq!(reset.kind(), io::ErrorKind::ConnectionReset);
-        let relay = io::Error::from(StreamError::from(End::RelayGone));
-        assert_eq!(relay.kind(), io::ErrorKind::ConnectionAborted);
-        let corrupt = io::Error::from(StreamError::from(End::Corrupt));
-        assert_eq!(corrupt.kind(), io::ErrorKind::InvalidData);
-    }
 
     #[test]
     fn a_path_that_is_missing_is_told_with_the_reason() {

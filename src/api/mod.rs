@@ -49,6 +49,7 @@ mod connection_stats;
 mod dht;
 mod error;
 mod identity;
+mod io_error;
 mod lookup;
 mod messages;
 mod node;

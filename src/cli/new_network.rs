@@ -40,7 +40,7 @@ impl Site {
 
     /// Prints the commands by which others join, and which hosts can.
     pub(super) fn explain(&self, first: SocketAddrV4, output: &Output) {
-        output.json(&json!({"event": "joinable", "bootstrap": first.to_string()}));
+        output.json(&json!({"event": "joinable", "bootstrap": first}));
         output.note("others join this network with");
         output.note(&format!("  dht-node --bootstrap {first}"));
         output.note(&format!("  profile-server --bootstrap {first}"));
@@ -87,7 +87,7 @@ impl Site {
 
     fn doubt(&self, node: SocketAddrV4, output: &Output) {
         output.json(&json!({
-            "event": "warning", "kind": "unchecked", "address": node.to_string(),
+            "event": "warning", "kind": "unchecked", "address": node,
         }));
         output.note(&format!("warning: nothing comes back from {node} when this host asks there itself"));
         if self.is_mapped {

@@ -134,7 +134,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     };
     for address in &addresses {
         output.line(&address.to_string());
-        output.json(&json!({"event": "listening", "address": address.to_string()}));
+        output.json(&json!({"event": "listening", "address": address}));
     }
     output.delivered()?;
     if let (Some(site), Some(first)) = (&site, addresses.first()) {
@@ -288,7 +288,7 @@ fn seen_from_outside(node: &Dht, named: Option<Ipv4Addr>, output: &Output) -> So
     let state = node.state();
     if !state.persistent {
         output.json(&json!({
-            "event": "warning", "kind": "unreachable", "address": local.to_string(),
+            "event": "warning", "kind": "unreachable", "address": local,
         }));
         output.note(&format!(
             "other nodes do not reach this one, so it serves none: open UDP port {} to it, or name the \

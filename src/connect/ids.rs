@@ -35,6 +35,7 @@ impl Place {
 
 /// How the packets of a stream travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Path {
     /// To the peer's public address.

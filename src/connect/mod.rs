@@ -5,7 +5,7 @@
 //!
 //! | room | duty |
 //! |---|---|
-//! | `ids`, `options`, `event`, `limits`, `report`, `job` | what goes in and comes out |
+//! | `ids`, `options`, `event`, `limits`, `report`, `timeline`, `job` | what goes in and comes out |
 //! | `nat`, `router`, `noise`, `secure_payload`, `timers` | tools that know no connection |
 //! | `path` | which places might work, what is checked next, which one is taken |
 //! | `context` | the node, the streams, who waits for what, the own addresses |
@@ -43,6 +43,7 @@ pub mod secure_payload;
 mod serve;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod timers;
 
 pub use endpoint::Endpoint;
@@ -55,4 +56,6 @@ pub use options::{
     AllowHook, Applicant, Config, Decision, Dial, Listen, ListenError, PunchHook, PunchRequest,
 };
 pub use punch::Strategy;
+#[cfg(feature = "serde")]
+pub(crate) use report::milliseconds;
 pub use report::{Exchange, Failure, Lost, Report, Stage};

@@ -11,6 +11,7 @@ use crate::keys::PublicKey;
 
 /// A step on the way to a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 pub enum Stage {
     /// Joining the DHT.
     #[default]
@@ -75,6 +76,7 @@ pub enum Failure {
 
 /// Why punching through two NATs led to nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Lost {
     /// The server gave up.
@@ -124,28 +126,39 @@ impl Stage {
 
 /// One handshake that was started: message 1, sent to a node that passes it on or to the server itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Exchange {
     /// The node that was asked.
     pub node: SocketAddrV4,
     /// When, from the start of the attempt.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "milliseconds"))]
     pub started: Duration,
     /// When its answer came, if one did.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "milliseconds"))]
     pub answered: Option<Duration>,
 }
 
 /// What was tried and seen during one attempt, with how long each stage took.
+///
+/// Prints as a line for each step, with the milliseconds from the start of the attempt to its end. With the
+/// feature `serde` it is data: a member for each field, times as milliseconds with fractions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Report {
     /// From the start of the attempt to its end.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "milliseconds"))]
     pub total: Duration,
     /// How far the attempt came.
     pub stage: Stage,
     /// Until the node had joined the network, which is when a first node of it has answered; zero if that was
     /// before. `None` if none has, or the attempt did not need the DHT.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "milliseconds"))]
     pub joined: Option<Duration>,
     /// Until the first node that knows the server answered, if one did.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "milliseconds"))]
     pub lookup: Option<Duration>,
     /// Until the server's Noise message was read, if it was.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "milliseconds"))]
     pub handshake: Option<Duration>,
     /// DHT nodes that were asked for the server.
     pub nodes_asked: usize,
@@ -160,9 +173,11 @@ pub struct Report {
     pub remembered: Option<SocketAddrV4>,
     /// Until it was clear that the server can't reach this node, though the node seemed to be publicly
     /// reachable.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "milliseconds"))]
     pub unreachable: Option<Duration>,
     /// Where the server claims to be reachable by any host, and until it was clear that it does not answer
     /// there at once. If nothing else led to it, it never has.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "place_and_milliseconds"))]
     pub unanswered: Option<(SocketAddrV4, Duration)>,
     /// The own address as the node sees it through which the server answered.
     pub own_address: Option<SocketAddrV4>,
@@ -186,9 +201,69 @@ pub struct Report {
     /// The blind relay that one side named, if one did.
     pub relay: Option<PublicKey>,
     /// Until that relay had paired both sides, if it has.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "milliseconds"))]
     pub relay_paired: Option<Duration>,
     /// Nodes to ask for the server next time, best first.
     pub routes: Vec<SocketAddrV4>,
     /// How stream packets travel and to where, if a path was found.
     pub path: Option<(Path, SocketAddrV4)>,
+}
+
+/// Writes a time as milliseconds with fractions.
+#[cfg(feature = "serde")]
+pub(crate) fn milliseconds<S: serde::Serializer>(
+    time: &(impl Copy + Into<Option<Duration>>),
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let time: Option<Duration> = (*time).into();
+    serde::Serialize::serialize(&time.map(|time| time.as_secs_f64() * 1e3), serializer)
+}
+
+#[cfg(feature = "serde")]
+fn place_and_milliseconds<S: serde::Serializer>(
+    seen: &Option<(SocketAddrV4, Duration)>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let seen = seen.map(|(place, time)| (place, time.as_secs_f64() * 1e3));
+    serde::Serialize::serialize(&seen, serializer)
+}
+
+#[cfg(all(test, feature = "serde"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_data_with_a_member_for_each_field_and_times_as_milliseconds() {
+        let (time, node) = (Duration::from_micros(1500), "25.0.1.1:5".parse().unwrap());
+        let key = PublicKey::from_bytes([7; 32]);
+        let report = Report {
+            total: time,
+            stage: Stage::Path,
+            exchanges: vec![Exchange { node, started: time, answered: Some(time) }],
+            unanswered: Some((node, time)),
+            own_nat: Some(Firewall::Consistent),
+            strategy: Some(Strategy::RandomPorts),
+            punch_lost: Some(Lost::NoProbe),
+            relay: Some(key),
+            path: Some((Path::Lan, node)),
+            ..Report::default()
+        };
+        let data = serde_json::to_value(&report).unwrap();
+        let expected = serde_json::json!({
+            "total": 1.5,
+            "stage": "path",
+            "exchanges": [{"node": "25.0.1.1:5", "started": 1.5, "answered": 1.5}],
+            "unanswered": ["25.0.1.1:5", 1.5],
+            "own_nat": "consistent",
+            "strategy": "random_ports",
+            "punch_lost": "no_probe",
+            "relay": key.to_z32(),
+            "path": ["lan", "25.0.1.1:5"],
+            "joined": null,
+            "nodes_asked": 0,
+        });
+        for (member, value) in expected.as_object().unwrap() {
+            assert_eq!(data[member], *value, "{member}");
+        }
+    }
 }

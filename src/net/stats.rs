@@ -4,6 +4,7 @@ use std::net::SocketAddrV4;
 
 /// The counters of a node since it was started, and its present state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Stats {
     /// Open connections, dialled ones and those that clients opened, in the backlog too.

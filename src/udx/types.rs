@@ -126,6 +126,7 @@ pub enum WriteError {
 
 /// What has gone over a connection, or over all connections of a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Traffic {
     /// Packets sent: with data, and without any, as acknowledgements.

@@ -179,9 +179,8 @@ fn address(samples: &[(SocketAddrV4, SocketAddrV4)]) -> Check {
 fn nat_check(nat: Firewall, samples: &[(SocketAddrV4, SocketAddrV4)]) -> Check {
     let seen: Vec<String> = samples.iter().map(|(_, seen)| seen.to_string()).collect();
     let evidence = seen.join(", ");
-    let data =
-        samples.iter().map(|(node, seen)| json!({"node": node.to_string(), "seen_as": seen.to_string()}));
-    let data = json!({"kind": nat.to_string(), "samples": data.collect::<Vec<_>>()});
+    let data = samples.iter().map(|(node, seen)| json!({"node": node, "seen_as": seen}));
+    let data = json!({"kind": nat, "samples": data.collect::<Vec<_>>()});
     let check = match nat {
         Firewall::Open => Check::passed("nat", "none in the way"),
         Firewall::Consistent => {
@@ -316,7 +315,7 @@ fn path(report: &Report, failure: Option<&ConnectError>, unheard: Option<StreamE
                 _ => check,
             }
         }
-        (Some(path), None) => Check::passed("path", explain::path(path)),
+        (Some((path, address)), None) => Check::passed("path", format!("{path} to {address}")),
         (None, None) => {
             Check::failed("path", exit(failure, Exit::NoPath), reason(failure)).advice(NAME_A_RELAY)
         }

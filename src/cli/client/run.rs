@@ -250,8 +250,9 @@ impl<'a> Visit<'a> {
         let outcome = deadline.bound(ProfileClient::connect(key_pair, dial, versions)).await;
         drop(spinner);
         let report = last.take().filter(|_| arguments.explain);
-        for line in report.iter().flat_map(explain::timeline) {
-            output.note(&line);
+        let timeline = report.as_ref().map(ToString::to_string);
+        for line in timeline.iter().flat_map(|timeline| timeline.lines()) {
+            output.note(line);
         }
         let report = report.as_ref().map(explain::as_json);
         let mut client = match outcome {
@@ -324,7 +325,7 @@ fn whoami(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     output.line(&key.to_z32());
     output.note(&format!("kept in {}", path.display()));
     output.json(&json!({
-        "public_key": key.to_z32(),
+        "public_key": key,
         "public_key_hex": key.to_hex(),
         "identity_file": path.display().to_string(),
     }));

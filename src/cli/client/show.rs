@@ -34,7 +34,7 @@ pub(super) fn as_json(record: &Record) -> Value {
     let profile: Value =
         serde_json::from_str(record.profile().text()).expect("the text of a profile was read as JSON before");
     json!({
-        "public_key": record.key().to_z32(),
+        "public_key": record.key(),
         "version": record.version(),
         "profile": profile,
     })

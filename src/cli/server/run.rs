@@ -94,7 +94,7 @@ fn print_key(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     let key_pair = identity(&data_dir(arguments)?, arguments, output)?;
     let key = key_pair.public_key();
     output.line(&key.to_z32());
-    output.json(&json!({"public_key": key.to_z32(), "public_key_hex": key.to_hex()}));
+    output.json(&json!({"public_key": key, "public_key_hex": key.to_hex()}));
     Ok(())
 }
 
@@ -287,7 +287,7 @@ fn announce(server: &ConnectAddress, network: &Network, arguments: &Arguments, o
     output.line(&key.to_z32());
     output.json(&json!({
         "event": "listening",
-        "public_key": key.to_z32(),
+        "public_key": key,
         "public_key_hex": key.to_hex(),
         "connect_address": server.to_string(),
     }));

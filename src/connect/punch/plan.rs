@@ -21,6 +21,7 @@ use crate::connect::nat::Firewall;
 
 /// How two NATs are opened towards each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Strategy {
     /// Both keep their port: probes to the addresses that each side knows of itself.
