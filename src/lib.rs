@@ -11,6 +11,9 @@
 //! |---|---|
 //! | `profile` | the profile service: messages, records, the store (in `default`) |
 //! | `cli` | the programs `profile-client`, `profile-server` and `dht-node` (in `default`) |
+//! | `serde` | keys, reports and measurements as data |
+//! | `unstable-core` | the modules below the API, public; any release may change them |
+//! | `sim` | simulated networks for tests; any release may change them |
 //!
 //! Start here:
 //!
@@ -18,7 +21,7 @@
 //! * [the life of a connection](api#the-life-of-a-connection): accept, prove, read, half-close, drop, close
 //! * [coming from JavaScript](guide::from_javascript), [coming from iroh](guide::from_iroh)
 //! * [what a connection promises](guide::security), [the words of this documentation](guide::words)
-//! * [`Limits`](api::Limits): what strangers can make a node keep, with its defaults
+//! * [`Limits`]: what strangers can make a node keep, with its defaults
 //! * `examples`: `pipe`, `tunnel`, `records` and `profile`, each a program on one page
 //!
 //! # Two programs
@@ -74,13 +77,13 @@
 //! | module | what it does | kind |
 //! |---|---|---|
 //! | [`keys`] | Ed25519 key pairs and public keys: make, parse, print, sign, verify | pure |
-//! | [`wire`] | bytes to types and back, every message of the protocol | pure |
+//! | `wire` | bytes to types and back, every message of the protocol | pure |
 //! | `buffer` | queues of bytes and the memory for them | pure |
-//! | [`slots`] | bounds that strangers share, by source | pure |
-//! | [`dht`] | a Kademlia node: table, requests, queries, tokens, records | sans-IO |
-//! | [`udx`] | reliable ordered streams over datagrams | sans-IO |
-//! | [`secret_stream`] | encryption and framing of one stream | pure |
-//! | [`connect`] | from two keys to one path: handshake, holepunching, relays, announcing | sans-IO |
+//! | `slots` | bounds that strangers share, by source | pure |
+//! | `dht` | a Kademlia node: table, requests, queries, tokens, records | sans-IO |
+//! | `udx` | reliable ordered streams over datagrams | sans-IO |
+//! | `secret_stream` | encryption and framing of one stream | pure |
+//! | `connect` | from two keys to one path: handshake, holepunching, relays, announcing | sans-IO |
 //! | `net` | the driver: sockets, clock and system randomness | I/O |
 //! | [`api`] | what users call: [`Dht`], [`Server`], [`Connection`], [`Testnet`] | async |
 //! | `profile` | the profile service, with the feature of that name | async |
@@ -89,23 +92,32 @@
 //! # The run of a connection
 //!
 //! [`Dht::connect`] sends a command to the task of the node, the driver in `net`, which owns the sockets and
-//! the [`connect::Endpoint`]. The endpoint queries the [`dht`] for nodes that know the server's key and sends
+//! the `connect::Endpoint`. The endpoint queries the `dht` for nodes that know the server's key and sends
 //! the first Noise message through them; the server answers it and both sides have a session. They open a
 //! path between them: straight to the server's address, over the local network, through holes that both
-//! punch in their NATs, or through a blind relay that both know. Once a path is validated, a [`udx`] stream
+//! punch in their NATs, or through a blind relay that both know. Once a path is validated, a `udx` stream
 //! takes it, and the driver hands a [`Connection`] to the task that waits. That task encrypts and decrypts
-//! ([`secret_stream`]) and exchanges bytes with the driver through two bounded queues. A connection that
+//! (`secret_stream`) and exchanges bytes with the driver through two bounded queues. A connection that
 //! began at a relay migrates when a direct path opens.
 //!
 //! The repository holds the specification of the protocol, byte by byte (`docs/protocol/README.md`), the map
 //! of the source with the life of a datagram and the invariants (`docs/architecture.md`) and the fields of
 //! log events (`docs/logging.md`).
 
+// What modules hand on to those who have the feature is not used without it.
+#![cfg_attr(not(feature = "unstable-core"), allow(unreachable_pub, unused_imports))]
+
 pub mod api;
 mod buffer;
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(not(feature = "unstable-core"))]
+mod connect;
+#[cfg(feature = "unstable-core")]
 pub mod connect;
+#[cfg(not(feature = "unstable-core"))]
+mod dht;
+#[cfg(feature = "unstable-core")]
 pub mod dht;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
@@ -127,12 +139,35 @@ pub mod keys;
 mod net;
 #[cfg(feature = "profile")]
 pub mod profile;
+#[cfg(not(feature = "unstable-core"))]
+mod secret_stream;
+#[cfg(feature = "unstable-core")]
 pub mod secret_stream;
+#[cfg(any(test, feature = "sim"))]
 #[doc(hidden)]
 pub mod sim;
+#[cfg(not(feature = "unstable-core"))]
+mod slots;
+#[cfg(feature = "unstable-core")]
 pub mod slots;
+#[cfg(not(feature = "unstable-core"))]
+mod udx;
+#[cfg(feature = "unstable-core")]
 pub mod udx;
+#[cfg(not(feature = "unstable-core"))]
+mod wire;
+#[cfg(feature = "unstable-core")]
 pub mod wire;
 
-pub use api::{ConnectAddress, Connection, Dht, Server, Testnet};
-pub use keys::{KeyPair, PublicKey};
+#[doc(inline)]
+pub use api::{
+    Announce, Applicant, BootstrapError, Bootstrapped, ClaimedKey, Connect, ConnectAddress, ConnectError,
+    Connection, ConnectionStats, DEFAULT_BOOTSTRAP, Dht, DhtBuilder, DhtStats, Drops, Exchange, Firewall,
+    Found, Joined, KeptAnnouncement, Limits, Listen, ListenError, Lookup, Lost, Messages, Mode, MutableGet,
+    MutableValue, NodeError, NodeState, NodeWatch, ParseAnnouncementError, ParseConnectAddressError, Path,
+    Peers, Pong, ProvenKey, PunchRequest, PutError, QueryError, ReadHalf, Relay, RelayLimits, RelayStats,
+    Report, Request, RequestError, Requests, Response, SendRequest, ServeRelay, Server, ServerAddress,
+    SpawnError, Stage, Stats, Stored, Strategy, StreamError, Testnet, TestnetError, Traffic, WriteHalf,
+};
+#[doc(inline)]
+pub use keys::{KeyPair, ParseKeyError, PublicKey};

@@ -127,11 +127,13 @@ impl<T: Copy + Ord> Slots<T> {
     }
 
     /// Returns whether no slot is held.
+    #[cfg_attr(not(feature = "unstable-core"), allow(dead_code))]
     pub fn is_empty(&self) -> bool {
         self.by_id.is_empty()
     }
 
     /// Returns the source for which `id` holds a slot.
+    #[cfg_attr(not(feature = "unstable-core"), allow(dead_code))]
     pub fn source(&self, id: &T) -> Option<Source> {
         self.by_id.get(id).map(|(source, _)| *source)
     }

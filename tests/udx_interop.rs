@@ -9,8 +9,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use blake2::{Blake2b512, Digest as _};
 use hyperprofile::udx::{Admission, Closed, Config, Event, StreamId, Streams};
-use hyperprofile::wire::hash::hash64;
 use hyperprofile::wire::transmit::SocketId;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -53,7 +53,7 @@ fn exchange(loss: f64, seed: u64) {
     }
     assert_eq!(side.closed, Some(Closed::Ended), "{side:?}");
     assert_eq!(side.received.len(), BYTES);
-    assert_eq!(hash64(&[&side.received]), hash);
+    assert_eq!(Blake2b512::digest(&side.received)[..], hash);
     // The last acknowledgement may have been lost; late packets of the peer are still answered.
     let report = peer.report(|| {
         path.send(&mut streams);
@@ -273,7 +273,7 @@ fn pattern() -> (Vec<u8>, [u8; 64]) {
         (state >> 24) as u8
     };
     let bytes: Vec<u8> = std::iter::repeat_with(next).take(BYTES).collect();
-    let hash = hash64(&[&bytes]);
+    let hash = Blake2b512::digest(&bytes).into();
     (bytes, hash)
 }
 

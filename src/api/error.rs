@@ -304,8 +304,8 @@ pub enum RequestError {
     Closed,
 }
 
-impl From<dht::RequestError> for RequestError {
-    fn from(error: dht::RequestError) -> Self {
+impl RequestError {
+    pub(super) const fn of(error: dht::RequestError) -> Self {
         match error {
             // The size has been checked before.
             dht::RequestError::TimedOut | dht::RequestError::TooLarge => Self::NoAnswer,
@@ -314,8 +314,8 @@ impl From<dht::RequestError> for RequestError {
     }
 }
 
-impl From<ValueError> for PutError {
-    fn from(error: ValueError) -> Self {
+impl PutError {
+    pub(super) const fn of(error: ValueError) -> Self {
         match error {
             ValueError::TooLarge { size, max } => Self::TooLarge { size, max },
             ValueError::SeqTooLarge => Self::SeqTooLarge,

@@ -3,8 +3,8 @@
 use std::io;
 
 use super::{
-    BootstrapError, ConnectError, ListenError, NodeError, PutError, QueryError, RequestError, SpawnError,
-    StreamError, TestnetError,
+    BootstrapError, ConnectError, ListenError, NodeError, ParseConnectAddressError, PutError, QueryError,
+    RequestError, SpawnError, StreamError, TestnetError,
 };
 use crate::keys::ParseKeyError;
 
@@ -131,6 +131,12 @@ impl From<RequestError> for io::Error {
             RequestError::Closed => io::ErrorKind::NotConnected,
         };
         Self::new(kind, error)
+    }
+}
+
+impl From<ParseConnectAddressError> for io::Error {
+    fn from(error: ParseConnectAddressError) -> Self {
+        Self::new(io::ErrorKind::InvalidInput, error)
     }
 }
 

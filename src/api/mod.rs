@@ -64,7 +64,10 @@ pub use crate::connect::relay::RelayLimits;
 pub use crate::connect::{
     Applicant, Exchange, Firewall, Lost, Path, PunchRequest, Report, ServerAddress, Stage, Strategy,
 };
-pub use crate::dht::{FoundPeer as Found, FoundValue as MutableValue, Kept as KeptAnnouncement, Stored};
+pub use crate::dht::{
+    Drops, FoundPeer as Found, FoundValue as MutableValue, Kept as KeptAnnouncement,
+    ParseKeptError as ParseAnnouncementError, Stats as DhtStats, Stored,
+};
 pub use crate::net::{Joined, NodeState, Stats};
 pub use crate::udx::Traffic;
 pub use config::{DEFAULT_BOOTSTRAP, DhtBuilder, Limits, Mode};

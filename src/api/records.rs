@@ -246,7 +246,7 @@ impl From<Failure> for QueryError {
 impl From<Failure> for PutError {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Operation(OperationError::Value(error)) => error.into(),
+            Failure::Operation(OperationError::Value(error)) => Self::of(error),
             Failure::Operation(OperationError::SeqReused) => Self::SeqReused,
             Failure::Operation(OperationError::SeqTooLow(stored)) => Self::SeqTooLow { stored },
             failure => Self::Query(failure.into()),

@@ -181,7 +181,7 @@ impl SendRequest {
         check_size(outgoing.value.as_deref(), max_request())?;
         let outgoing = Box::new(outgoing);
         let answer = node.ask(|answer| Command::Request { outgoing, answer }).await;
-        let answer = answer.ok_or(RequestError::Closed)??;
+        let answer = answer.ok_or(RequestError::Closed)?.map_err(RequestError::of)?;
         Ok(Response {
             from: answer.from,
             error: answer.error,

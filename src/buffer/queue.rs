@@ -35,6 +35,7 @@ impl<const KEPT: usize> ByteQueue<KEPT> {
     }
 
     /// Returns whether none wait.
+    #[cfg_attr(not(feature = "unstable-core"), allow(dead_code))]
     pub const fn is_empty(&self) -> bool {
         self.length == 0
     }

@@ -89,6 +89,7 @@ impl Intake {
     }
 
     /// Returns how many wait for their client's first packet.
+    #[cfg(test)]
     pub(super) fn half_open(&self) -> usize {
         self.half_open.len()
     }

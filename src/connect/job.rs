@@ -20,6 +20,7 @@ pub struct Job(pub(super) Work);
 impl Job {
     /// Does the work to its end, for those without a runtime: a decision that is not ready at once is a
     /// refusal.
+    #[cfg_attr(not(feature = "unstable-core"), allow(dead_code))]
     pub fn run(self) -> JobDone {
         match self.start() {
             Step::Done(done) => done,

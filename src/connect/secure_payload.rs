@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::secret_stream::secretbox::{MAC_LEN, NONCE_LEN, SecretBox};
 use crate::wire::handshake::HolepunchPayload;
-use crate::wire::rpc::{PEER_HOLEPUNCH, Token};
+use crate::wire::rpc::Token;
 use crate::wire::{Decode, Encode, hash};
 
 /// Seals and opens the holepunch messages of one handshake, and proves hosts with tokens.
@@ -62,23 +62,10 @@ impl fmt::Debug for SecurePayload {
     }
 }
 
-/// Derives the secret for holepunch messages from the hash of the finished handshake.
-pub fn holepunch_secret(handshake_hash: &[u8; 64]) -> [u8; 32] {
-    let namespace = hash::dht_namespace(PEER_HOLEPUNCH as u8);
-    hash::keyed_hash(handshake_hash, &[&namespace])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::wire::vectors::{fixed, hex, list, load, text};
-
-    #[test]
-    fn the_secret_is_derived_as_in_the_reference() {
-        let case = &load("holepunch-payload.json")["secretDerivation"];
-        let secret = holepunch_secret(&fixed(&case["handshakeHash"]));
-        assert_eq!(secret, fixed(&case["holepunchSecret"]));
-    }
 
     #[test]
     fn boxes_match_the_reference() {

@@ -79,6 +79,7 @@ impl Monitor {
         *self = Self::default();
     }
 
+    #[cfg(test)]
     pub(super) const fn health(&self) -> Health {
         self.health
     }

@@ -25,7 +25,7 @@ pub struct Kept {
     /// The token that it was made with.
     pub token: Token,
     /// The announcement.
-    pub announce: Announce,
+    pub(crate) announce: Announce,
     /// For how long it is handed out.
     pub remaining: Duration,
 }

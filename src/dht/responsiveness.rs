@@ -4,7 +4,9 @@
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
-use super::health::{Health, Monitor};
+#[cfg(test)]
+use super::health::Health;
+use super::health::Monitor;
 use super::latency::Latency;
 use super::policy::Policy;
 use super::unresponsive::Unresponsive;
@@ -69,6 +71,7 @@ impl Responsiveness {
         self.notices_late.then(|| self.latency.limit())
     }
 
+    #[cfg(test)]
     pub(super) const fn health(&self) -> Health {
         self.health.health()
     }

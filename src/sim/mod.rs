@@ -1,5 +1,5 @@
-//! Virtual time, links and worlds of nodes, for tests and for the simulator in `benches/tools`. Not part of
-//! the interface of the library.
+//! Virtual time, links and worlds of nodes, for tests and for the simulator in `benches/tools`. Any release
+//! may change them.
 
 pub mod attacker;
 pub mod bottleneck;

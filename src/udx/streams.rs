@@ -206,6 +206,7 @@ impl Streams {
 
     /// Sets the first sequence numbers of both directions, which both sides must agree on, before anything
     /// was sent or received. Without this call both are zero, as in all of HyperDHT (`udx.md` §4).
+    #[cfg_attr(not(feature = "unstable-core"), allow(dead_code))]
     pub fn set_sequence(&mut self, id: StreamId, own: u32, remote: u32) {
         self.with(None, id, |stream, _| stream.set_sequence(own, remote));
     }

@@ -37,6 +37,7 @@ pub enum Admission {
     /// The stream is connected to where the first acceptable one came from.
     LearnPath,
     /// Those from one place are taken, without moving the path there.
+    #[cfg_attr(not(feature = "unstable-core"), allow(dead_code))]
     Only(SocketId, SocketAddrV4),
 }
 
@@ -203,6 +204,7 @@ pub enum CongestionControl {
     #[default]
     Bbr,
     /// CUBIC (RFC 9438), for comparison.
+    #[cfg_attr(not(feature = "unstable-core"), allow(dead_code))]
     Cubic,
 }
 

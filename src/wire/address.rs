@@ -13,6 +13,7 @@ use crate::keys::PublicKey;
 
 /// A server's key, and nodes that are likely to forward to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "unstable-core"), allow(dead_code))]
 pub struct ConnectAddress {
     /// The server's key.
     pub key: PublicKey,
@@ -21,6 +22,7 @@ pub struct ConnectAddress {
 }
 
 impl ConnectAddress {
+    #[cfg_attr(not(feature = "unstable-core"), allow(dead_code))]
     const NODES: u64 = 0x01;
 }
 

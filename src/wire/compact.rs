@@ -245,6 +245,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Returns how many bytes are left.
+    #[cfg(test)]
     pub const fn remaining(&self) -> usize {
         self.rest.len()
     }

@@ -1,21 +1,12 @@
 //! The hashes of the protocol: BLAKE2b, unkeyed and keyed, and the namespaces derived from it.
 
-use blake2::digest::consts::{U32, U64};
+use blake2::digest::consts::U32;
 use blake2::digest::{Digest, FixedOutput, KeyInit, Update};
 use blake2::{Blake2b, Blake2bMac};
 
 /// Hashes the concatenation of `parts` with BLAKE2b parameterised for 32 bytes of output.
 pub fn hash(parts: &[&[u8]]) -> [u8; 32] {
     let mut state = Blake2b::<U32>::new();
-    for part in parts {
-        Update::update(&mut state, part);
-    }
-    state.finalize_fixed().into()
-}
-
-/// Hashes the concatenation of `parts` with BLAKE2b-512.
-pub fn hash64(parts: &[&[u8]]) -> [u8; 64] {
-    let mut state = Blake2b::<U64>::new();
     for part in parts {
         Update::update(&mut state, part);
     }

@@ -62,7 +62,7 @@ pub struct PacketHeader {
 
 impl PacketHeader {
     /// Returns the wire form.
-    pub fn to_bytes(&self) -> [u8; HEADER_LEN] {
+    pub fn to_bytes(self) -> [u8; HEADER_LEN] {
         let mut bytes = [0; HEADER_LEN];
         bytes[0] = MAGIC;
         bytes[1] = VERSION;

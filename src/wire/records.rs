@@ -259,6 +259,7 @@ impl Decode for MutableValue {
 
 /// The value of PLUGIN.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "unstable-core"), allow(dead_code))]
 pub struct PluginRequest {
     /// Name of the plugin.
     pub plugin: String,
@@ -271,6 +272,7 @@ pub struct PluginRequest {
 }
 
 impl PluginRequest {
+    #[cfg_attr(not(feature = "unstable-core"), allow(dead_code))]
     const VALUE: u64 = 0x01;
 }
 

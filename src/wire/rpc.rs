@@ -102,7 +102,8 @@ impl NodeId {
     }
 
     /// Returns how many leading bits are shared with a point, at most 256.
-    pub fn common_prefix(&self, target: &Target) -> usize {
+    #[cfg(test)]
+    pub(crate) fn common_prefix(&self, target: &Target) -> usize {
         let mut bits = 0;
         for byte in self.distance(target) {
             bits += byte.leading_zeros() as usize;

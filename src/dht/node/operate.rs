@@ -34,6 +34,7 @@ impl Node {
     }
 
     /// Finds the nodes nearest to `target`.
+    #[cfg_attr(not(feature = "unstable-core"), allow(dead_code))]
     pub fn find_node(&mut self, now: Instant, target: Target) -> QueryId {
         self.query(now, Query::find_node(target))
     }

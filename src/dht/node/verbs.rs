@@ -9,6 +9,7 @@ use tracing::debug;
 
 use crate::dht::address::OwnAddress;
 use crate::dht::config::{Config, Mode};
+#[cfg(test)]
 use crate::dht::health::Health;
 use crate::dht::joining::Joining;
 use crate::dht::kept::Kept;
@@ -272,11 +273,13 @@ impl Node {
 
     /// Returns the nodes of the table that are nearest to `target`, nearest first, and with the same
     /// exception as [`Self::recent_nodes`].
+    #[cfg(any(test, feature = "unstable-core"))]
     pub fn closest_nodes(&self, target: &[u8; 32]) -> Vec<SocketAddrV4> {
         self.members.closest(target)
     }
 
     /// Returns how the requests of this node have fared lately.
+    #[cfg(test)]
     pub const fn health(&self) -> Health {
         self.responses.health()
     }
