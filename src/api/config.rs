@@ -27,6 +27,7 @@ const MIN_STALL: Duration = Duration::from_secs(1);
 
 /// Whether a node serves others: answers their queries and stores records for them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Mode {
     /// Starts as a client and becomes a full node once it has been reachable for a while.
     #[default]

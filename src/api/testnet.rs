@@ -12,6 +12,7 @@ pub struct Testnet {
 
 /// Why a test network could not be started.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TestnetError {
     /// A node could not be started.
     #[error(transparent)]

@@ -8,6 +8,7 @@ use crate::wire::handshake::{FIREWALL_CONSISTENT, FIREWALL_OPEN, FIREWALL_RANDOM
 /// What stands between a socket and the internet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
+#[non_exhaustive]
 pub enum Firewall {
     /// Not known yet, or the samples contradict each other.
     #[default]

@@ -12,6 +12,7 @@ use crate::keys::PublicKey;
 /// A step on the way to a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
+#[non_exhaustive]
 pub enum Stage {
     /// Joining the DHT.
     #[default]
@@ -127,6 +128,7 @@ impl Stage {
 /// One handshake that was started: message 1, sent to a node that passes it on or to the server itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct Exchange {
     /// The node that was asked.
     pub node: SocketAddrV4,
@@ -144,6 +146,7 @@ pub struct Exchange {
 /// feature `serde` it is data: a member for each field, times as milliseconds with fractions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct Report {
     /// From the start of the attempt to its end.
     #[cfg_attr(feature = "serde", serde(serialize_with = "milliseconds"))]
@@ -228,7 +231,8 @@ fn place_and_milliseconds<S: serde::Serializer>(
     serde::Serialize::serialize(&seen, serializer)
 }
 
-#[cfg(all(test, feature = "serde"))]
+#[cfg(test)]
+#[cfg(feature = "serde")]
 mod tests {
     use super::*;
 

@@ -17,6 +17,7 @@ use crate::wire::rpc::{Target, Token};
 /// The text form is one line: target, address, token, seconds left, and the announcement, all but the address
 /// and the seconds in hexadecimal.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Kept {
     /// The target that it was announced under.
     pub target: Target,
@@ -60,6 +61,7 @@ impl fmt::Display for Kept {
 /// The text is no kept announcement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an announcement: expected target, address, token, seconds and the announcement")]
+#[non_exhaustive]
 pub struct ParseKeptError;
 
 impl FromStr for Kept {

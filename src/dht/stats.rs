@@ -5,6 +5,7 @@ use crate::wire::rpc;
 /// Datagrams dropped since the start, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct Drops {
     /// Received ones that are no RPC packet, or none that decodes.
     pub malformed: u64,
@@ -21,6 +22,7 @@ pub struct Drops {
 /// Counters since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct Stats {
     /// Requests received.
     pub requests_received: u64,

@@ -114,6 +114,7 @@ impl Profile {
 
 /// Why a profile is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidProfile {
     /// The text is not JSON as this protocol reads it.
     #[error("the profile is {0}")]

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 
 /// Why a text is not the JSON that this protocol takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum JsonError {
     /// The text is not JSON, or holds half of a surrogate pair.
     #[error("not JSON (line {line}, column {column})")]

@@ -30,6 +30,7 @@ impl fmt::Debug for Lines {
 
 /// Why there is no next line.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum LineError {
     /// The peer ended the stream, between lines or within one.
     #[error("the peer closed the connection")]

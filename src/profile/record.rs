@@ -157,6 +157,7 @@ impl Serialize for Record {
 
 /// Why a record is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum RecordError {
     /// The version is 0 or above 2^53-1.
     #[error("a version is a number from 1 to 2^53-1")]

@@ -57,6 +57,7 @@ impl<S: Store> Store for Arc<S> {
 
 /// Why a change was not made.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ApplyError {
     /// The change does not fit the entry.
     #[error(transparent)]
@@ -68,6 +69,7 @@ pub enum ApplyError {
 
 /// Why a store cannot be opened or used.
 #[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StoreError {
     /// The folder holds `blobs/`, whose content no acknowledgement has made durable.
     #[error("{} is not empty: values were stored there that may not be on disk", .0.display())]

@@ -13,8 +13,9 @@ use crate::wire::rpc::Token;
 /// The own number of the only channel of a session.
 const CHANNEL: u64 = 1;
 
-/// What strangers can make a relay hold and carry.
+/// What strangers can make a relay hold and carry. Start from [`Default`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RelayLimits {
     /// Clients connected at once. One more takes the place of the newest from the busiest source.
     pub sessions: usize,

@@ -58,6 +58,7 @@ pub(super) enum Line {
 
 /// Why a line is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum LineError {
     /// The line is not an object as JSON.
     #[error("it is not an object: {0}")]

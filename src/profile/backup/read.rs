@@ -39,6 +39,7 @@ pub struct Fault {
 
 /// What is wrong with a line of a backup.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum FaultKind {
     /// Lines are missing at the end.
     #[error("the backup is cut off here")]

@@ -9,6 +9,7 @@ use super::call::{BadCall, Id, line};
 
 /// Why the server refuses a well-formed call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Refusal {
     /// The key has a record already.
     #[error("this key is registered already, its profile has version {version}")]

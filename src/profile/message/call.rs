@@ -72,6 +72,7 @@ pub struct BadCall {
 
 /// Why a line is not a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum CallError {
     /// The line is not JSON, or nested too deep.
     #[error("the line is {0}")]

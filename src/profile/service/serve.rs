@@ -39,6 +39,7 @@ struct Shared<S> {
 
 /// How a connection ended.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Ended {
     /// The peer ended it.
     #[error("the peer closed the connection")]
