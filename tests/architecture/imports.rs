@@ -14,6 +14,13 @@ pub(crate) struct Imports {
     bindings: Vec<Vec<Binding>>,
 }
 
+/// The file that defines an item, and the name that the item has there.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Definition {
+    pub(crate) file: String,
+    pub(crate) name: String,
+}
+
 /// Segments of a path.
 pub(crate) type Path = Vec<String>;
 
@@ -42,6 +49,42 @@ impl Imports {
             let paths = imported.chain(inline_paths(&file.code));
             (file, paths.filter_map(|path| self.root_path(index, &path)).collect())
         })
+    }
+
+    pub(crate) fn files(&self) -> &[File] {
+        &self.files
+    }
+
+    /// Returns the names that the `use` items of a file bind, in order.
+    pub(crate) fn handed_on(&self, file: &str) -> BTreeSet<&str> {
+        let file = self.files.iter().position(|other| other.path == file);
+        let bindings = file.into_iter().flat_map(|file| &self.bindings[file]);
+        bindings.map(|binding| binding.name.as_str()).collect()
+    }
+
+    /// Follows a name that a file uses to where it is defined in this crate.
+    pub(crate) fn definition(&self, file: &str, name: &str) -> Option<Definition> {
+        let mut file = self.files.iter().position(|other| other.path == file)?;
+        let mut path = vec![name.to_owned()];
+        for _ in 0..MAX_DEPTH {
+            let Some(root) = self.root_path(file, &path) else {
+                break;
+            };
+            let depth = (0..root.len()).rev().find(|depth| self.modules.contains_key(&root[..*depth]))?;
+            file = self.modules[&root[..depth]];
+            path = root[depth..].to_vec();
+            if let Some(binding) = self.bindings[file].iter().find(|binding| binding.name == path[0]) {
+                path.splice(..1, binding.path.clone());
+            }
+        }
+        let [name] = &path[..] else {
+            return None;
+        };
+        let file = &self.files[file];
+        // What is indented is a type or a function of another item.
+        let mut items = file.code.lines().filter(|line| !line.starts_with(' '));
+        let is_item = items.any(|line| defines(line, name));
+        is_item.then(|| Definition { file: file.path.clone(), name: name.clone() })
     }
 
     /// Returns the module right under `src` that a path leads into.
