@@ -220,6 +220,10 @@ impl Stream {
             self.path_validated(context);
         }
         self.liveness.data();
+        if self.receiver.is_held_up() {
+            // The peer would have to wait until the lost packet has come.
+            self.receiver.grow();
+        }
         if self.receiver.readable() > readable && self.reported.readable() {
             context.events.push(self.id, Event::Readable);
         }
