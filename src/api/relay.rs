@@ -87,6 +87,7 @@ pub struct Relay {
 
 /// The present state of a relay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct RelayStats {
     /// Clients that are connected.

@@ -9,6 +9,7 @@ use crate::connect::Firewall;
 /// The state of a node at one moment, from [`Dht::state`](crate::Dht::state) and
 /// [`Dht::watch`](crate::Dht::watch).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct NodeState {
     /// How far joining the network has come.
@@ -30,6 +31,7 @@ pub struct NodeState {
 
 /// How far joining the network has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Joined {
     /// The first query is under way.
@@ -116,5 +118,21 @@ mod tests {
         ] {
             assert!(!other.is_online(), "{other:?}");
         }
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn a_state_is_data() {
+        let state = NodeState { joined: Joined::Done { nodes: 3 }, ..NodeState::default() };
+        let data = serde_json::to_value(state).expect("a state has a form as JSON");
+        let expected = serde_json::json!({
+            "joined": {"done": {"nodes": 3}},
+            "public_address": null,
+            "nat": "unknown",
+            "persistent": false,
+            "suspended": false,
+            "closed": false,
+        });
+        assert_eq!(data, expected);
     }
 }
