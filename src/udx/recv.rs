@@ -275,7 +275,7 @@ impl Receiver {
 
     /// Returns whether most of the window holds what waits for a lost packet, and nothing for the reader.
     pub(super) fn is_held_up(&self) -> bool {
-        self.ready.len() == 0 && self.early_bytes > self.full_window() / 2
+        self.ready.is_empty() && self.early_bytes > self.full_window() / 2
     }
 
     /// Returns the window of an empty stream. A sender that has not proven to be the peer gets little, and
