@@ -11,7 +11,7 @@
 
 use std::error::Error;
 
-use hyperprofile::{Dht, KeyPair, PublicKey};
+use hyperprofile::{ConnectAddress, Dht, KeyPair};
 use tokio::io::{AsyncWriteExt, copy, stdin, stdout};
 
 #[tokio::main]
@@ -39,7 +39,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
             eprintln!("{}", server.public_key());
             server.accept().await.ok_or("the node has ended")?
         }
-        ["connect", key] => dht.connect(key.parse::<PublicKey>()?).await?,
+        ["connect", key] => dht.connect(key.parse::<ConnectAddress>()?).await?,
         _ => return Err("usage: pipe listen | pipe connect KEY".into()),
     };
     let (mut read, mut write) = connection.into_split();

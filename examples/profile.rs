@@ -18,7 +18,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hyperprofile::{Connection, Dht, KeyPair, PublicKey};
+use hyperprofile::{ConnectAddress, Connection, Dht, KeyPair, PublicKey};
 
 /// The names by key, of the first clients that come.
 type Names = Mutex<HashMap<PublicKey, Vec<u8>>>;
@@ -35,7 +35,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["serve"] => serve(&dht).await?,
         ["visit", key, path, name] => {
-            let mut connection = dht.connect(key.parse::<PublicKey>()?).key_pair(&identity(path)?).await?;
+            let mut connection =
+                dht.connect(key.parse::<ConnectAddress>()?).key_pair(&identity(path)?).await?;
             connection.write_message(name.as_bytes()).await?;
             let answer = connection.read_message().await?.ok_or("the server has hung up")?;
             println!("{}", String::from_utf8_lossy(&answer));

@@ -15,7 +15,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::sync::Arc;
 
-use hyperprofile::{Dht, KeyPair, PublicKey};
+use hyperprofile::{ConnectAddress, Dht, KeyPair};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -68,7 +68,7 @@ async fn serve(dht: &Dht, target: &str, allowed: &str) -> Result<(), Box<dyn Err
 }
 
 /// Gives each TCP connection to a local port a connection to the server.
-async fn open(dht: &Dht, key: PublicKey, address: &str, own: &KeyPair) -> Result<(), Box<dyn Error>> {
+async fn open(dht: &Dht, key: ConnectAddress, address: &str, own: &KeyPair) -> Result<(), Box<dyn Error>> {
     println!("{}", own.public_key());
     let listener = TcpListener::bind(address).await?;
     println!("{}", listener.local_addr()?);

@@ -13,7 +13,6 @@
 //! | `cli` | the programs `profile-client`, `profile-server` and `dht-node` (in `default`) |
 //! | `serde` | keys, reports and measurements as data |
 //! | `unstable-core` | the modules below the API, public; any release may change them |
-//! | `sim` | simulated networks for tests; any release may change them |
 //!
 //! Start here:
 //!

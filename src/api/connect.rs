@@ -103,7 +103,8 @@ impl Connect {
 
     /// Limits how many received bytes of this connection wait for its reader in the stream; up to 256 KiB
     /// more wait outside of it. The peer sends no more, so at most so many bytes come in a round trip. The
-    /// default is 4 MiB, and up to 64 MiB while the reader takes so many in a round trip; the minimum 4 KiB.
+    /// default is 4 MiB, and up to 64 MiB while the reader takes so many in a round trip, or they wait for a
+    /// lost packet; the minimum 4 KiB.
     pub fn receive_window(mut self, bytes: u32) -> Self {
         self.stream_options.set_receive_window(bytes);
         self

@@ -176,6 +176,23 @@ fn blob(text: &str) -> Option<Result<ConnectAddress, ParseConnectAddressError>> 
     Some(ConnectAddress::new(key, nodes))
 }
 
+/// As text.
+#[cfg(feature = "serde")]
+impl serde::Serialize for ConnectAddress {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// From text as [`FromStr`] takes it.
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for ConnectAddress {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'_, str> as serde::Deserialize>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,6 +250,17 @@ mod tests {
         assert_eq!(full.to_string().parse(), Ok(full.clone()));
         assert_eq!(full.into_parts(), (key(), many(8).collect()));
         assert_eq!(ConnectAddress::new(key(), many(9)), Err(ParseConnectAddressError::TooMany));
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn as_data_it_is_its_text() {
+        let address = ConnectAddress::new(key(), [at("192.0.2.1:49737")]).unwrap();
+        let data = serde_json::to_value(&address).unwrap();
+        assert_eq!(data, serde_json::json!(address.to_string()));
+        assert_eq!(serde_json::from_value::<ConnectAddress>(data).unwrap(), address);
+        let error = serde_json::from_str::<ConnectAddress>("\"abc\"").unwrap_err();
+        assert!(error.to_string().contains("52 characters"), "{error}");
     }
 
     fn key() -> PublicKey {
