@@ -6,10 +6,12 @@ use std::time::Duration;
 use super::node::NodeHandle;
 use super::{
     BootstrapError, Connect, ConnectAddress, DhtBuilder, Joined, KeptAnnouncement, Listen, NodeError,
-    NodeState, NodeWatch, QueryError, ServeRelay, SpawnError, Stats,
+    NodeState, NodeWatch, RequestError, ServeRelay, SpawnError, Stats,
 };
 use crate::KeyPair;
+use crate::dht::Outgoing;
 use crate::net::{self, Command};
+use crate::wire::rpc::PING;
 
 /// A node of the HyperDHT: connects to servers by their public key and lets others connect.
 ///
@@ -34,7 +36,7 @@ pub struct Bootstrapped {
 pub struct Pong {
     /// The address of this node as the other one sees it.
     pub seen_as: SocketAddrV4,
-    /// Time from the request to the answer.
+    /// Time from the latest try to the answer.
     pub round_trip: Duration,
 }
 
@@ -147,15 +149,16 @@ impl Dht {
     ///
     /// # Errors
     ///
-    /// [`QueryError::NoNetwork`] if it does not answer, [`QueryError::Closed`] if this node has been closed.
+    /// [`RequestError::NoAnswer`] if it does not answer or this node is suspended,
+    /// [`RequestError::TooMany`] if too many requests are under way, [`RequestError::Closed`] if this node has
+    /// been closed.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe.
-    pub async fn ping(&self, node: SocketAddrV4) -> Result<Pong, QueryError> {
-        let pong = self.node.ask(|answer| Command::Ping { node, answer }).await;
-        let (seen_as, round_trip) = pong.ok_or(QueryError::Closed)?.ok_or(QueryError::NoNetwork)?;
-        Ok(Pong { seen_as, round_trip })
+    /// Cancel safe: dropping the future ends the tries.
+    pub async fn ping(&self, node: SocketAddrV4) -> Result<Pong, RequestError> {
+        let answer = self.node.request(Outgoing::internal(node, PING)).await?;
+        Ok(Pong { seen_as: answer.to, round_trip: answer.rtt })
     }
 
     /// Stops using the network until [`Self::resume`], as a program does that goes to the background: lookups

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::RequestError;
 use crate::KeyPair;
+use crate::dht::{Answer, Outgoing};
 use crate::net::{Command, Started, Token, watched};
 
 /// Sends commands to the task of a node. The node runs until the last clone is dropped.
@@ -71,6 +73,13 @@ impl NodeHandle {
         let answer = self.ask(|answer| command(token, answer)).await;
         guard.finish();
         answer
+    }
+
+    /// Sends a request to one node and waits for its answer. Dropping the future ends the tries.
+    pub(super) async fn request(&self, outgoing: Outgoing) -> Result<Answer, RequestError> {
+        let outgoing = Box::new(outgoing);
+        let answer = self.run(|token, answer| Command::Request { token, outgoing, answer }).await;
+        answer.ok_or(RequestError::Closed)?.map_err(RequestError::of)
     }
 
     /// Returns a token for a command that can be given up, and what gives it up.
@@ -161,7 +170,7 @@ mod tests {
             within(waiting).await;
         assert!(accept.is_none());
         assert!(matches!(connected, Err(ConnectError::Closed)), "{connected:?}");
-        assert_eq!(ping, Err(QueryError::Closed));
+        assert_eq!(ping, Err(RequestError::Closed));
         assert_eq!(lookup.map(|_| ()), Err(QueryError::Closed));
         let message_of_the_panic = "a task beside the driver panicked".to_owned();
         assert_eq!(closed, Err(NodeError::Panicked { message: message_of_the_panic }));
@@ -177,7 +186,7 @@ mod tests {
             assert!(matches!(connect().await, Err(ConnectError::Closed)));
             let listened = dht.listen(&KeyPair::generate()).await;
             assert!(matches!(listened, Err(ListenError::Closed)));
-            assert_eq!(dht.ping(address_of(&silent)).await, Err(QueryError::Closed));
+            assert_eq!(dht.ping(address_of(&silent)).await, Err(RequestError::Closed));
             assert_eq!(connection.write_message(b"x").await, Err(StreamError::Closed));
             assert_eq!(connection.send_datagram(b"x"), Err(StreamError::Closed));
             assert!(connection.shutdown().await.is_err());

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::node::NodeHandle;
 use super::{Dht, RequestError};
-use crate::dht::{Incoming, MAX_IMMUTABLE, Outgoing, Reply, max_request};
-use crate::net::{Command, IncomingRequests, incoming_requests};
+use crate::dht::{MAX_IMMUTABLE, Outgoing, Reply, max_request};
+use crate::net::{Command, IncomingRequests, OpenRequest, incoming_requests};
 use crate::wire::compact::MAX_VARUINT;
 use crate::wire::rpc::FIRST_FREE_COMMAND;
 
@@ -28,19 +28,21 @@ pub struct Requests {
 #[must_use = "the sender waits for an answer"]
 pub struct Request {
     node: NodeHandle,
-    incoming: Box<Incoming>,
+    request: Box<OpenRequest>,
 }
 
 /// Sends a request to one node once awaited, from [`Dht::request`].
 ///
 /// # Errors
 ///
-/// [`RequestError`] if the node does not answer within some 4 s, the command is the protocol's, the value is
-/// too large, or the own node has been closed. An error code in the response is not an error here.
+/// [`RequestError`] if the node does not answer within some 4 s, this node is suspended, the command is the
+/// protocol's, the value is too large, or this node has been closed. An error code in the response is not an
+/// error here.
 ///
 /// # Cancel safety
 ///
-/// Cancel safe. What has been sent may still have its effect.
+/// Cancel safe: dropping it, or the future made from it, ends the tries. What has been sent may still have
+/// its effect.
 #[derive(Debug)]
 #[must_use = "nothing happens until this is awaited"]
 pub struct SendRequest {
@@ -72,6 +74,10 @@ impl Dht {
     /// Serves the commands that the protocol does not use: from 11 on. The protocol may take the next ones,
     /// so an application chooses large numbers. Other nodes' requests of them are answered as unknown
     /// commands until this is called. A second call ends what the first returned.
+    ///
+    /// A request is handed over at least once: senders repeat one up to three times. A repeated one is
+    /// ignored while the first one waits or is being answered, as long as these are at most 256. It is handed
+    /// over again after that, as when the answer was lost; what it does should be the same then.
     pub fn requests(&self) -> Requests {
         let (node, waiting) = (self.node().clone(), incoming_requests());
         if node.commands().send(Command::ServeRequests(Arc::downgrade(&waiting))).is_err() {
@@ -94,36 +100,36 @@ impl Requests {
     ///
     /// Cancel safe: no request is lost.
     pub async fn next(&self) -> Option<Request> {
-        let incoming = Box::new(self.waiting.next().await?);
-        Some(Request { node: self.node.clone(), incoming })
+        let request = Box::new(self.waiting.next().await?);
+        Some(Request { node: self.node.clone(), request })
     }
 }
 
 impl Request {
     /// Returns where the request came from. Anyone can write any address on a request without a token.
     pub fn from(&self) -> SocketAddrV4 {
-        self.incoming.from
+        self.request.incoming.from
     }
 
     /// Returns whether the sender has shown a token of this node, which proves that it receives at its
     /// address.
     pub fn is_proven(&self) -> bool {
-        self.incoming.proven
+        self.request.incoming.proven
     }
 
     /// Returns the command number.
     pub fn command(&self) -> u64 {
-        self.incoming.command
+        self.request.incoming.command
     }
 
     /// Returns the key that the request is about.
     pub fn target(&self) -> Option<&[u8; 32]> {
-        self.incoming.target.as_ref()
+        self.request.incoming.target.as_ref()
     }
 
     /// Returns the payload.
     pub fn value(&self) -> Option<&[u8]> {
-        self.incoming.value.as_deref()
+        self.request.incoming.value.as_deref()
     }
 
     /// Answers with a value, a token for further requests and, if the request has a target, nodes near it.
@@ -150,7 +156,7 @@ impl Request {
 
     fn answer(self, reply: Reply) {
         // Without a driver nothing is answered.
-        let _ = self.node.commands().send(Command::Reply { incoming: self.incoming, reply });
+        let _ = self.node.commands().send(Command::Reply { request: self.request, reply });
     }
 }
 
@@ -179,9 +185,7 @@ impl SendRequest {
             return Err(RequestError::Reserved { command: outgoing.command });
         }
         check_size(outgoing.value.as_deref(), max_request())?;
-        let outgoing = Box::new(outgoing);
-        let answer = node.ask(|answer| Command::Request { outgoing, answer }).await;
-        let answer = answer.ok_or(RequestError::Closed)?.map_err(RequestError::of)?;
+        let answer = node.request(outgoing).await?;
         Ok(Response {
             from: answer.from,
             error: answer.error,
@@ -214,7 +218,7 @@ impl fmt::Debug for Requests {
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Request");
-        shown.field("from", &self.incoming.from).field("command", &self.incoming.command);
+        shown.field("from", &self.request.incoming.from).field("command", &self.request.incoming.command);
         shown.finish_non_exhaustive()
     }
 }

@@ -9,12 +9,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::backlog::Backlog;
 use super::link::Link;
-use super::requests::IncomingRequests;
+use super::requests::{IncomingRequests, OpenRequest};
 use super::stats::Stats;
 use crate::connect::{Dial, Failure, Listen, ListenError, Report, ServerId, ServerState};
-use crate::dht::{
-    Answer, Found, FoundPeer, Incoming, Kept, Operation, OperationError, Outgoing, Reply, RequestError,
-};
+use crate::dht::{Answer, Found, FoundPeer, Kept, Operation, OperationError, Outgoing, Reply, RequestError};
 use crate::keys::PublicKey;
 use crate::udx::{StreamId, StreamStats};
 
@@ -24,9 +22,6 @@ pub(crate) struct Token(pub(crate) u64);
 
 /// How an attempt to connect ended.
 pub(crate) type DialOutcome = Result<ConnectionHandle, (Failure, Box<Report>)>;
-
-/// The own address as a node sees it, and how long its answer took; `None` if it did not answer.
-pub(crate) type Pong = Option<(SocketAddrV4, Duration)>;
 
 /// How an operation of the DHT ended; `None` if too many are under way.
 pub(crate) type OperationOutcome = Option<Result<Found, OperationError>>;
@@ -148,14 +143,12 @@ pub(crate) enum Command {
     },
     /// Ends the link with this id.
     Unlink(u32),
-    /// Pings a node.
-    Ping { node: SocketAddrV4, answer: oneshot::Sender<Pong> },
     /// Sends a request to one node.
-    Request { outgoing: Box<Outgoing>, answer: oneshot::Sender<Result<Answer, RequestError>> },
+    Request { token: Token, outgoing: Box<Outgoing>, answer: oneshot::Sender<Result<Answer, RequestError>> },
     /// Hands requests of free commands over from now on.
     ServeRequests(Weak<IncomingRequests>),
     /// Answers such a request.
-    Reply { incoming: Box<Incoming>, reply: Reply },
+    Reply { request: Box<OpenRequest>, reply: Reply },
     /// Gives up the command with this token: its answer is not needed any more.
     GiveUp(Token),
     /// Stops until resumed, and answers when that is done.
@@ -189,9 +182,10 @@ impl Command {
     /// Returns the token of a command that can be given up.
     pub(super) const fn token(&self) -> Option<Token> {
         match self {
-            Self::Connect { token, .. } | Self::Listen { token, .. } | Self::Operation { token, .. } => {
-                Some(*token)
-            }
+            Self::Connect { token, .. }
+            | Self::Listen { token, .. }
+            | Self::Operation { token, .. }
+            | Self::Request { token, .. } => Some(*token),
             _ => None,
         }
     }

@@ -44,6 +44,6 @@ pub(crate) use driver::{Started, has_runtime, start};
 pub(crate) use link::{End, MAX_DATAGRAM};
 pub use node_state::{Joined, NodeState};
 pub(crate) use panics::watched;
-pub(crate) use requests::{IncomingRequests, incoming_requests};
+pub(crate) use requests::{IncomingRequests, OpenRequest, incoming_requests};
 pub(crate) use settings::Settings;
 pub use stats::Stats;

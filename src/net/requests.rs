@@ -1,6 +1,8 @@
 //! Requests of commands that the protocol does not use, on their way to the application.
 
-use std::sync::{Arc, Weak};
+use std::collections::HashSet;
+use std::net::SocketAddrV4;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use super::backlog::Backlog;
@@ -9,7 +11,20 @@ use crate::dht::{Incoming, Reply};
 use crate::slots::Source;
 
 /// Requests that wait for the application. Nobody serves them any more once the application has dropped it.
-pub(crate) type IncomingRequests = Backlog<Incoming>;
+pub(crate) type IncomingRequests = Backlog<OpenRequest>;
+
+/// A request that is not answered yet. Until it is dropped, the tries that repeat it are ignored.
+pub(crate) struct OpenRequest {
+    pub(crate) incoming: Incoming,
+    open: Arc<Open>,
+}
+
+/// The requests that wait or are being answered, [`MAX_REQUESTS`] at most.
+#[derive(Debug, Default)]
+struct Open(Mutex<HashSet<Key>>);
+
+/// What all tries of a request have in common: sender, transaction, command.
+type Key = (SocketAddrV4, u16, u64);
 
 /// Makes a queue for [`Command::ServeRequests`](super::Command::ServeRequests).
 pub(crate) fn incoming_requests() -> Arc<IncomingRequests> {
@@ -20,6 +35,7 @@ pub(crate) fn incoming_requests() -> Arc<IncomingRequests> {
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     waiting: Weak<IncomingRequests>,
+    open: Arc<Open>,
 }
 
 impl Requests {
@@ -30,17 +46,21 @@ impl Requests {
         endpoint.node().serve_free_commands(true);
     }
 
-    /// Hands a request over. One that finds no room is answered as an unknown command is.
+    /// Hands a request over, unless it repeats one that is not answered yet. One that finds no room is
+    /// answered as an unknown command is.
     pub(super) fn deliver(&self, now: Instant, endpoint: &mut Endpoint, incoming: Incoming) {
+        let Some(request) = OpenRequest::new(&self.open, incoming) else {
+            return;
+        };
         let refused = match self.waiting.upgrade() {
-            Some(waiting) => waiting.push(Source::direct(*incoming.from.ip()), incoming),
+            Some(waiting) => waiting.push(Source::direct(*request.incoming.from.ip()), request),
             None => {
                 endpoint.node().serve_free_commands(false);
-                Some(incoming)
+                Some(request)
             }
         };
         if let Some(refused) = refused {
-            endpoint.node().reply(now, &refused, Reply::unknown_command());
+            endpoint.node().reply(now, &refused.incoming, Reply::unknown_command());
         }
     }
 
@@ -57,7 +77,41 @@ impl Drop for Requests {
     }
 }
 
-/// Requests that wait for the application: what a node of the DHT is asked within a fraction of a second.
+impl OpenRequest {
+    /// `None` if it repeats one that is open.
+    fn new(open: &Arc<Open>, incoming: Incoming) -> Option<Self> {
+        let mut keys = open.keys();
+        if keys.contains(&key(&incoming)) {
+            return None;
+        }
+        // Beyond the bound a repeated one is handed over again.
+        if keys.len() < MAX_REQUESTS {
+            keys.insert(key(&incoming));
+        }
+        drop(keys);
+        Some(Self { incoming, open: Arc::clone(open) })
+    }
+}
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        self.open.keys().remove(&key(&self.incoming));
+    }
+}
+
+impl Open {
+    fn keys(&self) -> MutexGuard<'_, HashSet<Key>> {
+        // Each change is a single step.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const fn key(incoming: &Incoming) -> Key {
+    (incoming.from, incoming.tid, incoming.command)
+}
+
+/// Requests that wait for the application, and requests whose repeats are known: what a node of the DHT is
+/// asked within a fraction of a second.
 const MAX_REQUESTS: usize = 256;
 
 #[cfg(test)]
@@ -88,15 +142,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_request_that_is_sent_again_is_handed_over_once_until_it_is_dropped() {
+        let now = Instant::now();
+        let mut endpoint = endpoint(now);
+        let (mut requests, waiting) = (Requests::default(), incoming_requests());
+        requests.serve(&mut endpoint, Arc::downgrade(&waiting));
+        let mut deliver = |tid| requests.deliver(now, &mut endpoint, incoming(1, tid));
+        deliver(7);
+        deliver(7);
+        let first = waiting.next().await;
+        deliver(7);
+        deliver(8);
+        let second = waiting.next().await;
+        assert_eq!(second.map(|request| request.incoming.tid), Some(8), "7 is being answered");
+        drop(first);
+        deliver(7);
+        assert_eq!(waiting.next().await.map(|request| request.incoming.tid), Some(7), "nobody answered it");
+    }
+
+    #[tokio::test]
     async fn what_nobody_serves_any_more_is_unknown() {
         let now = Instant::now();
         let mut endpoint = endpoint(now);
         let (mut requests, first, second) = (Requests::default(), incoming_requests(), incoming_requests());
         requests.serve(&mut endpoint, Arc::downgrade(&first));
         requests.serve(&mut endpoint, Arc::downgrade(&second));
-        assert_eq!(first.next().await, None, "another has taken its place");
+        assert!(first.next().await.is_none(), "another has taken its place");
         requests.deliver(now, &mut endpoint, incoming(1, 7));
-        assert_eq!(second.next().await.map(|request| request.tid), Some(7));
+        assert_eq!(second.next().await.map(|request| request.incoming.tid), Some(7));
         drop(second);
         requests.deliver(now, &mut endpoint, incoming(1, 8));
         assert_eq!(answered(now, &mut endpoint), [(8, ERROR_UNKNOWN_COMMAND)]);
@@ -104,7 +177,7 @@ mod tests {
         let last = incoming_requests();
         requests.serve(&mut endpoint, Arc::downgrade(&last));
         drop(requests);
-        assert_eq!(last.next().await, None, "the node has ended");
+        assert!(last.next().await.is_none(), "the node has ended");
     }
 
     fn endpoint(now: Instant) -> Endpoint {

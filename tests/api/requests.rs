@@ -1,7 +1,9 @@
 //! Commands of an application's own.
 
-use std::future::IntoFuture;
+use std::future::{Future, IntoFuture};
 use std::net::UdpSocket;
+use std::pin::Pin;
+use std::task::{Context, Waker};
 
 use hyperprofile::Testnet;
 use hyperprofile::api::{Request, RequestError, Requests};
@@ -82,6 +84,37 @@ async fn what_the_protocol_uses_and_what_does_not_fit_is_refused() {
     assert_eq!(within(asking.request(nowhere, COMMAND).into_future()).await, Err(RequestError::NoAnswer));
     assert_eq!(serving.request(at, COMMAND).await, Err(RequestError::Closed));
 }
+
+#[tokio::test]
+async fn a_request_that_is_given_up_takes_no_place_of_another() {
+    let testnet = within(Testnet::new(2)).await.unwrap();
+    let (asking, serving) = (&testnet.nodes()[0], &testnet.nodes()[1]);
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let nowhere = silent.local_addr().unwrap().to_string().parse().unwrap();
+    for number in 0..MAX_PENDING {
+        let mut given_up: Pin<Box<dyn Future<Output = bool>>> = match number % 2 {
+            0 => Box::pin(async { asking.ping(nowhere).await.is_ok() }),
+            _ => Box::pin(async { asking.request(nowhere, COMMAND).await.is_ok() }),
+        };
+        assert!(given_up.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+    let response = within(asking.request(serving.local_addr(), COMMAND).into_future()).await;
+    assert_eq!(response.map(|response| response.error), Ok(1));
+}
+
+#[tokio::test]
+async fn a_suspended_node_sends_no_request_and_fails_at_once() {
+    let testnet = within(Testnet::new(2)).await.unwrap();
+    let (asking, at) = (&testnet.nodes()[0], testnet.nodes()[1].local_addr());
+    within(asking.suspend()).await;
+    assert_eq!(within(asking.request(at, COMMAND).into_future()).await, Err(RequestError::NoAnswer));
+    assert_eq!(within(asking.ping(at)).await, Err(RequestError::NoAnswer));
+    within(asking.resume()).await;
+    assert!(within(asking.ping(at)).await.is_ok());
+}
+
+/// Requests of a node that may wait at once.
+const MAX_PENDING: usize = 16384;
 
 async fn next(requests: &Requests) -> Request {
     within(requests.next()).await.unwrap()

@@ -7,11 +7,10 @@ use tracing::debug;
 
 use super::state::Driver;
 use crate::connect::{Listen, ServerId};
-use crate::dht::Outgoing;
+use crate::dht::RequestError;
 use crate::net::command::{Command, ListenFailure, Order, ServerHandle, Token, reply};
 use crate::net::panics;
 use crate::net::queries::Waiter;
-use crate::wire::rpc::PING;
 
 impl Driver {
     pub(super) fn handle_command(&mut self, now: Instant, command: Command) {
@@ -48,20 +47,20 @@ impl Driver {
                 reply(answer, ids);
             }
             Command::Unlink(id) => self.endpoint.unlink(now, id),
-            Command::Ping { node, answer } => {
-                let outgoing = Outgoing::internal(node, PING);
-                let request = self.endpoint.node().request(now, outgoing);
-                self.waiters.add_ping(now, request, answer);
-            }
-            Command::Request { outgoing, answer } => {
-                let request = self.endpoint.node().request(now, *outgoing);
-                self.waiters.add_request(request, answer);
+            Command::Request { token, outgoing, answer } => {
+                let node = self.endpoint.node();
+                if node.is_suspended() {
+                    // As those are that were under way.
+                    return reply(answer, Err(RequestError::TimedOut));
+                }
+                let request = node.request(now, *outgoing);
+                self.waiters.add_request(request, token, answer);
             }
             Command::ServeRequests(waiting) => self.requests.serve(&mut self.endpoint, waiting),
-            Command::Reply { incoming, reply } => {
+            Command::Reply { request, reply } => {
                 let node = self.endpoint.node();
                 if !node.is_suspended() {
-                    node.reply(now, &incoming, reply);
+                    node.reply(now, &request.incoming, reply);
                 }
             }
             Command::GiveUp(token) => self.give_up(now, token),

@@ -48,13 +48,7 @@ impl Driver {
             }
             dht::Event::QueryDone { query, result } => self.queries.handle_done(query, result),
             dht::Event::Incoming(incoming) => self.requests.deliver(now, &mut self.endpoint, incoming),
-            dht::Event::Answered { request, result } => {
-                let Some(result) = self.waiters.finish_request(request, result) else {
-                    return;
-                };
-                let seen_as = result.ok().map(|pong| pong.to);
-                self.waiters.finish_ping(now, request, seen_as);
-            }
+            dht::Event::Answered { request, result } => self.waiters.finish_request(request, result),
             _ => {}
         }
     }

@@ -187,6 +187,9 @@ impl Driver {
         if let Some(attempt) = self.waiters.give_up(token) {
             self.endpoint.abort(now, attempt);
         }
+        if let Some(request) = self.waiters.give_up_request(token) {
+            self.endpoint.node().cancel(now, request);
+        }
         self.servers.give_up(token);
         self.queries.give_up(&mut self.endpoint, token);
     }

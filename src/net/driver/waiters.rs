@@ -2,16 +2,14 @@
 //! clients of a relay.
 
 use std::collections::HashMap;
-use std::net::SocketAddrV4;
 use std::sync::Arc;
-use std::time::Instant;
 
 use tokio::sync::oneshot;
 use tracing::debug;
 
 use crate::connect::AttemptId;
 use crate::dht::{Answer, RequestError, RequestId};
-use crate::net::command::{DialOutcome, Pong, Token, reply};
+use crate::net::command::{DialOutcome, Token, reply};
 
 /// The senders of those answers, each under the id that the endpoint names in its event.
 #[derive(Debug, Default)]
@@ -19,9 +17,9 @@ pub(super) struct Waiters {
     dials: HashMap<AttemptId, (Token, oneshot::Sender<DialOutcome>)>,
     /// The attempt of each token, to give it up.
     attempts: HashMap<Token, AttemptId>,
-    /// When each node was asked.
-    pings: HashMap<RequestId, (Instant, oneshot::Sender<Pong>)>,
-    requests: HashMap<RequestId, oneshot::Sender<Result<Answer, RequestError>>>,
+    requests: HashMap<RequestId, (Token, oneshot::Sender<Result<Answer, RequestError>>)>,
+    /// The request of each token, to give it up.
+    asked: HashMap<Token, RequestId>,
     /// Under either id of the link.
     links: HashMap<u32, Arc<oneshot::Sender<()>>>,
 }
@@ -56,36 +54,29 @@ impl Waiters {
         Some(attempt)
     }
 
-    pub(super) fn add_ping(&mut self, now: Instant, request: RequestId, answer: oneshot::Sender<Pong>) {
-        self.pings.insert(request, (now, answer));
-    }
-
-    /// Answers a ping with the own address as the node sees it, or `None` if the node did not answer.
-    pub(super) fn finish_ping(&mut self, now: Instant, request: RequestId, seen_as: Option<SocketAddrV4>) {
-        if let Some((asked, answer)) = self.pings.remove(&request) {
-            reply(answer, seen_as.map(|seen_as| (seen_as, now - asked)));
-        }
-    }
-
     pub(super) fn add_request(
         &mut self,
         request: RequestId,
+        token: Token,
         answer: oneshot::Sender<Result<Answer, RequestError>>,
     ) {
-        self.requests.insert(request, answer);
+        self.requests.insert(request, (token, answer));
+        self.asked.insert(token, request);
     }
 
-    /// Answers with the result of a request; returns it if no task waits for that.
-    pub(super) fn finish_request(
-        &mut self,
-        request: RequestId,
-        result: Result<Answer, RequestError>,
-    ) -> Option<Result<Answer, RequestError>> {
-        let Some(answer) = self.requests.remove(&request) else {
-            return Some(result);
-        };
-        reply(answer, result);
-        None
+    /// Answers with the result of a request.
+    pub(super) fn finish_request(&mut self, request: RequestId, result: Result<Answer, RequestError>) {
+        if let Some((token, answer)) = self.requests.remove(&request) {
+            self.asked.remove(&token);
+            reply(answer, result);
+        }
+    }
+
+    /// Forgets a request that its user has given up; returns the one to cancel.
+    pub(super) fn give_up_request(&mut self, token: Token) -> Option<RequestId> {
+        let request = self.asked.remove(&token)?;
+        self.requests.remove(&request);
+        Some(request)
     }
 
     /// Keeps `ended` until the link with these ids is over.
