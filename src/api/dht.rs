@@ -150,8 +150,8 @@ impl Dht {
     /// # Errors
     ///
     /// [`RequestError::NoAnswer`] if it does not answer or this node is suspended,
-    /// [`RequestError::TooMany`] if too many requests are under way, [`RequestError::Closed`] if this node has
-    /// been closed.
+    /// [`RequestError::TooMany`] if too many requests are under way, and [`RequestError::Closed`] if this
+    /// node has been closed.
     ///
     /// # Cancel safety
     ///
