@@ -75,7 +75,7 @@ async fn open(dht: &Dht, key: ConnectAddress, address: &str, own: &KeyPair) -> R
     loop {
         let (mut tcp, _) = listener.accept().await?;
         // The path of one connection serves the next.
-        let connect = dht.connect(key).key_pair(own).reusable_socket();
+        let connect = dht.connect(&key).key_pair(own).reusable_socket();
         tokio::spawn(async move {
             let forward = async { copy_bidirectional(&mut tcp, &mut connect.await?).await };
             if let Err(error) = forward.await {
