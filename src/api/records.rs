@@ -134,18 +134,18 @@ impl Dht {
 
     /// Stores a signed value again that was got from the DHT, on the nodes that are closest to the key's hash
     /// now, without the secret key. Put again once a day, a value outlives the absence of its owner. Only the
-    /// owner can replace it.
+    /// owner can replace it. [`MutableValue::new`] makes a value of what an earlier run has stored.
     ///
     /// # Errors
     ///
-    /// [`PutError::BadSignature`] if `key` has not signed the value, otherwise as [`Self::mutable_put`].
+    /// [`PutError::BadSignature`] if its key has not signed the value, otherwise as [`Self::mutable_put`].
     ///
     /// # Cancel safety
     ///
     /// Dropping the future ends the query; some nodes may have the value.
-    pub async fn mutable_republish(&self, key: &PublicKey, value: &MutableValue) -> Result<Stored, PutError> {
-        let MutableValue { seq, value, signature, .. } = value.clone();
-        let put = MutablePut { public_key: *key, seq, value, signature };
+    pub async fn mutable_republish(&self, value: &MutableValue) -> Result<Stored, PutError> {
+        let MutableValue { key: public_key, seq, value, signature, .. } = value.clone();
+        let put = MutablePut { public_key, seq, value, signature };
         Ok(self.run(Operation::MutableRepublish(put)).await?.stored)
     }
 

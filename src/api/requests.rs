@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::net::SocketAddrV4;
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,8 +57,9 @@ pub struct SendRequest {
 pub struct Response {
     /// The node that answered.
     pub from: SocketAddrV4,
-    /// 0, or the error code of the node; 1 is an unknown command.
-    pub error: u64,
+    /// The error code of the node, if it refused; 1 is an unknown command. Larger codes than fit are the
+    /// largest.
+    pub error: Option<NonZeroU32>,
     /// The payload.
     pub value: Option<Vec<u8>>,
     /// A token of the node, to show in a further request.
@@ -107,7 +109,7 @@ impl Requests {
 
 impl Request {
     /// Returns where the request came from. Anyone can write any address on a request without a token.
-    pub fn from(&self) -> SocketAddrV4 {
+    pub fn remote_addr(&self) -> SocketAddrV4 {
         self.request.incoming.from
     }
 
@@ -149,9 +151,9 @@ impl Request {
     }
 
     /// Answers with an error code and, if the request has a target, nodes near it. The protocol uses the
-    /// codes 1, 2, 16 and 17; 0 is no error.
-    pub fn refuse(self, code: u32) {
-        self.answer(Reply::with_error(code.into()));
+    /// codes 1, 2, 16 and 17.
+    pub fn refuse(self, code: NonZeroU32) {
+        self.answer(Reply::with_error(code.get().into()));
     }
 
     fn answer(self, reply: Reply) {
@@ -188,7 +190,7 @@ impl SendRequest {
         let answer = node.request(outgoing).await?;
         Ok(Response {
             from: answer.from,
-            error: answer.error,
+            error: NonZeroU32::new(u32::try_from(answer.error).unwrap_or(u32::MAX)),
             value: answer.value,
             token: answer.token,
             closer: answer.closer,

@@ -129,18 +129,27 @@ pub struct FoundPeer {
     pub bump: u64,
 }
 
-/// A signed value that a node holds. It has what it takes to store it again.
+/// A signed value, with what it takes to store it again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FoundValue {
-    /// The node that answered.
-    pub from: SocketAddrV4,
+    /// The node that answered with it; `None` if it was made by [`Self::new`].
+    pub from: Option<SocketAddrV4>,
+    /// The key whose owner signed it.
+    pub key: PublicKey,
     /// Version of the value; a higher one replaces a lower.
     pub seq: u64,
     /// The value.
     pub value: Vec<u8>,
     /// The signature of the key's owner over version and value.
     pub signature: [u8; 64],
+}
+
+impl FoundValue {
+    /// Makes a value of what a program has stored of one, to put it again. The signature is checked then.
+    pub const fn new(key: PublicKey, seq: u64, value: Vec<u8>, signature: [u8; 64]) -> Self {
+        Self { from: None, key, seq, value, signature }
+    }
 }
 
 /// What became of an announcement or a value that was put.
@@ -255,7 +264,8 @@ impl Findings {
                 let newest = self.found.signed.as_ref();
                 let least = newest.map_or(*least, |newest| newest.seq.saturating_add(1));
                 let MutableValue { seq, value, signature } = mutable_value(answer, key, least)?;
-                self.found.signed = Some(FoundValue { from: answer.from, seq, value, signature });
+                let found = FoundValue::new(*key, seq, value, signature);
+                self.found.signed = Some(FoundValue { from: Some(answer.from), ..found });
                 return (!latest).then(|| Ok(std::mem::take(&mut self.found)));
             }
             // A value that bars the one to put is proven by its signature, so one node is enough. Error codes

@@ -8,7 +8,7 @@ use std::task::Poll;
 
 use futures_core::Stream;
 use hyperprofile::api::{PutError, QueryError};
-use hyperprofile::{Dht, KeyPair};
+use hyperprofile::{Dht, KeyPair, MutableValue};
 
 use crate::world::{World, within};
 
@@ -64,18 +64,23 @@ async fn a_signed_value_lives_on_in_another_network_without_its_owner() {
     let value = within(home.listening.mutable_get(key).into_future()).await.unwrap().unwrap();
     assert_eq!(within(elsewhere.listening.mutable_get(key).into_future()).await, Ok(None));
 
-    let republish = async |key, value| within(elsewhere.client.mutable_republish(key, value)).await;
-    assert_eq!(republish(other.public_key(), &value).await, Err(PutError::BadSignature));
+    let republish = async |value| within(elsewhere.client.mutable_republish(value)).await;
+    let mut forged = value.clone();
+    forged.key = *other.public_key();
+    assert_eq!(republish(&forged).await, Err(PutError::BadSignature));
     let mut forged = value.clone();
     forged.value.push(b'!');
-    assert_eq!(republish(key, &forged).await, Err(PutError::BadSignature));
-    let stored = republish(key, &value).await.unwrap();
+    assert_eq!(republish(&forged).await, Err(PutError::BadSignature));
+    // As from the disk.
+    let kept = MutableValue::new(*key, 3, b"three".to_vec(), value.signature);
+    assert!((value.key, kept.from) == (*key, None) && value.from.is_some());
+    let stored = republish(&kept).await.unwrap();
     assert!(stored.nodes > 0 && stored.refused == 0, "{stored:?}");
     let found = within(elsewhere.listening.mutable_get(key).into_future()).await.unwrap().unwrap();
     assert_eq!((found.seq, found.value, found.signature), (3, b"three".to_vec(), value.signature));
 
     within(elsewhere.client.mutable_put(&key_pair, 4, b"four")).await.unwrap();
-    assert_eq!(republish(key, &value).await, Err(PutError::SeqTooLow { stored: Some(4) }));
+    assert_eq!(republish(&value).await, Err(PutError::SeqTooLow { stored: Some(4) }));
 }
 
 #[tokio::test]

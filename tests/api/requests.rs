@@ -2,6 +2,7 @@
 
 use std::future::{Future, IntoFuture};
 use std::net::UdpSocket;
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::task::{Context, Waker};
 
@@ -11,6 +12,7 @@ use hyperprofile::api::{Request, RequestError, Requests};
 use crate::world::within;
 
 const COMMAND: u64 = 300;
+const UNKNOWN_COMMAND: Option<NonZeroU32> = Some(NonZeroU32::MIN);
 
 #[tokio::test]
 async fn a_command_of_the_application_is_answered_by_it() {
@@ -26,28 +28,29 @@ async fn a_command_of_the_application_is_answered_by_it() {
         let seen = (request.command(), request.target().copied(), request.value().map(<[u8]>::to_vec));
         assert_eq!(seen, (COMMAND, Some([7; 32]), Some(b"hello".to_vec())));
         assert!(!request.is_proven());
-        let from = request.from();
+        let from = request.remote_addr();
         request.reply(Some(b"world")).unwrap();
         from
     });
     assert_eq!((request, response.seen_as), (asking.local_addr(), asking.local_addr()));
-    assert_eq!((response.from, response.error), (at, 0));
+    assert_eq!((response.from, response.error), (at, None));
     assert_eq!(response.value.as_deref(), Some(&b"world"[..]));
     assert!(!response.closer.is_empty());
 
+    let code = NonZeroU32::new(99).unwrap();
     let again = asking.request(at, COMMAND).token(response.token.unwrap());
     let (response, proven) = tokio::join!(within(again.into_future()), async {
         let request = next(&requests).await;
         let proven = request.is_proven();
-        request.refuse(99);
+        request.refuse(code);
         proven
     });
     let response = response.unwrap();
     assert!(proven);
-    assert_eq!((response.error, response.value, response.token), (99, None, None));
+    assert_eq!((response.error, response.value, response.token), (Some(code), None, None));
 
     drop(requests);
-    assert_eq!(ask(COMMAND).await.error, 1, "unknown again");
+    assert_eq!(ask(COMMAND).await.error, UNKNOWN_COMMAND, "unknown again");
 }
 
 #[tokio::test]
@@ -99,7 +102,7 @@ async fn a_request_that_is_given_up_takes_no_place_of_another() {
         assert!(given_up.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     }
     let response = within(asking.request(serving.local_addr(), COMMAND).into_future()).await;
-    assert_eq!(response.map(|response| response.error), Ok(1));
+    assert_eq!(response.map(|response| response.error), Ok(UNKNOWN_COMMAND));
 }
 
 #[tokio::test]
