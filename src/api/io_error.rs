@@ -3,8 +3,8 @@
 use std::io;
 
 use super::{
-    BootstrapError, ConnectError, ListenError, NodeError, ParseConnectAddressError, PutError, QueryError,
-    RequestError, SpawnError, StreamError, TestnetError,
+    BootstrapError, ConnectError, ListenError, NodeError, ParseAnnouncementError, ParseConnectAddressError,
+    PutError, QueryError, RequestError, SpawnError, StreamError, TestnetError,
 };
 use crate::keys::ParseKeyError;
 
@@ -140,6 +140,12 @@ impl From<ParseConnectAddressError> for io::Error {
     }
 }
 
+impl From<ParseAnnouncementError> for io::Error {
+    fn from(error: ParseAnnouncementError) -> Self {
+        Self::new(io::ErrorKind::InvalidInput, error)
+    }
+}
+
 impl From<ParseKeyError> for io::Error {
     fn from(error: ParseKeyError) -> Self {
         Self::new(io::ErrorKind::InvalidInput, error)
@@ -197,5 +203,6 @@ mod tests {
         check(PutError::SeqReused, io::ErrorKind::AlreadyExists);
         check(RequestError::NoAnswer, io::ErrorKind::TimedOut);
         check(ParseKeyError::Length(3), io::ErrorKind::InvalidInput);
+        check(ParseAnnouncementError, io::ErrorKind::InvalidInput);
     }
 }
