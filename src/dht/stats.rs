@@ -27,9 +27,9 @@ pub struct Stats {
     /// Requests received.
     pub requests_received: u64,
     /// Those of the RPC layer by command number, then those with any other number.
-    pub internal_received: [u64; rpc::DELAYED_PING as usize + 2],
+    pub(crate) internal_received: [u64; rpc::DELAYED_PING as usize + 2],
     /// Those of HyperDHT by command number, then those with any other number.
-    pub application_received: [u64; rpc::PLUGIN as usize + 2],
+    pub(crate) application_received: [u64; rpc::PLUGIN as usize + 2],
     /// Requests answered with a response.
     pub replies_sent: u64,
     /// Replies that were cut to three times the request, because the sender's network had spent its budget
