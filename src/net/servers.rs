@@ -100,6 +100,8 @@ impl Servers {
     pub(super) fn await_announcement(&mut self, server: ServerId, answer: oneshot::Sender<()>) {
         if let Some(entry) = self.entries.get_mut(&server) {
             entry.suspending.clear();
+            // Without a network a task may give up and ask again for ever.
+            entry.announcing.retain(|waiting| !waiting.is_closed());
             entry.announcing.push(answer);
         }
     }
@@ -109,6 +111,7 @@ impl Servers {
     pub(super) fn await_suspension(&mut self, server: ServerId, answer: oneshot::Sender<()>) {
         if let Some(entry) = self.entries.get_mut(&server) {
             entry.announcing.clear();
+            entry.suspending.retain(|waiting| !waiting.is_closed());
             entry.suspending.push(answer);
         }
     }
@@ -182,5 +185,37 @@ impl Servers {
 
     pub(super) fn len(&self) -> usize {
         self.entries.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::KeyPair;
+
+    #[test]
+    fn tasks_that_wait_no_longer_leave_nothing_behind() {
+        let server = ServerId(1);
+        let mut servers = Servers::new(1);
+        let (node, _commands) = mpsc::unbounded_channel();
+        let (answer, _listening) = oneshot::channel();
+        let key = *KeyPair::from_seed(&[1; 32]).public_key();
+        servers.open(server, key, node, Token(1), answer);
+        let kept = |servers: &Servers| {
+            let entry = &servers.entries[&server];
+            (entry.announcing.len(), entry.suspending.len())
+        };
+        let (answer, announced) = oneshot::channel();
+        servers.await_announcement(server, answer);
+        for _ in 0..10 {
+            servers.await_announcement(server, oneshot::channel().0);
+        }
+        assert_eq!(kept(&servers), (2, 0));
+        servers.announced(server);
+        assert_eq!(announced.blocking_recv(), Ok(()));
+        for _ in 0..10 {
+            servers.await_suspension(server, oneshot::channel().0);
+        }
+        assert_eq!(kept(&servers), (0, 1));
     }
 }
