@@ -174,7 +174,7 @@ impl Endpoint {
         }
         let core = &mut self.core;
         core.exits.handle_timeout(now, &mut core.cx);
-        let in_use = !self.by_target.is_empty() && core.cx.node.remote_address().is_none();
+        let in_use = self.servers.values().any(Server::is_open) && core.cx.node.remote_address().is_none();
         core.punch.handle_timeout(now, &mut core.cx, in_use);
         self.drain(now);
     }

@@ -1,6 +1,7 @@
 //! Worlds of whole peers in virtual time.
 
 mod advertised;
+mod announcing;
 mod eclipse;
 mod flooded;
 mod hostile;
