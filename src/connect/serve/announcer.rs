@@ -173,28 +173,27 @@ impl Announcer {
         self.update(now, core);
     }
 
-    /// Announces anew at once; [`Notice::Announced`] follows though it has before. Returns whether it does:
-    /// not of what is withdrawn.
+    /// Announces anew at once, unless that is under way; [`Notice::Announced`] follows though it has before.
+    /// Returns whether it does: not of what is withdrawn.
     pub(in crate::connect) fn refresh(&mut self, now: Instant, core: &mut Core) -> bool {
         if self.is_withdrawn() {
             return false;
         }
         self.announced = false;
-        self.restart(now, core);
+        // One that began over each time would never come to an end where it is asked for often.
+        if !matches!(self.state, State::Finding(_) | State::Announcing { .. }) {
+            self.restart(now, core);
+        }
         true
     }
 
     /// Withdraws all announcements; `then` follows, at once if there are none.
     pub(super) fn withdraw(&mut self, now: Instant, core: &mut Core, then: Notice) -> Option<Notice> {
         if !self.is_withdrawn() {
+            self.cancel(now, core);
             let mut all: Vec<Relay> = self.relays[..2].concat();
-            if let State::Announcing { waiting, fresh, .. } = &self.state {
-                all.extend(waiting.values());
-                all.extend(fresh);
-            }
             all.sort_by_key(|relay| relay.address);
             all.dedup_by_key(|relay| relay.address);
-            self.cancel(now, core);
             for relay in all {
                 self.take_back(now, core, relay);
             }
@@ -442,10 +441,7 @@ impl Announcer {
     fn replace_relays(&mut self, now: Instant, core: &mut Core, fresh: Vec<Relay>, reachable: bool) {
         if !reachable {
             // Too few know the server to withdraw anything from others.
-            for relay in fresh {
-                self.relays[0].retain(|known| known.address != relay.address);
-                self.relays[0].push(relay);
-            }
+            self.add_relays(fresh);
             return;
         }
         if fresh.is_empty() {
@@ -458,6 +454,14 @@ impl Announcer {
         self.relays[0] = fresh;
         for relay in stale {
             self.take_back(now, core, relay);
+        }
+    }
+
+    /// Adds nodes to those of the latest update.
+    fn add_relays(&mut self, relays: impl IntoIterator<Item = Relay>) {
+        for relay in relays {
+            self.relays[0].retain(|known| known.address != relay.address);
+            self.relays[0].push(relay);
         }
     }
 
@@ -485,14 +489,17 @@ impl Announcer {
         Asker::Server(self.server)
     }
 
-    /// Forgets what the current state waits for.
+    /// Forgets what the current state waits for, and no node that may have the announcement.
     fn cancel(&mut self, now: Instant, core: &mut Core) {
         match std::mem::replace(&mut self.state, State::Idle) {
             State::Finding(query) => core.cx.cancel_query(query),
-            State::Announcing { waiting, .. } => {
-                for request in waiting.into_keys() {
+            State::Announcing { waiting, fresh, .. } => {
+                // Those that have not answered may have the announcement as well.
+                for (request, relay) in waiting {
                     core.cx.cancel_request(now, request);
+                    self.add_relays([relay]);
                 }
+                self.add_relays(fresh);
             }
             State::Pinging(pings) => {
                 for request in pings.waiting {

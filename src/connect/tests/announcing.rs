@@ -1,6 +1,48 @@
 //! What becomes of a server's announcements when it or its node is told to do something else.
 
 use super::world::{Home, World};
+use crate::connect::Failure;
+
+#[test]
+fn a_server_that_is_refreshed_all_the_time_is_announced() {
+    let mut world = World::of_towns(52, 8);
+    let server = world.home(Home::Open);
+    let id = world.start_listening(server);
+    for _ in 0..400 {
+        world.with(server, |peer, now| peer.endpoint.refresh_server(now, id));
+        world.run_ms(5);
+        if world.is_listening(server, id) {
+            let state = world.with(server, |peer, _| peer.endpoint.server_state(id));
+            // Itself, and at least two others.
+            assert!(state.relay_addresses.len() > 2, "{state:?}");
+        }
+    }
+    // Each of them is answered.
+    assert!(world.host(server).listening.len() > 10);
+}
+
+#[test]
+fn what_was_announced_before_the_network_changed_is_withdrawn() {
+    let mut world = World::of_towns(53, 8);
+    let (server, client) = (world.home(Home::Open), world.home(Home::Plain));
+    let id = world.start_listening(server);
+    let nodes: Vec<_> = world.nodes.iter().map(|node| world.address(*node)).collect();
+    let known = |world: &World| {
+        let has = |node: &&_| world.is_announced_on(server, id, **node);
+        nodes.iter().filter(has).count()
+    };
+    world.run_until(5, |world| known(world) > 0);
+    // The announcements are on their way: the nodes take them, and the server does not hear of it.
+    let sent = known(&world);
+    world.with(server, |peer, now| peer.endpoint.handle_network_change(now));
+    assert_eq!(known(&world), sent);
+    world.run_ms(10);
+    world.unlisten(server, id);
+    world.run_until(10, |world| world.host(server).unlistened.contains(&id));
+    let key = super::world::key(1);
+    let dialled = world.dial_key(client, &key);
+    world.failed(dialled, Failure::NotFound);
+}
 
 #[test]
 fn a_node_whose_servers_are_all_suspended_keeps_no_socket_to_punch_with() {
