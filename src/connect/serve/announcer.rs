@@ -402,8 +402,8 @@ impl Announcer {
             return None;
         };
         let reachable = if *wanted == 0 {
-            // The only node of its network: it answers lookups for its own servers itself.
-            core.cx.node.is_persistent()
+            // It answers lookups for its own servers itself.
+            core.cx.node.is_only_node()
         } else {
             // Where nodes go on refusing, one has to do.
             let persists = waiting.is_empty() && self.retry > RETRY_PERSISTS;

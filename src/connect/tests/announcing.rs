@@ -1,7 +1,36 @@
 //! What becomes of a server's announcements when it or its node is told to do something else.
 
 use super::world::{Home, World};
-use crate::connect::Failure;
+use crate::connect::{Failure, ServerId};
+use crate::sim::network::HostId;
+
+#[test]
+fn a_node_that_reaches_no_other_does_not_count_a_server_as_announced() {
+    let mut world = World::new(51, 5);
+    let server = world.home(Home::Open);
+    let id = world.listen(server);
+    let announced = |world: &World| world.host(server).listening.len();
+    let before = announced(&world);
+    world.run_secs(1);
+    // Without a network every node of the table is dropped in time.
+    world.down(server);
+    assert!(world.with(server, |peer, now| peer.endpoint.refresh_server(now, id)));
+    world.run_secs(60);
+    assert_eq!(announced(&world), before);
+    world.up(server);
+    listens_again(&mut world, server, id);
+
+    // The search is under way when the node is suspended.
+    let before = announced(&world);
+    world.with(server, |peer, now| {
+        assert!(peer.endpoint.refresh_server(now, id));
+        peer.endpoint.suspend(now);
+    });
+    world.run_secs(10);
+    assert_eq!(announced(&world), before);
+    wake(&mut world, server);
+    listens_again(&mut world, server, id);
+}
 
 #[test]
 fn a_server_that_is_refreshed_all_the_time_is_announced() {
@@ -57,4 +86,21 @@ fn a_node_whose_servers_are_all_suspended_keeps_no_socket_to_punch_with() {
     world.with(server, |peer, now| peer.endpoint.resume_server(now, id));
     world.run_secs(10);
     assert_eq!(world.host(server).sockets.len(), 1);
+}
+
+/// Ends the suspension of a node.
+fn wake(world: &mut World, host: HostId) {
+    let (server, client) = (world.address(host), world.client_address(host));
+    world.with(host, |peer, now| {
+        peer.endpoint.handle_sockets(now, server, client);
+        peer.endpoint.handle_wake(now);
+    });
+}
+
+/// Waits until a server is announced once more, and on all nodes that it is going to be.
+fn listens_again(world: &mut World, host: HostId, server: ServerId) {
+    let announced = |world: &World| world.host(host).listening.iter().filter(|id| **id == server).count();
+    let before = announced(world);
+    world.run_until(30, |world| announced(world) > before);
+    world.run_secs(1);
 }

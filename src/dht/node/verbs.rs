@@ -229,6 +229,13 @@ impl Node {
         self.members.is_persistent()
     }
 
+    /// Returns whether this is the only node of its network, as far as it knows: it knows none to join
+    /// through, or has never heard any. One that has lost all others is cut off instead.
+    pub fn is_only_node(&self) -> bool {
+        let has_heard_none = self.config.bootstrap.is_empty() || self.stats.responses_received == 0;
+        self.is_persistent() && !self.is_suspended() && self.table_len() == 0 && has_heard_none
+    }
+
     /// Returns whether requests leave from the client socket because the server socket is assumed to be out
     /// of reach.
     pub const fn is_firewalled(&self) -> bool {
