@@ -240,9 +240,9 @@ impl Server {
     }
 
     /// Announces the server anew, on the nodes that are closest to its key now, and waits until that is done;
-    /// without a network it waits until there is one. Servers do so by themselves when nodes are lost or the
-    /// network changes. Returns at once where the server is [suspended](Self::suspend), or it or its node has
-    /// been closed.
+    /// without a network it waits until there is one. An announcement that is under way counts. Servers do so
+    /// by themselves when nodes are lost or the network changes. Returns at once where the server is
+    /// [suspended](Self::suspend), or it or its node has been closed.
     ///
     /// # Cancel safety
     ///
@@ -255,6 +255,9 @@ impl Server {
     /// takes at most a few seconds: clients that look for the server get
     /// [`ConnectError::NotFound`](super::ConnectError::NotFound). Connections stay, and those that wait to be
     /// accepted as well; clients in the middle of connecting fail. The key stays taken.
+    ///
+    /// A node that is [suspended](super::Dht::suspend) withdraws nothing, and this returns at once: the
+    /// announcements expire after about 20 minutes, and clients that find one get no answer until then.
     ///
     /// # Cancel safety
     ///
@@ -274,7 +277,7 @@ impl Server {
     }
 
     /// Stops listening and waits until the announcements are withdrawn. Connections stay. Takes at most
-    /// a few seconds.
+    /// a few seconds. Where the node is suspended, the announcements expire as with [`Self::suspend`].
     ///
     /// # Cancel safety
     ///

@@ -187,9 +187,13 @@ impl Announcer {
         true
     }
 
-    /// Withdraws all announcements; `then` follows, at once if there are none.
+    /// Withdraws all announcements; `then` follows, at once if there are none or the node is suspended: it
+    /// sends nothing, and what is announced expires by itself.
     pub(super) fn withdraw(&mut self, now: Instant, core: &mut Core, then: Notice) -> Option<Notice> {
-        if !self.is_withdrawn() {
+        if core.cx.node.is_suspended() {
+            self.cancel(now, core);
+            self.cancel_withdrawals(now, core);
+        } else if !self.is_withdrawn() {
             self.cancel(now, core);
             let mut all: Vec<Relay> = self.relays[..2].concat();
             all.sort_by_key(|relay| relay.address);

@@ -5,6 +5,28 @@ use crate::connect::{Failure, ServerId};
 use crate::sim::network::HostId;
 
 #[test]
+fn a_server_of_a_suspended_node_is_suspended_and_closed_at_once() {
+    let mut world = World::new(50, 5);
+    let server = world.home(Home::Open);
+    let id = world.listen(server);
+    world.with(server, |peer, now| peer.endpoint.suspend(now));
+    assert!(world.with(server, |peer, now| peer.endpoint.suspend_server(now, id)));
+    world.run_ms(1);
+    assert_eq!(world.host(server).suspended, [id]);
+    // And what the node was about to withdraw when it was suspended.
+    wake(&mut world, server);
+    assert!(world.with(server, |peer, now| peer.endpoint.resume_server(now, id)));
+    listens_again(&mut world, server, id);
+    world.with(server, |peer, now| {
+        peer.endpoint.suspend_server(now, id);
+        peer.endpoint.suspend(now);
+        peer.endpoint.unlisten(now, id);
+    });
+    world.run_ms(1);
+    assert_eq!(world.host(server).unlistened, [id]);
+}
+
+#[test]
 fn a_node_that_reaches_no_other_does_not_count_a_server_as_announced() {
     let mut world = World::new(51, 5);
     let server = world.home(Home::Open);
