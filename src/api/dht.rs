@@ -15,8 +15,16 @@ use crate::wire::rpc::PING;
 
 /// A node of the HyperDHT: connects to servers by their public key and lets others connect.
 ///
-/// Clones share the node. It runs until [`Self::close`], or until the last clone and all servers and
-/// connections made by it are dropped.
+/// Clones share the node. It runs until [`Self::close`], or until the last clone is dropped, and everything
+/// made by it that holds the node:
+///
+/// * servers, connections and a [`Relay`](super::Relay),
+/// * [`Requests`](super::Requests) and each [`Request`](super::Request),
+/// * [`Peers`](super::Peers) until the query is over,
+/// * what is to be awaited, until it is over or dropped: [`Listen`](super::Listen),
+///   [`Connect`](super::Connect), [`Lookup`](super::Lookup), [`Announce`](super::Announce) and others.
+///
+/// A [`NodeWatch`](super::NodeWatch) does not hold it.
 #[derive(Clone, Debug)]
 pub struct Dht {
     node: NodeHandle,

@@ -213,8 +213,9 @@ impl Server {
         self.state().await.relay_addresses
     }
 
-    /// Returns where the server's socket is, as the nodes of the DHT see it. `None` while too few of them
-    /// have been heard or they see different addresses, and once the server or its node has been closed.
+    /// Returns the IPv4 address at which the nodes of the DHT see the server, with the port that its socket
+    /// has on this host: a router may show another one outside. `None` while too few nodes have been heard or
+    /// they see different IPv4 addresses, and once the server or its node has been closed.
     ///
     /// # Cancel safety
     ///
