@@ -9,7 +9,7 @@
 
 mod support;
 
-use std::future::{Future, IntoFuture};
+use std::future::IntoFuture;
 use std::num::NonZeroU32;
 
 use data_encoding::HEXLOWER;
@@ -323,7 +323,7 @@ async fn peer(bootstrap: &str, words: &[&str]) -> Process {
     Process::script(THEIRS, "dht-peer.mjs", &arguments)
 }
 
-async fn soon<T>(work: impl Future<Output = T>) -> T {
+async fn soon<T>(work: impl IntoFuture<Output = T>) -> T {
     timeout(DEADLINE, work).await.expect("in time")
 }
 

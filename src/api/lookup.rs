@@ -1,7 +1,6 @@
 //! Looking peers up: all of them at the end, or each as soon as a node names it.
 
-use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::{Future, IntoFuture, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -24,16 +23,13 @@ use crate::net::{Command, OperationOutcome};
 ///
 /// # Cancel safety
 ///
-/// Cancel safe: dropping it ends the query.
+/// Cancel safe: dropping it, or the future made from it, ends the query.
+#[derive(Debug)]
 #[must_use = "nothing happens until this is awaited or made a stream"]
 pub struct Lookup {
     dht: Dht,
     operation: Operation,
-    running: Option<Running>,
 }
-
-/// A lookup that is awaited.
-type Running = Pin<Box<dyn Future<Output = Result<Vec<Found>, QueryError>> + Send>>;
 
 /// The peers that nodes name, each as soon as its node answers, from [`Lookup::stream`]. A
 /// [`Stream`]; [`Self::next`] needs no crate of extensions.
@@ -70,7 +66,7 @@ impl Dht {
 
 impl Lookup {
     fn new(dht: &Dht, operation: Operation) -> Self {
-        Self { dht: dht.clone(), operation, running: None }
+        Self { dht: dht.clone(), operation }
     }
 
     /// Starts the query, and returns the peers as nodes name them:
@@ -97,22 +93,12 @@ impl Lookup {
     }
 }
 
-impl Future for Lookup {
+impl IntoFuture for Lookup {
     type Output = Result<Vec<Found>, QueryError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        let running = this.running.get_or_insert_with(|| {
-            let (dht, operation) = (this.dht.clone(), this.operation.clone());
-            Box::pin(async move { Ok(dht.run(operation).await?.peers) })
-        });
-        running.as_mut().poll(cx)
-    }
-}
-
-impl fmt::Debug for Lookup {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lookup").field("operation", &self.operation).finish_non_exhaustive()
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { Ok(self.dht.run(self.operation).await?.peers) })
     }
 }
 

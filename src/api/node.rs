@@ -154,7 +154,7 @@ mod tests {
                 server.accept(),
                 connect(),
                 dht.ping(address_of(&silent)),
-                dht.lookup([1; 32]),
+                dht.lookup([1; 32]).into_future(),
                 dht.closed(),
                 connection.closed(),
                 connection.recv_datagram(),

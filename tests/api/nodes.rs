@@ -161,7 +161,7 @@ async fn without_a_network_every_operation_fails_with_that() {
         tokio::join!(
             dht.bootstrapped(),
             dht.connect(key.public_key()).into_future(),
-            dht.find_peer(key.public_key()),
+            dht.find_peer(key.public_key()).into_future(),
         )
     })
     .await;

@@ -1,6 +1,6 @@
 //! A small network, and what the tests do with it again and again.
 
-use std::future::{Future, IntoFuture};
+use std::future::IntoFuture;
 use std::time::Duration;
 
 use hyperprofile::{Connection, Dht, KeyPair, Server, Testnet};
@@ -58,7 +58,7 @@ pub(crate) fn echo(server: Server) -> tokio::task::JoinHandle<()> {
     })
 }
 
-pub(crate) async fn within<T>(work: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(work: impl IntoFuture<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(30), work).await.expect("it takes far less than this")
 }
 
