@@ -162,11 +162,12 @@ pub mod wire;
 pub use api::{
     Announce, Applicant, BootstrapError, Bootstrapped, ClaimedKey, Connect, ConnectAddress, ConnectError,
     Connection, ConnectionStats, DEFAULT_BOOTSTRAP, Dht, DhtBuilder, DhtStats, Drops, Exchange, Firewall,
-    Found, Joined, KeptAnnouncement, Limits, Listen, ListenError, Lookup, Lost, Messages, Mode, MutableGet,
-    MutableValue, NodeError, NodeState, NodeWatch, ParseAnnouncementError, ParseConnectAddressError, Path,
-    Peers, Pong, ProvenKey, PunchRequest, PutError, QueryError, ReadHalf, Relay, RelayLimits, RelayStats,
-    Report, Request, RequestError, Requests, Response, SendRequest, ServeRelay, Server, ServerAddress,
-    SpawnError, Stage, Stats, Stored, Strategy, StreamError, Testnet, TestnetError, Traffic, WriteHalf,
+    Found, Health, Joined, KeptAnnouncement, Limits, Listen, ListenError, Lookup, Lost, Messages, Mode,
+    MutableGet, MutableValue, NodeError, NodeState, NodeWatch, ParseAnnouncementError,
+    ParseConnectAddressError, Path, Peers, Pong, ProvenKey, PunchRequest, PutError, QueryError, ReadHalf,
+    Relay, RelayLimits, RelayStats, Report, Request, RequestError, Requests, Response, SendRequest,
+    ServeRelay, Server, ServerAddress, SpawnError, Stage, Stats, Stored, Strategy, StreamError, Testnet,
+    TestnetError, Traffic, WriteHalf,
 };
 #[doc(inline)]
 pub use keys::{KeyPair, ParseKeyError, PublicKey};

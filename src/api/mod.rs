@@ -65,7 +65,7 @@ pub use crate::connect::{
     Applicant, Exchange, Firewall, Lost, Path, PunchRequest, Report, ServerAddress, Stage, Strategy,
 };
 pub use crate::dht::{
-    Drops, FoundPeer as Found, FoundValue as MutableValue, Kept as KeptAnnouncement,
+    Drops, FoundPeer as Found, FoundValue as MutableValue, Health, Kept as KeptAnnouncement,
     ParseKeptError as ParseAnnouncementError, Stats as DhtStats, Stored,
 };
 pub use crate::net::{Joined, NodeState, Stats};

@@ -4,13 +4,15 @@ use std::collections::VecDeque;
 
 /// How the requests of this node have fared lately.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
+#[non_exhaustive]
 pub enum Health {
     /// Most requests get a response, or there were too few to judge.
     #[default]
     Online,
     /// More than half of the requests get no response.
     Degraded,
-    /// No request has got a response for a while.
+    /// No request has got a response for a while. The next response ends that.
     Offline,
 }
 
@@ -79,7 +81,6 @@ impl Monitor {
         *self = Self::default();
     }
 
-    #[cfg(test)]
     pub(super) const fn health(&self) -> Health {
         self.health
     }

@@ -4,7 +4,6 @@
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
-#[cfg(test)]
 use super::health::Health;
 use super::health::Monitor;
 use super::latency::Latency;
@@ -71,7 +70,6 @@ impl Responsiveness {
         self.notices_late.then(|| self.latency.limit())
     }
 
-    #[cfg(test)]
     pub(super) const fn health(&self) -> Health {
         self.health.health()
     }

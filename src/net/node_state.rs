@@ -5,6 +5,7 @@ use std::net::SocketAddrV4;
 use tokio::sync::watch;
 
 use crate::connect::Firewall;
+use crate::dht::Health;
 
 /// The state of a node at one moment, from [`Dht::state`](crate::Dht::state) and
 /// [`Dht::watch`](crate::Dht::watch).
@@ -14,6 +15,9 @@ use crate::connect::Firewall;
 pub struct NodeState {
     /// How far joining the network has come.
     pub joined: Joined,
+    /// How the node's requests to others have fared lately. It needs some requests to judge: an idle node
+    /// notices late that its network is gone.
+    pub health: Health,
     /// The address at which every host can reach this node. `None` if there is none, or it is not known yet,
     /// and while the node is suspended.
     pub public_address: Option<SocketAddrV4>,
@@ -47,9 +51,11 @@ pub enum Joined {
 }
 
 impl NodeState {
-    /// Returns whether the node has joined the network and is neither suspended nor closed.
+    /// Returns whether the node has joined the network, is neither suspended nor closed, and still gets
+    /// answers: its [`health`](Self::health) is not [`Health::Offline`].
     pub const fn is_online(&self) -> bool {
-        matches!(self.joined, Joined::Done { .. }) && !self.suspended && !self.closed
+        let answered = !matches!(self.health, Health::Offline);
+        matches!(self.joined, Joined::Done { .. }) && answered && !self.suspended && !self.closed
     }
 }
 
@@ -110,9 +116,11 @@ mod tests {
     fn a_node_is_online_while_it_can_use_the_network() {
         let joined = NodeState { joined: Joined::Done { nodes: 0 }, ..NodeState::default() };
         assert!(joined.is_online());
+        assert!(NodeState { health: Health::Degraded, ..joined }.is_online());
         for other in [
             NodeState::default(),
             NodeState { joined: Joined::Unreachable, ..joined },
+            NodeState { health: Health::Offline, ..joined },
             NodeState { suspended: true, ..joined },
             NodeState { closed: true, ..joined },
         ] {
@@ -127,6 +135,7 @@ mod tests {
         let data = serde_json::to_value(state).expect("a state has a form as JSON");
         let expected = serde_json::json!({
             "joined": {"done": {"nodes": 3}},
+            "health": "online",
             "public_address": null,
             "nat": "unknown",
             "persistent": false,

@@ -9,7 +9,6 @@ use tracing::debug;
 
 use crate::dht::address::OwnAddress;
 use crate::dht::config::{Config, Mode};
-#[cfg(test)]
 use crate::dht::health::Health;
 use crate::dht::joining::Joining;
 use crate::dht::kept::Kept;
@@ -286,7 +285,6 @@ impl Node {
     }
 
     /// Returns how the requests of this node have fared lately.
-    #[cfg(test)]
     pub const fn health(&self) -> Health {
         self.responses.health()
     }

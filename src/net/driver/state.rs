@@ -226,6 +226,7 @@ impl Driver {
         let node = self.endpoint.node();
         self.publisher.publish(NodeState {
             joined: self.joining.joined(),
+            health: node.health(),
             public_address: node.remote_address(),
             nat,
             persistent: node.is_persistent(),
