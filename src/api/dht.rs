@@ -21,10 +21,10 @@ use crate::wire::rpc::PING;
 /// * servers, connections and a [`Relay`](super::Relay),
 /// * [`Requests`](super::Requests) and each [`Request`](super::Request),
 /// * [`Peers`](super::Peers) until the query is over,
-/// * what is to be awaited, until it is over or dropped: [`Listen`](super::Listen),
-///   [`Connect`](super::Connect), [`Lookup`](super::Lookup), [`Announce`](super::Announce) and others.
+/// * what is to be awaited, until it is over or dropped: [`Listen`], [`Connect`],
+///   [`Lookup`](super::Lookup), [`Announce`](super::Announce) and others.
 ///
-/// A [`NodeWatch`](super::NodeWatch) does not hold it.
+/// A [`NodeWatch`] does not hold it.
 #[derive(Clone, Debug)]
 pub struct Dht {
     node: NodeHandle,
