@@ -15,8 +15,8 @@ use crate::dht::Health;
 pub struct NodeState {
     /// How far joining the network has come.
     pub joined: Joined,
-    /// How the node's requests to others have fared lately. It needs some requests to judge: an idle node
-    /// notices late that its network is gone.
+    /// How the node's requests to others have fared lately. An idle node notices within two minutes that the
+    /// network is gone; one that knows fewer than ten nodes may not notice before it is used.
     pub health: Health,
     /// The address at which every host can reach this node. `None` if there is none, or it is not known yet,
     /// and while the node is suspended.

@@ -193,6 +193,18 @@ fn a_node_without_answers_knows_that_it_is_offline() {
 }
 
 #[test]
+fn an_idle_node_notices_that_its_network_is_gone_and_that_it_is_back() {
+    let mut world = World::new(40, 16, Link::default());
+    let id = world.nodes[4];
+    world.network.run_for(Duration::from_secs(60));
+    for (up, health) in [(false, Health::Offline), (true, Health::Online)] {
+        world.network.set_up(id, up);
+        world.network.run_for(Duration::from_secs(90));
+        assert_eq!(world.node(id).health(), health);
+    }
+}
+
+#[test]
 fn answers_from_elsewhere_do_not_enter_a_walk() {
     let mut world = World::new(41, 6, Link::default());
     let id = world.nodes[2];
