@@ -124,8 +124,8 @@ mod tests {
     use crate::wire::rpc::{ERROR_UNKNOWN_COMMAND, Packet};
     use crate::wire::transmit::SocketId;
 
-    #[test]
-    fn requests_beyond_the_bound_are_answered_as_unknown_commands_are() {
+    #[tokio::test]
+    async fn requests_beyond_the_bound_are_answered_as_unknown_commands_are() {
         let now = Instant::now();
         let mut endpoint = endpoint(now);
         let (mut requests, waiting) = (Requests::default(), incoming_requests());
@@ -139,6 +139,11 @@ mod tests {
         // The newest of the source that has filled the queue gives way.
         requests.deliver(now, &mut endpoint, incoming(2, 2000));
         assert_eq!(answered(now, &mut endpoint), [(MAX_REQUESTS as u16 - 1, ERROR_UNKNOWN_COMMAND)]);
+        // With those that are being answered there are more, whose repeats are not known.
+        let _answering = waiting.next().await;
+        requests.deliver(now, &mut endpoint, incoming(3, 3000));
+        assert_eq!(answered(now, &mut endpoint), []);
+        assert_eq!(requests.open.keys().len(), MAX_REQUESTS);
     }
 
     #[tokio::test]
