@@ -141,14 +141,9 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         site.explain(*first, &output);
         site.check(&started, &output).await?;
     }
-    let relay = match (arguments.relay, started.first()) {
-        (true, Some(node)) => Some(serve_relay(&arguments, node, output).await?),
-        _ => None,
-    };
-    output.delivered()?;
-    output.note("press Ctrl-C to end");
     let ended = tokio::select! {
         () = &mut stop => Ok(()),
+        failure = serve(&arguments, &started, output) => Err(failure),
         () = keep_saving(state.as_ref(), &started) => Ok(()),
         ended = runtime::ended(&started) => ended,
         failure = metrics_ended(metrics) => Err(failure),
@@ -157,7 +152,6 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     if let Some(state) = &state {
         state.save(&started).await.map_err(|error| cannot_keep(&arguments, error))?;
     }
-    drop(relay);
     for node in started.iter().rev() {
         node.close().await;
     }
@@ -198,6 +192,24 @@ fn cannot_keep(arguments: &Arguments, error: std::io::Error) -> Failure {
     let what = format!("cannot use the data directory {directory}: {error}");
     let error = anyhow::Error::new(error).context(what);
     Failure::from_error(Exit::Storage, error).hint("look at it, or name another one with --data-dir")
+}
+
+/// Serves as a relay if that is asked for, as long as this is awaited: the relay may be announced only once
+/// there is a network. Returns what went wrong.
+async fn serve(arguments: &Arguments, nodes: &[Dht], output: Output) -> Failure {
+    let started = async {
+        let relay = match (arguments.relay, nodes.first()) {
+            (true, Some(node)) => Some(serve_relay(arguments, node, output).await?),
+            _ => None,
+        };
+        output.delivered()?;
+        output.note("press Ctrl-C to end");
+        Ok(relay)
+    };
+    match started.await {
+        Ok(_relay) => std::future::pending().await,
+        Err(failure) => failure,
+    }
 }
 
 async fn serve_relay(arguments: &Arguments, node: &Dht, output: Output) -> Result<Relay, Failure> {
