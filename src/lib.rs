@@ -14,6 +14,9 @@
 //! | `serde` | keys, reports and measurements as data |
 //! | `unstable-core` | the modules below the API, public; any release may change them |
 //!
+//! Applications need the features `macros` and `rt-multi-thread` of tokio for the examples here, and
+//! optimised ciphers also in debug builds: `opt-level = 2` under `[profile.dev.package."*"]`.
+//!
 //! Start here:
 //!
 //! * [`Dht`], [`Server`], [`Connection`]: the node, what listens, what carries bytes

@@ -15,6 +15,9 @@ use crate::wire::rpc::PING;
 
 /// A node of the HyperDHT: connects to servers by their public key and lets others connect.
 ///
+/// Operations wait by themselves until the node has joined. Where no node answers, they fail after some
+/// seconds with the `NoNetwork` of their error; only [`Listen`] waits for a network.
+///
 /// Clones share the node. It runs until [`Self::close`], or until the last clone is dropped, and everything
 /// made by it that holds the node:
 ///
@@ -81,7 +84,7 @@ impl Dht {
         *self.node.started().state.borrow()
     }
 
-    /// Returns an observer of the state, from the present one on:
+    /// Returns an observer of the state, which returns each state that follows the present one:
     ///
     /// ```no_run
     /// # async fn example(dht: hyperprofile::Dht) {

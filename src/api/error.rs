@@ -80,7 +80,8 @@ pub enum ConnectError {
         /// What was tried.
         report: Box<Report>,
     },
-    /// Nodes know the key, but no handshake through them was answered.
+    /// Nodes know the key, but no handshake through them was answered: the server has gone away, or has
+    /// refused this client, see [`Listen::allow`](super::Listen::allow).
     #[error("server {key} is announced but does not answer: it has gone away, or refuses this identity")]
     NoAnswer {
         /// First digits of the server's key.

@@ -77,6 +77,9 @@ impl Dht {
     /// so an application chooses large numbers. Other nodes' requests of them are answered as unknown
     /// commands until this is called. A second call ends what the first returned.
     ///
+    /// Others reach this node at [`NodeState::public_address`](super::NodeState::public_address), as far as
+    /// its router lets them.
+    ///
     /// A request is handed over at least once: senders repeat one up to three times. A repeated one is
     /// ignored while the first one waits or is being answered, as long as these are at most 256. It is handed
     /// over again after that, as when the answer was lost; what it does should be the same then.
@@ -108,7 +111,8 @@ impl Requests {
 }
 
 impl Request {
-    /// Returns where the request came from. Anyone can write any address on a request without a token.
+    /// Returns where the request came from. It may be another socket than the one by which the node is
+    /// reached, and is none to store as its address. Anyone can write any address on a request without a token.
     pub fn remote_addr(&self) -> SocketAddrV4 {
         self.request.incoming.from
     }

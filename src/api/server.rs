@@ -20,6 +20,10 @@ use crate::{KeyPair, PublicKey};
 /// Listens once awaited, from [`Dht::listen`](super::Dht::listen): when it returns, the server is announced
 /// and reachable.
 ///
+/// Without a network it waits until there is one. To fail instead, await
+/// [`Dht::bootstrapped`](super::Dht::bootstrapped) first, or limit the time. Another node may listen with the
+/// same key: clients reach either.
+///
 /// # Errors
 ///
 /// [`ListenError`]: the node has a server with this key, has too many servers, or has been closed.
@@ -67,6 +71,10 @@ impl Listen {
     /// panic counts as, and what takes longer than [`Limits::decide_for`](super::Limits::decide_for); at most
     /// [`Limits::decisions`](super::Limits::decisions) are under way. The function itself must not block;
     /// what it returns may wait.
+    ///
+    /// [`Connection::proven`] returns the key that was admitted, or an error, so a list that was asked here
+    /// need not be asked again. An open connection stays when its key leaves the list. A refused client gets
+    /// [`ConnectError::NoAnswer`](super::ConnectError::NoAnswer) after a few seconds.
     ///
     /// In JavaScript the option `firewall` has the opposite sense: `true` refuses there.
     ///
