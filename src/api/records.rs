@@ -49,9 +49,9 @@ impl Dht {
     /// Returns a builder that announces a key under a topic on the nodes closest to it once awaited. The
     /// record lasts about 20 minutes.
     ///
-    /// The node does not announce again: do so every ten minutes. Peers find a server by its key also if there
-    /// are no `relay_addresses`; those of [`Server::relay_addresses`](super::Server::relay_addresses) save
-    /// them a query.
+    /// The node does not announce again: do so every ten minutes. Peers find a server by its key also if
+    /// there are no `relay_addresses`; those of [`Server::relay_addresses`](super::Server::relay_addresses)
+    /// save them a query.
     ///
     /// Nodes keep the first three `relay_addresses`. A node that already has the record keeps the old
     /// addresses for some 13 minutes; to have new ones take effect at once, [`Self::unannounce`] first.

@@ -112,7 +112,8 @@ impl Requests {
 
 impl Request {
     /// Returns where the request came from. It may be another socket than the one by which the node is
-    /// reached, and is none to store as its address. Anyone can write any address on a request without a token.
+    /// reached, and is none to store as its address. Anyone can write any address on a request without a
+    /// token.
     pub fn remote_addr(&self) -> SocketAddrV4 {
         self.request.incoming.from
     }
