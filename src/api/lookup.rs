@@ -87,7 +87,7 @@ impl Lookup {
         let (peers, found) = mpsc::unbounded_channel();
         let (answer, outcome) = oneshot::channel();
         let (operation, peers) = (Box::new(self.operation), Some(peers));
-        // Without a driver the stream yields that.
+        // Without a driver the outcome is lost too, and the stream yields that the node is closed.
         let _ = node.commands().send(Command::Operation { token, operation, peers, answer });
         Peers { query: Some(Query { found, outcome, guard }) }
     }
@@ -128,6 +128,7 @@ impl Stream for Peers {
         if let Some(found) = ready!(query.found.poll_recv(cx)) {
             return Poll::Ready(Some(Ok(found)));
         }
+        // Only a closed node does not answer, which the failure below says.
         let outcome = ready!(Pin::new(&mut query.outcome).poll(cx)).ok();
         if let Some(query) = this.query.take() {
             query.guard.finish();

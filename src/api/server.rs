@@ -300,6 +300,7 @@ impl Server {
     }
 
     async fn state(&self) -> ServerState {
+        // A closed server is found nowhere.
         self.ask(|server, answer| Command::ServerState { server, answer }).await.unwrap_or_default()
     }
 

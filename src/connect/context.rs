@@ -214,6 +214,7 @@ impl Context {
     /// [`OwnAddresses::lan_addresses`].
     pub(super) fn payload(&self, stream: StreamId, reusable_socket: bool, lan: Option<bool>) -> NoisePayload {
         let public = self.node.remote_address();
+        // Without leave to name them, none is named.
         let local = self.own.lan_addresses(lan).unwrap_or_default();
         NoisePayload {
             version: VERSION,

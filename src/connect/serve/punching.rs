@@ -120,6 +120,7 @@ impl Punching {
             claimed_key: self.claimed_key,
             own_nat: core.punch.puncher.firewall(),
             client_nat: self.remote.firewall(),
+            // None are known before the NAT is judged.
             own_addresses: core.punch.puncher.addresses().map(<[_]>::to_vec).unwrap_or_default(),
             client_addresses: self.remote.targets().iter().map(|target| target.address).collect(),
         }
