@@ -34,7 +34,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["serve"] => serve(&dht).await?,
-        ["visit", key, path, name] => {
+        // An empty message is a keep-alive, which nobody reads.
+        ["visit", key, path, name] if !name.is_empty() => {
             let mut connection =
                 dht.connect(key.parse::<ConnectAddress>()?).key_pair(&identity(path)?).await?;
             connection.write_message(name.as_bytes()).await?;

@@ -101,8 +101,11 @@ async fn records_are_found_by_hash_and_by_key() {
 #[tokio::test]
 async fn wrong_arguments_end_with_how_to_call() {
     let network = Testnet::new(1).await.unwrap();
-    for name in ["pipe", "tunnel", "profile", "records"] {
-        let output = example(&network, name, &["nonsense"]).output().await.unwrap();
+    let nonsense = &["nonsense"][..];
+    let empty_name = &["visit", "key", "identity", ""][..];
+    let calls = [("pipe", nonsense), ("tunnel", nonsense), ("profile", nonsense), ("records", nonsense)];
+    for (name, words) in calls.into_iter().chain([("profile", empty_name)]) {
+        let output = example(&network, name, words).output().await.unwrap();
         assert_eq!(output.status.code(), Some(1));
         let error = String::from_utf8(output.stderr).unwrap();
         assert!(error.contains(&format!("usage: {name} ")), "{error}");
