@@ -2,13 +2,14 @@
 //! it does over time.
 //!
 //! ```text
-//! congestion [--flows bbr,bbr] [--mbit 50] [--rtt 40] [--queue 1] [--loss 0] [--seconds 20] [--apart 5]
-//!            [--seed 1] FILE.svg
+//! congestion [--flows bbr,bbr] [--mbit 50] [--rtt 40] [--queue 1] [--loss 0] [--gathers 0] [--seconds 20]
+//!            [--apart 5] [--seed 1] FILE.svg
 //! ```
 //!
 //! `--flows` names one or more of `bbr` and `cubic`; each begins `--apart` seconds after the one before.
 //! `--rtt` is the round trip of the empty path in milliseconds. The queue holds `--queue` times what the path
-//! does. Behind it the share `--loss` of all packets is lost. One seed, one result.
+//! does. Behind it the share `--loss` of all packets is lost, and the others arrive together every
+//! `--gathers` milliseconds, as on a radio link. One seed, one result.
 
 #![allow(clippy::print_stdout)]
 
@@ -41,6 +42,7 @@ struct Settings {
     /// How often the queue holds what the path does.
     queue: f64,
     loss: f64,
+    gathers: Duration,
     seconds: f64,
     /// Seconds between the beginnings of two flows.
     apart: f64,
@@ -55,6 +57,7 @@ impl Default for Settings {
             rtt: Duration::from_millis(40),
             queue: 1.0,
             loss: 0.0,
+            gathers: Duration::ZERO,
             seconds: 20.0,
             apart: 5.0,
             seed: 1,
@@ -82,6 +85,7 @@ impl Settings {
                 "--loss" => settings.loss = share(number()?)?,
                 "--seconds" => settings.seconds = number()?.max(1.0),
                 "--apart" => settings.apart = number()?,
+                "--gathers" => settings.gathers = Duration::from_secs_f64(number()? / 1e3),
                 "--seed" => settings.seed = value.parse()?,
                 other => return Err(format!("unknown option {other}").into()),
             }
@@ -140,7 +144,8 @@ struct Flow {
 impl Run {
     fn new(settings: Settings) -> Self {
         let path = Path::new(settings.rate, settings.rtt, settings.queue);
-        let mut bottleneck = Bottleneck::new(settings.seed, Path { loss: settings.loss, ..path });
+        let mut bottleneck =
+            Bottleneck::new(settings.seed, Path { loss: settings.loss, gathers: settings.gathers, ..path });
         let mut flows = Vec::new();
         for (number, algorithm) in settings.flows.iter().enumerate() {
             bottleneck.add(*algorithm, Duration::from_secs_f64(settings.apart * number as f64));

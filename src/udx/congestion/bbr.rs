@@ -293,7 +293,9 @@ impl Bbr {
                 }
             }
             Phase::Down => {
-                let room = self.held(self.max_bandwidth(), 1.0).min(self.bounds.with_headroom());
+                let train = train(self.max_bandwidth());
+                let room = self.held(self.max_bandwidth(), 1.0);
+                let room = (room + train).min(self.bounds.with_headroom(train));
                 if outcome.in_flight <= room {
                     self.enter(now, Phase::Cruise);
                 }
@@ -436,8 +438,8 @@ impl Bbr {
             _ => WINDOW_GAIN,
         };
         let bandwidth = self.bandwidth();
-        // A train is on its way as a whole, so three of them must fit besides what the path holds.
-        let trains = 3 * ((bandwidth * TRAIN_SECONDS) as u64).clamp(PACKET, MAX_TRAIN);
+        // The sender, the path and the receiver each have a train.
+        let trains = 3 * train(bandwidth);
         let excess = if self.pipe_full { self.aggregation.excess() } else { 0 };
         let most = self.held(bandwidth, gain) + trains + excess;
         if self.pipe_full {
@@ -447,7 +449,7 @@ impl Bbr {
         }
         let bound = match self.phase {
             Phase::Startup => u64::MAX,
-            Phase::Cruise => self.bounds.with_headroom(),
+            Phase::Cruise => self.bounds.with_headroom(train(bandwidth)),
             Phase::ProbeRtt => self.probe_rtt_window(),
             _ => self.bounds.long(),
         };
@@ -457,6 +459,11 @@ impl Bbr {
     fn probe_rtt_window(&self) -> u64 {
         self.held(self.bandwidth(), PROBE_RTT_WINDOW).max(MIN_WINDOW)
     }
+}
+
+/// Returns how many bytes leave at once, and count as in flight until all are acknowledged.
+fn train(bandwidth: f64) -> u64 {
+    ((bandwidth * TRAIN_SECONDS) as u64).clamp(PACKET, MAX_TRAIN)
 }
 
 fn elapsed(since: Option<Instant>, now: Instant) -> Duration {

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use super::controller::{Loss, Outcome};
+use super::shortest::HOST;
 
 /// The judgement of losses, round by round.
 #[derive(Debug)]
@@ -136,11 +137,15 @@ impl Losses {
         1.0 / (1.0 - self.radio)
     }
 
-    /// Returns how long packets wait in the queue, in round trips of the empty path, and one at most.
+    /// Returns how long packets wait in the queue, in round trips of the empty path, and one at most. What
+    /// hosts take to answer is left out.
     pub(super) fn queue(&self, minimum: Duration) -> f64 {
         match self.recent.shortest() {
             Duration::MAX => 0.0,
-            least => (least.as_secs_f64() / minimum.as_secs_f64() - 1.0).clamp(0.0, 1.0),
+            least => {
+                let queue = least.saturating_sub(minimum + HOST);
+                (queue.as_secs_f64() / minimum.as_secs_f64()).min(1.0)
+            }
         }
     }
 
@@ -170,7 +175,7 @@ impl Losses {
 
 /// Returns by how much a round trip varies without a queue.
 fn slack(minimum: Duration) -> Duration {
-    minimum / 10 + SCHEDULING.min(minimum / 4)
+    minimum / 10 + HOST.min(minimum / 4)
 }
 
 /// `BBRLossThresh` of draft §2.4.
@@ -181,8 +186,6 @@ const UNQUEUED_THRESHOLD: f64 = 0.15;
 const RANDOM: f64 = 0.005;
 /// More is not a radio link that somebody uses.
 const MOST_RADIO: f64 = 0.12;
-/// How late hosts answer.
-const SCHEDULING: Duration = Duration::from_millis(1);
 
 /// The bounds that congestion has set.
 #[derive(Debug)]
@@ -219,9 +222,11 @@ impl Bounds {
         self.long != u64::MAX || self.short != u64::MAX
     }
 
-    /// Returns the long-term bound less what is left to others for their probes (`BBRHeadroom`).
-    pub(super) const fn with_headroom(&self) -> u64 {
-        if self.long == u64::MAX { self.long } else { self.long - self.long / 100 * HEADROOM_PERCENT }
+    /// Returns the long-term bound less what is left to others for their probes (`BBRHeadroom`). On a short
+    /// path a `train` alone takes more than that, and comes and goes as a whole.
+    pub(super) const fn with_headroom(&self, train: u64) -> u64 {
+        let headroom = self.long / 100 * HEADROOM_PERCENT;
+        if self.long == u64::MAX { self.long } else { self.long - headroom.saturating_sub(train) }
     }
 
     pub(super) const fn set_long(&mut self, bytes: u64) {

@@ -65,7 +65,7 @@ impl ShortestRtt {
             }
             before => {
                 self.minimum = Some((recent, now + 2 * LIFETIME));
-                let emptied = before.is_some_and(|(minimum, _)| recent < minimum - minimum / 16);
+                let emptied = before.is_some_and(|(minimum, _)| recent + HOST.max(minimum / 16) < minimum);
                 Shown { expired, emptied }
             }
         }
@@ -82,6 +82,9 @@ impl ShortestRtt {
         self.recent = self.recent.map(|(rtt, until)| (rtt, until.min(now + SUSPICION)));
     }
 }
+
+/// How late hosts answer: a difference that is not longer shows nothing of the path.
+pub(super) const HOST: Duration = Duration::from_millis(1);
 
 fn is_near(rtt: Duration, shortest: Duration) -> bool {
     rtt <= shortest + shortest / 32
@@ -137,6 +140,15 @@ mod tests {
                 expired |= shortest.update(at, Some(ms(41)), rises).expired;
             }
             assert_eq!(expired, !rises);
+        }
+    }
+
+    #[test]
+    fn how_fast_hosts_answer_shows_nothing_of_the_path() {
+        let (mut shortest, start) = (ShortestRtt::new(), Instant::now());
+        for micros in [1200, 900, 300, 60, 30] {
+            let shown = shortest.update(start, Some(Duration::from_micros(micros)), true);
+            assert!(!shown.emptied, "{micros} µs");
         }
     }
 

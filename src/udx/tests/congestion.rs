@@ -22,6 +22,7 @@ fn one_flow_fills_each_path_with_a_short_queue_as_its_table_says() {
         ("100 Mbit/s, 100 ms, 3 % lost", Path { loss: 0.03, ..far }),
         ("20 Mbit/s, 50 ms, queue of 4", path(20.0, 50, 4.0)),
         ("50 Mbit/s, 40 ms, gathers 4 ms", Path { gathers: ms(4), ..path(50.0, 40, 1.0) }),
+        ("1 Gbit/s, 1 ms, gathers 0.3 ms", Path { gathers: ms(1) * 3 / 10, ..path(1000.0, 1, 1.0) }),
         ("policed to 20 Mbit/s, 40 ms", Path { policer: Some((20.0 * MBIT, 2e5)), ..path(100.0, 40, 1.0) }),
     ];
     let mut table = String::from(
