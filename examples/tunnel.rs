@@ -1,4 +1,5 @@
-//! Forwards a TCP port of another computer to this one, for clients that are on a list.
+//! Forwards a TCP port of another computer to this one, for clients that are on a list: many TCP connections
+//! over one connection, which is made again when it fails.
 //!
 //! ```text
 //! tunnel serve HOST:PORT ALLOWED        prints its key; ALLOWED is a file with a client's key in each line
@@ -14,10 +15,11 @@ use std::error::Error;
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
+use hyperprofile::mux::{Mux, tunnel};
 use hyperprofile::{ConnectAddress, Dht, KeyPair};
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -36,7 +38,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 /// Connects each client to a TCP server.
 async fn serve(dht: &Dht, target: &str, allowed: &str) -> Result<(), Box<dyn Error>> {
     let allowed: Arc<str> = allowed.into();
-    let listen = dht.listen(&KeyPair::generate()).reusable_socket().allow(move |client| {
+    let listen = dht.listen(&KeyPair::generate()).allow(move |client| {
         let allowed = Arc::clone(&allowed);
         async move {
             let list = tokio::fs::read_to_string(&*allowed).await.unwrap_or_else(|error| {
@@ -48,40 +50,33 @@ async fn serve(dht: &Dht, target: &str, allowed: &str) -> Result<(), Box<dyn Err
     });
     let server = listen.await?;
     println!("{}", server.public_key());
-    while let Some(mut connection) = server.accept().await {
+    while let Some(connection) = server.accept().await {
         let target = target.to_owned();
-        tokio::spawn(async move {
-            // The list was asked for a claimed key. A recorded handshake brings no one to the TCP server.
-            let forward = async {
-                connection.proven().await?;
-                let mut tcp = TcpStream::connect(&target).await?;
-                copy_bidirectional(&mut tcp, &mut connection).await
-            };
-            if let Err(error) = forward.await {
-                eprintln!("a client was cut off: {error}");
-                // The peer sees a reset, not an end that looks like a whole answer.
-                connection.abort();
-            }
-        });
+        // The list was asked for a claimed key; what opens a stream has proven it.
+        tokio::spawn(async move { tunnel::serve(&Mux::new(connection), &target).await });
     }
     Ok(())
 }
 
-/// Gives each TCP connection to a local port a connection to the server.
+/// Carries the TCP connections to a local port to the server.
 async fn open(dht: &Dht, key: ConnectAddress, address: &str, own: &KeyPair) -> Result<(), Box<dyn Error>> {
     println!("{}", own.public_key());
+    let mut connection = dht.connect(&key).key_pair(own).await?;
     let listener = TcpListener::bind(address).await?;
     println!("{}", listener.local_addr()?);
     loop {
-        let (mut tcp, _) = listener.accept().await?;
-        // The path of one connection serves the next.
-        let connect = dht.connect(&key).key_pair(own).reusable_socket();
-        tokio::spawn(async move {
-            let forward = async { copy_bidirectional(&mut tcp, &mut connect.await?).await };
-            if let Err(error) = forward.await {
-                eprintln!("a TCP connection has ended: {error}");
+        match tunnel::open(&Mux::new(connection), &listener).await {
+            Ok(()) => eprintln!("the server has closed the connection"),
+            Err(error) => eprintln!("{error}"),
+        }
+        // TCP connections wait meanwhile.
+        connection = loop {
+            match dht.connect(&key).key_pair(own).await {
+                Ok(connection) => break connection,
+                Err(error) => eprintln!("{error}"),
             }
-        });
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        };
     }
 }
 

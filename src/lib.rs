@@ -11,6 +11,8 @@
 //! |---|---|
 //! | `profile` | the profile service: messages, records, the store (in `default`) |
 //! | `cli` | the programs `profile-client`, `profile-server` and `dht-node` (in `default`) |
+//! | `mux` | many channels over one connection, compatible with npm `protomux` |
+//! | `rpc` | calls over a channel, compatible with npm `@hyperswarm/rpc` |
 //! | `serde` | keys, reports and measurements as data |
 //! | `unstable-core` | the modules below the API, public; any release may change them |
 //!
@@ -24,7 +26,7 @@
 //! * [coming from JavaScript](guide::from_javascript), [coming from iroh](guide::from_iroh)
 //! * [what a connection promises](guide::security), [the words of this documentation](guide::words)
 //! * [`Limits`]: what strangers can make a node keep, with its defaults
-//! * `examples`: `pipe`, `tunnel`, `records` and `profile`, each a program on one page
+//! * `examples`: `pipe`, `tunnel`, `rpc`, `records` and `profile`, each a program on one page
 //!
 //! # Two programs
 //!
@@ -88,6 +90,8 @@
 //! | `connect` | from two keys to one path: handshake, holepunching, relays, announcing | sans-IO |
 //! | `net` | the driver: sockets, clock and system randomness | I/O |
 //! | [`api`] | what users call: [`Dht`], [`Server`], [`Connection`], [`Testnet`] | async |
+//! | `mux` | many channels over one connection, with the feature of that name | async |
+//! | `rpc` | with that feature, calls over a channel | async |
 //! | `profile` | the profile service, with the feature of that name | async |
 //! | `cli` | with that feature, what the programs share: arguments, key files, output, exit codes | async |
 //!
@@ -138,9 +142,13 @@ pub mod guide {
     pub mod words {}
 }
 pub mod keys;
+#[cfg(feature = "mux")]
+pub mod mux;
 mod net;
 #[cfg(feature = "profile")]
 pub mod profile;
+#[cfg(feature = "rpc")]
+pub mod rpc;
 #[cfg(not(feature = "unstable-core"))]
 mod secret_stream;
 #[cfg(feature = "unstable-core")]

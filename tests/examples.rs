@@ -43,28 +43,51 @@ async fn tunnel_forwards_tcp_for_clients_that_are_on_the_list() {
     std::fs::write(&list, "").unwrap();
     let mut server = example(&network, "tunnel", &["serve", &target, &list]).spawn().unwrap();
     let key = lines(server.stdout.take()).next_line().await.unwrap().unwrap();
-    let mut client = example(&network, "tunnel", &["open", &key, "127.0.0.1:0", &identity]).spawn().unwrap();
-    let mut printed = lines(client.stdout.take());
-    let own = printed.next_line().await.unwrap().unwrap();
-    let address = printed.next_line().await.unwrap().unwrap();
-
-    let mut refused = TcpStream::connect(&address).await.unwrap();
-    refused.write_all(b"hello").await.unwrap();
-    let read = refused.read(&mut [0; 5]).await;
-    assert!(!matches!(read, Ok(bytes) if bytes > 0), "{read:?}");
+    let open = ["open", &key, "127.0.0.1:0", &identity];
+    let refused = example(&network, "tunnel", &open).output().await.unwrap();
+    assert!(!refused.status.success());
+    let own = String::from_utf8(refused.stdout).unwrap();
+    assert_eq!(own.lines().count(), 1, "no address: {own}");
+    let own = own.trim();
 
     std::fs::write(&list, format!("not a key\n{own}\n")).unwrap();
-    let text = vec![7; 1_000_000];
-    let stream = TcpStream::connect(&address).await.unwrap();
-    let (mut read, mut write) = stream.into_split();
-    let written = text.clone();
-    tokio::spawn(async move {
-        write.write_all(&written).await.unwrap();
-        write.shutdown().await.unwrap();
-    });
-    let mut came = Vec::new();
-    read.read_to_end(&mut came).await.unwrap();
-    assert!(came == text, "{} bytes", came.len());
+    let mut client = example(&network, "tunnel", &open).spawn().unwrap();
+    let mut printed = lines(client.stdout.take());
+    assert_eq!(printed.next_line().await.unwrap().unwrap(), own);
+    let address = printed.next_line().await.unwrap().unwrap();
+
+    // Some at once, over one connection.
+    let echoed: Vec<_> = (0..20)
+        .map(|n| {
+            let address = address.clone();
+            tokio::spawn(async move {
+                let text = vec![n; 500_000];
+                let stream = TcpStream::connect(&address).await.unwrap();
+                let (mut read, mut write) = stream.into_split();
+                let written = text.clone();
+                tokio::spawn(async move {
+                    write.write_all(&written).await.unwrap();
+                    write.shutdown().await.unwrap();
+                });
+                let mut came = Vec::new();
+                read.read_to_end(&mut came).await.unwrap();
+                assert!(came == text, "{} bytes", came.len());
+            })
+        })
+        .collect();
+    for one in echoed {
+        one.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn rpc_calls_a_method_by_the_key_of_the_server() {
+    let network = Testnet::new(5).await.unwrap();
+    let mut server = example(&network, "rpc", &["serve"]).spawn().unwrap();
+    let key = lines(server.stdout.take()).next_line().await.unwrap().unwrap();
+    assert_eq!(output(&network, "rpc", &["call", &key, "shout", "hello"]).await, "HELLO\n");
+    let unknown = example(&network, "rpc", &["call", &key, "whisper", "x"]).output().await.unwrap();
+    assert!(String::from_utf8(unknown.stderr).unwrap().contains("UNKNOWN_METHOD"));
 }
 
 #[tokio::test]
@@ -103,7 +126,7 @@ async fn wrong_arguments_end_with_how_to_call() {
     let network = Testnet::new(1).await.unwrap();
     let nonsense = &["nonsense"][..];
     let empty_name = &["visit", "key", "identity", ""][..];
-    let calls = [("pipe", nonsense), ("tunnel", nonsense), ("profile", nonsense), ("records", nonsense)];
+    let calls = ["pipe", "tunnel", "profile", "records", "rpc"].map(|name| (name, nonsense));
     for (name, words) in calls.into_iter().chain([("profile", empty_name)]) {
         let output = example(&network, name, words).output().await.unwrap();
         assert_eq!(output.status.code(), Some(1));

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::{ClaimedKey, ConnectionStats, Path, ProvenKey, Report, StreamError};
 use crate::PublicKey;
 use crate::net::{ConnectionHandle, End, MAX_DATAGRAM};
+use crate::secret_stream::MAX_MESSAGE;
 
 /// An encrypted, ordered and reliable byte stream to a peer, with unordered datagrams beside it.
 ///
@@ -193,7 +194,8 @@ impl Connection {
         self.read.read_message().await
     }
 
-    /// Sends one message of at most 16,777,198 bytes. Returns once it is queued; up to 256 KiB wait.
+    /// Sends one message of at most [`Self::MAX_MESSAGE`] bytes. Returns once it is queued; up to 256 KiB
+    /// wait.
     ///
     /// # Errors
     ///
@@ -266,11 +268,11 @@ impl Connection {
         self.handle().stream()
     }
 
-    pub(super) const fn read_half(&self) -> &ReadHalf {
+    pub(crate) const fn read_half(&self) -> &ReadHalf {
         &self.read
     }
 
-    pub(super) const fn write_half(&self) -> &WriteHalf {
+    pub(crate) const fn write_half(&self) -> &WriteHalf {
         &self.write
     }
 
@@ -280,6 +282,9 @@ impl Connection {
 
     /// The largest datagram, in bytes.
     pub const MAX_DATAGRAM: usize = MAX_DATAGRAM;
+
+    /// The largest message, in bytes.
+    pub const MAX_MESSAGE: usize = MAX_MESSAGE;
 }
 
 impl ReadHalf {
@@ -296,8 +301,14 @@ impl ReadHalf {
         poll_fn(|cx| self.poll_read_message(cx)).await
     }
 
-    pub(super) fn poll_read_message(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, StreamError>> {
+    pub(crate) fn poll_read_message(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, StreamError>> {
         self.handle.poll_read_message(cx).map_err(StreamError::from)
+    }
+
+    /// What comes from now on is dropped, as after a drop.
+    #[cfg(feature = "mux")]
+    pub(crate) fn stop(&self) {
+        self.handle.stop_reading();
     }
 
     /// Returns what the connection measures, as [`Connection::stats`].
@@ -324,7 +335,7 @@ impl WriteHalf {
         poll_fn(|cx| self.poll_write_message(cx, message)).await
     }
 
-    pub(super) fn poll_write_message(
+    pub(crate) fn poll_write_message(
         &self,
         cx: &mut Context<'_>,
         message: &[u8],
@@ -333,8 +344,14 @@ impl WriteHalf {
     }
 
     /// Ends this direction; ready once the peer has acknowledged everything written and the end of it.
-    pub(super) fn poll_end(&self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+    pub(crate) fn poll_end(&self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
         self.handle.poll_shutdown(cx).map_err(StreamError::from)
+    }
+
+    /// Resets the connection, as [`Self::abort`].
+    #[cfg(feature = "mux")]
+    pub(crate) fn reset(&self) {
+        self.handle.abandon();
     }
 
     /// Returns what the connection measures, as [`Connection::stats`].

@@ -17,6 +17,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("connect", &["wire", "keys", "slots", "dht", "udx", "secret_stream"]),
     ("net", &["wire", "keys", "buffer", "slots", "dht", "udx", "secret_stream", "connect"]),
     ("api", &["wire", "keys", "slots", "dht", "udx", "secret_stream", "connect", "net"]),
+    ("mux", &["wire", "api"]),
+    ("rpc", &["wire", "keys", "api", "mux"]),
     ("profile", &["wire", "keys", "slots", "api"]),
     ("cli", &["keys", "wire", "api", "profile"]),
     ("sim", &["wire", "keys", "dht", "udx", "secret_stream", "connect"]),

@@ -1,0 +1,117 @@
+//! Which frame is sent next: channels take turns, a message each.
+
+use std::task::{Poll, Waker};
+
+use super::state::{ChannelId, Core, Phase};
+use crate::mux::error::MuxError;
+
+impl Core {
+    /// Puts a frame in line behind the others of its channel.
+    pub(super) fn put(&mut self, id: ChannelId, frame: Vec<u8>) {
+        let Some(channel) = self.channels.get_mut(&id) else {
+            return;
+        };
+        channel.queued += frame.len();
+        channel.outbox.push_back(frame);
+        if !std::mem::replace(&mut channel.is_ready, true) {
+            self.ready.push_back(id);
+        }
+        self.wake_writer();
+    }
+
+    /// Returns whether another frame of a channel may wait, and has the task woken once it may.
+    pub(super) fn has_room(&mut self, id: ChannelId, waker: &Waker) -> bool {
+        let Some(channel) = self.channels.get_mut(&id) else {
+            return true;
+        };
+        let has_room = channel.queued < MAX_QUEUED;
+        if !has_room {
+            channel.wait_to_write(waker);
+        }
+        has_room
+    }
+
+    /// Returns the next message for the connection; `None` once there will be no more.
+    pub(in crate::mux) fn poll_transmit(&mut self, waker: &Waker) -> Poll<Option<Vec<u8>>> {
+        if let Some(reply) = self.replies.pop_front() {
+            self.resume();
+            return Poll::Ready(Some(reply));
+        }
+        while let Some(id) = self.ready.pop_front() {
+            if let Some(frame) = self.take(id) {
+                return Poll::Ready(Some(frame));
+            }
+        }
+        if self.end.is_some() || self.is_abandoned {
+            return Poll::Ready(None);
+        }
+        self.writing = Some(waker.clone());
+        Poll::Pending
+    }
+
+    /// Takes the oldest frame of a channel, and puts the channel behind the others.
+    fn take(&mut self, id: ChannelId) -> Option<Vec<u8>> {
+        let channel = self.channels.get_mut(&id)?;
+        let frame = channel.outbox.pop_front();
+        channel.queued -= frame.as_ref().map_or(0, Vec::len);
+        // Half of it, so that those who wait are not woken for each message.
+        if channel.queued < MAX_QUEUED / 2 {
+            channel.writers.drain(..).for_each(Waker::wake);
+        }
+        channel.is_unsent &= frame.is_none();
+        channel.is_ready = !channel.outbox.is_empty();
+        if channel.is_ready {
+            self.ready.push_back(id);
+        } else if matches!(channel.phase, Phase::Ended(_)) {
+            self.release_ended(id);
+        } else if channel.is_closing {
+            self.forget(id);
+        }
+        frame
+    }
+
+    /// The close of a channel is sent. The number waits for the answer to its opening, if there was none.
+    fn forget(&mut self, id: ChannelId) {
+        let Some(number) = self.channels.remove(&id).and_then(|channel| channel.number) else {
+            return;
+        };
+        match &mut self.locals[number] {
+            Some(local) if !local.keys.is_empty() => local.channel = None,
+            _ => self.release(number),
+        }
+    }
+
+    /// Ends a channel that the peer has closed or refused. The frame that opens it is sent all the same: it
+    /// answers the peer's, and numbers come in order.
+    pub(super) fn end_channel(&mut self, id: ChannelId, reason: MuxError) {
+        let Some(channel) = self.channels.get_mut(&id) else {
+            return;
+        };
+        let opening = channel.outbox.pop_front().filter(|_| channel.is_unsent);
+        channel.end(reason);
+        match opening {
+            Some(frame) => {
+                channel.queued = frame.len();
+                channel.outbox.push_back(frame);
+            }
+            None => self.release_ended(id),
+        }
+    }
+
+    /// The number of a channel that has ended is free.
+    fn release_ended(&mut self, id: ChannelId) {
+        let Some(channel) = self.channels.get_mut(&id) else {
+            return;
+        };
+        let number = channel.number.take();
+        if channel.is_closing {
+            self.channels.remove(&id);
+        }
+        if let Some(number) = number {
+            self.release(number);
+        }
+    }
+}
+
+/// Bytes of one channel that wait to be sent, above which its sender waits.
+pub(super) const MAX_QUEUED: usize = 64 * 1024;

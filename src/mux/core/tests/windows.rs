@@ -1,0 +1,154 @@
+//! Byte streams: each reader holds up its own stream and no other.
+
+use std::task::{Poll, Waker};
+
+use tokio::io::ReadBuf;
+
+use super::super::window::{DATA_COST, INITIAL_WINDOW, MAX_DATA, MAX_WINDOW, MAX_WINDOWS};
+use super::support::{Side, opening, pair, settle};
+use crate::mux::core::{ChannelId, Opening};
+use crate::mux::error::{MuxError, Violation};
+use crate::mux::frame;
+
+fn streams(sides: &mut [Side; 2], count: usize) -> Vec<[ChannelId; 2]> {
+    let opening = Opening { is_stream: true, ..opening("s", b"") };
+    let open = |side: &mut Side| side.core.open(&opening).unwrap();
+    let ids = (0..count).map(|_| [open(&mut sides[0]), open(&mut sides[1])]).collect();
+    settle(sides);
+    ids
+}
+
+/// Writes until the stream takes no more; returns how much that was.
+fn fill(sides: &mut [Side; 2], id: ChannelId, chunk: usize) -> usize {
+    let mut written = 0;
+    loop {
+        match sides[0].core.poll_write_stream(id, &vec![7; chunk], Waker::noop()) {
+            Poll::Ready(taken) => written += taken.unwrap(),
+            Poll::Pending => {
+                let before = sides[0].core.channels[&id].queued;
+                settle(sides);
+                // Room in line, not in the window.
+                if before == 0 {
+                    return written;
+                }
+            }
+        }
+    }
+}
+
+fn read(side: &mut Side, id: ChannelId, most: usize) -> Poll<Result<usize, MuxError>> {
+    let mut space = vec![0; most];
+    let mut buffer = ReadBuf::new(&mut space);
+    side.core.poll_read_stream(id, &mut buffer, Waker::noop()).map_ok(|()| buffer.filled().len())
+}
+
+fn window(side: &Side, id: ChannelId) -> usize {
+    side.core.channels[&id].stream.as_ref().unwrap().size()
+}
+
+#[test]
+fn a_stream_that_nobody_reads_stops_and_others_go_on() {
+    let mut sides = pair();
+    let ids = streams(&mut sides, 2);
+    let written = fill(&mut sides, ids[0][0], MAX_DATA);
+    assert_eq!(written + written.div_ceil(MAX_DATA) * DATA_COST, INITIAL_WINDOW);
+    assert_eq!(sides[1].core.unread, 0, "the bound of the connection has nothing to do with it");
+    let mut total = 0;
+    for _ in 0..1000 {
+        total += fill(&mut sides, ids[1][0], 50_000);
+        while let Poll::Ready(read) = read(&mut sides[1], ids[1][1], 9_000) {
+            total -= read.unwrap();
+        }
+    }
+    assert_eq!(total, 0, "all of it has been read");
+    assert_eq!(read(&mut sides[1], ids[0][1], 1 << 20), Poll::Ready(Ok(written)));
+}
+
+#[test]
+fn messages_of_a_byte_take_no_more_than_the_window() {
+    let mut sides = pair();
+    let ids = streams(&mut sides, 1);
+    let written = fill(&mut sides, ids[0][0], 1);
+    assert_eq!(written, INITIAL_WINDOW / (1 + DATA_COST));
+    assert_eq!(sides[1].core.channels[&ids[0][1]].inbox.len(), written);
+}
+
+#[test]
+fn the_window_grows_while_the_reader_keeps_up_and_shrinks_to_the_share_of_many() {
+    let mut sides = pair();
+    let first = streams(&mut sides, 1)[0];
+    let transfer = |sides: &mut [Side; 2]| {
+        for _ in 0..2000 {
+            // The reader reads before the window is full.
+            let written = sides[0].core.poll_write_stream(first[0], &[7; MAX_DATA], Waker::noop());
+            assert!(written.is_ready());
+            settle(sides);
+            while read(&mut sides[1], first[1], 1 << 20).is_ready() {}
+            settle(sides);
+        }
+    };
+    transfer(&mut sides);
+    assert_eq!(window(&sides[1], first[1]), MAX_WINDOW);
+    let many = streams(&mut sides, 99);
+    transfer(&mut sides);
+    assert_eq!(window(&sides[1], first[1]), MAX_WINDOWS / 100);
+    // All that may wait, if nobody reads any more.
+    let sizes: usize = many.iter().map(|ids| window(&sides[1], ids[1])).sum();
+    assert!(sizes + window(&sides[1], first[1]) <= MAX_WINDOWS + 100 * INITIAL_WINDOW);
+}
+
+#[test]
+fn a_peer_that_sends_more_than_the_window_ends_the_connection() {
+    let mut sides = pair();
+    streams(&mut sides, 1);
+    let data = frame::message(1, 0, &vec![0; INITIAL_WINDOW / 2 - DATA_COST]);
+    assert!(sides[1].get(data.clone()) && sides[1].get(data));
+    sides[1].get(frame::message(1, 0, b""));
+    assert_eq!(sides[1].core.ended(), Some(MuxError::Protocol(Violation::WindowExceeded)));
+}
+
+#[test]
+fn grants_and_what_is_unknown_take_no_memory() {
+    let mut sides = pair();
+    let ids = streams(&mut sides, 1);
+    for _ in 0..1000 {
+        assert!(sides[1].get(frame::message(1, 1, b"\xff\xff\xff\xff\xff\xff\xff\x1f\x00")));
+        assert!(sides[1].get(frame::message(1, 9, &[0; 100])));
+    }
+    assert!(sides[1].core.channels[&ids[0][1]].inbox.is_empty());
+    assert_eq!(sides[1].core.unread, 0);
+    assert_eq!(sides[1].core.ended(), None);
+    sides[1].get(frame::message(1, 1, b""));
+    assert_eq!(sides[1].core.ended(), Some(MuxError::Protocol(Violation::Truncated)));
+}
+
+#[test]
+fn a_direction_ends_after_its_bytes_and_the_other_one_goes_on() {
+    let mut sides = pair();
+    let [ours, theirs] = streams(&mut sides, 1)[0];
+    let write = |side: &mut Side, id, bytes: &[u8]| side.core.poll_write_stream(id, bytes, Waker::noop());
+    assert_eq!(write(&mut sides[0], ours, b"abc"), Poll::Ready(Ok(3)));
+    sides[0].core.finish_stream(ours).unwrap();
+    assert_eq!(write(&mut sides[0], ours, b"x"), Poll::Ready(Err(MuxError::Closed)));
+    settle(&mut sides);
+    assert_eq!(read(&mut sides[1], theirs, 2), Poll::Ready(Ok(2)));
+    assert_eq!(read(&mut sides[1], theirs, 2), Poll::Ready(Ok(1)));
+    assert_eq!(read(&mut sides[1], theirs, 2), Poll::Ready(Ok(0)));
+    assert_eq!(write(&mut sides[1], theirs, b"back"), Poll::Ready(Ok(4)));
+    sides[1].core.finish_stream(theirs).unwrap();
+    sides[1].core.close(theirs);
+    settle(&mut sides);
+    assert_eq!(read(&mut sides[0], ours, 9), Poll::Ready(Ok(4)));
+    assert_eq!(read(&mut sides[0], ours, 9), Poll::Ready(Ok(0)), "the end, not a reset");
+}
+
+#[test]
+fn a_stream_that_is_dropped_before_its_end_is_reset() {
+    let mut sides = pair();
+    let [ours, theirs] = streams(&mut sides, 1)[0];
+    fill(&mut sides, ours, 10);
+    sides[0].core.close(ours);
+    settle(&mut sides);
+    assert!(matches!(read(&mut sides[1], theirs, 1 << 20), Poll::Ready(Ok(bytes)) if bytes > 0));
+    assert_eq!(read(&mut sides[1], theirs, 1), Poll::Ready(Err(MuxError::Closed)));
+}

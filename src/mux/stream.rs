@@ -1,0 +1,106 @@
+//! Byte streams over channels, each with a window of its own.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::core::ChannelId;
+use super::error::MuxError;
+use super::handle::Handle;
+use super::listener::Listener;
+
+/// A stream of bytes in each direction, one of many over a connection; from
+/// [`Mux::open_stream`](super::Mux::open_stream) or [`StreamListener::accept`].
+///
+/// A protocol of this crate on a channel: both peers are of this crate. The writer of a stream waits when its
+/// reader does not read, after 64 KiB to 8 MiB, and other streams go on: this is what a
+/// [`Channel`](super::Channel) cannot do. Bytes can be written at once; the peer may not have accepted the
+/// stream yet.
+///
+/// `shutdown` ends the own direction, and the peer reads to the end. Dropping a stream whose directions have
+/// not both ended resets it: the peer gets [`io::ErrorKind::ConnectionReset`].
+pub struct ByteStream {
+    handle: Arc<Handle>,
+    id: ChannelId,
+}
+
+/// Takes streams that the peer opens; from [`Mux::listen_streams`](super::Mux::listen_streams). Dropping it
+/// refuses those that come.
+#[derive(Debug)]
+pub struct StreamListener {
+    listener: Listener,
+}
+
+impl ByteStream {
+    pub(super) const fn new(handle: Arc<Handle>, id: ChannelId) -> Self {
+        Self { handle, id }
+    }
+}
+
+impl StreamListener {
+    pub(super) const fn new(listener: Listener) -> Self {
+        Self { listener }
+    }
+
+    /// Waits for the peer to open a stream; `None` once the connection has ended. Accept in a loop: see
+    /// [`Listener::accept`] for what waits meanwhile.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: no stream is lost.
+    pub async fn accept(&mut self) -> Option<ByteStream> {
+        loop {
+            let incoming = self.listener.accept().await?;
+            // One that has ended meanwhile, or that there is no room for, concerns nobody else.
+            if let Ok(id) = incoming.open(&[], true) {
+                return Some(ByteStream::new(incoming.into_handle(), id));
+            }
+        }
+    }
+}
+
+impl AsyncRead for ByteStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.handle.shared.core().poll_read_stream(self.id, buf, cx.waker()).map_err(reset)
+    }
+}
+
+impl AsyncWrite for ByteStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.handle.shared.core().poll_write_stream(self.id, buf, cx.waker()).map_err(io::Error::from)
+    }
+
+    /// Ready at once: what is written is sent without it.
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ends the own direction after what has been written. Ready at once.
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.handle.shared.core().finish_stream(self.id).map_err(io::Error::from))
+    }
+}
+
+impl Drop for ByteStream {
+    fn drop(&mut self) {
+        self.handle.shared.core().close(self.id);
+    }
+}
+
+impl fmt::Debug for ByteStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ByteStream").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// A stream that has not ended and whose channel is closed has been reset.
+fn reset(error: MuxError) -> io::Error {
+    match error {
+        MuxError::Closed => io::Error::new(io::ErrorKind::ConnectionReset, "the peer reset the stream"),
+        error => error.into(),
+    }
+}

@@ -1,0 +1,128 @@
+//! TCP connections over one connection: a port of the peer's computer, or of one that it reaches, as a port
+//! here.
+//!
+//! Both sides take a [`Mux`] of the same connection. Each TCP connection has a stream of its own, so that one
+//! whose reader is slow holds up no other. Its two directions end on their own, and a TCP connection that
+//! fails on one side is reset on the other.
+//!
+//! The functions end when the connection does, and the TCP connections with them. Who wants to go on dials
+//! again and calls [`open`] with the new mux and the same listener: TCP connections that come meanwhile wait
+//! in its queue.
+
+use std::io;
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::io::copy_bidirectional_with_sizes;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use super::{ByteStream, Mux, MuxError};
+
+/// Carries each TCP connection that comes to `listener` to the peer, which calls [`serve`].
+///
+/// Returns once the connection has ended in order.
+///
+/// # Errors
+///
+/// [`MuxError`] if the connection has failed. A TCP connection that fails, or that there is no stream left
+/// for ([`MuxError::TooMany`]), is reset and ends nothing else.
+///
+/// # Cancel safety
+///
+/// Dropping the future resets the TCP connections that are open; the listener keeps those that wait.
+pub async fn open(mux: &Mux, listener: &TcpListener) -> Result<(), MuxError> {
+    let mut copies = JoinSet::new();
+    loop {
+        let tcp = tokio::select! {
+            ended = mux.closed() => return ended,
+            Some(_) = copies.join_next() => continue,
+            tcp = accept(listener) => tcp,
+        };
+        match mux.open_stream(NAME) {
+            Ok(stream) => drop(copies.spawn(copy(tcp, stream))),
+            Err(MuxError::TooMany { max }) => {
+                tracing::warn!(max, "a TCP connection was refused: the connection has no stream left");
+                reset(&tcp);
+            }
+            Err(MuxError::Closed) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Connects each stream that the peer opens, which calls [`open`], to a TCP server: `HOST:PORT`.
+///
+/// Returns once the connection has ended in order.
+///
+/// # Errors
+///
+/// [`MuxError`] if the connection has failed, or something serves on it already. If the TCP server can't be
+/// reached, the stream is reset, and with it the TCP connection on the other side.
+///
+/// # Cancel safety
+///
+/// Dropping the future resets the TCP connections that are open.
+pub async fn serve(mux: &Mux, target: &str) -> Result<(), MuxError> {
+    let mut streams = mux.listen_streams(NAME)?;
+    let mut copies = JoinSet::new();
+    loop {
+        let stream = tokio::select! {
+            stream = streams.accept() => stream,
+            Some(_) = copies.join_next() => continue,
+        };
+        let Some(stream) = stream else {
+            return mux.closed().await;
+        };
+        let target = target.to_owned();
+        copies.spawn(async move {
+            match TcpStream::connect(&target).await {
+                Ok(tcp) => copy(tcp, stream).await,
+                Err(error) => tracing::warn!(%target, %error, "a stream was reset: no TCP connection"),
+            }
+        });
+    }
+}
+
+/// Accepts a TCP connection. A process that has no file descriptor left, or a client that has gone away
+/// meanwhile, does not end the rest.
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((tcp, _)) => return tcp,
+            Err(error) => {
+                tracing::warn!(%error, "no TCP connection could be accepted");
+                tokio::time::sleep(ACCEPT_AGAIN).await;
+            }
+        }
+    }
+}
+
+async fn copy(mut tcp: TcpStream, mut stream: ByteStream) {
+    let copied: io::Result<_> = async {
+        tcp.set_nodelay(true)?;
+        copy_bidirectional_with_sizes(&mut tcp, &mut stream, BUFFER, BUFFER).await
+    }
+    .await;
+    if let Err(error) = copied {
+        tracing::debug!(%error, "a TCP connection of a tunnel has failed");
+        reset(&tcp);
+    }
+}
+
+/// Has the other end of a TCP connection see a reset when it is dropped, not an end that looks like a whole
+/// answer.
+fn reset(tcp: &TcpStream) {
+    if let Err(error) = SockRef::from(tcp).set_linger(Some(Duration::ZERO)) {
+        tracing::debug!(%error, "a TCP connection ends without a reset");
+    }
+}
+
+/// The name of the streams.
+const NAME: &str = "tcp";
+
+/// How much of a TCP connection is read at once.
+const BUFFER: usize = 32 * 1024;
+
+/// How long to wait after a TCP connection could not be accepted.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);

@@ -1,0 +1,170 @@
+//! Calls between two nodes of this crate: what the tests against the reference do not reach.
+
+use std::future::{IntoFuture, pending};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::session::{MAX_SERVED, MAX_SERVED_BYTES};
+use super::{Cause, Client, RemoteError, Responders, Rpc, RpcError, serve};
+use crate::api::{Server, Testnet};
+use crate::mux::{Mux, MuxError};
+use crate::{Dht, KeyPair};
+
+/// A network with a server that responds, until it is dropped.
+struct World {
+    network: Testnet,
+    server: Arc<Server>,
+    responders: Responders,
+}
+
+impl World {
+    async fn new() -> Self {
+        let network = Testnet::new(3).await.unwrap();
+        let server = Arc::new(network.nodes()[1].listen(&KeyPair::generate()).await.unwrap());
+        let responders = Responders::new();
+        let (serving, functions) = (Arc::clone(&server), responders.clone());
+        tokio::spawn(async move { serve(&serving, &functions).await });
+        Self { network, server, responders }
+    }
+
+    fn dht(&self) -> &Dht {
+        &self.network.nodes()[2]
+    }
+
+    async fn connect(&self) -> Rpc {
+        Client::new(self.dht()).connect(*self.server.public_key()).await.unwrap()
+    }
+}
+
+fn remote(result: Result<Bytes, RpcError>) -> RemoteError {
+    match result {
+        Err(RpcError::Remote(error)) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn so_many_requests_are_served_at_once_and_others_are_refused() {
+    let world = World::new().await;
+    let begun = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&begun);
+    world.responders.respond("never", move |_| {
+        count.fetch_add(1, Ordering::SeqCst);
+        pending::<Result<Bytes, Cause>>()
+    });
+    let rpc = world.connect().await;
+    for _ in 0..MAX_SERVED {
+        rpc.event("never", "").await.unwrap();
+    }
+    let refused = remote(rpc.request("never", "").await);
+    assert_eq!(refused.code, RemoteError::REQUEST_ERROR);
+    assert_eq!(refused.cause.unwrap().code, "TOO_MANY");
+    assert_eq!(begun.load(Ordering::SeqCst), MAX_SERVED);
+
+    let rpc = world.connect().await;
+    let large = vec![0; MAX_SERVED_BYTES / 2 - 8];
+    let mut waits = JoinSet::new();
+    for _ in 0..3 {
+        waits.spawn(rpc.request("never", large.clone()).into_future());
+    }
+    let refused = waits.join_next().await.unwrap().unwrap();
+    assert_eq!(remote(refused).cause.unwrap().code, "TOO_MANY");
+    assert_eq!(begun.load(Ordering::SeqCst), MAX_SERVED + 2);
+}
+
+#[tokio::test]
+async fn a_function_that_panics_fails_its_request_alone() {
+    let world = World::new().await;
+    world.responders.respond("at once", |_| async { panic!("meant to") as Result<Bytes, Cause> });
+    world.responders.respond("later", |_| async {
+        tokio::task::yield_now().await;
+        panic!("meant to") as Result<Bytes, Cause>
+    });
+    world.responders.respond("echo", |request| async { Ok(request.value) });
+    let rpc = world.connect().await;
+    for method in ["at once", "later"] {
+        let error = remote(rpc.request(method, "").await);
+        assert!(error.to_string().contains("has panicked"), "{error}");
+        assert!(!error.to_string().contains("meant to"));
+    }
+    assert_eq!(rpc.request("echo", "x").await.unwrap(), "x");
+    // A value that is not encoded as the server expects.
+    let raw = Client::new(world.dht()).values(super::Values::Raw);
+    let error = remote(raw.request(world.server.public_key(), "echo", &b"\x09x"[..]).await);
+    assert_eq!(error.code, RemoteError::DECODE_ERROR);
+    world.responders.unrespond("echo");
+    assert_eq!(remote(rpc.request("echo", "x").await).code, RemoteError::UNKNOWN_METHOD);
+}
+
+#[tokio::test]
+async fn a_call_that_is_given_up_leaves_nothing_behind_and_the_end_waits_for_the_others() {
+    let world = World::new().await;
+    let go = Arc::new(Semaphore::new(0));
+    let gone = Arc::clone(&go);
+    world.responders.respond("wait", move |request| {
+        let gone = Arc::clone(&gone);
+        async move {
+            let _ = gone.acquire().await?;
+            Ok(request.value)
+        }
+    });
+    let rpc = world.connect().await;
+    let waits = tokio::spawn(rpc.request("wait", "x").into_future());
+    let after = Duration::from_millis(1);
+    let late = rpc.request("wait", "y").timeout(after).await;
+    assert!(matches!(late, Err(RpcError::TimedOut { .. })));
+    let mut ending = Box::pin(rpc.end());
+    tokio::select! {
+        biased;
+        _ = &mut ending => panic!("a call waits"),
+        () = std::future::ready(()) => {}
+    }
+    go.add_permits(1);
+    assert_eq!(waits.await.unwrap().unwrap(), "x");
+    ending.await.unwrap();
+    let closed = rpc.request("wait", "z").await;
+    assert!(matches!(closed, Err(RpcError::Channel(MuxError::Closed))), "{closed:?}");
+}
+
+#[tokio::test]
+async fn calls_by_key_share_a_connection_until_it_ends() {
+    let world = World::new().await;
+    let connections = Arc::new(std::sync::Mutex::new(std::collections::BTreeSet::new()));
+    let seen = Arc::clone(&connections);
+    world.responders.respond("hello", move |request| {
+        seen.lock().unwrap().insert(request.from);
+        async { Ok(request.value) }
+    });
+    let key = *world.server.public_key();
+    let client = Client::new(world.dht());
+    let calls = (0..50).map(|_| tokio::spawn(client.request(&key, "hello", "x").into_future()));
+    for call in calls.collect::<Vec<_>>() {
+        assert_eq!(call.await.unwrap().unwrap(), "x");
+    }
+    assert_eq!(connections.lock().unwrap().len(), 1);
+    let stats = world.network.nodes()[1].stats().await;
+    assert_eq!(stats.connections, 1);
+}
+
+/// A server for which nothing listens on the channel.
+#[tokio::test]
+async fn a_peer_that_knows_no_calls_rejects_them() {
+    let network = Testnet::new(3).await.unwrap();
+    let server = network.nodes()[1].listen(&KeyPair::generate()).await.unwrap();
+    let key = *server.public_key();
+    tokio::spawn(async move {
+        let mux = Mux::new(server.accept().await.unwrap());
+        mux.closed().await
+    });
+    let client = Client::new(&network.nodes()[2]);
+    let rejected = client.request(&key, "echo", "x").await;
+    assert!(matches!(rejected, Err(RpcError::Channel(MuxError::Rejected))), "{rejected:?}");
+    let unknown = *KeyPair::generate().public_key();
+    let not_found = client.request(&unknown, "echo", "x").await;
+    assert!(matches!(not_found, Err(RpcError::Connect(_))), "{not_found:?}");
+}
