@@ -14,8 +14,6 @@
 
 use std::collections::HashMap;
 use std::error::Error;
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hyperprofile::{ConnectAddress, Connection, Dht, KeyPair, PublicKey};
@@ -37,7 +35,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         // An empty message is a keep-alive, which nobody reads.
         ["visit", key, path, name] if !name.is_empty() => {
             let mut connection =
-                dht.connect(key.parse::<ConnectAddress>()?).key_pair(&identity(path)?).await?;
+                dht.connect(key.parse::<ConnectAddress>()?).key_pair(&KeyPair::load_or_create(path)?).await?;
             connection.write_message(name.as_bytes()).await?;
             let answer = connection.read_message().await?.ok_or("the server has hung up")?;
             println!("{}", String::from_utf8_lossy(&answer));
@@ -81,22 +79,4 @@ async fn greet(mut client: Connection, names: &Names) -> Result<(), Box<dyn Erro
     };
     client.write_message(&answer).await?;
     Ok(())
-}
-
-/// Reads the key pair of this client from a file, or makes one: a program that has the file is that client.
-fn identity(path: &str) -> Result<KeyPair, Box<dyn Error>> {
-    match fs::read(path) {
-        Ok(seed) => Ok(KeyPair::from_seed(seed[..].try_into()?)),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let own = KeyPair::generate();
-            let mut options = OpenOptions::new();
-            options.write(true).create_new(true);
-            // For the owner's eyes only.
-            #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            options.open(path)?.write_all(own.seed())?;
-            Ok(own)
-        }
-        Err(error) => Err(error.into()),
-    }
 }

@@ -12,8 +12,6 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::error::Error;
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +28,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["serve", target, allowed] => serve(&dht, target, allowed).await,
-        ["open", key, address, path] => open(&dht, key.parse()?, address, &identity(path)?).await,
+        ["open", key, address, path] => {
+            open(&dht, key.parse()?, address, &KeyPair::load_or_create(path)?).await
+        }
         _ => Err("usage: tunnel serve HOST:PORT ALLOWED | tunnel open KEY IP:PORT IDENTITY".into()),
     }
 }
@@ -77,23 +77,5 @@ async fn open(dht: &Dht, key: ConnectAddress, address: &str, own: &KeyPair) -> R
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         };
-    }
-}
-
-/// Reads the key pair of this client from a file, or makes one.
-fn identity(path: &str) -> Result<KeyPair, Box<dyn Error>> {
-    match fs::read(path) {
-        Ok(seed) => Ok(KeyPair::from_seed(seed[..].try_into()?)),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let own = KeyPair::generate();
-            let mut options = OpenOptions::new();
-            options.write(true).create_new(true);
-            // For the owner's eyes only.
-            #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            options.open(path)?.write_all(own.seed())?;
-            Ok(own)
-        }
-        Err(error) => Err(error.into()),
     }
 }

@@ -180,7 +180,8 @@ pub struct KeyPair {
 
 /// The secret half. Lives on the heap from the start: a value that moves leaves copies behind.
 struct Secret {
-    seed: [u8; 32],
+    /// The seed, and behind it the public key: the secret key as libsodium writes it.
+    secret_key: [u8; 64],
     /// What the seed is hashed to: the scalar, and the prefix of what a signature hashes.
     expanded: ExpandedSecretKey,
     verifying: VerifyingKey,
@@ -188,7 +189,7 @@ struct Secret {
 
 impl Drop for Secret {
     fn drop(&mut self) {
-        self.seed.zeroize();
+        self.secret_key.zeroize();
         // The rest wipes itself.
     }
 }
@@ -204,11 +205,27 @@ impl KeyPair {
         Self::fill(|own| rand::rngs::OsRng.fill_bytes(own))
     }
 
+    /// Takes a secret key of 64 bytes, as libsodium and npm `hypercore-crypto` write it: the seed, and behind
+    /// it the public key.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretKeyError`] if the public key is not the one of that seed. A signature under such a pair would
+    /// give the secret away to all who have another signature by it.
+    pub fn from_secret_key_bytes(secret_key: &[u8; 64]) -> Result<Self, SecretKeyError> {
+        let pair = Self::fill(|own| own.copy_from_slice(&secret_key[..32]));
+        match bool::from(pair.secret_key_bytes().ct_eq(secret_key)) {
+            true => Ok(pair),
+            false => Err(SecretKeyError),
+        }
+    }
+
     fn fill(write: impl FnOnce(&mut [u8; 32])) -> Self {
         let expanded = ExpandedSecretKey { scalar: Scalar::ZERO, hash_prefix: [0; 32] };
-        let mut secret = Arc::new(Secret { seed: [0; 32], expanded, verifying: VerifyingKey::default() });
+        let verifying = VerifyingKey::default();
+        let mut secret = Arc::new(Secret { secret_key: [0; 64], expanded, verifying });
         let place = Arc::get_mut(&mut secret).expect("nobody else has the new value");
-        write(&mut place.seed);
+        write(place.secret_key.first_chunk_mut().expect("64 bytes have a first half"));
         expand(place);
         zeroize_stack::<EXPANSION_STACK>();
         let public = PublicKey(secret.verifying.to_bytes());
@@ -230,7 +247,13 @@ impl KeyPair {
 
     /// Returns the seed. It proves the identity of this peer: keep it secret, and wipe copies.
     pub fn seed(&self) -> &[u8; 32] {
-        &self.secret.seed
+        self.secret.secret_key.first_chunk().expect("64 bytes have a first half")
+    }
+
+    /// Returns the seed and behind it the public key, the 64 bytes that libsodium and npm `hypercore-crypto`
+    /// call the secret key. They prove the identity of this peer: keep them secret, and wipe copies.
+    pub fn secret_key_bytes(&self) -> &[u8; 64] {
+        &self.secret.secret_key
     }
 
     /// Returns the scalar of this pair for Diffie-Hellman, reduced modulo the group order.
@@ -248,10 +271,12 @@ impl KeyPair {
 /// Derives from the seed what belongs to it. Not inlined, so that all of its stack is wiped.
 #[inline(never)]
 fn expand(secret: &mut Secret) {
-    let expanded = ExpandedSecretKey::from(&secret.seed);
+    let (seed, public) = secret.secret_key.split_first_chunk_mut::<32>().expect("it has 64 bytes");
+    let expanded = ExpandedSecretKey::from(&*seed);
     secret.expanded.scalar = expanded.scalar;
     secret.expanded.hash_prefix = expanded.hash_prefix;
     secret.verifying = VerifyingKey::from(&expanded);
+    public.copy_from_slice(secret.verifying.as_bytes());
 }
 
 /// Bytes of stack that hold traces of the secret after [`expand`]: those of SHA-512 and of a multiplication.
@@ -271,6 +296,11 @@ impl fmt::Debug for KeyPair {
         f.debug_struct("KeyPair").field("public", &self.public).finish_non_exhaustive()
     }
 }
+
+/// The second half of a secret key of 64 bytes is not the public key that belongs to the first half.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the last 32 bytes of the secret key are not the public key that belongs to the first 32")]
+pub struct SecretKeyError;
 
 /// Returns z-base-32, the human-oriented base 32 of Zooko Wilcox-O'Hearn: most significant bit first, no
 /// padding, spare bits zero.
@@ -386,6 +416,20 @@ mod tests {
         let pair = KeyPair::from_seed(&[9; 32]);
         assert!(std::ptr::eq(pair.seed(), pair.clone().seed()));
         assert_eq!(pair.seed(), &[9; 32]);
+    }
+
+    #[test]
+    fn a_secret_key_of_64_bytes_is_the_seed_and_its_public_key() {
+        let pair = KeyPair::from_seed(&[9; 32]);
+        let exported = *pair.secret_key_bytes();
+        assert_eq!(exported[..32], [9; 32]);
+        assert_eq!(exported[32..], pair.public_key().as_bytes()[..]);
+        assert_eq!(KeyPair::from_secret_key_bytes(&exported), Ok(pair));
+        for at in 0..64 {
+            let mut other = exported;
+            other[at] ^= 1;
+            assert_eq!(KeyPair::from_secret_key_bytes(&other), Err(SecretKeyError), "{at}");
+        }
     }
 
     #[test]

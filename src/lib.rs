@@ -24,6 +24,7 @@
 //! * [`Dht`], [`Server`], [`Connection`]: the node, what listens, what carries bytes
 //! * [the life of a connection](api#the-life-of-a-connection): accept, prove, read, half-close, drop, close
 //! * [coming from JavaScript](guide::from_javascript), [coming from iroh](guide::from_iroh)
+//! * [`crypto`]: hashes, topics, signatures and sealed boxes, as npm `hypercore-crypto` makes them
 //! * [what a connection promises](guide::security), [the words of this documentation](guide::words)
 //! * [`Limits`]: what strangers can make a node keep, with its defaults
 //! * `examples`: `pipe`, `tunnel`, `rpc`, `records` and `profile`, each a program on one page
@@ -81,6 +82,7 @@
 //! | module | what it does | kind |
 //! |---|---|---|
 //! | [`keys`] | Ed25519 key pairs and public keys: make, parse, print, sign, verify | pure |
+//! | [`crypto`] | hashes, signatures and sealed boxes of the Hypercore family | pure |
 //! | `wire` | bytes to types and back, every message of the protocol | pure |
 //! | `buffer` | queues of bytes and the memory for them | pure |
 //! | `slots` | bounds that strangers share, by source | pure |
@@ -121,6 +123,7 @@ pub mod cli;
 mod connect;
 #[cfg(feature = "unstable-core")]
 pub mod connect;
+pub mod crypto;
 #[cfg(not(feature = "unstable-core"))]
 mod dht;
 #[cfg(feature = "unstable-core")]
@@ -173,12 +176,12 @@ pub mod wire;
 pub use api::{
     Announce, Applicant, BootstrapError, Bootstrapped, ClaimedKey, Connect, ConnectAddress, ConnectError,
     Connection, ConnectionStats, DEFAULT_BOOTSTRAP, Dht, DhtBuilder, DhtStats, Drops, Exchange, Firewall,
-    Found, Health, Joined, KeptAnnouncement, Limits, Listen, ListenError, Lookup, Lost, Messages, Mode,
-    MutableGet, MutableValue, NodeError, NodeState, NodeWatch, ParseAnnouncementError,
-    ParseConnectAddressError, Path, Peers, Pong, ProvenKey, PunchRequest, PutError, QueryError, ReadHalf,
-    Relay, RelayLimits, RelayStats, Report, Request, RequestError, Requests, Response, SendRequest,
-    ServeRelay, Server, ServerAddress, SpawnError, Stage, Stats, Stored, Strategy, StreamError, Testnet,
-    TestnetError, Traffic, WriteHalf,
+    Found, Health, Joined, KeptAnnouncement, KeyFile, KeyFileError, Limits, Listen, ListenError, LoadedKey,
+    Lookup, Lost, Messages, Mode, MutableGet, MutableValue, NodeError, NodeState, NodeWatch,
+    ParseAnnouncementError, ParseConnectAddressError, Path, Peers, Pong, ProvenKey, PunchRequest, PutError,
+    QueryError, ReadHalf, Relay, RelayLimits, RelayStats, Report, Request, RequestError, Requests, Response,
+    SendRequest, ServeRelay, Server, ServerAddress, SpawnError, Stage, Stats, Stored, Strategy, StreamError,
+    Testnet, TestnetError, Traffic, WriteHalf,
 };
 #[doc(inline)]
-pub use keys::{KeyPair, ParseKeyError, PublicKey};
+pub use keys::{KeyPair, ParseKeyError, PublicKey, SecretKeyError};

@@ -47,9 +47,12 @@ mod connect_address;
 mod connection;
 mod connection_stats;
 mod dht;
+pub(crate) mod durable;
 mod error;
+pub(crate) mod files;
 mod identity;
 mod io_error;
+pub(crate) mod key_file;
 mod lookup;
 mod messages;
 mod node;
@@ -81,6 +84,7 @@ pub use error::{
     StreamError,
 };
 pub use identity::{ClaimedKey, ProvenKey};
+pub use key_file::{KeyFile, KeyFileError, LoadedKey};
 pub use lookup::{Lookup, Peers};
 pub use messages::Messages;
 pub use records::{Announce, MutableGet};

@@ -10,7 +10,6 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::time::Instant;
 
 use super::exit::{Exit, Failure};
-use super::keyfile::{self, Modes};
 use super::output::Output;
 use super::versions::VersionsFile;
 use crate::api::ConnectError;
@@ -97,7 +96,7 @@ async fn second_visit(stage: &mut Stage<'_>, world: &World<'_>, known: &Record) 
 
 async fn another_identity(stage: &mut Stage<'_>, world: &World<'_>, ada: &Record) -> Result<(), Failure> {
     stage.act("Bob comes, with a key pair of his own. He would like to be Ada.");
-    let bob = keyfile::load_or_create(&world.folder.path("bob"), Modes::Strict)?.key_pair;
+    let bob = KeyPair::load_or_create(world.folder.path("bob"))?;
     let dht = world.node().await?;
     let connection = dht.connect(world.server).key_pair(&bob).await?;
     let mut raw = Raw::greeted(connection).await?;
@@ -202,7 +201,7 @@ impl World<'_> {
     /// Connects a client whose identity is in a file.
     async fn visit(&self, who: &str) -> Result<ProfileClient<ThroughDht, VersionsFile>, Failure> {
         let path = self.folder.path(who);
-        let identity = keyfile::load_or_create(&path, Modes::Strict)?.key_pair;
+        let identity = KeyPair::load_or_create(&path)?;
         let dial = ThroughDht { dht: self.node().await?, server: self.server, identity: identity.clone() };
         let versions = VersionsFile::beside(&path, *identity.public_key(), self.server);
         Ok(ProfileClient::connect(identity, dial, versions).await?)

@@ -29,6 +29,17 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
 
 const EXPECTED: &str = "expected a time like 500ms, 30s, 2m, 6h or 1d";
 
+/// Reads a time of at most [`MAX_TIMEOUT`].
+pub(super) fn timeout(text: &str) -> Result<Duration, String> {
+    let duration = parse(text)?;
+    match duration > MAX_TIMEOUT {
+        true => Err("expected a time between 1ms and 60m".into()),
+        false => Ok(duration),
+    }
+}
+
+const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,6 +53,14 @@ mod tests {
         assert_eq!(parse("999999999999999999d"), Ok(Duration::from_secs(u64::MAX)));
         for bad in ["", "s", "0", "0d", "-1s", "1w", "1.5s", "99999999999999999999s"] {
             assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn times_are_bounded() {
+        assert_eq!(timeout("60m"), Ok(Duration::from_secs(3600)));
+        for bad in ["", "0", "61m", "2h"] {
+            assert!(timeout(bad).is_err(), "{bad}");
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use super::keyfile::quoted;
+use super::key_access::{hint, quoted};
 use crate::api::{
-    BootstrapError, ConnectError, ListenError, NodeError, SpawnError, StreamError, TestnetError,
+    BootstrapError, ConnectError, KeyFileError, ListenError, NodeError, SpawnError, StreamError, TestnetError,
 };
 use crate::profile::{ClientError, Denied, StoreError};
 
@@ -265,6 +265,12 @@ impl From<StoreError> for Failure {
             _ => None,
         };
         Self { hint, ..Self::from_error(Exit::Storage, error) }
+    }
+}
+
+impl From<KeyFileError> for Failure {
+    fn from(error: KeyFileError) -> Self {
+        Self { hint: hint(&error), ..Self::from_error(Exit::Identity, error) }
     }
 }
 

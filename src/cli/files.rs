@@ -1,4 +1,4 @@
-//! The files that programs keep: opened without waiting, and replaced in one step.
+//! The files that programs keep: read up to a length, and replaced in one step.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use clap::builder::{PathBufValueParser, TypedValueParser};
 
-use crate::profile::durable::{folder_of, sync_folder};
+use crate::api::durable::{folder_of, sync_folder};
+pub(super) use crate::api::files::{open, unmarked};
 
 /// Reads the name of a file or a folder from an argument. `-`, which names standard input or output
 /// elsewhere, is refused.
@@ -16,40 +17,6 @@ pub(super) fn argument() -> impl TypedValueParser<Value = PathBuf> {
         true => Err("standard input and output cannot be used here; write ./- for a file of that name"),
         false => Ok(path),
     })
-}
-
-/// Opens a regular file. A link is refused, and so is a pipe or a device: opening one could wait for ever.
-///
-/// # Errors
-///
-/// The error of the system; [`io::ErrorKind::InvalidInput`] if it is no regular file.
-pub(super) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    open_checked(path, options, false)
-}
-
-/// Does the same with what a link leads to, if there is one.
-pub(super) fn open_linked(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    open_checked(path, options, true)
-}
-
-fn open_checked(path: &Path, options: &mut OpenOptions, through_links: bool) -> io::Result<File> {
-    #[cfg(unix)]
-    {
-        use rustix::fs::OFlags;
-        use std::os::unix::fs::OpenOptionsExt as _;
-        let links = if through_links { OFlags::empty() } else { OFlags::NOFOLLOW };
-        options.custom_flags((OFlags::NONBLOCK | links).bits() as i32).mode(0o600);
-    }
-    let opened = options.open(path).and_then(|file| Ok((file.metadata()?.is_file(), file)));
-    match opened {
-        Ok((true, file)) => Ok(file),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
-        // The system has a different error for each kind of thing that is no file.
-        outcome => match if through_links { fs::metadata(path) } else { fs::symlink_metadata(path) } {
-            Ok(named) if !named.is_file() => Err(no_file(path)),
-            _ => Err(outcome.err().unwrap_or_else(|| no_file(path))),
-        },
-    }
 }
 
 /// Reads a regular file that has at most `most` bytes; `None` if there is no file.
@@ -130,16 +97,6 @@ pub(super) fn lock(file: &File, path: &Path) -> io::Result<()> {
     }
 }
 
-/// Returns a text without the byte order mark that some editors put in front.
-pub(super) fn unmarked(text: &str) -> &str {
-    text.strip_prefix('\u{feff}').unwrap_or(text)
-}
-
-fn no_file(path: &Path) -> io::Error {
-    let what = format!("{} is not a regular file", path.display());
-    io::Error::new(io::ErrorKind::InvalidInput, what)
-}
-
 /// Longest time for another program to let go of a file. It holds it for one write.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -148,30 +105,14 @@ mod tests {
     use super::*;
     use std::io::Write as _;
 
-    #[cfg(unix)]
     #[test]
-    fn nothing_but_a_regular_file_is_opened() {
-        use rustix::fs::{CWD, FileType, Mode, mknodat};
+    fn a_file_is_read_up_to_a_length() {
         let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| folder.path().join(name);
-        fs::write(at("file"), "content").unwrap();
-        mknodat(CWD, at("fifo"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-        std::os::unix::fs::symlink(at("file"), at("link")).unwrap();
-        std::os::unix::fs::symlink("nowhere", at("dangling")).unwrap();
-        fs::create_dir(at("folder")).unwrap();
-        let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
-        for name in ["fifo", "link", "dangling", "folder", "socket"] {
-            for write in [false, true] {
-                let mut options = OpenOptions::new();
-                options.read(true).append(write).create(write);
-                let error = open(&at(name), &mut options).unwrap_err();
-                assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{name}: {error}");
-            }
-        }
-        assert_eq!(read(&at("file"), 7).unwrap().unwrap(), b"content");
-        assert_eq!(read(&at("file"), 6).unwrap_err().kind(), io::ErrorKind::InvalidData);
-        assert!(read(&at("nothing"), 6).unwrap().is_none());
-        assert!(!at("nowhere").exists());
+        let path = folder.path().join("file");
+        fs::write(&path, "content").unwrap();
+        assert_eq!(read(&path, 7).unwrap().unwrap(), b"content");
+        assert_eq!(read(&path, 6).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert!(read(&folder.path().join("nothing"), 6).unwrap().is_none());
     }
 
     #[test]

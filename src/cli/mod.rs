@@ -7,7 +7,7 @@
 //! | [`server`] | `profile-server`: a store, a node and a service |
 //! | [`node`] | `dht-node`: nodes of a new network, or of an existing one |
 //! | [`network`] | which DHT to join, from where |
-//! | [`keyfile`], [`versions`], [`routes`] | files of a program beside the store; `files` opens them |
+//! | `key_access`, [`versions`], [`routes`] | files of a program beside the store; `files` replaces them |
 //! | `room` | how many connections fit into limited memory |
 //! | [`output`], `stderr`, `foreign` | what it prints, text from elsewhere included |
 //! | [`exit`] | its exit code |
@@ -19,7 +19,6 @@ pub mod exit;
 mod files;
 mod foreign;
 mod key_access;
-pub mod keyfile;
 mod metrics;
 pub mod network;
 mod new_network;

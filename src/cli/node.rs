@@ -13,7 +13,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::exit::{EXIT_CODES, Exit, Failure};
 use super::files;
-use super::keyfile::{self, Loaded, ModesArgs, quoted};
+use super::key_access::{ModesArgs, quoted};
 use super::metrics::Metrics;
 use super::network::{Network, NetworkArgs, bind_address, no_network};
 use super::new_network::{Site, check_public};
@@ -23,7 +23,7 @@ use super::runtime;
 use super::server::default_folder;
 use super::stderr::Queued;
 use crate::Dht;
-use crate::api::{BootstrapError, Mode, Relay, RelayLimits};
+use crate::api::{BootstrapError, LoadedKey, Mode, Relay, RelayLimits};
 
 /// Run nodes of a HyperDHT: for the public one, for another existing one, or the first ones of a new network
 #[derive(Debug, Parser)]
@@ -217,7 +217,7 @@ async fn serve_relay(arguments: &Arguments, node: &Dht, output: Output) -> Resul
         Some(path) => path.clone(),
         None => default_folder("dht-node")?.join("relay"),
     };
-    let Loaded { key_pair, created } = keyfile::load_or_create(&path, arguments.modes.modes())?;
+    let LoadedKey { key_pair, created } = arguments.modes.file(&path).load_or_create()?;
     if created {
         output.note(&format!("made a new identity for this relay in {}", path.display()));
     }

@@ -12,7 +12,7 @@ use std::net::Ipv4Addr;
 
 use zeroize::Zeroizing;
 
-use crate::secret_stream::secretbox::{MAC_LEN, NONCE_LEN, SecretBox};
+use crate::crypto::secretbox::{MAC_LEN, NONCE_LEN, SecretBox};
 use crate::wire::handshake::HolepunchPayload;
 use crate::wire::rpc::Token;
 use crate::wire::{Decode, Encode, hash};

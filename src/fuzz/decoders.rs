@@ -2,11 +2,13 @@
 
 use std::fmt::Debug;
 use std::str::FromStr as _;
+use std::sync::LazyLock;
 
 use arbitrary::{Result, Unstructured};
 
 use super::messages as make;
 use super::meter::{PER_DATAGRAM, at_most};
+use crate::crypto::{self, EncryptionKeyPair};
 use crate::dht::Kept;
 use crate::keys::PublicKey;
 use crate::wire::address::ConnectAddress;
@@ -35,7 +37,10 @@ pub(super) fn decode(data: &[u8]) {
         12 => settles::<HolepunchPayload>(bytes),
         13 => settles::<ConnectAddress>(bytes),
         14 => frames(bytes),
-        _ => texts(bytes),
+        _ => {
+            texts(bytes);
+            sealed(bytes);
+        }
     }
 }
 
@@ -154,6 +159,13 @@ fn texts(bytes: &[u8]) {
         let again: Kept = kept.to_string().parse().expect("what is written can be read");
         assert_eq!(again, kept);
     }
+}
+
+/// A box that nobody has sealed.
+fn sealed(bytes: &[u8]) {
+    static OWN: LazyLock<EncryptionKeyPair> = LazyLock::new(|| EncryptionKeyPair::from_seed(&[1; 32]));
+    let own = &*OWN;
+    assert_eq!(at_most(PER_DATAGRAM, || crypto::decrypt(bytes, own)), None);
 }
 
 /// What a socket of this crate takes at most of one datagram.

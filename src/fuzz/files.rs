@@ -1,7 +1,8 @@
 //! What the programs read from files that others may have touched.
 
 use super::meter::at_most;
-use crate::cli::{keyfile, routes};
+use crate::api::key_file;
+use crate::cli::routes;
 
 /// Most bytes that reading a file of `length` bytes may allocate.
 const fn budget(length: usize) -> usize {
@@ -20,8 +21,8 @@ pub(super) fn read(data: &[u8]) {
 /// An identity file: what is accepted has been written by this crate, but for comments and spaces.
 fn identity(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    if let Ok(pair) = keyfile::parse(text) {
-        let again = keyfile::parse(&keyfile::render(&pair)).expect("what is written can be read");
+    if let Ok(pair) = key_file::parse(text) {
+        let again = key_file::parse(&key_file::render(&pair)).expect("what is written can be read");
         assert_eq!(again.public_key(), pair.public_key());
     }
 }

@@ -12,14 +12,12 @@
 //! | [`json`], [`lines`], [`message`] | what travels |
 //! | [`store`], [`sled_store`], [`inventory`] | where records are kept, durable when acknowledged |
 //! | [`backup`] | all entries of a store as lines of text |
-//! | `durable` | folders whose names survive a power failure |
 //! | [`service`] | the server's side |
 //! | [`client`] | the client's side |
 
 pub mod backup;
 pub mod client;
 pub mod content;
-pub(crate) mod durable;
 pub mod entry;
 mod hello;
 #[cfg(test)]

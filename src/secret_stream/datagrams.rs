@@ -5,7 +5,7 @@ use std::fmt;
 use rand::{CryptoRng, RngCore};
 
 use super::keys::Keys;
-use super::secretbox::{MAC_LEN, NONCE_LEN, SecretBox};
+use crate::crypto::secretbox::{MAC_LEN, NONCE_LEN, SecretBox};
 
 /// By how much a sealed datagram is longer than what it carries: counter and MAC.
 pub const DATAGRAM_OVERHEAD: usize = COUNTER_LEN + MAC_LEN;

@@ -25,7 +25,6 @@ mod foresight;
 mod keys;
 mod pull;
 mod push;
-pub(crate) mod secretbox;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

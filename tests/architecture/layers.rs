@@ -9,18 +9,19 @@ use crate::source::{self, words};
 const LAYERS: &[(&str, &[&str])] = &[
     ("keys", &["wire"]),
     ("wire", &["keys"]),
+    ("crypto", &["wire", "keys"]),
     ("buffer", &[]),
     ("slots", &["wire"]),
     ("dht", &["wire", "keys"]),
     ("udx", &["wire", "keys", "buffer"]),
-    ("secret_stream", &["wire", "keys", "buffer"]),
-    ("connect", &["wire", "keys", "slots", "dht", "udx", "secret_stream"]),
+    ("secret_stream", &["wire", "keys", "crypto", "buffer"]),
+    ("connect", &["wire", "keys", "crypto", "slots", "dht", "udx", "secret_stream"]),
     ("net", &["wire", "keys", "buffer", "slots", "dht", "udx", "secret_stream", "connect"]),
     ("api", &["wire", "keys", "slots", "dht", "udx", "secret_stream", "connect", "net"]),
     ("mux", &["wire", "api"]),
     ("rpc", &["wire", "keys", "api", "mux"]),
     ("profile", &["wire", "keys", "slots", "api"]),
-    ("cli", &["keys", "wire", "api", "profile"]),
+    ("cli", &["keys", "wire", "crypto", "api", "profile"]),
     ("sim", &["wire", "keys", "dht", "udx", "secret_stream", "connect"]),
 ];
 

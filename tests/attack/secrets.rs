@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use ed25519_dalek::hazmat::ExpandedSecretKey;
-use hyperprofile::cli::keyfile::{self, Modes};
+use hyperprofile::{KeyFile, KeyPair};
 use tokio::process::Command;
 
 use crate::amount;
@@ -25,7 +25,7 @@ struct Found {
 
 /// Searches the memory of a process for the secrets of an identity file; `None` without the right to read it.
 fn search(pid: u32, identity: &Path) -> Option<Found> {
-    let key_pair = keyfile::load(identity, Modes::Strict).unwrap().unwrap();
+    let key_pair = KeyPair::load(identity).unwrap();
     let expanded = ExpandedSecretKey::from(key_pair.seed());
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
     let memory = File::open(format!("/proc/{pid}/mem")).ok()?;
@@ -200,7 +200,7 @@ async fn a_first_run_that_is_killed_leaves_no_secret_behind() {
         assert!(names.iter().all(|name| name == "identity"), "{names:?}");
         if identity.exists() {
             made += 1;
-            keyfile::load(&identity, Modes::Strict).expect("a file with a name is complete");
+            KeyFile::new(&identity).load().expect("a file with a name is complete");
         }
     }
     eprintln!("{made} runs came to make their identity");

@@ -1,7 +1,7 @@
 //! What a server has lost of what it acknowledged, and the commands that bring it back.
 
 use super::super::exit::{Exit, Failure};
-use super::super::keyfile::quoted;
+use super::super::key_access::quoted;
 use super::args::Arguments;
 use crate::profile::entry::KeyEntry;
 use crate::profile::{Record, is_newer};

@@ -10,7 +10,6 @@ use tokio::time::{Instant, timeout_at};
 use tracing_subscriber::filter::LevelFilter;
 
 use super::super::exit::{Exit, Failure};
-use super::super::keyfile::{self, Loaded};
 use super::super::network::Network;
 use super::super::output::Output;
 use super::super::routes::RoutesFile;
@@ -22,7 +21,7 @@ use super::dial::{DhtDial, LastReport};
 use super::edit::{Edit, first_profile};
 use super::loss::{Loss, command};
 use super::{doctor, explain, prompt, show};
-use crate::api::DhtBuilder;
+use crate::api::{DhtBuilder, LoadedKey};
 use crate::profile::{ClientError, Denied, Profile, ProfileClient, Record};
 use crate::{ConnectAddress, Dht, KeyPair};
 
@@ -337,7 +336,7 @@ fn identity(arguments: &Arguments, output: &Output) -> Result<(PathBuf, KeyPair)
         Some(path) => path.clone(),
         None => default_folder("profile-client")?.join("identity"),
     };
-    let Loaded { key_pair, created } = keyfile::load_or_create(&path, arguments.modes.modes())?;
+    let LoadedKey { key_pair, created } = arguments.modes.file(&path).load_or_create()?;
     if created {
         output.note(&format!(
             "made a new identity for you in {}; keep a copy of that file, it is all that proves who you are",

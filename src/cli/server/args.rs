@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use super::super::duration;
 use super::super::exit::EXIT_CODES;
 use super::super::files;
-use super::super::keyfile::ModesArgs;
+use super::super::key_access::ModesArgs;
 use super::super::network::{NetworkArgs, bind_address};
 use super::super::runtime::Secrecy;
 use crate::PublicKey;

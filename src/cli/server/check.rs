@@ -7,13 +7,14 @@ use std::time::{Duration, SystemTime};
 use serde_json::json;
 
 use super::super::exit::{Exit, Failure};
-use super::super::keyfile::{self, Modes, quoted, utc};
+use super::super::key_access::{ModesArgs, quoted};
 use super::super::output::Output;
 use super::backup;
 use super::control;
 use super::folder::{cannot, none_in, profiles, refuse_interrupted};
 use super::schedule::Files;
 use crate::PublicKey;
+use crate::api::key_file::utc;
 use crate::profile::backup::{Entry, Reader};
 use crate::profile::{Inventory, SledStore};
 
@@ -45,7 +46,7 @@ pub(super) fn run(
     data: &Path,
     file: Option<PathBuf>,
     folder: Option<&Path>,
-    modes: Modes,
+    modes: ModesArgs,
     output: &Output,
 ) -> Result<(), Failure> {
     let path = match (file, folder) {
@@ -108,9 +109,9 @@ pub(super) fn run(
 }
 
 /// Returns the newest backup of a server in a folder.
-fn newest(data: &Path, folder: &Path, modes: Modes) -> Result<Option<PathBuf>, Failure> {
+fn newest(data: &Path, folder: &Path, modes: ModesArgs) -> Result<Option<PathBuf>, Failure> {
     // Without an identity the server has never run, and has written no backup.
-    let Some(own) = keyfile::load(&data.join("identity"), modes)? else { return Ok(None) };
+    let Some(own) = modes.file(&data.join("identity")).load()? else { return Ok(None) };
     Files::new(folder, own.public_key()).newest().map_err(|error| cannot("read", folder, error))
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::super::exit::{Exit, Failure};
-use super::super::keyfile::quoted;
+use super::super::key_access::quoted;
 
 /// Returns the folder of the profiles in a folder of data.
 pub(super) fn profiles(data: &Path) -> PathBuf {

@@ -10,12 +10,12 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::super::exit::{Exit, Failure};
-use super::super::keyfile::quoted;
+use super::super::key_access::quoted;
 use super::super::output::Output;
 use super::backup;
 use super::folder::{RESTORED, RESTORING, cannot, none_in, profiles};
+use crate::api::durable::sync_folder;
 use crate::profile::backup::{Entry, Fault};
-use crate::profile::durable::sync_folder;
 use crate::profile::{SledStore, StoreError};
 
 /// What became of the entries of one source.

@@ -13,7 +13,6 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::super::exit::{Exit, Failure};
-use super::super::keyfile::{self, KeyFileError, Loaded};
 use super::super::network::Network;
 use super::super::output::{self, Output};
 use super::super::room;
@@ -25,7 +24,7 @@ use super::control::{Control, Name};
 use super::schedule::Schedule;
 use super::snapshot::BackupError;
 use super::{check, folder, restore};
-use crate::api::{BootstrapError, SpawnError, TestnetError};
+use crate::api::{BootstrapError, LoadedKey, SpawnError, TestnetError};
 use crate::profile::backup::Closing;
 use crate::profile::{Limits, Service, ServiceConfig, SledStore};
 use crate::{ConnectAddress, Dht, KeyPair, Server, Testnet};
@@ -69,7 +68,7 @@ pub fn main() -> ExitCode {
 }
 
 fn check_profiles(arguments: &Arguments, file: Option<PathBuf>, output: &Output) -> Result<(), Failure> {
-    let (folder, modes) = (arguments.backup_dir.as_deref(), arguments.modes.modes());
+    let (folder, modes) = (arguments.backup_dir.as_deref(), arguments.modes);
     check::run(&data_dir(arguments)?, file, folder, modes, output)
 }
 
@@ -325,7 +324,7 @@ fn config(arguments: &Arguments) -> ServiceConfig {
 
 fn identity(folder: &Path, arguments: &Arguments, output: &Output) -> Result<KeyPair, Failure> {
     let path = folder.join("identity");
-    let Loaded { key_pair, created } = keyfile::load_or_create(&path, arguments.modes.modes())?;
+    let LoadedKey { key_pair, created } = arguments.modes.file(&path).load_or_create()?;
     if created {
         output.note(&format!("made a new identity for this server in {}", path.display()));
     }
@@ -346,12 +345,6 @@ pub(in super::super) fn default_folder(program: &str) -> Result<PathBuf, Failure
             .hint("there is no home folder: name a place for the identity with an argument, see --help")
     })?;
     Ok(strategy.data_dir().join(program))
-}
-
-impl From<KeyFileError> for Failure {
-    fn from(error: KeyFileError) -> Self {
-        Self { hint: error.hint(), ..Self::from_error(Exit::Identity, error) }
-    }
 }
 
 /// What a client may send ahead: several of the longest lines.

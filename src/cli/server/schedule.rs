@@ -9,15 +9,15 @@ use std::time::{Duration, SystemTime};
 use serde_json::json;
 use tracing::{info, warn};
 
-use super::super::keyfile::utc;
 use super::super::output::Output;
 use super::args::Arguments;
 use super::backup::{Source, write_file};
 use super::snapshot::BackupError;
 use crate::PublicKey;
+use crate::api::durable::create_folder;
+use crate::api::key_file::utc;
 use crate::profile::SledStore;
 use crate::profile::backup::Closing;
-use crate::profile::durable::create_folder;
 
 /// When backups are written, where, and how many are kept.
 #[derive(Clone, Debug)]

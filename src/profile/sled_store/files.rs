@@ -5,8 +5,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::super::durable;
 use super::super::store::StoreError;
+use crate::api::durable;
 
 /// Creates a folder, for its owner alone, if it does not exist.
 pub(super) fn create_folder(folder: &Path) -> Result<(), StoreError> {

@@ -19,11 +19,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::super::durable::folder_of;
 use super::super::inventory::Promised;
 use super::super::store::StoreError;
 use super::codec::Sum;
 use super::files::{io_error, sync_names};
+use crate::api::durable::folder_of;
 use crate::wire::hash::hash;
 
 /// The last acknowledged state.

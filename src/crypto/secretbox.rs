@@ -1,8 +1,8 @@
 //! libsodium's `crypto_secretbox`: XSalsa20 and Poly1305, with the authenticator apart from the message.
 //!
 //! Written on both directly, as there is no release of a crate of that name for the present version of
-//! `salsa20`. What is sealed is shorter than a datagram, so its authenticator is computed block by block
-//! (see `cipher.rs`).
+//! `salsa20`. What a connection seals with it is shorter than a datagram, so the authenticator is computed
+//! block by block (see `secret_stream/cipher.rs`).
 
 use cryptoxide::poly1305::Poly1305;
 use salsa20::XSalsa20;
