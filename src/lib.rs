@@ -10,7 +10,7 @@
 //! | feature | adds |
 //! |---|---|
 //! | `profile` | the profile service: messages, records, the store (in `default`) |
-//! | `cli` | the programs `profile-client`, `profile-server` and `dht-node` (in `default`) |
+//! | `cli` | the programs `profile-client`, `profile-server`, `dht-node` and `hyperdht` (in `default`) |
 //! | `mux` | many channels over one connection, compatible with npm `protomux` |
 //! | `rpc` | calls over a channel, compatible with npm `@hyperswarm/rpc` |
 //! | `serde` | keys, reports and measurements as data |

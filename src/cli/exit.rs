@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use super::key_access::{hint, quoted};
 use crate::api::{
-    BootstrapError, ConnectError, KeyFileError, ListenError, NodeError, SpawnError, StreamError, TestnetError,
+    BootstrapError, ConnectError, KeyFileError, ListenError, NodeError, PutError, QueryError, RequestError,
+    SpawnError, StreamError, TestnetError,
 };
 use crate::profile::{ClientError, Denied, StoreError};
 
@@ -147,7 +148,7 @@ impl Failure {
         self
     }
 
-    fn kind(mut self, kind: &'static str) -> Self {
+    pub(super) const fn kind(mut self, kind: &'static str) -> Self {
         self.kind = kind;
         self
     }
@@ -265,6 +266,46 @@ impl From<StoreError> for Failure {
             _ => None,
         };
         Self { hint, ..Self::from_error(Exit::Storage, error) }
+    }
+}
+
+impl From<StreamError> for Failure {
+    fn from(error: StreamError) -> Self {
+        let failure = Self::from_error(Exit::NoPath, error);
+        match error {
+            StreamError::Unreachable { .. } => failure.hint(LET_THROUGH),
+            _ => failure,
+        }
+    }
+}
+
+impl From<RequestError> for Failure {
+    fn from(error: RequestError) -> Self {
+        let exit = match error {
+            RequestError::NoAnswer => Exit::NotFound,
+            _ => Exit::Internal,
+        };
+        Self::from_error(exit, error)
+    }
+}
+
+impl From<QueryError> for Failure {
+    fn from(error: QueryError) -> Self {
+        let exit = match error {
+            QueryError::NoNetwork => Exit::NoNetwork,
+            QueryError::NotStored => Exit::Storage,
+            QueryError::TooMany | QueryError::Closed => Exit::Internal,
+        };
+        Self::from_error(exit, error)
+    }
+}
+
+impl From<PutError> for Failure {
+    fn from(error: PutError) -> Self {
+        match error {
+            PutError::Query(error) => error.into(),
+            _ => Self::from_error(Exit::Invalid, error),
+        }
     }
 }
 

@@ -102,6 +102,30 @@ impl Iterator for Shown<'_> {
     }
 }
 
+/// What comes from a peer in pieces, as a terminal may show it: line breaks are kept.
+#[derive(Debug, Default)]
+pub(super) struct Screen {
+    /// The beginning of a character whose rest has not come.
+    cut: Vec<u8>,
+}
+
+impl Screen {
+    /// Returns what can be shown of the next piece.
+    pub(super) fn show(&mut self, piece: &[u8]) -> String {
+        let bytes = [std::mem::take(&mut self.cut).as_slice(), piece].concat();
+        // A character has four bytes at most.
+        let starts = (bytes.len().saturating_sub(3)..bytes.len()).rev();
+        let cut = starts.map(|at| bytes.split_at(at)).find(|(_, end)| {
+            str::from_utf8(end).is_err_and(|error| error.valid_up_to() == 0 && error.error_len().is_none())
+        });
+        let (whole, cut) = cut.unwrap_or((&bytes, &[]));
+        self.cut = cut.to_vec();
+        let text = String::from_utf8_lossy(whole);
+        let lines: Vec<_> = text.split('\n').map(|line| escaped(line.trim_end_matches('\r'))).collect();
+        lines.join("\n")
+    }
+}
+
 /// Lines that grow.
 struct Lines {
     text: String,
@@ -223,6 +247,16 @@ mod tests {
         assert_eq!(wrapped("東京東京", 0, 1, 4), "東京\n 東\n 京");
         assert_eq!(wrapped("ab cd", 0, 2, 2), "ab\n  cd");
         assert_eq!(wrapped("a       ", 0, 2, 4), "a");
+    }
+
+    #[test]
+    fn pieces_are_shown_with_characters_that_borders_divide() {
+        let mut screen = Screen::default();
+        let text = "a\r\n\u{1b}[2Jü 東 🦀\n";
+        let shown: String = text.as_bytes().chunks(1).map(|byte| screen.show(byte)).collect();
+        assert_eq!(shown, "a\n\\u{1b}[2Jü 東 🦀\n");
+        assert_eq!(screen.show(b"\xff\xfe\xf0\x9f"), "\u{fffd}\u{fffd}");
+        assert_eq!(screen.show(b"x"), "\u{fffd}x");
     }
 
     proptest! {

@@ -6,6 +6,7 @@
 //! | [`client`] | `profile-client`: the commands of a person with an identity |
 //! | [`server`] | `profile-server`: a store, a node and a service |
 //! | [`node`] | `dht-node`: nodes of a new network, or of an existing one |
+//! | [`tool`] | `hyperdht`: any key, topic and value |
 //! | [`network`] | which DHT to join, from where |
 //! | `key_access`, [`versions`], [`routes`] | files of a program beside the store; `files` replaces them |
 //! | `room` | how many connections fit into limited memory |
@@ -30,4 +31,5 @@ pub mod routes;
 mod runtime;
 pub mod server;
 mod stderr;
+pub mod tool;
 pub mod versions;

@@ -44,6 +44,20 @@ impl Output {
         }
     }
 
+    /// Prints bytes from elsewhere, unless JSON is wanted: as they are to a file or a pipe, as text in lines
+    /// to a terminal.
+    pub fn bytes(&self, bytes: &[u8]) {
+        if self.json || LOST.get().is_some() {
+            return;
+        }
+        if io::stdout().is_terminal() {
+            String::from_utf8_lossy(bytes).lines().for_each(|line| print(&escaped(line)));
+        } else {
+            let mut stream = io::stdout().lock();
+            keep(check_writable().and_then(|()| stream.write_all(bytes)).and_then(|()| stream.flush()));
+        }
+    }
+
     /// Prints an object, if JSON is wanted.
     pub fn json(&self, value: &Value) {
         if self.json {

@@ -16,6 +16,8 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 pub(crate) const CLIENT: &str = env!("CARGO_BIN_EXE_profile-client");
 pub(crate) const SERVER: &str = env!("CARGO_BIN_EXE_profile-server");
 pub(crate) const NODE: &str = env!("CARGO_BIN_EXE_dht-node");
+#[allow(dead_code, reason = "a part of the tests alone runs it")]
+pub(crate) const TOOL: &str = env!("CARGO_BIN_EXE_hyperdht");
 
 /// How a program ended.
 #[derive(Debug)]

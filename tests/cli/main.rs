@@ -1,4 +1,4 @@
-//! The three programs as a person uses them: what they print, how they end, what they leave.
+//! The programs as a person uses them: what they print, how they end, what they leave.
 
 #![allow(clippy::unwrap_used)]
 
@@ -19,4 +19,5 @@ mod picture;
 mod prompts;
 mod remembering;
 mod signals;
+mod tool;
 mod ways;

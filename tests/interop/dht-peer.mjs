@@ -11,6 +11,7 @@
 //   unannounce TOPIC SEED             prints `key HEX`
 //   lookup TOPIC                      prints `peer HEX` for each
 //   echo KEY                          connects to an echo server, prints `echoed` once a line came back
+//   say KEY TEXT                      connects, sends TEXT and ends, prints `heard TEXT` with all that came
 
 import { guest, print, DHT } from './lib.mjs'
 
@@ -62,6 +63,13 @@ const commands = {
       if (data.toString() === 'hello') print('echoed')
       break
     }
+  },
+  async say (key, text) {
+    const stream = dht.connect(bytes(key))
+    stream.end(text)
+    let heard = ''
+    for await (const data of stream) heard += data
+    print('heard', heard)
   }
 }
 
