@@ -1,4 +1,4 @@
-//! The program `hyperdht`, with the reference on the other side.
+//! The program `hyperdht`, and the package in `packaging/npm`, with the reference on the other side.
 //!
 //! Run `npm ci` in `tests/interop` first.
 
@@ -11,11 +11,12 @@
 #[allow(dead_code)]
 mod support;
 
+use std::path::Path;
 use std::process::Stdio;
 
 use hyperprofile::{KeyPair, crypto};
 use serde_json::{Value, json};
-use support::{DEADLINE, Network, Nodes, Process, Reference, reference_installed};
+use support::{DEADLINE, Network, Nodes, Process, Reference, interop, reference_installed};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
@@ -120,4 +121,32 @@ fn pipe(network: &Network, words: &[&str]) -> Child {
     let mut command = Command::new(TOOL);
     command.args(["--json", "--bootstrap", &network.bootstrap, "pipe"]).args(words).kill_on_drop(true);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Installs the package beside hyperdht, as npm does, and runs a program that uses it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_javascript_project_tests_against_our_nodes() {
+    if !reference_installed() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let modules = folder.path().join("node_modules");
+    let package = modules.join("hyperprofile-testnet");
+    std::fs::create_dir_all(&package).unwrap();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/npm");
+    for file in ["package.json", "index.js"] {
+        std::fs::copy(source.join(file), package.join(file)).unwrap();
+    }
+    let hyperdht = std::fs::canonicalize(interop().join("node_modules/hyperdht")).unwrap();
+    std::os::unix::fs::symlink(hyperdht, modules.join("hyperdht")).unwrap();
+    let script = folder.path().join("npm-testnet.mjs");
+    std::fs::copy(interop().join("npm-testnet.mjs"), &script).unwrap();
+
+    let mut command = Command::new("node");
+    command.arg(&script).env("DHT_NODE", env!("CARGO_BIN_EXE_dht-node"));
+    let output = Process::start("npm-testnet.mjs".into(), command).success().await;
+    let lines: Vec<_> = output.lines().collect();
+    let [echoed, joined, refused, done] = lines[..] else { panic!("{output}") };
+    assert_eq!((echoed, joined, done), ("echoed", "joined", "done"));
+    assert!(refused.contains("/nowhere/dht-node") && refused.contains("DHT_NODE"), "{refused}");
 }
