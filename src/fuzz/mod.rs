@@ -11,6 +11,7 @@
 //! | `files`, `backups` | what programs read from files |
 //! | `lines` | lines and sessions of the profile service |
 //! | `streams` | two tables of streams, joined by a link that an adversary runs |
+//! | `mux::hostile`, beside the channels | a peer that breaks the protocol of channels |
 //! | `node`, `endpoint` | a DHT node and a whole peer among hostile ones |
 
 #[cfg(feature = "profile")]

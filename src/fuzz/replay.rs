@@ -176,6 +176,7 @@ fuzzed! {
     backups: 10_000;
     lines: 500_000;
     session: 10_000;
+    channels: 60_000;
     streams: 10_000;
     forged: 30_000;
     node: 30_000;

@@ -19,6 +19,8 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("lines", super::lines::read),
     #[cfg(feature = "profile")]
     ("session", super::lines::session),
+    #[cfg(feature = "mux")]
+    ("channels", crate::mux::hostile),
     ("streams", super::streams::transfer),
     ("forged", super::streams::forged),
     ("node", super::node::run),

@@ -1,7 +1,7 @@
 //! A channel.
 
 use std::future::poll_fn;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 
@@ -24,10 +24,11 @@ pub struct Channel {
     id: ChannelId,
 }
 
-/// Sends on a [`Channel`], from any task; from [`Channel::sender`]. It does not keep the channel open.
+/// Sends on a [`Channel`], from any task; from [`Channel::sender`]. It keeps neither the channel nor the
+/// connection open.
 #[derive(Clone, Debug)]
 pub struct Sender {
-    shared: Arc<Shared>,
+    shared: Weak<Shared>,
     id: ChannelId,
 }
 
@@ -96,7 +97,7 @@ impl Channel {
 
     /// Returns what sends on this channel from another task.
     pub fn sender(&self) -> Sender {
-        Sender { shared: Arc::clone(&self.handle.shared), id: self.id }
+        Sender { shared: Arc::downgrade(&self.handle.shared), id: self.id }
     }
 
     /// Begins a batch.
@@ -122,12 +123,16 @@ impl Sender {
     ///
     /// Cancel safe: the message is sent whole or not at all.
     pub async fn send(&self, kind: u64, content: &[u8]) -> Result<(), MuxError> {
-        send(&self.shared, self.id, kind, content).await
+        send(&*self.shared()?, self.id, kind, content).await
     }
 
     /// Begins a batch.
     pub fn batch(&self) -> Batch {
         Batch { sender: self.clone(), messages: frame::Batch::default() }
+    }
+
+    fn shared(&self) -> Result<Arc<Shared>, MuxError> {
+        self.shared.upgrade().ok_or(MuxError::Closed)
     }
 }
 
@@ -150,8 +155,8 @@ impl Batch {
         if self.messages.is_empty() {
             return Ok(());
         }
-        let Sender { shared, id } = &self.sender;
-        poll_fn(|cx| shared.core().poll_send_batch(*id, &self.messages, cx.waker())).await
+        let (shared, id) = (self.sender.shared()?, self.sender.id);
+        poll_fn(|cx| shared.core().poll_send_batch(id, &self.messages, cx.waker())).await
     }
 }
 

@@ -59,7 +59,7 @@ async fn read(shared: Arc<Shared>) {
         });
         match received.await {
             Some(Ok(Some(message))) => shared.core().receive(message),
-            Some(Ok(None)) => shared.core().fail(MuxError::Closed),
+            Some(Ok(None)) => shared.core().finish(),
             // The application has reset the connection itself.
             Some(Err(StreamError::Closed)) => shared.core().fail(MuxError::Closed),
             Some(Err(error)) => shared.core().fail(MuxError::Connection(error)),

@@ -53,8 +53,12 @@ mod message;
 mod multiplexer;
 mod open;
 mod stream;
+#[cfg(test)]
+mod tests;
 pub mod tunnel;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::core::hostile;
 pub use channel::{Batch, Channel, Sender};
 pub use error::{MuxError, Violation};
 pub use listener::{Incoming, Listener};

@@ -99,14 +99,16 @@ async fn accept(listener: &TcpListener) -> TcpStream {
 }
 
 async fn copy(mut tcp: TcpStream, mut stream: ByteStream) {
+    // Also when this is dropped.
+    reset(&tcp);
     let copied: io::Result<_> = async {
         tcp.set_nodelay(true)?;
-        copy_bidirectional_with_sizes(&mut tcp, &mut stream, BUFFER, BUFFER).await
+        copy_bidirectional_with_sizes(&mut tcp, &mut stream, BUFFER, BUFFER).await?;
+        SockRef::from(&tcp).set_linger(None)
     }
     .await;
     if let Err(error) = copied {
         tracing::debug!(%error, "a TCP connection of a tunnel has failed");
-        reset(&tcp);
     }
 }
 
@@ -114,7 +116,7 @@ async fn copy(mut tcp: TcpStream, mut stream: ByteStream) {
 /// answer.
 fn reset(tcp: &TcpStream) {
     if let Err(error) = SockRef::from(tcp).set_linger(Some(Duration::ZERO)) {
-        tracing::debug!(%error, "a TCP connection ends without a reset");
+        tracing::debug!(%error, "a TCP connection may end without a reset");
     }
 }
 

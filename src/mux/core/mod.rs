@@ -14,6 +14,8 @@
 //! other. A number is free again once the other side knows: after it has answered, and after the close has
 //! been sent.
 
+#[cfg(any(test, fuzzing))]
+mod hostile;
 mod out;
 mod owner;
 mod peer;
@@ -23,5 +25,7 @@ mod streams;
 mod tests;
 mod window;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use hostile::hostile;
 pub(super) use owner::Opening;
 pub(super) use state::{ChannelId, Core, ListenerId, OfferId};

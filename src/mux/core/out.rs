@@ -87,14 +87,11 @@ impl Core {
         let Some(channel) = self.channels.get_mut(&id) else {
             return;
         };
-        let opening = channel.outbox.pop_front().filter(|_| channel.is_unsent);
+        channel.outbox.truncate(usize::from(channel.is_unsent));
+        channel.queued = channel.outbox.iter().map(Vec::len).sum();
         channel.end(reason);
-        match opening {
-            Some(frame) => {
-                channel.queued = frame.len();
-                channel.outbox.push_back(frame);
-            }
-            None => self.release_ended(id),
+        if !channel.is_unsent {
+            self.release_ended(id);
         }
     }
 

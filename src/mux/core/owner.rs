@@ -255,7 +255,7 @@ impl Core {
         channel.is_closing = true;
         let remote = channel.remote.take();
         let is_over = matches!(channel.phase, Phase::Ended(_));
-        let number = channel.number;
+        let (number, is_queued) = (channel.number, !channel.outbox.is_empty());
         for writer in channel.writers.drain(..) {
             writer.wake();
         }
@@ -264,8 +264,8 @@ impl Core {
         }
         match number {
             Some(number) if !is_over => self.put(id, frame::close(number as u64 + 1)),
-            // The frame that opens it has not been sent yet.
-            Some(_) if self.end.is_none() => {}
+            // The frame that opens it has not been sent yet, or others before the end.
+            Some(_) if is_queued => {}
             _ => {
                 self.channels.remove(&id);
             }

@@ -206,8 +206,24 @@ impl Core {
         }
     }
 
-    /// Ends all channels; the first reason counts.
+    /// Ends all channels, and drops what waits to be sent; the first reason counts.
     pub(in crate::mux) fn fail(&mut self, reason: MuxError) {
+        self.end(reason);
+        for channel in self.channels.values_mut() {
+            channel.outbox.clear();
+            channel.queued = 0;
+        }
+        self.channels.retain(|_, channel| !channel.is_closing);
+        self.ready.clear();
+        self.replies.clear();
+    }
+
+    /// Ends all channels: the peer sends no more. What waits is still sent.
+    pub(in crate::mux) fn finish(&mut self) {
+        self.end(MuxError::Closed);
+    }
+
+    fn end(&mut self, reason: MuxError) {
         if self.end.is_some() {
             return;
         }
@@ -215,11 +231,8 @@ impl Core {
         for channel in self.channels.values_mut() {
             channel.end(reason);
         }
-        self.channels.retain(|_, channel| !channel.is_closing);
         self.offers.clear();
         self.waiting = 0;
-        self.ready.clear();
-        self.replies.clear();
         self.frames = Frames::default();
         for listener in self.listeners.values_mut() {
             listener.waker.take().into_iter().for_each(Waker::wake);
@@ -308,8 +321,6 @@ impl Channel {
             self.phase = Phase::Ended(reason);
         }
         self.remote = None;
-        self.outbox.clear();
-        self.queued = 0;
         self.wake();
     }
 

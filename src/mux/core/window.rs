@@ -77,7 +77,7 @@ impl Window {
         usize::try_from(self.credit).unwrap_or(usize::MAX).saturating_sub(DATA_COST).min(MAX_DATA)
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) const fn size(&self) -> usize {
         self.size
     }

@@ -270,6 +270,28 @@ fn the_end_of_the_connection_ends_all_and_what_has_come_can_be_read() {
     assert_eq!(sides[1].core.poll_read(Waker::noop()), Poll::Ready(false));
 }
 
+/// The reference ends its own direction after what it has written, too.
+#[test]
+fn what_was_sent_before_the_peer_has_ended_is_still_sent() {
+    let mut side = Side::started();
+    let ids = [side.open("a"), side.open("b")];
+    for id in ids {
+        side.send(id, b"last");
+    }
+    side.core.finish();
+    side.core.close(ids[1]);
+    let sent = side.core.poll_send(ids[0], 0, b"", Waker::noop());
+    assert_eq!(sent, Poll::Ready(Err(MuxError::Closed)));
+    side.transmit();
+    let frames = [("a", 1), ("b", 2)];
+    let opens = frames.map(|(name, number)| frame::open(number, name, b"", b""));
+    let messages = frames.map(|(_, number)| frame::message(number, 0, b"last"));
+    assert_eq!(side.sent, [opens, messages].concat());
+    assert_eq!(side.core.poll_transmit(Waker::noop()), Poll::Ready(None));
+    side.core.close(ids[0]);
+    assert_eq!(side.core.channels.len(), 0);
+}
+
 #[test]
 fn what_was_sent_before_the_application_has_gone_is_still_sent() {
     let mut side = Side::started();
