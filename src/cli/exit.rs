@@ -7,6 +7,7 @@ use crate::api::{
     BootstrapError, ConnectError, KeyFileError, ListenError, NodeError, PutError, QueryError, RequestError,
     SpawnError, StreamError, TestnetError,
 };
+use crate::mux::MuxError;
 use crate::profile::{ClientError, Denied, StoreError};
 
 /// The exit code of a program, the same in all of them.
@@ -275,6 +276,15 @@ impl From<StreamError> for Failure {
         match error {
             StreamError::Unreachable { .. } => failure.hint(LET_THROUGH),
             _ => failure,
+        }
+    }
+}
+
+impl From<MuxError> for Failure {
+    fn from(error: MuxError) -> Self {
+        match error {
+            MuxError::Connection(error) => error.into(),
+            _ => Self::from_error(Exit::Protocol, error),
         }
     }
 }

@@ -21,7 +21,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("mux", &["wire", "api"]),
     ("rpc", &["wire", "keys", "api", "mux"]),
     ("profile", &["wire", "keys", "slots", "api"]),
-    ("cli", &["keys", "wire", "crypto", "api", "profile"]),
+    ("cli", &["keys", "wire", "crypto", "api", "mux", "profile"]),
     ("sim", &["wire", "keys", "dht", "udx", "secret_stream", "connect"]),
 ];
 

@@ -167,70 +167,96 @@ fn pipe(place: &Place, words: &str) -> Command {
     command
 }
 
-/// Starts both ends of a tunnel to a port; returns them, the key of the far end and the address of the near
-/// one.
-async fn tunnel(place: &Place, to: u16, far: &str, near: &str) -> (Running, Running, String) {
-    let own = place.key("near").await;
-    let mut listening = place.start(&format!("tunnel --listen --to 127.0.0.1:{to} --allow {own} {far}"));
-    let key = string(&event(&mut listening).await["public_key"]);
-    let identity = place.path("near");
-    let mut open = place.start(&format!("tunnel {key} --at 127.0.0.1:0 --identity {identity} {near}"));
-    let opened = event(&mut open).await;
-    assert_eq!(opened["own_public_key"], own);
-    let address = string(&opened["address"]);
-    (listening, open, address)
+/// Starts the end of a tunnel that leads to a port; returns it and its key.
+async fn far(place: &Place, to: u16, words: &str) -> (Running, String) {
+    let (friend, identity) = (place.key("near").await, place.path("far"));
+    let words = format!("tunnel --listen --to 127.0.0.1:{to} --allow {friend} --identity {identity} {words}");
+    let mut far = place.start(&words);
+    let key = string(&event(&mut far).await["public_key"]);
+    (far, key)
 }
 
-#[tokio::test]
-async fn a_tunnel_carries_tcp_for_those_who_are_let_in() {
-    let place = Place::new().await;
-    let echo = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = echo.local_addr().unwrap().port();
+/// Starts the other end; returns it and its address.
+async fn near(place: &Place, key: &str, words: &str) -> (Running, String) {
+    let identity = place.path("near");
+    let mut near = place.start(&format!("tunnel {key} --at 127.0.0.1:0 --identity {identity} {words}"));
+    let opened = event(&mut near).await;
+    assert_eq!(
+        (&opened["event"], &opened["own_public_key"]),
+        (&json!("open"), &json!(place.key("near").await))
+    );
+    let address = string(&opened["address"]);
+    (near, address)
+}
+
+/// Sends back what comes to a port.
+async fn echo() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
-        while let Ok((mut stream, _)) = echo.accept().await {
+        while let Ok((mut stream, _)) = listener.accept().await {
             tokio::spawn(async move {
                 let (mut read, mut write) = stream.split();
                 tokio::io::copy(&mut read, &mut write).await
             });
         }
     });
-    let (far, near, address) = tunnel(&place, port, "", "").await;
-    for _ in 0..3 {
-        let sent = vec![7; 1_000_000];
-        let (mut read, mut write) = TcpStream::connect(&address).await.unwrap().into_split();
-        let writing = tokio::spawn(async move {
-            write.write_all(&sent).await.unwrap();
-            write.shutdown().await.unwrap();
-        });
-        let mut came = Vec::new();
-        timeout(DEADLINE, read.read_to_end(&mut came)).await.unwrap().unwrap();
-        writing.await.unwrap();
-        assert!(came == vec![7; 1_000_000], "{} bytes", came.len());
-    }
-    for end in [near, far] {
+    port
+}
+
+/// Sends bytes through a tunnel to an echo, and expects them back.
+async fn echoes(address: &str, length: usize) {
+    let (mut read, mut write) = TcpStream::connect(address).await.unwrap().into_split();
+    let writing = tokio::spawn(async move {
+        write.write_all(&vec![7; length]).await.unwrap();
+        write.shutdown().await.unwrap();
+    });
+    let mut came = Vec::new();
+    timeout(DEADLINE, read.read_to_end(&mut came)).await.unwrap().unwrap();
+    writing.await.unwrap();
+    assert!(came == vec![7; length], "{} bytes", came.len());
+}
+
+#[tokio::test]
+async fn a_tunnel_carries_tcp_for_those_who_are_let_in_and_outlives_the_other_end() {
+    let place = Place::new().await;
+    let port = echo().await;
+    let (first, key) = far(&place, port, "").await;
+    place.run(&format!("tunnel {key} --at 127.0.0.1:0")).await.failed(3, "server_not_found");
+    let (mut near, address) = near(&place, &key, "").await;
+    tokio::join!(echoes(&address, 1_000_000), echoes(&address, 500_000), echoes(&address, 0));
+
+    first.signal("-INT").await;
+    first.end().await.ended(0);
+    assert_eq!(event(&mut near).await["event"], "disconnected");
+    let (second, again) = far(&place, port, "").await;
+    assert_eq!(again, key);
+    // Attempts may fail until the new end is announced.
+    while event(&mut near).await["event"] != "connected" {}
+    echoes(&address, 1000).await;
+    for end in [near, second] {
         end.signal("-INT").await;
         end.end().await.ended(0);
     }
 }
 
 #[tokio::test]
-async fn a_tunnel_carries_only_so_many_connections() {
+async fn a_tunnel_lets_only_so_many_in_at_once() {
     let place = Place::new().await;
     let target = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = target.local_addr().unwrap().port();
-    let (_far, _near, address) = tunnel(&place, port, "--connections 1", "").await;
-    let first = TcpStream::connect(&address).await.unwrap();
-    let (served, _) = timeout(DEADLINE, target.accept()).await.unwrap().unwrap();
-    let mut second = TcpStream::connect(&address).await.unwrap();
-    second.write_all(b"second").await.unwrap();
-    // Its turn comes when the first one is over, and not before.
+    let (_far, key) = far(&place, target.local_addr().unwrap().port(), "--connections 1").await;
+    let (first, address) = near(&place, &key, "").await;
+    let _tcp = TcpStream::connect(&address).await.unwrap();
+    let _served = timeout(DEADLINE, target.accept()).await.unwrap().unwrap();
+
+    let (_second, address) = near(&place, &key, "").await;
+    let _waiting = TcpStream::connect(&address).await.unwrap();
+    // Its turn comes when the first one is gone, and not before.
     let early = timeout(std::time::Duration::from_secs(2), target.accept()).await;
     assert!(early.is_err(), "{early:?}");
-    drop((first, served));
-    let (mut served, _) = timeout(DEADLINE, target.accept()).await.unwrap().unwrap();
-    let mut came = [0; 6];
-    timeout(DEADLINE, served.read_exact(&mut came)).await.unwrap().unwrap();
-    assert_eq!(&came, b"second");
+    first.signal("-INT").await;
+    first.end().await.ended(0);
+    timeout(DEADLINE, target.accept()).await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -244,7 +270,8 @@ async fn a_tunnel_carries_udp_and_tells_sources_apart() {
             echo.send_to(&buffer[..length], source).await.unwrap();
         }
     });
-    let (_far, _near, address) = tunnel(&place, port, "--udp", "--udp").await;
+    let (_far, key) = far(&place, port, "--udp").await;
+    let (_near, address) = near(&place, &key, "--udp").await;
     let mut sources = Vec::new();
     for text in ["one", "another"] {
         let source = UdpSocket::bind("127.0.0.1:0").await.unwrap();

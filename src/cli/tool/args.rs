@@ -163,7 +163,7 @@ pub(super) struct TunnelArgs {
     #[arg(long)]
     pub(super) udp: bool,
 
-    /// TCP connections, or sources of UDP datagrams, that are carried at once
+    /// Peers that are let in at once, and sources of UDP datagrams of each
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = connections)]
     pub(super) connections: usize,
 
@@ -193,8 +193,8 @@ fn target(text: &str) -> Result<Target, String> {
 
 fn connections(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(connections @ 1..=100_000) => Ok(connections),
-        _ => Err("expected a number from 1 to 100000".into()),
+        Ok(connections @ 1..=65_536) => Ok(connections),
+        _ => Err("expected a number from 1 to 65536".into()),
     }
 }
 

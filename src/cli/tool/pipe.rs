@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, stdin, stdout};
 use super::super::exit::{Exit, Failure};
 use super::super::foreign::Screen;
 use super::super::output::check_writable;
-use super::session::Tool;
+use super::session::{Tool, local};
 use crate::api::{ReadHalf, WriteHalf};
 use crate::{ConnectAddress, Connection, PublicKey};
 
@@ -84,11 +84,6 @@ async fn receive(mut read: ReadHalf) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-fn local(verb: &str, error: io::Error) -> Failure {
-    let what = format!("cannot {verb}");
-    Failure::from_error(Exit::Internal, anyhow::Error::new(error).context(what))
 }
 
 /// Bytes of standard input in one message, at most.

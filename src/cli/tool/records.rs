@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, stdin};
 use tokio::time::{interval, timeout_at};
 
 use super::super::exit::{Exit, Failure};
-use super::session::Tool;
+use super::session::{Tool, local};
 use crate::PublicKey;
 use crate::api::Lookup;
 
@@ -98,10 +98,11 @@ pub(super) async fn put(tool: &Tool<'_>, text: &str, mutable: bool, seq: Option<
     if text == "-" {
         value.clear();
         // One more than fits, so that a longer one is refused.
-        stdin().take(VALUE_BYTES + 1).read_to_end(&mut value).await.map_err(|error| {
-            let error = anyhow::Error::new(error).context("cannot read standard input");
-            Failure::from_error(Exit::Internal, error)
-        })?;
+        stdin()
+            .take(VALUE_BYTES + 1)
+            .read_to_end(&mut value)
+            .await
+            .map_err(|error| local("read standard input", error))?;
     }
     let spinner = tool.output.spinner("storing it on the nodes closest to it");
     let (name, stored, seq) = match mutable {

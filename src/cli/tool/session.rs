@@ -2,10 +2,9 @@
 
 use std::future::IntoFuture;
 use std::io;
-use std::net::{SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::timeout;
 
 use super::super::exit::{Exit, Failure};
@@ -112,28 +111,10 @@ pub(super) fn identity(arguments: &Arguments, output: &Output) -> Result<Option<
     Ok(Some(key_pair))
 }
 
-/// Prints where programs of this computer connect to.
-pub(super) fn opened(tool: &Tool<'_>, key: &ConnectAddress, at: SocketAddr) -> Result<(), Failure> {
-    tool.output.line(&format!("{at} leads to {}", key.public_key()));
-    let own = tool.identity.public_key();
-    tool.output.json(&json!({
-        "event": "open", "address": at, "public_key": key.public_key(), "own_public_key": own,
-    }));
-    tool.output.note(&format!("the key of this end is {own}; press Ctrl-C to end"));
-    tool.output.delivered()
-}
-
-/// Prints why a connection was cut off. The tunnel goes on.
-pub(super) fn report(output: &Output, ended: io::Result<()>) {
-    if let Err(error) = ended {
-        output.note(&format!("a connection was cut off: {error}"));
-        output.json(&json!({"event": "cut off", "message": error.to_string()}));
-    }
-}
-
-pub(super) fn cannot_listen(at: &SocketAddrV4, error: io::Error) -> Failure {
-    let error = anyhow::Error::new(error).context(format!("cannot listen at {at}"));
-    Failure::from_error(Exit::Usage, error).hint("name a free port of this computer with --at IP:PORT")
+/// Returns the failure of something on this computer.
+pub(super) fn local(verb: &str, error: io::Error) -> Failure {
+    let what = format!("cannot {verb}");
+    Failure::from_error(Exit::Internal, anyhow::Error::new(error).context(what))
 }
 
 /// Returns milliseconds, for people and programs.

@@ -1,40 +1,98 @@
-//! Ports of another computer.
+//! Ports of another computer, over one connection with it.
 //!
-//! Each TCP connection has a connection of the DHT of its own, which carries its bytes and nothing else, as
-//! with npm `hypertele`; all of them share one path. With UDP each source has one, whose datagrams carry one
-//! datagram each.
+//! TCP connections travel as streams of [`mux::tunnel`](crate::mux::tunnel), UDP in datagrams: see `udp`.
 
-use std::io;
+use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream, UdpSocket, lookup_host};
+use tokio::net::{TcpListener, UdpSocket, lookup_host};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use super::super::exit::{Exit, Failure};
 use super::args::TunnelArgs;
-use super::session::{Tool, cannot_listen, opened, report};
-use super::udp::{self, Udp};
-use crate::api::Connect;
+use super::session::Tool;
+use super::udp;
+use crate::mux::{Mux, tunnel};
 use crate::{ConnectAddress, Connection};
 
 pub(super) async fn run(tool: &Tool<'_>, arguments: &TunnelArgs) -> Result<(), Failure> {
     match (&arguments.key, arguments.at, &arguments.to) {
-        (Some(key), Some(at), _) if arguments.udp => udp::open(tool, key, at, arguments.connections).await,
-        (Some(key), Some(at), _) => {
-            let listener = TcpListener::bind(at).await.map_err(|error| cannot_listen(&at, error))?;
-            opened(tool, key, listener.local_addr().map_err(|error| cannot_listen(&at, error))?)?;
-            open(tool, key, &listener, arguments.connections).await
-        }
+        (Some(key), Some(at), _) => open(tool, arguments, key, at).await,
         (_, _, Some(target)) => serve(tool, arguments, target).await,
         // The arguments would have been refused.
         _ => Ok(()),
     }
 }
 
-/// Connects each peer to the target.
+/// A socket of this computer whose clients reach the other end.
+enum Port {
+    Tcp(TcpListener),
+    Udp(UdpSocket),
+}
+
+/// Carries what comes to a port of this computer, and connects again when the connection ends.
+async fn open(
+    tool: &Tool<'_>,
+    arguments: &TunnelArgs,
+    key: &ConnectAddress,
+    at: SocketAddrV4,
+) -> Result<(), Failure> {
+    let (port, at) = Port::bind(arguments.udp, at).await.map_err(|error| {
+        let error = anyhow::Error::new(error).context(format!("cannot listen at {at}"));
+        Failure::from_error(Exit::Usage, error).hint("name a free port of this computer with --at IP:PORT")
+    })?;
+    let mut connection = tool.connect(key).await?;
+    let own = tool.identity.public_key();
+    tool.output.line(&format!("{at} leads to {}", key.public_key()));
+    let event =
+        json!({"event": "open", "address": at, "public_key": key.public_key(), "own_public_key": own});
+    tool.output.json(&event);
+    tool.output.delivered()?;
+    loop {
+        let ended = match &port {
+            Port::Tcp(listener) => tunnel::open(&Mux::new(connection), listener).await.map_err(Failure::from),
+            Port::Udp(socket) => udp::open(&connection, socket, arguments.connections).await,
+        };
+        cut_off(tool, &ended);
+        connection = loop {
+            // What comes meanwhile waits.
+            sleep(AGAIN).await;
+            match tool.connect(key).await {
+                Ok(connection) => break connection,
+                failed => cut_off(tool, &failed.map(drop)),
+            }
+        };
+        tool.output.note("connected again");
+        tool.output.json(&json!({"event": "connected"}));
+    }
+}
+
+impl Port {
+    async fn bind(udp: bool, at: SocketAddrV4) -> std::io::Result<(Self, SocketAddr)> {
+        if udp {
+            let socket = UdpSocket::bind(at).await?;
+            let at = socket.local_addr()?;
+            return Ok((Self::Udp(socket), at));
+        }
+        let listener = TcpListener::bind(at).await?;
+        let at = listener.local_addr()?;
+        Ok((Self::Tcp(listener), at))
+    }
+}
+
+/// Prints why the connection is no more. The tunnel goes on.
+fn cut_off(tool: &Tool<'_>, ended: &Result<(), Failure>) {
+    let why = ended.as_ref().err().map(|failure| failure.error.to_string());
+    let why = why.as_deref().unwrap_or("the other end has closed it");
+    tool.output.note(&format!("no connection: {why}"));
+    tool.output.json(&json!({"event": "disconnected", "message": why}));
+}
+
+/// Lets peers reach a port.
 async fn serve(tool: &Tool<'_>, arguments: &TunnelArgs, target: &str) -> Result<(), Failure> {
     // A name that is wrong is noticed before anyone comes.
     let _addresses = lookup_host(target).await.map_err(|error| {
@@ -54,71 +112,26 @@ async fn serve(tool: &Tool<'_>, arguments: &TunnelArgs, target: &str) -> Result<
         let place = Arc::clone(&places).acquire_owned().await;
         let ended = || Failure::new(Exit::Internal, "the node has ended");
         let connection = server.accept().await.ok_or_else(ended)?;
-        let (target, udp, output) = (target.to_owned(), arguments.udp, *tool.output);
+        let (target, udp, most) = (target.to_owned(), arguments.udp, arguments.connections);
         tasks.spawn(async move {
             let _place = place;
-            let served =
-                if udp { serve_udp(connection, &target).await } else { serve_tcp(connection, &target).await };
-            report(&output, served);
+            let served = serve_one(connection, target, udp, most).await;
+            if let Err(failure) = served {
+                tracing::info!(error = %failure.error, "a peer was cut off");
+            }
         });
         while tasks.try_join_next().is_some() {}
     }
 }
 
-async fn serve_tcp(mut connection: Connection, target: &str) -> io::Result<()> {
-    let forward = async {
-        // A recorded handshake names a key that is let in; it opens no connection to the target.
-        connection.proven().await?;
-        let mut tcp = TcpStream::connect(target).await?;
-        copy_bidirectional(&mut tcp, &mut connection).await
-    };
-    let forwarded = forward.await;
-    if forwarded.is_err() {
-        // The peer sees a reset, not an end that looks like a whole answer.
-        connection.abort();
-    }
-    forwarded.map(drop)
-}
-
-async fn serve_udp(connection: Connection, target: &str) -> io::Result<()> {
+async fn serve_one(connection: Connection, target: String, udp: bool, most: usize) -> Result<(), Failure> {
+    // A recorded handshake names a key that is let in, and reaches nothing.
     connection.proven().await?;
-    let socket = UdpSocket::bind("0.0.0.0:0").await?;
-    socket.connect(target).await?;
-    udp::carry(&connection, Udp::Target(socket)).await
-}
-
-/// Gives each TCP connection to a local port a connection to the other end.
-async fn open(
-    tool: &Tool<'_>,
-    key: &ConnectAddress,
-    listener: &TcpListener,
-    connections: usize,
-) -> Result<(), Failure> {
-    let places = Arc::new(Semaphore::new(connections));
-    let mut tasks = JoinSet::new();
-    loop {
-        let place = Arc::clone(&places).acquire_owned().await;
-        let (tcp, _) = listener.accept().await.map_err(|error| {
-            Failure::from_error(
-                Exit::Internal,
-                anyhow::Error::new(error).context("cannot take TCP connections"),
-            )
-        })?;
-        // The path of one connection serves the next.
-        let (connect, output) = (tool.dial(key).reusable_socket(), *tool.output);
-        tasks.spawn(async move {
-            let _place = place;
-            report(&output, forward(tcp, connect).await);
-        });
-        while tasks.try_join_next().is_some() {}
+    match udp {
+        true => udp::serve(connection, &target, most).await,
+        false => Ok(tunnel::serve(&Mux::new(connection), &target).await?),
     }
 }
 
-async fn forward(mut tcp: TcpStream, connect: Connect) -> io::Result<()> {
-    let mut connection = connect.await?;
-    let forwarded = copy_bidirectional(&mut tcp, &mut connection).await;
-    if forwarded.is_err() {
-        connection.abort();
-    }
-    forwarded.map(drop)
-}
+/// Time between two attempts to connect.
+const AGAIN: Duration = Duration::from_secs(1);
