@@ -5,6 +5,9 @@
 //! whose reader is slow holds up no other. Its two directions end on their own, and a TCP connection that
 //! fails on one side is reset on the other.
 //!
+//! Each takes a file descriptor for each TCP connection: many systems give a process 1,024 unless it asks for
+//! more.
+//!
 //! The functions end when the connection does, and the TCP connections with them. Who wants to go on dials
 //! again and calls [`open`] with the new mux and the same listener: TCP connections that come meanwhile wait
 //! in its queue.

@@ -151,6 +151,25 @@ async fn calls_by_key_share_a_connection_until_it_ends() {
     assert_eq!(stats.connections, 1);
 }
 
+#[tokio::test]
+async fn a_connection_without_calls_is_closed_after_its_time_and_the_next_call_makes_another() {
+    let network = Testnet::new(3).await.unwrap();
+    let server = network.nodes()[1].listen(&KeyPair::generate()).await.unwrap();
+    let client = Client::new(&network.nodes()[2]).linger(Duration::from_millis(30));
+    let responders = Responders::new();
+    responders.respond("echo", |request| async { Ok(request.value) });
+    for _ in 0..2 {
+        let call = tokio::spawn(client.request(server.public_key(), "echo", "x").into_future());
+        let mux = Mux::new(server.accept().await.unwrap());
+        let open = Rpc::open(&mux).id(server.public_key().as_bytes()).responders(&responders);
+        let rpc = open.begin().unwrap();
+        assert_eq!(call.await.unwrap().unwrap(), "x");
+        // Both by the client alone.
+        rpc.closed().await.unwrap();
+        mux.closed().await.unwrap();
+    }
+}
+
 /// A server for which nothing listens on the channel.
 #[tokio::test]
 async fn a_peer_that_knows_no_calls_rejects_them() {

