@@ -44,15 +44,13 @@ impl Output {
         }
     }
 
-    /// Prints bytes from elsewhere, unless JSON is wanted: as they are to a file or a pipe, as text in lines
-    /// to a terminal.
-    pub fn bytes(&self, bytes: &[u8]) {
-        if self.json || LOST.get().is_some() {
-            return;
-        }
+    /// Prints bytes from elsewhere, unless JSON is wanted: as they are to a file or a pipe, to a terminal as text
+    /// beside words of the program.
+    pub fn bytes(&self, words: &str, bytes: &[u8]) {
         if io::stdout().is_terminal() {
-            String::from_utf8_lossy(bytes).lines().for_each(|line| print(&escaped(line)));
-        } else {
+            let text = String::from_utf8_lossy(bytes);
+            self.beside(words, &text.lines().collect::<Vec<_>>());
+        } else if !self.json && LOST.get().is_none() {
             let mut stream = io::stdout().lock();
             keep(check_writable().and_then(|()| stream.write_all(bytes)).and_then(|()| stream.flush()));
         }

@@ -13,7 +13,9 @@ use rustix::termios::{ControlModes, InputModes, LocalModes, OutputModes, tcgetat
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use crate::harness::{CLIENT, DEADLINE, Person, text};
+use hyperprofile::{KeyPair, Testnet};
+
+use crate::harness::{CLIENT, DEADLINE, Person, TOOL, text};
 
 /// A pseudo terminal, with the side of its user.
 struct Terminal {
@@ -185,4 +187,36 @@ async fn what_is_typed_becomes_the_profile() {
     }
     // The profile is complete; nobody is there to take it.
     assert_eq!(end(child).await.code(), Some(4), "{}", terminal.shown);
+}
+
+/// A value that anyone can store, and what a peer sends: neither moves the cursor, and what a value holds begins
+/// no line.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_terminal_does_not_obey_what_others_store_and_send() {
+    const HOSTILE: &[u8] = b"\x1b[2J\x1b]0;title\x07one\nerror: two\n\xff three";
+    let network = Testnet::new(3).await.unwrap();
+    let node = &network.nodes()[1];
+    let bootstrap = network.bootstrap().remove(0);
+    let stored = node.immutable_put(HOSTILE).await.unwrap();
+    let hash = data_encoding::HEXLOWER.encode(&stored.target);
+    let server = node.listen(&KeyPair::generate()).await.unwrap();
+    let key = server.public_key().to_z32();
+    let (mut get, mut pipe) = (Terminal::open(), Terminal::open());
+    let getting = get.start(TOOL, &["--bootstrap", &bootstrap, "get", &hash]);
+    let piping = pipe.start(TOOL, &["--bootstrap", &bootstrap, "pipe", &key]);
+    get.wait_for("three");
+    assert!(end(getting).await.success());
+    let mut connection = timeout(DEADLINE, server.accept()).await.unwrap().unwrap();
+    connection.write_message(HOSTILE).await.unwrap();
+    pipe.wait_for("three");
+    // The peer ends, and so does the user.
+    drop(connection);
+    pipe.press("\u{4}");
+    assert!(end(piping).await.success());
+    for shown in [&get.shown, &pipe.shown] {
+        assert!(shown.contains("\\u{1b}[2J\\u{1b}]0;title\\u{7}one"), "{shown:?}");
+        assert!(shown.contains("error: two\r\n"), "{shown:?}");
+        assert!(!shown.contains("\u{1b}[2J") && !shown.contains('\u{7}'), "{shown:?}");
+    }
+    assert!(!get.shown.contains("\nerror: two"), "{:?}", get.shown);
 }

@@ -88,7 +88,7 @@ pub(super) async fn get(tool: &Tool<'_>, target: &PublicKey, mutable: bool) -> R
     };
     drop(spinner);
     let text = str::from_utf8(&value).ok();
-    tool.output.bytes(&value);
+    tool.output.bytes("value:", &value);
     tool.output.json(&json!({"value": text, "value_hex": HEXLOWER.encode(&value), "seq": seq}));
     Ok(())
 }
