@@ -44,8 +44,8 @@ impl Output {
         }
     }
 
-    /// Prints bytes from elsewhere, unless JSON is wanted: as they are to a file or a pipe, to a terminal as text
-    /// beside words of the program.
+    /// Prints bytes from elsewhere, unless JSON is wanted: as they are to a file or a pipe, to a terminal as
+    /// text beside words of the program.
     pub fn bytes(&self, words: &str, bytes: &[u8]) {
         if io::stdout().is_terminal() {
             let text = String::from_utf8_lossy(bytes);

@@ -189,8 +189,8 @@ async fn what_is_typed_becomes_the_profile() {
     assert_eq!(end(child).await.code(), Some(4), "{}", terminal.shown);
 }
 
-/// A value that anyone can store, and what a peer sends: neither moves the cursor, and what a value holds begins
-/// no line.
+/// A value that anyone can store, and what a peer sends: neither moves the cursor, and what a value holds
+/// begins no line.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_terminal_does_not_obey_what_others_store_and_send() {
     const HOSTILE: &[u8] = b"\x1b[2J\x1b]0;title\x07one\nerror: two\n\xff three";
