@@ -13,6 +13,7 @@
 //! | `cli` | the programs `profile-client`, `profile-server`, `dht-node` and `hyperdht` (in `default`) |
 //! | `mux` | many channels over one connection, compatible with npm `protomux` |
 //! | `rpc` | calls over a channel, compatible with npm `@hyperswarm/rpc` |
+//! | `swarm` | Hyperswarm: peers that share a topic find each other |
 //! | `serde` | keys, reports and measurements as data |
 //! | `unstable-core` | the modules below the API, public; any release may change them |
 //!
@@ -26,8 +27,9 @@
 //! * [coming from JavaScript](guide::from_javascript), [coming from iroh](guide::from_iroh)
 //! * [`crypto`]: hashes, topics, signatures and sealed boxes, as npm `hypercore-crypto` makes them
 //! * [what a connection promises](guide::security), [the words of this documentation](guide::words)
+//! * `swarm::Swarm`, with the feature: peers of a topic, as npm `hyperswarm` has them
 //! * [`Limits`]: what strangers can make a node keep, with its defaults
-//! * `examples`: `pipe`, `tunnel`, `rpc`, `records` and `profile`, each a program on one page
+//! * `examples`: `pipe`, `chat`, `tunnel`, `rpc`, `records` and `profile`, each a program on one page
 //!
 //! # Two programs
 //!
@@ -94,6 +96,7 @@
 //! | [`api`] | what users call: [`Dht`], [`Server`], [`Connection`], [`Testnet`] | async |
 //! | `mux` | many channels over one connection, with the feature of that name | async |
 //! | `rpc` | with that feature, calls over a channel | async |
+//! | `swarm` | with that feature, topics and the connections of their peers; decides sans-IO | async |
 //! | `profile` | the profile service, with the feature of that name | async |
 //! | `cli` | with that feature, what the programs share: arguments, key files, output, exit codes | async |
 //!
@@ -138,6 +141,7 @@ pub mod guide {
     #[doc = include_str!("../docs/guide/from-iroh.md")]
     pub mod from_iroh {}
     #[doc = include_str!("../docs/guide/from-javascript.md")]
+    #[cfg_attr(feature = "swarm", doc = include_str!("../docs/guide/from-hyperswarm.md"))]
     pub mod from_javascript {}
     #[doc = include_str!("../docs/guide/security.md")]
     pub mod security {}
@@ -163,6 +167,8 @@ pub mod sim;
 mod slots;
 #[cfg(feature = "unstable-core")]
 pub mod slots;
+#[cfg(feature = "swarm")]
+pub mod swarm;
 #[cfg(not(feature = "unstable-core"))]
 mod udx;
 #[cfg(feature = "unstable-core")]
@@ -185,3 +191,6 @@ pub use api::{
 };
 #[doc(inline)]
 pub use keys::{KeyPair, ParseKeyError, PublicKey, SecretKeyError};
+#[cfg(feature = "swarm")]
+#[doc(inline)]
+pub use swarm::Swarm;

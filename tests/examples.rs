@@ -1,11 +1,18 @@
 //! Runs the programs in `examples` as a reader of them would, on a private network.
 
-#![allow(clippy::unwrap_used)]
+// The lint knows test functions, not the helpers below them; the message of a skipped test is the one thing
+// printed.
+#![allow(clippy::print_stderr, clippy::unwrap_used)]
+
+// Each program of tests uses a part of it.
+#[allow(dead_code)]
+mod support;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use hyperprofile::Testnet;
+use support::{Process, Reference, reference_installed};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
@@ -122,11 +129,57 @@ async fn records_are_found_by_hash_and_by_key() {
 }
 
 #[tokio::test]
+async fn chat_carries_lines_to_all_in_the_room_and_a_peer_in_javascript_is_one() {
+    let network = Testnet::new(5).await.unwrap();
+    let mut chats = Vec::new();
+    for _ in 0..2 {
+        let mut chat = example(&network, "chat", &["tea"]).spawn().unwrap();
+        let (said, heard) = (chat.stdin.take().unwrap(), lines(chat.stdout.take()));
+        chats.push((chat, said, heard));
+    }
+    // Each says who has come, and then what that says.
+    for (_, said, heard) in &mut chats {
+        assert!(heard.next_line().await.unwrap().unwrap().ends_with(" joined"));
+        said.write_all(b"good morning\n").await.unwrap();
+    }
+    for (_, _, heard) in &mut chats {
+        assert!(until(heard, ": good morning").await);
+    }
+    if reference_installed() {
+        let room: String = "tea".bytes().cycle().take(32).map(|byte| format!("{byte:02x}")).collect();
+        let arguments = [&network.bootstrap()[0], &room, "--client", "--say", "hello from node"];
+        let mut node = Process::script(Reference::Latest, "swarm.mjs", &arguments);
+        for (_, said, heard) in &mut chats {
+            assert!(until(heard, ": hello from node").await);
+            said.write_all(b"and to you\n").await.unwrap();
+        }
+        for _ in &chats {
+            assert!(node.event("said").await.ends_with(" and to you"));
+        }
+    }
+    for (mut chat, said, _) in chats {
+        drop(said);
+        assert!(chat.wait().await.unwrap().success());
+    }
+}
+
+/// Reads until a line ends as said; returns whether there is one.
+async fn until<R: AsyncRead + Unpin>(lines: &mut Lines<BufReader<R>>, end: &str) -> bool {
+    while let Some(line) = lines.next_line().await.unwrap() {
+        if line.ends_with(end) {
+            return true;
+        }
+    }
+    false
+}
+
+#[tokio::test]
 async fn wrong_arguments_end_with_how_to_call() {
     let network = Testnet::new(1).await.unwrap();
     let nonsense = &["nonsense"][..];
     let empty_name = &["visit", "key", "identity", ""][..];
     let calls = ["pipe", "tunnel", "profile", "records", "rpc"].map(|name| (name, nonsense));
+    let calls = calls.into_iter().chain([("chat", &[][..])]);
     for (name, words) in calls.into_iter().chain([("profile", empty_name)]) {
         let output = example(&network, name, words).output().await.unwrap();
         assert_eq!(output.status.code(), Some(1));

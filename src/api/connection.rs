@@ -263,6 +263,12 @@ impl Connection {
         (self.read, self.write)
     }
 
+    /// Returns a hold on the connection that stays when the user drops this one.
+    #[cfg(feature = "swarm")]
+    pub(crate) fn watch(&self) -> super::connection_watch::ConnectionWatch {
+        super::connection_watch::ConnectionWatch::new(Arc::clone(&self.read.handle))
+    }
+
     /// Returns the stream that carries the connection.
     pub(super) fn stream(&self) -> crate::udx::StreamId {
         self.handle().stream()

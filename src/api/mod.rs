@@ -46,6 +46,8 @@ mod connect;
 mod connect_address;
 mod connection;
 mod connection_stats;
+#[cfg(feature = "swarm")]
+pub(crate) mod connection_watch;
 mod dht;
 pub(crate) mod durable;
 mod error;
