@@ -4,11 +4,12 @@ use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::core::ChannelId;
+use super::core::{ChannelId, data};
 use super::error::MuxError;
 use super::handle::Handle;
 use super::listener::Listener;
@@ -26,6 +27,10 @@ use super::listener::Listener;
 pub struct ByteStream {
     handle: Arc<Handle>,
     id: ChannelId,
+    /// What has come and is being read.
+    data: Bytes,
+    /// How long it was.
+    length: Option<usize>,
 }
 
 /// Takes streams that the peer opens; from [`Mux::listen_streams`](super::Mux::listen_streams). Dropping it
@@ -37,7 +42,7 @@ pub struct StreamListener {
 
 impl ByteStream {
     pub(super) const fn new(handle: Arc<Handle>, id: ChannelId) -> Self {
-        Self { handle, id }
+        Self { handle, id, data: Bytes::new(), length: None }
     }
 }
 
@@ -65,13 +70,34 @@ impl StreamListener {
 
 impl AsyncRead for ByteStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.handle.shared.core().poll_read_stream(self.id, buf, cx.waker()).map_err(reset)
+        let stream = self.get_mut();
+        if buf.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        while stream.data.is_empty() {
+            let next = stream.handle.shared.core().poll_data(stream.id, stream.length.take(), cx.waker());
+            let Some(data) = ready!(next).map_err(reset)? else {
+                return Poll::Ready(Ok(()));
+            };
+            stream.length = Some(data.len());
+            stream.data = data;
+        }
+        let length = stream.data.len().min(buf.remaining());
+        buf.put_slice(&stream.data.split_to(length));
+        Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for ByteStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.handle.shared.core().poll_write_stream(self.id, buf, cx.waker()).map_err(io::Error::from)
+        if buf.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        let reserved = self.handle.shared.core().poll_reserve(self.id, buf.len(), cx.waker());
+        let (number, length) = ready!(reserved)?;
+        let frame = data(number, &buf[..length]);
+        self.handle.shared.core().put_data(self.id, frame)?;
+        Poll::Ready(Ok(length))
     }
 
     /// Ready at once: what is written is sent without it.

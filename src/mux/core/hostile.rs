@@ -4,12 +4,12 @@ use std::task::{Poll, Waker};
 
 use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
-use tokio::io::ReadBuf;
 
 use super::owner::Opening;
 use super::state::{
     ChannelId, Core, ListenerId, MAX_CHANNELS, MAX_REPLIES, MAX_UNREAD, MAX_WAITING, MESSAGE_COST, OFFER_COST,
 };
+use super::streams::data;
 use crate::mux::error::MuxError;
 use crate::mux::frame::{self, Batch};
 
@@ -65,9 +65,13 @@ impl World {
             7 => self.receive(u)?,
             8 => {
                 if let Some(id) = self.choose(u)? {
-                    let content = vec![1; u.int_in_range(0..=40_000)?];
+                    let content = vec![1; u.int_in_range(1..=40_000)?];
                     if self.core.channels.get(&id).is_some_and(|channel| channel.stream.is_some()) {
-                        let _ = self.core.poll_write_stream(id, &content, Waker::noop());
+                        if let Poll::Ready(Ok((number, length))) =
+                            self.core.poll_reserve(id, content.len(), Waker::noop())
+                        {
+                            let _ = self.core.put_data(id, data(number, &content[..length]));
+                        }
                     } else {
                         let _ = self.core.poll_send(id, 0, &content, Waker::noop());
                     }
@@ -117,10 +121,14 @@ impl World {
         let Some(id) = self.choose(u)? else {
             return Ok(());
         };
-        let mut space = vec![0; u.int_in_range(0..=20_000)?];
+        let mut read = None;
         for _ in 0..u.int_in_range(1..=9_u8)? {
             if self.core.channels.get(&id).is_some_and(|channel| channel.stream.is_some()) {
-                let _ = self.core.poll_read_stream(id, &mut ReadBuf::new(&mut space), Waker::noop());
+                let next = self.core.poll_data(id, read.take(), Waker::noop());
+                read = match next {
+                    Poll::Ready(Ok(Some(data))) => Some(data.len()),
+                    _ => None,
+                };
             } else {
                 let _ = self.core.poll_recv(id, Waker::noop());
             }

@@ -29,3 +29,4 @@ mod window;
 pub(crate) use hostile::hostile;
 pub(super) use owner::Opening;
 pub(super) use state::{ChannelId, Core, ListenerId, OfferId};
+pub(super) use streams::data;

@@ -112,6 +112,8 @@ impl Core {
         for message in offer.messages {
             if let Err(violation) = self.deliver(id, message) {
                 self.fail(MuxError::Protocol(violation));
+                // Nobody gets it.
+                self.close(id);
                 return Err(MuxError::Protocol(violation));
             }
         }

@@ -1,97 +1,76 @@
 //! Byte streams on channels: what their readers and writers do.
+//!
+//! Bytes are copied outside of the state machine, which all streams of a connection share.
 
 use std::task::{Poll, Waker};
 
-use bytes::Buf;
-use tokio::io::ReadBuf;
+use bytes::Bytes;
 
 use super::state::{ChannelId, Core, Phase};
-use super::window::{DATA, DATA_COST, END, GRANT};
+use super::window::{DATA, END, GRANT};
 use crate::mux::error::MuxError;
 use crate::mux::frame;
 
 impl Core {
-    /// Reads what has come; nothing once the peer has sent all its bytes.
-    pub(in crate::mux) fn poll_read_stream(
+    /// Returns the next data; `None` once the peer has sent all its bytes. `read` is how long the data was
+    /// that the reader is done with, if there was some: the peer may send as much again.
+    pub(in crate::mux) fn poll_data(
         &mut self,
         id: ChannelId,
-        buffer: &mut ReadBuf<'_>,
+        read: Option<usize>,
         waker: &Waker,
-    ) -> Poll<Result<(), MuxError>> {
+    ) -> Poll<Result<Option<Bytes>, MuxError>> {
         self.start();
-        let Some(channel) = self.channels.get_mut(&id) else {
-            return Poll::Ready(Err(MuxError::Closed));
-        };
-        let Some(window) = &mut channel.stream else {
-            return Poll::Ready(Err(MuxError::Closed));
-        };
-        let before = buffer.remaining();
-        let mut cost = 0;
-        while buffer.remaining() > 0 {
-            let Some(message) = channel.inbox.front_mut() else {
-                break;
-            };
-            let length = message.content.len().min(buffer.remaining());
-            buffer.put_slice(&message.content[..length]);
-            message.content.advance(length);
-            cost += length;
-            if message.content.is_empty() {
-                channel.inbox.pop_front();
-                cost += DATA_COST;
-            }
+        let channel = self.channels.get_mut(&id).ok_or(MuxError::Closed)?;
+        let window = channel.stream.as_mut().ok_or(MuxError::Closed)?;
+        let grant = read.and_then(|read| window.read(read, self.streams));
+        let message = channel.inbox.pop_front();
+        let is_at_end = window.is_received;
+        if let (None, false, Phase::Opening | Phase::Open) = (&message, is_at_end, channel.phase) {
+            channel.reader = Some(waker.clone());
         }
-        let grant = window.read(cost, self.streams);
-        let is_at_end = window.is_received && channel.inbox.is_empty();
-        if let (Some(grant), Some(number), false) = (grant, channel.number, channel.is_closing) {
+        let (phase, number) = (channel.phase, channel.number);
+        if let (Some(grant), Some(number)) = (grant, number) {
             self.put(id, frame::message(number as u64 + 1, GRANT, &grant));
         }
-        if before == 0 || buffer.remaining() < before || is_at_end {
-            return Poll::Ready(Ok(()));
+        match (message, phase) {
+            (Some(message), _) => Poll::Ready(Ok(Some(message.content))),
+            (None, _) if is_at_end => Poll::Ready(Ok(None)),
+            (None, Phase::Ended(reason)) => Poll::Ready(Err(reason)),
+            (None, Phase::Opening | Phase::Open) => Poll::Pending,
         }
-        self.wait_to_read(id, waker)
     }
 
-    fn wait_to_read(&mut self, id: ChannelId, waker: &Waker) -> Poll<Result<(), MuxError>> {
-        let Some(channel) = self.channels.get_mut(&id) else {
-            return Poll::Ready(Err(MuxError::Closed));
-        };
-        if let Phase::Ended(reason) = channel.phase {
-            return Poll::Ready(Err(reason));
-        }
-        channel.reader = Some(waker.clone());
-        Poll::Pending
-    }
-
-    /// Puts bytes in line, as many as a message and the window of the stream take.
-    pub(in crate::mux) fn poll_write_stream(
+    /// Returns the number of the channel and how many bytes a message may hold now, `most` at most. They are
+    /// taken from the window: [`Self::put_data`] follows.
+    pub(in crate::mux) fn poll_reserve(
         &mut self,
         id: ChannelId,
-        bytes: &[u8],
+        most: usize,
         waker: &Waker,
-    ) -> Poll<Result<usize, MuxError>> {
+    ) -> Poll<Result<(u64, usize), MuxError>> {
         // A grant comes by the connection.
         self.start();
         let number = self.writable(id)?;
-        if bytes.is_empty() {
-            return Poll::Ready(Ok(0));
-        }
         if !self.has_room(id, waker) {
             return Poll::Pending;
         }
-        let Some(channel) = self.channels.get_mut(&id) else {
-            return Poll::Ready(Err(MuxError::Closed));
-        };
-        let Some(window) = channel.stream.as_mut().filter(|window| !window.is_sent) else {
-            return Poll::Ready(Err(MuxError::Closed));
-        };
-        let length = window.may_send().min(bytes.len());
+        let channel = self.channels.get_mut(&id).ok_or(MuxError::Closed)?;
+        let window = channel.stream.as_mut().filter(|window| !window.is_sent).ok_or(MuxError::Closed)?;
+        let length = window.may_send().min(most);
         if length == 0 {
             channel.wait_to_write(waker);
             return Poll::Pending;
         }
         window.sent(length);
-        self.put(id, frame::message(number, DATA, &bytes[..length]));
-        Poll::Ready(Ok(length))
+        Poll::Ready(Ok((number, length)))
+    }
+
+    /// Puts bytes in line for which there was a reservation.
+    pub(in crate::mux) fn put_data(&mut self, id: ChannelId, frame: Vec<u8>) -> Result<(), MuxError> {
+        self.writable(id)?;
+        self.put(id, frame);
+        Ok(())
     }
 
     /// Tells the peer that there are no more bytes, behind those that wait.
@@ -106,4 +85,9 @@ impl Core {
         self.put(id, frame::message(number, END, &[]));
         Ok(())
     }
+}
+
+/// Makes the frame of data.
+pub(in crate::mux) fn data(number: u64, bytes: &[u8]) -> Vec<u8> {
+    frame::message(number, DATA, bytes)
 }

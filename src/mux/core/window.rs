@@ -86,10 +86,10 @@ impl Window {
         self.credit -= (bytes + DATA_COST) as u64;
     }
 
-    /// Notes what has been read, and returns the content of a grant if one is due. `streams` is how many
-    /// there are on the connection.
-    pub(super) fn read(&mut self, cost: usize, streams: usize) -> Option<Vec<u8>> {
-        self.read += cost;
+    /// Notes that a message of so many bytes has been read, and returns the content of a grant if one is
+    /// due. `streams` is how many there are on the connection.
+    pub(super) fn read(&mut self, bytes: usize, streams: usize) -> Option<Vec<u8>> {
+        self.read += bytes + DATA_COST;
         if self.read * 2 < self.size || self.is_received {
             return None;
         }

@@ -1,12 +1,10 @@
 //! Byte streams: each reader holds up its own stream and no other.
 
-use std::task::{Poll, Waker};
-
-use tokio::io::ReadBuf;
+use std::task::{Poll, Waker, ready};
 
 use super::super::window::{DATA_COST, INITIAL_WINDOW, MAX_DATA, MAX_WINDOW, MAX_WINDOWS};
 use super::support::{Side, opening, pair, settle};
-use crate::mux::core::{ChannelId, Opening};
+use crate::mux::core::{ChannelId, Opening, data};
 use crate::mux::error::{MuxError, Violation};
 use crate::mux::frame;
 
@@ -22,7 +20,7 @@ fn streams(sides: &mut [Side; 2], count: usize) -> Vec<[ChannelId; 2]> {
 fn fill(sides: &mut [Side; 2], id: ChannelId, chunk: usize) -> usize {
     let mut written = 0;
     loop {
-        match sides[0].core.poll_write_stream(id, &vec![7; chunk], Waker::noop()) {
+        match write(&mut sides[0], id, &vec![7; chunk]) {
             Poll::Ready(taken) => written += taken.unwrap(),
             Poll::Pending => {
                 let before = sides[0].core.channels[&id].queued;
@@ -36,10 +34,27 @@ fn fill(sides: &mut [Side; 2], id: ChannelId, chunk: usize) -> usize {
     }
 }
 
-fn read(side: &mut Side, id: ChannelId, most: usize) -> Poll<Result<usize, MuxError>> {
-    let mut space = vec![0; most];
-    let mut buffer = ReadBuf::new(&mut space);
-    side.core.poll_read_stream(id, &mut buffer, Waker::noop()).map_ok(|()| buffer.filled().len())
+fn write(side: &mut Side, id: ChannelId, bytes: &[u8]) -> Poll<Result<usize, MuxError>> {
+    let (number, length) = ready!(side.core.poll_reserve(id, bytes.len(), Waker::noop()))?;
+    side.core.put_data(id, data(number, &bytes[..length]))?;
+    Poll::Ready(Ok(length))
+}
+
+/// Reads what has come and is done with it; returns how much that was, nothing at the end.
+fn read(side: &mut Side, id: ChannelId) -> Poll<Result<usize, MuxError>> {
+    let (mut total, mut last) = (0, None);
+    loop {
+        match side.core.poll_data(id, last.take(), Waker::noop()) {
+            Poll::Ready(Ok(Some(data))) => {
+                total += data.len();
+                last = Some(data.len());
+            }
+            Poll::Ready(Ok(None)) => return Poll::Ready(Ok(total)),
+            _ if total > 0 => return Poll::Ready(Ok(total)),
+            Poll::Ready(Err(reason)) => return Poll::Ready(Err(reason)),
+            Poll::Pending => return Poll::Pending,
+        }
+    }
 }
 
 fn window(side: &Side, id: ChannelId) -> usize {
@@ -56,12 +71,12 @@ fn a_stream_that_nobody_reads_stops_and_others_go_on() {
     let mut total = 0;
     for _ in 0..1000 {
         total += fill(&mut sides, ids[1][0], 50_000);
-        while let Poll::Ready(read) = read(&mut sides[1], ids[1][1], 9_000) {
+        while let Poll::Ready(read) = read(&mut sides[1], ids[1][1]) {
             total -= read.unwrap();
         }
     }
     assert_eq!(total, 0, "all of it has been read");
-    assert_eq!(read(&mut sides[1], ids[0][1], 1 << 20), Poll::Ready(Ok(written)));
+    assert_eq!(read(&mut sides[1], ids[0][1]), Poll::Ready(Ok(written)));
 }
 
 #[test]
@@ -80,10 +95,9 @@ fn the_window_grows_while_the_reader_keeps_up_and_shrinks_to_the_share_of_many()
     let transfer = |sides: &mut [Side; 2]| {
         for _ in 0..2000 {
             // The reader reads before the window is full.
-            let written = sides[0].core.poll_write_stream(first[0], &[7; MAX_DATA], Waker::noop());
-            assert!(written.is_ready());
+            assert!(write(&mut sides[0], first[0], &[7; MAX_DATA]).is_ready());
             settle(sides);
-            while read(&mut sides[1], first[1], 1 << 20).is_ready() {}
+            while read(&mut sides[1], first[1]).is_ready() {}
             settle(sides);
         }
     };
@@ -107,6 +121,21 @@ fn a_peer_that_sends_more_than_the_window_ends_the_connection() {
     assert_eq!(sides[1].core.ended(), Some(MuxError::Protocol(Violation::WindowExceeded)));
 }
 
+/// Before the stream is accepted it is not known that it has a window.
+#[test]
+fn a_peer_that_sends_more_before_its_stream_is_accepted_ends_the_connection_as_well() {
+    let mut side = Side::started();
+    let listener = side.listen("s");
+    assert!(side.get(frame::open(1, "s", b"", b"")));
+    side.get(frame::message(1, 0, &vec![0; INITIAL_WINDOW]));
+    let offer = side.offer(listener).unwrap();
+    let opening = Opening { is_stream: true, ..opening("s", b"") };
+    let exceeded = MuxError::Protocol(Violation::WindowExceeded);
+    assert_eq!(side.core.accept(offer, &opening), Err(exceeded));
+    assert_eq!(side.core.ended(), Some(exceeded));
+    assert_eq!((side.core.channels.len(), side.core.streams), (0, 0));
+}
+
 #[test]
 fn grants_and_what_is_unknown_take_no_memory() {
     let mut sides = pair();
@@ -126,20 +155,18 @@ fn grants_and_what_is_unknown_take_no_memory() {
 fn a_direction_ends_after_its_bytes_and_the_other_one_goes_on() {
     let mut sides = pair();
     let [ours, theirs] = streams(&mut sides, 1)[0];
-    let write = |side: &mut Side, id, bytes: &[u8]| side.core.poll_write_stream(id, bytes, Waker::noop());
     assert_eq!(write(&mut sides[0], ours, b"abc"), Poll::Ready(Ok(3)));
     sides[0].core.finish_stream(ours).unwrap();
     assert_eq!(write(&mut sides[0], ours, b"x"), Poll::Ready(Err(MuxError::Closed)));
     settle(&mut sides);
-    assert_eq!(read(&mut sides[1], theirs, 2), Poll::Ready(Ok(2)));
-    assert_eq!(read(&mut sides[1], theirs, 2), Poll::Ready(Ok(1)));
-    assert_eq!(read(&mut sides[1], theirs, 2), Poll::Ready(Ok(0)));
+    assert_eq!(read(&mut sides[1], theirs), Poll::Ready(Ok(3)));
+    assert_eq!(read(&mut sides[1], theirs), Poll::Ready(Ok(0)));
     assert_eq!(write(&mut sides[1], theirs, b"back"), Poll::Ready(Ok(4)));
     sides[1].core.finish_stream(theirs).unwrap();
     sides[1].core.close(theirs);
     settle(&mut sides);
-    assert_eq!(read(&mut sides[0], ours, 9), Poll::Ready(Ok(4)));
-    assert_eq!(read(&mut sides[0], ours, 9), Poll::Ready(Ok(0)), "the end, not a reset");
+    assert_eq!(read(&mut sides[0], ours), Poll::Ready(Ok(4)));
+    assert_eq!(read(&mut sides[0], ours), Poll::Ready(Ok(0)), "the end, not a reset");
 }
 
 #[test]
@@ -149,6 +176,6 @@ fn a_stream_that_is_dropped_before_its_end_is_reset() {
     fill(&mut sides, ours, 10);
     sides[0].core.close(ours);
     settle(&mut sides);
-    assert!(matches!(read(&mut sides[1], theirs, 1 << 20), Poll::Ready(Ok(bytes)) if bytes > 0));
-    assert_eq!(read(&mut sides[1], theirs, 1), Poll::Ready(Err(MuxError::Closed)));
+    assert!(matches!(read(&mut sides[1], theirs), Poll::Ready(Ok(bytes)) if bytes > 0));
+    assert_eq!(read(&mut sides[1], theirs), Poll::Ready(Err(MuxError::Closed)));
 }
