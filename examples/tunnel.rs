@@ -12,22 +12,19 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::error::Error;
-use std::sync::Arc;
 use std::time::Duration;
 
 use hyperprofile::mux::{Mux, tunnel};
 use hyperprofile::{ConnectAddress, Dht, KeyPair};
-use tokio::net::TcpListener;
+use tokio::{fs::read_to_string, net::TcpListener, time::sleep};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let dht = match std::env::var("BOOTSTRAP") {
-        Ok(node) => Dht::builder().bootstrap([node]).spawn().await?,
-        Err(_) => Dht::builder().spawn().await?,
-    };
+    let builder = std::env::var("BOOTSTRAP").map(|node| Dht::builder().bootstrap([node]));
+    let dht = builder.unwrap_or_else(|_| Dht::builder()).spawn().await?;
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["serve", target, allowed] => serve(&dht, target, allowed).await,
+        ["serve", target, allowed] => serve(&dht, target, allowed.to_owned()).await,
         ["open", key, address, path] => {
             open(&dht, key.parse()?, address, &KeyPair::load_or_create(path)?).await
         }
@@ -36,15 +33,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Connects each client to a TCP server.
-async fn serve(dht: &Dht, target: &str, allowed: &str) -> Result<(), Box<dyn Error>> {
-    let allowed: Arc<str> = allowed.into();
+async fn serve(dht: &Dht, target: &str, allowed: String) -> Result<(), Box<dyn Error>> {
+    read_to_string(&allowed).await?;
     let listen = dht.listen(&KeyPair::generate()).allow(move |client| {
-        let allowed = Arc::clone(&allowed);
+        let allowed = allowed.clone();
         async move {
-            let list = tokio::fs::read_to_string(&*allowed).await.unwrap_or_else(|error| {
-                eprintln!("nobody is let in: cannot read {allowed}: {error}");
-                String::new()
-            });
+            // Without the list nobody is let in.
+            let list = read_to_string(allowed).await.unwrap_or_default();
             list.lines().any(|line| line.trim().parse() == Ok(client.claimed_key))
         }
     });
@@ -58,24 +53,18 @@ async fn serve(dht: &Dht, target: &str, allowed: &str) -> Result<(), Box<dyn Err
     Ok(())
 }
 
-/// Carries the TCP connections to a local port to the server.
+/// Carries the TCP connections to a local port to the server. While there is no connection they wait.
 async fn open(dht: &Dht, key: ConnectAddress, address: &str, own: &KeyPair) -> Result<(), Box<dyn Error>> {
-    println!("{}", own.public_key());
-    let mut connection = dht.connect(&key).key_pair(own).await?;
     let listener = TcpListener::bind(address).await?;
-    println!("{}", listener.local_addr()?);
+    println!("{}\n{}", own.public_key(), listener.local_addr()?);
     loop {
-        match tunnel::open(&Mux::new(connection), &listener).await {
-            Ok(()) => eprintln!("the server has closed the connection"),
+        match dht.connect(&key).key_pair(own).await {
+            Ok(connection) => match tunnel::open(&Mux::new(connection), &listener).await {
+                Ok(()) => eprintln!("the server has ended the connection"),
+                Err(error) => eprintln!("{error}"),
+            },
             Err(error) => eprintln!("{error}"),
         }
-        // TCP connections wait meanwhile.
-        connection = loop {
-            match dht.connect(&key).key_pair(own).await {
-                Ok(connection) => break connection,
-                Err(error) => eprintln!("{error}"),
-            }
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        };
+        sleep(Duration::from_secs(1)).await;
     }
 }

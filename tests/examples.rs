@@ -51,17 +51,13 @@ async fn tunnel_forwards_tcp_for_clients_that_are_on_the_list() {
     let mut server = example(&network, "tunnel", &["serve", &target, &list]).spawn().unwrap();
     let key = lines(server.stdout.take()).next_line().await.unwrap().unwrap();
     let open = ["open", &key, "127.0.0.1:0", &identity];
-    let refused = example(&network, "tunnel", &open).output().await.unwrap();
-    assert!(!refused.status.success());
-    let own = String::from_utf8(refused.stdout).unwrap();
-    assert_eq!(own.lines().count(), 1, "no address: {own}");
-    let own = own.trim();
-
-    std::fs::write(&list, format!("not a key\n{own}\n")).unwrap();
     let mut client = example(&network, "tunnel", &open).spawn().unwrap();
-    let mut printed = lines(client.stdout.take());
-    assert_eq!(printed.next_line().await.unwrap().unwrap(), own);
+    let (mut printed, mut errors) = (lines(client.stdout.take()), lines(client.stderr.take()));
+    let own = printed.next_line().await.unwrap().unwrap();
     let address = printed.next_line().await.unwrap().unwrap();
+    let refused = errors.next_line().await.unwrap().unwrap();
+    assert!(refused.contains("refuses this identity"), "{refused}");
+    std::fs::write(&list, format!("not a key\n{own}\n")).unwrap();
 
     // Some at once, over one connection.
     let echoed: Vec<_> = (0..20)
