@@ -39,7 +39,7 @@ impl Pair {
             let mut seed = [0; 32];
             seed[..4].copy_from_slice(&number.to_le_bytes());
             let listen = Listen {
-                key_pair: KeyPair::from_seed(&seed),
+                identity: KeyPair::from_seed(&seed).into(),
                 allow: None,
                 allow_punch: None,
                 relay_through: None,

@@ -35,7 +35,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let connection = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["listen"] => {
-            let server = dht.listen(&KeyPair::generate()).await?;
+            let server = dht.listen(KeyPair::generate()).await?;
             eprintln!("{}", server.public_key());
             server.accept().await.ok_or("the node has ended")?
         }

@@ -47,7 +47,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn serve(dht: &Dht) -> Result<(), Box<dyn Error>> {
-    let server = dht.listen(&KeyPair::generate()).await?;
+    let server = dht.listen(KeyPair::generate()).await?;
     println!("{}", server.public_key());
     let names = Arc::new(Names::default());
     while let Some(connection) = server.accept().await {

@@ -21,7 +21,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["serve"] => {
-            let server = dht.listen(&KeyPair::generate()).await?;
+            let server = dht.listen(KeyPair::generate()).await?;
             println!("{}", server.public_key());
             let responders = Responders::new();
             responders.respond("shout", |request| async move {

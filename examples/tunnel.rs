@@ -35,7 +35,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 /// Connects each client to a TCP server.
 async fn serve(dht: &Dht, target: &str, allowed: String) -> Result<(), Box<dyn Error>> {
     read_to_string(&allowed).await?;
-    let listen = dht.listen(&KeyPair::generate()).allow(move |client| {
+    let listen = dht.listen(KeyPair::generate()).allow(move |client| {
         let allowed = allowed.clone();
         async move {
             // Without the list nobody is let in.

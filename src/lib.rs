@@ -85,6 +85,7 @@
 //! |---|---|---|
 //! | [`keys`] | Ed25519 key pairs and public keys: make, parse, print, sign, verify | pure |
 //! | [`crypto`] | hashes, signatures and sealed boxes of the Hypercore family | pure |
+//! | `identity` | [`Identity`]: a key pair, or a key that a [`Signer`] keeps | pure |
 //! | `wire` | bytes to types and back, every message of the protocol | pure |
 //! | `buffer` | queues of bytes and the memory for them | pure |
 //! | `slots` | bounds that strangers share, by source | pure |
@@ -148,6 +149,7 @@ pub mod guide {
     #[doc = include_str!("../docs/guide/words.md")]
     pub mod words {}
 }
+mod identity;
 pub mod keys;
 #[cfg(feature = "mux")]
 pub mod mux;
@@ -189,6 +191,8 @@ pub use api::{
     SendRequest, ServeRelay, Server, ServerAddress, SpawnError, Stage, Stats, Stored, Strategy, StreamError,
     Testnet, TestnetError, Traffic, WriteHalf,
 };
+#[doc(inline)]
+pub use identity::{Identity, Signer, SignerError, Signing};
 #[doc(inline)]
 pub use keys::{KeyPair, ParseKeyError, PublicKey, SecretKeyError};
 #[cfg(feature = "swarm")]

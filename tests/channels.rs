@@ -40,7 +40,7 @@ async fn with_guest(test: impl AsyncFn(&Network, &Dht)) {
 }
 
 async fn listen(dht: &Dht) -> Server {
-    soon(dht.listen(&KeyPair::generate()).into_future()).await.unwrap()
+    soon(dht.listen(KeyPair::generate()).into_future()).await.unwrap()
 }
 
 async fn connect(dht: &Dht, key: &str) -> Connection {

@@ -103,7 +103,7 @@ async fn nothing_that_was_written_before_a_drop_is_lost() {
     const SIZE: usize = 300_000;
     with_network(Nodes::Theirs, Reference::Latest, async |network| {
         let dht = network.guest().await;
-        let server = soon(dht.listen(&KeyPair::generate()).into_future()).await.unwrap();
+        let server = soon(dht.listen(KeyPair::generate()).into_future()).await.unwrap();
         let key = server.public_key().to_hex();
         let content = pseudo_random(SIZE);
         let serve = async {
@@ -130,7 +130,7 @@ async fn nothing_that_was_written_before_a_drop_is_lost() {
 async fn their_client_reaches_our_server_through_its_relay_addresses() {
     with_network(Nodes::Theirs, Reference::Latest, async |network| {
         let dht = network.guest().await;
-        let server = soon(dht.listen(&KeyPair::generate()).into_future()).await.unwrap();
+        let server = soon(dht.listen(KeyPair::generate()).into_future()).await.unwrap();
         let key = server.public_key().to_hex();
         let nodes: Vec<_> = soon(server.relay_addresses()).await.iter().map(ToString::to_string).collect();
         let (sender, _results) = mpsc::unbounded_channel();
@@ -154,7 +154,7 @@ async fn a_silent_client_is_spoken_to_before_it_has_proven_its_key() {
         limits.unproven_for = wait;
         let builder = Dht::builder().bootstrap([network.bootstrap.as_str()]).bind("127.0.0.1:0");
         let dht = builder.limits(limits).spawn().await.unwrap();
-        let server = soon(dht.listen(&KeyPair::generate()).into_future()).await.unwrap();
+        let server = soon(dht.listen(KeyPair::generate()).into_future()).await.unwrap();
         let key = server.public_key().to_hex();
         let serve = async {
             let mut connection = server.accept().await.unwrap();

@@ -287,7 +287,7 @@ impl Records {
             assert!(theirs.contains(&key.to_hex()), "{when}: topic, through theirs");
         }
         // A client of the reference reaches a server of this implementation.
-        let server = soon(guest.listen(&KeyPair::generate()).into_future()).await.unwrap();
+        let server = soon(guest.listen(KeyPair::generate()).into_future()).await.unwrap();
         let key = server.public_key().to_hex();
         let serving = tokio::spawn(async move {
             while let Some(connection) = server.accept().await {

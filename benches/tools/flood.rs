@@ -343,7 +343,8 @@ fn fill(node: SocketAddrV4, count: usize) -> Result<()> {
         let key_pair = &keys[number % keys.len()];
         let mut target = [0; 32];
         target[..8].copy_from_slice(&(number as u64 / 64).to_be_bytes());
-        let announcement = Announcement { key_pair, target, relays: &[node; 3], bump: 0 };
+        let identity = key_pair.into();
+        let announcement = Announcement { identity: &identity, target, relays: &[node; 3], bump: 0 };
         let announce = announcement.sign(AnnounceKind::Announce, &id, &token);
         let request = Request {
             tid: number as u16,

@@ -73,7 +73,7 @@ async fn testnet(size: usize) -> Result<()> {
 
 async fn server(bootstrap: &str, low_latency: bool, mode: &str, seed: u8) -> Result<()> {
     let dht = node(bootstrap, low_latency).await?;
-    let mut listen = dht.listen(&KeyPair::from_seed(&[seed; 32]));
+    let mut listen = dht.listen(KeyPair::from_seed(&[seed; 32]));
     if mode == "patient" {
         listen = listen.idle_timeout(Duration::from_secs(300));
     }
@@ -210,7 +210,7 @@ async fn stream(dht: &Dht, key: PublicKey, megabytes: usize) -> Result<()> {
 async fn streams(dht: &Dht, key: PublicKey, megabytes: usize) -> Result<()> {
     let mut connections = Vec::new();
     for _ in 0..100 {
-        connections.push(dht.connect(key).key_pair(&KeyPair::generate()).await?);
+        connections.push(dht.connect(key).key_pair(KeyPair::generate()).await?);
     }
     let before = processor_time();
     let start = Instant::now();
@@ -253,8 +253,8 @@ async fn ping(connection: &mut Connection, count: usize) -> Result<String> {
 
 /// Round trips on one connection of a `mixed` server beside a bulk transfer on another.
 async fn beside(dht: &Dht, key: PublicKey, count: usize) -> Result<()> {
-    let mut small = dht.connect(key).key_pair(&KeyPair::generate()).await?;
-    let mut bulk = dht.connect(key).key_pair(&KeyPair::generate()).await?;
+    let mut small = dht.connect(key).key_pair(KeyPair::generate()).await?;
+    let mut bulk = dht.connect(key).key_pair(KeyPair::generate()).await?;
     small.write_all(b"e").await?;
     let sent = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&sent);
@@ -315,7 +315,7 @@ async fn rate(dht: &Dht, key: PublicKey, count: usize, keep: bool) -> Result<Vec
             tokio::spawn(async move {
                 let (mut kept, mut failed) = (Vec::new(), 0);
                 while started.fetch_add(1, Ordering::Relaxed) < count as u64 {
-                    match dht.connect(key).key_pair(&KeyPair::generate()).await {
+                    match dht.connect(key).key_pair(KeyPair::generate()).await {
                         Ok(connection) => kept.extend(keep.then_some(connection)),
                         Err(_) => failed += 1,
                     }

@@ -68,11 +68,12 @@ pub struct Limits {
     /// runtime. Default 64.
     pub jobs: usize,
     /// Decisions of [`Listen::allow`](super::Listen::allow) and
-    /// [`Listen::allow_punch`](super::Listen::allow_punch) under way, per node; beyond them clients and
-    /// punches are refused. Default 1,024.
+    /// [`Listen::allow_punch`](super::Listen::allow_punch) under way, and answers of a
+    /// [`Signer`](crate::Signer), per node; beyond them clients and punches are refused, and what has to be
+    /// signed fails. Default 1,024.
     pub decisions: usize,
-    /// How long such a decision may take until the client is refused, a day at most. Default 5 s; after 10 s
-    /// the handshake is forgotten.
+    /// How long such a decision or answer may take until it counts as refused, a day at most. Default 5 s;
+    /// after 10 s the handshake is forgotten.
     pub decide_for: Duration,
     /// Servers of one node. Default 256.
     pub servers: usize,

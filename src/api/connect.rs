@@ -11,7 +11,7 @@ use super::{ConnectAddress, ConnectError, Connection};
 use crate::connect::Dial;
 use crate::net::Command;
 use crate::udx::StreamOptions;
-use crate::{KeyPair, PublicKey};
+use crate::{Identity, PublicKey};
 
 /// Connects to a server once awaited, from [`Dht::connect`](super::Dht::connect).
 ///
@@ -28,7 +28,7 @@ use crate::{KeyPair, PublicKey};
 pub struct Connect {
     node: NodeHandle,
     server: PublicKey,
-    key_pair: Option<KeyPair>,
+    identity: Option<Identity>,
     addresses: Vec<SocketAddrV4>,
     only_addresses: bool,
     relay_through: Option<PublicKey>,
@@ -44,7 +44,7 @@ impl Connect {
         Self {
             node,
             server,
-            key_pair: None,
+            identity: None,
             addresses,
             only_addresses: false,
             relay_through: None,
@@ -55,10 +55,10 @@ impl Connect {
         }
     }
 
-    /// Sets the identity that the server sees. The default is one that the node generated when it was
-    /// spawned.
-    pub fn key_pair(mut self, key_pair: &KeyPair) -> Self {
-        self.key_pair = Some(key_pair.clone());
+    /// Sets the identity that the server sees: a [`KeyPair`](crate::KeyPair), or a [`Signer`](crate::Signer).
+    /// The default is a key pair that the node generated when it was spawned.
+    pub fn key_pair(mut self, identity: impl Into<Identity>) -> Self {
+        self.identity = Some(identity.into());
         self
     }
 
@@ -139,10 +139,10 @@ impl Connect {
     }
 
     async fn run(self) -> Result<Connection, ConnectError> {
-        let key_pair = self.key_pair.unwrap_or_else(|| self.node.default_key_pair().clone());
+        let identity = self.identity.unwrap_or_else(|| self.node.default_key_pair().into());
         let dial = Box::new(Dial {
             remote: self.server,
-            key_pair,
+            identity,
             nodes: self.addresses,
             only_nodes: self.only_addresses,
             relay_through: self.relay_through,

@@ -440,7 +440,7 @@ mod tests {
     #[tokio::test]
     async fn nothing_that_is_printed_shows_content_or_secrets() {
         let network = Testnet::new(3).await.unwrap();
-        let server = network.nodes()[1].listen(&KeyPair::generate()).await.unwrap();
+        let server = network.nodes()[1].listen(KeyPair::generate()).await.unwrap();
         let connect = || network.nodes()[2].connect(server.public_key()).into_future();
         let (client, accepted) = tokio::join!(connect(), server.accept());
         let (mut client, mut accepted) = (client.unwrap(), accepted.unwrap());

@@ -8,10 +8,10 @@ use super::{
     BootstrapError, Connect, ConnectAddress, DhtBuilder, Joined, KeptAnnouncement, Listen, NodeError,
     NodeState, NodeWatch, RequestError, ServeRelay, SpawnError, Stats,
 };
-use crate::KeyPair;
 use crate::dht::Outgoing;
 use crate::net::{self, Command};
 use crate::wire::rpc::PING;
+use crate::{Identity, KeyPair};
 
 /// A node of the HyperDHT: connects to servers by their public key and lets others connect.
 ///
@@ -110,9 +110,10 @@ impl Dht {
         ServeRelay::new(self.node.clone(), key_pair.clone())
     }
 
-    /// Returns a builder that listens with a key pair once awaited.
-    pub fn listen(&self, key_pair: &KeyPair) -> Listen {
-        Listen::new(self.node.clone(), key_pair.clone())
+    /// Returns a builder that listens with a [`KeyPair`] once awaited, or with a key that a
+    /// [`Signer`](crate::Signer) keeps.
+    pub fn listen(&self, identity: impl Into<Identity>) -> Listen {
+        Listen::new(self.node.clone(), identity.into())
     }
 
     /// Returns the local address of the server socket: with the IP address given to [`DhtBuilder::bind`],

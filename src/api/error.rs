@@ -147,6 +147,15 @@ pub enum ConnectError {
         /// What was tried.
         report: Box<Report>,
     },
+    /// The [`Signer`](crate::Signer) of the own identity has failed, or not answered within
+    /// [`Limits::decide_for`](crate::Limits::decide_for).
+    #[error("the signer of the own identity has not answered the handshake with server {key}")]
+    Signer {
+        /// First digits of the server's key.
+        key: String,
+        /// What was tried.
+        report: Box<Report>,
+    },
     /// The node has as many attempts under way as its limits allow.
     #[error("this node already has as many attempts to connect under way as its limits allow")]
     TooMany {
@@ -173,6 +182,7 @@ impl ConnectError {
             Failure::TimedOut(stage) => Self::TimedOut { stage, report },
             Failure::TooMany => Self::TooMany { report },
             Failure::BadKey => Self::BadKey { key, report },
+            Failure::Signer => Self::Signer { key, report },
         }
     }
 
@@ -185,6 +195,7 @@ impl ConnectError {
             | Self::Silent { report, .. }
             | Self::Refused { report, .. }
             | Self::BadKey { report, .. }
+            | Self::Signer { report, .. }
             | Self::Incompatible { report, .. }
             | Self::Protocol { report, .. }
             | Self::Unreachable { report, .. }
@@ -268,6 +279,9 @@ pub enum PutError {
     /// There is another value with the same sequence number.
     #[error("there is another value with the same sequence number")]
     SeqReused,
+    /// The signer has failed.
+    #[error("the signer has not signed the value")]
+    Signer,
     /// The key has not signed the value with this sequence number.
     #[error("the key has not signed this value")]
     BadSignature,
@@ -308,8 +322,10 @@ pub enum RequestError {
 impl RequestError {
     pub(super) const fn of(error: dht::RequestError) -> Self {
         match error {
-            // The size has been checked before.
-            dht::RequestError::TimedOut | dht::RequestError::TooLarge => Self::NoAnswer,
+            // The size has been checked before, and requests of applications are not signed.
+            dht::RequestError::TimedOut | dht::RequestError::TooLarge | dht::RequestError::Unsigned => {
+                Self::NoAnswer
+            }
             dht::RequestError::Overloaded => Self::TooMany,
         }
     }

@@ -53,6 +53,7 @@ impl From<ConnectError> for io::Error {
                 io::ErrorKind::ConnectionRefused
             }
             ConnectError::BadKey { .. } => io::ErrorKind::InvalidInput,
+            ConnectError::Signer { .. } => io::ErrorKind::PermissionDenied,
             ConnectError::Incompatible { .. } => io::ErrorKind::Unsupported,
             ConnectError::Protocol { .. } => io::ErrorKind::InvalidData,
             ConnectError::Unreachable { .. } => io::ErrorKind::HostUnreachable,
@@ -96,6 +97,7 @@ impl From<PutError> for io::Error {
             PutError::TooLarge { .. } | PutError::SeqTooLarge | PutError::BadSignature => {
                 io::ErrorKind::InvalidInput
             }
+            PutError::Signer => io::ErrorKind::PermissionDenied,
             PutError::SeqTooLow { .. } | PutError::SeqReused => io::ErrorKind::AlreadyExists,
             PutError::Query(error) => query_kind(error),
         };

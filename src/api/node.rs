@@ -184,7 +184,7 @@ mod tests {
             server.close().await;
             assert_eq!(dht.bootstrapped().await, Err(BootstrapError::Closed));
             assert!(matches!(connect().await, Err(ConnectError::Closed)));
-            let listened = dht.listen(&KeyPair::generate()).await;
+            let listened = dht.listen(KeyPair::generate()).await;
             assert!(matches!(listened, Err(ListenError::Closed)));
             assert_eq!(dht.ping(address_of(&silent)).await, Err(RequestError::Closed));
             assert_eq!(connection.write_message(b"x").await, Err(StreamError::Closed));
@@ -286,7 +286,7 @@ mod tests {
     async fn world() -> (Testnet, Dht, Server, Connection, Connection) {
         let network = Testnet::new(2).await.unwrap();
         let dht = network.builder().spawn().await.unwrap();
-        let server = dht.listen(&KeyPair::generate()).await.unwrap();
+        let server = dht.listen(KeyPair::generate()).await.unwrap();
         let (peer, connection) = connect_both(&network.nodes()[1], &server).await;
         (network, dht, server, connection, peer)
     }

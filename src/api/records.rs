@@ -4,11 +4,13 @@ use std::future::{Future, IntoFuture};
 use std::net::SocketAddrV4;
 use std::pin::Pin;
 
+use tracing::warn;
+
 use super::{Dht, MutableValue, PutError, QueryError, Stored};
 use crate::dht::{self, Operation, OperationError};
 use crate::net::{Command, OperationOutcome};
-use crate::wire::records::MutablePut;
-use crate::{KeyPair, PublicKey};
+use crate::wire::records::{MutablePut, mutable_signable};
+use crate::{Identity, PublicKey};
 
 /// Announces a key under a topic once awaited, from [`Dht::announce`]; returns how many nodes store it, 20 at
 /// most.
@@ -58,14 +60,14 @@ impl Dht {
     pub fn announce(
         &self,
         topic: [u8; 32],
-        key_pair: &KeyPair,
+        identity: impl Into<Identity>,
         relay_addresses: &[SocketAddrV4],
     ) -> Announce {
         Announce {
             dht: self.clone(),
             operation: Operation::Announce {
                 target: topic,
-                key_pair: key_pair.clone(),
+                identity: identity.into(),
                 relays: relay_addresses.iter().copied().take(MAX_RELAYS).collect(),
                 bump: 0,
             },
@@ -81,8 +83,8 @@ impl Dht {
     /// # Cancel safety
     ///
     /// Dropping the future ends the query; some nodes may still have the record.
-    pub async fn unannounce(&self, topic: [u8; 32], key_pair: &KeyPair) -> Result<(), QueryError> {
-        self.run(Operation::Unannounce { target: topic, key_pair: key_pair.clone() }).await?;
+    pub async fn unannounce(&self, topic: [u8; 32], identity: impl Into<Identity>) -> Result<(), QueryError> {
+        self.run(Operation::Unannounce { target: topic, identity: identity.into() }).await?;
         Ok(())
     }
 
@@ -125,14 +127,31 @@ impl Dht {
     ///
     /// [`PutError::TooLarge`] beyond 1782 bytes (a few less with a sequence number above 252),
     /// [`PutError::SeqTooLow`] and [`PutError::SeqReused`] if a node shows a signed value that bars this one,
-    /// or none takes this one for that reason, and [`PutError::Query`] if no node answered or took the value,
-    /// or the node has been closed.
+    /// or none takes this one for that reason, [`PutError::Signer`] if a [`Signer`](crate::Signer) has
+    /// failed, and [`PutError::Query`] if no node answered or took the value, or the node has been closed.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future ends the query; some nodes may have the value.
-    pub async fn mutable_put(&self, key_pair: &KeyPair, seq: u64, value: &[u8]) -> Result<Stored, PutError> {
-        let operation = Operation::MutablePut { key_pair: key_pair.clone(), seq, value: value.to_vec() };
+    pub async fn mutable_put(
+        &self,
+        identity: impl Into<Identity>,
+        seq: u64,
+        value: &[u8],
+    ) -> Result<Stored, PutError> {
+        let (identity, value) = (identity.into(), value.to_vec());
+        let operation = match identity.secret() {
+            Ok(key_pair) => Operation::MutablePut { key_pair: key_pair.clone(), seq, value },
+            Err(signer) => {
+                let signature = signer.sign(mutable_signable(seq, &value)).await;
+                let signature = signature.map_err(|error| {
+                    warn!(%error, "the signer has failed");
+                    PutError::Signer
+                })?;
+                let public_key = *identity.public_key();
+                Operation::MutableRepublish(MutablePut { public_key, seq, value, signature })
+            }
+        };
         Ok(self.run(operation).await?.stored)
     }
 

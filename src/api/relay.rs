@@ -50,7 +50,7 @@ impl ServeRelay {
     }
 
     async fn run(self) -> Result<Relay, ListenError> {
-        let server = Listen::new(self.node.clone(), self.key_pair).await?;
+        let server = Listen::new(self.node.clone(), self.key_pair.into()).await?;
         let public_key = *server.public_key();
         let state = Arc::new(State {
             node: self.node,

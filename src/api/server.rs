@@ -15,7 +15,7 @@ use crate::connect::{
 };
 use crate::net::{Command, Order, ServerHandle};
 use crate::udx::StreamOptions;
-use crate::{KeyPair, PublicKey};
+use crate::{Identity, PublicKey};
 
 /// Listens once awaited, from [`Dht::listen`](super::Dht::listen): when it returns, the server is announced
 /// and reachable.
@@ -34,7 +34,7 @@ use crate::{KeyPair, PublicKey};
 #[must_use = "nothing happens until this is awaited"]
 pub struct Listen {
     node: NodeHandle,
-    key_pair: KeyPair,
+    identity: Identity,
     allow: Option<AllowHook>,
     allow_punch: Option<PunchHook>,
     relay_through: Option<PublicKey>,
@@ -45,15 +45,15 @@ pub struct Listen {
 
 impl std::fmt::Debug for Listen {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Listen").field("key_pair", &self.key_pair).finish_non_exhaustive()
+        f.debug_struct("Listen").field("identity", &self.identity).finish_non_exhaustive()
     }
 }
 
 impl Listen {
-    pub(super) fn new(node: NodeHandle, key_pair: KeyPair) -> Self {
+    pub(super) fn new(node: NodeHandle, identity: Identity) -> Self {
         Self {
             node,
-            key_pair,
+            identity,
             allow: None,
             allow_punch: None,
             relay_through: None,
@@ -155,7 +155,7 @@ impl Listen {
 
     async fn run(self) -> Result<Server, ListenError> {
         let listen = Box::new(connect::Listen {
-            key_pair: self.key_pair,
+            identity: self.identity,
             allow: self.allow,
             allow_punch: self.allow_punch,
             relay_through: self.relay_through,

@@ -165,7 +165,9 @@ impl From<ConnectError> for Failure {
             ConnectError::Incompatible { .. } | ConnectError::Protocol { .. } => Exit::Protocol,
             ConnectError::Silent { .. } | ConnectError::Unreachable { .. } => Exit::NoPath,
             ConnectError::TimedOut { .. } => Exit::TimedOut,
-            ConnectError::Closed | ConnectError::TooMany { .. } => Exit::Internal,
+            ConnectError::Closed | ConnectError::TooMany { .. } | ConnectError::Signer { .. } => {
+                Exit::Internal
+            }
         };
         let incompatible = matches!(error, ConnectError::Incompatible { .. });
         let silent = matches!(error, ConnectError::Silent { .. });

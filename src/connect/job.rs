@@ -1,63 +1,63 @@
 //! Handshake cryptography as bounded jobs, so that it can run beside the driver.
 
 use std::fmt;
-use std::net::SocketAddrV4;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::task::{self, Poll, Waker};
 
+use tracing::warn;
 use zeroize::Zeroizing;
 
-use super::ids::{AttemptId, EntryId};
-use super::noise::{Initiator, NoiseError, Responder, Session};
-use super::options::{AllowHook, Applicant, Decision, PunchHook, PunchRequest};
-use crate::keys::{KeyPair, PublicKey};
-use crate::wire::handshake::{ERROR_ABORTED, ERROR_NONE, ERROR_VERSION_MISMATCH, NoisePayload, VERSION};
+use super::done::Done;
+use super::handshake::{Answering, Handshake, Outcome};
+use super::ids::EntryId;
+use super::options::{Decision, PunchHook, PunchRequest};
+use crate::dht::{RequestId, Unsigned};
+use crate::identity::SignerError;
 
 /// Handshake cryptography that runs beside the driver.
 #[derive(Debug)]
 pub struct Job(pub(super) Work);
 
 impl Job {
-    /// Does the work to its end, for those without a runtime: a decision that is not ready at once is a
-    /// refusal.
+    /// Does the work to its end, for those without a runtime: what is not ready at once fails.
     #[cfg_attr(not(feature = "unstable-core"), allow(dead_code))]
     pub fn run(self) -> JobDone {
         match self.start() {
             Step::Done(done) => done,
             Step::Asks(mut question) => {
                 let mut cx = task::Context::from_waker(Waker::noop());
-                let decided = question.decision.as_mut().poll(&mut cx);
-                question.decided(decided == Poll::Ready(true)).run()
+                match question.reply.as_mut().poll(&mut cx) {
+                    Poll::Ready(reply) => question.answered(Some(reply)).run(),
+                    Poll::Pending => question.answered(None).run(),
+                }
             }
         }
     }
 
     /// Does the work, some hundred microseconds of it, as far as it can be done without a decision of the
-    /// server.
+    /// server or an answer of a signer.
     pub fn start(self) -> Step {
         Step::Done(JobDone(match self.0 {
-            Work::Initiate(initiate) => Done::Initiated { attempt: initiate.attempt, result: initiate.run() },
-            Work::Finish { attempt, mut initiator, noise } => {
-                let result = initiator.finish(&noise).map(Box::new);
-                Done::Finished { attempt, initiator, result }
-            }
-            Work::Respond(respond) => {
-                let entry = respond.entry;
-                match respond.read() {
-                    Ok((decision, answering)) => match decision {
-                        Some(decision) => {
-                            return Step::Asks(Question { decision, about: About::Client(answering) });
-                        }
-                        None => answering.finish(true),
-                    },
-                    Err(reason) => Done::Responded { entry, result: Err(reason) },
+            Work::Handshake(handshake) => match handshake.run() {
+                Outcome::Done(done) => done,
+                Outcome::Asks(decision, answering) => {
+                    return Step::Asks(Question::decision(decision, About::Client(answering)));
                 }
+                Outcome::Wants(point, handshake) => return exchange(point, handshake),
+            },
+            Work::Failed(handshake) => handshake.failed(),
+            Work::Sign { request, unsigned } => {
+                // The signer is foreign code: not a line of it runs here.
+                let reply = async move { unsigned.signer.sign(unsigned.message).await.map(Reply::Signature) };
+                return Step::Asks(Question { reply: logged(reply), about: About::Announcement(request) });
             }
+            Work::Signed { request, signature } => Done::Signed { request, signature },
             Work::Decided(answering, is_admitted) => answering.finish(is_admitted),
             Work::AskForPunch { entry, hook, request } => {
                 // This is foreign code, as that of [`Respond::read`].
                 match catch_unwind(AssertUnwindSafe(|| hook(*request))) {
-                    Ok(decision) => return Step::Asks(Question { decision, about: About::Punch(entry) }),
+                    Ok(decision) => return Step::Asks(Question::decision(decision, About::Punch(entry))),
                     Err(_) => Done::PunchDecided { entry, is_allowed: false },
                 }
             }
@@ -71,15 +71,28 @@ impl Job {
 pub enum Step {
     /// It is done.
     Done(JobDone),
-    /// The server has to decide first.
+    /// The server has to decide first, or a signer to answer.
     Asks(Question),
 }
 
-/// What waits for the decision of a server.
+/// What waits for a server or a signer.
 pub struct Question {
-    /// The decision, whose panic is a refusal.
-    pub decision: Decision,
+    /// What they answer, whose panic is a refusal.
+    pub reply: Pin<Box<dyn Future<Output = Reply> + Send>>,
     about: About,
+}
+
+/// The answer to a [`Question`].
+#[derive(Clone)]
+pub enum Reply {
+    /// A server admits the client or the punch, or not.
+    Decision(bool),
+    /// A signer has signed.
+    Signature([u8; 64]),
+    /// A signer has multiplied the point.
+    Exchange(Zeroizing<[u8; 32]>),
+    /// A signer has failed.
+    Nothing,
 }
 
 enum About {
@@ -87,16 +100,64 @@ enum About {
     Client(Box<Answering>),
     /// Whether a client is punched to.
     Punch(EntryId),
+    /// The signature of an announcement.
+    Announcement(RequestId),
+    /// What a point comes to, without which the handshake does not go on.
+    Exchange([u8; 32], Handshake),
 }
 
 impl Question {
-    /// Returns what is to be done then.
-    pub fn decided(self, is_allowed: bool) -> Job {
+    fn decision(decision: Decision, about: About) -> Self {
+        Self { reply: Box::pin(async { Reply::Decision(decision.await) }), about }
+    }
+
+    /// Returns what is to be done then. `None` is an answer that has not come in time.
+    pub fn answered(self, reply: Option<Reply>) -> Job {
+        let is_allowed = matches!(reply, Some(Reply::Decision(true)));
         Job(match self.about {
             About::Client(answering) => Work::Decided(answering, is_allowed),
             About::Punch(entry) => Work::PunchDecided { entry, is_allowed },
+            About::Announcement(request) => {
+                let signature = match reply {
+                    Some(Reply::Signature(signature)) => Some(signature),
+                    _ => None,
+                };
+                Work::Signed { request, signature }
+            }
+            About::Exchange(point, mut handshake) => match reply {
+                Some(Reply::Exchange(shared)) => {
+                    handshake.add(point, *shared);
+                    Work::Handshake(handshake)
+                }
+                _ => Work::Failed(handshake),
+            },
         })
     }
+}
+
+/// Asks the signer to multiply a point.
+fn exchange(point: [u8; 32], handshake: Handshake) -> Step {
+    let signer = handshake.secret().identity().secret().err().cloned();
+    let reply = async move {
+        match signer {
+            Some(signer) => Ok(Reply::Exchange(signer.exchange(point).await?.into())),
+            // A key pair wants nothing.
+            None => Ok(Reply::Nothing),
+        }
+    };
+    Step::Asks(Question { reply: logged(reply), about: About::Exchange(point, handshake) })
+}
+
+/// Makes nothing of an error, and logs it.
+fn logged(
+    reply: impl Future<Output = Result<Reply, SignerError>> + Send + 'static,
+) -> Pin<Box<dyn Future<Output = Reply> + Send>> {
+    Box::pin(async {
+        reply.await.unwrap_or_else(|error| {
+            warn!(%error, "the signer has failed");
+            Reply::Nothing
+        })
+    })
 }
 
 impl fmt::Debug for Question {
@@ -110,164 +171,31 @@ impl fmt::Debug for Question {
 pub struct JobDone(pub(super) Done);
 
 pub(super) enum Work {
-    /// Write message 1.
-    Initiate(Box<Initiate>),
-    /// Read message 2.
-    Finish { attempt: AttemptId, initiator: Box<Initiator>, noise: Vec<u8> },
-    /// Read message 1 and write message 2.
-    Respond(Box<Respond>),
+    /// Read or write a handshake message.
+    Handshake(Handshake),
+    /// Report that the signer has not done its part in that.
+    Failed(Handshake),
     /// Write message 2, or not.
     Decided(Box<Answering>, bool),
     /// Ask a server whether it punches.
     AskForPunch { entry: EntryId, hook: PunchHook, request: Box<PunchRequest> },
     /// Report what the server has decided.
     PunchDecided { entry: EntryId, is_allowed: bool },
+    /// Have an announcement signed.
+    Sign { request: RequestId, unsigned: Box<Unsigned> },
+    /// Report the signature.
+    Signed { request: RequestId, signature: Option<[u8; 64]> },
 }
 
 impl fmt::Debug for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Initiate(_) => "Initiate",
-            Self::Finish { .. } => "Finish",
-            Self::Respond(_) => "Respond",
+            Self::Handshake(_) => "Handshake",
+            Self::Sign { .. } => "Sign",
+            Self::Signed { .. } => "Signed",
+            Self::Failed(_) => "Failed",
             Self::Decided(..) => "Decided",
             Self::AskForPunch { .. } => "AskForPunch",
-            Self::PunchDecided { .. } => "PunchDecided",
-        })
-    }
-}
-
-/// Everything that message 1 takes.
-pub(super) struct Initiate {
-    pub(super) attempt: AttemptId,
-    pub(super) key_pair: KeyPair,
-    pub(super) remote: PublicKey,
-    pub(super) ephemeral_seed: Zeroizing<[u8; 32]>,
-    pub(super) payload: NoisePayload,
-}
-
-impl Initiate {
-    fn run(self) -> Result<(Box<Initiator>, Vec<u8>), NoiseError> {
-        let (initiator, noise) =
-            Initiator::start(&self.key_pair, &self.remote, *self.ephemeral_seed, &self.payload)?;
-        Ok((Box::new(initiator), noise))
-    }
-}
-
-/// Everything that answering a client takes.
-pub(super) struct Respond {
-    pub(super) entry: EntryId,
-    pub(super) key_pair: KeyPair,
-    pub(super) noise: Vec<u8>,
-    pub(super) ephemeral_seed: Zeroizing<[u8; 32]>,
-    pub(super) allow: Option<AllowHook>,
-    pub(super) client_address: SocketAddrV4,
-    pub(super) is_forwarded: bool,
-    /// The answer's payload but for its error.
-    pub(super) payload: NoisePayload,
-}
-
-/// What a client said, and the answer to it.
-#[derive(Debug)]
-pub(super) struct Responded {
-    pub(super) noise: Vec<u8>,
-    pub(super) session: Session,
-    pub(super) client: NoisePayload,
-    pub(super) error: u64,
-}
-
-/// Why a client gets no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unanswered {
-    /// Message 1 can't be read.
-    Unreadable,
-    /// The server has not admitted it.
-    Refused,
-}
-
-/// A client whose message 1 has been read.
-pub(super) struct Answering {
-    respond: Respond,
-    responder: Responder,
-    client: NoisePayload,
-}
-
-impl Respond {
-    /// Reads message 1, and asks the server whether the client is admitted if it wants to be asked.
-    fn read(self) -> Result<(Option<Decision>, Box<Answering>), Unanswered> {
-        let (responder, client) =
-            Responder::read(&self.key_pair, &self.noise).map_err(|_: NoiseError| Unanswered::Unreadable)?;
-        let asked = self.allow.as_ref().map(|allow| {
-            let applicant = Applicant {
-                claimed_key: *responder.remote_public_key(),
-                address: self.client_address,
-                named_addresses: client.addresses4.clone(),
-                is_forwarded: self.is_forwarded,
-                relay_through: client.relay_through.as_ref().map(|offer| offer.public_key),
-            };
-            // This is foreign code: its panic refuses this client and must not take the node down.
-            catch_unwind(AssertUnwindSafe(|| allow(applicant)))
-        });
-        let decision = asked.transpose().map_err(|_| Unanswered::Refused)?;
-        Ok((decision, Box::new(Answering { respond: self, responder, client })))
-    }
-}
-
-impl Answering {
-    fn finish(self, is_admitted: bool) -> Done {
-        let entry = self.respond.entry;
-        let result = if is_admitted { self.write().map(Box::new) } else { Err(Unanswered::Refused) };
-        Done::Responded { entry, result }
-    }
-
-    /// Writes message 2.
-    fn write(self) -> Result<Responded, Unanswered> {
-        let Self { respond, responder, client } = self;
-        let error = match (&client.version, &client.udx) {
-            (version, _) if *version != VERSION => ERROR_VERSION_MISMATCH,
-            (_, None) => ERROR_ABORTED,
-            _ => ERROR_NONE,
-        };
-        let mut payload = respond.payload;
-        payload.error = error;
-        if error != ERROR_NONE
-            && let Some(udx) = &mut payload.udx
-        {
-            udx.id = 0;
-        }
-        let (noise, session) = responder
-            .write(*respond.ephemeral_seed, &payload)
-            .map_err(|_: NoiseError| Unanswered::Unreadable)?;
-        Ok(Responded { noise, session, client, error })
-    }
-}
-
-pub(super) enum Done {
-    Initiated {
-        attempt: AttemptId,
-        result: Result<(Box<Initiator>, Vec<u8>), NoiseError>,
-    },
-    Finished {
-        attempt: AttemptId,
-        initiator: Box<Initiator>,
-        result: Result<Box<(NoisePayload, Session)>, NoiseError>,
-    },
-    Responded {
-        entry: EntryId,
-        result: Result<Box<Responded>, Unanswered>,
-    },
-    PunchDecided {
-        entry: EntryId,
-        is_allowed: bool,
-    },
-}
-
-impl fmt::Debug for Done {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Initiated { .. } => "Initiated",
-            Self::Finished { .. } => "Finished",
-            Self::Responded { .. } => "Responded",
             Self::PunchDecided { .. } => "PunchDecided",
         })
     }

@@ -5,7 +5,8 @@
 //!
 //! | room | duty |
 //! |---|---|
-//! | `ids`, `options`, `event`, `limits`, `report`, `timeline`, `job` | what goes in and comes out |
+//! | `ids`, `options`, `event`, `limits`, `report`, `timeline` | what goes in and comes out |
+//! | `done`, `handshake`, `job` | the computations that run beside the driver, and what comes of them |
 //! | `nat`, `router`, `noise`, `secure_payload`, `timers` | tools that know no connection |
 //! | `path` | which places might work, what is checked next, which one is taken |
 //! | `context` | the node, the streams, who waits for what, the own addresses |
@@ -24,8 +25,10 @@
 mod context;
 mod core;
 mod dial;
+mod done;
 mod endpoint;
 mod event;
+mod handshake;
 mod ids;
 mod intake;
 mod job;
@@ -49,7 +52,7 @@ mod timers;
 pub use endpoint::Endpoint;
 pub use event::{Established, Event, Moved, Origin, RelayDial, ServerAddress, ServerState};
 pub use ids::{AttemptId, Path, ServerId};
-pub use job::{Job, JobDone, Question, Step};
+pub use job::{Job, JobDone, Question, Reply, Step};
 pub use limits::Limits;
 pub use nat::Firewall;
 pub use options::{

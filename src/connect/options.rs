@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::limits::Limits;
 use super::nat::Firewall;
 use crate::dht;
-use crate::keys::{KeyPair, PublicKey};
+use crate::identity::Identity;
+use crate::keys::PublicKey;
 use crate::udx;
 
 /// A client that asks a server for a connection. Nothing of this is proven.
@@ -85,8 +86,8 @@ impl Default for Config {
 pub struct Dial {
     /// The server's key.
     pub remote: PublicKey,
-    /// The client's identity.
-    pub key_pair: KeyPair,
+    /// Who the client is.
+    pub identity: Identity,
     /// Nodes that probably know the server. They are tried beside the lookup.
     pub nodes: Vec<SocketAddrV4>,
     /// Whether only `nodes` are asked and not the DHT. The server's own address is among them.
@@ -107,10 +108,10 @@ pub struct Dial {
 
 impl Dial {
     /// Dials a server through the DHT, within 30 s, and with nothing else that can be chosen.
-    pub fn new(remote: PublicKey, key_pair: KeyPair) -> Self {
+    pub fn new(remote: PublicKey, identity: impl Into<Identity>) -> Self {
         Self {
             remote,
-            key_pair,
+            identity: identity.into(),
             nodes: Vec::new(),
             only_nodes: false,
             relay_through: None,
@@ -125,8 +126,8 @@ impl Dial {
 /// What to listen as.
 #[derive(Clone)]
 pub struct Listen {
-    /// The server's identity.
-    pub key_pair: KeyPair,
+    /// Who the server is.
+    pub identity: Identity,
     /// Decides on each handshake; `None` admits every client.
     pub allow: Option<AllowHook>,
     /// Decides on each punch; `None` lets all begin.

@@ -70,6 +70,9 @@ pub enum Failure {
     /// The key to connect to is no point of the curve.
     #[error("the server's key is not a valid public key")]
     BadKey,
+    /// The signer of the own identity has failed, or not answered in time.
+    #[error("the signer of the own identity has not answered")]
+    Signer,
     /// As many attempts are under way as the limits allow.
     #[error("too many attempts to connect are under way")]
     TooMany,

@@ -11,8 +11,8 @@ pub(super) fn request(query: &Query, answer: &Answer) -> Option<Outgoing> {
     let token = answer.token?;
     match &query.commit {
         Commit::Nothing | Commit::Unannounce { .. } => None,
-        Commit::Announce { key_pair, relays, bump } => {
-            let announcement = Announcement { key_pair, target: query.target, relays, bump: *bump };
+        Commit::Announce { identity, relays, bump } => {
+            let announcement = Announcement { identity, target: query.target, relays, bump: *bump };
             Some(announcement.request(AnnounceKind::Announce, answer.from, &answer.id?, token))
         }
         Commit::Send { command, value } => Some(Outgoing {
@@ -27,16 +27,16 @@ pub(super) fn request(query: &Query, answer: &Answer) -> Option<Outgoing> {
 /// Returns the request that takes an announcement back at the node of `answer`, if the query does that and
 /// the node may hold one.
 pub(super) fn unannouncement(query: &Query, answer: &Answer) -> Option<Outgoing> {
-    let Commit::Unannounce { key_pair } = &query.commit else {
+    let Commit::Unannounce { identity } = &query.commit else {
         return None;
     };
     let (token, id) = (answer.token?, answer.id?);
     let reply = LookupReply::from_bytes(answer.value.as_ref()?).ok()?;
     // A full list may be a sample without this peer.
-    let listed = |peer: &Peer| peer.public_key == *key_pair.public_key();
+    let listed = |peer: &Peer| peer.public_key == *identity.public_key();
     if reply.peers.len() < K && !reply.peers.iter().any(listed) {
         return None;
     }
-    let announcement = Announcement { key_pair, target: query.target, relays: &[], bump: 0 };
+    let announcement = Announcement { identity, target: query.target, relays: &[], bump: 0 };
     Some(announcement.request(AnnounceKind::Unannounce, answer.from, &id, token))
 }

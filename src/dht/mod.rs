@@ -49,6 +49,7 @@ mod token;
 mod topics;
 mod types;
 mod unresponsive;
+mod unsigned;
 mod upkeep;
 mod walk;
 mod window;
@@ -69,5 +70,6 @@ pub use types::{
     Answer, Commit, Event, Incoming, Outgoing, Query, QueryError, QueryId, QueryOutcome, Reply, RequestError,
     RequestId,
 };
+pub use unsigned::Unsigned;
 
 pub use crate::wire::rpc::{NodeId, Target, Token};

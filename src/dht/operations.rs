@@ -3,6 +3,7 @@
 use std::net::SocketAddrV4;
 
 use super::types::{Answer, Commit, Query, QueryError, QueryOutcome};
+use crate::identity::Identity;
 use crate::keys::{KeyPair, PublicKey};
 use crate::wire::compact::{Decode, Encode, MAX_VARUINT, Put, varuint_len};
 use crate::wire::hash;
@@ -16,23 +17,23 @@ pub enum Operation {
     FindPeer(PublicKey),
     /// Finds the peers that are announced under a target.
     Lookup(Target),
-    /// Announces the key of `key_pair` under a target, on the nodes nearest to it.
+    /// Announces the key of `identity` under a target, on the nodes nearest to it.
     Announce {
         /// The target.
         target: Target,
-        /// The key that is announced, and that signs.
-        key_pair: KeyPair,
+        /// Whose key is announced, and who signs.
+        identity: Identity,
         /// Where the announced peer can be reached; nodes keep the first three.
         relays: Vec<SocketAddrV4>,
         /// A time stamp in Unix milliseconds; 0 is none.
         bump: u64,
     },
-    /// Takes the announcements of `key_pair` under a target back, at every node on the way that holds one.
+    /// Takes the announcements of `identity` under a target back, at every node on the way that holds one.
     Unannounce {
         /// The target.
         target: Target,
-        /// The key whose announcements go, and that signs.
-        key_pair: KeyPair,
+        /// Whose announcements go, and who signs.
+        identity: Identity,
     },
     /// Stores a value under its hash, on the nodes nearest to it. At most [`MAX_IMMUTABLE`] bytes.
     ImmutablePut(Vec<u8>),
@@ -195,13 +196,13 @@ impl Operation {
         let (query, kind) = match self {
             Self::FindPeer(key) => (Query::find_peer(&key), Kind::FindPeer),
             Self::Lookup(target) => (Query::application(rpc::LOOKUP, target), Kind::Lookup),
-            Self::Announce { target, key_pair, relays, bump } => {
-                let commit = Commit::Announce { key_pair, relays, bump };
+            Self::Announce { target, identity, relays, bump } => {
+                let commit = Commit::Announce { identity, relays, bump };
                 let query = Query::application(rpc::LOOKUP, target);
                 (Query { commit, ..query }, Kind::Commit)
             }
-            Self::Unannounce { target, key_pair } => {
-                let commit = Commit::Unannounce { key_pair };
+            Self::Unannounce { target, identity } => {
+                let commit = Commit::Unannounce { identity };
                 let query = Query::application(rpc::LOOKUP, target);
                 (Query { commit, ..query }, Kind::Commit)
             }

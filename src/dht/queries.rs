@@ -235,6 +235,7 @@ impl RunningQuery {
             command: query.command,
             target: Some(query.target),
             value: query.value.clone(),
+            unsigned: None,
             token: None,
             socket: None,
             retries: query.retries + u32::from(hurry.is_some()),

@@ -113,6 +113,18 @@ impl Requests {
         }
     }
 
+    /// Completes a request by a signature; returns whether it still waits for that.
+    pub(super) fn sign(&mut self, key: u64, signature: [u8; 64]) -> bool {
+        let Some(pending) = self.pending.get_mut(&key) else {
+            return false;
+        };
+        let Some(unsigned) = pending.request.unsigned.take() else {
+            return false;
+        };
+        pending.request.value = Some(unsigned.signed(signature));
+        true
+    }
+
     pub(super) fn enqueue(&mut self, key: u64) {
         self.queue.push_back(key);
     }

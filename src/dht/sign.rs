@@ -3,7 +3,8 @@
 use std::net::SocketAddrV4;
 
 use super::types::Outgoing;
-use crate::keys::KeyPair;
+use super::unsigned::Unsigned;
+use crate::identity::Identity;
 use crate::wire::compact::Encode;
 use crate::wire::records::{Announce, AnnounceKind, Peer, announce_signable};
 use crate::wire::rpc::{self, NodeId, Target, Token};
@@ -11,8 +12,8 @@ use crate::wire::rpc::{self, NodeId, Target, Token};
 /// What a peer announces under a target, or takes back. Signs it for one node at a time.
 #[derive(Clone, Debug)]
 pub struct Announcement<'a> {
-    /// The key that is announced, and that signs.
-    pub key_pair: &'a KeyPair,
+    /// Whose key is announced, and who signs.
+    pub identity: &'a Identity,
     /// The key that it is announced under.
     pub target: Target,
     /// Where the peer can be reached. An unannouncement names none.
@@ -22,16 +23,26 @@ pub struct Announcement<'a> {
 }
 
 impl Announcement<'_> {
-    /// Returns the value of the request to the node `id`, which gave out `token`.
+    /// Returns the value of the request to the node `id`, which gave out `token`: without a signature if the
+    /// key is kept elsewhere.
     pub fn sign(&self, kind: AnnounceKind, id: &NodeId, token: &Token) -> Announce {
-        let peer = Peer { public_key: *self.key_pair.public_key(), relay_addresses: self.relays.to_vec() };
+        let peer = Peer { public_key: *self.identity.public_key(), relay_addresses: self.relays.to_vec() };
         let signable = announce_signable(kind, &self.target, id, token, &peer, None);
-        Announce {
-            peer: Some(peer),
-            refresh: None,
-            signature: Some(self.key_pair.sign(&signable)),
-            bump: self.bump,
-        }
+        let signature = self.identity.secret().ok().map(|key_pair| key_pair.sign(&signable));
+        Announce { peer: Some(peer), refresh: None, signature, bump: self.bump }
+    }
+
+    /// Returns what is still to be signed of that value.
+    fn unsigned(
+        &self,
+        announce: &Announce,
+        kind: AnnounceKind,
+        id: &NodeId,
+        token: &Token,
+    ) -> Option<Unsigned> {
+        let signer = self.identity.secret().err()?;
+        let signable = announce_signable(kind, &self.target, id, token, announce.peer.as_ref()?, None);
+        Some(Unsigned::new(announce.clone(), signable, signer))
     }
 
     /// Returns the ANNOUNCE or UNANNOUNCE request to the node `id` at `to`, which gave out `token`.
@@ -40,8 +51,10 @@ impl Announcement<'_> {
             AnnounceKind::Announce => rpc::ANNOUNCE,
             AnnounceKind::Unannounce => rpc::UNANNOUNCE,
         };
+        let announce = self.sign(kind, id, &token);
         Outgoing {
-            value: Some(self.sign(kind, id, &token).to_bytes()),
+            value: Some(announce.to_bytes()),
+            unsigned: self.unsigned(&announce, kind, id, &token).map(Box::new),
             token: Some(token),
             ..Outgoing::application(to, command, self.target)
         }

@@ -3,7 +3,9 @@
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use crate::keys::{KeyPair, PublicKey};
+use super::unsigned::Unsigned;
+use crate::identity::Identity;
+use crate::keys::PublicKey;
 use crate::wire::rpc::{self, NodeId, Token};
 use crate::wire::transmit::SocketId;
 
@@ -32,6 +34,8 @@ pub struct Outgoing {
     pub token: Option<Token>,
     /// The socket to send from; `None` leaves it to the node.
     pub socket: Option<SocketId>,
+    /// The announcement that `value` will be once its signer has signed it: until then it is not sent.
+    pub unsigned: Option<Box<Unsigned>>,
     /// How often the datagram is sent again, one second apart, before the request fails.
     pub retries: u32,
     /// After how long the first repetition follows, the next after twice as long and so on up to a second,
@@ -75,6 +79,7 @@ impl Outgoing {
             command,
             target: None,
             value: None,
+            unsigned: None,
             token: None,
             socket: None,
             retries: Self::RETRIES,
@@ -90,6 +95,7 @@ impl Outgoing {
             command,
             target: Some(target),
             value: None,
+            unsigned: None,
             token: None,
             socket: None,
             retries: Self::RETRIES,
@@ -221,8 +227,8 @@ pub enum Commit {
     Nothing,
     /// Sends each an announcement, signed for its id and token.
     Announce {
-        /// The key that is announced, and that signs.
-        key_pair: KeyPair,
+        /// Whose key is announced, and who signs.
+        identity: Identity,
         /// Where the announced peer can be reached; nodes keep the first three.
         relays: Vec<SocketAddrV4>,
         /// A time stamp in Unix milliseconds by which lookups notice changes; 0 is none.
@@ -230,8 +236,8 @@ pub enum Commit {
     },
     /// Takes announcements back, from each node on the way that holds one.
     Unannounce {
-        /// The key whose announcements go, and that signs.
-        key_pair: KeyPair,
+        /// Whose announcements go, and who signs.
+        identity: Identity,
     },
     /// Sends each the same command and value with the token that it gave.
     Send {
@@ -273,6 +279,9 @@ pub enum RequestError {
     /// The request would be longer than a datagram may be.
     #[error("the request is longer than a datagram may be")]
     TooLarge,
+    /// The signer of an announcement has not signed it.
+    #[error("the signer has not signed the announcement")]
+    Unsigned,
 }
 
 /// Why a query failed.
@@ -323,6 +332,13 @@ pub enum Event {
         query: QueryId,
         /// How it ended.
         result: Result<QueryOutcome, QueryError>,
+    },
+    /// A request waits until its signer has signed it: answer with `Node::signed`.
+    Sign {
+        /// The request.
+        request: RequestId,
+        /// What is to be signed, and who signs.
+        unsigned: Box<Unsigned>,
     },
     /// The node turned persistent (`true`) or ephemeral.
     Persistent(bool),

@@ -59,7 +59,7 @@ impl World {
         endpoint.handle_sockets(now, OWN, make::host(10));
         endpoint.bootstrap(now);
         let listen = Listen {
-            key_pair: server(),
+            identity: server().into(),
             allow: None,
             allow_punch: None,
             relay_through: None,
@@ -178,7 +178,7 @@ impl World {
     fn answer_dial(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         let Some((to, tid, message)) = self.dialled.pop() else { return Ok(()) };
         let mut reply = make::handshake(u)?;
-        if let Ok((responder, _)) = Responder::read(&far(), &message.noise) {
+        if let Ok((responder, _)) = Responder::read(far(), &message.noise) {
             let payload = make::noise_payload(u)?;
             let (noise, session) = responder.write(u.arbitrary()?, &payload).expect("a short payload");
             self.sessions.push((session, payload));

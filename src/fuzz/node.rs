@@ -101,12 +101,12 @@ fn operation(u: &mut Unstructured<'_>) -> Result<Operation> {
             let (target, key_pair) = (u.arbitrary()?, make::key_pair(u)?);
             Operation::Announce {
                 target,
-                key_pair,
+                identity: key_pair.into(),
                 relays: make::list(u, 4, make::addr4)?,
                 bump: make::int(u)?,
             }
         }
-        3 => Operation::Unannounce { target: u.arbitrary()?, key_pair: make::key_pair(u)? },
+        3 => Operation::Unannounce { target: u.arbitrary()?, identity: make::key_pair(u)?.into() },
         4 => Operation::ImmutablePut(make::blob(u)?),
         5 => Operation::ImmutableGet(u.arbitrary()?),
         6 => {

@@ -125,7 +125,8 @@ impl Talk {
         let kind = if command == ANNOUNCE { AnnounceKind::Announce } else { AnnounceKind::Unannounce };
         let key_pair = make::key_pair(u)?;
         let relays = make::list(u, 4, make::addr4)?;
-        let announcement = Announcement { key_pair: &key_pair, target, relays: &relays, bump: make::int(u)? };
+        let announcement =
+            Announcement { identity: &(&key_pair).into(), target, relays: &relays, bump: make::int(u)? };
         Ok(announcement.sign(kind, &id, &token).to_bytes())
     }
 }

@@ -10,7 +10,7 @@ use tracing::debug;
 
 use super::settings::Settings;
 use super::task_event::{TaskEvent, TaskEvents};
-use crate::connect::{Job, Question, Step};
+use crate::connect::{Job, Question, Reply, Step};
 
 /// The jobs under way. Those that wait stay with the endpoint, which can still forget them.
 #[derive(Debug)]
@@ -64,24 +64,24 @@ impl Jobs {
         });
     }
 
-    /// Lets a server decide on a client or a punch, beside the driver and for so long at most. Where too many
-    /// wait for that, it is refused.
+    /// Lets a server decide on a client or a punch, or a signer answer, beside the driver and for so long at
+    /// most. Where too many wait for that, it is refused.
     pub(super) fn ask(&mut self, mut question: Question) {
         if self.deciding >= self.max_deciding {
             debug!("refused: too many wait for a decision");
-            self.decided.push_back(question.decided(false));
+            self.decided.push_back(question.answered(None));
             return;
         }
         self.deciding += 1;
         let (tasks, decide_for) = (self.tasks.clone(), self.decide_for);
         tokio::spawn(async move {
-            let decision = std::mem::replace(&mut question.decision, Box::pin(std::future::ready(false)));
+            let reply = std::mem::replace(&mut question.reply, Box::pin(std::future::pending()));
             // A task of its own: its panic, as what is not decided in time, is a refusal.
-            let mut decision = AbortOnDrop(tokio::spawn(decision));
-            let decided = tokio::time::timeout(decide_for, &mut decision.0).await;
-            let is_admitted = matches!(decided, Ok(Ok(true)));
+            let mut reply = AbortOnDrop(tokio::spawn(reply));
+            let replied = tokio::time::timeout(decide_for, &mut reply.0).await;
+            let reply = replied.ok().and_then(Result::ok);
             // Without a driver no outcome is needed.
-            let _ = tasks.send(TaskEvent::Decided(Box::new(question.decided(is_admitted))));
+            let _ = tasks.send(TaskEvent::Decided(Box::new(question.answered(reply))));
         });
     }
 
@@ -102,7 +102,7 @@ impl Jobs {
     }
 }
 
-struct AbortOnDrop(JoinHandle<bool>);
+struct AbortOnDrop(JoinHandle<Reply>);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {

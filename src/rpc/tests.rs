@@ -25,7 +25,7 @@ struct World {
 impl World {
     async fn new() -> Self {
         let network = Testnet::new(3).await.unwrap();
-        let server = Arc::new(network.nodes()[1].listen(&KeyPair::generate()).await.unwrap());
+        let server = Arc::new(network.nodes()[1].listen(KeyPair::generate()).await.unwrap());
         let responders = Responders::new();
         let (serving, functions) = (Arc::clone(&server), responders.clone());
         tokio::spawn(async move { serve(&serving, &functions).await });
@@ -174,7 +174,7 @@ async fn a_connection_without_calls_is_closed_after_its_time_and_the_next_call_m
 #[tokio::test]
 async fn a_peer_that_knows_no_calls_rejects_them() {
     let network = Testnet::new(3).await.unwrap();
-    let server = network.nodes()[1].listen(&KeyPair::generate()).await.unwrap();
+    let server = network.nodes()[1].listen(KeyPair::generate()).await.unwrap();
     let key = *server.public_key();
     tokio::spawn(async move {
         let mux = Mux::new(server.accept().await.unwrap());

@@ -233,7 +233,7 @@ impl Elsewhere {
         let runtime = runtime();
         let (testnet, server) = runtime.block_on(async {
             let testnet = Testnet::new(3).await.unwrap();
-            let listen = testnet.nodes()[2].listen(&KeyPair::generate());
+            let listen = testnet.nodes()[2].listen(KeyPair::generate());
             let server = listen.receive_window(64 << 10).await.unwrap();
             (testnet, server)
         });

@@ -9,6 +9,7 @@ mod nodes;
 mod records;
 mod requests;
 mod servers;
+mod signers;
 mod states;
 mod stats;
 mod world;

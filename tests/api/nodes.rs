@@ -75,7 +75,7 @@ async fn a_client_that_is_not_allowed_hears_nothing() {
 async fn a_client_names_its_local_addresses_unless_it_is_told_not_to() {
     let testnet = within(Testnet::new(4)).await.unwrap();
     let (asked, mut applicants) = tokio::sync::mpsc::unbounded_channel();
-    let listen = testnet.nodes()[2].listen(&KeyPair::generate()).allow(move |client| {
+    let listen = testnet.nodes()[2].listen(KeyPair::generate()).allow(move |client| {
         asked.send(client.named_addresses).unwrap();
         async { true }
     });
@@ -107,7 +107,7 @@ async fn decisions_are_bounded_in_time_and_number() {
     let [stuck, broken, friend] = [(); 3].map(|()| KeyPair::generate());
     let (never, panics) = (*stuck.public_key(), *broken.public_key());
     let (asked, mut applicants) = tokio::sync::mpsc::unbounded_channel();
-    let listen = listening.listen(&KeyPair::generate()).allow(move |client| {
+    let listen = listening.listen(KeyPair::generate()).allow(move |client| {
         asked.send(client.claimed_key).unwrap();
         async move {
             assert!(client.claimed_key != panics, "on purpose");
@@ -242,10 +242,10 @@ async fn a_node_has_as_many_servers_as_its_limit_allows() {
     let mut limits = Limits::default();
     limits.servers = 1;
     let world = World::with(|builder| builder.limits(limits)).await;
-    let refused = within(world.listening.listen(&KeyPair::generate()).into_future()).await;
+    let refused = within(world.listening.listen(KeyPair::generate()).into_future()).await;
     assert_eq!(refused.err(), Some(ListenError::TooMany));
     within(world.server.close()).await;
-    assert!(within(world.listening.listen(&KeyPair::generate()).into_future()).await.is_ok());
+    assert!(within(world.listening.listen(KeyPair::generate()).into_future()).await.is_ok());
 }
 
 #[tokio::test]
@@ -258,7 +258,7 @@ async fn closing_a_node_ends_everything_that_hangs_on_it() {
     assert!(within(world.server.accept()).await.is_none());
     let refused = world.listening.connect(world.key).await;
     assert!(matches!(refused, Err(ConnectError::Closed)));
-    let refused = world.listening.listen(&KeyPair::generate()).await;
+    let refused = world.listening.listen(KeyPair::generate()).await;
     assert_eq!(refused.err(), Some(ListenError::Closed));
     assert_eq!(world.listening.find_peer(&world.key).await, Err(QueryError::Closed));
     let mut stream = world.listening.find_peer(&world.key).stream();

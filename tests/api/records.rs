@@ -106,13 +106,13 @@ async fn a_lookup_tells_the_latest_time_stamp_of_a_topic() {
     let world = World::new().await;
     let topic = [9; 32];
     for bump in [5, 7, 6] {
-        let announce = world.client.announce(topic, &KeyPair::generate(), &[]);
+        let announce = world.client.announce(topic, KeyPair::generate(), &[]);
         let took = within(announce.bump(bump).into_future()).await;
         assert!(took.is_ok_and(|nodes| nodes > 0));
     }
     let found = within(world.listening.lookup(topic)).await.unwrap();
     assert!(!found.is_empty() && found.iter().all(|found| found.bump == 7));
-    let ahead = world.client.announce(topic, &KeyPair::generate(), &[]);
+    let ahead = world.client.announce(topic, KeyPair::generate(), &[]);
     within(ahead.bump(u64::MAX).into_future()).await.unwrap();
     let found = within(world.listening.lookup(topic)).await.unwrap();
     assert!(found.iter().all(|found| found.bump == 7), "too far in the future");

@@ -31,13 +31,13 @@ async fn each_relay_address_leads_to_the_server_without_a_lookup() {
 async fn a_server_reports_where_nodes_see_it_and_whether_they_reach_it() {
     let testnet = within(Testnet::new(4)).await.unwrap();
     let open = &testnet.nodes()[2];
-    let server = within(open.listen(&KeyPair::generate()).into_future()).await.unwrap();
+    let server = within(open.listen(KeyPair::generate()).into_future()).await.unwrap();
     let address = within(server.address()).await.unwrap();
     assert_eq!((address.address, address.is_reachable), (open.local_addr(), true));
     assert_eq!(within(server.relay_addresses()).await[0], open.local_addr());
 
     let closed = testnet.builder().mode(Mode::Ephemeral).quick_firewall(false).spawn().await.unwrap();
-    let server = within(closed.listen(&KeyPair::generate()).into_future()).await.unwrap();
+    let server = within(closed.listen(KeyPair::generate()).into_future()).await.unwrap();
     let address = within(server.address()).await.unwrap();
     assert_eq!((address.address, address.is_reachable), (closed.local_addr(), false));
     assert!(!within(server.relay_addresses()).await.contains(&closed.local_addr()));

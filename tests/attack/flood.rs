@@ -132,7 +132,7 @@ impl World {
     async fn greeted(&self, bind: &str) {
         let dht = Dht::builder().bootstrap(self.network.bootstrap()).bind(bind).spawn().await.unwrap();
         loop {
-            let connection = dht.connect(self.key).key_pair(&KeyPair::generate()).timeout(PATIENCE).await;
+            let connection = dht.connect(self.key).key_pair(KeyPair::generate()).timeout(PATIENCE).await;
             if let Ok(mut connection) = connection
                 && connection.read_u8().await.is_ok()
             {

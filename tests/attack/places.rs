@@ -69,7 +69,7 @@ async fn take(dht: &Dht, server: PublicKey, count: usize) -> Vec<BufReader<Conne
     for _ in 0..count {
         let dht = dht.clone();
         tasks.spawn(async move {
-            let connection = dht.connect(server).key_pair(&KeyPair::generate()).timeout(PATIENCE).await;
+            let connection = dht.connect(server).key_pair(KeyPair::generate()).timeout(PATIENCE).await;
             let mut reader = BufReader::new(connection.ok()?);
             // The greeting shows that the server has the connection.
             reader.read_line(&mut String::new()).await.ok().filter(|read| *read > 0)?;

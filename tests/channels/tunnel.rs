@@ -28,7 +28,7 @@ async fn two() -> Two {
 }
 
 async fn dial(dht: &Dht, server: &Server) -> Mux {
-    let connect = dht.connect(server.public_key()).key_pair(&KeyPair::generate());
+    let connect = dht.connect(server.public_key()).key_pair(KeyPair::generate());
     Mux::new(soon(connect.into_future()).await.unwrap())
 }
 

@@ -200,7 +200,7 @@ fn free_port() -> u16 {
 async fn the_timeout_bounds_a_visit_to_a_server_that_accepts_and_sends_nothing() {
     let network = Testnet::new(5).await.unwrap();
     let node = network.builder().spawn().await.unwrap();
-    let server = node.listen(&KeyPair::generate()).await.unwrap();
+    let server = node.listen(KeyPair::generate()).await.unwrap();
     let (key, bootstrap) = (server.public_key().to_z32(), network.bootstrap().remove(0));
     tokio::spawn(async move {
         let mut silent = Vec::new();

@@ -46,7 +46,7 @@ async fn their_client_comes_back_to_our_server() {
     }
     let network = Network::start(Nodes::Ours, Reference::Latest).await;
     let dht = guest(&network).await;
-    let listen = dht.listen(&KeyPair::generate()).reusable_socket();
+    let listen = dht.listen(KeyPair::generate()).reusable_socket();
     let server = soon(listen.into_future()).await.unwrap();
     let words = [network.bootstrap.as_str(), "client", &server.public_key().to_hex(), "2"];
     let mut client = Process::script(Reference::Latest, "reuse.mjs", &words);

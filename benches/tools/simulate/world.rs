@@ -301,8 +301,12 @@ impl World {
         self.network.with(id, |machine, now| {
             if let Machine::Node(guest) = machine {
                 // Under a topic, where it is announced at the twenty nearest nodes; a server is at three.
-                let operation =
-                    Operation::Announce { target: topic(&target), key_pair, relays: Vec::new(), bump: 0 };
+                let operation = Operation::Announce {
+                    target: topic(&target),
+                    identity: key_pair.into(),
+                    relays: Vec::new(),
+                    bump: 0,
+                };
                 guest.node.start(now, operation).expect("an announcement always fits");
             }
         });

@@ -12,8 +12,9 @@ use super::handshakes::{Handshakes, Kind};
 use super::reply::{Reply, ServerAnswer, first_message, refusal};
 use super::step::{Input, Step};
 use crate::connect::context::Asker;
+use crate::connect::handshake::{Finish, Handshake, Initiate};
 use crate::connect::ids::Place;
-use crate::connect::job::{Initiate, Job, Work};
+use crate::connect::job::{Job, Work};
 use crate::connect::noise::{Initiator, NoiseError, Session};
 use crate::connect::report::{Failure, Stage};
 use crate::dht::{Answer, QueryError, QueryId, QueryOutcome, RequestError, RequestId};
@@ -109,6 +110,7 @@ impl Search {
                 let reader = Reader::Idle(initiator);
                 self.message = Message1::Written { noise, reader };
             }
+            Input::Initiated(Err(NoiseError::Signer)) => return Step::fail(Failure::Signer),
             // Only a key that is no point of the curve gets here: no server can have it.
             Input::Initiated(Err(_)) => return Step::fail(Failure::BadKey),
             Input::Finished(initiator, result) => return self.handle_finished(turn, initiator, result),
@@ -195,10 +197,14 @@ impl Search {
         let Reader::Busy(reply) = std::mem::replace(reader, Reader::Idle(initiator)) else {
             return Step::Continue;
         };
-        let Ok(read) = result else {
-            debug!(node = %reply.asked, "handshake answer unreadable");
-            // A forged or damaged answer ends only this exchange.
-            return self.advance(turn);
+        let read = match result {
+            Ok(read) => read,
+            Err(NoiseError::Signer) => return Step::fail(Failure::Signer),
+            Err(_) => {
+                debug!(node = %reply.asked, "handshake answer unreadable");
+                // A forged or damaged answer ends only this exchange.
+                return self.advance(turn);
+            }
         };
         let (payload, session) = *read;
         let elapsed = turn.call.elapsed(turn.now);
@@ -266,8 +272,8 @@ impl Search {
         {
             let noise = reply.noise.clone();
             if let Reader::Idle(initiator) = std::mem::replace(reader, Reader::Busy(reply)) {
-                let work = Work::Finish { attempt: turn.call.id, initiator, noise };
-                turn.core.cx.queue_job(Job(work));
+                let work = Finish { attempt: turn.call.id, initiator, noise };
+                turn.core.cx.queue_job(Job(Work::Handshake(Handshake::Finish(Box::new(work)))));
             }
         }
         let noise = noise.clone();
@@ -344,12 +350,12 @@ fn initiate(turn: &mut Turn<'_>) {
     let payload = turn.call.payload(&mut turn.core.cx);
     let work = Initiate {
         attempt: turn.call.id,
-        key_pair: turn.call.dial.key_pair.clone(),
+        secret: turn.call.dial.identity.clone().into(),
         remote: turn.call.dial.remote,
         ephemeral_seed: turn.core.cx.random_seed().into(),
         payload,
     };
-    turn.core.cx.queue_job(Job(Work::Initiate(Box::new(work))));
+    turn.core.cx.queue_job(Job(Work::Handshake(Handshake::Initiate(Box::new(work)))));
 }
 
 /// Answers to message 1 that wait while another one is read.

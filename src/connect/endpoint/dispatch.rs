@@ -11,6 +11,7 @@ use crate::connect::core::Core;
 use crate::connect::dial::{Attempt, End, Input};
 use crate::connect::event::Event;
 use crate::connect::ids::{AttemptId, Place, ServerId};
+use crate::connect::job::{Job, Work};
 use crate::connect::report::Failure;
 use crate::connect::serve::{Notice, Server};
 use crate::dht;
@@ -105,6 +106,9 @@ impl Endpoint {
                 Some(Asker::Unattended) => {}
                 None => self.report(dht::Event::Answered { request, result }),
             },
+            dht::Event::Sign { request, unsigned } => {
+                self.core.cx.queue_job(Job(Work::Sign { request, unsigned }));
+            }
             dht::Event::QueryAnswer { query, answer } => match self.core.cx.asker_of_query(query) {
                 Some(Asker::Attempt(id)) => self.step_attempt(now, id, Input::QueryAnswer(answer)),
                 Some(Asker::Server(_) | Asker::Puncher | Asker::Unattended) => {}

@@ -9,9 +9,10 @@ use tracing::{debug, trace};
 use crate::connect::context::StreamOwner;
 use crate::connect::core::Core;
 use crate::connect::dial::{Attempt, Input};
+use crate::connect::done::Done;
 use crate::connect::event::{Event, ServerAddress, ServerState};
 use crate::connect::ids::{AttemptId, ServerId};
-use crate::connect::job::{Done, Job, JobDone};
+use crate::connect::job::{Job, JobDone};
 use crate::connect::limits::Limits;
 use crate::connect::nat::Firewall;
 use crate::connect::options::{Config, Dial, Listen, ListenError};
@@ -190,6 +191,7 @@ impl Endpoint {
                 server.handle_punch_decided(now, core, entry, is_allowed);
                 None
             }),
+            Done::Signed { request, signature } => self.core.cx.node.signed(now, request, signature),
             Done::Responded { entry, result } => self.with_server(entry.server, |server, core| {
                 server.handle_responded(now, core, entry, result);
                 None
@@ -304,7 +306,7 @@ impl Endpoint {
     /// [`ListenError::KeyInUse`] if a server of this node has the key, [`ListenError::TooMany`] beyond
     /// [`Limits::max_servers`].
     pub fn listen(&mut self, now: Instant, listen: Listen) -> Result<ServerId, ListenError> {
-        let target = listen.key_pair.public_key().target();
+        let target = listen.identity.public_key().target();
         if self.by_target.contains_key(&target) {
             return Err(ListenError::KeyInUse);
         }
@@ -320,7 +322,7 @@ impl Endpoint {
             });
         }
         let id = ServerId(self.take_id());
-        debug!(server = id.0, key = %listen.key_pair.public_key().short(), "listening");
+        debug!(server = id.0, key = %listen.identity.public_key().short(), "listening");
         let server = Server::new(id, listen);
         self.core.cx.node.set_server(target, Some(server.record()));
         self.by_target.insert(target, id);

@@ -1,5 +1,6 @@
 //! Diffie-Hellman over Edwards points, and the resolver that makes snow use it.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
@@ -11,16 +12,21 @@ use snow::types::{Cipher, Dh, Hash, Random};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::primitives::{Blake2b, ChaChaPoly};
+use crate::identity::Identity;
 use crate::keys::KeyPair;
 
 const KEY_LEN: usize = 32;
 
 /// A private key as snow is given it, with the public key so that it is not derived again: scalar ‖
 /// public key.
-pub(super) fn private_key(key_pair: &KeyPair) -> Zeroizing<[u8; 2 * KEY_LEN]> {
+///
+/// The scalar of a key that is kept elsewhere is zero, which that of no key pair is.
+pub(super) fn private_key(identity: &Identity) -> Zeroizing<[u8; 2 * KEY_LEN]> {
     let mut private = Zeroizing::new([0; 2 * KEY_LEN]);
-    private[..KEY_LEN].copy_from_slice(key_pair.dh_scalar().as_bytes());
-    private[KEY_LEN..].copy_from_slice(key_pair.public_key().as_bytes());
+    if let Ok(key_pair) = identity.secret() {
+        private[..KEY_LEN].copy_from_slice(key_pair.dh_scalar().as_bytes());
+    }
+    private[KEY_LEN..].copy_from_slice(identity.public_key().as_bytes());
     private
 }
 
@@ -54,6 +60,47 @@ fn is_canonical(bytes: &[u8; KEY_LEN]) -> bool {
     *low < 0xed || high & 0x7f != 0x7f || middle.iter().any(|byte| *byte != 0xff)
 }
 
+/// The own static key, and what its signer has answered if it is kept elsewhere.
+#[derive(Clone, Debug)]
+pub struct Secret {
+    identity: Identity,
+    exchanges: Exchanges,
+}
+
+/// Points of the peer, and what they come to.
+#[derive(Clone, Default)]
+struct Exchanges(Vec<([u8; KEY_LEN], Zeroizing<[u8; KEY_LEN]>)>);
+
+impl fmt::Debug for Exchanges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Exchanges").field(&self.0.len()).finish()
+    }
+}
+
+impl<I: Into<Identity>> From<I> for Secret {
+    fn from(identity: I) -> Self {
+        Self { identity: identity.into(), exchanges: Exchanges::default() }
+    }
+}
+
+impl Secret {
+    /// Returns whose key it is.
+    pub const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Adds what a point comes to, as [`NoiseError::Wants`](super::NoiseError::Wants) asks for it.
+    pub fn add(&mut self, point: [u8; KEY_LEN], shared: [u8; KEY_LEN]) {
+        self.exchanges.0.push((point, Zeroizing::new(shared)));
+    }
+}
+
+impl Exchanges {
+    fn get(&self, point: &[u8; KEY_LEN]) -> Option<[u8; KEY_LEN]> {
+        self.0.iter().find(|(known, _)| known == point).map(|(_, shared)| **shared)
+    }
+}
+
 /// What the parts that snow owns share with the handshake that owns snow.
 #[derive(Clone, Default)]
 pub(super) struct Shared(Arc<Mutex<SharedState>>);
@@ -66,12 +113,35 @@ struct SharedState {
     checked: [Option<([u8; KEY_LEN], EdwardsPoint)>; 2],
     /// Which of `checked` is overwritten next.
     oldest: usize,
+    exchanges: Exchanges,
+    /// The point that the handshake could not go on without.
+    wanted: Option<[u8; KEY_LEN]>,
 }
 
 impl Shared {
     /// Sets the seed of the ephemeral key that is about to be made.
     pub(super) fn set_seed(&self, seed: [u8; KEY_LEN]) {
         self.lock().seed = Some(Zeroizing::new(seed));
+    }
+
+    /// Uses what the signer has answered so far.
+    pub(super) fn set_secret(&self, secret: &Secret) {
+        self.lock().exchanges = secret.exchanges.clone();
+    }
+
+    /// Returns the point that the handshake failed for, if it is a signer that has to multiply it.
+    pub(super) fn take_wanted(&self) -> Option<[u8; KEY_LEN]> {
+        self.lock().wanted.take()
+    }
+
+    /// Returns what a signer has answered.
+    fn exchanged(&self, point: &[u8; KEY_LEN]) -> Option<[u8; KEY_LEN]> {
+        let mut state = self.lock();
+        let shared = state.exchanges.get(point);
+        if shared.is_none() {
+            state.wanted = Some(*point);
+        }
+        shared
     }
 
     fn point(&self, bytes: &[u8; KEY_LEN]) -> Option<EdwardsPoint> {
@@ -155,7 +225,7 @@ impl Dh for EdwardsDh {
     fn generate(&mut self, rng: &mut dyn Random) -> Result<(), snow::Error> {
         let mut seed = Zeroizing::new([0; KEY_LEN]);
         rng.try_fill_bytes(&mut *seed)?;
-        self.set(&*private_key(&KeyPair::from_seed(&seed)));
+        self.set(&*private_key(&KeyPair::from_seed(&seed).into()));
         Ok(())
     }
 
@@ -169,12 +239,14 @@ impl Dh for EdwardsDh {
 
     fn dh(&self, public: &[u8], out: &mut [u8]) -> Result<(), snow::Error> {
         // Both slices are longer than a key: snow's buffers have room for any curve.
-        let shared = public
-            .first_chunk()
-            .and_then(|bytes| self.shared.point(bytes))
-            .and_then(|point| exchange(&self.scalar, &point))
-            .map(Zeroizing::new)
-            .ok_or(snow::Error::Dh)?;
+        let multiply = |bytes: &[u8; KEY_LEN]| {
+            let point = self.shared.point(bytes)?;
+            if self.scalar == Scalar::ZERO {
+                return self.shared.exchanged(bytes);
+            }
+            exchange(&self.scalar, &point)
+        };
+        let shared = public.first_chunk().and_then(multiply).map(Zeroizing::new).ok_or(snow::Error::Dh)?;
         out[..KEY_LEN].copy_from_slice(&*shared);
         Ok(())
     }

@@ -10,8 +10,9 @@ use snow::params::{
 use snow::{Builder, HandshakeState};
 use zeroize::Zeroizing;
 
-use super::dh::{Resolver, Shared, private_key};
-use crate::keys::{KeyPair, PublicKey};
+use super::dh::{Resolver, Secret, Shared, private_key};
+use crate::identity::Identity;
+use crate::keys::PublicKey;
 use crate::secret_stream::Keys;
 use crate::wire::compact::{Decode, DecodeError, Encode};
 use crate::wire::handshake::NoisePayload;
@@ -44,6 +45,12 @@ pub enum NoiseError {
     /// The message is authentic, yet its payload cannot be decoded.
     #[error("the payload of the handshake message cannot be decoded: {0}")]
     Payload(#[from] DecodeError),
+    /// The key is kept elsewhere, and has to multiply this point first.
+    #[error("the handshake waits for the signer")]
+    Wants([u8; 32]),
+    /// The signer has not done that.
+    #[error("the signer has not answered")]
+    Signer,
     /// A public key is not a usable point of the curve.
     #[error("a key in the handshake is not a usable point")]
     Point,
@@ -102,7 +109,8 @@ impl fmt::Debug for Session {
 /// The dialling side, after it has written message 1.
 pub struct Initiator {
     state: HandshakeState,
-    own_key: PublicKey,
+    shared: Shared,
+    secret: Secret,
     remote: PublicKey,
 }
 
@@ -114,19 +122,20 @@ impl Initiator {
     ///
     /// # Errors
     ///
-    /// [`NoiseError::Point`] if `remote` is no usable key, [`NoiseError::Length`] if the payload is too long.
+    /// [`NoiseError::Point`] if `remote` is no usable key, [`NoiseError::Length`] if the payload is too long,
+    /// [`NoiseError::Wants`] if a signer has to answer first.
     pub fn start(
-        key_pair: &KeyPair,
+        secret: impl Into<Secret>,
         remote: &PublicKey,
         ephemeral_seed: [u8; 32],
         payload: &NoisePayload,
     ) -> Result<(Self, Vec<u8>), NoiseError> {
-        let shared = Shared::default();
+        let (secret, shared) = (secret.into(), Shared::default());
         shared.set_seed(ephemeral_seed);
-        let mut state = handshake(key_pair, Some(remote), shared);
-        let message = write(&mut state, payload, OVERHEAD_1)?;
-        let (own_key, remote) = (*key_pair.public_key(), *remote);
-        Ok((Self { state, own_key, remote }, message))
+        shared.set_secret(&secret);
+        let mut state = handshake(secret.identity(), Some(remote), shared.clone());
+        let message = write(&mut state, payload, OVERHEAD_1).map_err(|error| wanted(&shared, error))?;
+        Ok((Self { state, shared, secret, remote: *remote }, message))
     }
 
     /// Reads message 2. A message that is refused leaves everything as it was, so that a forged answer spoils
@@ -135,10 +144,22 @@ impl Initiator {
     /// # Errors
     ///
     /// Any [`NoiseError`]; after [`NoiseError::Payload`], which only the peer itself can cause, the handshake
-    /// is over.
+    /// is over. After [`NoiseError::Wants`] the same message is read again with what was wanted.
     pub fn finish(&mut self, message: &[u8]) -> Result<(NoisePayload, Session), NoiseError> {
-        let payload = read(&mut self.state, message, OVERHEAD_2)?;
-        Ok((payload, Session::new(&mut self.state, self.own_key, self.remote)))
+        self.shared.set_secret(&self.secret);
+        let read = read(&mut self.state, message, OVERHEAD_2);
+        let payload = read.map_err(|error| wanted(&self.shared, error))?;
+        Ok((payload, Session::new(&mut self.state, *self.secret.identity().public_key(), self.remote)))
+    }
+
+    /// Returns the own key.
+    pub const fn secret(&self) -> &Secret {
+        &self.secret
+    }
+
+    /// Returns the own key, to add what its signer has answered.
+    pub const fn secret_mut(&mut self) -> &mut Secret {
+        &mut self.secret
     }
 }
 
@@ -157,21 +178,23 @@ pub struct Responder {
 }
 
 impl Responder {
-    /// Reads message 1, sent to the holder of `key_pair`.
+    /// Reads message 1, sent to the holder of `secret`.
     ///
     /// # Errors
     ///
-    /// Any [`NoiseError`] but [`NoiseError::Finished`].
-    pub fn read(key_pair: &KeyPair, message: &[u8]) -> Result<(Self, NoisePayload), NoiseError> {
-        let shared = Shared::default();
-        let mut state = handshake(key_pair, None, shared.clone());
-        let payload = read(&mut state, message, OVERHEAD_1)?;
+    /// Any [`NoiseError`] but [`NoiseError::Finished`]; [`NoiseError::Wants`] if a signer has to answer
+    /// first.
+    pub fn read(secret: impl Into<Secret>, message: &[u8]) -> Result<(Self, NoisePayload), NoiseError> {
+        let (secret, shared) = (secret.into(), Shared::default());
+        shared.set_secret(&secret);
+        let mut state = handshake(secret.identity(), None, shared.clone());
+        let payload = read(&mut state, message, OVERHEAD_1).map_err(|error| wanted(&shared, error))?;
         let remote = state
             .get_remote_static()
             .and_then(|key| key.try_into().ok())
             .map(PublicKey::from_bytes)
             .expect("message 1 holds the client's key");
-        let responder = Self { state, shared, own_key: *key_pair.public_key(), remote };
+        let responder = Self { state, shared, own_key: *secret.identity().public_key(), remote };
         Ok((responder, payload))
     }
 
@@ -205,7 +228,7 @@ impl fmt::Debug for Responder {
 }
 
 /// Starts a handshake: as the initiator if the other side's key is known.
-fn handshake(key_pair: &KeyPair, remote: Option<&PublicKey>, shared: Shared) -> HandshakeState {
+fn handshake(identity: &Identity, remote: Option<&PublicKey>, shared: Shared) -> HandshakeState {
     let params = NoiseParams::new(
         PROTOCOL_NAME.to_owned(),
         BaseChoice::Noise,
@@ -218,7 +241,7 @@ fn handshake(key_pair: &KeyPair, remote: Option<&PublicKey>, shared: Shared) -> 
         CipherChoice::ChaChaPoly,
         HashChoice::Blake2b,
     );
-    let private = private_key(key_pair);
+    let private = private_key(identity);
     let builder = Builder::with_resolver(params, Box::new(Resolver(shared)))
         .local_private_key(&*private)
         .and_then(|builder| builder.prologue(&*NS_PEER_HANDSHAKE));
@@ -229,6 +252,11 @@ fn handshake(key_pair: &KeyPair, remote: Option<&PublicKey>, shared: Shared) -> 
         None => builder.and_then(Builder::build_responder),
     }
     .expect("the parameters are complete and each is set once")
+}
+
+/// Returns why a handshake has stopped: where a signer has to answer first, snow only knows that it failed.
+fn wanted(shared: &Shared, error: NoiseError) -> NoiseError {
+    shared.take_wanted().map_or(error, NoiseError::Wants)
 }
 
 fn write(state: &mut HandshakeState, payload: &NoisePayload, overhead: usize) -> Result<Vec<u8>, NoiseError> {
@@ -252,13 +280,13 @@ fn read(state: &mut HandshakeState, message: &[u8], overhead: usize) -> Result<N
 /// Writes message 1 with a payload that need not be one.
 #[cfg(test)]
 pub(super) fn message_1(
-    key_pair: &KeyPair,
+    identity: impl Into<Identity>,
     remote: &PublicKey,
     ephemeral_seed: [u8; 32],
     payload: &[u8],
 ) -> Vec<u8> {
     let shared = Shared::default();
     shared.set_seed(ephemeral_seed);
-    let mut state = handshake(key_pair, Some(remote), shared);
+    let mut state = handshake(&identity.into(), Some(remote), shared);
     write_bytes(&mut state, payload, OVERHEAD_1).expect("the payload is short")
 }

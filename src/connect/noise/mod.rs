@@ -23,4 +23,5 @@ mod tests;
 #[cfg(test)]
 mod wycheproof;
 
+pub use dh::Secret;
 pub use handshake::{Initiator, NoiseError, Responder, Session};

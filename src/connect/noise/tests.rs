@@ -1,16 +1,117 @@
 //! The reference's handshakes byte for byte, and hostile messages.
 
+use std::future::ready;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
 use curve25519_dalek::scalar::Scalar;
 use proptest::prelude::*;
 use serde_json::Value;
 
 use super::dh::{Shared, check, exchange};
-use super::{Initiator, NoiseError, Responder, Session};
+use super::{Initiator, NoiseError, Responder, Secret, Session};
+use crate::identity::{Signer, Signing};
 use crate::keys::{KeyPair, PublicKey};
 use crate::wire::compact::{Decode, DecodeError, Encode};
 use crate::wire::handshake::NoisePayload;
 use crate::wire::hash;
 use crate::wire::vectors::{fixed, hex, list, load, number, text};
+
+/// A signer that has a key pair.
+struct Agent(KeyPair);
+
+impl Signer for Agent {
+    fn public_key(&self) -> PublicKey {
+        *self.0.public_key()
+    }
+
+    fn sign(&self, _: [u8; 64]) -> Signing<[u8; 64]> {
+        panic!("a handshake signs nothing");
+    }
+
+    fn exchange(&self, point: [u8; 32]) -> Signing<[u8; 32]> {
+        let shared = exchange(self.0.dh_scalar(), &check(&point).expect("the point was checked before"));
+        Box::pin(ready(shared.ok_or_else(|| "the point is the identity".into())))
+    }
+}
+
+/// A key pair that is kept by an agent.
+fn elsewhere(key_pair: &KeyPair) -> Secret {
+    Secret::from(Arc::new(Agent(key_pair.clone())))
+}
+
+/// Does what waits for signers, and returns how often one was asked.
+fn with_answers<T>(
+    secret: &mut Secret,
+    mut attempt: impl FnMut(&Secret) -> Result<T, NoiseError>,
+) -> (T, usize) {
+    for asked in 0.. {
+        match attempt(secret) {
+            Ok(done) => return (done, asked),
+            Err(NoiseError::Wants(point)) => answer(secret, point),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    unreachable!("the loop has no end");
+}
+
+fn answer(secret: &mut Secret, point: [u8; 32]) {
+    let signer = secret.identity().secret().expect_err("the key is elsewhere").clone();
+    let mut cx = Context::from_waker(Waker::noop());
+    match signer.exchange(point).as_mut().poll(&mut cx) {
+        Poll::Ready(Ok(shared)) => secret.add(point, shared),
+        _ => panic!("the agent answers at once"),
+    }
+}
+
+#[test]
+fn handshakes_with_keys_that_are_kept_elsewhere_are_those_of_the_reference_too() {
+    for case in list(&load("noise-ik.json")["cases"]) {
+        let name = text(&case["name"]);
+        let (mut client, mut server) =
+            (elsewhere(&key_pair(&case["client"])), elsewhere(&key_pair(&case["server"])));
+        let remote = *server.identity().public_key();
+        let seed = || fixed(&case["clientEphemeral"]["seed"]);
+        let message1 = payload(&case["message1"]);
+        let ((mut initiator, noise1), asked) =
+            with_answers(&mut client, |secret| Initiator::start(secret.clone(), &remote, seed(), &message1));
+        assert_eq!((noise1, asked), (hex(&case["message1"]["bytes"]), 1), "{name}");
+        let noise1 = hex(&case["message1"]["bytes"]);
+        let ((responder, _), asked) =
+            with_answers(&mut server, |secret| Responder::read(secret.clone(), &noise1));
+        assert_eq!(asked, 2);
+        let (noise2, at_server) =
+            responder.write(fixed(&case["serverEphemeral"]["seed"]), &payload(&case["message2"])).unwrap();
+        assert_eq!(noise2, hex(&case["message2"]["bytes"]), "{name}");
+        let Err(NoiseError::Wants(point)) = initiator.finish(&noise2) else {
+            panic!("the ephemeral key of the server is multiplied");
+        };
+        answer(initiator.secret_mut(), point);
+        // A forged answer in between spoils nothing.
+        let mut forged = noise2.clone();
+        forged[40] ^= 1;
+        assert_eq!(initiator.finish(&forged).err(), Some(NoiseError::Authentication));
+        let (_, at_client) = initiator.finish(&noise2).unwrap();
+        assert_eq!(*at_client.keys.handshake_hash(), fixed(&case["final"]["handshakeHash"]), "{name}");
+        assert_eq!(directions(&at_client).0, directions(&at_server).1);
+    }
+}
+
+#[test]
+fn a_signer_is_not_asked_for_points_that_are_none() {
+    let mut server = elsewhere(&KeyPair::from_seed(&[1; 32]));
+    let mut message = vec![0; 96];
+    message[0] = 1;
+    let (client, payload) = (KeyPair::from_seed(&[2; 32]), NoisePayload::default());
+    assert_eq!(Responder::read(server.clone(), &message).err(), Some(NoiseError::Point));
+    let (_, right) = Initiator::start(&client, server.identity().public_key(), [3; 32], &payload).unwrap();
+    let Err(NoiseError::Wants(point)) = Responder::read(server.clone(), &right) else {
+        panic!("the ephemeral key of the client is multiplied");
+    };
+    // A wrong answer fails the handshake and nothing else.
+    server.add(point, [7; 32]);
+    assert_eq!(Responder::read(server, &right).err(), Some(NoiseError::Authentication));
+}
 
 #[test]
 fn handshakes_are_those_of_the_reference() {

@@ -20,7 +20,8 @@ use crate::connect::core::Core;
 use crate::connect::ids::ServerId;
 use crate::dht::sign::Announcement;
 use crate::dht::{Answer, Outgoing, QueryId, QueryOutcome, RequestError, RequestId};
-use crate::keys::{KeyPair, PublicKey};
+use crate::identity::Identity;
+use crate::keys::PublicKey;
 use crate::wire::address::network;
 use crate::wire::compact::Decode;
 use crate::wire::handshake::RelayInfo;
@@ -129,7 +130,7 @@ impl Pings {
 #[derive(Debug)]
 pub(in crate::connect) struct Announcer {
     server: ServerId,
-    key_pair: KeyPair,
+    identity: Identity,
     state: State,
     /// Announced by the latest completed update, the one before, and the one before that.
     relays: [Vec<Relay>; 3],
@@ -143,10 +144,10 @@ pub(in crate::connect) struct Announcer {
 }
 
 impl Announcer {
-    pub(super) fn new(server: ServerId, key_pair: KeyPair) -> Self {
+    pub(super) fn new(server: ServerId, identity: Identity) -> Self {
         Self {
             server,
-            key_pair,
+            identity,
             state: State::Idle,
             relays: Default::default(),
             closest: Vec::new(),
@@ -163,7 +164,7 @@ impl Announcer {
             return;
         }
         self.cancel(now, core);
-        let query = core.cx.find_peer(now, self.asker(), self.key_pair.public_key(), self.closest.clone());
+        let query = core.cx.find_peer(now, self.asker(), self.identity.public_key(), self.closest.clone());
         self.state = State::Finding(query);
     }
 
@@ -270,7 +271,7 @@ impl Announcer {
             }
             let relay = Relay { address: answer.from, peer_address: answer.to };
             let outgoing =
-                announcement(&self.key_pair).request(AnnounceKind::Announce, answer.from, &id, token);
+                announcement(&self.identity).request(AnnounceKind::Announce, answer.from, &id, token);
             let request = core.cx.request(now, self.asker(), outgoing);
             waiting.insert(request, relay);
         }
@@ -288,7 +289,7 @@ impl Announcer {
     ) -> Option<Notice> {
         if self.withdrawals.owns(request) {
             let asker = self.asker();
-            let (cx, announcement) = (&mut core.cx, announcement(&self.key_pair));
+            let (cx, announcement) = (&mut core.cx, announcement(&self.identity));
             // A node that does not answer forgets the record in time.
             self.withdrawals.handle_answer(now, cx, asker, &announcement, request, result.ok());
             return self.withdrawn();
@@ -305,7 +306,7 @@ impl Announcer {
                 let index = pings.waiting.iter().position(|own| *own == request)?;
                 pings.waiting.swap_remove(index);
                 if let Ok(answer) = result {
-                    let key = self.key_pair.public_key();
+                    let key = self.identity.public_key();
                     pings.count(&answer, key, &self.relays[0], &mut self.forgetful);
                 }
                 // Nodes that are silent do not contradict what one has seen.
@@ -474,7 +475,7 @@ impl Announcer {
         for relay in self.relays[0].clone() {
             let outgoing = match asks_for_server(round) {
                 true => {
-                    let target = self.key_pair.public_key().target();
+                    let target = self.identity.public_key().target();
                     Outgoing::application(relay.address, FIND_PEER, target)
                 }
                 false => Outgoing::internal(relay.address, PING),
@@ -486,7 +487,7 @@ impl Announcer {
 
     fn take_back(&mut self, now: Instant, core: &mut Core, relay: Relay) {
         let (cx, asker) = (&mut core.cx, self.asker());
-        self.withdrawals.begin(now, cx, asker, &announcement(&self.key_pair), relay.address);
+        self.withdrawals.begin(now, cx, asker, &announcement(&self.identity), relay.address);
     }
 
     const fn asker(&self) -> Asker {
@@ -527,7 +528,7 @@ fn names(answer: &Answer, server: &PublicKey) -> bool {
 }
 
 /// Returns what is announced of a server: its key, and no address.
-pub(super) fn announcement(key_pair: &KeyPair) -> Announcement<'_> {
-    let target = key_pair.public_key().target();
-    Announcement { key_pair, target, relays: &[], bump: 0 }
+pub(super) fn announcement(identity: &Identity) -> Announcement<'_> {
+    let target = identity.public_key().target();
+    Announcement { identity, target, relays: &[], bump: 0 }
 }

@@ -16,15 +16,18 @@ use super::punching::{Handled, Message, Punching};
 use super::return_path::{Answer, ReturnPath};
 use crate::connect::context::{Context, StreamOwner};
 use crate::connect::core::Core;
+use crate::connect::done::{Responded, Unanswered};
 use crate::connect::event::Event;
+use crate::connect::handshake::{Handshake, Respond};
 use crate::connect::ids::{EntryId, Place, ServerId};
 use crate::connect::intake::Phase;
-use crate::connect::job::{Job, Respond, Responded, Unanswered, Work};
+use crate::connect::job::{Job, Work};
 use crate::connect::options::{AllowHook, Listen, PunchHook};
 use crate::connect::punch;
 use crate::connect::timers::Timers;
 use crate::dht::Incoming;
-use crate::keys::{KeyPair, PublicKey};
+use crate::identity::Identity;
+use crate::keys::PublicKey;
 use crate::slots::Source;
 use crate::udx::{self, Admission, StreamId, StreamOptions};
 use crate::wire::compact::Encode;
@@ -38,7 +41,7 @@ use crate::wire::transmit::SocketId;
 pub(in crate::connect) struct Server {
     id: ServerId,
     announcer: Announcer,
-    key_pair: KeyPair,
+    identity: Identity,
     allow: Option<Hook<AllowHook>>,
     allow_punch: Option<Hook<PunchHook>>,
     relay_through: Option<PublicKey>,
@@ -66,8 +69,8 @@ impl Server {
     pub(in crate::connect) fn new(id: ServerId, listen: Listen) -> Self {
         Self {
             id,
-            announcer: Announcer::new(id, listen.key_pair.clone()),
-            key_pair: listen.key_pair,
+            announcer: Announcer::new(id, listen.identity.clone()),
+            identity: listen.identity,
             allow: listen.allow.map(Hook),
             allow_punch: listen.allow_punch.map(Hook),
             relay_through: listen.relay_through,
@@ -82,7 +85,7 @@ impl Server {
     }
 
     pub(in crate::connect) fn target(&self) -> [u8; 32] {
-        self.key_pair.public_key().target()
+        self.identity.public_key().target()
     }
 
     pub(in crate::connect) const fn announcer(&mut self) -> &mut Announcer {
@@ -104,7 +107,7 @@ impl Server {
 
     /// Returns what the own node answers when it is asked for this server.
     pub(in crate::connect) fn record(&self) -> Vec<u8> {
-        Peer { public_key: *self.key_pair.public_key(), relay_addresses: Vec::new() }.to_bytes()
+        Peer { public_key: *self.identity.public_key(), relay_addresses: Vec::new() }.to_bytes()
     }
 
     /// Handles a handshake message for this server's key (`connect.md` §6.2).
@@ -165,7 +168,7 @@ impl Server {
         let offer = self.relay_through.map(|key| core.cx.relay_through(key));
         let work = Respond {
             entry: id,
-            key_pair: self.key_pair.clone(),
+            secret: self.identity.clone().into(),
             noise,
             ephemeral_seed: core.cx.random_seed().into(),
             allow: self.allow.clone().map(|hook| hook.0),
@@ -180,7 +183,7 @@ impl Server {
             entry.state = State::Computing { stream, routes, offer };
         }
         self.entries.update(&mut core.intake, id, now + WAIT_FOR_CLIENT);
-        Some(Job(Work::Respond(Box::new(work))))
+        Some(Job(Work::Handshake(Handshake::Respond(Box::new(work)))))
     }
 
     /// Handles the outcome of the cryptography: answers, and prepares the stream for the client's packets.

@@ -229,7 +229,7 @@ fn a_network_that_was_restarted_knows_its_servers_again_within_ten_seconds() {
         let mut world = World::new(20 + seed, 8);
         let (open, plain) = (world.home(Home::Open), world.home(Home::Plain));
         world.listen(open);
-        world.listen_with(plain, |listen| listen.key_pair = key(2));
+        world.listen_with(plain, |listen| listen.identity = key(2).into());
         // The nodes are asked by turns whether they are there and whether they know the server.
         world.run_secs(10 + seed);
         world.restart_nodes();

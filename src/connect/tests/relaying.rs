@@ -121,7 +121,7 @@ impl Scene {
     pub(super) fn new(server: Home, client: Home, server_names: bool, client_names: bool) -> Self {
         let mut world = World::of_towns(5, 8);
         let relay = world.open_peer();
-        world.listen_with(relay, |listen| listen.key_pair = key(RELAY));
+        world.listen_with(relay, |listen| listen.identity = key(RELAY).into());
         let server = world.home(server);
         let client = world.home(client);
         world.listen_with(server, |listen| {
@@ -185,7 +185,7 @@ impl Scene {
 
     /// Connects a host to the relay under this key; returns both ends of the stream, the relay's last.
     fn at_relay(&mut self, host: HostId, number: u8) -> (StreamId, StreamId) {
-        let dialled = self.world.dial_with(host, self.relay, |dial| dial.key_pair = key(number));
+        let dialled = self.world.dial_with(host, self.relay, |dial| dial.identity = key(number).into());
         let connected = self.world.connected(dialled);
         let far = self.world.far_end(&connected);
         assert_eq!(far.host, self.relay);

@@ -172,7 +172,7 @@ fn a_server_can_call_its_client_back() {
     let (server, client) = (scene.server, scene.client);
     scene.connect();
     // The client listens as well, under the key that it dialled with.
-    scene.world.start_listening_with(client, |listen| listen.key_pair = key(99));
+    scene.world.start_listening_with(client, |listen| listen.identity = key(99).into());
     let dialled = scene.world.dial(server, client);
     let report = scene.world.connected(dialled).report;
     assert_eq!((report.exchanges.len(), report.probes_sent), (1, 0));

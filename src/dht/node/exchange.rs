@@ -23,10 +23,34 @@ impl Node {
         request: Outgoing,
         id: Option<NodeId>,
     ) -> Result<u64, RequestError> {
+        let unsigned = request.unsigned.clone();
         let key = self.requests.add(now, &mut self.rng, owner, request, id)?;
+        match unsigned {
+            Some(unsigned) => self.outbox.emit(Event::Sign { request: RequestId(key), unsigned }),
+            None => self.begin(now, key),
+        }
+        Ok(key)
+    }
+
+    /// Sends a request that has waited for its signature, or fails it if there is none.
+    pub fn signed(&mut self, now: Instant, request: RequestId, signature: Option<[u8; 64]>) {
+        match signature {
+            Some(signature) => {
+                if self.requests.sign(request.0, signature) {
+                    self.begin(now, request.0);
+                }
+            }
+            None => {
+                if let Some(pending) = self.requests.remove(request.0) {
+                    self.deliver(now, pending, Err(RequestError::Unsigned));
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, now: Instant, key: u64) {
         self.stats.requests_sent += 1;
         self.send_or_queue(now, key);
-        Ok(key)
     }
 
     /// Sends a ping; returns whether the request could be made.

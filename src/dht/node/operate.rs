@@ -19,8 +19,8 @@ impl Node {
     /// [`ValueError`] if a value is too long to be read back, a sequence number has no form on the wire, or a
     /// signature does not hold.
     pub fn start(&mut self, now: Instant, operation: Operation) -> Result<(QueryId, Findings), ValueError> {
-        if let Operation::Unannounce { target, key_pair } = &operation {
-            self.service.forget_announcement(target, key_pair.public_key());
+        if let Operation::Unannounce { target, identity } = &operation {
+            self.service.forget_announcement(target, identity.public_key());
         }
         let (query, findings) = operation.into_query()?;
         Ok((self.query(now, query), findings))

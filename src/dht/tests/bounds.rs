@@ -344,7 +344,7 @@ fn announced(node: &mut Node, now: Instant, server: SocketAddrV4) -> SocketAddrV
     let target = key_pair.public_key().target();
     let token = node.service().issue_token(now, *server.ip());
     let id = node.id();
-    let announcement = Announcement { key_pair: &key_pair, target, relays: &[], bump: 0 };
+    let announcement = Announcement { identity: &key_pair.into(), target, relays: &[], bump: 0 };
     let value = Some(announcement.sign(AnnounceKind::Announce, &id, &token).to_bytes());
     let request = Request { value, ..request(rpc::ANNOUNCE, Some(target), Some(token)) };
     node.handle_datagram(now, SocketId::SERVER, server, &request.to_bytes());

@@ -54,7 +54,12 @@ fn fifty_nodes_find_everything_in_spite_of_loss() {
         assert!(result.is_ok_and(|outcome| outcome.committed >= 15), "announce {number}");
         let (_, result, _) = world.run(
             from,
-            Operation::Announce { target: topic, key_pair: key.clone(), relays: vec![address(3)], bump: 0 },
+            Operation::Announce {
+                target: topic,
+                identity: key.clone().into(),
+                relays: vec![address(3)],
+                bump: 0,
+            },
         );
         assert!(result.is_ok_and(|outcome| outcome.committed >= 15), "announce topic {number}");
         let (answers, _, _) = world.query(to, |node, now| node.find_peer(now, key.public_key(), Vec::new()));
@@ -74,7 +79,7 @@ fn so_many_relay_addresses_of_a_record_are_kept() {
     let mut world = World::new(2, 3, Link::default());
     let (key_pair, target) = (KeyPair::from_seed(&[1; 32]), [9; 32]);
     let relays: Vec<_> = (1..=5).map(address).collect();
-    let announce = Operation::Announce { target, key_pair, relays: relays.clone(), bump: 0 };
+    let announce = Operation::Announce { target, identity: key_pair.into(), relays: relays.clone(), bump: 0 };
     let (_, result, _) = world.run(world.nodes[1], announce);
     assert!(result.is_ok());
     let (answers, _, _) = world.run(world.nodes[2], Operation::Lookup(target));

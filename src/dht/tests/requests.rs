@@ -1,14 +1,20 @@
 //! Requests of a node: retries, matching, the window, and answers that are not what they should be.
 
+use std::future::ready;
 use std::net::SocketAddrV4;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::world::{World, address, server};
 use crate::dht::membership::MAX_HINT_CHECKS;
 use crate::dht::requests::MAX_PENDING;
+use crate::dht::sign::Announcement;
 use crate::dht::{Config, Event, Node, NodeId, Operation, Outgoing, Query, QueryError, RequestError};
+use crate::identity::{Identity, Signer, Signing};
+use crate::keys::{KeyPair, PublicKey};
 use crate::sim::network::Link;
 use crate::wire::compact::{Decode, Encode, Reader};
+use crate::wire::records::AnnounceKind;
 use crate::wire::rpc::{self, MAX_DATAGRAM, Packet, Request, Response};
 use crate::wire::transmit::{SocketId, Transmit};
 
@@ -311,4 +317,57 @@ fn decoded(transmit: &Transmit) -> Request {
 
 fn pong(tid: u16) -> Response {
     Response { tid, to: address(0), id: None, token: None, closer: Vec::new(), error: 0, value: None }
+}
+
+#[test]
+fn a_request_waits_for_the_signature_of_a_signer() {
+    struct Agent(KeyPair);
+
+    impl Signer for Agent {
+        fn public_key(&self) -> PublicKey {
+            *self.0.public_key()
+        }
+
+        fn sign(&self, message: [u8; 64]) -> Signing<[u8; 64]> {
+            Box::pin(ready(Ok(self.0.sign(&message))))
+        }
+
+        fn exchange(&self, _: [u8; 32]) -> Signing<[u8; 32]> {
+            Box::pin(ready(Err("nothing here shakes hands".into())))
+        }
+    }
+
+    let (now, to, id, token) = (Instant::now(), address(9), NodeId([7; 32]), [8; 32]);
+    let mut node = alone(now);
+    let key_pair = KeyPair::from_seed(&[1; 32]);
+    let here = Identity::from(&key_pair);
+    let elsewhere = Identity::from(Arc::new(Agent(key_pair.clone())));
+    let request = |identity| {
+        let announcement = Announcement { identity, target: [2; 32], relays: &[], bump: 0 };
+        announcement.request(AnnounceKind::Announce, to, &id, token)
+    };
+    let request_id = node.request(now, request(&elsewhere));
+    assert!(node.poll_transmit().is_none());
+    let Some(Event::Sign { request: asked, unsigned }) = node.poll_event() else {
+        panic!("the signature is asked for");
+    };
+    assert_eq!(asked, request_id);
+    assert_eq!(node.poll_timeout().filter(|(at, _)| *at <= now), None);
+    let signature = key_pair.sign(&unsigned.message);
+    node.signed(now, asked, Some(signature));
+    let sent = node.poll_transmit().expect("the request leaves");
+    // A second answer has no effect.
+    node.signed(now, asked, Some([0; 64]));
+    assert!(node.poll_transmit().is_none());
+    let mut datagram = Reader::new(&sent.payload);
+    let Ok(Packet::Request(sent)) = Packet::decode(&mut datagram) else {
+        panic!("it is a request");
+    };
+    assert_eq!(sent.value, request(&here).value, "as if it had been signed here");
+
+    let refused = node.request(now, request(&elsewhere));
+    node.poll_event();
+    node.signed(now, refused, None);
+    let failed = Event::Answered { request: refused, result: Err(RequestError::Unsigned) };
+    assert_eq!(node.poll_event(), Some(failed));
 }

@@ -55,7 +55,7 @@ fn many_announcements_are_verified_by_and_by_and_none_is_lost_meanwhile() {
     let kept: Vec<_> = (0..200)
         .map(|number| {
             let target = [number; 32];
-            let announcement = Announcement { key_pair: &key_pair, target, relays: &[], bump: 0 };
+            let announcement = Announcement { identity: &(&key_pair).into(), target, relays: &[], bump: 0 };
             let announce = announcement.sign(AnnounceKind::Announce, &id, &token);
             // Half of them are of the generation that the next sweep forgets.
             let remaining = SWEEP * (1 + 2 * u32::from(number % 2)) / 2;

@@ -179,7 +179,7 @@ fn announcements_are_signed_as_by_the_reference() {
             _ => AnnounceKind::Unannounce,
         };
         let announcement = Announcement {
-            key_pair: &key_pair,
+            identity: &(&key_pair).into(),
             target,
             relays: &addrs4(&case["peer"]["relayAddresses"]),
             bump: number(&case["bump"]),

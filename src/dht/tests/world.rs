@@ -146,13 +146,12 @@ impl World {
 
 /// Announces a key under a target, without relay addresses and bump.
 pub(crate) fn announce(target: Target, key_pair: &KeyPair) -> Operation {
-    Operation::Announce { target, key_pair: key_pair.clone(), relays: Vec::new(), bump: 0 }
+    Operation::Announce { target, identity: key_pair.into(), relays: Vec::new(), bump: 0 }
 }
 
 /// Takes announcements of a key back.
 pub(crate) fn unannounce(target: Target, key_pair: &KeyPair) -> Operation {
-    let key_pair = key_pair.clone();
-    Operation::Unannounce { target, key_pair }
+    Operation::Unannounce { target, identity: key_pair.into() }
 }
 
 /// Stores a signed value.

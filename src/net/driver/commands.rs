@@ -129,7 +129,7 @@ impl Driver {
         let Some(node) = self.handles.upgrade() else {
             return;
         };
-        let key = *listen.key_pair.public_key();
+        let key = *listen.identity.public_key();
         match self.endpoint.listen(now, listen) {
             Ok(server) => {
                 self.servers.open(server, key, node, token, answer);

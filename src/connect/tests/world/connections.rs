@@ -77,7 +77,7 @@ impl World {
         let mut listen = listen_as(server_key());
         listen.reusable_socket = self.reusable;
         change(&mut listen);
-        self.keys.insert(host, *listen.key_pair.public_key());
+        self.keys.insert(host, *listen.identity.public_key());
         self.with(host, |peer, now| peer.endpoint.listen(now, listen)).unwrap()
     }
 
@@ -268,7 +268,7 @@ impl Connected {
 
 pub(crate) fn listen_as(key_pair: KeyPair) -> Listen {
     Listen {
-        key_pair,
+        identity: key_pair.into(),
         allow: None,
         allow_punch: None,
         relay_through: None,
