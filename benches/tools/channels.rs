@@ -66,7 +66,7 @@ async fn node(bootstrap: &str) -> Result<Dht> {
 }
 
 async fn calls_server(dht: &Dht) -> Result<()> {
-    let server = dht.listen(&KeyPair::generate()).await?;
+    let server = dht.listen(KeyPair::generate()).await?;
     println!("key {}", server.public_key().to_hex());
     let responders = Responders::new();
     responders.respond("echo", |request| async { Ok(request.value) });
@@ -95,7 +95,7 @@ async fn calls_client(dht: &Dht, key: &PublicKey, count: usize) -> Result<()> {
 }
 
 async fn tunnel_server(dht: &Dht, target: &str, is_bare: bool) -> Result<()> {
-    let server = dht.listen(&KeyPair::generate()).await?;
+    let server = dht.listen(KeyPair::generate()).await?;
     println!("key {}", server.public_key().to_hex());
     while let Some(mut connection) = server.accept().await {
         let target = target.to_owned();
@@ -120,7 +120,7 @@ async fn tunnel_client(dht: &Dht, key: PublicKey, is_bare: bool) -> Result<()> {
     }
     loop {
         let (mut tcp, _) = listener.accept().await?;
-        let connect = dht.connect(key).key_pair(&KeyPair::generate());
+        let connect = dht.connect(key).key_pair(KeyPair::generate());
         tokio::spawn(async move {
             let mut connection = connect.await.map_err(std::io::Error::from)?;
             copy_bidirectional_with_sizes(&mut tcp, &mut connection, BUFFER, BUFFER).await

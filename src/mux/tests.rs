@@ -11,7 +11,7 @@ use crate::api::{Connection, StreamError, Testnet};
 /// Two ends of a connection, and the network that it needs.
 async fn two() -> (Testnet, Connection, Connection) {
     let network = Testnet::new(3).await.unwrap();
-    let server = network.nodes()[1].listen(&KeyPair::generate()).await.unwrap();
+    let server = network.nodes()[1].listen(KeyPair::generate()).await.unwrap();
     let connect = network.nodes()[2].connect(server.public_key()).into_future();
     let (ours, theirs) = tokio::join!(connect, server.accept());
     (network, ours.unwrap(), theirs.unwrap())

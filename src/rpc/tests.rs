@@ -154,7 +154,7 @@ async fn calls_by_key_share_a_connection_until_it_ends() {
 #[tokio::test]
 async fn a_connection_without_calls_is_closed_after_its_time_and_the_next_call_makes_another() {
     let network = Testnet::new(3).await.unwrap();
-    let server = network.nodes()[1].listen(&KeyPair::generate()).await.unwrap();
+    let server = network.nodes()[1].listen(KeyPair::generate()).await.unwrap();
     let client = Client::new(&network.nodes()[2]).linger(Duration::from_millis(30));
     let responders = Responders::new();
     responders.respond("echo", |request| async { Ok(request.value) });

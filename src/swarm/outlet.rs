@@ -112,7 +112,7 @@ mod tests {
     #[tokio::test]
     async fn so_many_connections_that_have_ended_wait_to_be_taken() {
         let network = Testnet::new(2).await.unwrap();
-        let server = network.nodes()[0].listen(&KeyPair::generate()).await.unwrap();
+        let server = network.nodes()[0].listen(KeyPair::generate()).await.unwrap();
         let outlet = Outlet::default();
         let count = MAX_ENDED as u64 + 10;
         for id in 0..count {

@@ -199,7 +199,7 @@ async fn the_terminal_does_not_obey_what_others_store_and_send() {
     let bootstrap = network.bootstrap().remove(0);
     let stored = node.immutable_put(HOSTILE).await.unwrap();
     let hash = data_encoding::HEXLOWER.encode(&stored.target);
-    let server = node.listen(&KeyPair::generate()).await.unwrap();
+    let server = node.listen(KeyPair::generate()).await.unwrap();
     let key = server.public_key().to_z32();
     let (mut get, mut pipe) = (Terminal::open(), Terminal::open());
     let getting = get.start(TOOL, &["--bootstrap", &bootstrap, "get", &hash]);

@@ -67,7 +67,7 @@ async fn pings_tell_nodes_and_servers_that_answer_from_others() {
     assert!(string(&pong["seen_as"]).starts_with("127.0.0.1:"), "{pong}");
     place.run(&format!("ping 127.0.0.1:{}", free_port())).await.failed(3, "server_not_found");
 
-    let server = node.listen(&KeyPair::generate()).await.unwrap();
+    let server = node.listen(KeyPair::generate()).await.unwrap();
     let key = server.public_key().to_z32();
     let pong = place.run(&format!("ping {key}")).await.ended(0).json();
     assert_eq!((&pong["public_key"], &pong["path"]), (&json!(key), &json!("direct")));
@@ -126,7 +126,7 @@ async fn peers_are_announced_found_and_withdrawn() {
 
     let once = place.run("announce room --once").await.ended(0).json();
     assert_eq!(place.run("lookup room").await.ended(0).json()["public_key"], once["public_key"]);
-    let server = place.network.nodes()[1].listen(&KeyPair::generate()).await.unwrap();
+    let server = place.network.nodes()[1].listen(KeyPair::generate()).await.unwrap();
     let key = server.public_key();
     let found = place.run(&format!("lookup --key {key}")).await.ended(0).json();
     assert_eq!(found["public_key"], key.to_z32());
@@ -321,7 +321,7 @@ async fn what_is_wrong_is_told_by_the_exit_code() {
 async fn a_pipe_that_is_cut_off_is_no_success() {
     let place = Place::new().await;
     let dht = Dht::builder().bootstrap([&place.bootstrap]).bind("127.0.0.1:0").spawn().await.unwrap();
-    let server = dht.listen(&KeyPair::generate()).await.unwrap();
+    let server = dht.listen(KeyPair::generate()).await.unwrap();
     let key = server.public_key().to_z32();
     let piping = pipe(&place, &key).spawn().unwrap();
     let mut connection = timeout(DEADLINE, server.accept()).await.unwrap().unwrap();

@@ -172,7 +172,7 @@ mod tests {
     #[tokio::test]
     async fn a_peer_gets_only_so_many_sockets_and_only_whole_datagrams_count() {
         let network = Testnet::new(3).await.unwrap();
-        let server = network.nodes()[1].listen(&KeyPair::generate()).await.unwrap();
+        let server = network.nodes()[1].listen(KeyPair::generate()).await.unwrap();
         let peer = network.nodes()[2].connect(server.public_key()).await.unwrap();
         let echo = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let target = echo.local_addr().unwrap().to_string();
