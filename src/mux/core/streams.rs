@@ -30,7 +30,7 @@ impl Core {
             channel.reader = Some(waker.clone());
         }
         let (phase, number) = (channel.phase, channel.number);
-        if let (Some(grant), Some(number)) = (grant, number) {
+        if let (Some(grant), Some(number), Phase::Opening | Phase::Open) = (grant, number, phase) {
             self.put(id, frame::message(number as u64 + 1, GRANT, &grant));
         }
         match (message, phase) {

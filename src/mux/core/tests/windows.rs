@@ -137,6 +137,19 @@ fn a_peer_that_sends_more_before_its_stream_is_accepted_ends_the_connection_as_w
 }
 
 #[test]
+fn nothing_is_granted_once_the_connection_has_ended() {
+    let mut sides = pair();
+    let [ours, theirs] = streams(&mut sides, 1)[0];
+    fill(&mut sides, ours, MAX_DATA);
+    sides[1].core.fail(MuxError::Closed);
+    assert!(matches!(read(&mut sides[1], theirs), Poll::Ready(Ok(bytes)) if bytes > 0));
+    sides[1].core.close(theirs);
+    assert_eq!(sides[1].core.channels.len(), 0);
+    sides[1].transmit();
+    assert!(sides[1].sent.is_empty());
+}
+
+#[test]
 fn grants_and_what_is_unknown_take_no_memory() {
     let mut sides = pair();
     let ids = streams(&mut sides, 1);
