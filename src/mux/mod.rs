@@ -46,6 +46,7 @@
 mod channel;
 mod core;
 mod error;
+mod forward;
 mod frame;
 mod handle;
 mod listener;

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::core::{ChannelId, data};
 use super::error::MuxError;
-use super::handle::Handle;
+use super::handle::{Handle, Shared};
 use super::listener::Listener;
 
 /// A stream of bytes in each direction, one of many over a connection; from
@@ -43,6 +43,11 @@ pub struct StreamListener {
 impl ByteStream {
     pub(super) const fn new(handle: Arc<Handle>, id: ChannelId) -> Self {
         Self { handle, id, data: Bytes::new(), length: None }
+    }
+
+    /// Returns what to forward it with, before anything has been read.
+    pub(super) fn parts(&self) -> (&Shared, ChannelId) {
+        (&self.handle.shared, self.id)
     }
 }
 
@@ -93,10 +98,10 @@ impl AsyncWrite for ByteStream {
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        let reserved = self.handle.shared.core().poll_reserve(self.id, buf.len(), cx.waker());
-        let (number, length) = ready!(reserved)?;
+        let room = self.handle.shared.core().poll_room(self.id, buf.len(), cx.waker());
+        let (number, length) = ready!(room)?;
         let frame = data(number, &buf[..length]);
-        self.handle.shared.core().put_data(self.id, frame)?;
+        self.handle.shared.core().put_data(self.id, length, frame)?;
         Poll::Ready(Ok(length))
     }
 

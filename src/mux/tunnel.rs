@@ -16,10 +16,10 @@ use std::io;
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::io::copy_bidirectional_with_sizes;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use super::forward::forward;
 use super::{ByteStream, Mux, MuxError};
 
 /// Carries each TCP connection that comes to `listener` to the peer, which calls [`serve`].
@@ -101,12 +101,12 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     }
 }
 
-async fn copy(mut tcp: TcpStream, mut stream: ByteStream) {
+async fn copy(tcp: TcpStream, stream: ByteStream) {
     // Also when this is dropped.
     reset(&tcp);
-    let copied: io::Result<_> = async {
+    let copied: io::Result<()> = async {
         tcp.set_nodelay(true)?;
-        copy_bidirectional_with_sizes(&mut tcp, &mut stream, BUFFER, BUFFER).await?;
+        forward(&tcp, &stream).await?;
         SockRef::from(&tcp).set_linger(None)
     }
     .await;
@@ -125,9 +125,6 @@ fn reset(tcp: &TcpStream) {
 
 /// The name of the streams.
 const NAME: &str = "tcp";
-
-/// How much of a TCP connection is read at once.
-const BUFFER: usize = 32 * 1024;
 
 /// How long to wait after a TCP connection could not be accepted.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);

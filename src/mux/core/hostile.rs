@@ -68,9 +68,9 @@ impl World {
                     let content = vec![1; u.int_in_range(1..=40_000)?];
                     if self.core.channels.get(&id).is_some_and(|channel| channel.stream.is_some()) {
                         if let Poll::Ready(Ok((number, length))) =
-                            self.core.poll_reserve(id, content.len(), Waker::noop())
+                            self.core.poll_room(id, content.len(), Waker::noop())
                         {
-                            let _ = self.core.put_data(id, data(number, &content[..length]));
+                            let _ = self.core.put_data(id, length, data(number, &content[..length]));
                         }
                     } else {
                         let _ = self.core.poll_send(id, 0, &content, Waker::noop());

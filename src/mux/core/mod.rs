@@ -30,3 +30,4 @@ pub(crate) use hostile::hostile;
 pub(super) use owner::Opening;
 pub(super) use state::{ChannelId, Core, ListenerId, OfferId};
 pub(super) use streams::data;
+pub(super) use window::MAX_DATA;

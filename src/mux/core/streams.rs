@@ -41,9 +41,8 @@ impl Core {
         }
     }
 
-    /// Returns the number of the channel and how many bytes a message may hold now, `most` at most. They are
-    /// taken from the window: [`Self::put_data`] follows.
-    pub(in crate::mux) fn poll_reserve(
+    /// Returns the number of the channel and how many bytes [`Self::put_data`] may put now, `most` at most.
+    pub(in crate::mux) fn poll_room(
         &mut self,
         id: ChannelId,
         most: usize,
@@ -62,13 +61,20 @@ impl Core {
             channel.wait_to_write(waker);
             return Poll::Pending;
         }
-        window.sent(length);
         Poll::Ready(Ok((number, length)))
     }
 
-    /// Puts bytes in line for which there was a reservation.
-    pub(in crate::mux) fn put_data(&mut self, id: ChannelId, frame: Vec<u8>) -> Result<(), MuxError> {
+    /// Puts the frame of so many bytes in line. There is room for them: a stream has one writer.
+    pub(in crate::mux) fn put_data(
+        &mut self,
+        id: ChannelId,
+        length: usize,
+        frame: Vec<u8>,
+    ) -> Result<(), MuxError> {
         self.writable(id)?;
+        if let Some(window) = self.channels.get_mut(&id).and_then(|channel| channel.stream.as_mut()) {
+            window.sent(length);
+        }
         self.put(id, frame);
         Ok(())
     }

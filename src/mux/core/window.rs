@@ -124,4 +124,4 @@ pub(super) const MAX_WINDOWS: usize = 32 << 20;
 pub(super) const DATA_COST: usize = 32;
 
 /// Bytes in one message of data.
-pub(super) const MAX_DATA: usize = 32 * 1024;
+pub(in crate::mux) const MAX_DATA: usize = 32 * 1024;

@@ -35,8 +35,8 @@ fn fill(sides: &mut [Side; 2], id: ChannelId, chunk: usize) -> usize {
 }
 
 fn write(side: &mut Side, id: ChannelId, bytes: &[u8]) -> Poll<Result<usize, MuxError>> {
-    let (number, length) = ready!(side.core.poll_reserve(id, bytes.len(), Waker::noop()))?;
-    side.core.put_data(id, data(number, &bytes[..length]))?;
+    let (number, length) = ready!(side.core.poll_room(id, bytes.len(), Waker::noop()))?;
+    side.core.put_data(id, length, data(number, &bytes[..length]))?;
     Poll::Ready(Ok(length))
 }
 
