@@ -6,16 +6,18 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const example = (name) => join(root, 'target/release/examples', name)
+const built = process.env.CARGO_TARGET_DIR ?? join(root, 'target')
+const example = (name) => join(built, 'release/examples', name)
 const node = ['node', join(root, 'benches/versus/peer.mjs')]
 
-export const program = (name) => [join(root, 'target/release', name)]
+export const program = (name) => [join(built, 'release', name)]
 export const peers = { ours: [example('peer')], node }
 export const plain = {
   ours: { server: [example('plain'), 'server'], client: [example('plain'), 'client'] },
   node: { server: [...node, 'plain-server'], client: [...node, 'plain-client'] }
 }
 export const tool = [example('plain')]
+export const channels = { ours: [example('channels')], node: ['node', join(root, 'benches/versus/calls.mjs')] }
 
 const children = new Set()
 process.on('exit', () => children.forEach((child) => child.kill('SIGKILL')))

@@ -2,16 +2,16 @@
 //
 //   benches/versus/run [ROUNDS] [SECTION...]
 //
-// 7 rounds unless told otherwise, and all sections: stream, plain, lossy, many, ping, beside, rate, connect, memory, programs.
+// 7 rounds unless told otherwise, and all sections: stream, plain, lossy, many, ping, beside, rate, connect, calls, tunnel, memory, programs.
 // Prints medians, ranges, ratios and the goals. Ratios are against Node to Node unless the goal says otherwise.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
-import { output, peers, plain, processorTime, program, resident, start, stop, tool } from './processes.mjs'
+import { channels, output, peers, plain, processorTime, program, resident, start, stop, tool } from './processes.mjs'
 import { median, print, row } from './table.mjs'
 
-const sections = { stream, plain: plainStreams, lossy, many, ping, beside, rate, connect, memory, programs }
+const sections = { stream, plain: plainStreams, lossy, many, ping, beside, rate, connect, calls, tunnel, memory, programs }
 const rounds = Number(process.argv[2] ?? 7)
 const wanted = process.argv.slice(3)
 const pairs = [['ours', 'ours'], ['ours', 'node'], ['node', 'ours'], ['node', 'node']]
@@ -228,6 +228,53 @@ async function connect () {
     row(`connect to open, ms: ${name(cell.pair)}`, cell.open, { ratio: median(cell.open) / median(reference.open), ...goal })
     row(`first echo after open, ms: ${name(cell.pair)}`, cell.echo, { ratio: median(cell.echo) / median(reference.echo) })
     row(`connect to first echo, ms: ${name(cell.pair)}`, cell.total, { ratio: median(cell.total) / median(reference.total) })
+  }
+}
+
+// A thousand calls at once over one connection: every pair.
+async function calls () {
+  const net = await start(peers.ours, ['testnet', '10'])
+  const started = { ours: await start(channels.ours, ['calls-server', net.word]), node: await start(channels.node, ['calls-server', net.word]) }
+  const cells = pairs.map((pair) => ({ pair, times: [] }))
+  for (let round = 0; round < rounds; round++) {
+    for (const { pair: [client, server], times } of cells) {
+      const text = await output(channels[client], ['calls-client', net.word, started[server].word, '1000'])
+      times.push(number(text, /median ([\d.]+) ms/))
+    }
+  }
+  stop(net, ...Object.values(started))
+  const reference = median(cells.at(-1).times)
+  for (const { pair, times } of cells) {
+    const ratio = median(times) / reference
+    const goal = name(pair) === 'ours to ours' ? { goal: 'at most 1', met: ratio <= 1 } : {}
+    row(`1,000 calls at once, ms: ${name(pair)}`, times, { ratio, ...goal })
+  }
+}
+
+// TCP connections through a tunnel, beside one connection of the DHT for each, and straight to the server.
+async function tunnel () {
+  const net = await start(peers.ours, ['testnet', '10'])
+  const sink = await start(channels.ours, ['sink'])
+  const cells = []
+  for (const [kind, bare] of [['straight'], ['a connection each', ['bare']], ['one tunnel', []]]) {
+    const server = bare && await start(channels.ours, ['tunnel-server', net.word, sink.word, ...bare])
+    const client = bare && await start(channels.ours, ['tunnel-client', net.word, server.word, ...bare])
+    for (const count of [1, 100, 1000]) cells.push({ kind, count, address: (client ?? sink).word, rates: [], failed: 0 })
+  }
+  for (let round = 0; round < rounds; round++) {
+    for (const cell of cells) {
+      const megabytes = cell.kind === 'straight' ? '4000' : '800'
+      const text = await output(channels.ours, ['send', cell.address, String(cell.count), megabytes])
+      cell.rates.push(rateOf(text))
+      cell.failed += number(text, /(\d+) failed/)
+    }
+  }
+  for (const { kind, count, rates, failed } of cells) {
+    const straight = cells.find((cell) => cell.kind === 'straight' && cell.count === count)
+    const ratio = median(rates) / median(straight.rates)
+    const least = Math.min(450, 0.9 * median(straight.rates))
+    const goal = kind === 'one tunnel' ? { goal: `at least ${least.toFixed(0)}, 0 failed`, met: median(rates) >= least && failed === 0 } : {}
+    row(`${count} TCP connections, MB/s: ${kind}`, rates, { ratio, ...goal })
   }
 }
 
