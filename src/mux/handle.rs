@@ -88,7 +88,7 @@ async fn write(shared: Arc<Shared>) {
         }
     }
     if shared.core().ended().is_some() {
-        // The channels know the end already; how the connection ends is known to whoever asks it.
+        // The channels know the end already; `Connection::closed` returns how the connection ends.
         let _ = poll_fn(|cx| half.poll_end(cx)).await;
     }
 }

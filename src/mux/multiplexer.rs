@@ -15,10 +15,10 @@ use crate::api::Connection;
 
 /// Carries many channels over one connection, as npm `protomux` does.
 ///
-/// Clones are the same mux. Nothing is read from the connection before the first channel, listener or stream
-/// is awaited for something that the peer sends, or [`Self::closed`] is: what is opened, or listened for,
-/// before that does not miss what the peer opens first, however early that comes. After it, a channel that
-/// the peer opens and nothing here has opened or listens for is rejected.
+/// A clone is another handle of the same mux. Nothing is read from the connection before the first channel,
+/// listener or stream is awaited for something that the peer sends, or [`Self::closed`] is: what is opened,
+/// or listened for, before that does not miss what the peer opens first, however early that comes. After it,
+/// a channel that the peer opens and nothing here has opened or listens for is rejected.
 ///
 /// Once the mux, its channels, listeners and streams have all been dropped, what was sent still arrives, and
 /// the connection ends as one that is [dropped](crate::api#the-life-of-a-connection).
@@ -43,7 +43,7 @@ impl Mux {
         &self.handle.shared.connection
     }
 
-    /// Begins to open a channel; `id` tells channels of one protocol apart, and is empty for none.
+    /// Begins to open a channel; `id` distinguishes channels of one protocol, and is empty for none.
     ///
     /// The channel exists once the peer has opened one with the same protocol and id. Several may have the
     /// same: the first of one side belongs to the first of the other. (In JavaScript only with `unique:

@@ -81,7 +81,7 @@ pub async fn serve(mux: &Mux, target: &str) -> Result<(), MuxError> {
         copies.spawn(async move {
             match TcpStream::connect(&target).await {
                 Ok(tcp) => copy(tcp, stream).await,
-                Err(error) => tracing::warn!(%target, %error, "a stream was reset: no TCP connection"),
+                Err(error) => tracing::warn!(to = %target, %error, "a stream was reset: no TCP connection"),
             }
         });
     }

@@ -99,7 +99,7 @@ impl Cause {
         Self::with_code("", message)
     }
 
-    /// Makes one with a code, by which the peer tells kinds of failures apart.
+    /// Makes one with a code, by which the peer distinguishes kinds of failures.
     pub fn with_code(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self { message: message.into(), code: code.into(), context: String::new() }
     }

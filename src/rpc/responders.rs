@@ -30,8 +30,8 @@ impl Request {
     }
 }
 
-/// Functions that respond to requests, by the name of the method. Clones are the same: what is added later
-/// counts for the connections that are open, too.
+/// Functions that respond to requests, by the name of the method. A clone holds the same ones: what is added
+/// later counts for the connections that are open, too.
 #[derive(Clone, Default)]
 pub struct Responders {
     functions: Arc<RwLock<HashMap<String, Function>>>,

@@ -22,8 +22,9 @@ use crate::mux::{Channel, Message, Mux, MuxError};
 
 /// Calls over a channel of a [`Mux`], as npm `protomux-rpc` has them; from [`Rpc::open`].
 ///
-/// Both sides can call and respond. Clones are the same. Once all are dropped the channel is closed: calls
-/// fail, and requests of the peer that are being served end without a response. [`Self::end`] waits for them.
+/// Both sides can call and respond. A clone is another handle of the same channel. Once all are dropped the
+/// channel is closed: calls fail, and requests of the peer that are being served end without a response.
+/// [`Self::end`] waits for them.
 #[derive(Clone, Debug)]
 pub struct Rpc {
     handle: Arc<Handle>,
@@ -194,7 +195,8 @@ impl OpenRpc {
         self.handshake(own)
     }
 
-    /// Opens the channel. Calls can be made at once; they fail if the peer rejects it.
+    /// Opens the channel. Calls can be made at once; they fail if the peer rejects it. The mux begins to
+    /// read: open other channels, and listen for them, before.
     ///
     /// # Errors
     ///

@@ -303,7 +303,7 @@ impl Core {
     }
 
     /// Returns what the peer has opened next; `None` once the connection has ended. Of those with the same
-    /// protocol and id, which the peer tells apart by their order, one at a time.
+    /// protocol and id, which only their order distinguishes for the peer, one at a time.
     pub(in crate::mux) fn poll_accept(&mut self, id: ListenerId, waker: &Waker) -> Poll<Option<OfferId>> {
         self.start();
         let is_taken = |key: &Key| self.offers.values().any(|offer| offer.is_taken && offer.key == *key);

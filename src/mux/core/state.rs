@@ -302,7 +302,7 @@ impl Channel {
             None => MESSAGE_COST + message.content.len(),
             Some(window) => {
                 if !window.receive(&message)? {
-                    // It is done with, and whoever waits may go on because of it.
+                    // It is done with, and tasks that wait may go on because of it.
                     self.wake();
                     return Ok(0);
                 }

@@ -79,7 +79,7 @@ impl Core {
         Ok(())
     }
 
-    /// Tells the peer that there are no more bytes, behind those that wait.
+    /// Ends the own direction, behind the bytes that wait.
     pub(in crate::mux) fn finish_stream(&mut self, id: ChannelId) -> Result<(), MuxError> {
         let Some(window) = self.channels.get_mut(&id).and_then(|channel| channel.stream.as_mut()) else {
             return Err(MuxError::Closed);

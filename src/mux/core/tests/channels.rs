@@ -197,7 +197,7 @@ fn a_channel_that_is_closed_before_it_is_accepted_is_refused() {
     }
 }
 
-/// The peer tells channels of one name apart by the order in which they are opened here.
+/// For the peer only the order in which they are opened here distinguishes channels of one name.
 #[test]
 fn channels_of_one_name_are_accepted_in_their_order() {
     let mut sides = pair();
