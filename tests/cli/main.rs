@@ -12,6 +12,7 @@ mod durability;
 #[cfg(unix)]
 mod files;
 mod harness;
+mod identity;
 mod network;
 mod offline;
 mod picture;

@@ -143,6 +143,48 @@ async fn the_terminal_is_as_before_however_a_question_ends() {
 }
 
 #[tokio::test]
+async fn the_words_of_an_identity_are_shown_on_a_terminal_and_bring_it_back() {
+    let (ada, other) = (Person::new(), Person::new());
+    let key = ada.key().await;
+    let mut terminal = Terminal::open();
+    let before = terminal.settings();
+    let identity = ada.path("identity");
+    let child = terminal.start(CLIENT, &["--identity", text(&identity), "identity", "words"]);
+    terminal.wait_for("Show the words?");
+    terminal.press("y\n");
+    terminal.wait_for("bring the identity back with");
+    assert_eq!(end(child).await.code(), Some(0), "{}", terminal.shown);
+    terminal.assert_unchanged(&before, "words");
+    let shown = terminal.shown.split("Show the words?").nth(1).unwrap();
+    let mut words: Vec<(usize, &str)> = Vec::new();
+    let parts: Vec<&str> = shown.split_whitespace().collect();
+    for pair in parts.windows(2) {
+        if let Ok(number) = pair[0].parse() {
+            words.push((number, pair[1]));
+        }
+    }
+    words.sort_unstable();
+    let words: Vec<&str> = words.into_iter().map(|(_, word)| word).collect();
+    assert_eq!(words.len(), 24, "{shown}");
+
+    let mut terminal = Terminal::open();
+    let copy = other.path("copy");
+    let child = terminal.start(CLIENT, &["--identity", text(&copy), "identity", "restore"]);
+    terminal.wait_for("24 words");
+    terminal.press(&format!("{}\n", words.join(" ")));
+    terminal.wait_for(&key);
+    assert_eq!(end(child).await.code(), Some(0), "{}", terminal.shown);
+    assert_eq!(KeyPair::load(&copy).unwrap(), KeyPair::load(&identity).unwrap());
+    // Nothing is shown to those who say no.
+    let mut terminal = Terminal::open();
+    let child = terminal.start(CLIENT, &["--identity", text(&copy), "identity", "words"]);
+    terminal.wait_for("Show the words?");
+    terminal.press("n\n");
+    assert_eq!(end(child).await.code(), Some(0), "{}", terminal.shown);
+    assert!(!terminal.shown.contains(words[0]), "{}", terminal.shown);
+}
+
+#[tokio::test]
 async fn a_question_outlives_a_stop() {
     let ada = Person::new();
     let (identity, key) = (ada.path("identity"), ada.key().await);

@@ -115,10 +115,27 @@ pub(super) enum Command {
     /// does not
     Doctor,
     /// Print my public key and where it is kept; needs no network
-    #[command(alias = "identity")]
     Whoami,
+    /// Keep my identity as words on paper, bring it back from them, or make one; needs no network
+    Identity {
+        #[command(subcommand)]
+        command: Option<IdentityCommand>,
+    },
     /// Show a network, a server and its clients at work inside this process; needs no server
     Demo,
+}
+
+/// What to do with the identity; without a command, show it.
+#[derive(Debug, Subcommand)]
+pub(super) enum IdentityCommand {
+    /// Print my public key and where it is kept, as whoami
+    Show,
+    /// Show my identity as 24 words, to write down; on a terminal only
+    Words,
+    /// Make the identity file from 24 words, asked for or from a pipe
+    Restore,
+    /// Make a new identity where there is none
+    New,
 }
 
 /// The parts of a profile.

@@ -5,6 +5,7 @@ mod dial;
 mod doctor;
 mod edit;
 mod explain;
+mod identity;
 mod loss;
 mod prompt;
 mod run;

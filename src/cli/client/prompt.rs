@@ -36,21 +36,23 @@ pub(super) async fn profile(output: Output) -> Result<Profile, Failure> {
 
 /// Asks whether to go on.
 pub(super) async fn sure(question: &'static str) -> Result<bool, Failure> {
-    blocking(move || {
-        loop {
-            match answer(&format!("{question} [y/N] "))?.to_lowercase().as_str() {
-                "y" | "yes" => return Ok(true),
-                "" | "n" | "no" => return Ok(false),
-                _ => {}
-            }
+    blocking(move || confirm(question)).await
+}
+
+/// Does the same on this thread.
+pub(super) fn confirm(question: &str) -> Result<bool, Failure> {
+    loop {
+        match answer(&format!("{question} [y/N] "))?.to_lowercase().as_str() {
+            "y" | "yes" => return Ok(true),
+            "" | "n" | "no" => return Ok(false),
+            _ => {}
         }
-    })
-    .await
+    }
 }
 
 /// Asks for a line. The terminal itself edits it: a program that changed the settings for that would leave
 /// them changed when a signal ends it.
-fn answer(question: &str) -> Result<String, Failure> {
+pub(super) fn answer(question: &str) -> Result<String, Failure> {
     stderr::ask(question);
     let mut line = String::new();
     let failure = match io::stdin().read_line(&mut line) {

@@ -13,17 +13,16 @@ use super::super::exit::{Exit, Failure};
 use super::super::network::Network;
 use super::super::output::Output;
 use super::super::routes::RoutesFile;
-use super::super::server::default_folder;
 use super::super::versions::VersionsFile;
 use super::super::{demo, runtime};
-use super::args::{Arguments, Command};
+use super::args::{Arguments, Command, IdentityCommand};
 use super::dial::{DhtDial, LastReport};
 use super::edit::{Edit, first_profile};
 use super::loss::{Loss, command};
-use super::{doctor, explain, prompt, show};
-use crate::api::{DhtBuilder, LoadedKey};
+use super::{doctor, explain, identity, prompt, show};
+use crate::api::DhtBuilder;
 use crate::profile::{ClientError, Denied, Profile, ProfileClient, Record};
-use crate::{ConnectAddress, Dht, KeyPair};
+use crate::{ConnectAddress, Dht};
 
 /// Runs the program.
 pub fn main() -> ExitCode {
@@ -35,7 +34,11 @@ pub fn main() -> ExitCode {
     runtime::log(LevelFilter::WARN, arguments.verbose);
     arguments.secrecy.apply();
     match &arguments.command {
-        Some(Command::Whoami) => runtime::report(&output, whoami(&arguments, &output)),
+        Some(Command::Whoami) => runtime::report(&output, identity::show(&arguments, &output)),
+        Some(Command::Identity { command }) => {
+            let command = command.as_ref().unwrap_or(&IdentityCommand::Show);
+            runtime::report(&output, identity::run(command, &arguments, &output))
+        }
         Some(Command::Demo) => runtime::run(output, None, runtime::interruptible(demo::run(&output))),
         _ => runtime::run(output, Some(1), runtime::interruptible(run(&arguments, &output))),
     }
@@ -105,7 +108,7 @@ async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
             let record = visit.deadline.bound(visit.client.lookup(*key)).await?;
             visit.end_with(&record).await
         }
-        Some(Command::Whoami | Command::Demo | Command::Doctor) => Ok(()),
+        Some(Command::Whoami | Command::Identity { .. } | Command::Demo | Command::Doctor) => Ok(()),
     }
 }
 
@@ -228,7 +231,7 @@ impl<'a> Visit<'a> {
         output: &'a Output,
         server: &'a ConnectAddress,
     ) -> Result<Self, Failure> {
-        let (path, key_pair) = identity(arguments, output)?;
+        let (path, key_pair) = identity::load(arguments, output)?;
         let dht = node(arguments).spawn().await?;
         let deadline = Deadline::after(arguments.timeout);
         let spinner = output.spinner(&format!("connecting to {}", server.public_key().short()));
@@ -316,34 +319,6 @@ fn node(arguments: &Arguments) -> DhtBuilder {
     let alone = Network { bootstrap: Vec::new() };
     let default = if server.ip().is_loopback() { "127.0.0.1:0" } else { "0.0.0.0:0" };
     alone.node(Some(bind.unwrap_or(default)))
-}
-
-fn whoami(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
-    let (path, key_pair) = identity(arguments, output)?;
-    let key = key_pair.public_key();
-    output.line(&key.to_z32());
-    output.note(&format!("kept in {}", path.display()));
-    output.json(&json!({
-        "public_key": key,
-        "public_key_hex": key.to_hex(),
-        "identity_file": path.display().to_string(),
-    }));
-    Ok(())
-}
-
-fn identity(arguments: &Arguments, output: &Output) -> Result<(PathBuf, KeyPair), Failure> {
-    let path = match &arguments.identity {
-        Some(path) => path.clone(),
-        None => default_folder("profile-client")?.join("identity"),
-    };
-    let LoadedKey { key_pair, created } = arguments.modes.file(&path).load_or_create()?;
-    if created {
-        output.note(&format!(
-            "made a new identity for you in {}; keep a copy of that file, it is all that proves who you are",
-            path.display()
-        ));
-    }
-    Ok((path, key_pair))
 }
 
 /// Ends the program as clap does for arguments that it finds wrong itself.
