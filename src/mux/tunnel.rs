@@ -11,6 +11,42 @@
 //! The functions end when the connection does, and the TCP connections with them. Who wants to go on dials
 //! again and calls [`open`] with the new mux and the same listener: TCP connections that come meanwhile wait
 //! in its queue.
+//!
+//! ```
+//! use hyperprofile::mux::{Mux, tunnel};
+//! # use hyperprofile::{KeyPair, Testnet};
+//! # use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//! use tokio::net::{TcpListener, TcpStream};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let network = Testnet::new(3).await?;
+//! # let server = network.nodes()[1].listen(&KeyPair::generate()).await?;
+//! # let key = *server.public_key();
+//! # let dht = network.builder().spawn().await?;
+//! # let greeter = TcpListener::bind("127.0.0.1:0").await?;
+//! # let target = greeter.local_addr()?.to_string();
+//! # tokio::spawn(async move { greeter.accept().await?.0.write_all(b"hello").await });
+//! // Where the TCP server `target` can be reached:
+//! tokio::spawn(async move {
+//!     while let Some(connection) = server.accept().await {
+//!         let target = target.clone();
+//!         tokio::spawn(async move { tunnel::serve(&Mux::new(connection), &target).await });
+//!     }
+//! });
+//!
+//! // On another computer:
+//! let mux = Mux::new(dht.connect(key).await?);
+//! let listener = TcpListener::bind("127.0.0.1:0").await?;
+//! let address = listener.local_addr()?;
+//! tokio::spawn(async move { tunnel::open(&mux, &listener).await });
+//!
+//! let mut greeting = String::new();
+//! TcpStream::connect(address).await?.read_to_string(&mut greeting).await?;
+//! assert_eq!(greeting, "hello");
+//! # Ok(())
+//! # }
+//! ```
 
 use std::io;
 use std::time::Duration;

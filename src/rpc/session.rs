@@ -227,6 +227,13 @@ impl OpenRpc {
     }
 }
 
+/// What comes from the peer.
+enum Came {
+    Handshake(Bytes),
+    Message(Message),
+    End,
+}
+
 /// The task of a channel.
 struct Session {
     shared: Arc<Shared>,
@@ -252,22 +259,22 @@ impl Session {
 
     /// Reads from the channel until it ends; returns why it has.
     async fn work(&mut self, channel: &mut Channel, opened: &watch::Sender<Option<Bytes>>) -> Ended {
-        match channel.opened().await {
-            Ok(handshake) if self.expected.as_ref().is_some_and(|expected| !expected.is(&handshake)) => {
-                return Ended::Capability;
-            }
-            // Someone may wait for it, or not.
-            Ok(handshake) => drop(opened.send_replace(Some(handshake))),
-            Err(reason) => return Ended::Channel(reason),
-        }
         let shared = Arc::clone(&self.shared);
+        let mut is_open = false;
         loop {
             let is_ending = shared.end.is_cancelled();
             if is_ending && self.serving.is_empty() && shared.calls().is_empty() {
                 return Ended::CLOSED;
             }
-            let message = tokio::select! {
-                message = channel.recv() => message,
+            let came = async {
+                if is_open {
+                    channel.recv().await.map(|message| message.map_or(Came::End, Came::Message))
+                } else {
+                    channel.opened().await.map(Came::Handshake)
+                }
+            };
+            let came = tokio::select! {
+                came = came => came,
                 Some(done) = self.serving.join_next_with_id() => {
                     self.done(done);
                     continue;
@@ -275,13 +282,17 @@ impl Session {
                 () = shared.given_up.notified(), if is_ending => continue,
                 () = shared.end.cancelled(), if !is_ending => continue,
             };
-            match message {
-                Ok(Some(message)) => {
-                    if !self.on_message(&message) {
-                        return Ended::CLOSED;
+            match came {
+                Ok(Came::Handshake(handshake)) => {
+                    if self.expected.as_ref().is_some_and(|expected| !expected.is(&handshake)) {
+                        return Ended::Capability;
                     }
+                    is_open = true;
+                    // Someone may wait for it, or not.
+                    opened.send_replace(Some(handshake));
                 }
-                Ok(None) => return Ended::CLOSED,
+                Ok(Came::Message(message)) if self.on_message(&message) => {}
+                Ok(Came::Message(_) | Came::End) => return Ended::CLOSED,
                 Err(reason) => return Ended::Channel(reason),
             }
         }
