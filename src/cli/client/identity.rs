@@ -1,7 +1,7 @@
 //! The identity of a person: a key pair in a file, and the same as words on paper.
 //!
-//! The words are those of BIP-39 for the 32 bytes of the seed, in English: 256 bits and a checksum of 8 make 24
-//! words. There is no passphrase, so that the words alone bring the identity back.
+//! The words are those of BIP-39 for the 32 bytes of the seed, in English: 256 bits and a checksum of 8 make
+//! 24 words. There is no passphrase, so that the words alone bring the identity back.
 
 use std::io::{self, IsTerminal as _, Read as _};
 use std::path::PathBuf;
@@ -144,8 +144,8 @@ fn read_words(arguments: &Arguments) -> Result<Zeroizing<String>, Failure> {
         let what = "the words have to be asked for";
         return Err(Failure::new(Exit::Usage, what).hint("leave out --no-input and --json, or use a pipe"));
     }
-    let mut words = Zeroizing::new(String::with_capacity(2 * MAX_WORDS as usize));
-    match io::stdin().take(MAX_WORDS).read_to_string(&mut words) {
+    let mut words = Zeroizing::new(String::with_capacity(2 * INPUT as usize));
+    match io::stdin().take(INPUT).read_to_string(&mut words) {
         Ok(_) => Ok(words),
         Err(error) => {
             let error = anyhow::Error::new(error).context("cannot read the words");
@@ -154,7 +154,8 @@ fn read_words(arguments: &Arguments) -> Result<Zeroizing<String>, Failure> {
     }
 }
 
-/// Returns the key pair that the words stand for. Numbers between them, as `words` prints them, are left out.
+/// Returns the key pair that the words stand for. Numbers between them, as `words` prints them, are left
+/// out.
 fn parse(text: &str) -> Result<KeyPair, Failure> {
     let words = text.split_whitespace().filter(|word| !word.chars().all(|c| c.is_ascii_digit() || c == '.'));
     let words: Vec<String> = words.map(str::to_lowercase).collect();
@@ -179,7 +180,7 @@ const WORDS: usize = 24;
 /// Lines in which they are shown.
 const ROWS: usize = 6;
 /// Bytes read from a pipe: 24 words have 215 at most.
-const MAX_WORDS: u64 = 4096;
+const INPUT: u64 = 4096;
 
 #[cfg(test)]
 mod tests {
