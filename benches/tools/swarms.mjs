@@ -26,6 +26,8 @@ for (let i = 0; i < count; i++) {
 const before = process.memoryUsage().rss
 const cpu = process.cpuUsage()
 const start = process.hrtime.bigint()
+await Promise.all(swarms.map(swarm => swarm.join(topic, { server: true, client: false }).flushed()))
+const announced = Number(process.hrtime.bigint() - start) / 1e9
 await Promise.all(swarms.map(swarm => new Promise(resolve => {
   const check = () => { if (swarm.connections.size === count - 1) resolve() }
   swarm.on('connection', connection => {
@@ -40,6 +42,7 @@ const sum = pick => swarms.reduce((all, swarm) => all + pick(swarm.stats.connect
 const { user, system } = process.cpuUsage(cpu)
 console.log(JSON.stringify({
   swarms: count,
+  announced: Number(announced.toFixed(2)),
   seconds: Number(seconds.toFixed(2)),
   dials: sum(of => of.client.attempted),
   opened: sum(of => of.client.opened),

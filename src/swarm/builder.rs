@@ -81,7 +81,7 @@ impl SwarmBuilder {
     ///
     /// A client's key is not proven when this is asked: use it to refuse, never to count or to store. The
     /// option `firewall` in JavaScript has the opposite sense, and bans whom it refuses; here a peer is
-    /// asked about again each time.
+    /// asked about again each time. A panic of it ends the swarm.
     pub fn allow(mut self, allows: impl Fn(&PublicKey) -> bool + Send + Sync + 'static) -> Self {
         self.allow = Some(Arc::new(allows));
         self

@@ -172,7 +172,7 @@ impl Driver {
                 self.waiters.await_refresh(topic, answer, &self.core);
             }
             Command::AwaitRefresh { topic, answer } => self.waiters.await_refresh(topic, answer, &self.core),
-            Command::JoinPeer(key) if !self.allows(&key) => debug!(peer = %key.short(), "not allowed"),
+            Command::JoinPeer(key) if !self.allows(&key) => debug!(key = %key.short(), "not allowed"),
             Command::JoinPeer(key) => self.core.join_peer(key, now),
             Command::LeavePeer(key) => self.core.leave_peer(key),
             Command::Ban(key, banned) => self.ban(key, banned),

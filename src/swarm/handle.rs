@@ -319,7 +319,7 @@ impl Discovery {
 
 impl SwarmEvents {
     /// Waits for the next event; `None` once the swarm has ended. Who takes them too slowly misses the
-    /// oldest: 1,024 wait.
+    /// oldest: 256 wait.
     ///
     /// # Cancel safety
     ///
@@ -379,4 +379,4 @@ impl SwarmBuilder {
 }
 
 /// Events that wait for a slow observer.
-const EVENTS: usize = 1024;
+const EVENTS: usize = 256;

@@ -66,6 +66,9 @@ pub(super) const SLOW_FACTOR: usize = 4;
 /// How long a client may take to prove its key. The keep-alive of one in JavaScript does so after 5 s.
 pub(super) const PROOF_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A dial of a peer may reach this side so much later than what the peer has sent after it.
+pub(super) const OVERTAKING: Duration = Duration::from_secs(1);
+
 /// Peers that are remembered for one topic. A stranger can announce as many keys as it likes.
 pub(super) const MAX_TOPIC_PEERS: usize = 1024;
 

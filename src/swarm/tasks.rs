@@ -23,7 +23,7 @@ pub(super) async fn dial(id: ConnectionId, connect: Connect, reports: Reports) {
     let report = match connect.await {
         Ok(connection) => Report::Opened(id, connection),
         Err(error) => {
-            debug!(id = id.0, %error, "dial failed");
+            debug!(dial = id.0, %error, "dial failed");
             Report::DialFailed { id, pathless: matches!(error, ConnectError::Unreachable { .. }) }
         }
     };

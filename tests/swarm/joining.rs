@@ -48,17 +48,19 @@ async fn two_that_join_at_the_same_moment_find_each_other() {
         let (one, two) = (swarm(&network).await, swarm(&network).await);
         one.join(TOPIC, Join::default());
         two.join(TOPIC, Join::default());
-        // The first one may have been replaced by the time that the other side has its own.
-        let mut ends = BTreeMap::new();
-        let mut both = (false, false);
-        while both != (true, true) {
-            let (connection, side) = tokio::select! {
-                (connection, _) = next(&one) => (connection, 1),
-                (connection, _) = next(&two) => (connection, 2),
+        // One that opens first may give way: both sides have the one that stays.
+        let mut ends: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        loop {
+            let connection = tokio::select! {
+                (connection, _) = next(&one) => connection,
+                (connection, _) = next(&two) => connection,
             };
             let hash = connection.handshake_hash();
-            ends.entry(hash).or_insert_with(Vec::new).push((side, connection));
-            both = (ends[&hash].len() == 2, ends[&hash].len() == 2);
+            let both = ends.entry(hash).or_default();
+            both.push(connection);
+            if both.len() == 2 {
+                break;
+            }
         }
     }
 }

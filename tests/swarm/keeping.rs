@@ -1,11 +1,13 @@
 //! Losing connections and getting them back: the scenarios of `test/swarm.js`, `test/peer-join.js`,
 //! `test/firewall.js`, `test/retry-timer.js` and `test/chaos.js` of the reference.
 
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 
-use hyperprofile::Testnet;
 use hyperprofile::swarm::{Join, SwarmEvent};
+use hyperprofile::{Connection, PublicKey, Swarm, Testnet};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -146,7 +148,7 @@ async fn a_server_that_allows_nobody_is_asked_and_connected_with_nobody() {
     let network = Testnet::new(3).await.unwrap();
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
-    let refuse = move |_: &hyperprofile::PublicKey| {
+    let refuse = move |_: &PublicKey| {
         count.fetch_add(1, Ordering::Relaxed);
         false
     };
@@ -189,45 +191,34 @@ async fn after_random_resets_every_pair_is_connected_again() {
         within(swarm.join(TOPIC, Join::default()).flushed()).await;
         swarms.push(swarm);
     }
+    let mut events: Vec<_> = swarms.iter().map(Swarm::events).collect();
     let mut rng = StdRng::seed_from_u64(1);
     let mut resets = 20;
     let mut open = Vec::new();
-    // Takes connections, and resets one now and then, until there is one for each pair again.
     while resets > 0 {
-        let (taken, _, _) = futures_next(&swarms).await;
-        open.push(taken);
+        open.push(next_of_any(&swarms).await);
         if rng.gen_bool(0.5) {
             open.swap_remove(rng.gen_range(0..open.len())).abort();
             resets -= 1;
         }
     }
-    let kept: Vec<_> = swarms.iter().map(keep).collect();
-    within(async {
-        let mut missing = COUNT;
-        while missing > 0 {
-            missing = 0;
-            for swarm in &swarms {
-                missing += usize::from(swarm.stats().await.connections < COUNT - 1);
-            }
-            tokio::task::yield_now().await;
+    let _kept: Vec<_> = swarms.iter().map(keep).collect();
+    for (swarm, events) in swarms.iter().zip(&mut events) {
+        while swarm.stats().await.connections < COUNT - 1 {
+            event(events, |_| true).await;
         }
-    })
-    .await;
-    drop(kept);
+    }
 }
 
 /// Waits for the next connection of any of the swarms.
-async fn futures_next(
-    swarms: &[hyperprofile::Swarm],
-) -> (hyperprofile::Connection, hyperprofile::swarm::PeerInfo, usize) {
+async fn next_of_any(swarms: &[Swarm]) -> Connection {
     let mut waiting: Vec<_> = swarms.iter().map(|swarm| Box::pin(swarm.next())).collect();
-    within(std::future::poll_fn(move |cx| {
-        for (index, next) in waiting.iter_mut().enumerate() {
-            if let std::task::Poll::Ready(Some((connection, info))) = next.as_mut().poll(cx) {
-                return std::task::Poll::Ready((connection, info, index));
-            }
-        }
-        std::task::Poll::Pending
+    within(poll_fn(move |cx| {
+        let ready = waiting.iter_mut().find_map(|next| match next.as_mut().poll(cx) {
+            Poll::Ready(next) => next,
+            Poll::Pending => None,
+        });
+        ready.map_or(Poll::Pending, |(connection, _)| Poll::Ready(connection))
     }))
     .await
 }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use rand::Rng as _;
+use tracing::debug;
 
 use super::peers::Peer;
 use super::rivals::{ConnectionId, Verdict};
@@ -125,7 +126,7 @@ impl Core {
         let Some((key, peer)) = self.peer_of(id) else {
             return;
         };
-        let verdicts = peer.rivals.opened(id);
+        let verdicts = peer.rivals.opened(id, now);
         self.dial_over(key);
         self.apply(key, verdicts, now);
         self.settle(key);
@@ -142,7 +143,7 @@ impl Core {
             peer.relay();
         }
         peer.ended(now);
-        let verdicts = peer.rivals.closed(id);
+        let verdicts = peer.rivals.closed(id, now);
         self.keys.remove(&id);
         self.dial_over(key);
         self.tell(key, SwarmEvent::DialFailed);
@@ -187,7 +188,7 @@ impl Core {
         let Some((key, peer)) = self.peer_of(id) else {
             return;
         };
-        let verdicts = peer.rivals.proven(id);
+        let verdicts = peer.rivals.proven(id, now);
         self.apply(key, verdicts, now);
         self.settle(key);
         self.dial_more(now);
@@ -206,11 +207,11 @@ impl Core {
             return;
         };
         let was_used = peer.rivals.used() == Some(id);
-        let verdicts = peer.rivals.closed(id);
+        let verdicts = peer.rivals.closed(id, now);
         self.keys.remove(&id);
         let was_inbound = self.inbound.remove(&id);
         if was_used {
-            self.count_end(key, was_inbound, Some(now));
+            self.count_end(key, was_inbound, false, now);
         } else {
             self.stats.server_refused += 1;
         }
@@ -244,6 +245,7 @@ impl Core {
     /// Carries verdicts out.
     fn apply(&mut self, key: PublicKey, verdicts: Vec<Verdict>, now: Instant) {
         for verdict in verdicts {
+            debug!(own = %self.own.short(), key = %key.short(), ?verdict, "connection");
             let (Verdict::Use(id) | Verdict::Replace(id) | Verdict::Refuse(id) | Verdict::GiveUp(id)) =
                 verdict;
             if let Verdict::Use(_) = verdict {
@@ -254,8 +256,11 @@ impl Core {
             let was_inbound = self.inbound.remove(&id);
             self.push(Action::Drop(id));
             match verdict {
-                Verdict::Replace(_) => self.count_end(key, was_inbound, None),
-                Verdict::GiveUp(_) => self.dial_over(key),
+                Verdict::Replace(_) => self.count_end(key, was_inbound, true, now),
+                Verdict::GiveUp(_) => {
+                    self.dial_over(key);
+                    self.peers.upsert(key).replaced(now);
+                }
                 _ => self.stats.server_refused += 1,
             }
         }
@@ -286,8 +291,8 @@ impl Core {
         self.tell(key, SwarmEvent::Connected);
     }
 
-    /// Counts the end of a connection that was used; without a time, because another one takes its place.
-    fn count_end(&mut self, key: PublicKey, was_inbound: bool, ended: Option<Instant>) {
+    /// Counts the end of a connection that was used.
+    fn count_end(&mut self, key: PublicKey, was_inbound: bool, is_replaced: bool, now: Instant) {
         if was_inbound {
             self.counts.served -= 1;
             self.stats.server_closed += 1;
@@ -295,9 +300,9 @@ impl Core {
             self.counts.dialled -= 1;
             self.stats.client_closed += 1;
             if let Some(peer) = self.peers.get_mut(&key) {
-                match ended {
-                    Some(now) => peer.ended(now),
-                    None => peer.replaced(),
+                match is_replaced {
+                    true => peer.replaced(now),
+                    false => peer.ended(now),
                 }
             }
         }
@@ -313,8 +318,11 @@ impl Core {
     /// Has a peer dialled whose connection has ended that it had dialled itself, if it has not come back by
     /// then: it may have given up.
     fn take_over(&mut self, key: PublicKey, now: Instant) {
-        let backoff = self.peers.get(&key).and_then(Peer::backoff);
-        self.retry(key, backoff.map(|backoff| backoff.max(2)), now);
+        let peer = self.peers.get(&key);
+        // What took the place of a dial of this side was perhaps given up itself, and nobody else dials.
+        let least = if peer.is_some_and(|peer| peer.has_yielded(now)) { 0 } else { 2 };
+        let backoff = peer.and_then(Peer::backoff);
+        self.retry(key, backoff.map(|backoff| backoff.max(least)), now);
     }
 
     fn retry(&mut self, key: PublicKey, backoff: Option<usize>, now: Instant) {

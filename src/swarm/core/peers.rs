@@ -33,6 +33,8 @@ pub(super) struct Peer {
     attempts: u32,
     priority: Priority,
     connected: Option<Instant>,
+    /// When a dial of this side last gave way to one of the peer.
+    yielded: Option<Instant>,
     /// When the dial under way counts as slow.
     slow: Option<Instant>,
     queued: Option<Place>,
@@ -68,6 +70,7 @@ impl Peer {
             attempts: 0,
             priority: Priority::Normal,
             connected: None,
+            yielded: None,
             slow: None,
             queued: None,
             retry: None,
@@ -141,9 +144,20 @@ impl Peer {
         self.attempts += 1;
     }
 
-    /// Notes that another connection has taken the place of the one that this side has dialled.
-    pub(super) fn replaced(&mut self) {
+    /// Notes that nothing is connected any more, for no fault of the peer.
+    pub(super) fn disconnected(&mut self) {
         self.connected = None;
+    }
+
+    /// Notes that another connection has taken the place of the one that this side has dialled, or dials.
+    pub(super) fn replaced(&mut self, now: Instant) {
+        self.connected = None;
+        self.yielded = Some(now);
+    }
+
+    /// Returns whether that was a short time ago.
+    pub(super) fn has_yielded(&self, now: Instant) -> bool {
+        self.yielded.is_some_and(|at| now.saturating_duration_since(at) < STABLE)
     }
 
     /// Lets the next dial go through the relay, and soon.

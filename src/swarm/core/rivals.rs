@@ -11,7 +11,7 @@
 
 use std::time::Instant;
 
-use crate::swarm::settings::{MAX_CLAIMS, PROOF_TIMEOUT};
+use crate::swarm::settings::{MAX_CLAIMS, OVERTAKING, PROOF_TIMEOUT};
 
 /// Names a connection or a dial of a swarm. Later ones have greater numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,9 +55,20 @@ struct Used {
 struct Waiting {
     id: ConnectionId,
     proven: bool,
-    /// It takes the place of the connection that this side has dialled.
-    wins: bool,
+    /// Whether it takes the place of a connection that this side has dialled.
+    wins: Wins,
     until: Instant,
+}
+
+/// Whether a dial of the peer counts more than one of this side.
+#[derive(Clone, Copy, Debug)]
+enum Wins {
+    /// It was under way when this side dialled, and the peer gives it up.
+    Never,
+    /// The peer may have lost the connection that this side has dialled, or the dial came late: it wins if it
+    /// is still there at this time.
+    From(Instant),
+    Always,
 }
 
 impl Rivals {
@@ -85,7 +96,12 @@ impl Rivals {
 
     /// Returns when [`Self::handle_timeout`] has something to do.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.waiting.iter().filter(|waiting| !waiting.proven).map(|waiting| waiting.until).min()
+        let deadlines = self.waiting.iter().filter_map(|waiting| match waiting.wins {
+            _ if !waiting.proven => Some(waiting.until),
+            Wins::From(at) if self.used.as_ref().is_some_and(|used| used.dialled) => Some(at),
+            _ => None,
+        });
+        deadlines.min()
     }
 
     /// This side dials.
@@ -94,14 +110,14 @@ impl Rivals {
     }
 
     /// The dial has opened a connection. The peer's key is proven.
-    pub(super) fn opened(&mut self, id: ConnectionId) -> Vec<Verdict> {
+    pub(super) fn opened(&mut self, id: ConnectionId, now: Instant) -> Vec<Verdict> {
         if self.dial != Some(id) {
             return vec![Verdict::Refuse(id)];
         }
         self.dial = None;
         self.used = Some(Used { id, dialled: true, heard: false });
         let mut verdicts = vec![Verdict::Use(id)];
-        verdicts.extend(self.decide());
+        verdicts.extend(self.decide(now));
         verdicts
     }
 
@@ -113,10 +129,13 @@ impl Rivals {
             let gone = self.waiting.remove(unproven.unwrap_or(0));
             verdicts.push(Verdict::Refuse(gone.id));
         }
-        // What the peer sends on a connection that it has accepted comes after the first packet of a dial of
-        // its own that was under way. Once it has been heard there, it dials because it has lost that one.
-        let lost = self.used.as_ref().is_some_and(|used| !used.dialled || used.heard);
-        let wins = lost || !self.initiates;
+        let wins = match &self.used {
+            _ if !self.initiates => Wins::Always,
+            // What the peer sends on a connection that it has accepted comes after the first packet of a dial
+            // of its own that was under way, unless packets overtake each other.
+            Some(used) if used.heard => Wins::From(now + OVERTAKING),
+            _ => Wins::Never,
+        };
         self.waiting.push(Waiting { id, proven: false, wins, until: now + PROOF_TIMEOUT });
         if !self.initiates
             && !self.doubted
@@ -128,13 +147,13 @@ impl Rivals {
     }
 
     /// The peer has proven its key on a connection that it has dialled.
-    pub(super) fn proven(&mut self, id: ConnectionId) -> Vec<Verdict> {
+    pub(super) fn proven(&mut self, id: ConnectionId, now: Instant) -> Vec<Verdict> {
         let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.id == id) else {
             return Vec::new();
         };
         waiting.proven = true;
         self.doubted = false;
-        self.decide()
+        self.decide(now)
     }
 
     /// Something has come on a connection that this side has dialled.
@@ -145,14 +164,14 @@ impl Rivals {
     }
 
     /// A dial has failed, or a connection has ended.
-    pub(super) fn closed(&mut self, id: ConnectionId) -> Vec<Verdict> {
+    pub(super) fn closed(&mut self, id: ConnectionId, now: Instant) -> Vec<Verdict> {
         self.dial.take_if(|dial| *dial == id);
         self.used.take_if(|used| used.id == id);
         self.waiting.retain(|waiting| waiting.id != id);
-        self.decide()
+        self.decide(now)
     }
 
-    /// Ends what has not been proven in time.
+    /// Ends what has not been proven in time, and decides what has waited for that.
     pub(super) fn handle_timeout(&mut self, now: Instant) -> Vec<Verdict> {
         let mut verdicts = Vec::new();
         self.waiting.retain(|waiting| {
@@ -163,20 +182,28 @@ impl Rivals {
             keeps
         });
         self.doubted |= !verdicts.is_empty();
+        verdicts.extend(self.decide(now));
         verdicts
     }
 
     /// Chooses among the connections whose key is proven.
-    fn decide(&mut self) -> Vec<Verdict> {
+    fn decide(&mut self, now: Instant) -> Vec<Verdict> {
         let mut verdicts = Vec::new();
-        while let Some(index) = self.waiting.iter().position(|waiting| waiting.proven) {
+        loop {
+            let dialled = self.used.as_ref().is_some_and(|used| used.dialled);
+            let is_ready = |waiting: &Waiting| {
+                waiting.proven && !matches!(waiting.wins, Wins::From(at) if dialled && now < at)
+            };
+            let Some(index) = self.waiting.iter().position(is_ready) else {
+                break;
+            };
             if self.used.is_none() && self.dial.is_some() && self.initiates {
                 // Both dial, and the own dial is the one to keep. It may fail.
                 break;
             }
             let Waiting { id, wins, .. } = self.waiting.remove(index);
             match &self.used {
-                Some(used) if used.dialled && !wins || !used.dialled && id < used.id => {
+                Some(used) if (dialled && matches!(wins, Wins::Never)) || (!dialled && id < used.id) => {
                     verdicts.push(Verdict::Refuse(id));
                     continue;
                 }

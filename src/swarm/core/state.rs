@@ -227,7 +227,7 @@ impl Core {
             if let Some(peer) = self.peers.get_mut(&key) {
                 let was_connected = peer.rivals.used().is_some();
                 peer.rivals = Rivals::new(own > key);
-                peer.replaced();
+                peer.disconnected();
                 peer.dial_over();
                 let info = peer.info(key);
                 if was_connected {

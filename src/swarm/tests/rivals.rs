@@ -60,12 +60,42 @@ fn a_peer_that_dials_although_it_has_the_connection_has_lost_it() {
     script.did();
     let theirs = script.came(SMALLER);
     script.core.proven(theirs, script.now);
-    assert_eq!(script.did(), [Did::Drop(own), Did::Use(theirs)]);
+    // It may be an old dial that was overtaken.
+    assert_eq!(script.wait(Duration::from_millis(999)), []);
+    assert_eq!(script.wait(Duration::from_millis(1)), [Did::Drop(own), Did::Use(theirs)]);
     // And once more.
     let again = script.came(SMALLER);
     script.core.proven(again, script.now);
     assert_eq!(script.did(), [Did::Drop(theirs), Did::Use(again)]);
     assert_eq!(script.core.stats().connections, 1);
+}
+
+#[test]
+fn an_old_dial_that_was_overtaken_does_not_displace_the_connection() {
+    let mut script = Script::new();
+    let own = dial(&script.finds([SMALLER]));
+    script.core.dial_opened(own, script.now);
+    script.core.heard(own);
+    script.did();
+    let theirs = script.came(SMALLER);
+    script.core.proven(theirs, script.now);
+    script.now += Duration::from_millis(500);
+    // The peer has given it up.
+    script.core.closed(theirs, script.now);
+    assert_eq!(script.wait(Duration::from_secs(30)), []);
+    assert_eq!(script.core.stats().connections, 1);
+}
+
+#[test]
+fn a_side_whose_dial_gave_way_to_one_that_ends_at_once_dials_soon() {
+    let mut script = Script::new();
+    let own = dial(&script.finds([GREATER]));
+    script.core.dial_opened(own, script.now);
+    let theirs = script.came(GREATER);
+    script.core.proven(theirs, script.now);
+    script.core.closed(theirs, script.now);
+    script.did();
+    assert_eq!(dials(&script.wait(Duration::from_secs(2))).len(), 1);
 }
 
 #[test]

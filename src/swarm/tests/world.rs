@@ -243,7 +243,7 @@ impl World {
             Event::Answered(link) => self.answered(link),
             Event::Came { link, server } => self.came(link, server),
             Event::Proven(link) => {
-                if let Some(server) = self.links[link].server.filter(|_| !self.links[link].ended) {
+                if let Some(server) = self.links[link].server {
                     self.at(server, |core, now| core.proven(server.id, now));
                 }
             }
@@ -283,22 +283,23 @@ impl World {
     /// The handshake is over: the client has a path, and its first packet is on its way.
     fn answered(&mut self, link: usize) {
         let Link { client, ended, .. } = self.links[link];
-        if ended || self.peers[client.peer].life != client.life || self.peers[client.peer].core.is_none() {
+        if self.peers[client.peer].life != client.life || self.peers[client.peer].core.is_none() {
+            return;
+        }
+        let target = self.links[link].server.expect("the model knows it").peer;
+        self.links[link].server = None;
+        let delay = self.about(ROUND_TRIP) * self.rng.gen_range(1..4) / 2;
+        self.later(delay, Event::Came { link, server: target });
+        if ended {
+            // The dial was given up, and its first packet had left already.
             return;
         }
         self.peers[client.peer].open.insert(client.id, link);
-        let target = self.links[link].server.expect("the model knows it").peer;
-        self.links[link].server = None;
-        let delay = self.about(ROUND_TRIP / 2);
-        self.later(delay, Event::Came { link, server: target });
         self.at(client, |core, now| core.dial_opened(client.id, now));
     }
 
     fn came(&mut self, link: usize, server: usize) {
         let client = self.links[link].client;
-        if self.links[link].ended {
-            return;
-        }
         let key = self.peers[client.peer].key;
         let host = u32::try_from(client.peer).expect("few peers");
         let source = Source::direct(Ipv4Addr::from(0x0a00_0000 + host));
@@ -311,6 +312,10 @@ impl World {
         let life = self.peers[server].life;
         self.links[link].server = Some(End { peer: server, life, id });
         self.peers[server].open.insert(id, link);
+        if self.links[link].ended {
+            let delay = self.about(ROUND_TRIP / 2);
+            self.later(delay, Event::Ended(End { peer: server, life, id }));
+        }
         let proof = match self.rng.gen_bool(self.faults.silent) {
             true => Duration::from_secs(5),
             false => Duration::ZERO,
