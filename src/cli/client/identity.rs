@@ -191,7 +191,8 @@ mod tests {
         (
             [0; 32],
             "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon \
-          abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon art",
+          abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon \
+          abandon art",
         ),
         (
             [0x7f; 32],
