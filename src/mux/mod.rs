@@ -11,7 +11,7 @@
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let network = Testnet::new(3).await?;
-//! # let server = network.nodes()[1].listen(&KeyPair::generate()).await?;
+//! # let server = network.nodes()[1].listen(KeyPair::generate()).await?;
 //! # let dht = network.builder().spawn().await?;
 //! let client = Mux::new(dht.connect(server.public_key()).await?);
 //! let mut channel = client.open("greeting/1", b"").handshake(&b"hello"[..]).begin()?;

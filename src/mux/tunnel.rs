@@ -21,7 +21,7 @@
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let network = Testnet::new(3).await?;
-//! # let server = network.nodes()[1].listen(&KeyPair::generate()).await?;
+//! # let server = network.nodes()[1].listen(KeyPair::generate()).await?;
 //! # let key = *server.public_key();
 //! # let dht = network.builder().spawn().await?;
 //! # let greeter = TcpListener::bind("127.0.0.1:0").await?;

@@ -11,7 +11,7 @@
 //! # let network = Testnet::new(3).await?;
 //! # let dht = network.nodes()[1].clone();
 //! # let other = network.builder().spawn().await?;
-//! let server = dht.listen(&KeyPair::generate()).await?;
+//! let server = dht.listen(KeyPair::generate()).await?;
 //! let key = *server.public_key();
 //! let responders = Responders::new();
 //! responders.respond("shout", |request| async move {

@@ -174,7 +174,7 @@ async fn a_connection_without_calls_is_closed_after_its_time_and_the_next_call_m
 #[tokio::test]
 async fn the_end_does_not_wait_for_a_peer_that_says_nothing() {
     let network = Testnet::new(3).await.unwrap();
-    let server = network.nodes()[1].listen(&KeyPair::generate()).await.unwrap();
+    let server = network.nodes()[1].listen(KeyPair::generate()).await.unwrap();
     let connect = network.nodes()[2].connect(server.public_key()).into_future();
     let (ours, _theirs) = tokio::join!(connect, server.accept());
     let rpc = Rpc::open(&Mux::new(ours.unwrap())).begin().unwrap();
