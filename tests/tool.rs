@@ -117,6 +117,30 @@ async fn a_client_of_theirs_comes_to_our_pipe() {
     network.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_swarm_of_theirs_and_ours_talk() {
+    let Some(network) = network().await else { return };
+    let topic = hex(crypto::hash("a room"));
+    let arguments = [network.bootstrap.as_str(), &topic, "--server", "--client", "--say", "from JavaScript"];
+    let mut theirs = Process::script(Reference::Latest, "swarm.mjs", &arguments);
+    let their_key = theirs.event("key").await;
+    let mut ours = tool(&network, &["swarm", "a room"]);
+    let own: Value = serde_json::from_str(&ours.first_line().await).unwrap();
+    let own: hyperprofile::PublicKey = own["public_key"].as_str().unwrap().parse().unwrap();
+    // It waits until somebody is there.
+    ours.child.stdin.as_mut().unwrap().write_all(b"echo\n").await.unwrap();
+    assert_eq!(theirs.event("said").await, format!("{} echo", own.to_hex()));
+    let their_key: hyperprofile::PublicKey = their_key.parse().unwrap();
+    let mut texts = Vec::new();
+    while texts.len() < 2 {
+        let line: Value = serde_json::from_str(&ours.first_line().await).unwrap();
+        assert_eq!(line["public_key"], their_key.to_z32());
+        texts.extend(line["text"].as_str().map(str::to_owned));
+    }
+    assert_eq!(texts, ["from JavaScript", "echoed"]);
+    network.close().await;
+}
+
 fn pipe(network: &Network, words: &[&str]) -> Child {
     let mut command = Command::new(TOOL);
     command.args(["--json", "--bootstrap", &network.bootstrap, "pipe"]).args(words).kill_on_drop(true);

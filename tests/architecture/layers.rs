@@ -23,7 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("rpc", &["wire", "keys", "api", "mux"]),
     ("swarm", &["keys", "slots", "api"]),
     ("profile", &["wire", "keys", "slots", "api"]),
-    ("cli", &["keys", "wire", "crypto", "api", "mux", "profile"]),
+    ("cli", &["keys", "wire", "crypto", "api", "mux", "swarm", "profile"]),
     ("sim", &["wire", "keys", "dht", "udx", "secret_stream", "connect"]),
 ];
 

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use hyperprofile::{Dht, KeyPair, Testnet, crypto};
+use hyperprofile::{ConnectError, Dht, KeyPair, PublicKey, Testnet, crypto};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -288,6 +288,103 @@ async fn a_tunnel_carries_udp_and_tells_sources_apart() {
             assert_eq!(&came[..length], text.as_bytes());
         }
     }
+}
+
+/// How long a line is waited for before it is said again.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// A swarm, and what it prints; its standard input stays open.
+struct Swarm {
+    child: tokio::process::Child,
+    events: tokio::io::Lines<tokio::io::BufReader<tokio::process::ChildStdout>>,
+}
+
+impl Swarm {
+    fn start(place: &Place, topic: &str) -> Self {
+        let mut command = Command::new(TOOL);
+        command.args(place.arguments("swarm")).arg(topic).kill_on_drop(true);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let events = tokio::io::BufReader::new(child.stdout.take().unwrap());
+        Self { child, events: tokio::io::AsyncBufReadExt::lines(events) }
+    }
+
+    /// Waits for an event of a kind, and returns it.
+    async fn event(&mut self, kind: &str) -> Value {
+        loop {
+            let line = timeout(DEADLINE, self.events.next_line()).await.unwrap().unwrap().unwrap();
+            let event: Value = serde_json::from_str(&line).unwrap();
+            if event["event"] == kind {
+                return event;
+            }
+        }
+    }
+
+    async fn say(&mut self, line: &[u8]) {
+        self.child.stdin.as_mut().unwrap().write_all(line).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn lines_of_a_swarm_reach_all_its_peers() {
+    let place = Place::new().await;
+    let mut peers: Vec<_> = (0..3).map(|_| Swarm::start(&place, "a room")).collect();
+    let mut keys = Vec::new();
+    for peer in &mut peers {
+        keys.push(peer.event("joined").await["public_key"].clone());
+    }
+    let [first, others @ ..] = &mut peers[..] else { unreachable!("there are three") };
+    for other in &mut *others {
+        // Where both sides have dialled, one connection takes the place of another, and what is said
+        // meanwhile is lost.
+        let message = loop {
+            first.say(b"hello\n").await;
+            if let Ok(message) = timeout(PATIENCE, other.event("message")).await {
+                break message;
+            }
+        };
+        assert_eq!((&message["public_key"], &message["text"]), (&keys[0], &json!("hello")));
+    }
+    first.say(b"\xff is not text\nthe end\n").await;
+    for other in others {
+        let mut texts = Vec::new();
+        while texts.last() != Some(&json!("the end")) {
+            texts.push(other.event("message").await["text"].clone());
+        }
+        assert!(texts.contains(&json!("\u{fffd} is not text")), "{texts:?}");
+    }
+    // The end of standard input is not the end of the talk.
+    drop(peers[1].child.stdin.take());
+    peers[2].say(b"still there?\n").await;
+    assert_eq!(peers[1].event("message").await["text"], "still there?");
+    let pid = peers[0].child.id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().await.unwrap().success());
+    assert_eq!(timeout(DEADLINE, peers[0].child.wait()).await.unwrap().unwrap().code(), Some(0));
+    assert_eq!(peers[1].event("disconnected").await["public_key"], keys[0]);
+}
+
+/// It would fill the memory, or the screen.
+#[tokio::test]
+async fn a_peer_of_a_swarm_that_sends_too_much_at_once_is_cut_off() {
+    let place = Place::new().await;
+    let mut swarm = Swarm::start(&place, "a room");
+    let key: PublicKey = string(&swarm.event("joined").await["public_key"]).parse().unwrap();
+    let node = &place.network.nodes()[1];
+    let dial = async {
+        loop {
+            // It is announced soon after it has printed its key.
+            match node.connect(key).await {
+                Err(ConnectError::NotFound { .. }) => {}
+                connection => break connection.unwrap(),
+            }
+        }
+    };
+    let mut connection = timeout(DEADLINE, dial).await.unwrap();
+    connection.write_message(&vec![b'x'; 64 << 10]).await.unwrap();
+    assert_eq!(string(&swarm.event("message").await["text"]).len(), 64 << 10);
+    // It may be reset before all of this is queued.
+    let _ = connection.write_message(&vec![b'x'; (64 << 10) + 1]).await;
+    let left = swarm.event("disconnected").await;
+    assert!(left["message"].is_string(), "{left}");
 }
 
 #[tokio::test]

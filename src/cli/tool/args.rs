@@ -130,6 +130,12 @@ pub(super) enum Command {
         #[arg(long, value_name = "KEY", conflicts_with = "key")]
         allow: Vec<PublicKey>,
     },
+    /// Talk with all peers of a topic: lines of standard input go to all of them, and theirs are printed
+    Swarm {
+        /// The topic
+        #[arg(value_name = "TOPIC", value_parser = topic)]
+        topic: [u8; 32],
+    },
     /// Reach a TCP or UDP port of another computer
     ///
     /// There: hyperdht tunnel --listen --to 127.0.0.1:22 --allow KEY. Here: hyperdht tunnel KEY --at

@@ -8,6 +8,7 @@
 //! | `ping` | nodes, servers and the peers of a topic |
 //! | `records` | peers of topics, values |
 //! | `pipe` | standard input and output to a peer's |
+//! | `swarm` | lines to and from all peers of a topic |
 //! | `tunnel`, `udp` | ports of another computer |
 
 mod args;
@@ -16,6 +17,7 @@ mod pipe;
 mod records;
 mod run;
 mod session;
+mod swarm;
 mod tunnel;
 mod udp;
 

@@ -10,7 +10,7 @@ use super::super::output::Output;
 use super::super::runtime;
 use super::args::{Arguments, Command, Target};
 use super::session::{Tool, identity};
-use super::{ping, pipe, records, tunnel};
+use super::{ping, pipe, records, swarm, tunnel};
 
 /// Runs the program.
 pub fn main() -> ExitCode {
@@ -41,7 +41,9 @@ async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
 /// Ends what goes on until it is stopped. All else is not done then.
 async fn stopped(tool: &Tool<'_>) -> Result<(), Failure> {
     match &tool.arguments.command {
-        Command::Announce { topic, once: false } => records::withdraw(tool, *topic).await,
+        Command::Announce { topic, once: false } | Command::Swarm { topic } => {
+            records::withdraw(tool, *topic).await
+        }
         Command::Tunnel(_) => Ok(()),
         _ => Err(Failure::new(Exit::Interrupted, "interrupted")),
     }
@@ -59,6 +61,7 @@ async fn command(tool: &Tool<'_>) -> Result<(), Failure> {
         Command::Put { value, mutable, seq } => records::put(tool, value, *mutable, *seq).await,
         Command::Pipe { key: Some(key), .. } => pipe::dial(tool, key).await,
         Command::Pipe { allow, .. } => pipe::listen(tool, allow).await,
+        Command::Swarm { topic } => swarm::run(tool, *topic).await,
         Command::Tunnel(tunnel) => tunnel::run(tool, tunnel).await,
         // The others were done before, or the arguments would have been refused.
         Command::Whoami | Command::Ping { .. } | Command::Lookup { .. } => Ok(()),

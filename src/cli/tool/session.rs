@@ -31,7 +31,11 @@ impl<'a> Tool<'a> {
         };
         let network = arguments.network.network();
         // Those of the programs fit lines of profiles.
-        let dht = network.node(arguments.bind.as_deref()).limits(Limits::default()).spawn().await?;
+        let mut limits = Limits::default();
+        if let Command::Swarm { .. } = arguments.command {
+            limits.message = LINE;
+        }
+        let dht = network.node(arguments.bind.as_deref()).limits(limits).spawn().await?;
         let tool = Self { arguments, output, dht, identity };
         // A node that is named by its address answers without a network.
         if !matches!(arguments.command, Command::Ping { target: Some(Target::Node(_)), .. }) {
@@ -122,6 +126,8 @@ pub(super) fn milliseconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e4).round() / 10.0
 }
 
+/// Most bytes of a message of a peer of a topic. One that sends more is cut off.
+const LINE: usize = 64 << 10;
 /// What to do about a peer that does not answer.
 const NOT_LET_IN: &str = "does the peer run, in the same network (--bootstrap, --local)? a peer with an \
                           allow-list needs your key, which hyperdht whoami prints, and --identity here";
