@@ -1,6 +1,6 @@
 //! Swarms on one topic until each has a connection with each other: time, dials and memory. All announce
-//! themselves first, then all look for each other, as in `test/dups.js` of the reference: a swarm of the reference
-//! that looks before others are announced looks again after ten minutes.
+//! themselves first, then all look for each other, as in `test/dups.js` of the reference: a swarm of the
+//! reference that looks before others are announced looks again after ten minutes.
 //!
 //! ```text
 //! swarms COUNT [BOOTSTRAP]     a network of ten nodes in this process, or the one behind a node

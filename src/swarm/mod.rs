@@ -39,8 +39,9 @@
 //!
 //! **Connect.** There is one connection with each peer, over which all topics run. Where both sides dial at
 //! the same time, both keep the connection that the peer with the greater key has dialled. A peer that dials
-//! again has lost its connection, and the new one takes the place of the old, which ends with
-//! [`StreamError`](crate::api::StreamError). [`Swarm::next`] hands out each connection that is used.
+//! again has lost its connection, and the new one takes the place of the old. [`Swarm::next`] hands out each
+//! connection that is used; one whose place another takes ends with [`StreamError`](crate::api::StreamError),
+//! and the other one is handed out.
 //!
 //! **Try again.** When a connection ends, the side that has dialled it dials again after about 1 s; after a
 //! second and a third end after 5 s and 15 s, and then not before a lookup finds the peer again. A peer that
