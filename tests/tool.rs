@@ -36,7 +36,7 @@ fn tool(network: &Network, words: &[&str]) -> Process {
 }
 
 /// Runs the tool and returns the last object that it prints.
-async fn tell(network: &Network, words: &[&str]) -> Value {
+async fn last(network: &Network, words: &[&str]) -> Value {
     let output = tool(network, words).success().await;
     serde_json::from_str(output.lines().last().unwrap()).unwrap()
 }
@@ -53,29 +53,29 @@ fn hex(bytes: impl AsRef<[u8]>) -> String {
 async fn values_and_peers_of_theirs_are_found_and_ours_are_found_by_them() {
     let Some(network) = network().await else { return };
     let hash = peer(&network, &["immutable-put", "theirs"]).event("hash").await;
-    assert_eq!(tell(&network, &["get", &hash]).await["value"], "theirs");
-    let put = tell(&network, &["put", "ours"]).await;
+    assert_eq!(last(&network, &["get", &hash]).await["value"], "theirs");
+    let put = last(&network, &["put", "ours"]).await;
     let hash = put["hash"].as_str().unwrap();
     assert_eq!(peer(&network, &["immutable-get", hash]).event("value").await, "ours");
 
     let seed = hex([5; 32]);
     let key = peer(&network, &["mutable-put", &seed, "7", "theirs"]).event("key").await;
-    let value = tell(&network, &["get", "--mutable", &key]).await;
+    let value = last(&network, &["get", "--mutable", &key]).await;
     assert_eq!((&value["value"], &value["seq"]), (&json!("theirs"), &json!(7)));
     let folder = tempfile::tempdir().unwrap();
     let identity = folder.path().join("identity");
     // The same key here: its next value follows on theirs.
     KeyPair::from_seed(&[5; 32]).save(&identity).unwrap();
-    let put = tell(&network, &["put", "ours", "--mutable", "--identity", identity.to_str().unwrap()]).await;
+    let put = last(&network, &["put", "ours", "--mutable", "--identity", identity.to_str().unwrap()]).await;
     assert_eq!(put["seq"], 8);
     assert_eq!(peer(&network, &["mutable-get", &key]).event("value").await, "8 ours");
 
     let topic = hex(crypto::hash("a room"));
-    let announced = tell(&network, &["announce", "a room", "--once"]).await;
+    let announced = last(&network, &["announce", "a room", "--once"]).await;
     let own: hyperprofile::PublicKey = announced["public_key"].as_str().unwrap().parse().unwrap();
     assert_eq!(peer(&network, &["lookup", &topic]).event("peer").await, own.to_hex());
     peer(&network, &["announce", &hex([9; 32]), &seed]).event("key").await;
-    let found = tell(&network, &["lookup", &hex([9; 32])]).await;
+    let found = last(&network, &["lookup", &hex([9; 32])]).await;
     assert_eq!(found["public_key"], KeyPair::from_seed(&[5; 32]).public_key().to_z32());
     network.close().await;
 }
@@ -85,9 +85,9 @@ async fn a_server_of_theirs_is_pinged_and_piped_to() {
     let Some(network) = network().await else { return };
     let mut server = Process::script(Reference::Latest, "echo-server.mjs", &[&network.bootstrap]);
     let key = server.event("key").await;
-    let pong = tell(&network, &["ping", &key]).await;
+    let pong = last(&network, &["ping", &key]).await;
     assert_eq!(pong["path"], "direct");
-    let pong = tell(&network, &["ping", &network.bootstrap]).await;
+    let pong = last(&network, &["ping", &network.bootstrap]).await;
     assert!(pong["round_trip"].is_number(), "{pong}");
 
     let mut piping = pipe(&network, &[&key]);

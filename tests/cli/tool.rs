@@ -59,7 +59,7 @@ fn string(value: &Value) -> String {
 }
 
 #[tokio::test]
-async fn pings_tell_nodes_and_servers_that_answer_from_others() {
+async fn nodes_and_servers_are_pinged() {
     let place = Place::new().await;
     let node = &place.network.nodes()[1];
     let pong = place.run(&format!("ping {}", node.local_addr())).await.ended(0).json();
@@ -260,7 +260,7 @@ async fn a_tunnel_lets_only_so_many_in_at_once() {
 }
 
 #[tokio::test]
-async fn a_tunnel_carries_udp_and_tells_sources_apart() {
+async fn a_tunnel_carries_udp_of_several_sources() {
     let place = Place::new().await;
     let echo = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let port = echo.local_addr().unwrap().port();
@@ -388,7 +388,7 @@ async fn a_peer_of_a_swarm_that_sends_too_much_at_once_is_cut_off() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_told_by_the_exit_code() {
+async fn each_failure_has_its_exit_code() {
     let place = Place::new().await;
     for usage in ["ping", "pipe", "tunnel --listen --to localhost:22", "put x --mutable", "lookup", "get zz"]
     {
