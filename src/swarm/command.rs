@@ -17,6 +17,11 @@ pub(super) enum Command {
         session: SessionId,
         join: Join,
     },
+    Change {
+        topic: [u8; 32],
+        session: SessionId,
+        join: Join,
+    },
     LeaveSession {
         topic: [u8; 32],
         session: SessionId,

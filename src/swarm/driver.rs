@@ -159,6 +159,7 @@ impl Driver {
         let now = Instant::now();
         match command {
             Command::Join { topic, session, join } => self.core.join(topic, session, join, now),
+            Command::Change { topic, session, join } => self.core.change(topic, session, join, now),
             Command::LeaveSession { topic, session, answer } => {
                 self.core.leave_session(topic, session, now);
                 self.waiters.await_end(topic, answer, &self.core);
@@ -174,9 +175,9 @@ impl Driver {
             Command::AwaitRefresh { topic, answer } => self.waiters.await_refresh(topic, answer, &self.core),
             Command::JoinPeer(key) if !self.allows(&key) => debug!(key = %key.short(), "not allowed"),
             Command::JoinPeer(key) => self.core.join_peer(key, now),
-            Command::LeavePeer(key) => self.core.leave_peer(key),
+            Command::LeavePeer(key) => self.core.leave_peer(key, now),
             Command::Ban(key, banned) => self.ban(key, banned),
-            Command::SetReconnect(key, reconnects) => self.core.set_reconnect(key, reconnects),
+            Command::SetReconnect(key, reconnects) => self.core.set_reconnect(key, reconnects, now),
             Command::Listen(waiter) => {
                 self.listener.wait(waiter);
                 self.listen();
@@ -195,7 +196,10 @@ impl Driver {
             }
             Command::Resume(answer) => {
                 self.core.resume(now);
-                self.listener.resume(answer);
+                // A suspension that has not come to its end will not.
+                let mut waiters = std::mem::take(&mut self.suspending);
+                waiters.push(answer);
+                self.listener.resume(waiters);
             }
             Command::Close(answer) => {
                 self.closing.push(answer);
@@ -370,7 +374,7 @@ impl Driver {
             banned.remove(&key);
         }
         drop(banned);
-        self.core.ban(key, is_banned);
+        self.core.ban(key, is_banned, Instant::now());
     }
 
     fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {

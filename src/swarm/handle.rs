@@ -129,18 +129,20 @@ impl Swarm {
         self.send(Command::LeavePeer(*peer));
     }
 
-    /// Keeps a peer away: it is not dialled, and refused when it dials. A connection with it stays.
+    /// Keeps a peer away: it is not dialled, a dial under way is given up, and it is refused when it dials.
+    /// An open connection with it stays.
     pub fn ban(&self, peer: &PublicKey) {
         self.send(Command::Ban(*peer, true));
     }
 
-    /// Ends [`Self::ban`].
+    /// Ends [`Self::ban`]. A peer that is explicit, or was found under a topic meanwhile, is dialled.
     pub fn unban(&self, peer: &PublicKey) {
         self.send(Command::Ban(*peer, false));
     }
 
     /// Sets whether a peer is dialled again when a connection that this side has dialled ends. The default is
-    /// `true`. A lookup that finds the peer has it dialled in any case.
+    /// `true`, which has a peer dialled that has lost its connection. A lookup that finds the peer has it
+    /// dialled in any case.
     pub fn set_reconnect(&self, peer: &PublicKey, reconnects: bool) {
         self.send(Command::SetReconnect(*peer, reconnects));
     }
@@ -278,10 +280,11 @@ impl Discovery {
         &self.topic
     }
 
-    /// Changes how this call joins the topic, which refreshes it.
+    /// Changes how this call joins the topic, which refreshes it. Does nothing once the call or the topic was
+    /// left.
     pub fn change(&self, join: Join) {
         let (topic, session) = (self.topic, self.session);
-        self.swarm.send(Command::Join { topic, session, join });
+        self.swarm.send(Command::Change { topic, session, join });
     }
 
     /// Announces and looks up now, and waits until that is done. A refresh that is under way counts. Returns
@@ -296,7 +299,7 @@ impl Discovery {
     }
 
     /// Waits until no refresh is under way: after [`Swarm::join`], until the topic is announced and has been
-    /// looked up. Returns as [`Self::refresh`].
+    /// looked up. Returns whether the last refresh has succeeded, as [`Self::refresh`].
     ///
     /// # Cancel safety
     ///

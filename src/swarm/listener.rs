@@ -102,8 +102,8 @@ impl Listener {
     }
 
     /// Takes clients again.
-    pub(super) fn resume(&mut self, waiter: oneshot::Sender<()>) {
-        self.order(Order::Resume, vec![waiter]);
+    pub(super) fn resume(&mut self, waiters: Vec<oneshot::Sender<()>>) {
+        self.order(Order::Resume, waiters);
     }
 
     /// Stops listening, and waits until nothing is announced.

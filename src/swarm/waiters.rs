@@ -14,10 +14,10 @@ pub(super) struct Waiters {
 }
 
 impl Waiters {
-    /// Answers once no refresh of a topic is under way, with whether it has succeeded.
+    /// Answers once no refresh of a topic is under way, with whether the last one has succeeded.
     pub(super) fn await_refresh(&mut self, topic: [u8; 32], waiter: oneshot::Sender<bool>, core: &Core) {
         if core.is_refreshed(&topic) {
-            answer(waiter, core.has_topic(&topic));
+            answer(waiter, core.has_refreshed(&topic));
         } else {
             self.refreshes.push((topic, waiter));
         }

@@ -32,6 +32,19 @@ async fn a_swarm_that_is_suspended_is_gone_until_it_is_resumed() {
 }
 
 #[tokio::test]
+async fn a_suspension_is_over_when_the_swarm_is_resumed() {
+    let network = Testnet::new(3).await.unwrap();
+    let swarm = swarm(&network).await;
+    let discovery = swarm.join(TOPIC, Join::server());
+    within(discovery.flushed()).await;
+    // The announcement is being withdrawn when the swarm is resumed.
+    within(async { tokio::join!(swarm.suspend(), swarm.resume()) }).await;
+    assert!(within(discovery.flushed()).await);
+    within(swarm.suspend()).await;
+    assert!(!within(discovery.flushed()).await, "nothing is announced");
+}
+
+#[tokio::test]
 async fn a_swarm_that_is_closed_ends_its_connections_and_all_calls() {
     let network = Testnet::new(3).await.unwrap();
     let (one, two) = (swarm(&network).await, swarm(&network).await);

@@ -34,43 +34,53 @@ impl Core {
     }
 
     /// Takes that back. A connection stays.
-    pub(in crate::swarm) fn leave_peer(&mut self, key: PublicKey) {
+    pub(in crate::swarm) fn leave_peer(&mut self, key: PublicKey, now: Instant) {
         let Some(peer) = self.peers.get_mut(&key).filter(|peer| peer.explicit) else {
             return;
         };
         peer.explicit = false;
-        let is_wanted = !peer.topics.is_empty();
         self.counts.explicit -= 1;
         self.peers.forget_plans(&key);
-        if is_wanted && self.phase == Phase::Running {
-            self.peers.enqueue(key, &mut self.rng);
-        }
-        self.settle(key);
-        self.flush_tried();
+        self.plan(key, now);
     }
 
-    /// Keeps a peer away, or no longer. A connection stays.
-    pub(in crate::swarm) fn ban(&mut self, key: PublicKey, banned: bool) {
+    /// Keeps a peer away, or no longer. A connection in use stays.
+    pub(in crate::swarm) fn ban(&mut self, key: PublicKey, banned: bool, now: Instant) {
         if key == self.own || !banned && self.peers.get(&key).is_none() {
             return;
         }
-        self.peers.upsert(key).banned = banned;
+        let peer = self.peers.upsert(key);
+        peer.banned = banned;
         if banned {
+            let verdicts = peer.rivals.refuse();
+            self.apply(key, verdicts, now);
             self.stats.banned += 1;
             self.peers.forget_plans(&key);
         }
         self.tell(key, SwarmEvent::Banned);
-        self.settle(key);
-        self.flush_tried();
+        self.plan(key, now);
     }
 
     /// Sets whether a peer is dialled again after a connection has ended.
-    pub(in crate::swarm) fn set_reconnect(&mut self, key: PublicKey, reconnects: bool) {
+    pub(in crate::swarm) fn set_reconnect(&mut self, key: PublicKey, reconnects: bool, now: Instant) {
         if key == self.own || reconnects && self.peers.get(&key).is_none() {
             return;
         }
         self.peers.upsert(key).reconnects = reconnects;
+        if reconnects {
+            self.plan(key, now);
+        }
         self.settle(key);
+    }
+
+    /// Queues a peer that is wanted and for which nothing is planned, and dials whom there is room for now.
+    fn plan(&mut self, key: PublicKey, now: Instant) {
+        let is_planned = self.peers.get(&key).is_some_and(Peer::is_planned);
+        if !is_planned && self.is_wanted(&key) {
+            self.peers.enqueue(key, &mut self.rng);
+        }
+        self.settle(key);
+        self.dial_more(now);
     }
 
     /// Returns whether peers of topics may not be dialled because there are enough connections

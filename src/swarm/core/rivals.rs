@@ -186,6 +186,12 @@ impl Rivals {
         verdicts
     }
 
+    /// Ends all but the connection that is used.
+    pub(super) fn refuse(&mut self) -> Vec<Verdict> {
+        let refused = self.waiting.drain(..).map(|waiting| Verdict::Refuse(waiting.id));
+        self.dial.take().map(Verdict::GiveUp).into_iter().chain(refused).collect()
+    }
+
     /// Chooses among the connections whose key is proven.
     fn decide(&mut self, now: Instant) -> Vec<Verdict> {
         let mut verdicts = Vec::new();

@@ -37,7 +37,7 @@ pub(in crate::swarm) enum Action {
     Cancel(QueryId),
     /// Tell the user.
     Event(SwarmEvent),
-    /// The refresh of a topic is over; `succeeded` if no query of it has failed.
+    /// The refresh of a topic is over; `succeeded` if no query of it has failed or was given up.
     Refreshed { topic: [u8; 32], succeeded: bool },
     /// A topic that was left is not announced any more.
     Left([u8; 32]),
@@ -240,6 +240,9 @@ impl Core {
             let given_up = self.topics.get_mut(&topic).and_then(Topic::suspend);
             self.cancel(given_up);
             self.step(topic);
+            if self.is_refreshed(&topic) {
+                self.push(Action::Refreshed { topic, succeeded: false });
+            }
         }
         self.flush_all();
     }

@@ -88,6 +88,8 @@ pub(super) struct Topic {
     in_a_row: u32,
     fresh: bool,
     failed: bool,
+    /// The last refresh that came to its end has succeeded.
+    succeeded: bool,
     seen: BTreeSet<PublicKey>,
     /// Peers that the present lookup may still take, and those that it has taken, where there is a limit.
     room: Option<usize>,
@@ -117,6 +119,11 @@ impl Topic {
     /// Returns whether a refresh is over.
     pub(super) fn is_refreshed(&self) -> bool {
         self.running.is_none() && self.plan.is_empty()
+    }
+
+    /// Returns whether the last refresh has succeeded.
+    pub(super) const fn has_succeeded(&self) -> bool {
+        self.succeeded
     }
 
     #[cfg(test)]
@@ -248,11 +255,12 @@ impl Topic {
         Some(step)
     }
 
-    /// Decides when to refresh next, at the end of a refresh; returns whether all its queries have succeeded.
-    pub(super) fn rest(&mut self, now: Instant, rng: &mut StdRng) -> bool {
-        if std::mem::take(&mut self.failed) {
+    /// Decides when to refresh next, at the end of a refresh.
+    pub(super) fn rest(&mut self, now: Instant, rng: &mut StdRng) {
+        self.succeeded = !std::mem::take(&mut self.failed);
+        if !self.succeeded {
             self.renew = Some(now + REFRESH_FAILED + rng.gen_range(Duration::ZERO..REFRESH_FAILED));
-            return false;
+            return;
         }
         let jitter = rng.gen_range(Duration::ZERO..REFRESH_JITTER);
         self.renew.get_or_insert_with(|| now + REFRESH + jitter);
@@ -266,7 +274,6 @@ impl Topic {
             self.in_a_row += 1;
             self.again = Some(now + wait + rng.gen_range(Duration::ZERO..wait));
         }
-        true
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {

@@ -9,7 +9,7 @@ use crate::PublicKey;
 use crate::swarm::info::SwarmEvent;
 
 impl Core {
-    /// Joins a topic, or changes how a session has joined it.
+    /// Joins a topic.
     pub(in crate::swarm) fn join(&mut self, topic: [u8; 32], session: SessionId, join: Join, now: Instant) {
         if self.phase == Phase::Closed {
             return;
@@ -18,6 +18,13 @@ impl Core {
         // A session more does not disturb a refresh under way.
         if entry.want(session, join) || entry.is_refreshed() {
             self.restart(topic, now);
+        }
+    }
+
+    /// Changes how a session has joined a topic, unless it has left.
+    pub(in crate::swarm) fn change(&mut self, topic: [u8; 32], session: SessionId, join: Join, now: Instant) {
+        if self.topics.get(&topic).is_some_and(|entry| entry.has(session)) {
+            self.join(topic, session, join, now);
         }
     }
 
@@ -38,8 +45,16 @@ impl Core {
     }
 
     /// Returns whether a topic is joined, or being left.
+    #[cfg(test)]
     pub(in crate::swarm) fn has_topic(&self, topic: &[u8; 32]) -> bool {
         self.topics.contains_key(topic)
+    }
+
+    /// Returns whether the last refresh of a topic that is joined has succeeded. None does while the swarm is
+    /// suspended.
+    pub(in crate::swarm) fn has_refreshed(&self, topic: &[u8; 32]) -> bool {
+        let entry = self.topics.get(topic).filter(|entry| !entry.is_left());
+        self.phase == Phase::Running && entry.is_some_and(Topic::has_succeeded)
     }
 
     /// Returns whether no refresh of a topic is under way.
@@ -169,15 +184,18 @@ impl Core {
         let Some(entry) = self.topics.get_mut(&topic).filter(|entry| entry.is_refreshed()) else {
             return;
         };
-        let succeeded = entry.rest(now, &mut self.rng);
+        entry.rest(now, &mut self.rng);
         let is_left = entry.is_left();
+        let succeeded = self.has_refreshed(&topic);
         if is_left {
             self.topics.remove(&topic);
             self.forget_topic(topic);
             self.push(Action::Left(topic));
         }
         self.push(Action::Refreshed { topic, succeeded });
-        self.push(Action::Event(SwarmEvent::Refreshed(topic)));
+        if self.phase == Phase::Running && !is_left {
+            self.push(Action::Event(SwarmEvent::Refreshed(topic)));
+        }
         self.flush_refreshed(&topic);
     }
 

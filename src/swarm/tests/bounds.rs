@@ -81,8 +81,8 @@ fn the_own_key_is_no_peer() {
     let source = Source::direct(Ipv4Addr::LOCALHOST);
     assert_eq!(script.core.came(key(100), source, script.now), None);
     script.core.join_peer(key(100), script.now);
-    script.core.ban(key(100), true);
-    script.core.set_reconnect(key(100), false);
+    script.core.ban(key(100), true, script.now);
+    script.core.set_reconnect(key(100), false, script.now);
     script.finds([100]);
     assert_eq!(script.core.stats().peers, 0);
 }

@@ -132,7 +132,7 @@ fn explicit_peers_are_dialled_every_ten_minutes_however_often_they_fail() {
         assert_eq!(script.wait(SECOND * 390), []);
         id = dial(&script.wait(SECOND * 410));
     }
-    script.core.leave_peer(key(1));
+    script.core.leave_peer(key(1), script.now);
     script.core.dial_failed(id, false, script.now);
     script.did();
     assert_eq!(script.wait(SECOND * 3600), []);
@@ -151,7 +151,7 @@ fn the_side_that_was_dialled_dials_when_the_other_one_has_not_come_back() {
     };
     lose(&mut script);
     assert_eq!(script.wait(SECOND * 60), [], "it was never found under a topic");
-    script.core.ban(key(1), false);
+    script.core.ban(key(1), false, script.now);
     let theirs = script.came(1);
     script.core.proven(theirs, script.now);
     script.did();
@@ -169,7 +169,7 @@ fn a_banned_peer_is_neither_dialled_nor_taken_and_its_connection_stays() {
     let mut script = Script::new();
     let id = dial(&script.finds([1]));
     script.core.dial_opened(id, script.now);
-    script.core.ban(key(1), true);
+    script.core.ban(key(1), true, script.now);
     assert_eq!(script.did(), [Did::Use(id)]);
     script.core.closed(id, script.now);
     assert_eq!(script.wait(SECOND * 60), []);
@@ -177,12 +177,53 @@ fn a_banned_peer_is_neither_dialled_nor_taken_and_its_connection_stays() {
     assert_eq!(script.core.came(key(1), source, script.now), None);
     assert_eq!(dials(&script.finds([1])), []);
     assert!(script.peer(1).unwrap().banned);
-    script.core.ban(key(1), false);
-    script.did();
+    script.core.ban(key(1), false, script.now);
+    assert_eq!(dials(&script.did()).len(), 1, "a lookup has found it meanwhile");
     assert_eq!(script.core.stats().banned, 1);
     let banned = script.events.iter().filter(|event| matches!(event, SwarmEvent::Banned(_)));
     assert_eq!(banned.count(), 2);
-    assert_eq!(dials(&script.finds([1])).len(), 1);
+}
+
+#[test]
+fn a_ban_gives_up_a_dial_and_what_has_not_proven_its_key() {
+    let mut script = Script::new();
+    let dialled = dial(&script.finds([1]));
+    let claimed = script.came(1);
+    script.did();
+    script.core.ban(key(1), true, script.now);
+    assert_eq!(script.did(), [Did::Drop(dialled), Did::Drop(claimed)]);
+    // What was under way arrives all the same.
+    script.core.dial_opened(dialled, script.now);
+    script.core.proven(claimed, script.now);
+    assert_eq!(script.did(), []);
+    assert_eq!((script.core.stats().dialling, script.core.stats().connections), (0, 0));
+}
+
+#[test]
+fn an_explicit_peer_is_dialled_when_its_ban_ends_and_when_it_may_be_reconnected_again() {
+    let mut script = Script::new();
+    script.core.ban(key(1), true, script.now);
+    script.core.join_peer(key(1), script.now);
+    assert_eq!(dials(&script.did()), []);
+    script.core.ban(key(1), false, script.now);
+    let id = dial(&script.did());
+    script.core.dial_opened(id, script.now);
+    script.core.set_reconnect(key(1), false, script.now);
+    script.core.closed(id, script.now);
+    assert_eq!(dials(&script.wait(SECOND * 3600)), []);
+    script.core.set_reconnect(key(1), true, script.now);
+    assert_eq!(dials(&script.did()).len(), 1);
+}
+
+#[test]
+fn a_peer_that_is_explicit_no_longer_is_dialled_for_its_topic_at_once() {
+    let mut script = Script::new();
+    let id = dial(&script.finds([1]));
+    script.core.join_peer(key(1), script.now);
+    script.core.dial_failed(id, false, script.now);
+    assert_eq!(dials(&script.did()), [], "it waits for its retry");
+    script.core.leave_peer(key(1), script.now);
+    assert_eq!(dials(&script.did()).len(), 1);
 }
 
 #[test]
@@ -190,7 +231,7 @@ fn a_peer_that_is_not_to_be_reconnected_is_not_until_a_lookup_finds_it() {
     let mut script = Script::new();
     let id = dial(&script.finds([1]));
     script.core.dial_opened(id, script.now);
-    script.core.set_reconnect(key(1), false);
+    script.core.set_reconnect(key(1), false, script.now);
     script.core.closed(id, script.now);
     assert_eq!(dials(&script.did()), []);
     assert_eq!(dials(&script.wait(SECOND * 60)), []);

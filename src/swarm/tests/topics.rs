@@ -95,6 +95,7 @@ fn a_refresh_that_fails_is_repeated_within_a_minute() {
     let query = query_of(&script.did());
     script.core.query_over(TOPIC, query, false, script.now);
     assert_eq!(script.did(), [Did::Refreshed(false)]);
+    assert!(script.core.is_refreshed(&TOPIC) && !script.core.has_refreshed(&TOPIC));
     assert_eq!(script.wait(SECOND * 29), []);
     assert_eq!(steps(&script.wait(SECOND * 32)), [Step::Lookup]);
 }
@@ -116,7 +117,7 @@ fn leaving_withdraws_what_was_announced_and_ends_what_runs() {
     script.core.join(TOPIC, FIRST, Join::client(), script.now);
     let query = query_of(&script.did());
     script.core.leave(TOPIC, script.now);
-    assert_eq!(script.did(), [Did::Cancel(query), Did::Left, Did::Refreshed(true)]);
+    assert_eq!(script.did(), [Did::Cancel(query), Did::Left, Did::Refreshed(false)]);
     assert!(!script.core.has_topic(&TOPIC));
 }
 
@@ -196,6 +197,7 @@ fn suspending_ends_all_and_resuming_begins_anew() {
     script.core.suspend();
     let did = script.did();
     assert_eq!(did[..2], [Did::Drop(one), Did::Drop(two)]);
+    assert!(!script.core.has_refreshed(&TOPIC));
     assert_eq!(steps(&did), [Step::Unannounce]);
     assert!(!did.contains(&Did::Quiet));
     assert_eq!(script.core.stats().connections, 0);
@@ -205,13 +207,49 @@ fn suspending_ends_all_and_resuming_begins_anew() {
     assert_eq!(script.core.poll_timeout(), None);
     let source = crate::slots::Source::direct([10, 0, 0, 3].into());
     assert_eq!(script.core.came(key(3), source, script.now), None);
+    script.events.clear();
     script.core.join([2; 32], FIRST, Join::client(), script.now);
-    assert_eq!(steps(&script.did()), []);
+    assert_eq!(script.did(), [Did::Refreshed(false)]);
+    assert_eq!(script.events, []);
+    assert!(!script.core.has_refreshed(&[2; 32]));
 
     script.core.resume(script.now);
     let did = script.did();
     assert_eq!(steps(&did), [Step::Lookup, Step::Lookup]);
     assert_eq!(dials(&did).len(), 1, "the explicit peer");
+}
+
+#[test]
+fn a_refresh_that_a_suspension_ends_has_not_succeeded() {
+    let mut script = Script::new();
+    script.core.join(TOPIC, FIRST, Join::client(), script.now);
+    let lookup = query_of(&script.did());
+    script.core.suspend();
+    assert_eq!(script.did(), [Did::Cancel(lookup), Did::Refreshed(false), Did::Quiet]);
+
+    let mut script = Script::new();
+    script.core.join(TOPIC, FIRST, Join::server(), script.now);
+    script.did();
+    script.core.suspend();
+    let did = script.did();
+    assert_eq!(steps(&did), [Step::Unannounce]);
+    script.core.query_over(TOPIC, query_of(&did), true, script.now);
+    assert_eq!(script.did(), [Did::Left, Did::Refreshed(false), Did::Quiet]);
+}
+
+#[test]
+fn a_session_that_has_left_changes_nothing() {
+    let mut script = Script::new();
+    script.core.join(TOPIC, FIRST, Join::client(), script.now);
+    script.core.join(TOPIC, SECOND_SESSION, Join::client(), script.now);
+    script.core.leave_session(TOPIC, FIRST, script.now);
+    script.did();
+    script.core.change(TOPIC, FIRST, Join::server(), script.now);
+    assert_eq!(script.did(), []);
+    script.core.leave(TOPIC, script.now);
+    script.core.change(TOPIC, SECOND_SESSION, Join::client(), script.now);
+    script.did();
+    assert!(script.core.joined().is_empty() && !script.core.has_topic(&TOPIC));
 }
 
 #[test]
