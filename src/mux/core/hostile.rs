@@ -113,7 +113,11 @@ impl World {
         }
         let opening =
             Opening { protocol: PROTOCOLS[0].to_owned(), is_stream: u.arbitrary()?, ..Opening::default() };
-        self.channels.extend(self.core.accept(offer, &opening).ok());
+        match self.core.accept(offer, &opening) {
+            Ok(id) => self.channels.push(id),
+            // Who held it drops it.
+            Err(_) => self.core.reject(offer),
+        }
         Ok(())
     }
 
@@ -149,6 +153,7 @@ impl World {
         // A listener that goes rejects all that waits.
         assert!(core.replies.len() <= MAX_REPLIES + 1 + most_waits / OFFER_COST);
         assert!(core.remotes.len() <= MAX_CHANNELS && core.in_use() <= MAX_CHANNELS);
+        assert!(core.channels.len() <= MAX_CHANNELS);
         for channel in core.channels.values() {
             let queued: usize = channel.outbox.iter().map(Vec::len).sum();
             assert_eq!(channel.queued, queued, "what is in line is counted");

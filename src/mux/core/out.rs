@@ -2,8 +2,10 @@
 
 use std::task::{Poll, Waker};
 
-use super::state::{ChannelId, Core, Phase};
+use super::state::{Channel, ChannelId, Core, Phase};
+use super::window::{GRANT, Window};
 use crate::mux::error::MuxError;
+use crate::mux::frame;
 
 impl Core {
     /// Puts a frame in line behind the others of its channel.
@@ -13,6 +15,14 @@ impl Core {
         };
         channel.queued += frame.len();
         channel.outbox.push_back(frame);
+        self.line_up(id);
+    }
+
+    /// Puts a channel behind others with something to send.
+    pub(super) fn line_up(&mut self, id: ChannelId) {
+        let Some(channel) = self.channels.get_mut(&id) else {
+            return;
+        };
         if !std::mem::replace(&mut channel.is_ready, true) {
             self.ready.push_back(id);
         }
@@ -49,17 +59,22 @@ impl Core {
         Poll::Pending
     }
 
-    /// Takes the oldest frame of a channel, and puts the channel behind the others.
+    /// Takes a grant that is due, or else the oldest frame of a channel, and puts the channel behind the
+    /// others.
     fn take(&mut self, id: ChannelId) -> Option<Vec<u8>> {
         let channel = self.channels.get_mut(&id)?;
-        let frame = channel.outbox.pop_front();
-        channel.queued -= frame.as_ref().map_or(0, Vec::len);
+        let frame = channel.take_grant().or_else(|| {
+            let frame = channel.outbox.pop_front()?;
+            channel.queued -= frame.len();
+            Some(frame)
+        });
         // Half of it, so that those who wait are not woken for each message.
         if channel.queued < MAX_QUEUED / 2 {
             channel.writers.drain(..).for_each(Waker::wake);
         }
         channel.is_unsent &= frame.is_none();
-        channel.is_ready = !channel.outbox.is_empty();
+        let has_grant = channel.stream.as_ref().is_some_and(Window::has_grant);
+        channel.is_ready = has_grant || !channel.outbox.is_empty();
         if channel.is_ready {
             self.ready.push_back(id);
         } else if matches!(channel.phase, Phase::Ended(_)) {
@@ -107,6 +122,17 @@ impl Core {
         if let Some(number) = number {
             self.release(number);
         }
+    }
+}
+
+impl Channel {
+    /// Returns the frame of the grant that is due, behind the one that opens the channel.
+    fn take_grant(&mut self) -> Option<Vec<u8>> {
+        let (number, window) = (self.number?, self.stream.as_mut()?);
+        if self.is_unsent {
+            return None;
+        }
+        Some(frame::message(number as u64 + 1, GRANT, &window.take_grant()?))
     }
 }
 

@@ -69,10 +69,17 @@ impl Core {
         offer: OfferId,
         opening: &Opening,
     ) -> Result<ChannelId, MuxError> {
-        if !self.offers.contains_key(&offer) {
+        let Some(Offer { is_closed, .. }) = self.offers.get(&offer) else {
             return Err(self.end.unwrap_or(MuxError::Closed));
+        };
+        // That is a reset.
+        if *is_closed && opening.is_stream {
+            return Err(MuxError::Closed);
         }
-        let (id, _) = self.begin(opening)?;
+        let id = match self.end {
+            None => self.begin(opening)?.0,
+            Some(_) => ChannelId(self.fresh()),
+        };
         self.pair_offer(id, offer)?;
         Ok(id)
     }
@@ -82,7 +89,8 @@ impl Core {
         if let Some(reason) = self.end {
             return Err(reason);
         }
-        if self.in_use() >= MAX_CHANNELS {
+        // The peer can end channels and open others sooner than the application drops them.
+        if self.in_use().max(self.channels.len()) >= MAX_CHANNELS {
             return Err(MuxError::TooMany { max: MAX_CHANNELS });
         }
         let number = self.free.last().copied().unwrap_or(self.locals.len());
@@ -107,8 +115,12 @@ impl Core {
             return Ok(());
         };
         self.waiting -= offer.cost;
-        self.wake_listener(offer.listener);
-        self.pair(id, offer.remote, offer.handshake);
+        self.wake_next(&offer.key);
+        if self.end.is_none() {
+            self.pair(id, offer.remote, offer.handshake);
+        } else {
+            self.channels.insert(id, Channel::ended(offer.handshake));
+        }
         for message in offer.messages {
             if let Err(violation) = self.deliver(id, message) {
                 self.fail(MuxError::Protocol(violation));
@@ -116,6 +128,9 @@ impl Core {
                 self.close(id);
                 return Err(MuxError::Protocol(violation));
             }
+        }
+        if offer.is_closed {
+            self.closed(id);
         }
         self.resume();
         Ok(())
@@ -127,7 +142,7 @@ impl Core {
             return;
         };
         channel.remote = Some(remote);
-        channel.handshake = handshake;
+        channel.handshake = Some(handshake);
         channel.phase = Phase::Open;
         channel.reader.take().into_iter().for_each(Waker::wake);
         self.remotes[remote] = Remote::Paired(id);
@@ -137,7 +152,7 @@ impl Core {
     pub(in crate::mux) fn reject(&mut self, offer: OfferId) {
         if let Some(offer) = self.offers.remove(&offer) {
             self.waiting -= offer.cost;
-            self.wake_listener(offer.listener);
+            self.wake_next(&offer.key);
             self.remotes[offer.remote] = Remote::Free;
             self.refuse(offer.remote);
             self.resume();
@@ -154,13 +169,14 @@ impl Core {
         let Some(channel) = self.channels.get_mut(&id) else {
             return Poll::Ready(Err(MuxError::Closed));
         };
-        match channel.phase {
-            Phase::Opening => {
+        match (&channel.handshake, channel.phase) {
+            // Also one that has ended since: what has come can be read.
+            (Some(handshake), _) => Poll::Ready(Ok(handshake.clone())),
+            (None, Phase::Ended(reason)) => Poll::Ready(Err(reason)),
+            (None, Phase::Opening | Phase::Open) => {
                 channel.reader = Some(waker.clone());
                 Poll::Pending
             }
-            Phase::Open => Poll::Ready(Ok(channel.handshake.clone())),
-            Phase::Ended(reason) => Poll::Ready(Err(reason)),
         }
     }
 
@@ -302,8 +318,9 @@ impl Core {
         }
     }
 
-    /// Returns what the peer has opened next; `None` once the connection has ended. Of those with the same
-    /// protocol and id, which only their order distinguishes for the peer, one at a time.
+    /// Returns what the peer has opened next; `None` once the connection has ended and all of that has been
+    /// returned. Of those with the same protocol and id, which only their order distinguishes for the peer,
+    /// one at a time.
     pub(in crate::mux) fn poll_accept(&mut self, id: ListenerId, waker: &Waker) -> Poll<Option<OfferId>> {
         self.start();
         let is_taken = |key: &Key| self.offers.values().any(|offer| offer.is_taken && offer.key == *key);
@@ -327,6 +344,13 @@ impl Core {
     pub(super) fn wake_listener(&mut self, id: ListenerId) {
         let listener = self.listeners.get_mut(&id).and_then(|listener| listener.waker.take());
         listener.into_iter().for_each(Waker::wake);
+    }
+
+    /// Wakes who may take the next of those with the same protocol and id: another listener than that of the
+    /// last one, if that has been dropped, or this one has come since.
+    fn wake_next(&mut self, key: &Key) {
+        let listener = self.offers.values().find(|offer| offer.key == *key).map(|offer| offer.listener);
+        listener.into_iter().for_each(|listener| self.wake_listener(listener));
     }
 
     /// Returns protocol, id and handshake of what the peer has opened.

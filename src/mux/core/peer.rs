@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::state::{ChannelId, Core, MAX_CHANNELS, OFFER_COST, Offer, OfferId, Remote};
 use crate::mux::error::{MuxError, Violation};
-use crate::mux::frame::{Frame, Frames};
+use crate::mux::frame::{self, Frame, Frames};
 use crate::mux::message::Message;
 
 impl Core {
@@ -112,7 +112,7 @@ impl Core {
         self.remotes[remote] = Remote::Offered(id);
         self.offers.insert(
             id,
-            Offer { remote, key, handshake, messages: Vec::new(), cost, listener, is_taken: false },
+            Offer { remote, key, handshake, messages: Vec::new(), cost, listener, is_taken: false, is_closed: false },
         );
         self.wake_listener(listener);
         Ok(())
@@ -123,7 +123,7 @@ impl Core {
         let channel = self.locals[number].as_ref().and_then(|local| local.channel);
         match channel {
             // It was closed before the answer came; the peer is told, or has been.
-            None => self.release(number),
+            None => self.close_again(number),
             Some(id) if self.channels.get(&id).is_some_and(|channel| channel.is_closing) => {}
             Some(id) => self.pair(id, remote, handshake),
         }
@@ -148,15 +148,29 @@ impl Core {
     fn on_close(&mut self, number: u64) {
         match self.remote(number) {
             Remote::Free => {}
-            Remote::Offered(id) => self.reject(id),
-            Remote::Paired(id) => {
-                let remote = self.channels.get(&id).and_then(|channel| channel.remote);
-                if let Some(remote) = remote {
-                    self.remotes[remote] = Remote::Free;
-                }
-                self.end_channel(id, MuxError::Closed);
+            // Who accepts it gets what was sent before.
+            Remote::Offered(id) => {
+                self.offers.get_mut(&id).into_iter().for_each(|offer| offer.is_closed = true);
             }
+            Remote::Paired(id) => self.closed(id),
         }
+    }
+
+    /// The peer has closed a channel.
+    pub(super) fn closed(&mut self, id: ChannelId) {
+        let remote = self.channels.get(&id).and_then(|channel| channel.remote);
+        if let Some(remote) = remote {
+            self.remotes[remote] = Remote::Free;
+        }
+        self.end_channel(id, MuxError::Closed);
+    }
+
+    /// The peer has answered the opening of a channel whose close has been sent. protomux ignores a close
+    /// that comes before its application has opened its side (index.js, `_onclosesession`), and takes the
+    /// number for one in use: so it is closed again before it is free.
+    fn close_again(&mut self, number: usize) {
+        self.reply(frame::close(number as u64 + 1));
+        self.release(number);
     }
 
     /// Returns what a number of the peer's stands for.

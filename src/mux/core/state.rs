@@ -42,7 +42,7 @@ pub(in crate::mux) struct Core {
     /// Which listener is asked: that of the id, or that of all ids.
     pub(super) by_name: BTreeMap<(String, Option<Bytes>), ListenerId>,
     last: u64,
-    /// Rejections to be sent.
+    /// Answers to be sent: rejections, and closes that are repeated.
     pub(super) replies: VecDeque<Vec<u8>>,
     /// Channels with something to send, in turn.
     pub(super) ready: VecDeque<ChannelId>,
@@ -77,8 +77,8 @@ pub(super) struct Channel {
     /// The peer's number less one, while its messages come here.
     pub(super) remote: Option<usize>,
     pub(super) phase: Phase,
-    /// What the peer has sent with its opening.
-    pub(super) handshake: Bytes,
+    /// What the peer has sent with its opening, once it has opened its side.
+    pub(super) handshake: Option<Bytes>,
     pub(super) inbox: VecDeque<Message>,
     /// What the inbox takes of the connection's bound.
     pub(super) unread: usize,
@@ -136,6 +136,8 @@ pub(super) struct Offer {
     pub(super) listener: ListenerId,
     /// Whether the listener has handed it to the application.
     pub(super) is_taken: bool,
+    /// Whether the peer has closed it, or ended the connection.
+    pub(super) is_closed: bool,
 }
 
 #[derive(Debug)]
@@ -208,6 +210,10 @@ impl Core {
 
     /// Ends all channels, and drops what waits to be sent; the first reason counts.
     pub(in crate::mux) fn fail(&mut self, reason: MuxError) {
+        if self.end.is_none() {
+            self.offers.clear();
+            self.waiting = 0;
+        }
         self.end(reason);
         for channel in self.channels.values_mut() {
             channel.outbox.clear();
@@ -218,8 +224,10 @@ impl Core {
         self.replies.clear();
     }
 
-    /// Ends all channels: the peer sends no more. What waits is still sent.
+    /// Ends all channels: the peer sends no more. What waits is still sent, and what has come can still be
+    /// accepted and read.
     pub(in crate::mux) fn finish(&mut self) {
+        self.offers.values_mut().for_each(|offer| offer.is_closed = true);
         self.end(MuxError::Closed);
     }
 
@@ -231,8 +239,6 @@ impl Core {
         for channel in self.channels.values_mut() {
             channel.end(reason);
         }
-        self.offers.clear();
-        self.waiting = 0;
         self.frames = Frames::default();
         for listener in self.listeners.values_mut() {
             listener.waker.take().into_iter().for_each(Waker::wake);
@@ -270,7 +276,12 @@ impl Core {
 
     /// Refuses a channel of the peer's; the number is less one.
     pub(super) fn refuse(&mut self, remote: usize) {
-        self.replies.push_back(frame::reject(remote as u64 + 1));
+        self.reply(frame::reject(remote as u64 + 1));
+    }
+
+    /// Puts an answer to a frame of the peer's in line, before what channels send.
+    pub(super) fn reply(&mut self, frame: Vec<u8>) {
+        self.replies.push_back(frame);
         self.wake_writer();
     }
 }
@@ -281,7 +292,7 @@ impl Channel {
             number: Some(number),
             remote: None,
             phase: Phase::Opening,
-            handshake: Bytes::new(),
+            handshake: None,
             inbox: VecDeque::new(),
             unread: 0,
             outbox: VecDeque::new(),
@@ -315,8 +326,15 @@ impl Channel {
         Ok(cost)
     }
 
+    /// Returns one that the peer has opened and that is over.
+    pub(super) fn ended(handshake: Bytes) -> Self {
+        let phase = Phase::Ended(MuxError::Closed);
+        Self { number: None, phase, handshake: Some(handshake), is_unsent: false, ..Self::new(0, None) }
+    }
+
     /// Nothing more is sent or received; what has come can still be read.
     pub(super) fn end(&mut self, reason: MuxError) {
+        self.stream.as_mut().into_iter().for_each(Window::forget_grant);
         if !matches!(self.phase, Phase::Ended(_)) {
             self.phase = Phase::Ended(reason);
         }
@@ -346,7 +364,7 @@ pub(super) const MAX_UNREAD: usize = 1 << 20;
 /// `MAX_BUFFERED`).
 pub(super) const MAX_WAITING: usize = 32 * 1024;
 
-/// Rejections that wait to be sent, above which the peer waits.
+/// Answers that wait to be sent, above which the peer waits.
 pub(super) const MAX_REPLIES: usize = 256;
 
 /// What a message takes beside its content.

@@ -7,7 +7,7 @@ use std::task::{Poll, Waker};
 use bytes::Bytes;
 
 use super::state::{ChannelId, Core, Phase};
-use super::window::{DATA, END, GRANT};
+use super::window::{DATA, END};
 use crate::mux::error::MuxError;
 use crate::mux::frame;
 
@@ -23,15 +23,16 @@ impl Core {
         self.start();
         let channel = self.channels.get_mut(&id).ok_or(MuxError::Closed)?;
         let window = channel.stream.as_mut().ok_or(MuxError::Closed)?;
-        let grant = read.and_then(|read| window.read(read, self.streams));
+        read.into_iter().for_each(|read| window.read(read, self.streams));
+        let has_grant = window.has_grant();
         let message = channel.inbox.pop_front();
         let is_at_end = window.is_received;
         if let (None, false, Phase::Opening | Phase::Open) = (&message, is_at_end, channel.phase) {
             channel.reader = Some(waker.clone());
         }
-        let (phase, number) = (channel.phase, channel.number);
-        if let (Some(grant), Some(number), Phase::Opening | Phase::Open) = (grant, number, phase) {
-            self.put(id, frame::message(number as u64 + 1, GRANT, &grant));
+        let phase = channel.phase;
+        if has_grant && matches!(phase, Phase::Opening | Phase::Open) {
+            self.line_up(id);
         }
         match (message, phase) {
             (Some(message), _) => Poll::Ready(Ok(Some(message.content))),

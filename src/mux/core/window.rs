@@ -30,6 +30,8 @@ pub(super) struct Window {
     left: usize,
     /// What has been read since the last grant.
     read: usize,
+    /// What the peer may send in addition, and has not been told.
+    grant: usize,
     /// Whether the peer has sent all its bytes.
     pub(super) is_received: bool,
     /// Whether this side has.
@@ -43,6 +45,7 @@ impl Default for Window {
             size: INITIAL_WINDOW,
             left: INITIAL_WINDOW,
             read: 0,
+            grant: 0,
             is_received: false,
             is_sent: false,
         }
@@ -86,12 +89,12 @@ impl Window {
         self.credit -= (bytes + DATA_COST) as u64;
     }
 
-    /// Notes that a message of so many bytes has been read, and returns the content of a grant if one is
-    /// due. `streams` is how many there are on the connection.
-    pub(super) fn read(&mut self, bytes: usize, streams: usize) -> Option<Vec<u8>> {
+    /// Notes that a message of so many bytes has been read. `streams` is how many there are on the
+    /// connection.
+    pub(super) fn read(&mut self, bytes: usize, streams: usize) {
         self.read += bytes + DATA_COST;
         if self.read * 2 < self.size || self.is_received {
-            return None;
+            return;
         }
         let unread = self.size - self.left - self.read;
         let share = (MAX_WINDOWS / streams.max(1)).clamp(INITIAL_WINDOW, MAX_WINDOW);
@@ -102,12 +105,24 @@ impl Window {
         self.size = size;
         self.left += more;
         self.read = 0;
-        if more == 0 {
-            return None;
-        }
+        self.grant += more;
+    }
+
+    pub(super) const fn has_grant(&self) -> bool {
+        self.grant > 0
+    }
+
+    /// Returns the content of the grant that is due. There is one at a time, however many the peer makes due
+    /// without reading them.
+    pub(super) fn take_grant(&mut self) -> Option<Vec<u8>> {
+        let more = std::mem::take(&mut self.grant);
         let mut content = Vec::with_capacity(5);
         content.put_varuint(more as u64);
-        Some(content)
+        (more > 0).then_some(content)
+    }
+
+    pub(super) const fn forget_grant(&mut self) {
+        self.grant = 0;
     }
 }
 

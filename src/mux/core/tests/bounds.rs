@@ -89,6 +89,27 @@ fn either_side_has_so_many_channels() {
     assert_eq!(sides[1].core.ended(), None);
 }
 
+/// The peer opens, closes and opens again, while the application is not done with what has ended.
+#[test]
+fn channels_that_have_ended_count_until_they_are_dropped() {
+    let mut side = Side::started();
+    let listener = side.listen("a");
+    let mut held = Vec::new();
+    for _ in 0..MAX_CHANNELS {
+        assert!(side.get(frame::open(1, "a", b"", b"")));
+        held.extend(side.accept(listener));
+        side.transmit();
+        assert!(side.get(frame::close(1)));
+    }
+    assert_eq!((held.len(), side.core.in_use()), (MAX_CHANNELS, 0));
+    assert!(side.get(frame::open(1, "a", b"", b"")));
+    let offer = side.offer(listener).unwrap();
+    let too_many = MuxError::TooMany { max: MAX_CHANNELS };
+    assert_eq!(side.core.accept(offer, &opening("a", b"")), Err(too_many));
+    side.core.close(held[5]);
+    assert!(side.core.accept(offer, &opening("a", b"")).is_ok());
+}
+
 #[test]
 fn a_sender_waits_while_so_much_of_its_channel_is_in_line() {
     let mut side = Side::started();

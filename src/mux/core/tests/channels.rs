@@ -1,10 +1,11 @@
 //! How channels open, pair and close.
 
+use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
 
 use bytes::Bytes;
 
-use super::support::{Side, opening, pair, settle};
+use super::support::{Side, opening, pair, settle, woken};
 use crate::mux::core::Opening;
 use crate::mux::core::state::Phase;
 use crate::mux::error::MuxError;
@@ -183,18 +184,112 @@ fn a_channel_that_both_close_at_once_is_closed_once() {
 
 /// protomux has no answer to that in its own code: there the channel would stay open for the one who accepts.
 #[test]
-fn a_channel_that_is_closed_before_it_is_accepted_is_refused() {
+fn a_channel_that_is_closed_before_it_is_accepted_holds_what_was_sent_and_then_the_end() {
+    for is_opened in [false, true] {
+        let mut sides = pair();
+        let listener = sides[1].listen("a");
+        let ours = sides[0].core.open(&Opening { handshake: text("hello"), ..opening("a", b"") }).unwrap();
+        sides[0].send(ours, b"last");
+        sides[0].core.close(ours);
+        settle(&mut sides);
+        assert_eq!(sides[0].core.in_use(), 1, "the number waits for an answer");
+        let theirs = if is_opened { sides[1].open("a") } else { sides[1].accept(listener).unwrap() };
+        assert_eq!(sides[1].opened(theirs), Poll::Ready(Ok(text("hello"))));
+        assert_eq!(sides[1].received(theirs), ["last"]);
+        assert_eq!(sides[1].recv(theirs), Poll::Ready(Ok(None)));
+        settle(&mut sides);
+        sides[1].core.close(theirs);
+        settle(&mut sides);
+        for side in &sides {
+            assert_eq!((side.core.in_use(), side.core.waiting, side.core.channels.len()), (0, 0, 0));
+        }
+        // Its number serves others.
+        let (ours, theirs) = (sides[0].open("b"), sides[1].open("b"));
+        settle(&mut sides);
+        assert!(sides[0].opened(ours).is_ready() && sides[1].opened(theirs).is_ready());
+    }
+}
+
+#[test]
+fn a_stream_that_is_reset_before_it_is_accepted_is_refused() {
+    let mut sides = pair();
+    let listener = sides[1].listen("a");
+    let stream = Opening { is_stream: true, ..opening("a", b"") };
+    let ours = sides[0].core.open(&stream).unwrap();
+    sides[0].core.close(ours);
+    settle(&mut sides);
+    let offer = sides[1].offer(listener).unwrap();
+    assert_eq!(sides[1].core.accept(offer, &stream), Err(MuxError::Closed));
+    sides[1].core.reject(offer);
+    settle(&mut sides);
+    for side in &sides {
+        assert_eq!((side.core.in_use(), side.core.waiting, side.core.channels.len()), (0, 0, 0));
+    }
+}
+
+/// protomux has ignored the close, so its side is still open and the number in use.
+#[test]
+fn a_channel_that_was_closed_too_soon_for_the_peer_is_closed_again_before_its_number_is_free() {
+    let mut side = Side::started();
+    let id = side.open("a");
+    side.core.close(id);
+    side.transmit();
+    side.sent.clear();
+    assert!(side.get(frame::open(1, "a", b"", b"")));
+    side.open("b");
+    side.transmit();
+    assert_eq!(side.sent, [frame::close(1), frame::open(1, "b", b"", b"")]);
+}
+
+/// As in the reference, whose function is called with the handshake in any case.
+#[test]
+fn a_channel_that_the_peer_opens_and_closes_at_once_was_open() {
+    let mut side = Side::started();
+    let id = side.open("a");
+    side.transmit();
+    let frames = [frame::open(1, "a", b"", b"hello"), frame::message(1, 0, b"all"), frame::close(1)];
+    assert!(frames.into_iter().all(|frame| side.get(frame)));
+    assert_eq!(side.opened(id), Poll::Ready(Ok(text("hello"))));
+    assert_eq!(side.received(id), ["all"]);
+    assert_eq!(side.recv(id), Poll::Ready(Ok(None)));
+}
+
+#[test]
+fn what_was_opened_before_the_connection_has_ended_can_still_be_accepted() {
     let mut sides = pair();
     let listener = sides[1].listen("a");
     let ours = sides[0].open("a");
+    sides[0].send(ours, b"last");
+    sides[0].core.open(&Opening { is_stream: true, ..opening("a", b"stream") }).unwrap();
     settle(&mut sides);
-    let offer = sides[1].offer(listener).unwrap();
-    sides[0].core.close(ours);
-    settle(&mut sides);
-    assert_eq!(sides[1].core.accept(offer, &opening("a", b"")), Err(MuxError::Closed));
-    for side in &sides {
-        assert_eq!((side.core.in_use(), side.core.waiting), (0, 0));
-    }
+    let side = &mut sides[1];
+    side.core.finish();
+    let theirs = side.accept(listener).unwrap();
+    assert_eq!(side.received(theirs), ["last"]);
+    assert_eq!(side.recv(theirs), Poll::Ready(Ok(None)));
+    let reset = side.offer(listener).unwrap();
+    let stream = Opening { is_stream: true, ..opening("a", b"stream") };
+    assert_eq!(side.core.accept(reset, &stream), Err(MuxError::Closed));
+    side.core.reject(reset);
+    assert_eq!(side.core.poll_accept(listener, Waker::noop()), Poll::Ready(None));
+    side.core.close(theirs);
+    assert_eq!((side.core.channels.len(), side.core.waiting, side.core.unread), (0, 0, 0));
+}
+
+/// A listener that comes later waits for the one that an older one has handed out.
+#[test]
+fn whoever_takes_the_next_of_one_name_is_woken() {
+    let mut side = Side::started();
+    let first = side.listen("a");
+    assert!(side.get(frame::open(1, "a", b"1", b"")));
+    let looks_at = side.offer(first).unwrap();
+    let second = side.core.listen(("a".into(), Some(text("1")))).unwrap();
+    assert!(side.get(frame::open(2, "a", b"1", b"")));
+    let (waker, woken) = woken();
+    assert_eq!(side.core.poll_accept(second, &waker), Poll::Pending);
+    side.core.reject(looks_at);
+    assert!(woken.load(Ordering::Relaxed));
+    assert!(side.offer(second).is_some());
 }
 
 /// For the peer only the order in which they are opened here distinguishes channels of one name.

@@ -1,7 +1,9 @@
 //! A side, and two of them.
 
 use std::collections::VecDeque;
-use std::task::{Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Poll, Wake, Waker};
 
 use bytes::Bytes;
 
@@ -88,6 +90,20 @@ impl Side {
         // A batch takes several turns.
         (0..100_000).any(|_| self.core.poll_read(Waker::noop()).is_ready())
     }
+}
+
+struct Woken(Arc<AtomicBool>);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A waker, and whether it was woken.
+pub(super) fn woken() -> (Waker, Arc<AtomicBool>) {
+    let woken = Arc::new(AtomicBool::new(false));
+    (Arc::new(Woken(Arc::clone(&woken))).into(), woken)
 }
 
 pub(super) fn opening(protocol: &str, id: &[u8]) -> Opening {

@@ -7,6 +7,7 @@ use super::support::{Side, opening, pair, settle};
 use crate::mux::core::{ChannelId, Opening, data};
 use crate::mux::error::{MuxError, Violation};
 use crate::mux::frame;
+use crate::wire::compact::Reader;
 
 fn streams(sides: &mut [Side; 2], count: usize) -> Vec<[ChannelId; 2]> {
     let opening = Opening { is_stream: true, ..opening("s", b"") };
@@ -134,6 +135,26 @@ fn a_peer_that_sends_more_before_its_stream_is_accepted_ends_the_connection_as_w
     assert_eq!(side.core.accept(offer, &opening), Err(exceeded));
     assert_eq!(side.core.ended(), Some(exceeded));
     assert_eq!((side.core.channels.len(), side.core.streams), (0, 0));
+}
+
+/// A peer that sends and reads nothing makes one grant after another due.
+#[test]
+fn grants_that_the_peer_does_not_read_are_one() {
+    let mut sides = pair();
+    let [_, theirs] = streams(&mut sides, 1)[0];
+    let side = &mut sides[1];
+    let half = vec![0; INITIAL_WINDOW / 2 - DATA_COST];
+    let count = 1000;
+    for _ in 0..count {
+        assert!(side.get(frame::message(1, 0, &half)));
+        assert_eq!(read(side, theirs), Poll::Ready(Ok(half.len())));
+    }
+    side.transmit();
+    let grants = std::mem::take(&mut side.sent);
+    assert_eq!(grants.len(), 1);
+    // All of it may be used.
+    let granted = Reader::new(&grants[0][2..]).varuint().unwrap() as usize;
+    assert!(granted >= (count - 1) * (half.len() + DATA_COST), "{granted}");
 }
 
 #[test]
