@@ -4,6 +4,8 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
+use tokio_util::sync::CancellationToken;
+
 use super::core::Core;
 use super::error::MuxError;
 use crate::api::{Connection, StreamError};
@@ -14,6 +16,8 @@ use crate::api::{Connection, StreamError};
 pub(super) struct Shared {
     core: Mutex<Core>,
     pub(super) connection: Connection,
+    /// The reading task has ended, as it does when the mux does.
+    pub(super) ended: CancellationToken,
 }
 
 /// Keeps the mux: with the last one it ends.
@@ -31,7 +35,7 @@ impl Shared {
 
 impl Handle {
     pub(super) fn spawn(connection: Connection) -> Arc<Self> {
-        let shared = Arc::new(Shared { core: Mutex::default(), connection });
+        let shared = Arc::new(Shared { core: Mutex::default(), connection, ended: CancellationToken::new() });
         tokio::spawn(read(Arc::clone(&shared)));
         tokio::spawn(write(Arc::clone(&shared)));
         Arc::new(Self { shared })
@@ -50,6 +54,8 @@ impl Drop for Handle {
 /// Reads while there is room for what comes.
 async fn read(shared: Arc<Shared>) {
     let half = shared.connection.read_half();
+    // Also when the runtime ends.
+    let _ended = shared.ended.clone().drop_guard();
     while poll_fn(|cx| shared.core().poll_read(cx.waker())).await {
         let received = poll_fn(|cx| {
             if shared.core().poll_stopped(cx.waker()).is_ready() {

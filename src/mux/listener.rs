@@ -35,8 +35,11 @@ impl Listener {
         Self { handle, id }
     }
 
-    /// Waits for the peer to open a channel; `None` once the connection has ended. Of channels with the same
-    /// protocol and id the next one comes once the last one has been accepted or rejected.
+    /// Waits for the peer to open a channel; `None` once the connection has ended and all that were opened
+    /// before have been returned. Of channels with the same protocol and id the next one comes once the last
+    /// one has been accepted or rejected.
+    ///
+    /// One that the peer has closed meanwhile comes all the same: once accepted, it holds what was sent.
     ///
     /// Nothing is received on any channel while those that nobody has accepted or rejected take more than
     /// 32 KiB, their messages included, at 512 bytes for each in addition.
@@ -45,11 +48,16 @@ impl Listener {
     ///
     /// Cancel safe: no channel is lost.
     pub async fn accept(&mut self) -> Option<Incoming> {
-        let offer = poll_fn(|cx| self.handle.shared.core().poll_accept(self.id, cx.waker())).await?;
-        let core = self.handle.shared.core();
-        let (protocol, id, handshake) = core.offered(offer)?;
-        let (protocol, id, handshake) = (protocol.to_owned(), id.clone(), handshake.clone());
-        drop(core);
+        // At once: `Mux::open` may take it at any time, and that is not the end of the connection.
+        let accepted = poll_fn(|cx| {
+            let mut core = self.handle.shared.core();
+            core.poll_accept(self.id, cx.waker()).map(|offer| {
+                let offer = offer?;
+                let (protocol, id, handshake) = core.offered(offer)?;
+                Some((offer, protocol.to_owned(), id.clone(), handshake.clone()))
+            })
+        });
+        let (offer, protocol, id, handshake) = accepted.await?;
         Some(Incoming { handle: Arc::clone(&self.handle), offer, protocol, id, handshake })
     }
 }
@@ -80,9 +88,8 @@ impl Incoming {
     ///
     /// # Errors
     ///
-    /// [`MuxError::Closed`] if the peer has closed the channel, or [`Mux::open`](super::Mux::open) has taken
-    /// it; [`MuxError::TooMany`] if this side has as many channels as it may, another [`MuxError`] if the
-    /// connection has ended.
+    /// [`MuxError::Closed`] if [`Mux::open`](super::Mux::open) has taken the channel, [`MuxError::TooMany`]
+    /// if this side has as many channels as it may, another [`MuxError`] if the connection has failed.
     pub fn accept(self, handshake: &[u8]) -> Result<Channel, MuxError> {
         let id = self.open(handshake, false)?;
         Ok(Channel::new(Arc::clone(&self.handle), id))

@@ -1,6 +1,5 @@
 //! A connection that carries many channels.
 
-use std::future::poll_fn;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -107,9 +106,13 @@ impl Mux {
     ///
     /// Cancel safe.
     pub async fn closed(&self) -> Result<(), MuxError> {
-        match poll_fn(|cx| self.handle.shared.core().poll_ended(cx.waker())).await {
-            MuxError::Closed => Ok(()),
-            reason => Err(reason),
+        let shared = &self.handle.shared;
+        shared.core().start();
+        shared.ended.cancelled().await;
+        let reason = shared.core().ended();
+        match reason {
+            Some(MuxError::Closed) | None => Ok(()),
+            Some(reason) => Err(reason),
         }
     }
 

@@ -1,6 +1,9 @@
 //! Muxes over connections: what the state machine alone does not show.
 
 use std::future::IntoFuture;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Wake};
 
 use tokio::io::AsyncWriteExt;
 
@@ -76,6 +79,27 @@ async fn what_the_peer_opens_first_is_not_rejected_before_the_application_waits(
     let mut second = theirs.open("a", b"").begin().unwrap();
     let (one, other) = tokio::join!(first.opened(), second.opened());
     assert!(one.is_ok() && other.is_ok());
+}
+
+/// One of the many tasks of a server that wait for the end of the connection, and end before it does.
+#[tokio::test]
+async fn who_no_longer_waits_for_the_end_leaves_nothing_behind() {
+    struct Task;
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {}
+    }
+    let (_network, ours, theirs) = two().await;
+    let (ours, theirs) = (Mux::new(ours), Mux::new(theirs));
+    let task = Arc::new(Task);
+    let waker = Arc::clone(&task).into();
+    {
+        let mut closed = pin!(theirs.closed());
+        assert!(closed.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    drop(waker);
+    assert_eq!(Arc::strong_count(&task), 1);
+    drop(ours);
+    assert_eq!(theirs.closed().await, Ok(()));
 }
 
 #[tokio::test]

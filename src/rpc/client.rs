@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::OnceCell;
+use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::capability::Capability;
 use super::error::RpcError;
@@ -16,7 +17,7 @@ use super::responders::Responders;
 use super::session::Rpc;
 use super::values::Values;
 use crate::api::Dht;
-use crate::mux::Mux;
+use crate::mux::{Mux, MuxError};
 use crate::{ConnectAddress, KeyPair, PublicKey};
 
 /// Calls servers by their keys, as npm `@hyperswarm/rpc` does: the first call connects, those that follow use
@@ -66,9 +67,14 @@ type Pool = HashMap<PublicKey, Arc<Pooled>>;
 /// A connection, or the attempt to make one.
 #[derive(Debug)]
 struct Pooled {
-    rpc: OnceCell<Rpc>,
+    /// What the attempt has come to, once it has.
+    rpc: Connected,
     used: Mutex<Used>,
+    /// Makes the connection, for all calls that wait for it: one that is dropped ends it for no other.
+    _connecting: AbortOnDropHandle<()>,
 }
+
+type Connected = watch::Receiver<Option<Result<Rpc, RpcError>>>;
 
 #[derive(Debug)]
 struct Used {
@@ -166,19 +172,25 @@ impl Client {
     /// Returns the connection to a server, made if there is none, and what keeps it.
     async fn pooled(&self, server: &PublicKey) -> Result<(Rpc, InUse), RpcError> {
         let in_use = self.enter(server);
-        let pooled = &in_use.pooled;
-        let connected = pooled.rpc.get_or_try_init(|| self.options.connect(ConnectAddress::from(*server)));
-        let rpc = connected.await?.clone();
+        let mut connected = in_use.pooled.rpc.clone();
+        let result = connected.wait_for(Option::is_some).await.ok().and_then(|result| result.clone());
+        // Without a result the attempt has panicked.
+        let rpc = result.unwrap_or(Err(RpcError::Channel(MuxError::Closed)))?;
         Ok((rpc, in_use))
     }
 
-    /// Takes the entry of a server: a new one if its channel has ended.
+    /// Takes the entry of a server: a new one if the attempt has failed, or the channel has ended.
     fn enter(&self, server: &PublicKey) -> InUse {
         let mut pool = lock(&self.pool);
-        let found = pool.get(server).filter(|pooled| !pooled.rpc.get().is_some_and(Rpc::is_closed));
+        let found = pool.get(server).filter(|pooled| !pooled.is_over());
         let pooled = found.cloned().unwrap_or_else(|| {
             let used = Mutex::new(Used { calls: 0, until: Instant::now() });
-            let pooled = Arc::new(Pooled { rpc: OnceCell::new(), used });
+            let (connected, rpc) = watch::channel(None);
+            let (options, address) = (self.options.clone(), ConnectAddress::from(*server));
+            let connecting = tokio::spawn(async move {
+                connected.send_replace(Some(options.connect(address).await));
+            });
+            let pooled = Arc::new(Pooled { rpc, used, _connecting: AbortOnDropHandle::new(connecting) });
             pool.insert(*server, Arc::clone(&pooled));
             let linger = self.options.linger;
             tokio::spawn(expire(Arc::downgrade(&self.pool), *server, Arc::downgrade(&pooled), linger));
@@ -238,6 +250,17 @@ impl Options {
     }
 }
 
+impl Pooled {
+    /// Returns whether another connection is needed.
+    fn is_over(&self) -> bool {
+        match &*self.rpc.borrow() {
+            Some(Ok(rpc)) => rpc.is_closed(),
+            Some(Err(_)) => true,
+            None => self.rpc.has_changed().is_err(),
+        }
+    }
+}
+
 /// Counts a call, as long as it is under way.
 struct InUse {
     pooled: Arc<Pooled>,
@@ -254,11 +277,16 @@ impl Drop for InUse {
 /// Removes a connection from the pool once it has had no calls for some time.
 async fn expire(pool: Weak<Mutex<Pool>>, server: PublicKey, pooled: Weak<Pooled>, linger: Duration) {
     loop {
-        let Some(until) = pooled.upgrade().map(|pooled| lock(&pooled.used).until + linger) else {
+        let Some(until) = pooled.upgrade().map(|pooled| lock(&pooled.used).until) else {
+            return;
+        };
+        // Longer than the clock goes is for ever.
+        let Some(until) = until.checked_add(linger) else {
             return;
         };
         // While there are calls, again and again.
-        tokio::time::sleep_until(until.max(Instant::now() + linger / 10)).await;
+        let soonest = Instant::now() + (linger / 10).max(SHORTEST_LINGER);
+        tokio::time::sleep_until(until.max(soonest)).await;
         let (Some(pool), Some(pooled)) = (pool.upgrade(), pooled.upgrade()) else {
             return;
         };
@@ -268,7 +296,7 @@ async fn expire(pool: Weak<Mutex<Pool>>, server: PublicKey, pooled: Weak<Pooled>
             return;
         }
         let used = lock(&pooled.used);
-        if used.calls == 0 && used.until + linger <= Instant::now() {
+        if used.calls == 0 && used.until.elapsed() >= linger {
             pool.remove(&server);
             return;
         }
@@ -281,3 +309,31 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// As in the reference (`@hyperswarm/rpc` index.js, `POOL_LINGER`).
 const LINGER: Duration = Duration::from_secs(10);
+
+/// How long a connection without calls is kept at least: how often that is looked at.
+const SHORTEST_LINGER: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The clock of the test stands still while a task is busy.
+    #[tokio::test(start_paused = true)]
+    async fn any_time_to_linger_is_waited_for() {
+        let server = *KeyPair::generate().public_key();
+        for linger in [Duration::ZERO, Duration::MAX] {
+            let (_connected, rpc) = watch::channel(None);
+            let used = Mutex::new(Used { calls: 1, until: Instant::now() });
+            let connecting = AbortOnDropHandle::new(tokio::spawn(async {}));
+            let pooled = Arc::new(Pooled { rpc, used, _connecting: connecting });
+            let pool = Arc::new(Mutex::new(Pool::from([(server, Arc::clone(&pooled))])));
+            let expiring =
+                tokio::spawn(expire(Arc::downgrade(&pool), server, Arc::downgrade(&pooled), linger));
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            assert!(lock(&pool).contains_key(&server), "a call is under way");
+            drop(InUse { pooled });
+            expiring.await.unwrap();
+            assert_eq!(lock(&pool).contains_key(&server), linger == Duration::MAX);
+        }
+    }
+}

@@ -8,7 +8,7 @@ use crate::api::ConnectError;
 use crate::mux::MuxError;
 
 /// Why a call failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RpcError {
     /// The peer has answered with an error.

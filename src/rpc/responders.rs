@@ -52,7 +52,8 @@ impl Responders {
     /// Functions are called in the order of the requests. What they return may wait: requests are served at
     /// the same time, and responses come in any order. If it fails, the peer gets
     /// [`RemoteError::REQUEST_ERROR`](super::RemoteError::REQUEST_ERROR) with what it failed with as the
-    /// cause; if it panics, the same without the message. The function itself must not block.
+    /// cause; if it panics, the same without the message. What still waits when the channel ends is dropped.
+    /// The function itself must not block.
     pub fn respond<F, A, T>(&self, method: &str, function: F) -> &Self
     where
         F: Fn(Request) -> A + Send + Sync + 'static,

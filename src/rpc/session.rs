@@ -274,7 +274,8 @@ impl Session {
                 }
             };
             let came = tokio::select! {
-                came = came => came,
+                // A peer that does not read what it is answered waits.
+                came = came, if self.serving.len() < self.served.len() + MAX_REFUSING => came,
                 Some(done) = self.serving.join_next_with_id() => {
                     self.done(done);
                     continue;
@@ -344,10 +345,6 @@ impl Session {
             }
             _ => failed(Cause::with_code("TOO_MANY", "as many requests are being served as may be")),
         };
-        // A peer that goes on without reading what it is answered.
-        if self.serving.len() >= 2 * MAX_SERVED {
-            return false;
-        }
         let shared = Arc::clone(&self.shared);
         self.serving.spawn(async move { respond(&shared, id, Err(refusal)).await });
         true
@@ -433,3 +430,6 @@ pub(super) const MAX_SERVED: usize = 4096;
 
 /// Bytes of the requests of one channel that are served at once, if it is more than one.
 pub(super) const MAX_SERVED_BYTES: usize = 16 << 20;
+
+/// Requests of one channel that are refused, and whose errors wait to be sent.
+const MAX_REFUSING: usize = 256;

@@ -9,10 +9,12 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::message::{self, REQUEST};
 use super::session::{MAX_SERVED, MAX_SERVED_BYTES};
 use super::{Cause, Client, RemoteError, Responders, Rpc, RpcError, serve};
 use crate::api::{Server, Testnet};
 use crate::mux::{Mux, MuxError};
+use crate::wire::compact::Put;
 use crate::{Dht, KeyPair};
 
 /// A network with a server that responds, until it is dropped.
@@ -183,6 +185,85 @@ async fn the_end_does_not_wait_for_a_peer_that_says_nothing() {
     call.abort();
     assert!(call.await.unwrap_err().is_cancelled());
     rpc.end().await.unwrap();
+}
+
+/// A connection is made for all calls that wait for it.
+#[tokio::test]
+async fn a_call_that_is_given_up_while_it_connects_does_not_end_the_attempt_for_the_next() {
+    let network = Testnet::new(3).await.unwrap();
+    let (asked, go) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
+    let (come, mut came) = tokio::sync::mpsc::unbounded_channel();
+    let (count, gate) = (Arc::clone(&asked), Arc::clone(&go));
+    let listen = network.nodes()[1].listen(KeyPair::generate()).allow(move |_| {
+        count.fetch_add(1, Ordering::SeqCst);
+        come.send(()).unwrap();
+        let gate = Arc::clone(&gate);
+        async move { gate.acquire().await.is_ok() }
+    });
+    let server = Arc::new(listen.await.unwrap());
+    let responders = Responders::new();
+    responders.respond("echo", |request| async { Ok(request.value) });
+    let (key, serving) = (*server.public_key(), Arc::clone(&server));
+    tokio::spawn(async move { serve(&serving, &responders).await });
+    let client = Client::new(&network.nodes()[2]);
+    let first = tokio::spawn(client.request(&key, "echo", "x").into_future());
+    came.recv().await.unwrap();
+    first.abort();
+    first.await.unwrap_err();
+    let next = tokio::spawn(client.request(&key, "echo", "y").into_future());
+    go.add_permits(1);
+    assert_eq!(next.await.unwrap().unwrap(), "y");
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
+/// A server that refuses one is not asked again for each of those that wait.
+#[tokio::test]
+async fn calls_that_wait_for_one_attempt_fail_with_it() {
+    let network = Testnet::new(3).await.unwrap();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let listen = network.nodes()[1].listen(KeyPair::generate()).allow(move |_| {
+        count.fetch_add(1, Ordering::SeqCst);
+        std::future::ready(false)
+    });
+    let server = listen.await.unwrap();
+    let client = Client::new(&network.nodes()[2]);
+    let calls = (0..3).map(|_| tokio::spawn(client.request(server.public_key(), "echo", "x").into_future()));
+    for call in calls.collect::<Vec<_>>() {
+        let refused = call.await.unwrap();
+        assert!(matches!(refused, Err(RpcError::Connect(_))), "{refused:?}");
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
+/// One that sends all its requests before it reads is answered in full.
+#[tokio::test]
+async fn a_peer_that_reads_no_answers_waits() {
+    let network = Testnet::new(3).await.unwrap();
+    let server = network.nodes()[1].listen(KeyPair::generate()).await.unwrap();
+    let connect = network.nodes()[2].connect(server.public_key()).into_future();
+    let (peer, accepted) = tokio::join!(connect, server.accept());
+    let mux = Mux::new(accepted.unwrap());
+    let _rpc = Rpc::open(&mux).begin().unwrap();
+    let mut peer = peer.unwrap();
+    peer.write_message(b"\x00\x01\x01\x0cprotomux-rpc\x00").await.unwrap();
+    // More than is kept anywhere on the way, in answers of as much.
+    let (count, method) = (40_000, "m".repeat(250));
+    let mut batch = b"\x00\x00\x01".to_vec();
+    for _ in 0..count {
+        let request = message::Request { id: 1, method: method.clone(), value: Bytes::new() };
+        let request = request.encode();
+        batch.put_varuint(1 + request.len() as u64);
+        batch.put_varuint(REQUEST);
+        batch.extend_from_slice(&request);
+    }
+    peer.write_message(&batch).await.unwrap();
+    let opened = peer.read_message().await.unwrap().unwrap();
+    assert_eq!(opened, &b"\x00\x01\x01\x0cprotomux-rpc\x00"[..]);
+    for nth in 0..count {
+        let answer = peer.read_message().await.unwrap().unwrap();
+        assert_eq!(answer[..2], [1, 1], "{nth}: an answer, not a close");
+    }
 }
 
 /// A server for which nothing listens on the channel.

@@ -84,6 +84,11 @@ async fn try_all(mux: &Mux, role: &str, mut both: Channel) {
         channel.send(0, &[i]).await.unwrap();
         expect(&mut channel, 0, &[i]).await;
     }
+    // A channel that is closed before the peer has opened its side.
+    for _ in 0..3 {
+        drop(mux.open("later", role.as_bytes()).begin().unwrap());
+        drop(mux.open("later", role.as_bytes()).await.unwrap());
+    }
     let mut refused = mux.open("nobody speaks this", b"").handshake(&b"hello"[..]).begin().unwrap();
     refused.send(0, b"dropped").await.unwrap();
     assert_eq!(refused.opened().await, Err(MuxError::Rejected));

@@ -5,7 +5,8 @@
 // try those of the peer. tests/channels.rs is the peer of this crate.
 //
 // Channels of `echo` answer the opening with the handshake `for ` and what came; messages of type 0 come back; of
-// type 1 three times, as a batch, of the types 0, 1 and 0; type 2 has the channel closed.
+// type 1 three times, as a batch, of the types 0, 1 and 0; type 2 has the channel closed. Channels of `later` are
+// opened some time after the peer has opened them.
 //
 // `serve` prints `key HEX`. Both print `tried` once all of theirs went well, and `failed REASON` otherwise.
 
@@ -37,6 +38,10 @@ function start (socket) {
   socket.on('error', error => { if (!done) fail(error) })
   const mux = Protomux.from(socket)
   mux.pair({ protocol: 'echo' }, id => echo(mux, id))
+  mux.pair({ protocol: 'later' }, async id => {
+    await new Promise(resolve => setTimeout(resolve, 20))
+    mux.createChannel({ protocol: 'later', id, unique: false })?.open()
+  })
   // Both open this one without having heard of the other's.
   const both = attempt(mux, { protocol: 'both', id: Buffer.from('id'), aliases: ['beide'] }, 'at once')
   attemptAll(mux, both).then(() => { done = true; print('tried') }, fail)

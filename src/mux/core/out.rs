@@ -70,7 +70,7 @@ impl Core {
         });
         // Half of it, so that those who wait are not woken for each message.
         if channel.queued < MAX_QUEUED / 2 {
-            channel.writers.drain(..).for_each(Waker::wake);
+            channel.wake_writers();
         }
         channel.is_unsent &= frame.is_none();
         let has_grant = channel.stream.as_ref().is_some_and(Window::has_grant);

@@ -274,9 +274,7 @@ impl Core {
         let remote = channel.remote.take();
         let is_over = matches!(channel.phase, Phase::Ended(_));
         let (number, is_queued) = (channel.number, !channel.outbox.is_empty());
-        for writer in channel.writers.drain(..) {
-            writer.wake();
-        }
+        channel.wake_writers();
         if let Some(remote) = remote {
             self.remotes[remote] = Remote::Free;
         }
@@ -346,8 +344,8 @@ impl Core {
         listener.into_iter().for_each(Waker::wake);
     }
 
-    /// Wakes who may take the next of those with the same protocol and id: another listener than that of the
-    /// last one, if that has been dropped, or this one has come since.
+    /// Wakes the listener of the next of those with the same protocol and id. It is another one than that of
+    /// the last, if that has been dropped, or this one has come since.
     fn wake_next(&mut self, key: &Key) {
         let listener = self.offers.values().find(|offer| offer.key == *key).map(|offer| offer.listener);
         listener.into_iter().for_each(|listener| self.wake_listener(listener));
@@ -357,19 +355,6 @@ impl Core {
     pub(in crate::mux) fn offered(&self, offer: OfferId) -> Option<(&str, &Bytes, &Bytes)> {
         let Offer { key: (protocol, id), handshake, .. } = self.offers.get(&offer)?;
         Some((protocol, id, handshake))
-    }
-
-    /// Returns why the mux has ended, once it has.
-    pub(in crate::mux) fn poll_ended(&mut self, waker: &Waker) -> Poll<MuxError> {
-        self.start();
-        match self.end {
-            Some(reason) => Poll::Ready(reason),
-            None => {
-                self.watching.retain(|other| !other.will_wake(waker));
-                self.watching.push(waker.clone());
-                Poll::Pending
-            }
-        }
     }
 }
 

@@ -112,7 +112,16 @@ impl Core {
         self.remotes[remote] = Remote::Offered(id);
         self.offers.insert(
             id,
-            Offer { remote, key, handshake, messages: Vec::new(), cost, listener, is_taken: false, is_closed: false },
+            Offer {
+                remote,
+                key,
+                handshake,
+                messages: Vec::new(),
+                cost,
+                listener,
+                is_taken: false,
+                is_closed: false,
+            },
         );
         self.wake_listener(listener);
         Ok(())

@@ -1,6 +1,6 @@
 //! The tables of channels, offers and listeners.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::task::{Poll, Waker};
 
 use bytes::Bytes;
@@ -65,8 +65,6 @@ pub(in crate::mux) struct Core {
     pub(super) writing: Option<Waker>,
     /// The task that reads, while it waits for the peer.
     stopping: Option<Waker>,
-    /// Tasks that wait for the end.
-    pub(super) watching: Vec<Waker>,
 }
 
 /// One side of a channel, ours.
@@ -94,7 +92,8 @@ pub(super) struct Channel {
     /// For streams: what either side may send.
     pub(super) stream: Option<Window>,
     pub(super) reader: Option<Waker>,
-    pub(super) writers: Vec<Waker>,
+    /// By what they wake, for there may be thousands.
+    pub(super) writers: HashMap<(usize, usize), Waker>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -243,7 +242,6 @@ impl Core {
         for listener in self.listeners.values_mut() {
             listener.waker.take().into_iter().for_each(Waker::wake);
         }
-        self.watching.drain(..).for_each(Waker::wake);
         self.stop();
         self.wake_writer();
     }
@@ -287,7 +285,7 @@ impl Core {
 }
 
 impl Channel {
-    pub(super) const fn new(number: usize, stream: Option<Window>) -> Self {
+    pub(super) fn new(number: usize, stream: Option<Window>) -> Self {
         Self {
             number: Some(number),
             remote: None,
@@ -302,7 +300,7 @@ impl Channel {
             is_closing: false,
             stream,
             reader: None,
-            writers: Vec::new(),
+            writers: HashMap::new(),
         }
     }
 
@@ -344,13 +342,17 @@ impl Channel {
 
     /// Has a task woken once more may be sent.
     pub(super) fn wait_to_write(&mut self, waker: &Waker) {
-        self.writers.retain(|other| !other.will_wake(waker));
-        self.writers.push(waker.clone());
+        let task = (waker.data().addr(), std::ptr::from_ref(waker.vtable()).addr());
+        self.writers.entry(task).or_insert_with(|| waker.clone());
+    }
+
+    pub(super) fn wake_writers(&mut self) {
+        self.writers.drain().for_each(|(_, waker)| waker.wake());
     }
 
     fn wake(&mut self) {
         self.reader.take().into_iter().for_each(Waker::wake);
-        self.writers.drain(..).for_each(Waker::wake);
+        self.wake_writers();
     }
 }
 

@@ -278,7 +278,7 @@ fn what_was_opened_before_the_connection_has_ended_can_still_be_accepted() {
 
 /// A listener that comes later waits for the one that an older one has handed out.
 #[test]
-fn whoever_takes_the_next_of_one_name_is_woken() {
+fn the_listener_of_the_next_of_one_name_is_woken() {
     let mut side = Side::started();
     let first = side.listen("a");
     assert!(side.get(frame::open(1, "a", b"1", b"")));
