@@ -5,7 +5,7 @@ use std::process::Stdio;
 use hyperprofile::{ConnectError, Dht, KeyPair, PublicKey, Testnet, crypto};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -191,7 +191,9 @@ async fn near(place: &Place, key: &str, words: &str) -> (Running, String) {
 
 /// Sends back what comes to a port.
 async fn echo() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1024).unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
@@ -237,6 +239,28 @@ async fn a_tunnel_carries_tcp_for_those_who_are_let_in_and_outlives_the_other_en
     for end in [near, second] {
         end.signal("-INT").await;
         end.end().await.ended(0);
+    }
+}
+
+/// The system resets connections that have no room to wait.
+#[tokio::test]
+async fn many_connections_wait_for_a_tunnel_that_is_busy() {
+    let place = Place::new().await;
+    let (_far, key) = far(&place, echo().await, "").await;
+    let (near, address) = near(&place, &key, "").await;
+    near.signal("-STOP").await;
+    let mut streams = Vec::new();
+    for _ in 0..300 {
+        streams.push(timeout(DEADLINE, TcpStream::connect(&address)).await.expect("it may wait").unwrap());
+    }
+    near.signal("-CONT").await;
+    for stream in &mut streams {
+        stream.write_all(b"hello").await.unwrap();
+    }
+    for stream in &mut streams {
+        let mut came = [0; 5];
+        timeout(DEADLINE, stream.read_exact(&mut came)).await.unwrap().unwrap();
+        assert_eq!(&came, b"hello");
     }
 }
 

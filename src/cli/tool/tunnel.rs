@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::net::{TcpListener, UdpSocket, lookup_host};
+use tokio::net::{TcpListener, TcpSocket, UdpSocket, lookup_host};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -78,7 +78,11 @@ impl Port {
             let at = socket.local_addr()?;
             return Ok((Self::Udp(socket), at));
         }
-        let listener = TcpListener::bind(at).await?;
+        let socket = TcpSocket::new_v4()?;
+        #[cfg(unix)]
+        socket.set_reuseaddr(true)?;
+        socket.bind(at.into())?;
+        let listener = socket.listen(BACKLOG)?;
         let at = listener.local_addr()?;
         Ok((Self::Tcp(listener), at))
     }
@@ -133,5 +137,8 @@ async fn serve_one(connection: Connection, target: String, udp: bool, most: usiz
     }
 }
 
+/// TCP connections that wait to be accepted. The system resets some of those beyond, and the 128 of the
+/// standard library are too few for a program that opens a thousand at once.
+const BACKLOG: u32 = 4096;
 /// Time between two attempts to connect.
 const AGAIN: Duration = Duration::from_secs(1);
