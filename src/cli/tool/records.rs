@@ -6,7 +6,7 @@ use std::time::Duration;
 use data_encoding::HEXLOWER;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, stdin};
-use tokio::time::{interval, timeout_at};
+use tokio::time::{sleep, timeout_at};
 
 use super::super::exit::{Exit, Failure};
 use super::session::{Tool, local};
@@ -21,8 +21,12 @@ pub(super) async fn peers(tool: &Tool<'_>, lookup: Lookup) -> Result<(), Failure
     // A node names twenty at most, and a query has an end.
     let mut known: BTreeMap<PublicKey, usize> = BTreeMap::new();
     let mut peers = lookup.stream();
-    while let Ok(Some(found)) = timeout_at(deadline, peers.next()).await {
-        let found = found?;
+    let is_over = loop {
+        let found = match timeout_at(deadline, peers.next()).await {
+            Ok(Some(found)) => found?,
+            Ok(None) => break true,
+            Err(_) => break false,
+        };
         let seen = known.entry(found.public_key).or_default();
         *seen += 1;
         if *seen > 1 {
@@ -35,10 +39,11 @@ pub(super) async fn peers(tool: &Tool<'_>, lookup: Lookup) -> Result<(), Failure
         tool.output
             .json(&json!({"public_key": found.public_key, "relay_addresses": nodes, "from": found.from}));
         tool.output.delivered()?;
-    }
+    };
     drop(spinner);
     match known.is_empty() {
-        true => Err(nobody()),
+        true if is_over => Err(nobody()),
+        true => Err(tool.late("the network")),
         false => Ok(()),
     }
 }
@@ -52,17 +57,40 @@ pub(super) fn nobody() -> Failure {
 /// Announces the own key, again and again unless `once`.
 pub(super) async fn announce(tool: &Tool<'_>, topic: [u8; 32], once: bool) -> Result<(), Failure> {
     let (key, digits) = (tool.identity.public_key(), HEXLOWER.encode(&topic));
-    let mut again = interval(ANNOUNCE_PERIOD);
+    let mut was_announced = false;
     loop {
-        again.tick().await;
-        let announced = tool.within("the network", tool.dht.announce(topic, &tool.identity, &[])).await??;
-        tool.output.line(&format!("{key} is announced under {digits} on {announced} nodes"));
-        tool.output
-            .json(&json!({"event": "announced", "topic": digits, "public_key": key, "nodes": announced}));
-        tool.output.delivered()?;
-        if once {
-            return Ok(());
+        let announced = tool.within("the network", tool.dht.announce(topic, &tool.identity, &[])).await;
+        let announced = announced.and_then(|announced| announced.map_err(Failure::from));
+        let pause = pause(&announced, was_announced);
+        match (announced, pause) {
+            (Ok(nodes), _) => {
+                was_announced = true;
+                tool.output.line(&format!("{key} is announced under {digits} on {nodes} nodes"));
+                tool.output
+                    .json(&json!({"event": "announced", "topic": digits, "public_key": key, "nodes": nodes}));
+            }
+            (Err(failure), None) => return Err(failure),
+            (Err(failure), Some(_)) => {
+                tool.output.note(&format!("not announced anew: {}; tried again in a minute", failure.error));
+                let message = failure.error.to_string();
+                tool.output.json(&json!({"event": "not_announced", "topic": digits, "message": message}));
+            }
         }
+        tool.output.delivered()?;
+        match pause {
+            Some(pause) if !once => sleep(pause).await,
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// Returns when to announce anew; `None` if that has never succeeded: what is wrong then is for the user to
+/// change, and later on a network may be gone for a while.
+const fn pause<T, E>(announced: &Result<T, E>, was_announced: bool) -> Option<Duration> {
+    match announced {
+        Ok(_) => Some(ANNOUNCE_PERIOD),
+        Err(_) if was_announced => Some(ANNOUNCE_AGAIN),
+        Err(_) => None,
     }
 }
 
@@ -137,6 +165,37 @@ fn nothing() -> Failure {
 
 /// How often an announcement is made anew; nodes forget it after 20 minutes.
 const ANNOUNCE_PERIOD: Duration = Duration::from_secs(600);
+/// How long after an announcement that failed the next one follows.
+const ANNOUNCE_AGAIN: Duration = Duration::from_secs(60);
 /// Most bytes of a value (`hyperdht-rpc.md`); the node refuses one that is longer, and says how long it may
 /// be.
 const VALUE_BYTES: u64 = 1850;
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::super::super::output::Output;
+    use super::super::args::Arguments;
+    use super::*;
+    use crate::{KeyPair, Testnet};
+
+    #[tokio::test]
+    async fn a_lookup_without_time_has_timed_out_and_one_that_ends_has_found_nobody() {
+        let network = Testnet::new(2).await.unwrap();
+        let mut arguments = Arguments::try_parse_from(["hyperdht", "lookup", "room"]).unwrap();
+        for (timeout, exit) in [(Duration::ZERO, Exit::TimedOut), (Duration::from_secs(60), Exit::NotFound)] {
+            arguments.timeout = timeout;
+            let (dht, identity) = (network.nodes()[0].clone(), KeyPair::generate());
+            let tool = Tool { arguments: &arguments, output: &Output::default(), dht, identity };
+            assert_eq!(peers(&tool, tool.dht.lookup([1; 32])).await.unwrap_err().exit, exit);
+        }
+    }
+
+    #[test]
+    fn an_announcement_that_has_succeeded_once_is_tried_again_when_it_fails() {
+        assert_eq!(pause(&Err::<(), _>(()), false), None);
+        assert_eq!(pause(&Ok::<_, ()>(()), false), Some(ANNOUNCE_PERIOD));
+        assert_eq!(pause(&Err::<(), _>(()), true), Some(ANNOUNCE_AGAIN));
+    }
+}

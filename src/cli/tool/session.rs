@@ -54,10 +54,14 @@ impl<'a> Tool<'a> {
         work: impl IntoFuture<Output = T>,
     ) -> Result<T, Failure> {
         let limit = self.arguments.timeout;
-        timeout(limit, work.into_future()).await.map_err(|_| {
-            Failure::new(Exit::TimedOut, format!("{what} has not answered within {limit:?}"))
-                .hint("allow more time with --timeout")
-        })
+        timeout(limit, work.into_future()).await.map_err(|_| self.late(what))
+    }
+
+    /// Returns the failure of what has taken longer than the time-out.
+    pub(super) fn late(&self, what: &str) -> Failure {
+        let limit = self.arguments.timeout;
+        Failure::new(Exit::TimedOut, format!("{what} has not answered within {limit:?}"))
+            .hint("allow more time with --timeout")
     }
 
     /// Returns a connection attempt as the arguments want it.
