@@ -184,11 +184,15 @@ mod tests {
     async fn a_lookup_without_time_has_timed_out_and_one_that_ends_has_found_nobody() {
         let network = Testnet::new(2).await.unwrap();
         let mut arguments = Arguments::try_parse_from(["hyperdht", "lookup", "room"]).unwrap();
+        let dht = &network.nodes()[0];
+        // Queries of a node that is suspended wait.
+        dht.suspend().await;
         for (timeout, exit) in [(Duration::ZERO, Exit::TimedOut), (Duration::from_secs(60), Exit::NotFound)] {
             arguments.timeout = timeout;
-            let (dht, identity) = (network.nodes()[0].clone(), KeyPair::generate());
+            let (dht, identity) = (dht.clone(), KeyPair::generate());
             let tool = Tool { arguments: &arguments, output: &Output::default(), dht, identity };
             assert_eq!(peers(&tool, tool.dht.lookup([1; 32])).await.unwrap_err().exit, exit);
+            tool.dht.resume().await;
         }
     }
 

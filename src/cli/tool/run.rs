@@ -70,9 +70,8 @@ async fn command(tool: &Tool<'_>) -> Result<(), Failure> {
 
 fn whoami(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     let Some(identity) = identity(arguments, output)? else {
-        return Err(
-            Failure::new(Exit::Usage, "no file is named that holds a key pair").hint("name one with --identity FILE")
-        );
+        return Err(Failure::new(Exit::Usage, "no file is named that holds a key pair")
+            .hint("name one with --identity FILE"));
     };
     let key = identity.public_key();
     output.line(&key.to_z32());

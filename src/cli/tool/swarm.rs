@@ -66,21 +66,32 @@ async fn talk(
 ) -> Result<(), mpsc::error::SendError<Heard>> {
     heard.send(Heard::Came(key)).await?;
     let (mut read, mut write) = connection.into_split();
-    let why = loop {
-        tokio::select! {
-            message = read.read_message() => match message {
+    // Apart, so that two sides that send much to each other both go on reading.
+    let reading = async {
+        loop {
+            match read.read_message().await {
                 Ok(Some(message)) => heard.send(Heard::Said(key, message)).await?,
-                ended => break ended.err(),
-            },
-            line = lines.recv() => match line {
-                Ok(line) => if let Err(error) = write.write_message(&line).await {
-                    break Some(error);
-                },
+                ended => return Ok(ended.err()),
+            }
+        }
+    };
+    let writing = async {
+        loop {
+            match lines.recv().await {
+                Ok(line) => {
+                    if let Err(error) = write.write_message(&line).await {
+                        return Some(error);
+                    }
+                }
                 // A peer that is too slow misses lines, and holds up no other.
                 Err(broadcast::error::RecvError::Lagged(_)) => {}
-                Err(broadcast::error::RecvError::Closed) => break None,
-            },
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
         }
+    };
+    let why = tokio::select! {
+        ended = reading => ended?,
+        ended = writing => ended,
     };
     heard.send(Heard::Left(key, why.map(|error| error.to_string()))).await
 }
@@ -106,3 +117,40 @@ fn show(tool: &Tool<'_>, heard: Heard) -> Result<(), Failure> {
 
 /// Lines, or messages, that wait for a peer, or to be printed.
 const WAITING: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Limits;
+    use crate::{KeyPair, Testnet};
+
+    #[tokio::test]
+    async fn two_peers_that_send_more_than_is_under_way_at_once_both_get_all_of_it() {
+        let network = Testnet::new(2).await.unwrap();
+        let mut limits = Limits::default();
+        (limits.send_memory, limits.receive_memory) = (1 << 20, 1 << 20);
+        let one = network.builder().limits(limits.clone()).spawn().await.unwrap();
+        let two = network.builder().limits(limits).spawn().await.unwrap();
+        let server = one.listen(KeyPair::generate()).await.unwrap();
+        let dialled = two.connect(server.public_key()).await.unwrap();
+        let accepted = server.accept().await.unwrap();
+        let (lines, _) = broadcast::channel(WAITING);
+        let key = *server.public_key();
+        let [mut one, mut two] = [dialled, accepted].map(|connection| {
+            let (heard, messages) = mpsc::channel(WAITING);
+            tokio::spawn(talk(connection, key, lines.subscribe(), heard));
+            messages
+        });
+        for _ in 0..WAITING {
+            lines.send(vec![b'x'; 64 << 10]).unwrap();
+        }
+        let mut came = [0; 2];
+        while came != [WAITING; 2] {
+            let (side, heard) = tokio::select! {
+                Some(heard) = one.recv() => (0, heard),
+                Some(heard) = two.recv() => (1, heard),
+            };
+            came[side] += usize::from(matches!(heard, Heard::Said(..)));
+        }
+    }
+}
