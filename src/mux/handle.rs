@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
+use tokio::task::yield_now;
 use tokio_util::sync::CancellationToken;
 
 use super::core::Core;
@@ -83,7 +84,15 @@ async fn read(shared: Arc<Shared>) {
 /// its.
 async fn write(shared: Arc<Shared>) {
     let half = shared.connection.write_half();
-    while let Some(frame) = poll_fn(|cx| shared.core().poll_transmit(cx.waker())).await {
+    loop {
+        if shared.core().is_idle() {
+            poll_fn(|cx| shared.core().poll_sendable(cx.waker())).await;
+            // Tasks that are about to send as well get their turn before: then few packets carry it all.
+            yield_now().await;
+        }
+        let Some(frame) = poll_fn(|cx| shared.core().poll_transmit(cx.waker())).await else {
+            break;
+        };
         if let Err(error) = poll_fn(|cx| half.poll_write_message(cx, &frame)).await {
             let reason = match error {
                 StreamError::Closed => MuxError::Closed,

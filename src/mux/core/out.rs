@@ -59,6 +59,20 @@ impl Core {
         Poll::Pending
     }
 
+    /// Returns whether there is nothing to send, and there may be later.
+    pub(in crate::mux) fn is_idle(&self) -> bool {
+        self.replies.is_empty() && self.ready.is_empty() && self.end.is_none() && !self.is_abandoned
+    }
+
+    /// Ready once [`Self::poll_transmit`] is, as a rule.
+    pub(in crate::mux) fn poll_sendable(&mut self, waker: &Waker) -> Poll<()> {
+        if !self.is_idle() {
+            return Poll::Ready(());
+        }
+        self.writing = Some(waker.clone());
+        Poll::Pending
+    }
+
     /// Takes a grant that is due, or else the oldest frame of a channel, and puts the channel behind the
     /// others.
     fn take(&mut self, id: ChannelId) -> Option<Vec<u8>> {
