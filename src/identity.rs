@@ -21,7 +21,8 @@ pub type SignerError = Box<dyn Error + Send + Sync>;
 ///
 /// * one signature for each node that an announcement goes to, some twenty each time a server or a topic is
 ///   announced, and one for each value that is stored;
-/// * two exchanges for each handshake. Every host that knows a server's key can make it ask for them.
+/// * two exchanges for each handshake. Every host that knows a server's key can make it ask for them, and a
+///   node that a client dials through can answer in the server's place and make the client ask for more.
 ///
 /// Up to [`Limits::decisions`](crate::Limits::decisions) questions wait at a time, and each has
 /// [`Limits::decide_for`](crate::Limits::decide_for) to be answered. Beyond that, and where the signer fails

@@ -8,9 +8,9 @@
 //! Each takes a file descriptor for each TCP connection: many systems give a process 1,024 unless it asks for
 //! more.
 //!
-//! The functions end when the connection does, and the TCP connections with them. Who wants to go on dials
-//! again and calls [`open`] with the new mux and the same listener: TCP connections that come meanwhile wait
-//! in its queue.
+//! The functions end when the connection does, and the TCP connections with them. After an orderly end, a TCP
+//! connection for which all has come from the peer has 5 s to take it. To go on, dial again and call [`open`]
+//! with the new mux and the same listener: TCP connections that come meanwhile wait in its queue.
 //!
 //! ```
 //! use hyperprofile::mux::{Mux, tunnel};
@@ -74,7 +74,7 @@ pub async fn open(mux: &Mux, listener: &TcpListener) -> Result<(), MuxError> {
     let mut copies = JoinSet::new();
     loop {
         let tcp = tokio::select! {
-            ended = mux.closed() => return ended,
+            ended = mux.closed() => return finish(copies, ended),
             Some(_) = copies.join_next() => continue,
             tcp = accept(listener) => tcp,
         };
@@ -84,7 +84,7 @@ pub async fn open(mux: &Mux, listener: &TcpListener) -> Result<(), MuxError> {
                 tracing::warn!(max, "a TCP connection was refused: the connection has no stream left");
                 reset(&tcp);
             }
-            Err(MuxError::Closed) => return Ok(()),
+            Err(MuxError::Closed) => return finish(copies, Ok(())),
             Err(error) => return Err(error),
         }
     }
@@ -111,7 +111,7 @@ pub async fn serve(mux: &Mux, target: &str) -> Result<(), MuxError> {
             Some(_) = copies.join_next() => continue,
         };
         let Some(stream) = stream else {
-            return mux.closed().await;
+            return finish(copies, mux.closed().await);
         };
         let target = target.to_owned();
         copies.spawn(async move {
@@ -121,6 +121,20 @@ pub async fn serve(mux: &Mux, target: &str) -> Result<(), MuxError> {
             }
         });
     }
+}
+
+/// Resets the TCP connections of a connection that has failed. After an orderly end those that have all from
+/// the peer are given the time to take it; the others fail at once.
+fn finish(mut copies: JoinSet<()>, ended: Result<(), MuxError>) -> Result<(), MuxError> {
+    if ended.is_ok() {
+        tokio::spawn(async move {
+            let finished = async { while copies.join_next().await.is_some() {} };
+            if tokio::time::timeout(FINISH_FOR, finished).await.is_err() {
+                tracing::debug!("TCP connections of a tunnel that has ended are reset");
+            }
+        });
+    }
+    ended
 }
 
 /// Accepts a TCP connection. A process that has no file descriptor left, or a client that has gone away
@@ -161,6 +175,9 @@ fn reset(tcp: &TcpStream) {
 
 /// The name of the streams.
 const NAME: &str = "tcp";
+
+/// How long the TCP connections of a connection that has ended in order may take.
+const FINISH_FOR: Duration = Duration::from_secs(5);
 
 /// How long to wait after a TCP connection could not be accepted.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);

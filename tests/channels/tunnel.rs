@@ -139,6 +139,25 @@ async fn both_sides_of_a_tunnel_end_with_the_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_tcp_connection_gets_all_that_came_before_the_connection_ended_in_order() {
+    let Two { network: _network, server: _server, ours, theirs } = two().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let opening = tokio::spawn(async move { tunnel::open(&ours, &listener).await });
+    let mut streams = theirs.listen_streams("tcp").unwrap();
+    let mut tcp = TcpStream::connect(address).await.unwrap();
+    let mut stream = soon(streams.accept()).await.unwrap();
+    let answer = vec![7; 1 << 20];
+    soon(stream.write_all(&answer)).await.unwrap();
+    stream.shutdown().await.unwrap();
+    drop((stream, streams, theirs));
+    assert_eq!(soon(opening).await.unwrap(), Ok(()));
+    let mut came = Vec::new();
+    soon(tcp.read_to_end(&mut came)).await.unwrap();
+    assert!(came == answer, "{} bytes", came.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_nobody_reads_holds_up_no_other() {
     let two = two().await;
     let mut listener = two.theirs.listen_streams("s").unwrap();
