@@ -131,6 +131,8 @@ pub(super) enum Command {
         allow: Vec<PublicKey>,
     },
     /// Talk with all peers of a topic: lines of standard input go to all of them, and theirs are printed
+    ///
+    /// A peer that takes lines more slowly than they come misses those beyond the 64 that wait for it.
     Swarm {
         /// The topic
         #[arg(value_name = "TOPIC", value_parser = topic)]

@@ -67,7 +67,7 @@ fn packets_are_divided_anew_while_the_peer_sends() {
 #[test]
 fn bytes_arrive_as_they_were_written_whatever_the_path_carries() {
     let mut divided = 0;
-    for seed in 0..40 {
+    for seed in 0..60 {
         let mut rng = StdRng::seed_from_u64(seed);
         let direction = Direction {
             loss: 0.02,
