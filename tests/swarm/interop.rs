@@ -143,7 +143,7 @@ async fn who_has_left_is_not_found_by_the_other_kind() {
     .await;
 }
 
-/// A drive goes from one Node peer to the other over nodes of this crate, with one of its swarms on the topic.
+/// A drive goes from one Node peer to the other over nodes of this crate, with a swarm of it on the topic.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hyperdrive_is_replicated_between_node_peers_on_our_nodes() {
     with_network(async |place| {
