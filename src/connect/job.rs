@@ -55,7 +55,7 @@ impl Job {
             Work::Signed { request, signature } => Done::Signed { request, signature },
             Work::Decided(answering, is_admitted) => answering.finish(is_admitted),
             Work::AskForPunch { entry, hook, request } => {
-                // This is foreign code, as that of [`Respond::read`].
+                // This is foreign code, as the hook that `Respond::run` calls.
                 match catch_unwind(AssertUnwindSafe(|| hook(*request))) {
                     Ok(decision) => return Step::Asks(Question::decision(decision, About::Punch(entry))),
                     Err(_) => Done::PunchDecided { entry, is_allowed: false },
@@ -83,7 +83,6 @@ pub struct Question {
 }
 
 /// The answer to a [`Question`].
-#[derive(Clone)]
 pub enum Reply {
     /// A server admits the client or the punch, or not.
     Decision(bool),

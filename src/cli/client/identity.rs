@@ -4,7 +4,7 @@
 //! 24 words. There is no passphrase, so that the words alone bring the identity back.
 
 use std::io::{self, IsTerminal as _, Read as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bip39::{Language, Mnemonic};
 use serde_json::json;
@@ -56,7 +56,7 @@ fn file(arguments: &Arguments) -> Result<PathBuf, Failure> {
     }
 }
 
-fn print(key_pair: &KeyPair, path: &std::path::Path, output: &Output) {
+fn print(key_pair: &KeyPair, path: &Path, output: &Output) {
     let key = key_pair.public_key();
     output.line(&key.to_z32());
     output.note(&format!("kept in {}", path.display()));
@@ -99,8 +99,7 @@ fn restore(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     let words = read_words(arguments)?;
     let key_pair = parse(&words)?;
     let file = arguments.modes.file(&path);
-    let known = file.load()?;
-    match known {
+    match file.load()? {
         Some(known) if known == key_pair => output.note("this identity is here already"),
         Some(known) => return Err(taken(&known, &path)),
         None => {
@@ -126,7 +125,7 @@ fn make(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     Ok(())
 }
 
-fn taken(known: &KeyPair, path: &std::path::Path) -> Failure {
+fn taken(known: &KeyPair, path: &Path) -> Failure {
     let what = format!("{} holds another identity: {}", path.display(), known.public_key());
     let hint = format!(
         "keep both: name another file with --identity, or move this one away with mv {0} {0}.old",
