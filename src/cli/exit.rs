@@ -216,6 +216,9 @@ impl From<ClientError> for Failure {
                 let failure = Self::from_error(Exit::Protocol, error);
                 return failure.kind(INCOMPATIBLE).hint(UPDATE);
             }
+            ClientError::OldServer => {
+                return Self::from_error(Exit::Protocol, error).kind(INCOMPATIBLE);
+            }
             ClientError::Lost(_) => Exit::NoPath,
             ClientError::Protocol(_) => Exit::Protocol,
             ClientError::TimedOut => Exit::TimedOut,

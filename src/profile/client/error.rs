@@ -25,6 +25,9 @@ pub enum ClientError {
     /// The profile breaks a rule.
     #[error(transparent)]
     InvalidProfile(#[from] InvalidProfile),
+    /// The request needs a newer version of the protocol than the server speaks. It was not sent.
+    #[error("the server is too old for this request: its operator has to install a newer version")]
+    OldServer,
     /// The connection failed, and so did every repetition.
     #[error("the connection to the server was lost: {0}")]
     Lost(io::Error),

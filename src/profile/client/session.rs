@@ -21,6 +21,8 @@ pub(super) struct Session<T> {
     lines: Lines,
     last_id: u64,
     answer_timeout: Duration,
+    /// The newest version of the protocol that the server speaks.
+    max_protocol: u64,
 }
 
 /// How a call failed.
@@ -39,7 +41,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Session<T> {
         own: &PublicKey,
         answer_timeout: Duration,
     ) -> Result<(Self, Option<Record>), CallError> {
-        let mut session = Self { stream, lines: Lines::default(), last_id: 0, answer_timeout };
+        let (lines, max_protocol) = (Lines::default(), PROTOCOL);
+        let mut session = Self { stream, lines, last_id: 0, answer_timeout, max_protocol };
         let hello = session.read(Instant::now() + answer_timeout).await?;
         let parameters = hello.get("params");
         let member = |name| parameters.and_then(|parameters| parameters.get(name));
@@ -51,6 +54,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Session<T> {
             Some(_) => return Err(CallError::Final(ClientError::Incompatible)),
             None => return Err(protocol("its greeting names no version")),
         }
+        // A server of version 1 names no newest one.
+        session.max_protocol = member("maxProtocol").and_then(Value::as_u64).unwrap_or(PROTOCOL);
         let record = match member("record") {
             None | Some(Value::Null) => None,
             Some(record) => Some(verified(record, own).map_err(CallError::Final)?),
@@ -65,6 +70,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Session<T> {
 
     /// Sends a request and waits for its answer.
     pub(super) async fn call(&mut self, request: Request) -> Result<Value, CallError> {
+        if request.protocol() > self.max_protocol {
+            return Err(CallError::Final(ClientError::OldServer));
+        }
         self.last_id += 1;
         let call = Call { id: Id::from(self.last_id), request };
         let deadline = Instant::now() + self.answer_timeout;

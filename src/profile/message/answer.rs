@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::content::{InvalidProfile, MAX_PROFILE_BYTES};
 use super::super::lines::MAX_LINE;
 use super::super::record::{Record, RecordError};
-use super::call::{BadCall, Id, line};
+use super::call::{BadCall, Id, NEWEST_PROTOCOL, PROTOCOL, line};
 
 /// Why the server refuses a well-formed call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -115,6 +115,7 @@ pub fn hello_line(record: Option<&Record>) -> Vec<u8> {
         "method": "hello",
         "params": {
             "protocol": PROTOCOL,
+            "maxProtocol": NEWEST_PROTOCOL,
             "record": record,
             "limits": {"profileBytes": MAX_PROFILE_BYTES, "lineBytes": MAX_LINE},
         },
@@ -149,9 +150,6 @@ pub fn bad_call_line(bad: &BadCall) -> Vec<u8> {
     }))
 }
 
-/// The version of this protocol.
-pub const PROTOCOL: u64 = 1;
-
 #[cfg(test)]
 mod tests {
     use super::super::super::json;
@@ -175,8 +173,8 @@ mod tests {
     #[test]
     fn the_greeting_is_that_of_the_protocol() {
         let written = json::parse(&hello_line(None)).unwrap();
-        let expected = r#"{"jsonrpc":"2.0","method":"hello","params":{"protocol":1,"record":null,
-            "limits":{"profileBytes":8192,"lineBytes":65536}}}"#;
+        let expected = r#"{"jsonrpc":"2.0","method":"hello","params":{"protocol":1,"maxProtocol":2,
+            "record":null,"limits":{"profileBytes":8192,"lineBytes":65536}}}"#;
         assert_eq!(written, json::parse(expected.as_bytes()).unwrap());
     }
 }

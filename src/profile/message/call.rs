@@ -178,6 +178,18 @@ impl Request {
         }
     }
 
+    /// Returns the version of the protocol that has this request.
+    pub const fn protocol(&self) -> u64 {
+        match self {
+            Self::Register { .. }
+            | Self::Get
+            | Self::Update { .. }
+            | Self::Delete { .. }
+            | Self::Lookup { .. }
+            | Self::Ping => PROTOCOL,
+        }
+    }
+
     fn parts(&self) -> (&'static str, Value) {
         let with_record = |record: &RawRecord, after: &Option<u64>| match after {
             None => json!({"record": record}),
@@ -245,6 +257,10 @@ pub(super) fn line(message: &Value) -> Vec<u8> {
     line
 }
 
+/// The oldest version of the protocol that is served.
+pub const PROTOCOL: u64 = 1;
+/// The newest version of the protocol that is served.
+pub const NEWEST_PROTOCOL: u64 = 2;
 /// Most bytes of an identifier that is a string.
 pub const MAX_ID_BYTES: usize = 64;
 
