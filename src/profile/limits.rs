@@ -74,6 +74,14 @@ impl Counters {
         }
     }
 
+    /// Sets other limits; what was counted counts on.
+    pub(super) fn configure(&mut self, limits: &Limits) {
+        self.writes.share = limits.writes_per_minute;
+        self.lookups.share = limits.lookups_per_minute;
+        self.refusals.share = limits.refusals_per_minute;
+        self.registrations.share = limits.registrations_per_hour;
+    }
+
     /// Counts a write, or refuses it if the limit of the key is reached.
     pub(super) fn write(&mut self, now: Instant, key: &ProvenKey) -> Verdict {
         self.writes.take(now, *key)
@@ -263,6 +271,22 @@ mod tests {
         }
         assert_eq!(counters.registration(now, &key(20), at([10, 0, 0, 1])), Err(3600));
         assert_eq!(counters.registration(now, &key(20), at([10, 0, 1, 1])), Ok(()));
+    }
+
+    #[test]
+    fn what_was_counted_counts_for_other_limits_too() {
+        let now = Instant::now();
+        let mut counters = Counters::new(&Limits::default());
+        for _ in 0..10 {
+            counters.write(now, &key(1)).unwrap();
+        }
+        counters.configure(&Limits { writes_per_minute: 12, ..Limits::default() });
+        for verdict in [Ok(()), Ok(()), Err(60)] {
+            assert_eq!(counters.write(now, &key(1)), verdict);
+        }
+        counters.configure(&Limits { writes_per_minute: 3, ..Limits::default() });
+        assert_eq!(counters.write(now, &key(1)), Err(60));
+        assert_eq!(counters.write(after(now, 60), &key(1)), Ok(()));
     }
 
     #[test]

@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::PublicKey;
 use crate::api::ProvenKey;
 use crate::slots::{Slots, Source};
 
@@ -16,6 +19,22 @@ pub struct PeerAddress {
     pub ip: Ipv4Addr,
     /// Whether it is a relay's.
     pub is_relay: bool,
+}
+
+/// An open connection whose peer has proven its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OpenConnection {
+    /// The number of the connection at its service, greater than that of each older one.
+    pub id: u64,
+    /// The peer's key.
+    pub key: PublicKey,
+    /// Where its packets came from when it sent its last request.
+    pub address: PeerAddress,
+    /// Since when it is open.
+    pub age: Duration,
+    /// How many requests it has sent.
+    pub requests: u64,
 }
 
 /// All open connections whose peer has proven its key.
@@ -36,6 +55,9 @@ struct State {
 #[derive(Debug)]
 struct Member {
     key: ProvenKey,
+    address: PeerAddress,
+    since: Instant,
+    requests: u64,
     signals: Arc<Signals>,
 }
 
@@ -56,6 +78,10 @@ pub(super) enum Loss {
     Replaced,
     /// All were taken, and a connection from a less busy source has it.
     Displaced,
+    /// The operator has banned the key or its network.
+    Banned,
+    /// The operator has ended the connection.
+    Disconnected,
 }
 
 /// The right to one open connection of a key; dropping it gives it back.
@@ -92,10 +118,7 @@ impl Peers {
         total: usize,
     ) -> Result<Slot, Slot> {
         let mut state = self.state();
-        state.next += 1;
-        let id = state.next;
-        let signals: Arc<Signals> = Arc::default();
-        state.members.insert(id, Member { key, signals: Arc::clone(&signals) });
+        let (id, signals) = state.add(key, address);
         while let Some(oldest) = state.oldest_above(&key, each.max(1)) {
             state.lose(oldest, Loss::Replaced);
         }
@@ -115,6 +138,42 @@ impl Peers {
         if has_room { Ok(slot) } else { Err(slot) }
     }
 
+    /// Lets a connection leave at once; returns a slot among those that are leaving.
+    pub(super) fn refuse(&self, key: ProvenKey, address: PeerAddress) -> Slot {
+        let mut state = self.state();
+        let (id, signals) = state.add(key, address);
+        state.let_leave(id, address.source());
+        drop(state);
+        Slot { peers: self.clone(), id, signals }
+    }
+
+    /// Takes the slots of the connections of some keys at some addresses; returns how many those were.
+    pub(super) fn end(&self, loss: Loss, mut is_one: impl FnMut(&PublicKey, PeerAddress) -> bool) -> usize {
+        let mut state = self.state();
+        let open = state.members.iter().filter(|(id, _)| state.open.contains(id));
+        let ends = open.filter(|(_, member)| is_one(member.key.public_key(), member.address));
+        let ends: Vec<u64> = ends.map(|(id, _)| *id).collect();
+        for id in &ends {
+            state.lose(*id, loss);
+        }
+        ends.len()
+    }
+
+    /// Returns the open connections with a greater number than `after`, at most so many, the oldest first.
+    pub(super) fn list(&self, after: u64, most: usize) -> Vec<OpenConnection> {
+        let state = self.state();
+        let members = state.members.range(after.saturating_add(1)..);
+        let open = members.filter(|(id, _)| state.open.contains(id));
+        let shown = open.map(|(id, member)| OpenConnection {
+            id: *id,
+            key: *member.key.public_key(),
+            address: member.address,
+            age: member.since.elapsed(),
+            requests: member.requests,
+        });
+        shown.take(most).collect()
+    }
+
     /// Returns how many connections are open.
     pub(super) fn count(&self) -> usize {
         self.state().open.len()
@@ -126,6 +185,15 @@ impl Peers {
 }
 
 impl State {
+    fn add(&mut self, key: ProvenKey, address: PeerAddress) -> (u64, Arc<Signals>) {
+        self.next += 1;
+        let signals: Arc<Signals> = Arc::default();
+        let own = Arc::clone(&signals);
+        let member = Member { key, address, since: Instant::now(), requests: 0, signals: own };
+        self.members.insert(self.next, member);
+        (self.next, signals)
+    }
+
     /// Returns the oldest connection of a key that has so many.
     fn oldest_above(&self, key: &ProvenKey, each: usize) -> Option<u64> {
         let open = self.keys.get(key).filter(|open| open.len() >= each)?;
@@ -177,16 +245,20 @@ impl State {
 }
 
 impl Slot {
-    /// Completes when another connection has this slot, and returns why.
+    /// Completes when the connection has lost this slot, and returns why.
     pub(super) async fn lost(&self) -> Loss {
         self.signals.lost.cancelled().await;
         // It is set before.
         self.signals.loss.get().copied().unwrap_or(Loss::Displaced)
     }
 
-    /// Counts the connection for the address that its packets come from now.
+    /// Counts a request, and the connection for the address that its packets come from now.
     pub(super) fn count_for(&self, address: PeerAddress) {
         let mut state = self.peers.state();
+        if let Some(member) = state.members.get_mut(&self.id) {
+            member.address = address;
+            member.requests += 1;
+        }
         if state.open.contains(&self.id) {
             state.open.insert(self.id, address.source());
         }
@@ -219,7 +291,6 @@ const MAX_LEAVING: usize = 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::PublicKey;
 
     fn key(n: u16) -> ProvenKey {
         let mut bytes = [0; 32];
@@ -293,6 +364,34 @@ mod tests {
         let other = peers.enter(key(20), from([7, 7, 7, 7]), 4, 10);
         assert!(other.is_ok());
         assert!(!is_lost(&slots[9]) && is_lost(&slots[8]));
+    }
+
+    #[test]
+    fn connections_are_listed_in_pages_and_ended_by_key_or_address() {
+        let peers = Peers::default();
+        let elsewhere = from([8, 8, 8, 8]);
+        let slots: Vec<_> = (0..6).map(|n| peers.enter(key(n % 3), from(HERE), 4, 99).unwrap()).collect();
+        let refused = peers.refuse(key(7), from(HERE));
+        slots[4].count_for(elsewhere);
+        slots[4].count_for(elsewhere);
+        let first = peers.list(0, 4);
+        assert_eq!(first.len(), 4);
+        let rest = peers.list(first[3].id, 4);
+        assert_eq!(rest.iter().map(|open| open.requests).collect::<Vec<_>>(), [2, 0]);
+        assert_eq!((rest[0].address, rest[0].key), (elsewhere, *key(1).public_key()));
+        assert!(peers.list(rest[1].id, 4).is_empty() && peers.list(u64::MAX, 4).is_empty());
+
+        let of_key = |wanted: u16| move |found: &PublicKey, _| found == key(wanted).public_key();
+        assert_eq!(peers.end(Loss::Disconnected, of_key(0)), 2);
+        assert_eq!(peers.end(Loss::Disconnected, of_key(0)), 0, "they are leaving already");
+        assert_eq!(peers.end(Loss::Banned, |_, address| address == elsewhere), 1);
+        let lost: Vec<_> = slots.iter().map(|slot| slot.signals.loss.get().copied()).collect();
+        let (ended, banned) = (Some(Loss::Disconnected), Some(Loss::Banned));
+        assert_eq!(lost, [ended, None, None, ended, banned, None]);
+        assert!(!is_lost(&refused));
+        assert_eq!(peers.count(), 3);
+        drop((slots, refused));
+        assert!(peers.state().members.is_empty() && peers.state().leaving.is_empty());
     }
 
     #[test]

@@ -17,6 +17,9 @@ pub enum Refusal {
         /// The stored version.
         version: u64,
     },
+    /// The operator has banned the key, or the network of the connection.
+    #[error("the operator has closed this server to your key or your network")]
+    Banned,
     /// The record is another key's, or its signature is not the owner's.
     #[error("the record is not signed by the key of this connection")]
     BadSignature,
@@ -58,7 +61,7 @@ impl Refusal {
         match self {
             Self::AlreadyRegistered { .. } => "already_registered",
             Self::BadSignature => "bad_signature",
-            Self::Closed => "closed",
+            Self::Banned | Self::Closed => "closed",
             Self::Full => "full",
             Self::InvalidProfile(_) => "invalid_profile",
             Self::NotRegistered => "not_registered",

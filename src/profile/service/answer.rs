@@ -1,6 +1,6 @@
 //! Answers the requests of proven keys.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
@@ -11,7 +11,8 @@ use super::super::message::{Call, Refusal, Request, Success, answer_line, bad_ca
 use super::super::peers::PeerAddress;
 use super::super::record::{RawRecord, Record};
 use super::super::store::{ApplyError, Store, StoreError};
-use super::{Access, ServiceConfig};
+use super::{Admission, ServiceConfig};
+use crate::PublicKey;
 use crate::api::ProvenKey;
 
 /// The peer that a request comes from.
@@ -28,35 +29,67 @@ pub(super) enum Answer {
     Line(Vec<u8>),
     /// Nothing: the line was a notification.
     Nothing,
-    /// The end of the connection, after a line if the peer expects one: its key has been refused too often.
-    Last(Option<Vec<u8>>),
+    /// The end of the connection, after a line if the peer expects one: its key has been refused too often,
+    /// or it is banned at the address that it has now.
+    Last(Option<Vec<u8>>, Refusal),
+}
+
+/// What the operator has set.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Settings {
+    pub(super) config: ServiceConfig,
+    pub(super) admission: Admission,
 }
 
 /// Answers the requests of proven keys.
 #[derive(Debug)]
 pub(super) struct Answerer<S> {
     pub(super) store: S,
-    pub(super) config: ServiceConfig,
+    settings: RwLock<Arc<Settings>>,
     counters: Mutex<Counters>,
 }
 
 impl<S: Store> Answerer<S> {
     pub(super) fn new(store: S, config: ServiceConfig) -> Self {
-        Self { store, counters: Mutex::new(Counters::new(&config.limits)), config }
+        let counters = Mutex::new(Counters::new(&config.limits));
+        let settings = Settings { config, ..Settings::default() };
+        Self { store, settings: RwLock::new(Arc::new(settings)), counters }
+    }
+
+    /// Returns what holds now. Whoever goes on for long asks again.
+    pub(super) fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Replaces the settings for every request from now on; what was counted counts on.
+    pub(super) fn set(&self, change: impl FnOnce(&mut Settings)) {
+        let mut settings = self.settings.write().unwrap_or_else(PoisonError::into_inner);
+        change(Arc::make_mut(&mut settings));
+        self.counters().configure(&settings.config.limits);
+    }
+
+    /// Refuses a key that is banned, itself or by its address: the caller's, or one that it speaks for.
+    pub(super) fn admit_key(&self, key: &PublicKey, address: PeerAddress) -> Result<(), Refusal> {
+        match self.settings().admission.is_banned(key, address) {
+            true => Err(Refusal::Banned),
+            false => Ok(()),
+        }
     }
 
     /// Answers a line. A notification counts as a refused request: it asks for work and gets nothing.
     pub(super) async fn answer(&self, caller: &Caller, line: &[u8]) -> Answer {
         let now = Instant::now();
-        let too_many = too_many(self.counters().check_refusals(now, &caller.key));
+        let admitted = self
+            .admit_key(caller.key.public_key(), caller.address)
+            .and_then(|()| too_many(self.counters().check_refusals(now, &caller.key)));
         let read = Call::read(line);
-        if let Err(refusal) = too_many {
+        if let Err(refusal) = admitted {
             let id = match &read {
-                Ok(None) => return Answer::Last(None),
+                Ok(None) => return Answer::Last(None, refusal),
                 Ok(Some(call)) => Some(&call.id),
                 Err(bad) => bad.id.as_ref(),
             };
-            return Answer::Last(Some(answer_line(id, &Err(refusal))));
+            return Answer::Last(Some(answer_line(id, &Err(refusal))), refusal);
         }
         match read {
             Ok(None) => {
@@ -86,7 +119,8 @@ impl<S: Store> Answerer<S> {
             Request::Ping => Ok(Success::Empty),
             Request::Get => record_of(&self.load(caller.key.public_key()).await?),
             Request::Lookup { key } => {
-                if self.config.lookup == Access::Closed {
+                let settings = self.settings();
+                if !settings.admission.may_use(settings.config.lookup, caller.key.public_key()) {
                     return Err(Refusal::Closed);
                 }
                 too_many(self.counters().lookup(Instant::now(), &caller.key))?;
@@ -130,7 +164,9 @@ impl<S: Store> Answerer<S> {
     fn admit(&self, caller: &Caller, change: &Change) -> Result<(), Refusal> {
         let now = Instant::now();
         let registers = matches!(change, Change::Register { .. });
-        if registers && self.config.registration == Access::Closed {
+        let settings = self.settings();
+        let access = settings.config.registration;
+        if registers && !settings.admission.may_use(access, caller.key.public_key()) {
             return Err(Refusal::Closed);
         }
         let mut counters = self.counters();
@@ -141,7 +177,7 @@ impl<S: Store> Answerer<S> {
         })
     }
 
-    async fn load(&self, key: &crate::PublicKey) -> Result<KeyEntry, Refusal> {
+    async fn load(&self, key: &PublicKey) -> Result<KeyEntry, Refusal> {
         self.store.load(key).await.map_err(|error| storage(&error))
     }
 

@@ -4,10 +4,13 @@
 //! answer has been handed over. So answers come in the order of the requests, a peer that does not read its
 //! answers is not read from either, and what a stranger can keep in memory is one line.
 
+mod admission;
 mod answer;
 mod config;
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod operator;
 mod serve;
 #[cfg(test)]
 mod spoofing;
@@ -16,5 +19,6 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use admission::{Admission, Ipv4Network, ParseNetworkError};
 pub use config::{Access, ServiceConfig};
 pub use serve::{Ended, Service};

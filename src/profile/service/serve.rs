@@ -13,10 +13,11 @@ use tracing::{Instrument as _, debug, info, info_span};
 use super::super::hello::greeting;
 use super::super::lines::{LineError, Lines};
 use super::super::message::{BadCall, Call, CallError, Refusal, answer_line, bad_call_line};
-use super::super::peers::{Loss, PeerAddress, Peers, Slot};
+use super::super::peers::{Loss, OpenConnection, PeerAddress, Peers, Slot};
 use super::super::store::Store;
-use super::ServiceConfig;
 use super::answer::{Answer, Answerer, Caller};
+use super::{Admission, ServiceConfig};
+use crate::PublicKey;
 use crate::api::{ClaimedKey, Path, ProvenKey};
 use crate::{Connection, Server};
 
@@ -41,12 +42,18 @@ struct Shared<S> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Ended {
+    /// The operator has banned the key, or the network that the peer's packets come from.
+    #[error("the key or its network is banned")]
+    Banned,
     /// The peer ended it.
     #[error("the peer closed the connection")]
     ByPeer,
     /// The service is closing.
     #[error("the service is closing")]
     Closing,
+    /// The operator has ended it.
+    #[error("the operator has ended the connection")]
+    Disconnected,
     /// All connections are taken, and a peer from a less busy source has taken this one over.
     #[error("a peer from a less busy network has taken its place")]
     Displaced,
@@ -163,20 +170,23 @@ impl<S: Store> Service<S> {
         T: AsyncRead + AsyncWrite + Unpin,
         F: Fn(&T) -> PeerAddress,
     {
-        let limits = &self.shared.answerer.config.limits;
         let address = address_of(&stream);
         let span = info_span!("peer", key = %key.public_key().short());
-        let entered = self.shared.peers.enter(key, address, limits.connections_per_key, limits.connections);
+        let entered = self.enter(key, address);
         async {
             let slot = match entered {
                 Ok(slot) => slot,
-                Err(slot) => {
-                    debug!("refused: all connections are taken");
+                Err((slot, refusal)) => {
+                    let ended = match refusal {
+                        Refusal::Banned => Ended::Banned,
+                        _ => Ended::Full,
+                    };
+                    debug!(reason = %ended, "connection refused");
                     tokio::select! {
-                        () = self.refuse(&mut stream) => {}
+                        () = self.refuse(&mut stream, refusal) => {}
                         () = slot.cut() => {}
                     }
-                    return Ended::Full;
+                    return ended;
                 }
             };
             info!("connected");
@@ -197,8 +207,19 @@ impl<S: Store> Service<S> {
         .await
     }
 
-    /// Answers the first request of a peer for which there is no slot, and ends the connection in order.
-    async fn refuse<T: AsyncRead + AsyncWrite + Unpin>(&self, stream: &mut T) {
+    /// Takes a slot for a peer, or refuses it.
+    fn enter(&self, key: ProvenKey, address: PeerAddress) -> Result<Slot, (Slot, Refusal)> {
+        let Shared { answerer, peers, .. } = &*self.shared;
+        if let Err(refusal) = answerer.admit_key(key.public_key(), address) {
+            return Err((peers.refuse(key, address), refusal));
+        }
+        let limits = answerer.settings().config.limits;
+        let entered = peers.enter(key, address, limits.connections_per_key, limits.connections);
+        entered.map_err(|slot| (slot, Refusal::Full))
+    }
+
+    /// Answers the first request of a peer that gets no slot, and ends the connection in order.
+    async fn refuse<T: AsyncRead + AsyncWrite + Unpin>(&self, stream: &mut T, refusal: Refusal) {
         let first = Lines::default().next(stream, Some(Instant::now() + FAREWELL), FAREWELL).await;
         let id = match first.as_deref().map(Call::read) {
             Ok(Ok(call)) => call.map(|call| call.id),
@@ -207,7 +228,7 @@ impl<S: Store> Service<S> {
         };
         // A peer that does not take the answer is refused all the same.
         let _ = timeout(FAREWELL, async {
-            self.write(stream, &answer_line(id.as_ref(), &Err(Refusal::Full))).await?;
+            self.write(stream, &answer_line(id.as_ref(), &Err(refusal))).await?;
             stream.shutdown().await.map_err(Ended::Io)
         })
         .await;
@@ -224,6 +245,38 @@ impl<S: Store> Service<S> {
         self.shared.tasks.close();
         // Those that take longer end with the runtime; what they have acknowledged is durable.
         let _ = timeout(FAREWELL * 2, self.shared.tasks.wait()).await;
+    }
+
+    /// Replaces the settings while the service runs: they hold for every request from now on, and what was
+    /// counted counts on. A lower number of connections ends none.
+    pub fn configure(&self, config: ServiceConfig) {
+        self.shared.answerer.set(|settings| settings.config = config);
+    }
+
+    /// Returns the settings.
+    pub fn config(&self) -> ServiceConfig {
+        self.shared.answerer.settings().config
+    }
+
+    /// Replaces the lists of who is banned and who is allowed, and ends the open connections of those who are
+    /// banned now; returns how many those were. A service begins with empty lists.
+    pub fn set_admission(&self, admission: Admission) -> usize {
+        let Shared { answerer, peers, .. } = &*self.shared;
+        answerer.set(|settings| settings.admission = admission);
+        let settings = answerer.settings();
+        // One that has just been let in is refused with its first request.
+        peers.end(Loss::Banned, |key, address| settings.admission.is_banned(key, address))
+    }
+
+    /// Ends the open connections of a key, which may connect again; returns how many those were.
+    pub fn disconnect(&self, key: &PublicKey) -> usize {
+        self.shared.peers.end(Loss::Disconnected, |other, _| other == key)
+    }
+
+    /// Returns the open connections of proven keys whose number is greater than `after`, at most `most` of
+    /// them, the oldest first.
+    pub fn open_connections(&self, after: u64, most: usize) -> Vec<OpenConnection> {
+        self.shared.peers.list(after, most)
     }
 
     /// Returns the store.
@@ -243,16 +296,16 @@ impl<S: Store> Service<S> {
         address_of: &impl Fn(&T) -> PeerAddress,
         slot: &Slot,
     ) -> Result<std::convert::Infallible, Ended> {
-        let limits = &self.shared.answerer.config.limits;
+        let limits = || self.shared.answerer.settings().config.limits;
         let mut lines = Lines::default();
-        let mut idle_at = Instant::now() + limits.idle;
+        let mut idle_at = Instant::now() + limits().idle;
         loop {
             // The next line is taken after this one is answered: a peer has at most one request in memory.
             let line = tokio::select! {
                 biased;
                 () = self.shared.closing.cancelled() => return Err(Ended::Closing),
                 loss = slot.lost() => return Err(loss.into()),
-                line = lines.next(stream, Some(idle_at), limits.line_timeout) => line,
+                line = lines.next(stream, Some(idle_at), limits().line_timeout) => line,
             };
             let line = match line {
                 Ok(line) => line,
@@ -270,10 +323,11 @@ impl<S: Store> Service<S> {
             // A connection that has left its relay since counts for its own address.
             let caller = Caller { key, address: address_of(stream) };
             slot.count_for(caller.address);
-            let (answer, ends) = match self.shared.answerer.answer(&caller, &line).await {
-                Answer::Line(line) => (Some(line), false),
-                Answer::Nothing => (None, false),
-                Answer::Last(line) => (line, true),
+            let (answer, end) = match self.shared.answerer.answer(&caller, &line).await {
+                Answer::Line(line) => (Some(line), None),
+                Answer::Nothing => (None, None),
+                Answer::Last(line, Refusal::Banned) => (line, Some(Ended::Banned)),
+                Answer::Last(line, _) => (line, Some(Ended::Refused)),
             };
             if let Some(answer) = answer {
                 tokio::select! {
@@ -281,16 +335,16 @@ impl<S: Store> Service<S> {
                     loss = slot.lost() => return Err(loss.into()),
                     written = self.write(stream, &answer) => written?,
                 }
-                idle_at = Instant::now() + limits.idle;
+                idle_at = Instant::now() + limits().idle;
             }
-            if ends {
-                return Err(Ended::Refused);
+            if let Some(end) = end {
+                return Err(end);
             }
         }
     }
 
     async fn write<T: AsyncWrite + Unpin>(&self, stream: &mut T, line: &[u8]) -> Result<(), Ended> {
-        let write_timeout = self.shared.answerer.config.limits.write_timeout;
+        let write_timeout = self.shared.answerer.settings().config.limits.write_timeout;
         timeout(write_timeout, async {
             stream.write_all(line).await?;
             stream.flush().await
@@ -311,6 +365,8 @@ impl From<Loss> for Ended {
         match loss {
             Loss::Replaced => Self::Replaced,
             Loss::Displaced => Self::Displaced,
+            Loss::Banned => Self::Banned,
+            Loss::Disconnected => Self::Disconnected,
         }
     }
 }

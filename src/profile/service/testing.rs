@@ -1,7 +1,7 @@
 //! A raw peer on a pipe in memory, for tests.
 
 use std::net::Ipv4Addr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncWriteExt as _, DuplexStream, duplex};
@@ -49,21 +49,32 @@ impl Peer {
     }
 
     pub(super) async fn connect_from<S: Store>(service: &Service<S>, seed: u8, source: Ipv4Addr) -> Self {
+        Self::connect_movable(service, seed, source).await.0
+    }
+
+    /// Connects, and returns as well where the packets of the peer come from.
+    pub(super) async fn connect_movable<S: Store>(
+        service: &Service<S>,
+        seed: u8,
+        source: Ipv4Addr,
+    ) -> (Self, Arc<Mutex<Ipv4Addr>>) {
         let (near, mut far) = duplex(1 << 18);
         let key = *key_pair(seed).public_key();
         let service = service.clone();
+        let moved = Arc::new(Mutex::new(source));
+        let place = Arc::clone(&moved);
         let served = tokio::spawn(async move {
             match service.greet(&mut far, ClaimedKey::new(key)).await {
                 Ok(()) => {
-                    let address = PeerAddress::direct(source);
-                    service.serve_proven(far, ProvenKey::new(key), |_| address).await
+                    let address = |_: &_| PeerAddress::direct(*place.lock().unwrap());
+                    service.serve_proven(far, ProvenKey::new(key), address).await
                 }
                 Err(ended) => ended,
             }
         });
         let mut peer = Self { stream: near, lines: Lines::default(), served, hello: Value::Null };
         peer.hello = peer.read().await.expect("a greeting");
-        peer
+        (peer, moved)
     }
 
     pub(super) async fn send(&mut self, line: &str) {
