@@ -8,12 +8,14 @@
 //! | [`node`] | `dht-node`: nodes of a new network, or of an existing one |
 //! | [`tool`] | `hyperdht`: any key, topic and value |
 //! | [`network`] | which DHT to join, from where |
+//! | `config`, `toml_file` | arguments from a configuration file |
 //! | `key_access`, [`versions`], [`routes`] | files of a program beside the store; `files` replaces them |
 //! | `room` | how many connections fit into limited memory |
 //! | [`output`], `stderr`, `foreign` | what it prints, text from elsewhere included |
 //! | [`exit`] | its exit code |
 
 pub mod client;
+mod config;
 mod demo;
 mod duration;
 pub mod exit;
@@ -31,5 +33,6 @@ pub mod routes;
 mod runtime;
 pub mod server;
 mod stderr;
+mod toml_file;
 pub mod tool;
 pub mod versions;

@@ -43,7 +43,7 @@ impl NetworkArgs {
     /// Returns the network that arguments and environment name: `--local` or `--bootstrap`, else the
     /// environment, else the public one.
     pub fn network(&self) -> Network {
-        let environment = std::env::var_os("HYPERDHT_BOOTSTRAP").unwrap_or_default();
+        let environment = std::env::var_os(BOOTSTRAP_VARIABLE).unwrap_or_default();
         // What is no text names no node either, and is refused as such. The public network is not meant.
         self.network_with(&environment.to_string_lossy())
     }
@@ -140,6 +140,8 @@ pub(super) fn no_network(network: &Network) -> Failure {
     failure.hint(format!("tried {}", network.bootstrap.join(", ")))
 }
 
+/// Names nodes where no argument does.
+pub(super) const BOOTSTRAP_VARIABLE: &str = "HYPERDHT_BOOTSTRAP";
 /// How long a peer may take nothing of a line that is sent to it.
 const STALLED: Duration = Duration::from_secs(60);
 

@@ -11,6 +11,7 @@ use serde_json::json;
 use tracing::warn;
 use tracing_subscriber::filter::LevelFilter;
 
+use super::config::ConfigArgs;
 use super::exit::{EXIT_CODES, Exit, Failure};
 use super::files;
 use super::key_access::{ModesArgs, quoted};
@@ -88,6 +89,9 @@ struct Arguments {
 
     #[command(flatten)]
     modes: ModesArgs,
+
+    #[command(flatten)]
+    config: ConfigArgs,
 }
 
 /// Runs the program.

@@ -10,6 +10,7 @@ use tokio::task::{JoinError, JoinSet};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::{Directive, LevelFilter};
 
+use super::config::{self, Effective, Refused};
 use super::exit::{Exit, Failure};
 use super::output::{self, LogWriter, Output};
 use super::stderr;
@@ -67,15 +68,22 @@ impl Secrecy {
     }
 }
 
-/// Reads the arguments of the program; the error is its exit code.
+/// Reads the arguments of the program, those of its configuration file included; the error is its exit code.
 pub(super) fn arguments<A: Parser>() -> Result<A, ExitCode> {
-    A::try_parse().map_err(|error| {
-        if error.use_stderr() {
-            error.exit();
-        }
+    effective().map(|effective| effective.arguments)
+}
+
+/// Does the same, and keeps where each argument comes from.
+pub(super) fn effective<A: Parser>() -> Result<Effective<A>, ExitCode> {
+    let typed: Vec<_> = std::env::args_os().collect();
+    config::load(&typed).map_err(|refused| match refused {
+        Refused::Typed(error) if error.use_stderr() => error.exit(),
         // No error, but help that was asked for.
-        output::print_help(&error);
-        report(&Output::default(), Ok(()))
+        Refused::Typed(error) => {
+            output::print_help(&error);
+            report(&Output::default(), Ok(()))
+        }
+        Refused::File { failure, json } => report(&Output { json, ..Output::default() }, Err(*failure)),
     })
 }
 

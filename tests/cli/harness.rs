@@ -86,6 +86,8 @@ impl Running {
         let mut child = command
             .args(arguments)
             .env("XDG_CACHE_HOME", cache)
+            // No configuration of the person who runs the tests.
+            .env("XDG_CONFIG_HOME", Path::new(cache).join("config"))
             .env_remove("HYPERDHT_BOOTSTRAP")
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod backup;
+mod config;
 #[cfg(unix)]
 mod control;
 mod damage;

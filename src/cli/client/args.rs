@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::super::config::ConfigArgs;
 use super::super::duration;
 use super::super::exit::EXIT_CODES;
 use super::super::files;
@@ -71,6 +72,9 @@ pub(super) struct Arguments {
 
     #[command(flatten)]
     pub(super) modes: ModesArgs,
+
+    #[command(flatten)]
+    pub(super) config: ConfigArgs,
 
     #[command(subcommand)]
     pub(super) command: Option<Command>,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use super::super::config::ConfigArgs;
 use super::super::duration;
 use super::super::exit::EXIT_CODES;
 use super::super::files;
@@ -94,6 +95,9 @@ pub(super) struct Arguments {
 
     #[command(flatten)]
     pub(super) modes: ModesArgs,
+
+    #[command(flatten)]
+    pub(super) config: ConfigArgs,
 
     #[command(subcommand)]
     pub(super) command: Option<Command>,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use data_encoding::HEXLOWER_PERMISSIVE;
 
+use super::super::config::ConfigArgs;
 use super::super::exit::EXIT_CODES;
 use super::super::key_access::ModesArgs;
 use super::super::network::{NetworkArgs, bind_address};
@@ -54,6 +55,9 @@ pub(super) struct Arguments {
 
     #[command(flatten)]
     pub(super) modes: ModesArgs,
+
+    #[command(flatten)]
+    pub(super) config: ConfigArgs,
 
     #[command(subcommand)]
     pub(super) command: Command,
