@@ -11,11 +11,13 @@
 //! | [`entry`] | what a store holds for a key, and how a request changes it |
 //! | [`json`], [`lines`], [`message`] | what travels |
 //! | [`store`], [`sled_store`], [`inventory`] | where records are kept, durable when acknowledged |
+//! | [`changes`] | who is told that an entry has changed |
 //! | [`backup`] | all entries of a store as lines of text |
 //! | [`service`] | the server's side |
 //! | [`client`] | the client's side |
 
 pub mod backup;
+pub mod changes;
 pub mod client;
 pub mod content;
 pub mod entry;

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::changes::Changes;
 use super::entry::{Change, Decision, KeyEntry};
 use super::inventory::Inventory;
 use super::message::Refusal;
@@ -39,6 +40,9 @@ pub trait Store: Send + Sync + 'static {
         owner: &ProvenKey,
         change: Change,
     ) -> impl Future<Output = Result<KeyEntry, ApplyError>> + Send;
+
+    /// Returns whom the store notifies of each entry that has changed, once it is durable.
+    fn changes(&self) -> &Changes;
 }
 
 impl<S: Store> Store for Arc<S> {
@@ -52,6 +56,10 @@ impl<S: Store> Store for Arc<S> {
         change: Change,
     ) -> impl Future<Output = Result<KeyEntry, ApplyError>> + Send {
         S::apply(self, owner, change)
+    }
+
+    fn changes(&self) -> &Changes {
+        S::changes(self)
     }
 }
 
@@ -130,6 +138,7 @@ pub enum StoreError {
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     entries: Mutex<BTreeMap<PublicKey, KeyEntry>>,
+    changes: Changes,
 }
 
 impl Store for MemoryStore {
@@ -144,10 +153,16 @@ impl Store for MemoryStore {
         match entry.decide(&change) {
             Decision::Repeated => Ok(entry.clone()),
             Decision::Write(next) => {
-                *entry = next;
-                Ok(entry.clone())
+                *entry = next.clone();
+                drop(entries);
+                self.changes.notify(owner.public_key());
+                Ok(next)
             }
             Decision::Refuse(refusal) => Err(refusal.into()),
         }
+    }
+
+    fn changes(&self) -> &Changes {
+        &self.changes
     }
 }

@@ -10,5 +10,6 @@ mod loss;
 mod prompt;
 mod run;
 mod show;
+mod visit;
 
 pub use run::main;

@@ -11,8 +11,12 @@ mod session;
 #[cfg(test)]
 mod tests;
 mod versions;
+mod watch;
+#[cfg(test)]
+mod watching;
 
 pub use dial::ThroughDht;
 pub use error::{ClientError, Denied, DialError};
 pub use operations::{Dial, ProfileClient};
 pub use versions::{MemoryVersions, Versions};
+pub use watch::Watching;

@@ -347,7 +347,7 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
         Ok(stored)
     }
 
-    async fn call(&mut self, request: Request) -> Result<Value, ClientError> {
+    pub(super) async fn call(&mut self, request: Request) -> Result<Value, ClientError> {
         for attempt in 1.. {
             // Taken out: a dropped call must not leave an answer behind that a later call takes for its own.
             let session =

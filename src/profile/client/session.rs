@@ -1,5 +1,6 @@
 //! A connection to a server: the greeting, then calls and their answers.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::Duration;
 
@@ -23,6 +24,10 @@ pub(super) struct Session<T> {
     answer_timeout: Duration,
     /// The newest version of the protocol that the server speaks.
     max_protocol: u64,
+    /// The keys that are watched.
+    watched: BTreeSet<PublicKey>,
+    /// What they have now, as far as it was not taken yet.
+    changed: BTreeMap<PublicKey, Option<Record>>,
 }
 
 /// How a call failed.
@@ -41,8 +46,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Session<T> {
         own: &PublicKey,
         answer_timeout: Duration,
     ) -> Result<(Self, Option<Record>), CallError> {
-        let (lines, max_protocol) = (Lines::default(), PROTOCOL);
-        let mut session = Self { stream, lines, last_id: 0, answer_timeout, max_protocol };
+        let mut session = Self {
+            stream,
+            lines: Lines::default(),
+            last_id: 0,
+            answer_timeout,
+            max_protocol: PROTOCOL,
+            watched: BTreeSet::new(),
+            changed: BTreeMap::new(),
+        };
         let hello = session.read(Instant::now() + answer_timeout).await?;
         let parameters = hello.get("params");
         let member = |name| parameters.and_then(|parameters| parameters.get(name));
@@ -73,6 +85,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Session<T> {
         if request.protocol() > self.max_protocol {
             return Err(CallError::Final(ClientError::OldServer));
         }
+        if let Request::Watch { keys } = &request {
+            self.watched = keys.iter().copied().collect();
+            self.changed.clear();
+        }
         self.last_id += 1;
         let call = Call { id: Id::from(self.last_id), request };
         let deadline = Instant::now() + self.answer_timeout;
@@ -84,8 +100,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Session<T> {
         written.await.map_err(|_| CallError::Lost(ClientError::TimedOut))?.map_err(lost)?;
         loop {
             let answer = self.read(deadline).await?;
-            // A notification has a method, an answer has none. Unknown notifications are ignored.
-            if answer.get("method").is_some() {
+            if self.is_notification(&answer)? {
                 continue;
             }
             if let Some(error) = answer.get("error") {
@@ -105,6 +120,52 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Session<T> {
         }
     }
 
+    /// Returns whether these keys, and no others, are watched over this connection.
+    pub(super) fn watches(&self, keys: &BTreeSet<PublicKey>) -> bool {
+        self.watched == *keys
+    }
+
+    /// Waits until `idle_at` for what a watched key has now. Cancel safe.
+    pub(super) async fn change(
+        &mut self,
+        idle_at: Instant,
+    ) -> Result<Option<(PublicKey, Option<Record>)>, CallError> {
+        loop {
+            if let Some(change) = self.changed.pop_first() {
+                return Ok(Some(change));
+            }
+            match self.lines.next(&mut self.stream, Some(idle_at), self.answer_timeout).await {
+                Ok(line) => {
+                    let line = parsed(&line)?;
+                    if !self.is_notification(&line)? {
+                        return Err(protocol("it answered what was not asked"));
+                    }
+                }
+                Err(LineError::Idle) => return Ok(None),
+                Err(error) => return Err(ended(error)),
+            }
+        }
+    }
+
+    /// Returns whether a line is a notification, which has a method, and not an answer, which has none. Keeps
+    /// what a watched key has now, and ignores notifications that are not known.
+    fn is_notification(&mut self, line: &Value) -> Result<bool, CallError> {
+        let Some(method) = line.get("method") else { return Ok(false) };
+        if method == "profile.changed" {
+            let parameter = |name| line.get("params").and_then(|parameters| parameters.get(name));
+            let key = parameter("key").and_then(Value::as_str).and_then(|key| key.parse().ok());
+            // Keys that are not watched any more may still be in flight.
+            if let Some(key) = key.filter(|key| self.watched.contains(key)) {
+                let record = match parameter("record") {
+                    None | Some(Value::Null) => None,
+                    Some(record) => Some(verified(record, &key).map_err(CallError::Final)?),
+                };
+                self.changed.insert(key, record);
+            }
+        }
+        Ok(true)
+    }
+
     /// Ends the connection in order.
     pub(super) async fn close(&mut self) -> io::Result<()> {
         self.stream.shutdown().await
@@ -112,13 +173,20 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Session<T> {
 
     async fn read(&mut self, deadline: Instant) -> Result<Value, CallError> {
         let line = self.lines.next(&mut self.stream, Some(deadline), self.answer_timeout);
-        let line = line.await.map_err(|error| match error {
-            LineError::Ended => lost(io::ErrorKind::UnexpectedEof.into()),
-            LineError::Io(error) => lost(error),
-            LineError::Idle | LineError::Slow => CallError::Lost(ClientError::TimedOut),
-            LineError::TooLong => protocol("a line is too long"),
-        })?;
-        json::parse(&line).map_err(|_| protocol("a line is not JSON as the protocol has it"))
+        parsed(&line.await.map_err(ended)?)
+    }
+}
+
+fn parsed(line: &[u8]) -> Result<Value, CallError> {
+    json::parse(line).map_err(|_| protocol("a line is not JSON as the protocol has it"))
+}
+
+fn ended(error: LineError) -> CallError {
+    match error {
+        LineError::Ended => lost(io::ErrorKind::UnexpectedEof.into()),
+        LineError::Io(error) => lost(error),
+        LineError::Idle | LineError::Slow => CallError::Lost(ClientError::TimedOut),
+        LineError::TooLong => protocol("a line is too long"),
     }
 }
 

@@ -6,6 +6,7 @@ use super::super::content::{InvalidProfile, MAX_PROFILE_BYTES};
 use super::super::lines::MAX_LINE;
 use super::super::record::{Record, RecordError};
 use super::call::{BadCall, Id, NEWEST_PROTOCOL, PROTOCOL, line};
+use crate::PublicKey;
 
 /// Why the server refuses a well-formed call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -122,6 +123,15 @@ pub fn hello_line(record: Option<&Record>) -> Vec<u8> {
             "record": record,
             "limits": {"profileBytes": MAX_PROFILE_BYTES, "lineBytes": MAX_LINE},
         },
+    }))
+}
+
+/// Writes the notification of what a watched key has now.
+pub fn changed_line(key: &PublicKey, record: Option<&Record>) -> Vec<u8> {
+    line(&json!({
+        "jsonrpc": "2.0",
+        "method": "profile.changed",
+        "params": {"key": key.to_hex(), "record": record},
     }))
 }
 

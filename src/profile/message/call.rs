@@ -38,6 +38,12 @@ pub enum Request {
         /// The owner of the record.
         key: PublicKey,
     },
+    /// Asks for the records of these keys now, and for each one again whenever it changes. Replaces the keys
+    /// that were watched before.
+    Watch {
+        /// The owners of the records, at most [`MAX_WATCHED`].
+        keys: Vec<PublicKey>,
+    },
     /// Does nothing; keeps the connection from being idle.
     Ping,
 }
@@ -173,6 +179,7 @@ impl Request {
             }
             "profile.delete" => typed(parameters).map(|DeleteParams { version }| Self::Delete { version }),
             "profile.lookup" => typed(parameters).map(|LookupParams { key }| Self::Lookup { key }),
+            "profile.watch" => typed(parameters).map(|WatchParams { keys }| Self::Watch { keys }),
             "ping" => typed(parameters).map(|NoParams {}| Self::Ping),
             _ => Err(CallError::NoSuchMethod),
         }
@@ -187,6 +194,7 @@ impl Request {
             | Self::Delete { .. }
             | Self::Lookup { .. }
             | Self::Ping => PROTOCOL,
+            Self::Watch { .. } => 2,
         }
     }
 
@@ -201,6 +209,10 @@ impl Request {
             Self::Update { record, after } => ("profile.update", with_record(record, after)),
             Self::Delete { version } => ("profile.delete", json!({"version": version})),
             Self::Lookup { key } => ("profile.lookup", json!({"key": key.to_hex()})),
+            Self::Watch { keys } => {
+                let keys: Vec<_> = keys.iter().map(PublicKey::to_hex).collect();
+                ("profile.watch", json!({"keys": keys}))
+            }
             Self::Ping => ("ping", json!({})),
         }
     }
@@ -232,6 +244,14 @@ struct LookupParams {
     key: PublicKey,
 }
 
+/// The parameters of `profile.watch`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WatchParams {
+    #[serde(deserialize_with = "watched")]
+    keys: Vec<PublicKey>,
+}
+
 /// The parameters of a method that has none.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -251,6 +271,16 @@ fn after<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::E
     }
 }
 
+fn watched<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PublicKey>, D::Error> {
+    #[derive(Deserialize)]
+    struct Key(#[serde(with = "hex_key")] PublicKey);
+    let keys = Vec::<Key>::deserialize(deserializer)?;
+    if keys.len() > MAX_WATCHED {
+        return Err(D::Error::invalid_length(keys.len(), &"fewer keys"));
+    }
+    Ok(keys.into_iter().map(|Key(key)| key).collect())
+}
+
 pub(super) fn line(message: &Value) -> Vec<u8> {
     let mut line = serde_json::to_vec(message).expect("messages are made of JSON values");
     line.push(b'\n');
@@ -260,7 +290,9 @@ pub(super) fn line(message: &Value) -> Vec<u8> {
 /// The oldest version of the protocol that is served.
 pub const PROTOCOL: u64 = 1;
 /// The newest version of the protocol that is served.
-pub const NEWEST_PROTOCOL: u64 = 2;
+pub(super) const NEWEST_PROTOCOL: u64 = 2;
+/// Most keys that a connection watches.
+pub const MAX_WATCHED: usize = 32;
 /// Most bytes of an identifier that is a string.
 pub const MAX_ID_BYTES: usize = 64;
 
@@ -284,6 +316,8 @@ mod tests {
             Request::Update { record, after: Some(3) },
             Request::Delete { version: 4 },
             Request::Lookup { key: PublicKey::from_bytes([5; 32]) },
+            Request::Watch { keys: vec![] },
+            Request::Watch { keys: vec![PublicKey::from_bytes([5; 32]), PublicKey::from_bytes([6; 32])] },
             Request::Ping,
         ] {
             let call = Call { id: 7.into(), request };

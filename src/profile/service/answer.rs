@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
+use super::super::changes::Watch;
 use super::super::entry::{Change, Decision, KeyEntry};
 use super::super::limits::{Counters, Verdict};
-use super::super::message::{Call, Refusal, Request, Success, answer_line, bad_call_line};
+use super::super::message::{Call, Refusal, Request, Success, answer_line, bad_call_line, changed_line};
 use super::super::peers::PeerAddress;
 use super::super::record::{RawRecord, Record};
 use super::super::store::{ApplyError, Store, StoreError};
@@ -77,7 +78,7 @@ impl<S: Store> Answerer<S> {
     }
 
     /// Answers a line. A notification counts as a refused request: it asks for work and gets nothing.
-    pub(super) async fn answer(&self, caller: &Caller, line: &[u8]) -> Answer {
+    pub(super) async fn answer(&self, caller: &Caller, line: &[u8], watch: &mut Watch) -> Answer {
         let now = Instant::now();
         let admitted = self
             .admit_key(caller.key.public_key(), caller.address)
@@ -103,7 +104,7 @@ impl<S: Store> Answerer<S> {
                 Answer::Line(bad_call_line(&bad))
             }
             Ok(Some(call)) => {
-                let outcome = self.carry_out(caller, call.request).await;
+                let outcome = self.carry_out(caller, call.request, watch).await;
                 if let Err(refusal) = &outcome {
                     debug!(kind = refusal.kind(), "request refused");
                     self.counters().refused(now, &caller.key);
@@ -113,18 +114,42 @@ impl<S: Store> Answerer<S> {
         }
     }
 
-    async fn carry_out(&self, caller: &Caller, request: Request) -> Result<Success, Refusal> {
+    /// Returns the line that shows what a watched key has now; `None` if the operator has closed lookups to
+    /// the caller since.
+    pub(super) async fn change_of(
+        &self,
+        caller: &ProvenKey,
+        key: &PublicKey,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        if self.admit_lookup(caller).is_err() {
+            return Ok(None);
+        }
+        let entry = self.store.load(key).await?;
+        Ok(Some(changed_line(key, entry.record())))
+    }
+
+    async fn carry_out(
+        &self,
+        caller: &Caller,
+        request: Request,
+        watch: &mut Watch,
+    ) -> Result<Success, Refusal> {
         let owned = |record: &RawRecord| owned_record(&caller.key, record);
         match request {
             Request::Ping => Ok(Success::Empty),
             Request::Get => record_of(&self.load(caller.key.public_key()).await?),
             Request::Lookup { key } => {
-                let settings = self.settings();
-                if !settings.admission.may_use(settings.config.lookup, caller.key.public_key()) {
-                    return Err(Refusal::Closed);
-                }
+                self.admit_lookup(&caller.key)?;
                 too_many(self.counters().lookup(Instant::now(), &caller.key))?;
                 record_of(&self.load(&key).await?)
+            }
+            Request::Watch { keys } => {
+                self.admit_lookup(&caller.key)?;
+                for _ in &keys {
+                    too_many(self.counters().lookup(Instant::now(), &caller.key))?;
+                }
+                watch.set(keys);
+                Ok(Success::Empty)
             }
             Request::Register { record, after } => {
                 let record = owned(&record)?;
@@ -135,6 +160,14 @@ impl<S: Store> Answerer<S> {
                 self.change(caller, Change::Update { record, after }).await
             }
             Request::Delete { version } => self.change(caller, Change::Delete { version }).await,
+        }
+    }
+
+    fn admit_lookup(&self, key: &ProvenKey) -> Result<(), Refusal> {
+        let settings = self.settings();
+        match settings.admission.may_use(settings.config.lookup, key.public_key()) {
+            true => Ok(()),
+            false => Err(Refusal::Closed),
         }
     }
 

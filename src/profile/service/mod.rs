@@ -2,7 +2,8 @@
 //!
 //! A connection is read one request at a time: the next line is taken when the last one is answered and its
 //! answer has been handed over. So answers come in the order of the requests, a peer that does not read its
-//! answers is not read from either, and what a stranger can keep in memory is one line.
+//! answers is not read from either, and what a stranger can keep in memory is one line, and which of the keys
+//! that it watches have changed.
 
 mod admission;
 mod answer;
@@ -18,6 +19,8 @@ mod spoofing;
 mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod watching;
 
 pub use admission::{Admission, Ipv4Network, ParseNetworkError};
 pub use config::{Access, ServiceConfig};

@@ -17,9 +17,8 @@ use super::super::peers::{Loss, OpenConnection, PeerAddress, Peers, Slot};
 use super::super::store::Store;
 use super::answer::{Answer, Answerer, Caller};
 use super::{Admission, ServiceConfig};
-use crate::PublicKey;
 use crate::api::{ClaimedKey, Path, ProvenKey};
-use crate::{Connection, Server};
+use crate::{Connection, PublicKey, Server};
 
 /// A profile service over a store. Clones share everything.
 ///
@@ -298,6 +297,7 @@ impl<S: Store> Service<S> {
     ) -> Result<std::convert::Infallible, Ended> {
         let limits = || self.shared.answerer.settings().config.limits;
         let mut lines = Lines::default();
+        let mut watch = self.shared.answerer.store.changes().watch();
         let mut idle_at = Instant::now() + limits().idle;
         loop {
             // The next line is taken after this one is answered: a peer has at most one request in memory.
@@ -306,6 +306,10 @@ impl<S: Store> Service<S> {
                 () = self.shared.closing.cancelled() => return Err(Ended::Closing),
                 loss = slot.lost() => return Err(loss.into()),
                 line = lines.next(stream, Some(idle_at), limits().line_timeout) => line,
+                changed = watch.next() => {
+                    self.show_change(stream, &key, &changed, slot).await?;
+                    continue;
+                }
             };
             let line = match line {
                 Ok(line) => line,
@@ -323,23 +327,47 @@ impl<S: Store> Service<S> {
             // A connection that has left its relay since counts for its own address.
             let caller = Caller { key, address: address_of(stream) };
             slot.count_for(caller.address);
-            let (answer, end) = match self.shared.answerer.answer(&caller, &line).await {
+            let (answer, end) = match self.shared.answerer.answer(&caller, &line, &mut watch).await {
                 Answer::Line(line) => (Some(line), None),
                 Answer::Nothing => (None, None),
                 Answer::Last(line, Refusal::Banned) => (line, Some(Ended::Banned)),
                 Answer::Last(line, _) => (line, Some(Ended::Refused)),
             };
             if let Some(answer) = answer {
-                tokio::select! {
-                    biased;
-                    loss = slot.lost() => return Err(loss.into()),
-                    written = self.write(stream, &answer) => written?,
-                }
+                self.write_unless_lost(stream, &answer, slot).await?;
                 idle_at = Instant::now() + limits().idle;
             }
             if let Some(end) = end {
                 return Err(end);
             }
+        }
+    }
+
+    /// Sends what a watched key has now. That is no request of the peer, which is idle all the same.
+    async fn show_change<T: AsyncWrite + Unpin>(
+        &self,
+        stream: &mut T,
+        caller: &ProvenKey,
+        key: &PublicKey,
+        slot: &Slot,
+    ) -> Result<(), Ended> {
+        match self.shared.answerer.change_of(caller, key).await {
+            Ok(Some(line)) => self.write_unless_lost(stream, &line, slot).await,
+            Ok(None) => Ok(()),
+            Err(error) => Err(Ended::Io(io::Error::other(error))),
+        }
+    }
+
+    async fn write_unless_lost<T: AsyncWrite + Unpin>(
+        &self,
+        stream: &mut T,
+        line: &[u8],
+        slot: &Slot,
+    ) -> Result<(), Ended> {
+        tokio::select! {
+            biased;
+            loss = slot.lost() => Err(loss.into()),
+            written = self.write(stream, line) => written,
         }
     }
 

@@ -21,7 +21,8 @@ async fn a_known_client_is_greeted_with_its_profile() {
     assert_eq!(
         first.hello,
         json!({"jsonrpc": "2.0", "method": "hello", "params": {
-            "protocol": 1, "maxProtocol": 2, "record": null, "limits": {"profileBytes": 8192, "lineBytes": 65536},
+            "protocol": 1, "maxProtocol": 2, "record": null,
+            "limits": {"profileBytes": 8192, "lineBytes": 65536},
         }})
     );
     let stored = record(1, 1, "Ada");

@@ -174,7 +174,12 @@ impl<D: Disk> Committer<D> {
         }
         let synced = self.shared.check().and_then(|()| self.make_durable(batch));
         match &synced {
-            Ok(()) => self.shared.publish(),
+            Ok(()) => {
+                self.shared.publish();
+                for key in batch.sums.keys() {
+                    self.shared.changes.notify(key);
+                }
+            }
             // A failed sync may have dropped the written pages: trying again would report success for data
             // that is gone.
             Err(error) => self.shared.fail(error),

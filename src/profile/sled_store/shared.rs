@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use super::super::changes::Changes;
 use super::super::entry::KeyEntry;
 use super::super::store::StoreError;
 use super::codec::{SlotKey, Stored, Sum};
@@ -17,6 +18,7 @@ use crate::PublicKey;
 pub(super) struct Shared {
     pub(super) entries: sled::Tree,
     pub(super) slots: Mutex<Slots>,
+    pub(super) changes: Changes,
     state: Mutex<State>,
     /// The first failed write, which is final.
     failure: watch::Sender<Option<StoreError>>,
@@ -45,7 +47,8 @@ struct Kept {
 impl Shared {
     pub(super) fn new(entries: sled::Tree, slots: Slots) -> Self {
         let failure = watch::Sender::new(None);
-        Self { entries, slots: Mutex::new(slots), state: Mutex::default(), failure }
+        let (slots, changes) = (Mutex::new(slots), Changes::default());
+        Self { entries, slots, changes, state: Mutex::default(), failure }
     }
 
     /// Returns the durable entry of a key. May block on the disk.

@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 
+use super::super::changes::Changes;
 use super::super::entry::{Change, KeyEntry};
 use super::super::inventory::Inventory;
 use super::super::store::{ApplyError, Store, StoreError};
@@ -169,6 +170,10 @@ impl Store for SledStore {
     async fn apply(&self, owner: &ProvenKey, change: Change) -> Result<KeyEntry, ApplyError> {
         let key = *owner.public_key();
         self.ask(|answer| Job::Change { key, change, answer }).await?
+    }
+
+    fn changes(&self) -> &Changes {
+        &self.shared.changes
     }
 }
 

@@ -73,6 +73,34 @@ fn records(folder: &Path) -> PathBuf {
 }
 
 #[tokio::test]
+async fn who_watches_a_key_is_told_once_its_change_is_durable() {
+    let folder = tempfile::tempdir().unwrap();
+    let is_synced = Arc::new(AtomicBool::new(false));
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let flag = Arc::clone(&is_synced);
+    let store = open_with(folder.path(), move || {
+        held.recv().unwrap();
+        flag.store(true, Ordering::SeqCst);
+        Ok(())
+    });
+    let mut watch = store.changes().watch();
+    watch.set([*ada().public_key()]);
+    watch.next().await;
+    let (change, key) = (register(1, "Ada"), ada());
+    let (stored, ()) = tokio::join!(store.apply(&key, change), async {
+        tokio::select! {
+            biased;
+            _ = watch.next() => panic!("told before the sync"),
+            () = tokio::task::yield_now() => release.send(()).unwrap(),
+        }
+        watch.next().await;
+        assert!(is_synced.load(Ordering::SeqCst));
+        assert_eq!(store.load(ada().public_key()).await.unwrap().version(), 1);
+    });
+    stored.unwrap();
+}
+
+#[tokio::test]
 async fn entries_are_found_after_the_store_is_opened_again() {
     let folder = tempfile::tempdir().unwrap();
     let key = *ada().public_key();

@@ -1,0 +1,93 @@
+//! Records of others, whenever they change.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::super::message::Request;
+use super::super::record::Record;
+use super::error::ClientError;
+use super::operations::{Dial, ProfileClient};
+use super::session::CallError;
+use super::versions::Versions;
+use crate::PublicKey;
+
+/// Watches the records of keys, from [`ProfileClient::watch`].
+pub struct Watching<'a, D: Dial, V> {
+    client: &'a mut ProfileClient<D, V>,
+    keys: BTreeSet<PublicKey>,
+    /// What was returned last for each key.
+    shown: BTreeMap<PublicKey, Option<Record>>,
+}
+
+impl<D: Dial, V: Versions> ProfileClient<D, V> {
+    /// Watches the records of up to [`MAX_WATCHED`](crate::profile::message::MAX_WATCHED) keys. Nothing is
+    /// sent until [`Watching::next`] is awaited.
+    pub fn watch(&mut self, keys: impl IntoIterator<Item = PublicKey>) -> Watching<'_, D, V> {
+        Watching { client: self, keys: keys.into_iter().collect(), shown: BTreeMap::new() }
+    }
+}
+
+impl<D: Dial, V: Versions> Watching<'_, D, V> {
+    /// Waits for the next record, and returns it with its key: first what each key has, then what it has
+    /// whenever that changes. `None` is a key without a record. Changes that follow each other faster than
+    /// they are read show as the last of them.
+    ///
+    /// A lost connection is made anew, once per call, and what has changed meanwhile is returned.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::OldServer`] if the server cannot notify;
+    /// [`Denied::Closed`](super::Denied::Closed) if its operator has closed lookups; otherwise any other
+    /// [`ClientError`]. A later call tries again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: a record that was not returned is returned later.
+    pub async fn next(&mut self) -> Result<(PublicKey, Option<Record>), ClientError> {
+        let mut ping_at = Instant::now() + PING;
+        let mut was_lost = false;
+        loop {
+            let session = match &mut self.client.session {
+                Some(session) if session.watches(&self.keys) => session,
+                // The connection is new.
+                _ => {
+                    let keys = self.keys.iter().copied().collect();
+                    self.client.call(Request::Watch { keys }).await?;
+                    continue;
+                }
+            };
+            match session.change(ping_at).await {
+                Ok(Some((key, record))) => {
+                    if self.shown.get(&key) != Some(&record) {
+                        self.shown.insert(key, record.clone());
+                        return Ok((key, record));
+                    }
+                }
+                Ok(None) => {
+                    self.client.ping().await?;
+                    ping_at = Instant::now() + PING;
+                }
+                Err(CallError::Lost(_)) if !was_lost => {
+                    self.client.session = None;
+                    was_lost = true;
+                }
+                Err(CallError::Lost(error) | CallError::Final(error)) => {
+                    self.client.session = None;
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+impl<D: Dial, V> fmt::Debug for Watching<'_, D, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watching").field("keys", &self.keys).finish_non_exhaustive()
+    }
+}
+
+/// How often a quiet connection is used: the server ends one that has no request for a minute.
+const PING: Duration = Duration::from_secs(20);
