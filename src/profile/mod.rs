@@ -15,6 +15,8 @@
 //! | [`backup`] | all entries of a store as lines of text |
 //! | [`service`] | the server's side |
 //! | [`client`] | the client's side |
+//! | [`proof`] | a record as a file |
+//! | [`publication`] | a record in the DHT |
 
 pub mod backup;
 pub mod changes;
@@ -30,6 +32,8 @@ mod limits;
 pub mod lines;
 pub mod message;
 mod peers;
+pub mod proof;
+pub mod publication;
 pub mod record;
 pub mod service;
 pub mod sled_store;

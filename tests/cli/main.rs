@@ -16,6 +16,7 @@ mod harness;
 mod identity;
 mod network;
 mod offline;
+mod others;
 mod picture;
 #[cfg(target_os = "linux")]
 mod prompts;

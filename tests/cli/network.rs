@@ -87,7 +87,9 @@ async fn a_profile_lives_as_in_the_readme() {
     let key = ada.key().await;
     world.client(&bob, "show").await.failed(8, "not_registered");
     let seen = world.client(&bob, &format!("lookup {key}")).await.ended(0).json();
-    assert_eq!(seen, updated);
+    let mut expected = updated.clone();
+    expected["from"] = "server".into();
+    assert_eq!(seen, expected);
 
     let deleted = world.client(&ada, "delete --yes").await.ended(0).json();
     assert_eq!(deleted["deleted"], true);

@@ -13,6 +13,7 @@ use super::super::files;
 use super::super::key_access::ModesArgs;
 use super::super::network::{NetworkArgs, bind_address};
 use super::super::runtime::Secrecy;
+use crate::profile::message::MAX_WATCHED;
 use crate::{ConnectAddress, PublicKey};
 
 /// Keep your profile at a profile server, which is reached by its public key
@@ -104,16 +105,68 @@ pub(super) enum Command {
         unset: Vec<String>,
     },
     /// Remove my profile from the server
+    ///
+    /// What I have published in the DHT stays there until publish --withdraw.
     Delete {
         /// Do not ask whether I am sure
         #[arg(long)]
         yes: bool,
     },
     /// Print the profile of another key, its signature verified here
+    ///
+    /// The server is asked first. If it has no profile of the key, or cannot be reached, the DHT is: owners
+    /// can publish their profiles there.
     Lookup {
         /// Public key of its owner
         #[arg(value_name = "KEY")]
         key: PublicKey,
+
+        /// Look in the DHT only; no server is needed
+        #[arg(long, conflicts_with = "no_dht")]
+        dht: bool,
+
+        /// Ask the server only
+        #[arg(long)]
+        no_dht: bool,
+    },
+    /// Print the profiles of other keys, and each of them again whenever it changes, until Ctrl-C
+    Watch {
+        /// Public keys of their owners
+        #[arg(value_name = "KEY", required = true, num_args = 1..=MAX_WATCHED)]
+        keys: Vec<PublicKey>,
+    },
+    /// Put my profile into the DHT as well, where it is found while the server is off
+    ///
+    /// Nodes keep it for 32 hours at least, and longer while it is asked for: publish it once a day. Anyone
+    /// who knows my key can read it there, whatever the operator of the server allows.
+    Publish {
+        /// Take back what I have published
+        #[arg(long)]
+        withdraw: bool,
+
+        /// Replace a value of another program under my key
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Write my profile, with its signature, to a file that proves itself without a server
+    Export {
+        /// Where to; - is standard output
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+
+        /// The profile of another key
+        #[arg(long, value_name = "KEY")]
+        key: Option<PublicKey>,
+    },
+    /// Check and print an exported profile; needs no network
+    Verify {
+        /// The file; - is standard input
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+
+        /// Fail unless it is of this key
+        #[arg(long, value_name = "KEY")]
+        key: Option<PublicKey>,
     },
     /// Check what works between this computer, the network and, with --server, the server, and advise on what
     /// does not

@@ -90,29 +90,35 @@ fn fill(draft: &mut ProfileDraft, parts: &ProfileArgs) {
     draft.fields.extend(parts.fields.iter().cloned());
 }
 
-/// Reads a profile from what the user names: a file, a pipe, `-` for standard input. A pipe may take its
-/// time, so it is read on a thread of its own.
+/// Reads a profile from what the user names.
 async fn from_file(path: &Path) -> Result<Profile, Failure> {
+    let text = read_text(path, MAX_PROFILE_BYTES, "the profile").await?;
+    Profile::parse(files::unmarked(&text).trim()).map_err(|error| ClientError::InvalidProfile(error).into())
+}
+
+/// Reads a text from what the user names: a file, a pipe, `-` for standard input. A pipe may take its time,
+/// so it is read on a thread of its own. Of a text that is longer than `most` bytes more than that is
+/// returned, so that it is seen as too long.
+pub(super) async fn read_text(path: &Path, most: usize, what: &str) -> Result<String, Failure> {
     let named = path.to_owned();
     let read = move || {
         let mut bytes = Vec::new();
-        // More than allowed, so that too much is seen as such. Cut off, it need not be text.
-        let most = 2 * MAX_PROFILE_BYTES as u64;
+        // Cut off, it need not be text.
+        let limit = 2 * most as u64;
         match named.as_os_str() == "-" {
-            true => io::stdin().take(most).read_to_end(&mut bytes),
-            false => File::open(named).and_then(|file| file.take(most).read_to_end(&mut bytes)),
+            true => io::stdin().take(limit).read_to_end(&mut bytes),
+            false => File::open(named).and_then(|file| file.take(limit).read_to_end(&mut bytes)),
         }?;
-        match bytes.len() > MAX_PROFILE_BYTES {
+        match bytes.len() > most {
             true => Ok(String::from_utf8_lossy(&bytes).into_owned()),
             false => String::from_utf8(bytes).map_err(|_| io::Error::other("it is not text in UTF-8")),
         }
     };
     let read = prompt::blocking(move || Ok(read())).await?;
-    let text = read.map_err(|error| {
-        let what = format!("cannot read the profile from {}", path.display());
+    read.map_err(|error| {
+        let what = format!("cannot read {what} from {}", path.display());
         Failure::from_error(Exit::Usage, anyhow::Error::from(error).context(what))
-    })?;
-    Profile::parse(files::unmarked(&text).trim()).map_err(|error| ClientError::InvalidProfile(error).into())
+    })
 }
 
 #[cfg(test)]

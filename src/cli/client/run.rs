@@ -9,11 +9,12 @@ use tracing_subscriber::filter::LevelFilter;
 use super::super::exit::Failure;
 use super::super::output::Output;
 use super::super::{demo, runtime};
-use super::args::{Arguments, Command, IdentityCommand};
+use super::args::{Arguments, Command, IdentityCommand, ProfileArgs};
 use super::edit::{Edit, first_profile};
 use super::loss::command;
 use super::visit::{Visit, node};
-use super::{doctor, identity, prompt};
+use super::{doctor, identity, others, prompt, proof, publish};
+use crate::ConnectAddress;
 use crate::profile::{ClientError, Profile};
 
 /// Runs the program.
@@ -37,18 +38,39 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
-    if matches!(arguments.command, Some(Command::Doctor)) {
-        let dht = node(arguments).spawn().await?;
-        return doctor::run(arguments, output, dht).await;
+    match &arguments.command {
+        Some(Command::Doctor) => {
+            let dht = node(arguments).spawn().await?;
+            doctor::run(arguments, output, dht).await
+        }
+        Some(Command::Verify { file, key }) => proof::verify(file, key.as_ref(), output).await,
+        Some(Command::Lookup { key, dht: true, .. }) => publish::lookup(arguments, output, key).await,
+        // Without a server there is nothing else to ask.
+        Some(Command::Lookup { key, no_dht: false, .. }) if arguments.server.is_none() => {
+            publish::lookup(arguments, output, key).await
+        }
+        Some(Command::Publish { withdraw: true, replace }) => {
+            let (_, identity) = identity::load(arguments, output)?;
+            publish::withdraw(arguments, output, &identity, *replace).await
+        }
+        command => match &arguments.server {
+            Some(server) => at_server(server, command.as_ref(), arguments, output).await,
+            None => usage("a server is needed: --server KEY, the key that profile-server prints"),
+        },
     }
-    let Some(server) = &arguments.server else {
-        usage("a server is needed: --server KEY, the key that profile-server prints");
-    };
-    let ask = prompt::may_ask(arguments);
+}
+
+/// Runs the commands that need a server.
+async fn at_server(
+    server: &ConnectAddress,
+    command: Option<&Command>,
+    arguments: &Arguments,
+    output: &Output,
+) -> Result<(), Failure> {
     // Arguments are checked and questions asked before connecting.
     let visit = || Visit::start(arguments, output, server);
-    match &arguments.command {
-        None => greet(visit().await?, arguments, ask).await,
+    match command {
+        None => greet(visit().await?, arguments, prompt::may_ask(arguments)).await,
         Some(Command::Show) => {
             let visit = visit().await?;
             let Some(record) = visit.client.record().cloned() else {
@@ -58,15 +80,7 @@ async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
         }
         Some(Command::Register { again: true, .. }) => again(visit().await?, arguments).await,
         Some(Command::Register { profile, again: false }) => {
-            let given = first_profile(profile).await?;
-            if given.is_none() && !ask {
-                usage("a profile is needed: --name NAME, or --from-file FILE");
-            }
-            output.note(READABLE);
-            let profile = match given {
-                Some(profile) => profile,
-                None => prompt::profile(*output).await?,
-            };
+            let profile = profile_to_register(profile, arguments, output).await?;
             register(visit().await?, profile).await
         }
         Some(Command::Update { profile, unset }) => {
@@ -74,31 +88,56 @@ async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
             if edit.is_empty() {
                 usage("nothing to change: name a part of the profile, see --help");
             }
-            let mut visit = visit().await?;
-            if !edit.is_whole() {
-                visit.loss.forbid_update(arguments)?;
+            update(visit().await?, arguments, edit).await
+        }
+        Some(Command::Delete { yes }) => match *yes || is_sure_to_delete(arguments).await? {
+            true => delete(visit().await?).await,
+            false => Ok(()),
+        },
+        Some(Command::Lookup { key, no_dht, .. }) => {
+            others::lookup(arguments, output, server, key, *no_dht).await
+        }
+        Some(Command::Watch { keys }) => others::watch(visit().await?, keys).await,
+        Some(Command::Publish { replace, .. }) => {
+            if arguments.server_addr.is_some() {
+                usage("publishing needs the DHT: leave out --server-addr");
             }
-            let update = visit.client.update(|profile| edit.apply(profile));
-            let record = visit.deadline.bound(update).await?;
-            visit.end_with(&record).await
+            publish::publish(visit().await?, arguments, *replace).await
         }
-        Some(Command::Delete { yes }) => {
-            let sure = *yes
-                || match ask {
-                    true => prompt::sure("Remove your profile from the server?").await?,
-                    false => usage("deleting needs --yes"),
-                };
-            match sure {
-                true => delete(visit().await?).await,
-                false => Ok(()),
-            }
+        Some(Command::Export { file, key }) => {
+            proof::export(visit().await?, arguments, file, key.as_ref()).await
         }
-        Some(Command::Lookup { key }) => {
-            let mut visit = visit().await?;
-            let record = visit.deadline.bound(visit.client.lookup(*key)).await?;
-            visit.end_with(&record).await
-        }
-        Some(Command::Whoami | Command::Identity { .. } | Command::Demo | Command::Doctor) => Ok(()),
+        Some(
+            Command::Whoami
+            | Command::Identity { .. }
+            | Command::Demo
+            | Command::Doctor
+            | Command::Verify { .. },
+        ) => Ok(()),
+    }
+}
+
+/// Returns the profile that was given, or asks for one.
+async fn profile_to_register(
+    given: &ProfileArgs,
+    arguments: &Arguments,
+    output: &Output,
+) -> Result<Profile, Failure> {
+    let given = first_profile(given).await?;
+    if given.is_none() && !prompt::may_ask(arguments) {
+        usage("a profile is needed: --name NAME, or --from-file FILE");
+    }
+    output.note(READABLE);
+    match given {
+        Some(profile) => Ok(profile),
+        None => prompt::profile(*output).await,
+    }
+}
+
+async fn is_sure_to_delete(arguments: &Arguments) -> Result<bool, Failure> {
+    match prompt::may_ask(arguments) {
+        true => prompt::sure("Remove your profile from the server?").await,
+        false => usage("deleting needs --yes"),
     }
 }
 
@@ -159,6 +198,15 @@ async fn register(mut visit: Visit<'_>, profile: Profile) -> Result<(), Failure>
     let record = visit.deadline.bound(visit.client.register(profile)).await?;
     let what = if known { "registered already, with this profile" } else { "registered" };
     visit.output.note(what);
+    visit.end_with(&record).await
+}
+
+async fn update(mut visit: Visit<'_>, arguments: &Arguments, edit: Edit) -> Result<(), Failure> {
+    if !edit.is_whole() {
+        visit.loss.forbid_update(arguments)?;
+    }
+    let update = visit.client.update(|profile| edit.apply(profile));
+    let record = visit.deadline.bound(update).await?;
     visit.end_with(&record).await
 }
 

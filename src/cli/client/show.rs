@@ -40,6 +40,13 @@ pub(super) fn as_json(record: &Record) -> Value {
     })
 }
 
+/// Returns the same, with what the record comes from.
+pub(super) fn as_json_from(record: &Record, source: &str) -> Value {
+    let mut value = as_json(record);
+    value["from"] = json!(source);
+    value
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -75,6 +75,11 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
         Ok(client)
     }
 
+    /// Returns the identity of the client.
+    pub const fn identity(&self) -> &KeyPair {
+        &self.identity
+    }
+
     /// Returns the connection, to ask it about itself; `None` after it was lost. The next request makes a new
     /// one then.
     pub fn stream(&self) -> Option<&D::Stream> {
