@@ -124,7 +124,7 @@ async fn an_exported_profile_proves_itself_and_nothing_else_does() {
     assert_eq!(other.stdout, fs::read_to_string(&file).unwrap());
     let mut command = tokio::process::Command::new(CLIENT);
     let mut child = command
-        .args(["--json", "verify", "-"])
+        .args(["--json", "verify", "-", "--key", &key])
         .stdin(Stdio::from(fs::File::open(&file).unwrap()))
         .stdout(Stdio::piped())
         .spawn()

@@ -58,7 +58,10 @@ async fn write(file: &Path, record: &Record) -> Result<(), Failure> {
 /// Checks a file and prints the profile in it.
 pub(super) async fn verify(file: &Path, key: Option<&PublicKey>, output: &Output) -> Result<(), Failure> {
     let text = edit::read_text(file, MAX_PROOF_TEXT, "the exported profile").await?;
-    let name = file.display();
+    let name = match file == Path::new("-") {
+        true => "standard input".into(),
+        false => file.display().to_string(),
+    };
     let invalid = |what: String| Failure::new(Exit::Invalid, what);
     if text.len() > MAX_PROOF_TEXT {
         return Err(invalid(format!("{name} proves nothing: it has more than {MAX_PROOF_TEXT} bytes")));
