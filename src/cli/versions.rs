@@ -99,7 +99,7 @@ impl VersionsFile {
                 continue;
             };
             let entry = Entry::parse(line).ok().filter(|entry| *entry.key() == self.owner);
-            let entry = entry.map(Entry::into_key_entry).unwrap_or_default();
+            let entry = entry.map(Entry::into_held).unwrap_or_default().entry;
             if is_newer(&entry, &newest) {
                 newest = entry;
             }
@@ -140,7 +140,7 @@ impl Versions for VersionsFile {
     }
 
     fn acknowledge(&mut self, entry: &KeyEntry) -> io::Result<()> {
-        let Some(line) = Entry::of(&self.owner, entry) else {
+        let Some(line) = Entry::of(&self.owner, entry.clone()) else {
             return Ok(());
         };
         if !is_newer(entry, &self.acknowledged()?) {

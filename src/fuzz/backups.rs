@@ -1,11 +1,12 @@
 //! Backups of a store.
 
-use arbitrary::{Result, Unstructured};
+use arbitrary::{Error, Result, Unstructured};
 
 use super::messages::{key_pair, list};
 use super::meter::at_most;
 use crate::profile::backup::{Entry, Reader, Writer};
-use crate::profile::{Profile, Record};
+use crate::profile::entry::{Dated, KeyEntry};
+use crate::profile::{Profile, Record, Rotation};
 
 /// Bytes as a backup, and a backup that was damaged: what is read is what was written, and each loss is
 /// named.
@@ -40,11 +41,22 @@ fn damaged(u: &mut Unstructured<'_>) -> Result<()> {
 
 fn entry(u: &mut Unstructured<'_>) -> Result<Entry> {
     let (pair, version) = (key_pair(u)?, u.int_in_range(1..=9)?);
-    if u.arbitrary()? {
-        return Ok(Entry::Deleted { key: *pair.public_key(), version });
-    }
-    let text = *u.choose(&[r#"{"name":"Ada"}"#, r#"{"name":"Ada","bio":"x\ny"}"#])?;
-    Ok(Entry::Present(Record::sign(&pair, version, Profile::parse(text).expect("a profile"))))
+    let entry = match u.int_in_range(0..=2)? {
+        0 => KeyEntry::Deleted { version },
+        1 => {
+            let text = *u.choose(&[r#"{"name":"Ada"}"#, r#"{"name":"Ada","bio":"x\ny"}"#])?;
+            KeyEntry::Present(Record::sign(&pair, version, Profile::parse(text).expect("a profile")))
+        }
+        _ => {
+            let to = key_pair(u)?;
+            if to.public_key() == pair.public_key() {
+                return Err(Error::IncorrectFormat);
+            }
+            KeyEntry::Moved { rotation: Rotation::sign(&pair, &to), version }
+        }
+    };
+    let held = Dated { entry, changed: u.int_in_range(0..=3)? };
+    Ok(Entry::of(pair.public_key(), held).expect("it was registered"))
 }
 
 /// What the reader takes for a line.

@@ -2,6 +2,7 @@
 
 use super::message::Refusal;
 use super::record::Record;
+use super::rotation::Rotation;
 
 /// What a store holds for a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +17,29 @@ pub enum KeyEntry {
         /// The version that was deleted.
         version: u64,
     },
+    /// The owner goes on under another key. This one can never be registered, updated or deleted again.
+    Moved {
+        /// The statement of both keys.
+        rotation: Rotation,
+        /// The last version that was stored for this key.
+        version: u64,
+    },
+}
+
+/// What a store holds for a key, and since when.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dated {
+    /// What is held.
+    pub entry: KeyEntry,
+    /// When it was changed last, by the clock of the server, in seconds of Unix time; 0 if that is unknown.
+    pub changed: u64,
+}
+
+/// Of an unknown time.
+impl From<KeyEntry> for Dated {
+    fn from(entry: KeyEntry) -> Self {
+        Self { entry, changed: 0 }
+    }
 }
 
 /// A change that the owner of a key asks for.
@@ -43,30 +67,33 @@ pub enum Change {
     },
 }
 
-/// What a change does to an entry.
+/// What a change does to an entry, or a rotation to the entries of its two keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision {
+pub enum Decision<T = KeyEntry> {
     /// The entry already has the content that the change asks for: a repeated request.
     Repeated,
     /// The change replaces the entry by this one.
-    Write(KeyEntry),
+    Write(T),
     /// The change does not fit the entry.
     Refuse(Refusal),
 }
 
 /// Returns whether an entry of a key is newer than another one: of a greater version, or the deletion of that
-/// version.
+/// version. That the key has moved is newer than everything else, and nothing is newer than that.
 pub fn is_newer(entry: &KeyEntry, than: &KeyEntry) -> bool {
-    let rank = |entry: &KeyEntry| (entry.version(), matches!(entry, KeyEntry::Deleted { .. }));
-    rank(entry) > rank(than)
+    entry.age() > than.age()
 }
+
+/// How new an entry of a key is; see [`is_newer`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Age(bool, u64, bool);
 
 impl KeyEntry {
     /// Returns the record, if there is one.
     pub const fn record(&self) -> Option<&Record> {
         match self {
             Self::Present(record) => Some(record),
-            Self::Unknown | Self::Deleted { .. } => None,
+            Self::Unknown | Self::Deleted { .. } | Self::Moved { .. } => None,
         }
     }
 
@@ -75,14 +102,32 @@ impl KeyEntry {
         match self {
             Self::Unknown => 0,
             Self::Present(record) => record.version(),
-            Self::Deleted { version } => *version,
+            Self::Deleted { version } | Self::Moved { version, .. } => *version,
         }
+    }
+
+    /// Returns how new the entry is.
+    pub fn age(&self) -> Age {
+        match self {
+            // Whichever statement came first stays.
+            Self::Moved { .. } => Age(true, 0, false),
+            Self::Unknown | Self::Present(_) => Age(false, self.version(), false),
+            Self::Deleted { version } => Age(false, *version, true),
+        }
+    }
+
+    /// Returns what the entry becomes if the operator removes the record; `None` if there is none.
+    pub fn removed(&self) -> Option<Self> {
+        self.record().map(|record| Self::Deleted { version: record.version() })
     }
 
     /// Decides what a change does to this entry.
     pub fn decide(&self, change: &Change) -> Decision {
         let version = self.version();
         match (change, self) {
+            (_, Self::Moved { rotation, .. }) => {
+                Decision::Refuse(Refusal::Moved { chain: vec![rotation.clone()] })
+            }
             (Change::Register { record, .. } | Change::Update { record, .. }, Self::Present(stored))
                 if stored.has_same_content_as(record) =>
             {
@@ -118,6 +163,30 @@ impl KeyEntry {
                 Decision::Refuse(Refusal::NotRegistered)
             }
         }
+    }
+}
+
+/// Decides what a rotation does to the entries of its two keys. `record` is the new key's.
+pub fn decide_rotation(
+    from: &KeyEntry,
+    to: &KeyEntry,
+    rotation: &Rotation,
+    record: &Record,
+) -> Decision<(KeyEntry, KeyEntry)> {
+    match (from, to) {
+        _ if record.key() != rotation.to() => Decision::Refuse(Refusal::BadSignature),
+        (KeyEntry::Moved { rotation: stored, .. }, _) if stored.has_same_keys_as(rotation) => {
+            Decision::Repeated
+        }
+        (KeyEntry::Moved { rotation: stored, .. }, _) => {
+            Decision::Refuse(Refusal::Moved { chain: vec![stored.clone()] })
+        }
+        (KeyEntry::Unknown | KeyEntry::Deleted { .. }, _) => Decision::Refuse(Refusal::NotRegistered),
+        (KeyEntry::Present(old), KeyEntry::Unknown) => {
+            let moved = KeyEntry::Moved { rotation: rotation.clone(), version: old.version() };
+            Decision::Write((moved, KeyEntry::Present(record.clone())))
+        }
+        (KeyEntry::Present(_), _) => Decision::Refuse(Refusal::AlreadyRegistered { version: to.version() }),
     }
 }
 

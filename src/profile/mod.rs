@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`content`] | what a profile may hold |
 //! | [`record`] | a profile under its owner's signature |
+//! | [`rotation`] | the statement that one key replaces another one |
 //! | [`entry`] | what a store holds for a key, and how a request changes it |
 //! | [`json`], [`lines`], [`message`] | what travels |
 //! | [`store`], [`sled_store`], [`inventory`] | where records are kept, durable when acknowledged |
@@ -35,17 +36,19 @@ mod peers;
 pub mod proof;
 pub mod publication;
 pub mod record;
+pub mod rotation;
 pub mod service;
 pub mod sled_store;
 pub mod store;
 
 pub use client::{ClientError, Denied, Dial, DialError, MemoryVersions, ProfileClient, ThroughDht, Versions};
 pub use content::{InvalidProfile, Profile, ProfileDraft};
-pub use entry::is_newer;
+pub use entry::{Dated, is_newer};
 pub use inventory::Inventory;
 pub use limits::{Limits, MAX_WINDOWS};
 pub use peers::{OpenConnection, PeerAddress};
 pub use record::Record;
+pub use rotation::Rotation;
 pub use service::{Access, Admission, Ended, Ipv4Network, ParseNetworkError, Service, ServiceConfig};
 pub use sled_store::SledStore;
 pub use store::{ApplyError, MemoryStore, Store, StoreError};

@@ -123,7 +123,7 @@ pub struct RawRecord {
     #[serde(rename = "profile")]
     pub text: String,
     /// The signature.
-    #[serde(serialize_with = "write_hex", deserialize_with = "read_hex")]
+    #[serde(with = "hex_signature")]
     pub signature: [u8; 64],
 }
 
@@ -188,12 +188,19 @@ pub(super) mod hex_key {
     }
 }
 
-fn write_hex<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+/// A signature as 128 hexadecimal digits.
+pub(super) mod hex_signature {
+    pub(in crate::profile) use super::{read_hex as deserialize, write_hex as serialize};
+}
+
+pub(super) fn write_hex<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&HEXLOWER.encode(bytes))
 }
 
 /// Reads the hexadecimal digits, upper or lower case, of exactly `N` bytes.
-fn read_hex<'de, D: Deserializer<'de>, const N: usize>(deserializer: D) -> Result<[u8; N], D::Error> {
+pub(super) fn read_hex<'de, D: Deserializer<'de>, const N: usize>(
+    deserializer: D,
+) -> Result<[u8; N], D::Error> {
     HEXLOWER_PERMISSIVE
         .decode(String::deserialize(deserializer)?.as_bytes())
         .ok()

@@ -2,19 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::ops::Bound;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use super::changes::Changes;
-use super::entry::{Change, Decision, KeyEntry};
+use super::entry::{Change, Dated, Decision, KeyEntry, decide_rotation};
 use super::inventory::Inventory;
 use super::message::Refusal;
+use super::record::Record;
+use super::rotation::Rotation;
 use crate::PublicKey;
 use crate::api::ProvenKey;
 
 /// Keeps one [`KeyEntry`] per key.
 ///
-/// Writing takes a [`ProvenKey`]: a store cannot be changed in the name of a key that was only claimed.
+/// A change takes a [`ProvenKey`]: a store cannot be changed in the name of a key that was only claimed. A
+/// rotation proves itself. [`Self::page`] and [`Self::remove`] are for the operator.
 pub trait Store: Send + Sync + 'static {
     /// Returns the durable entry of a key: the one that a power failure would leave.
     ///
@@ -43,6 +48,49 @@ pub trait Store: Send + Sync + 'static {
 
     /// Returns whom the store notifies of each entry that has changed, once it is durable.
     fn changes(&self) -> &Changes;
+
+    /// Moves a profile to the new key of its owner, in one step: the old key keeps the statement, the new one
+    /// gets `record`. Returns the entry of the new key once both are durable.
+    ///
+    /// The signatures of both keys are all that speaks for it. A repeated rotation succeeds like the first
+    /// one, and changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplyError::Refused`] if the rotation does not fit the entries; [`ApplyError::Store`] if it could
+    /// not be made durable: it may then be made or not.
+    ///
+    /// # Cancel safety
+    ///
+    /// The profile may or may not be moved when the future is dropped.
+    fn rotate(
+        &self,
+        rotation: Rotation,
+        record: Record,
+    ) -> impl Future<Output = Result<KeyEntry, ApplyError>> + Send;
+
+    /// Returns at most `limit` durable entries in the order of their keys, those after a key if one is given.
+    /// No entry is [`KeyEntry::Unknown`]. Fewer than `limit` are the last ones.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if an entry cannot be read.
+    fn page(
+        &self,
+        after: Option<PublicKey>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<(PublicKey, Dated)>, StoreError>> + Send;
+
+    /// Removes the record of a key, as its owner could; returns whether there was one, once that is durable.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it could not be made durable: the record may then be there or not.
+    ///
+    /// # Cancel safety
+    ///
+    /// The record may or may not be removed when the future is dropped.
+    fn remove(&self, key: &PublicKey) -> impl Future<Output = Result<bool, StoreError>> + Send;
 }
 
 impl<S: Store> Store for Arc<S> {
@@ -60,6 +108,26 @@ impl<S: Store> Store for Arc<S> {
 
     fn changes(&self) -> &Changes {
         S::changes(self)
+    }
+
+    fn rotate(
+        &self,
+        rotation: Rotation,
+        record: Record,
+    ) -> impl Future<Output = Result<KeyEntry, ApplyError>> + Send {
+        S::rotate(self, rotation, record)
+    }
+
+    fn page(
+        &self,
+        after: Option<PublicKey>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<(PublicKey, Dated)>, StoreError>> + Send {
+        S::page(self, after, limit)
+    }
+
+    fn remove(&self, key: &PublicKey) -> impl Future<Output = Result<bool, StoreError>> + Send {
+        S::remove(self, key)
     }
 }
 
@@ -137,23 +205,28 @@ pub enum StoreError {
 /// A store in memory, for tests and demonstrations.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
-    entries: Mutex<BTreeMap<PublicKey, KeyEntry>>,
+    entries: Mutex<BTreeMap<PublicKey, Dated>>,
     changes: Changes,
+}
+
+impl MemoryStore {
+    fn entries(&self) -> MutexGuard<'_, BTreeMap<PublicKey, Dated>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Store for MemoryStore {
     async fn load(&self, key: &PublicKey) -> Result<KeyEntry, StoreError> {
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(entries.get(key).cloned().unwrap_or_default())
+        Ok(entry_of(&self.entries(), key))
     }
 
     async fn apply(&self, owner: &ProvenKey, change: Change) -> Result<KeyEntry, ApplyError> {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = entries.entry(*owner.public_key()).or_default();
+        let mut entries = self.entries();
+        let entry = entry_of(&entries, owner.public_key());
         match entry.decide(&change) {
-            Decision::Repeated => Ok(entry.clone()),
+            Decision::Repeated => Ok(entry),
             Decision::Write(next) => {
-                *entry = next.clone();
+                entries.insert(*owner.public_key(), dated(next.clone()));
                 drop(entries);
                 self.changes.notify(owner.public_key());
                 Ok(next)
@@ -165,4 +238,55 @@ impl Store for MemoryStore {
     fn changes(&self) -> &Changes {
         &self.changes
     }
+
+    async fn rotate(&self, rotation: Rotation, record: Record) -> Result<KeyEntry, ApplyError> {
+        let mut entries = self.entries();
+        let (from, to) = (entry_of(&entries, rotation.from()), entry_of(&entries, rotation.to()));
+        match decide_rotation(&from, &to, &rotation, &record) {
+            Decision::Repeated => Ok(to),
+            Decision::Write((moved, taken)) => {
+                entries.insert(*rotation.from(), dated(moved));
+                entries.insert(*rotation.to(), dated(taken.clone()));
+                drop(entries);
+                self.changes.notify(rotation.from());
+                self.changes.notify(rotation.to());
+                Ok(taken)
+            }
+            Decision::Refuse(refusal) => Err(refusal.into()),
+        }
+    }
+
+    async fn page(
+        &self,
+        after: Option<PublicKey>,
+        limit: usize,
+    ) -> Result<Vec<(PublicKey, Dated)>, StoreError> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let entries = self.entries();
+        let page = entries.range((from, Bound::Unbounded)).take(limit);
+        Ok(page.map(|(key, entry)| (*key, entry.clone())).collect())
+    }
+
+    async fn remove(&self, key: &PublicKey) -> Result<bool, StoreError> {
+        let mut entries = self.entries();
+        let Some(removed) = entry_of(&entries, key).removed() else { return Ok(false) };
+        entries.insert(*key, dated(removed));
+        drop(entries);
+        self.changes.notify(key);
+        Ok(true)
+    }
+}
+
+fn entry_of(entries: &BTreeMap<PublicKey, Dated>, key: &PublicKey) -> KeyEntry {
+    entries.get(key).map(|found| found.entry.clone()).unwrap_or_default()
+}
+
+fn dated(entry: KeyEntry) -> Dated {
+    Dated { entry, changed: unix_time() }
+}
+
+/// Returns the time of day, in seconds of Unix time.
+pub(super) fn unix_time() -> u64 {
+    // A clock before 1970 is wrong in any case.
+    SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_secs())
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use hyperprofile::profile::backup::{Entry, Reader};
+use hyperprofile::profile::backup::Reader;
 use hyperprofile::profile::{MemoryVersions, ProfileClient, ProfileDraft, ThroughDht};
 use hyperprofile::{KeyPair, PublicKey, Testnet};
 use serde_json::Value;
@@ -212,7 +212,8 @@ async fn write(client: &mut Client, progress: &Progress) {
 fn versions(backup: &[u8]) -> Vec<u64> {
     let mut versions = vec![0; 2 * usize::from(CLIENTS)];
     for step in Reader::new(backup) {
-        let Entry::Present(record) = step.unwrap() else { panic!("nothing was deleted") };
+        let entry = step.unwrap();
+        let record = entry.entry().record().expect("nothing was deleted");
         let at = (0..2 * CLIENTS).find(|seed| identity(*seed).public_key() == record.key()).unwrap();
         assert_eq!(record.profile().name(), format!("version {}", record.version()));
         versions[usize::from(at)] = record.version();

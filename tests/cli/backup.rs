@@ -272,7 +272,7 @@ async fn a_backup_that_is_not_written_is_no_success() {
         assert_eq!(lost.status().await.unwrap().code(), Some(1));
     }
     let piped = command(folder, &["backup", "-"]).await.ended(0);
-    assert!(piped.stdout.starts_with("{\"hyperprofile-backup\":1,"), "{piped:?}");
+    assert!(piped.stdout.starts_with("{\"hyperprofile-backup\":2,"), "{piped:?}");
     assert!(piped.stdout.ends_with("}}\n"), "{piped:?}");
     use std::os::unix::fs::PermissionsExt as _;
     let socket = fs::metadata(folder.join("control")).unwrap();

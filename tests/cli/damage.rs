@@ -76,7 +76,7 @@ fn file(data: &Path, start: &str) -> PathBuf {
 async fn assert_all_there(data: &Path) {
     let backup = command(data, &["backup", "-"]).await.ended(0).stdout;
     for record in records_of_all() {
-        let line = Entry::Present(record).to_line();
+        let line = Entry::of(&record.key().clone(), KeyEntry::Present(record)).unwrap().to_line();
         assert!(backup.contains(std::str::from_utf8(&line).unwrap()), "{backup}");
     }
     assert_eq!(backup.lines().count(), usize::from(PROFILES) + 2);

@@ -34,6 +34,8 @@ impl Loss {
         match (record, acknowledged) {
             _ if !is_newer(acknowledged, &stored) => Self::Nothing,
             (_, KeyEntry::Unknown) | (None, KeyEntry::Deleted { .. }) => Self::Nothing,
+            // The new key's owner repeats the rotation.
+            (_, KeyEntry::Moved { .. }) => Self::Nothing,
             (Some(_), KeyEntry::Deleted { .. }) => Self::Deletion,
             (None, KeyEntry::Present(kept)) => Self::Profile { acknowledged: kept.version() },
             (Some(record), KeyEntry::Present(kept)) => {

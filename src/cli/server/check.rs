@@ -15,11 +15,12 @@ use super::folder::{cannot, none_in, profiles, refuse_interrupted};
 use super::schedule::Files;
 use crate::PublicKey;
 use crate::api::key_file::utc;
-use crate::profile::backup::{Entry, Reader};
+use crate::profile::backup::Reader;
+use crate::profile::entry::Age;
 use crate::profile::{Inventory, SledStore};
 
-/// How new what is held for each key is: the version, and whether it is deleted.
-type Held = BTreeMap<PublicKey, (u64, bool)>;
+/// How new what is held for each key is.
+type Held = BTreeMap<PublicKey, Age>;
 
 /// What a backup holds, beside the store.
 #[derive(Debug, Default)]
@@ -123,7 +124,7 @@ fn running(data: &Path) -> Result<Option<Held>, Failure> {
         let entry = step.map_err(|fault| {
             Failure::new(Exit::Storage, format!("the server has broken off its answer: {fault}"))
         })?;
-        held.insert(*entry.key(), rank(&entry));
+        held.insert(*entry.key(), entry.entry().age());
     }
     Ok(Some(held))
 }
@@ -135,17 +136,11 @@ fn stopped(data: &Path) -> Result<(Held, Inventory), Failure> {
         return Err(none_in(data));
     }
     let mut held = Held::new();
-    let inventory = SledStore::check(&profiles(data), |key, entry| {
-        if let Some(entry) = Entry::of(&key, &entry) {
-            let held = held.entry(key).or_default();
-            *held = rank(&entry).max(*held);
-        }
+    let inventory = SledStore::check(&profiles(data), |key, found| {
+        let age = held.entry(key).or_default();
+        *age = found.entry.age().max(*age);
     })?;
     Ok((held, inventory))
-}
-
-fn rank(entry: &Entry) -> (u64, bool) {
-    (entry.version(), matches!(entry, Entry::Deleted { .. }))
 }
 
 fn compare(mut held: Held, path: &Path) -> Result<Comparison, Failure> {
@@ -168,8 +163,8 @@ fn compare(mut held: Held, path: &Path) -> Result<Comparison, Failure> {
                 comparison.missing_in_store += 1;
                 comparison.together += 1;
             }
-            Some(stored) if rank(&entry) > stored => comparison.newer_in_backup += 1,
-            Some(stored) if rank(&entry) < stored => comparison.newer_in_store += 1,
+            Some(stored) if entry.entry().age() > stored => comparison.newer_in_backup += 1,
+            Some(stored) if entry.entry().age() < stored => comparison.newer_in_store += 1,
             Some(_) => {}
         }
     }

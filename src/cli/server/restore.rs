@@ -179,8 +179,8 @@ async fn take_readable(store: &Arc<SledStore>, folder: &Path, output: &Output) -
     let folder = folder.to_owned();
     let taken = take(store, move |entries| {
         let mut line = 0;
-        let checked = SledStore::check(&folder, |key, entry| {
-            let Some(entry) = Entry::of(&key, &entry) else { return };
+        let checked = SledStore::check(&folder, |key, held| {
+            let Some(entry) = Entry::of(&key, held) else { return };
             line += 1;
             // What was decrypted was verified before it was stored; here it is about to be trusted anew.
             let entry = Entry::parse(entry.to_line().trim_ascii_end());
@@ -258,11 +258,11 @@ where
 async fn store_entry(store: &SledStore, entry: Entry) -> Result<Outcome, StoreError> {
     use crate::profile::Store as _;
     let key = *entry.key();
-    let entry = entry.into_key_entry();
-    if store.restore_entry(key, entry.clone()).await? {
+    let held = entry.into_held();
+    if store.restore_entry(key, held.clone()).await? {
         return Ok(Outcome::Restored);
     }
-    match store.load(&key).await? == entry {
+    match store.load(&key).await? == held.entry {
         true => Ok(Outcome::Known),
         false => Ok(Outcome::Older),
     }

@@ -80,11 +80,13 @@ async fn write_backup(data: &Path, file: PathBuf, output: &Output) -> Result<(),
     }
     let name = file.display().to_string();
     let written = tokio::task::spawn_blocking(move || backup::write_to(source, &file));
-    let Closing { records, deleted, .. } =
-        written.await.map_err(|error| Failure::from_error(Exit::Internal, error))??;
-    output.note(&format!("wrote {records} profiles and {deleted} deleted ones to {name}"));
+    let closing = written.await.map_err(|error| Failure::from_error(Exit::Internal, error))??;
+    output.note(&format!("wrote {closing} to {name}"));
     if !is_output {
-        output.json(&json!({"event": "backup", "file": name, "profiles": records, "deleted": deleted}));
+        let Closing { records, deleted, moved, .. } = closing;
+        output.json(&json!({
+            "event": "backup", "file": name, "profiles": records, "deleted": deleted, "moved": moved,
+        }));
     }
     Ok(())
 }

@@ -51,12 +51,13 @@ impl Schedule {
         loop {
             tokio::time::sleep(wait).await;
             wait = match self.write(store).await {
-                Ok((path, Closing { records, deleted, .. })) => {
-                    info!(file = %path.display(), profiles = records, deleted, "backup written");
+                Ok((path, Closing { records, deleted, moved, .. })) => {
+                    info!(file = %path.display(), profiles = records, deleted, moved, "backup written");
                     let file = path.display().to_string();
-                    output.json(
-                        &json!({"event": "backup", "file": file, "profiles": records, "deleted": deleted}),
-                    );
+                    output.json(&json!({
+                        "event": "backup", "file": file,
+                        "profiles": records, "deleted": deleted, "moved": moved,
+                    }));
                     self.every
                 }
                 Err(error) => {

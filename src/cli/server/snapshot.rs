@@ -49,8 +49,8 @@ pub(super) fn write_snapshot<W: Write>(
         if chunk.is_empty() {
             return Ok(writer.close()?);
         }
-        for (key, entry) in chunk {
-            if let Some(entry) = Entry::of(&key, &entry) {
+        for (key, held) in chunk {
+            if let Some(entry) = Entry::of(&key, held) {
                 writer.entry(entry)?;
             }
         }

@@ -1,13 +1,16 @@
 //! The lines of a backup. Pure.
 
+use std::fmt;
+
 use data_encoding::HEXLOWER;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::super::entry::KeyEntry;
+use super::super::entry::{Dated, KeyEntry};
 use super::super::json::{self, JsonError};
-use super::super::record::{RawRecord, Record, RecordError, hex_key, version};
+use super::super::record::{RawRecord, RecordError, hex_key, version};
+use super::super::rotation::{RawRotation, RotationError};
 use crate::PublicKey;
 use crate::wire::hash;
 
@@ -22,30 +25,48 @@ pub struct Header {
     pub created: u64,
 }
 
-/// What a store holds for a key.
+/// What a store holds for a key that was registered at some time. The signatures in it are verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Entry {
-    /// A record, its signature verified.
-    Present(Record),
-    /// The key of a deleted record, and its version.
-    Deleted {
-        /// The key.
-        key: PublicKey,
-        /// The version that was deleted.
-        version: u64,
-    },
+pub struct Entry {
+    key: PublicKey,
+    held: Dated,
 }
 
 /// The last line.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Closing {
     /// How many lines hold a record.
     pub records: u64,
     /// How many lines hold the key of a deleted record.
     pub deleted: u64,
+    /// How many lines hold a key that was replaced.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub moved: u64,
     /// The sum of all lines before, as hexadecimal digits.
     pub sum: String,
+}
+
+/// What the lines hold, in words.
+impl fmt::Display for Closing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} profiles and {} deleted ones", self.records, self.deleted)?;
+        match self.moved {
+            0 => Ok(()),
+            moved => write!(f, ", and {moved} replaced keys"),
+        }
+    }
+}
+
+impl Closing {
+    pub(super) fn count(&mut self, entry: &Entry) {
+        match entry.entry() {
+            KeyEntry::Unknown => {}
+            KeyEntry::Present(_) => self.records += 1,
+            KeyEntry::Deleted { .. } => self.deleted += 1,
+            KeyEntry::Moved { .. } => self.moved += 1,
+        }
+    }
 }
 
 /// A line of a backup.
@@ -69,7 +90,10 @@ pub enum LineError {
     /// The record is not valid.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// The sum of a deleted record's line does not fit.
+    /// The statement that replaces a key is not valid.
+    #[error(transparent)]
+    Rotation(#[from] RotationError),
+    /// The sum of what no signature covers does not fit.
     #[error("its sum does not fit")]
     Sum,
 }
@@ -82,7 +106,25 @@ struct Tombstone {
     #[serde(deserialize_with = "version")]
     version: u64,
     deleted: bool,
-    sum: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Move {
+    moved: RawRotation,
+    #[serde(deserialize_with = "version")]
+    version: u64,
+}
+
+/// The members of an entry, and what no signature covers.
+#[derive(Serialize)]
+struct Summed<'a, T> {
+    #[serde(flatten)]
+    members: &'a T,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changed: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sum: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -93,28 +135,19 @@ struct End {
 
 impl Entry {
     /// Makes an entry of a store; `None` for a key that was never registered.
-    pub fn of(key: &PublicKey, entry: &KeyEntry) -> Option<Self> {
-        match entry {
-            KeyEntry::Unknown => None,
-            KeyEntry::Present(record) => Some(Self::Present(record.clone())),
-            KeyEntry::Deleted { version } => Some(Self::Deleted { key: *key, version: *version }),
-        }
+    pub fn of(key: &PublicKey, held: impl Into<Dated>) -> Option<Self> {
+        let held = held.into();
+        (held.entry != KeyEntry::Unknown).then_some(Self { key: *key, held })
     }
 
     /// Returns the key.
-    pub fn key(&self) -> &PublicKey {
-        match self {
-            Self::Present(record) => record.key(),
-            Self::Deleted { key, .. } => key,
-        }
+    pub const fn key(&self) -> &PublicKey {
+        &self.key
     }
 
-    /// Returns the version.
-    pub fn version(&self) -> u64 {
-        match self {
-            Self::Present(record) => record.version(),
-            Self::Deleted { version, .. } => *version,
-        }
+    /// Returns what is held for the key.
+    pub const fn entry(&self) -> &KeyEntry {
+        &self.held.entry
     }
 
     /// Returns the entry's line in a backup, with its line feed.
@@ -134,12 +167,75 @@ impl Entry {
         }
     }
 
-    /// Returns what a store holds for the key.
-    pub fn into_key_entry(self) -> KeyEntry {
-        match self {
-            Self::Present(record) => KeyEntry::Present(record),
-            Self::Deleted { version, .. } => KeyEntry::Deleted { version },
+    /// Returns what a store holds for the key, and since when.
+    pub fn into_held(self) -> Dated {
+        self.held
+    }
+
+    fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        match &self.held.entry {
+            KeyEntry::Present(record) => self.with_sum(record),
+            KeyEntry::Deleted { version } => {
+                self.with_sum(&Tombstone { key: self.key, version: *version, deleted: true })
+            }
+            KeyEntry::Moved { rotation, version } => {
+                self.with_sum(&Move { moved: rotation.raw().clone(), version: *version })
+            }
+            KeyEntry::Unknown => unreachable!("there is no such entry"),
         }
+    }
+
+    fn with_sum(&self, members: &impl Serialize) -> serde_json::Result<Vec<u8>> {
+        let changed = Some(self.held.changed).filter(|changed| *changed > 0);
+        serde_json::to_vec(&Summed { members, changed, sum: self.sum() })
+    }
+
+    /// Reads an entry from the members of a line; `None` if they are those of another line.
+    fn from_json(mut members: Map<String, Value>) -> Result<Option<Self>, LineError> {
+        let is_one = ["signature", "deleted", "moved"].iter().any(|name| members.contains_key(*name));
+        if !is_one {
+            return Ok(None);
+        }
+        let changed = match members.remove("changed") {
+            Some(changed) => changed.as_u64().filter(|changed| *changed > 0).ok_or(LineError::Members)?,
+            None => 0,
+        };
+        let sum = members.remove("sum");
+        let (key, entry) = if members.contains_key("signature") {
+            let record = object::<RawRecord>(members)?.verify()?;
+            (*record.key(), KeyEntry::Present(record))
+        } else if members.contains_key("moved") {
+            let Move { moved, version } = object(members)?;
+            let rotation = moved.verify()?;
+            (*rotation.from(), KeyEntry::Moved { rotation, version })
+        } else {
+            let Tombstone { key, version, deleted: true } = object(members)? else {
+                return Err(LineError::Members);
+            };
+            (key, KeyEntry::Deleted { version })
+        };
+        let entry = Self { key, held: Dated { entry, changed } };
+        match sum == entry.sum().map(Value::from) {
+            true => Ok(Some(entry)),
+            false => Err(LineError::Sum),
+        }
+    }
+
+    /// Returns a sum that makes damage noticed, of what no signature covers; `None` if that is nothing. It
+    /// proves nothing.
+    fn sum(&self) -> Option<String> {
+        let Dated { entry, changed } = &self.held;
+        let name: &[u8] = match entry {
+            KeyEntry::Present(_) if *changed == 0 => return None,
+            KeyEntry::Present(_) | KeyEntry::Unknown => b"hyperprofile/backup/changed",
+            KeyEntry::Deleted { .. } => b"hyperprofile/backup/deleted",
+            KeyEntry::Moved { .. } => b"hyperprofile/backup/moved",
+        };
+        let (version, changed) = (entry.version().to_le_bytes(), changed.to_le_bytes());
+        // Without a time, lines are those of format 1.
+        let changed = if self.held.changed == 0 { &[][..] } else { &changed };
+        let sum = hash::hash(&[name, self.key.as_bytes(), &version, changed]);
+        Some(HEXLOWER.encode(&sum[..8]))
     }
 }
 
@@ -148,11 +244,7 @@ impl Line {
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let json = match self {
             Self::Header(header) => serde_json::to_vec(header),
-            Self::Entry(Entry::Present(record)) => serde_json::to_vec(&RawRecord::from(record)),
-            Self::Entry(Entry::Deleted { key, version }) => {
-                let sum = tombstone_sum(key, *version);
-                serde_json::to_vec(&Tombstone { key: *key, version: *version, deleted: true, sum })
-            }
+            Self::Entry(entry) => entry.to_json(),
             Self::Closing(closing) => serde_json::to_vec(&End { end: closing.clone() }),
         };
         let mut bytes = json.expect("structures of numbers and strings are JSON");
@@ -165,19 +257,10 @@ impl Line {
         let Value::Object(members) = json::parse(bytes)? else {
             return Err(LineError::Members);
         };
-        if members.contains_key("signature") {
-            return Ok(Self::Entry(Entry::Present(object::<RawRecord>(members)?.verify()?)));
-        }
-        if members.contains_key("deleted") {
-            let Tombstone { key, version, deleted, sum } = object(members)?;
-            return match deleted && sum == tombstone_sum(&key, version) {
-                true => Ok(Self::Entry(Entry::Deleted { key, version })),
-                false => Err(LineError::Sum),
-            };
-        }
         match members.contains_key("end") {
             true => object(members).map(|End { end }| Self::Closing(end)),
-            false => object(members).map(Self::Header),
+            false if members.contains_key("created") => object(members).map(Self::Header),
+            false => Entry::from_json(members)?.map(Self::Entry).ok_or(LineError::Members),
         }
     }
 }
@@ -186,10 +269,10 @@ fn object<T: DeserializeOwned>(members: Map<String, Value>) -> Result<T, LineErr
     serde_json::from_value(Value::Object(members)).map_err(|_| LineError::Members)
 }
 
-/// Returns a sum that makes damage noticed. It proves nothing: there is no signature of a deletion.
-fn tombstone_sum(key: &PublicKey, version: u64) -> String {
-    let sum = hash::hash(&[b"hyperprofile/backup/deleted", key.as_bytes(), &version.to_le_bytes()]);
-    HEXLOWER.encode(&sum[..8])
+// As serde calls it.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// The sum of lines: of none it is zero, and with each line the hash of the sum before and the line, its line
@@ -207,5 +290,7 @@ impl Sum {
     }
 }
 
-/// The format that this program writes and reads.
-pub const FORMAT: u32 = 1;
+/// The format that this program writes. It reads those before as well.
+pub const FORMAT: u32 = 2;
+/// The first format. It has no times and no keys that were replaced.
+pub(super) const OLDEST: u32 = 1;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, BufRead};
 
 use super::super::lines::MAX_LINE;
-use super::line::{Closing, Entry, FORMAT, Header, Line, LineError, Sum};
+use super::line::{Closing, Entry, FORMAT, Header, Line, LineError, OLDEST, Sum};
 
 /// Reads the entries of a backup, and goes on after damaged lines. Keeps one line in memory.
 pub struct Reader<R> {
@@ -15,8 +15,8 @@ pub struct Reader<R> {
     header: Option<Header>,
     closing: Option<Closing>,
     sum: Sum,
-    records: u64,
-    deleted: u64,
+    /// What was read so far.
+    counted: Closing,
     is_over: bool,
 }
 
@@ -45,15 +45,8 @@ pub enum FaultKind {
     #[error("the backup is cut off here")]
     Cut,
     /// The last line counts other lines than were read.
-    #[error(
-        "the backup was written with {records} profiles and {deleted} deleted ones, and other lines are read"
-    )]
-    Differs {
-        /// The profiles that were written.
-        records: u64,
-        /// The keys of deleted profiles that were written.
-        deleted: u64,
-    },
+    #[error("the backup was written with {0}, and other lines are read")]
+    Differs(Closing),
     /// The backup has another format. Nothing of it is read.
     #[error("the backup has format {0}, this program reads format {FORMAT}")]
     Format(u32),
@@ -84,8 +77,7 @@ impl<R: BufRead> Reader<R> {
             header: None,
             closing: None,
             sum: Sum::default(),
-            records: 0,
-            deleted: 0,
+            counted: Closing::default(),
             is_over: false,
         }
     }
@@ -124,7 +116,7 @@ impl<R: BufRead> Reader<R> {
         self.sum.add(&self.buffer);
         match Line::parse(&self.buffer[..self.buffer.len() - 1])? {
             Line::Header(_) if self.number != 1 => Err(FaultKind::Misplaced),
-            Line::Header(header) if header.format != FORMAT => {
+            Line::Header(header) if !(OLDEST..=FORMAT).contains(&header.format) => {
                 self.is_over = true;
                 Err(FaultKind::Format(header.format))
             }
@@ -133,20 +125,16 @@ impl<R: BufRead> Reader<R> {
                 Ok(Step::Goes)
             }
             Line::Entry(entry) => {
-                match &entry {
-                    Entry::Present(_) => self.records += 1,
-                    Entry::Deleted { .. } => self.deleted += 1,
-                }
+                self.counted.count(&entry);
                 Ok(Step::Entry(entry))
             }
             Line::Closing(closing) => {
-                let Closing { records, deleted, .. } = closing;
-                let counted = (records, deleted) == (self.records, self.deleted);
-                let is_whole = self.header.is_some() && counted && closing.sum == before.to_hex();
-                self.closing = Some(closing);
+                self.counted.sum = before.to_hex();
+                let is_whole = self.header.is_some() && closing == self.counted;
+                self.closing = Some(closing.clone());
                 match is_whole {
                     true => Ok(Step::Goes),
-                    false => Err(FaultKind::Differs { records, deleted }),
+                    false => Err(FaultKind::Differs(closing)),
                 }
             }
         }

@@ -3,25 +3,39 @@
 use proptest::prelude::*;
 
 use super::super::content::Profile;
+use super::super::entry::{Dated, KeyEntry};
 use super::super::lines::MAX_LINE;
 use super::super::record::Record;
+use super::super::rotation::tests::rotation;
 use super::{Entry, Fault, FaultKind, Reader, Writer};
 use crate::KeyPair;
 
-fn present(seed: u8, version: u64, text: &str) -> Entry {
-    let profile = Profile::parse(text).unwrap();
-    Entry::Present(Record::sign(&KeyPair::from_seed(&[seed; 32]), version, profile))
+fn held(seed: u8, entry: KeyEntry, changed: u64) -> Entry {
+    Entry::of(KeyPair::from_seed(&[seed; 32]).public_key(), Dated { entry, changed }).unwrap()
 }
 
-fn deleted(seed: u8, version: u64) -> Entry {
-    Entry::Deleted { key: *KeyPair::from_seed(&[seed; 32]).public_key(), version }
+fn present(seed: u8, version: u64, text: &str, changed: u64) -> Entry {
+    let profile = Profile::parse(text).unwrap();
+    let record = Record::sign(&KeyPair::from_seed(&[seed; 32]), version, profile);
+    held(seed, KeyEntry::Present(record), changed)
+}
+
+fn deleted(seed: u8, version: u64, changed: u64) -> Entry {
+    held(seed, KeyEntry::Deleted { version }, changed)
+}
+
+fn moved(seed: u8, to: u8, version: u64, changed: u64) -> Entry {
+    held(seed, KeyEntry::Moved { rotation: rotation(seed, to), version }, changed)
 }
 
 fn some() -> Vec<Entry> {
     vec![
-        present(1, 1, r#"{"name":"Ada \"A\" \\","bio":"two\nlines é"}"#),
-        deleted(2, 7),
-        present(3, 900, r#"{"name":"Grace"}"#),
+        present(1, 1, r#"{"name":"Ada \"A\" \\","bio":"two\nlines é"}"#, 1_796_000_001),
+        deleted(2, 7, 1_796_000_002),
+        present(3, 900, r#"{"name":"Grace"}"#, 0),
+        moved(4, 5, 3, 1_796_000_003),
+        deleted(6, 2, 0),
+        moved(7, 8, 3, 0),
     ]
 }
 
@@ -56,28 +70,45 @@ fn what_was_written_is_read() {
     assert_eq!(entries, some());
     assert!(faults.is_empty(), "{faults:?}");
     let mut reader = Reader::new(&bytes[..]);
-    assert_eq!(reader.by_ref().count(), 3);
+    assert_eq!(reader.by_ref().count(), 6);
     assert_eq!(reader.header().unwrap().created, 1_796_000_000);
     let closing = reader.closing().unwrap();
-    assert_eq!((closing.records, closing.deleted), (2, 1));
+    assert_eq!((closing.records, closing.deleted, closing.moved), (2, 2, 2));
     assert!(read(&written(&[])).1.is_empty());
 }
 
 /// The sums were computed by another program, from `docs/backup.md`.
 #[test]
 fn the_format_is_the_documented_one() {
-    let bytes = written(&some()[1..2]);
+    let bytes = written(&[some()[1].clone(), some()[4].clone()]);
     let text = String::from_utf8(bytes).unwrap();
     assert_eq!(
         text,
         concat!(
-            "{\"hyperprofile-backup\":1,\"created\":1796000000}\n",
-            "{\"key\":\"8139770ea87d175f56a35466c34c7ecccb8d8a91b4ee37a25df60f5b8fc9b394\",\"version\":7,",
-            "\"deleted\":true,\"sum\":\"9bfb8137e91e2368\"}\n",
-            "{\"end\":{\"records\":0,\"deleted\":1,",
-            "\"sum\":\"0426a62a2c21864146811ccb0ce4277230f4c78ca0e1d5636a169d7251fec350\"}}\n",
+            "{\"hyperprofile-backup\":2,\"created\":1796000000}\n",
+            "{\"key\":\"8139770ea87d175f56a35466c34c7ecccb8d8a91b4ee37a25df60f5b8fc9b394\",",
+            "\"version\":7,\"deleted\":true,\"changed\":1796000002,\"sum\":\"1c2357f63ae6392f\"}\n",
+            "{\"key\":\"8a875fff1eb38451577acd5afee405456568dd7c89e090863a0557bc7af49f17\",",
+            "\"version\":2,\"deleted\":true,\"sum\":\"4f00edaf721b3b84\"}\n",
+            "{\"end\":{\"records\":0,\"deleted\":2,",
+            "\"sum\":\"21e0691334426ed7976fb671b23b57bb22603d6288fcabeb620b6f492e48b234\"}}\n",
         )
     );
+}
+
+/// Written by the version before, but for its sums, which another program computed.
+#[test]
+fn a_backup_of_format_1_is_read() {
+    let text = concat!(
+        "{\"hyperprofile-backup\":1,\"created\":1796000000}\n",
+        "{\"key\":\"8139770ea87d175f56a35466c34c7ecccb8d8a91b4ee37a25df60f5b8fc9b394\",\"version\":7,",
+        "\"deleted\":true,\"sum\":\"9bfb8137e91e2368\"}\n",
+        "{\"end\":{\"records\":0,\"deleted\":1,",
+        "\"sum\":\"0426a62a2c21864146811ccb0ce4277230f4c78ca0e1d5636a169d7251fec350\"}}\n",
+    );
+    let (entries, faults) = read(text.as_bytes());
+    assert_eq!(entries, [deleted(2, 7, 0)]);
+    assert!(faults.is_empty(), "{faults:?}");
 }
 
 #[test]
@@ -94,9 +125,10 @@ fn a_backup_cut_at_any_length_is_noticed() {
 
 #[test]
 fn every_flipped_bit_is_noticed_and_named() {
-    let bytes = written(&some());
-    for at in 0..bytes.len() {
-        for bit in 0..8 {
+    // All bits of every byte of all kinds take a minute.
+    let (few, all) = (written(&some()[..2]), written(&some()));
+    for (bytes, bits) in [(&few, 0..8), (&all, 0..1)] {
+        for (at, bit) in (0..bytes.len()).flat_map(|at| bits.clone().map(move |bit| (at, (at + bit) % 8))) {
             let mut damaged = bytes.clone();
             damaged[at] ^= 1 << bit;
             let (entries, faults) = read(&damaged);
@@ -110,7 +142,7 @@ fn every_flipped_bit_is_noticed_and_named() {
 #[test]
 fn a_damaged_line_costs_no_other_line() {
     let bytes = written(&some());
-    for line in 0..5 {
+    for line in 0..8 {
         let mut lines: Vec<_> = bytes.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
         lines[line][4] = 0xff;
         let (entries, faults) = read(&lines.concat());
@@ -128,14 +160,25 @@ fn a_damaged_line_costs_no_other_line() {
 fn lines_that_are_missing_moved_or_doubled_are_noticed() {
     let bytes = written(&some());
     let lines: Vec<_> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
-    for order in
-        [&[1, 2, 3, 4][..], &[0, 2, 3, 4], &[0, 2, 1, 3, 4], &[0, 1, 1, 2, 3, 4], &[0, 0, 1, 2, 3, 4]]
-    {
+    let all = 0..lines.len();
+    let mut orders = vec![all.clone().skip(1).collect::<Vec<_>>()];
+    for at in 0..lines.len() - 1 {
+        let (mut without, mut twice, mut turned) = (
+            all.clone().collect::<Vec<_>>(),
+            all.clone().collect::<Vec<_>>(),
+            all.clone().collect::<Vec<_>>(),
+        );
+        without.remove(at);
+        twice.insert(at, at);
+        turned.swap(at, at + 1);
+        orders.extend([without, twice, turned]);
+    }
+    for order in orders {
         let changed: Vec<u8> = order.iter().flat_map(|line| lines[*line]).copied().collect();
         assert!(!read(&changed).1.is_empty(), "{order:?}");
     }
     let after = [&bytes[..], b"\n"].concat();
-    assert!(matches!(read(&after).1[..], [Fault { line: 6, kind: FaultKind::Trailing }]));
+    assert!(matches!(read(&after).1[..], [Fault { line: 9, kind: FaultKind::Trailing }]));
 }
 
 #[test]
@@ -143,17 +186,17 @@ fn a_record_that_its_owner_did_not_sign_is_refused() {
     let text = String::from_utf8(written(&some())).unwrap();
     let forged = text.replace("Grace", "Grade").replace(r#""version":7"#, r#""version":8"#);
     let (entries, faults) = read(forged.as_bytes());
-    assert_eq!(entries, some()[..1]);
-    assert_eq!(lines(&faults), [3, 4, 5]);
+    assert_eq!(entries, [&some()[..1], &some()[3..]].concat());
+    assert_eq!(lines(&faults), [3, 4, 8]);
 }
 
 #[test]
 fn another_format_is_refused_as_a_whole() {
     let text = String::from_utf8(written(&some())).unwrap();
-    let newer = text.replacen("backup\":1", "backup\":2", 1);
+    let newer = text.replacen("backup\":2", "backup\":3", 1);
     let (entries, faults) = read(newer.as_bytes());
     assert_eq!(entries, []);
-    assert!(matches!(faults[..], [Fault { line: 1, kind: FaultKind::Format(2) }]), "{faults:?}");
+    assert!(matches!(faults[..], [Fault { line: 1, kind: FaultKind::Format(3) }]), "{faults:?}");
 }
 
 #[test]
@@ -163,14 +206,14 @@ fn a_line_of_any_length_takes_no_more_memory_than_a_line() {
     let first = reader.next().unwrap().unwrap_err();
     assert!(matches!(first, Fault { line: 1, kind: FaultKind::Long }), "{first:?}");
     assert!(reader.buffer.capacity() <= 2 * MAX_LINE);
-    assert_eq!(reader.filter_map(Result::ok).count(), 3);
+    assert_eq!(reader.filter_map(Result::ok).count(), 6);
 }
 
 #[test]
 fn the_largest_profile_fits_into_a_line() {
     // Two bytes in a line for each in the text.
     let text = format!("{{\"name\":\"a\"{}}}", "\n".repeat(8192 - 12));
-    let entries = [present(1, 1, &text)];
+    let entries = [present(1, 1, &text, u64::MAX)];
     assert_eq!(read(&written(&entries)).0, entries);
 }
 
@@ -203,17 +246,18 @@ proptest! {
     #[test]
     fn any_entries_round_trip(
         entries in proptest::collection::vec(
-            (1..9u8, 1..1_000_000u64, "[ -~é\u{1f600}]{1,60}", any::<bool>()),
+            (1..9u8, 1..1_000_000u64, "[ -~é\u{1f600}]{1,60}", 0..3, any::<u64>()),
             0..9,
         )
     ) {
         let entries: Vec<_> = entries
             .into_iter()
-            .map(|(seed, version, name, is_deleted)| match is_deleted {
-                true => deleted(seed, version),
-                false => {
+            .map(|(seed, version, name, kind, changed)| match kind {
+                0 => deleted(seed, version, changed),
+                1 => moved(seed, seed + 1, version, changed),
+                _ => {
                     let name = serde_json::to_string(&format!("n{name}")).unwrap();
-                    present(seed, version, &format!("{{\"name\":{name}}}"))
+                    present(seed, version, &format!("{{\"name\":{name}}}"), changed)
                 }
             })
             .collect();

@@ -9,8 +9,8 @@ use super::line::{Closing, Entry, FORMAT, Header, Line, Sum};
 pub struct Writer<W> {
     output: W,
     sum: Sum,
-    records: u64,
-    deleted: u64,
+    /// What was written so far.
+    counted: Closing,
 }
 
 impl<W: Write> Writer<W> {
@@ -20,7 +20,7 @@ impl<W: Write> Writer<W> {
     ///
     /// The error of `output`.
     pub fn begin(output: W, created: u64) -> io::Result<Self> {
-        let mut writer = Self { output, sum: Sum::default(), records: 0, deleted: 0 };
+        let mut writer = Self { output, sum: Sum::default(), counted: Closing::default() };
         writer.line(&Line::Header(Header { format: FORMAT, created }))?;
         Ok(writer)
     }
@@ -31,10 +31,7 @@ impl<W: Write> Writer<W> {
     ///
     /// The error of `output`.
     pub fn entry(&mut self, entry: Entry) -> io::Result<()> {
-        match &entry {
-            Entry::Present(_) => self.records += 1,
-            Entry::Deleted { .. } => self.deleted += 1,
-        }
+        self.counted.count(&entry);
         self.line(&Line::Entry(entry))
     }
 
@@ -44,7 +41,7 @@ impl<W: Write> Writer<W> {
     ///
     /// The error of `output`.
     pub fn close(mut self) -> io::Result<(W, Closing)> {
-        let closing = Closing { records: self.records, deleted: self.deleted, sum: self.sum.to_hex() };
+        let closing = Closing { sum: self.sum.to_hex(), ..self.counted.clone() };
         self.line(&Line::Closing(closing.clone()))?;
         Ok((self.output, closing))
     }

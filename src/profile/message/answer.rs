@@ -5,11 +5,12 @@ use serde_json::{Value, json};
 use super::super::content::{InvalidProfile, MAX_PROFILE_BYTES};
 use super::super::lines::MAX_LINE;
 use super::super::record::{Record, RecordError};
+use super::super::rotation::{MAX_CHAIN, Rotation};
 use super::call::{BadCall, Id, NEWEST_PROTOCOL, PROTOCOL, line};
 use crate::PublicKey;
 
 /// Why the server refuses a well-formed call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
     /// The key has a record already.
@@ -36,6 +37,15 @@ pub enum Refusal {
     /// The profile breaks a rule.
     #[error("{0}")]
     InvalidProfile(InvalidProfile),
+    /// The owner of the key goes on under another one.
+    #[error("this key has been replaced by another one, {}", latest(chain))]
+    Moved {
+        /// The statements that lead to the new key, at least one.
+        chain: Vec<Rotation>,
+    },
+    /// The key has been replaced so often that the server does not follow.
+    #[error("this key has been replaced, and the new one again, more than {MAX_CHAIN} times")]
+    MovedTooOften,
     /// The key has no record.
     #[error("this key is not registered")]
     NotRegistered,
@@ -65,6 +75,8 @@ impl Refusal {
             Self::Banned | Self::Closed => "closed",
             Self::Full => "full",
             Self::InvalidProfile(_) => "invalid_profile",
+            Self::Moved { .. } => "moved",
+            Self::MovedTooOften => "moved_too_often",
             Self::NotRegistered => "not_registered",
             Self::DiskFull | Self::Storage => "storage",
             Self::TooMany { .. } => "too_many",
@@ -86,10 +98,20 @@ impl Refusal {
                 json!({"kind": kind, "version": version})
             }
             Self::TooMany { retry_after } => json!({"kind": kind, "retryAfter": retry_after}),
+            Self::Moved { chain } => json!({
+                "kind": kind,
+                "to": chain.last().map(|rotation| rotation.to().to_hex()),
+                "chain": chain,
+            }),
             Self::DiskFull => json!({"kind": kind, "full": true}),
             _ => json!({"kind": kind}),
         }
     }
+}
+
+/// Returns the key that a chain leads to, as users type it.
+fn latest(chain: &[Rotation]) -> String {
+    chain.last().map(|rotation| rotation.to().to_z32()).unwrap_or_default()
 }
 
 impl From<RecordError> for Refusal {

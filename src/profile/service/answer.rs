@@ -90,7 +90,7 @@ impl<S: Store> Answerer<S> {
                 Ok(Some(call)) => Some(&call.id),
                 Err(bad) => bad.id.as_ref(),
             };
-            return Answer::Last(Some(answer_line(id, &Err(refusal))), refusal);
+            return Answer::Last(Some(answer_line(id, &Err(refusal.clone()))), refusal);
         }
         match read {
             Ok(None) => {
@@ -228,8 +228,11 @@ fn owned_record(key: &ProvenKey, record: &RawRecord) -> Result<Record, Refusal> 
 }
 
 fn record_of(entry: &KeyEntry) -> Result<Success, Refusal> {
-    let record = entry.record().ok_or(Refusal::NotRegistered)?;
-    Ok(Success::Record(record.clone()))
+    match entry {
+        KeyEntry::Present(record) => Ok(Success::Record(record.clone())),
+        KeyEntry::Moved { rotation, .. } => Err(Refusal::Moved { chain: vec![rotation.clone()] }),
+        KeyEntry::Unknown | KeyEntry::Deleted { .. } => Err(Refusal::NotRegistered),
+    }
 }
 
 fn success(entry: &KeyEntry) -> Success {

@@ -5,9 +5,11 @@ use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::super::entry::{Change, Decision, KeyEntry, is_newer};
-use super::super::store::{ApplyError, StoreError};
-use super::codec::{self, Sum};
+use super::super::entry::{Change, Dated, Decision, KeyEntry, decide_rotation, is_newer};
+use super::super::record::Record;
+use super::super::rotation::Rotation;
+use super::super::store::{ApplyError, StoreError, unix_time};
+use super::codec::{self, Head, Sum};
 use super::shared::{Latest, Shared, engine};
 use super::slots::SPARES_AT_LEAST;
 use super::witness::{Witness, WitnessFile};
@@ -18,8 +20,12 @@ use crate::PublicKey;
 pub(super) enum Job {
     /// Makes a change durable.
     Change { key: PublicKey, change: Change, answer: oneshot::Sender<Result<KeyEntry, ApplyError>> },
+    /// Moves a profile to another key; answers the entry of that.
+    Rotate { rotation: Rotation, record: Record, answer: oneshot::Sender<Result<KeyEntry, ApplyError>> },
+    /// Removes the record of a key; answers whether there was one.
+    Remove { key: PublicKey, answer: oneshot::Sender<Result<bool, StoreError>> },
     /// Makes an entry durable unless the one that is there is as new; answers whether it was written.
-    Restore { key: PublicKey, entry: KeyEntry, answer: oneshot::Sender<Result<bool, StoreError>> },
+    Restore { key: PublicKey, held: Dated, answer: oneshot::Sender<Result<bool, StoreError>> },
     /// Begins a snapshot; answers its number and what it is a snapshot of.
     Snapshot { answer: oneshot::Sender<(u64, Witness)> },
 }
@@ -48,6 +54,8 @@ pub(super) struct Committer<D> {
 struct Batch {
     /// Whether the disk has room for it; otherwise why not.
     room: Result<(), StoreError>,
+    /// When its changes are made, in seconds of Unix time.
+    now: u64,
     /// The sums of each changed key: of its durable entry and of its latest one.
     sums: BTreeMap<PublicKey, (Sum, Sum)>,
     /// The slots whose keys are erased when the batch is durable.
@@ -57,8 +65,8 @@ struct Batch {
 
 #[derive(Debug)]
 enum Answer {
-    Change(oneshot::Sender<Result<KeyEntry, ApplyError>>, Result<KeyEntry, ApplyError>),
-    Restore(oneshot::Sender<Result<bool, StoreError>>, Result<bool, StoreError>),
+    Entry(oneshot::Sender<Result<KeyEntry, ApplyError>>, Result<KeyEntry, ApplyError>),
+    Written(oneshot::Sender<Result<bool, StoreError>>, Result<bool, StoreError>),
 }
 
 impl<D: Disk> Committer<D> {
@@ -67,19 +75,31 @@ impl<D: Disk> Committer<D> {
         let mut waiting = Vec::new();
         // What arrives while one batch is being synced makes up the next.
         while jobs.blocking_recv_many(&mut waiting, MAX_BATCH) > 0 {
-            let room = self.room(&waiting);
-            let (sums, erased, answers) = (BTreeMap::new(), Vec::new(), Vec::new());
-            let mut batch = Batch { room, sums, erased, answers };
+            let mut batch = Batch {
+                room: self.room(&waiting),
+                now: unix_time(),
+                sums: BTreeMap::new(),
+                erased: Vec::new(),
+                answers: Vec::new(),
+            };
             let mut snapshots = Vec::new();
             for job in waiting.drain(..) {
                 match job {
                     Job::Change { key, change, answer } => {
                         let outcome = self.change(&mut batch, &key, &change);
-                        batch.answers.push(Answer::Change(answer, outcome));
+                        batch.answers.push(Answer::Entry(answer, outcome));
                     }
-                    Job::Restore { key, entry, answer } => {
-                        let outcome = self.restore(&mut batch, &key, &entry);
-                        batch.answers.push(Answer::Restore(answer, outcome));
+                    Job::Rotate { rotation, record, answer } => {
+                        let outcome = self.rotate(&mut batch, &rotation, &record);
+                        batch.answers.push(Answer::Entry(answer, outcome));
+                    }
+                    Job::Remove { key, answer } => {
+                        let outcome = self.remove(&mut batch, &key);
+                        batch.answers.push(Answer::Written(answer, outcome));
+                    }
+                    Job::Restore { key, held, answer } => {
+                        let outcome = self.restore(&mut batch, &key, &held);
+                        batch.answers.push(Answer::Written(answer, outcome));
                     }
                     Job::Snapshot { answer } => snapshots.push(answer),
                 }
@@ -110,27 +130,66 @@ impl<D: Disk> Committer<D> {
     }
 
     fn change(&self, batch: &mut Batch, key: &PublicKey, change: &Change) -> Result<KeyEntry, ApplyError> {
-        self.shared.check()?;
-        let latest = self.shared.latest(key)?;
-        match latest.entry.decide(change) {
+        let latest = self.latest(key)?;
+        match latest.held.entry.decide(change) {
             // A repeat within the batch of the first attempt waits for the same sync.
-            Decision::Repeated => Ok(latest.entry),
+            Decision::Repeated => Ok(latest.held.entry),
             Decision::Refuse(refusal) => Err(refusal.into()),
             Decision::Write(next) => {
-                self.write(batch, key, &latest, &next)?;
+                let changed = batch.now;
+                self.write(batch, key, &latest, &Dated { entry: next.clone(), changed })?;
                 Ok(next)
             }
         }
     }
 
-    fn restore(&self, batch: &mut Batch, key: &PublicKey, entry: &KeyEntry) -> Result<bool, StoreError> {
-        self.shared.check()?;
-        let latest = self.shared.latest(key)?;
-        let is_newer = is_newer(entry, &latest.entry);
+    fn rotate(
+        &self,
+        batch: &mut Batch,
+        rotation: &Rotation,
+        record: &Record,
+    ) -> Result<KeyEntry, ApplyError> {
+        let (from, to) = (self.latest(rotation.from())?, self.latest(rotation.to())?);
+        match decide_rotation(&from.held.entry, &to.held.entry, rotation, record) {
+            Decision::Repeated => Ok(to.held.entry),
+            Decision::Refuse(refusal) => Err(refusal.into()),
+            Decision::Write((moved, taken)) => {
+                batch.room.clone()?;
+                let changed = batch.now;
+                let mut both = sled::Batch::default();
+                for (key, latest, entry) in
+                    [(rotation.from(), &from, moved), (rotation.to(), &to, taken.clone())]
+                {
+                    let bytes = self.encode(batch, key, latest, &Dated { entry, changed });
+                    both.insert(key.as_bytes(), bytes);
+                }
+                // After a power failure the database has both, or neither.
+                self.written(self.shared.entries.apply_batch(both))?;
+                Ok(taken)
+            }
+        }
+    }
+
+    fn remove(&self, batch: &mut Batch, key: &PublicKey) -> Result<bool, StoreError> {
+        let latest = self.latest(key)?;
+        let Some(entry) = latest.held.entry.removed() else { return Ok(false) };
+        let changed = batch.now;
+        self.write(batch, key, &latest, &Dated { entry, changed })?;
+        Ok(true)
+    }
+
+    fn restore(&self, batch: &mut Batch, key: &PublicKey, held: &Dated) -> Result<bool, StoreError> {
+        let latest = self.latest(key)?;
+        let is_newer = is_newer(&held.entry, &latest.held.entry);
         if is_newer {
-            self.write(batch, key, &latest, entry)?;
+            self.write(batch, key, &latest, held)?;
         }
         Ok(is_newer)
+    }
+
+    fn latest(&self, key: &PublicKey) -> Result<Latest, StoreError> {
+        self.shared.check()?;
+        self.shared.latest(key)
     }
 
     /// Writes an entry without making it durable.
@@ -139,32 +198,40 @@ impl<D: Disk> Committer<D> {
         batch: &mut Batch,
         key: &PublicKey,
         latest: &Latest,
-        next: &KeyEntry,
+        next: &Dated,
     ) -> Result<(), StoreError> {
         batch.room.clone()?;
-        self.shared.note(key, &latest.entry);
+        let bytes = self.encode(batch, key, latest, next);
+        self.written(self.shared.entries.insert(key.as_bytes(), bytes).map(|_| ()))
+    }
+
+    /// Ends all writing if something could not be written.
+    fn written(&self, outcome: Result<(), sled::Error>) -> Result<(), StoreError> {
+        outcome.map_err(engine).inspect_err(|error| self.shared.fail(error))
+    }
+
+    /// Returns the bytes of an entry that is about to be written, and notes what it changes.
+    fn encode(&self, batch: &mut Batch, key: &PublicKey, latest: &Latest, next: &Dated) -> Vec<u8> {
+        self.shared.note(key, &latest.held);
         let sums = batch.sums.entry(*key).or_insert((latest.sum, latest.sum));
-        let commit = self.witness.commit + 1;
-        let bytes = match next {
-            KeyEntry::Unknown => return Ok(()),
+        let head = Head { commit: self.witness.commit + 1, before: sums.0, changed: next.changed };
+        let bytes = match &next.entry {
             KeyEntry::Present(record) => {
                 let mut slots = self.shared.slots.lock().unwrap_or_else(PoisonError::into_inner);
                 let slot = latest.slot.or_else(|| slots.take());
                 let found = slot.and_then(|slot| Some((slot, slots.get(slot)?)));
                 let (slot, slot_key) = found.expect("there are more free slots than changes in a batch");
-                let bytes = codec::seal(record, commit, sums.0, slot, slot_key);
+                let bytes = codec::seal(record, head, slot, slot_key);
                 sums.1 = Sum::of(key, &bytes, Some(slot_key));
-                bytes
+                return bytes;
             }
-            KeyEntry::Deleted { version } => {
-                batch.erased.extend(latest.slot);
-                let bytes = codec::delete(*version, commit, sums.0);
-                sums.1 = Sum::of(key, &bytes, None);
-                bytes
-            }
+            KeyEntry::Moved { rotation, version } => codec::moved(rotation, *version, head),
+            KeyEntry::Deleted { version } => codec::delete(*version, head),
+            KeyEntry::Unknown => unreachable!("nothing becomes what was never registered"),
         };
-        let written = self.shared.entries.insert(key.as_bytes(), bytes).map_err(engine);
-        written.map(|_| ()).inspect_err(|error| self.shared.fail(error))
+        batch.erased.extend(latest.slot);
+        sums.1 = Sum::of(key, &bytes, None);
+        bytes
     }
 
     /// Makes a batch durable: first the entries, then the witness of them, then the erased keys.
@@ -205,15 +272,19 @@ impl<D: Disk> Committer<D> {
 impl Job {
     /// Returns about how many bytes the job adds to the database.
     fn bytes(&self) -> usize {
-        let text = match self {
+        let text = |record: &Record| record.profile().text().len();
+        match self {
             Self::Change {
                 change: Change::Register { record, .. } | Change::Update { record, .. }, ..
             }
-            | Self::Restore { entry: KeyEntry::Present(record), .. } => record.profile().text().len(),
-            Self::Change { change: Change::Delete { .. }, .. } | Self::Restore { .. } => 0,
-            Self::Snapshot { .. } => return 0,
-        };
-        text + 256
+            | Self::Restore { held: Dated { entry: KeyEntry::Present(record), .. }, .. } => {
+                256 + text(record)
+            }
+            Self::Rotate { record, .. } => 768 + text(record),
+            Self::Restore { .. } => 512,
+            Self::Change { change: Change::Delete { .. }, .. } | Self::Remove { .. } => 256,
+            Self::Snapshot { .. } => 0,
+        }
     }
 }
 
@@ -221,10 +292,10 @@ impl Answer {
     /// Answers with the outcome once it is durable. The caller may have gone; the change stays made.
     fn send(self, synced: &Result<(), StoreError>) {
         match self {
-            Self::Change(answer, outcome) => {
+            Self::Entry(answer, outcome) => {
                 let _ = answer.send(outcome.and_then(|entry| Ok(synced.clone().map(|()| entry)?)));
             }
-            Self::Restore(answer, outcome) => {
+            Self::Written(answer, outcome) => {
                 let _ = answer.send(outcome.and_then(|written| synced.clone().map(|()| written)));
             }
         }

@@ -89,6 +89,7 @@ fn progress_of(entry: &KeyEntry) -> u64 {
         KeyEntry::Unknown => 0,
         KeyEntry::Present(record) => record.version() * 2,
         KeyEntry::Deleted { version } => version * 2 + 1,
+        KeyEntry::Moved { .. } => unreachable!("no writer replaces its key"),
     }
 }
 
@@ -127,7 +128,7 @@ async fn write_for_ever(store: &SledStore, seed: u8) {
                 Change::Delete { version: record.version() }
             }
             KeyEntry::Present(_) => Change::Update { record, after: None },
-            KeyEntry::Unknown | KeyEntry::Deleted { .. } => Change::Register { record, after: None },
+            _ => Change::Register { record, after: None },
         };
         entry = store.apply(&proven, change).await.unwrap();
         let report = format!("stored {seed} {} on_disk\n", progress_of(&entry));

@@ -93,4 +93,4 @@ impl Folder {
 }
 
 const PREFIX: &str = "records.";
-const NOTICE: &str = "The profiles have format 2. An older program cannot use this folder.\n";
+const NOTICE: &str = "The profiles have format 3. An older program cannot use this folder.\n";

@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use tracing::warn;
 
-use super::super::entry::KeyEntry;
+use super::super::entry::{Dated, KeyEntry};
 use super::super::inventory::Inventory;
 use super::super::record::{Record, is_version};
 use super::super::store::StoreError;
-use super::codec::{self, Sum};
+use super::codec::{self, Head, Sum};
 use super::committer::Disk as _;
 use super::database::{Database, check_room, guarded, is_log, missing_data};
 use super::files::{copy_database, folder_size, remove_folder};
@@ -31,9 +31,9 @@ pub(super) fn rewrite(folder: &Folder, slots: &mut Slots) -> Result<(Database, W
     let mut witness = Witness { generation: 2, commit: 1, ..Witness::default() };
     let mut database = Database::open(&folder.records(witness.generation))?;
     let mut failed = Ok(());
-    let inventory = examine(folder, &mut |key, entry| {
+    let inventory = examine(folder, &mut |key, held| {
         if failed.is_ok() {
-            failed = add(&database, slots, &mut witness, &key, &entry);
+            failed = add(&database, slots, &mut witness, &key, &held.entry);
         }
     })?;
     failed?;
@@ -55,22 +55,24 @@ fn add(
     key: &PublicKey,
     entry: &KeyEntry,
 ) -> Result<(), StoreError> {
+    let head = Head { commit: witness.commit, ..Head::default() };
     let (bytes, sum) = match entry {
-        KeyEntry::Unknown => return Ok(()),
         KeyEntry::Present(record) => {
             slots.replenish()?;
             let slot = slots.take();
             let found = slot.and_then(|slot| Some((slot, slots.get(slot)?)));
             let (slot, slot_key) = found.expect("free slots were made");
-            let bytes = codec::seal(record, witness.commit, Sum::default(), slot, slot_key);
+            let bytes = codec::seal(record, head, slot, slot_key);
             let sum = Sum::of(key, &bytes, Some(slot_key));
             (bytes, sum)
         }
         KeyEntry::Deleted { version } => {
-            let bytes = codec::delete(*version, witness.commit, Sum::default());
+            let bytes = codec::delete(*version, head);
             let sum = Sum::of(key, &bytes, None);
             (bytes, sum)
         }
+        // Format 1 has neither.
+        KeyEntry::Unknown | KeyEntry::Moved { .. } => return Ok(()),
     };
     database.entries.insert(key.as_bytes(), bytes).map_err(engine)?;
     witness.entries += 1;
@@ -84,7 +86,7 @@ fn add(
 /// as those of all files.
 pub(super) fn examine(
     folder: &Folder,
-    visit: &mut dyn FnMut(PublicKey, KeyEntry),
+    visit: &mut dyn FnMut(PublicKey, Dated),
 ) -> Result<Inventory, StoreError> {
     // Entries are visited only after it is known which files to read.
     let inventory = read(folder, &|_| true, &mut |_, _| {})?;
@@ -110,7 +112,7 @@ pub(super) fn examine(
 fn read(
     folder: &Folder,
     wanted: &dyn Fn(&str) -> bool,
-    visit: &mut dyn FnMut(PublicKey, KeyEntry),
+    visit: &mut dyn FnMut(PublicKey, Dated),
 ) -> Result<Inventory, StoreError> {
     let mut inventory = Inventory::default();
     if let Some(fault) = missing_data(&folder.old_records())? {
@@ -153,20 +155,21 @@ fn check_schema(database: &Database, inventory: &mut Inventory) -> Result<bool, 
 }
 
 /// Reads an entry and verifies its signature.
-fn decode(key: &PublicKey, bytes: &[u8]) -> Option<KeyEntry> {
+fn decode(key: &PublicKey, bytes: &[u8]) -> Option<Dated> {
     // What cannot be read is counted as such, whatever the reason.
     let (tag, rest) = bytes.split_first()?;
     let (version, rest) = rest.split_first_chunk()?;
     let version = Some(u64::from_le_bytes(*version)).filter(|version| is_version(*version))?;
-    match *tag {
+    let entry = match *tag {
         1 => {
             let (signature, text) = rest.split_first_chunk()?;
             let text = std::str::from_utf8(text).ok()?;
-            Record::verify(*key, version, text, *signature).ok().map(KeyEntry::Present)
+            KeyEntry::Present(Record::verify(*key, version, text, *signature).ok()?)
         }
-        2 if rest.is_empty() => Some(KeyEntry::Deleted { version }),
-        _ => None,
-    }
+        2 if rest.is_empty() => KeyEntry::Deleted { version },
+        _ => return None,
+    };
+    Some(entry.into())
 }
 
 const SCHEMA: u32 = 1;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tracing::{debug, warn};
 
-use super::super::entry::KeyEntry;
+use super::super::entry::Dated;
 use super::super::inventory::Inventory;
 use super::super::store::StoreError;
 use super::codec::SlotKey;
@@ -65,10 +65,7 @@ pub(super) fn open(path: &Path) -> Result<Parts, StoreError> {
 }
 
 /// Compares a folder with its witness and visits every entry that can be read. Changes nothing.
-pub(super) fn check(
-    path: &Path,
-    visit: &mut dyn FnMut(PublicKey, KeyEntry),
-) -> Result<Inventory, StoreError> {
+pub(super) fn check(path: &Path, visit: &mut dyn FnMut(PublicKey, Dated)) -> Result<Inventory, StoreError> {
     let folder = Folder::new(path);
     let _lock = lock(&folder.lock())?;
     refuse_others(path)?;
@@ -123,7 +120,7 @@ fn attempts(
     folder: &Folder,
     witness: &Witness,
     keys: &[SlotKey],
-    visit: &mut dyn FnMut(PublicKey, KeyEntry),
+    visit: &mut dyn FnMut(PublicKey, Dated),
 ) -> Result<Result<Verified, Inventory>, StoreError> {
     let (generation, whole, survey) = attempt(folder, witness, keys, &|_| true)?;
     let mut inventory = survey.inventory.clone();
@@ -163,7 +160,7 @@ fn read_guarded(
     database: &Database,
     keys: &[SlotKey],
     inventory: &mut Inventory,
-    visit: &mut dyn FnMut(PublicKey, KeyEntry),
+    visit: &mut dyn FnMut(PublicKey, Dated),
 ) {
     let read = guarded(|| {
         read_all(&database.entries, inventory, |key, bytes| survey::open(key, bytes, keys), visit);
@@ -211,7 +208,7 @@ fn attempt(
 fn examine(
     folder: &Folder,
     found: &Found,
-    visit: &mut dyn FnMut(PublicKey, KeyEntry),
+    visit: &mut dyn FnMut(PublicKey, Dated),
 ) -> Result<Inventory, StoreError> {
     let keys = Slots::read(&folder.keys())?;
     let what = match found {
@@ -247,7 +244,7 @@ fn examine(
 fn read_unwitnessed(
     folder: &Folder,
     keys: &[SlotKey],
-    visit: &mut dyn FnMut(PublicKey, KeyEntry),
+    visit: &mut dyn FnMut(PublicKey, Dated),
 ) -> Result<Inventory, StoreError> {
     let mut most = Inventory::default();
     for generation in folder.generations()? {

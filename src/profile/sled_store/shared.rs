@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use super::super::changes::Changes;
-use super::super::entry::KeyEntry;
+use super::super::entry::{Dated, KeyEntry};
 use super::super::store::StoreError;
 use super::codec::{SlotKey, Stored, Sum};
 use super::slots::Slots;
@@ -28,7 +28,7 @@ pub(super) struct Shared {
 struct State {
     /// The entries before the batch that is being written: a power failure may leave these, so readers see
     /// them.
-    before: BTreeMap<PublicKey, KeyEntry>,
+    before: BTreeMap<PublicKey, Dated>,
     /// The snapshots that are being read, by a number.
     snapshots: BTreeMap<u64, Kept>,
     next_snapshot: u64,
@@ -39,7 +39,7 @@ struct State {
 struct Kept {
     /// The last key that was read; `None` before the first.
     passed: Option<PublicKey>,
-    entries: BTreeMap<PublicKey, KeyEntry>,
+    entries: BTreeMap<PublicKey, Dated>,
     bytes: usize,
     outdated: bool,
 }
@@ -61,8 +61,8 @@ impl Shared {
             return Err(StoreError::Failed);
         }
         match before {
-            Some(before) => Ok(before),
-            None => Ok(latest?.entry),
+            Some(before) => Ok(before.entry),
+            None => Ok(latest?.held.entry),
         }
     }
 
@@ -100,8 +100,8 @@ impl Shared {
             None => None,
         };
         let slot_key: Option<&SlotKey> = slot_key.as_deref();
-        let entry = stored.open(key, slot_key)?;
-        Some(Latest { entry, sum: Sum::of(key, bytes, slot_key), slot: stored.slot() })
+        let held = stored.open(key, slot_key)?;
+        Some(Latest { held, sum: Sum::of(key, bytes, slot_key), slot: stored.slot() })
     }
 
     fn slot_key(&self, slot: u32) -> Option<zeroize::Zeroizing<SlotKey>> {
@@ -110,7 +110,7 @@ impl Shared {
     }
 
     /// Notes the entry that is about to be overwritten, for readers and for snapshots.
-    pub(super) fn note(&self, key: &PublicKey, entry: &KeyEntry) {
+    pub(super) fn note(&self, key: &PublicKey, entry: &Dated) {
         let mut state = self.state();
         let state = &mut *state;
         state.before.entry(*key).or_insert_with(|| entry.clone());
@@ -170,7 +170,7 @@ impl Shared {
         &self,
         number: u64,
         most: usize,
-    ) -> Result<Vec<(PublicKey, KeyEntry)>, StoreError> {
+    ) -> Result<Vec<(PublicKey, Dated)>, StoreError> {
         let mut entries = Vec::new();
         // Until a chunk has something else than entries that are newer than the snapshot.
         while entries.is_empty() {
@@ -181,29 +181,8 @@ impl Shared {
             if kept.outdated {
                 return Err(StoreError::Outdated);
             }
-            let from = match kept.passed {
-                Some(passed) => Bound::Excluded(*passed.as_bytes()),
-                None => Bound::Unbounded,
-            };
-            let mut last = None;
-            for pair in self.entries.range((from, Bound::Unbounded)).take(most) {
-                let (key, bytes) = pair.map_err(engine)?;
-                let key =
-                    PublicKey::from_bytes(key.as_ref().try_into().map_err(|_| {
-                        StoreError::Engine("the database holds something that is no key".into())
-                    })?);
-                let entry = match kept.entries.remove(&key) {
-                    Some(entry) => entry,
-                    None => {
-                        let opened = self.open(&key, &bytes);
-                        opened.ok_or_else(|| StoreError::Damaged { key: key.short() })?.entry
-                    }
-                };
-                if entry != KeyEntry::Unknown {
-                    entries.push((key, entry));
-                }
-                last = Some(key);
-            }
+            let taken = &mut kept.entries;
+            let last = self.read(kept.passed, most, |key| taken.remove(key), &mut entries)?;
             match last {
                 Some(_) => kept.passed = last,
                 None => break,
@@ -212,30 +191,85 @@ impl Shared {
         Ok(entries)
     }
 
+    /// Returns `most` durable entries, in the order of their keys, after a key.
+    pub(super) fn page(
+        &self,
+        mut after: Option<PublicKey>,
+        most: usize,
+    ) -> Result<Vec<(PublicKey, Dated)>, StoreError> {
+        let mut entries = Vec::new();
+        while entries.len() < most {
+            // As for a snapshot. Not for long: the writer waits.
+            let state = self.state();
+            self.check()?;
+            let chunk = (most - entries.len()).min(CHUNK);
+            let last = self.read(after, chunk, |key| state.before.get(key).cloned(), &mut entries)?;
+            match last {
+                Some(_) => after = last,
+                None => break,
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Adds the next `most` entries after a key to a list, without those that were never registered; returns
+    /// the last key. In place of what was overwritten since, there is what `before` returns. Called with the
+    /// state locked.
+    fn read(
+        &self,
+        after: Option<PublicKey>,
+        most: usize,
+        mut before: impl FnMut(&PublicKey) -> Option<Dated>,
+        entries: &mut Vec<(PublicKey, Dated)>,
+    ) -> Result<Option<PublicKey>, StoreError> {
+        let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(*after.as_bytes()));
+        let mut last = None;
+        for pair in self.entries.range((from, Bound::Unbounded)).take(most) {
+            let (key, bytes) = pair.map_err(engine)?;
+            let key = PublicKey::from_bytes(
+                key.as_ref()
+                    .try_into()
+                    .map_err(|_| StoreError::Engine("the database holds something that is no key".into()))?,
+            );
+            let held = match before(&key) {
+                Some(held) => held,
+                None => {
+                    let opened = self.open(&key, &bytes);
+                    opened.ok_or_else(|| StoreError::Damaged { key: key.short() })?.held
+                }
+            };
+            if held.entry != KeyEntry::Unknown {
+                entries.push((key, held));
+            }
+            last = Some(key);
+        }
+        Ok(last)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Kept {
-    fn note(&mut self, key: &PublicKey, entry: &KeyEntry) {
+    fn note(&mut self, key: &PublicKey, held: &Dated) {
         if self.outdated || self.passed.is_some_and(|passed| *key <= passed) || self.entries.contains_key(key)
         {
             return;
         }
-        self.bytes += 200 + entry.record().map_or(0, |record| record.profile().text().len());
+        self.bytes += 200 + held.entry.record().map_or(0, |record| record.profile().text().len());
         if self.bytes > MAX_KEPT {
             (self.outdated, self.entries) = (true, BTreeMap::new());
             return;
         }
-        self.entries.insert(*key, entry.clone());
+        self.entries.insert(*key, held.clone());
     }
 }
 
 /// An entry with what the writer needs to replace it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Latest {
-    pub(super) entry: KeyEntry,
+    pub(super) held: Dated,
     /// Zero if there is none.
     pub(super) sum: Sum,
     /// The slot of its key, if it is present.
@@ -253,6 +287,8 @@ pub(super) fn engine(error: sled::Error) -> StoreError {
 
 /// Most bytes that are kept for a snapshot, about: what is written while it is read.
 const MAX_KEPT: usize = 64 << 20;
+/// Entries that are read at a time: the writer waits so long.
+pub(super) const CHUNK: usize = 128;
 
 #[cfg(test)]
 mod tests {
@@ -268,7 +304,7 @@ mod tests {
     #[test]
     fn a_snapshot_that_is_overtaken_ends() {
         let mut kept = Kept { passed: Some(key(9)), ..Kept::default() };
-        let entry = KeyEntry::Present(record(1, "Ada"));
+        let entry = KeyEntry::Present(record(1, "Ada")).into();
         for number in 0..10 {
             kept.note(&key(number), &entry);
         }
@@ -276,7 +312,7 @@ mod tests {
         let mut number = 10;
         while !kept.outdated {
             kept.note(&key(number), &entry);
-            kept.note(&key(number), &KeyEntry::Unknown);
+            kept.note(&key(number), &Dated::default());
             assert!(kept.bytes <= MAX_KEPT || kept.outdated);
             number += 1;
         }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::super::entry::KeyEntry;
+use super::super::entry::Dated;
 use super::super::inventory::Promised;
 use super::super::store::StoreError;
-use super::shared::Shared;
+use super::shared::{CHUNK, Shared};
 use crate::PublicKey;
 
 /// All entries of a store as they were durable at one time.
@@ -34,7 +34,7 @@ impl Snapshot {
     ///
     /// [`StoreError::Outdated`] if more was overwritten than is kept; [`StoreError::Damaged`] if an entry
     /// can't be read; [`StoreError::Failed`] if the store has failed.
-    pub fn next_chunk(&mut self) -> Result<Vec<(PublicKey, KeyEntry)>, StoreError> {
+    pub fn next_chunk(&mut self) -> Result<Vec<(PublicKey, Dated)>, StoreError> {
         self.shared.read_snapshot(self.number, CHUNK)
     }
 }
@@ -44,6 +44,3 @@ impl Drop for Snapshot {
         self.shared.end_snapshot(self.number);
     }
 }
-
-/// Entries that are read at a time: the writer waits so long.
-const CHUNK: usize = 128;

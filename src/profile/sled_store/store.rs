@@ -10,8 +10,10 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 
 use super::super::changes::Changes;
-use super::super::entry::{Change, KeyEntry};
+use super::super::entry::{Change, Dated, KeyEntry};
 use super::super::inventory::Inventory;
+use super::super::record::Record;
+use super::super::rotation::Rotation;
 use super::super::store::{ApplyError, Store, StoreError};
 use super::committer::{Committer, Disk, Job, MAX_BATCH};
 use super::files::{io_error, lock};
@@ -107,7 +109,8 @@ impl SledStore {
     }
 
     /// Stores an entry that was taken from a backup, unless the one that is there is as new or newer; returns
-    /// whether it was stored, once it is durable. The record's own signature is all that speaks for it.
+    /// whether it was stored, once it is durable. The record's own signature is all that speaks for it. An
+    /// entry keeps the time of its change.
     ///
     /// # Errors
     ///
@@ -116,8 +119,13 @@ impl SledStore {
     /// # Cancel safety
     ///
     /// The entry may or may not be stored when the future is dropped.
-    pub async fn restore_entry(&self, key: PublicKey, entry: KeyEntry) -> Result<bool, StoreError> {
-        self.ask(|answer| Job::Restore { key, entry, answer }).await?
+    pub async fn restore_entry(
+        &self,
+        key: PublicKey,
+        entry: impl Into<Dated> + Send,
+    ) -> Result<bool, StoreError> {
+        let held = entry.into();
+        self.ask(|answer| Job::Restore { key, held, answer }).await?
     }
 
     /// Compares a folder with its witness, and visits every entry that can be read, the damaged parts of a
@@ -128,7 +136,7 @@ impl SledStore {
     ///
     /// [`StoreError::Locked`] if a server is using the folder; otherwise as [`Self::open`], but for
     /// [`StoreError::Lost`]: the [`Inventory`] says what is lost.
-    pub fn check(folder: &Path, mut visit: impl FnMut(PublicKey, KeyEntry)) -> Result<Inventory, StoreError> {
+    pub fn check(folder: &Path, mut visit: impl FnMut(PublicKey, Dated)) -> Result<Inventory, StoreError> {
         open::check(folder, &mut visit)
     }
 
@@ -174,6 +182,26 @@ impl Store for SledStore {
 
     fn changes(&self) -> &Changes {
         &self.shared.changes
+    }
+
+    async fn rotate(&self, rotation: Rotation, record: Record) -> Result<KeyEntry, ApplyError> {
+        self.ask(|answer| Job::Rotate { rotation, record, answer }).await?
+    }
+
+    async fn page(
+        &self,
+        after: Option<PublicKey>,
+        limit: usize,
+    ) -> Result<Vec<(PublicKey, Dated)>, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        let read = tokio::task::spawn_blocking(move || shared.page(after, limit)).await;
+        // As above.
+        read.unwrap_or(Err(StoreError::Failed))
+    }
+
+    async fn remove(&self, key: &PublicKey) -> Result<bool, StoreError> {
+        let key = *key;
+        self.ask(|answer| Job::Remove { key, answer }).await?
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::entry::KeyEntry;
+use super::super::entry::Dated;
 use super::super::inventory::Inventory;
 use super::codec::{SlotKey, Stored, Sum};
 use super::shared::engine;
@@ -75,8 +75,8 @@ pub(super) fn survey(entries: &sled::Tree, witness: &Witness, keys: &[SlotKey]) 
 pub(super) fn read_all(
     entries: &sled::Tree,
     inventory: &mut Inventory,
-    open: impl Fn(&PublicKey, &[u8]) -> Option<KeyEntry>,
-    visit: &mut dyn FnMut(PublicKey, KeyEntry),
+    open: impl Fn(&PublicKey, &[u8]) -> Option<Dated>,
+    visit: &mut dyn FnMut(PublicKey, Dated),
 ) {
     (inventory.readable, inventory.unreadable) = (0, 0);
     inventory.named.clear();
@@ -99,7 +99,7 @@ pub(super) fn read_all(
 }
 
 /// Reads an entry; `None` if it can't be.
-pub(super) fn open(key: &PublicKey, bytes: &[u8], keys: &[SlotKey]) -> Option<KeyEntry> {
+pub(super) fn open(key: &PublicKey, bytes: &[u8], keys: &[SlotKey]) -> Option<Dated> {
     let stored = Stored::parse(bytes)?;
     let slot_key = stored.slot().and_then(|slot| keys.get(slot as usize));
     stored.open(key, slot_key)

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::super::content::Profile;
 use super::super::entry::tests::record;
-use super::super::entry::{Change, KeyEntry};
+use super::super::entry::{Change, Dated, KeyEntry};
 use super::super::message::Refusal;
 use super::super::record::Record;
-use super::super::store::{ApplyError, Store as _, StoreError};
+use super::super::rotation::tests::rotation;
+use super::super::store::{ApplyError, Store as _, StoreError, unix_time};
 use super::committer::Disk;
 use super::folder::Folder;
 use super::slots::Slots;
@@ -309,6 +310,7 @@ async fn an_entry_of_a_backup_replaces_an_older_one_alone() {
     let key = *ada().public_key();
     let present = |version| KeyEntry::Present(record(version, "Ada"));
     let deleted = |version| KeyEntry::Deleted { version };
+    let moved = |to| KeyEntry::Moved { rotation: rotation(1, to), version: 1 };
     for (entry, stored) in [
         (present(3), true),
         (present(3), false),
@@ -318,12 +320,16 @@ async fn an_entry_of_a_backup_replaces_an_older_one_alone() {
         (present(3), false),
         (deleted(2), false),
         (present(4), true),
+        (moved(2), true),
+        (moved(3), false),
+        (deleted(9), false),
+        (present(9), false),
     ] {
         assert_eq!(store.restore_entry(key, entry.clone()).await.unwrap(), stored, "{entry:?}");
     }
     drop(store);
     let store = SledStore::open(folder.path()).unwrap();
-    assert_eq!(store.load(&key).await.unwrap(), present(4));
+    assert_eq!(store.load(&key).await.unwrap(), moved(2));
 }
 
 #[tokio::test]
@@ -342,8 +348,9 @@ async fn a_snapshot_does_not_show_what_is_written_after_it() {
     let mut expected = std::collections::BTreeMap::new();
     for n in 0..300 {
         let key = *owner(n).public_key();
-        store.restore_entry(key, entry(n, 1)).await.unwrap();
-        expected.insert(key, entry(n, 1));
+        let held = Dated { entry: entry(n, 1), changed: n.into() };
+        store.restore_entry(key, held.clone()).await.unwrap();
+        expected.insert(key, held);
     }
     let mut snapshot = store.snapshot().await.unwrap();
     assert_eq!(snapshot.taken().entries, 300);
@@ -365,4 +372,218 @@ async fn a_snapshot_does_not_show_what_is_written_after_it() {
     }
     assert!(read.is_sorted_by_key(|(key, _)| *key));
     assert_eq!(read, Vec::from_iter(expected));
+}
+
+#[tokio::test]
+async fn a_rotation_moves_the_profile_and_can_be_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SledStore::open(folder.path()).unwrap();
+    let (from, to) = (*rotation(1, 2).from(), *rotation(1, 2).to());
+    let record = |seed: u8, version: u64| {
+        let profile = Profile::parse(r#"{"name":"Ada"}"#).unwrap();
+        Record::sign(&KeyPair::from_seed(&[seed; 32]), version, profile)
+    };
+    let refused = |refusal| Err::<KeyEntry, _>(refusal);
+    let rotate = async |store: &SledStore, from, to, version| {
+        store.rotate(rotation(from, to), record(to, version)).await.map_err(|error| match error {
+            ApplyError::Refused(refusal) => refusal,
+            ApplyError::Store(error) => panic!("{error}"),
+        })
+    };
+    assert_eq!(rotate(&store, 1, 2, 1).await, refused(Refusal::NotRegistered));
+    store.apply(&ada(), register(1, "Ada")).await.unwrap();
+    store.apply(&ada(), update(2, "Ada")).await.unwrap();
+    let present = KeyEntry::Present(record(2, 5));
+    let keys = Slots::read(&folder.path().join("keys")).unwrap();
+    assert_eq!(rotate(&store, 1, 2, 5).await, Ok(present.clone()));
+    // One slot was overwritten: nothing is left of the old profile.
+    let now = Slots::read(&folder.path().join("keys")).unwrap();
+    assert_eq!(keys.iter().zip(now.iter()).filter(|(before, now)| before != now).count(), 1);
+    drop(store);
+
+    let store = SledStore::open(folder.path()).unwrap();
+    let moved = KeyEntry::Moved { rotation: rotation(1, 2), version: 2 };
+    assert_eq!(store.load(&from).await.unwrap(), moved);
+    assert_eq!(store.load(&to).await.unwrap(), present);
+    assert_eq!(rotate(&store, 1, 2, 1).await, Ok(present), "repeated");
+    assert_eq!(rotate(&store, 1, 3, 1).await, refused(Refusal::Moved { chain: vec![rotation(1, 2)] }));
+    assert_eq!(rotate(&store, 2, 1, 1).await, refused(Refusal::AlreadyRegistered { version: 2 }));
+    let again = store.apply(&ada(), update(3, "Ada")).await;
+    assert!(matches!(again, Err(ApplyError::Refused(Refusal::Moved { .. }))), "{again:?}");
+    assert!(!store.remove(&from).await.unwrap());
+    assert_eq!(store.snapshot().await.unwrap().taken().entries, 2);
+}
+
+#[tokio::test]
+async fn a_rotation_on_a_full_disk_changes_neither_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let room = Arc::new(AtomicBool::new(true));
+    let store = open_on(folder.path(), TestDisk { sync: || Ok(()), room: Arc::clone(&room) });
+    store.apply(&ada(), register(1, "Ada")).await.unwrap();
+    room.store(false, Ordering::SeqCst);
+    let rotation = rotation(1, 2);
+    let profile = Profile::parse(r#"{"name":"Ada"}"#).unwrap();
+    let record = Record::sign(&KeyPair::from_seed(&[2; 32]), 1, profile);
+    let refused = store.rotate(rotation.clone(), record.clone()).await;
+    assert!(matches!(refused, Err(ApplyError::Store(StoreError::Full { .. }))), "{refused:?}");
+    assert!(store.load(rotation.from()).await.unwrap().record().is_some());
+    assert_eq!(store.load(rotation.to()).await.unwrap(), KeyEntry::Unknown);
+    room.store(true, Ordering::SeqCst);
+    store.rotate(rotation, record).await.unwrap();
+}
+
+#[tokio::test]
+async fn pages_have_every_durable_entry_in_order_with_its_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let before = unix_time();
+    let store = SledStore::open(folder.path()).unwrap();
+    for n in 0..=254 {
+        let owner = KeyPair::from_seed(&[n; 32]);
+        let profile = Profile::parse(r#"{"name":"a"}"#).unwrap();
+        let change = Change::Register { record: Record::sign(&owner, 1, profile), after: None };
+        store.apply(&ProvenKey::new(*owner.public_key()), change).await.unwrap();
+    }
+    let gone = *KeyPair::from_seed(&[7; 32]).public_key();
+    assert!(store.remove(&gone).await.unwrap());
+    assert!(!store.remove(&gone).await.unwrap());
+    assert!(!store.remove(&PublicKey::from_bytes([9; 32])).await.unwrap());
+    let restored = PublicKey::from_bytes([255; 32]);
+    let old = Dated { entry: KeyEntry::Deleted { version: 3 }, changed: 17 };
+    assert!(store.restore_entry(restored, old.clone()).await.unwrap());
+    drop(store);
+
+    let store = SledStore::open(folder.path()).unwrap();
+    let all = store.page(None, 1000).await.unwrap();
+    assert_eq!(all.len(), 256);
+    assert!(all.is_sorted_by_key(|(key, _)| *key));
+    assert_eq!(all.last(), Some(&(restored, old)));
+    for (key, held) in &all[..255] {
+        assert!((before..=unix_time()).contains(&held.changed), "{held:?}");
+        assert_eq!(held.entry.record().is_none(), *key == gone);
+    }
+    let (mut paged, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.page(after, 100).await.unwrap();
+        paged.extend(page.iter().cloned());
+        match page.last() {
+            Some((key, _)) => after = Some(*key),
+            None => break,
+        }
+    }
+    assert_eq!(paged, all);
+    // As after a deletion by the owner, the key registers again above the last version.
+    let owner = KeyPair::from_seed(&[7; 32]);
+    let record = |version| {
+        let profile = Profile::parse(r#"{"name":"a"}"#).unwrap();
+        Change::Register { record: Record::sign(&owner, version, profile), after: None }
+    };
+    let proven = ProvenKey::new(gone);
+    assert!(store.apply(&proven, record(1)).await.is_err());
+    assert!(store.apply(&proven, record(2)).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_page_does_not_show_what_is_not_durable() {
+    let folder = tempfile::tempdir().unwrap();
+    let (entered, in_sync) = std::sync::mpsc::channel::<()>();
+    let (release, gate) = std::sync::mpsc::channel::<()>();
+    let store = Arc::new(open_with(folder.path(), move || {
+        let _ = entered.send(());
+        gate.recv().map_err(|_| StoreError::Failed)
+    }));
+    let write = tokio::spawn({
+        let store = store.clone();
+        async move { store.apply(&ada(), register(1, "Ada")).await.map(|_| ()) }
+    });
+    tokio::task::spawn_blocking(move || in_sync.recv_timeout(Duration::from_secs(30)))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(store.page(None, 9).await.unwrap(), []);
+    release.send(()).unwrap();
+    write.await.unwrap().unwrap();
+    assert_eq!(store.page(None, 9).await.unwrap().len(), 1);
+}
+
+/// A folder that the version before has written: three keys, two of them updated, and one deleted.
+#[tokio::test]
+async fn a_folder_of_format_2_is_taken_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = folder.path().join("records.2");
+    std::fs::create_dir(&records).unwrap();
+    std::fs::write(
+        folder.path().join("witness"),
+        include_bytes!("../../../tests/vectors/profile-store-2/witness"),
+    )
+    .unwrap();
+    std::fs::write(folder.path().join("keys"), include_bytes!("../../../tests/vectors/profile-store-2/keys"))
+        .unwrap();
+    std::fs::write(records.join("conf"), include_bytes!("../../../tests/vectors/profile-store-2/conf"))
+        .unwrap();
+    let mut database = include_bytes!("../../../tests/vectors/profile-store-2/db").to_vec();
+    // Zeros follow, up to the end of the segment.
+    database.resize((2 << 20) - 1, 0);
+    std::fs::write(records.join("db"), database).unwrap();
+    let key = |n: u8| *KeyPair::from_seed(&[n; 32]).public_key();
+    let check = async |store: &SledStore| {
+        assert_eq!(store.load(&key(2)).await.unwrap(), KeyEntry::Deleted { version: 2 });
+        for n in [1, 3] {
+            let entry = store.load(&key(n)).await.unwrap();
+            let record = entry.record().expect("a profile");
+            assert_eq!(record.profile().name(), format!("key {n}, version 2"));
+        }
+        let page = store.page(None, 9).await.unwrap();
+        assert!(page.len() == 3 && page.iter().all(|(_, held)| held.changed == 0), "{page:?}");
+    };
+    assert!(SledStore::check(folder.path(), |_, _| {}).unwrap().is_whole());
+    for _ in 0..2 {
+        check(&SledStore::open(folder.path()).unwrap()).await;
+    }
+    let witness = std::fs::read(folder.path().join("witness")).unwrap();
+    assert_eq!((witness[7], witness[512 + 7]), (3, 3), "older programs refuse the folder");
+    let store = SledStore::open(folder.path()).unwrap();
+    assert!(store.remove(&key(1)).await.unwrap());
+    drop(store);
+    let store = SledStore::open(folder.path()).unwrap();
+    assert_eq!(store.load(&key(1)).await.unwrap(), KeyEntry::Deleted { version: 2 });
+    assert!(store.page(None, 9).await.unwrap().iter().any(|(_, held)| held.changed > 0));
+}
+
+/// A log that a power failure has cut short anywhere in what a rotation wrote.
+#[tokio::test]
+async fn a_rotation_that_a_power_failure_cuts_short_is_there_as_a_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SledStore::open(folder.path()).unwrap();
+    let rotation = rotation(1, 2);
+    store.apply(&ada(), register(1, "Ada")).await.unwrap();
+    let database = records(folder.path()).join("db");
+    let read = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
+    let (mut before, witness, keys) = (std::fs::read(&database).unwrap(), read("witness"), read("keys"));
+    let profile = Profile::parse(r#"{"name":"Ada"}"#).unwrap();
+    let record = Record::sign(&KeyPair::from_seed(&[2; 32]), 1, profile);
+    store.rotate(rotation.clone(), record).await.unwrap();
+    let after = std::fs::read(&database).unwrap();
+    // What the file has grown by is zeros where it was not written.
+    before.resize(after.len(), 0);
+
+    let differ = |at: &usize| before[*at] != after[*at];
+    let (first, last) = ((0..after.len()).find(differ).unwrap(), (0..after.len()).rfind(differ).unwrap());
+    let mut outcomes = [0, 0];
+    for cut in (first..last).step_by(16).chain([last + 1]) {
+        let torn = tempfile::tempdir().unwrap();
+        let copy = torn.path().join(database.parent().unwrap().file_name().unwrap());
+        std::fs::create_dir(&copy).unwrap();
+        std::fs::copy(database.with_file_name("conf"), copy.join("conf")).unwrap();
+        std::fs::write(copy.join("db"), [&after[..cut], &before[cut..]].concat()).unwrap();
+        std::fs::write(torn.path().join("witness"), &witness).unwrap();
+        std::fs::write(torn.path().join("keys"), &keys).unwrap();
+        let store = SledStore::open(torn.path()).unwrap();
+        let from = store.load(rotation.from()).await.unwrap();
+        let to = store.load(rotation.to()).await.unwrap();
+        let is_moved = matches!(from, KeyEntry::Moved { .. });
+        assert_eq!(is_moved, to.record().is_some(), "cut at {cut}: {from:?}, {to:?}");
+        assert!(is_moved || from.record().is_some(), "cut at {cut}: {from:?}");
+        outcomes[usize::from(is_moved)] += 1;
+    }
+    assert!(outcomes[0] > 10 && outcomes[1] > 0, "{outcomes:?}");
 }

@@ -6,7 +6,7 @@
 //! | bytes of a slot | content |
 //! |---|---|
 //! | 0 to 6 | `hpwitns` |
-//! | 7 | the format of the folder, 2 |
+//! | 7 | the format of the folder, 3; 2 until a folder of that format is opened |
 //! | 8 | sequence number of the write, u64 |
 //! | 16 | generation: the number in the name of the folder of records, u64; 0 while the store is being made |
 //! | 24 | commit: the number of the group of changes that was made durable last, u64 |
@@ -73,7 +73,7 @@ impl WitnessFile {
         (&mut file).take(longest).read_to_end(&mut bytes).map_err(|error| io_error("read", path, error))?;
         let slots = bytes.chunks_exact(SLOT).filter_map(decode);
         Ok(match slots.max_by_key(|slot| slot.sequence) {
-            Some(Slot { format, .. }) if format != FORMAT => Found::Foreign(format),
+            Some(Slot { format, .. }) if ![FORMAT, BEFORE].contains(&format) => Found::Foreign(format),
             Some(Slot { sequence, witness, .. }) => {
                 Found::Whole(Self { file, path: path.to_owned(), sequence }, witness)
             }
@@ -150,7 +150,10 @@ fn decode(slot: &[u8]) -> Option<Slot> {
 
 const MAGIC: &[u8; 7] = b"hpwitns";
 /// The format of the folder and all files in it; raised when an older program could misread a newer folder.
-pub(super) const FORMAT: u8 = 2;
+pub(super) const FORMAT: u8 = 3;
+/// The format that is taken over by writing a witness of the newer one. Its entries stay as they are until
+/// they are changed.
+const BEFORE: u8 = 2;
 const SLOT: usize = 512;
 const CHECKED: usize = SLOT - 32;
 

@@ -9,15 +9,16 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use hyperprofile::PublicKey;
 use hyperprofile::profile::entry::KeyEntry;
-use hyperprofile::profile::{SledStore, Store as _};
+use hyperprofile::profile::{SledStore, Store as _, is_newer};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
 use super::damage::{files, lay_out};
 use super::strace;
-use super::writer::{Acknowledged, Writer, change};
+use super::writer::{Acknowledged, Change, Writer, change};
 use crate::amount;
 
 /// What disks write at once.
@@ -74,7 +75,11 @@ fn no_power_failure_loses_an_acknowledged_change() {
     let events = read_trace(&fs::read_to_string(&trace).unwrap(), &store);
     let syncs = events.iter().filter(|event| matches!(event, Event::SyncEnds { .. })).count();
     assert!(syncs as u64 >= 2 * operations, "{syncs} syncs");
-    fail_at_each_sync(&base, &events, acknowledged, points);
+    let rotated = (0..300 + operations).filter_map(|number| match change(number) {
+        Change::Rotate(rotation, _) => Some((*rotation.from(), *rotation.to())),
+        Change::Store(..) => None,
+    });
+    fail_at_each_sync(&base, &events, acknowledged, &rotated.collect::<Vec<_>>(), points);
 }
 
 /// Walks through the events; before and after each sync, the power fails some times.
@@ -82,6 +87,7 @@ fn fail_at_each_sync(
     base: &BTreeMap<PathBuf, Vec<u8>>,
     events: &[Event],
     mut acknowledged: Acknowledged,
+    rotated: &[(PublicKey, PublicKey)],
     points: usize,
 ) {
     let sites = events.iter().filter(|event| is_sync(event)).count();
@@ -97,7 +103,8 @@ fn fail_at_each_sync(
             site += 1;
             while tried * sites < points * site {
                 let state = fail(&disk, &mut chance);
-                assert_all_there(&state, &acknowledged, &format!("point {tried}, sync {site} of {sites}"));
+                let point = format!("point {tried}, sync {site} of {sites}");
+                assert_all_there(&state, &acknowledged, rotated, &point);
                 tried += 1;
             }
         }
@@ -117,8 +124,7 @@ fn fail_at_each_sync(
                 file.syncing = 0;
             }
             Event::Acknowledged { number } => {
-                let (key, entry) = change(*number);
-                acknowledged.insert(key, entry);
+                acknowledged.extend(change(*number).entries());
             }
         }
     }
@@ -161,21 +167,33 @@ fn put(bytes: &mut Vec<u8>, at: usize, written: &[u8]) {
     bytes[at..end].copy_from_slice(written);
 }
 
-/// Opens the files and fails unless each key has what was acknowledged, or something newer.
-fn assert_all_there(state: &BTreeMap<PathBuf, Vec<u8>>, acknowledged: &Acknowledged, point: &str) {
+/// Opens the files and fails unless each key has what was acknowledged, or something newer, and each rotation
+/// is there as a whole or not at all.
+fn assert_all_there(
+    state: &BTreeMap<PathBuf, Vec<u8>>,
+    acknowledged: &Acknowledged,
+    rotated: &[(PublicKey, PublicKey)],
+    point: &str,
+) {
     let folder = tempfile::tempdir_in(fast_folder()).unwrap();
     lay_out(folder.path(), state);
     let store = SledStore::open(folder.path()).unwrap_or_else(|error| panic!("{point}: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     for (key, entry) in acknowledged {
         let found = runtime.block_on(store.load(key)).unwrap_or_else(|error| panic!("{point}: {error}"));
-        let newer = age(&found) > age(entry);
+        let newer = is_newer(&found, entry);
         assert!(newer || found == *entry, "{point}: {found:?} is older than {entry:?}");
     }
-}
-
-fn age(entry: &KeyEntry) -> (u64, bool) {
-    (entry.version(), matches!(entry, KeyEntry::Deleted { .. }))
+    let entries: Acknowledged = runtime
+        .block_on(store.page(None, usize::MAX))
+        .unwrap()
+        .into_iter()
+        .map(|(key, held)| (key, held.entry))
+        .collect();
+    for (from, to) in rotated {
+        let is_moved = matches!(entries.get(from), Some(KeyEntry::Moved { .. }));
+        assert_eq!(is_moved, entries.contains_key(to), "{point}: half of the rotation to {to}");
+    }
 }
 
 /// Thousands of stores are opened, each of which syncs: in memory, if that can be.

@@ -107,5 +107,5 @@ fn expected_of(versions: &[(u8, u64)]) -> BTreeMap<PublicKey, u64> {
 /// Returns the versions in a backup.
 fn held(backup: &Outcome) -> BTreeMap<PublicKey, u64> {
     let reader = hyperprofile::profile::backup::Reader::new(backup.stdout.as_bytes());
-    reader.map(|entry| entry.map(|entry| (*entry.key(), entry.version())).unwrap()).collect()
+    reader.map(|entry| entry.map(|entry| (*entry.key(), entry.entry().version())).unwrap()).collect()
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use hyperprofile::profile::entry::KeyEntry;
-use hyperprofile::profile::{Profile, Record, SledStore};
+use hyperprofile::profile::{Profile, Record, Rotation, SledStore, Store as _};
 use hyperprofile::{KeyPair, PublicKey};
 
 use crate::amount;
@@ -58,8 +58,7 @@ impl Writer {
         writeln!(self.input, "{count}").unwrap();
         for _ in 0..count {
             self.wait_for(&format!("stored {}", self.next));
-            let (key, entry) = change(self.next);
-            acknowledged.insert(key, entry);
+            acknowledged.extend(change(self.next).entries());
             self.next += 1;
         }
     }
@@ -98,8 +97,14 @@ fn writes_when_asked() {
     report("\nopened\n");
     for line in std::io::stdin().lines() {
         for _ in 0..line.unwrap().parse::<u64>().unwrap() {
-            let (key, entry) = change(next);
-            assert!(runtime.block_on(store.restore_entry(key, entry)).unwrap());
+            match change(next) {
+                Change::Store(key, entry) => {
+                    assert!(runtime.block_on(store.restore_entry(key, entry)).unwrap());
+                }
+                Change::Rotate(rotation, record) => {
+                    runtime.block_on(store.rotate(rotation, record)).unwrap();
+                }
+            }
             report(&format!("stored {next}\n"));
             next += 1;
         }
@@ -112,9 +117,39 @@ fn report(line: &str) {
     std::io::stdout().flush().unwrap();
 }
 
+/// A change of the store.
+pub(super) enum Change {
+    Store(PublicKey, KeyEntry),
+    Rotate(Rotation, Record),
+}
+
+impl Change {
+    /// Returns what is stored after the change.
+    pub(super) fn entries(self) -> Vec<(PublicKey, KeyEntry)> {
+        match self {
+            Self::Store(key, entry) => vec![(key, entry)],
+            Self::Rotate(rotation, record) => {
+                let (from, to) = (*rotation.from(), *rotation.to());
+                vec![(from, KeyEntry::Moved { rotation, version: 1 }), (to, KeyEntry::Present(record))]
+            }
+        }
+    }
+}
+
 /// Returns the change of a number: of 100 keys, or 1,000, each is registered, updated and now and then
-/// deleted.
-pub(super) fn change(number: u64) -> (PublicKey, KeyEntry) {
+/// deleted. Others are registered, and replaced soon after that.
+pub(super) fn change(number: u64) -> Change {
+    match number % 7 {
+        1 => {
+            let record = Record::sign(&replaced(number), 1, profile(number));
+            return Change::Store(*record.key(), KeyEntry::Present(record));
+        }
+        3 => {
+            let (from, to) = (replaced(number - 2), replaced(number));
+            return Change::Rotate(Rotation::sign(&from, &to), Record::sign(&to, 1, profile(number)));
+        }
+        _ => {}
+    }
     let keys = amount(100, 1000);
     let mut seed = [5; 32];
     seed[..8].copy_from_slice(&(number % keys).to_le_bytes());
@@ -122,11 +157,19 @@ pub(super) fn change(number: u64) -> (PublicKey, KeyEntry) {
     let version = number / keys + 1;
     let entry = match number % 7 {
         0 => KeyEntry::Deleted { version },
-        _ => {
-            let bio = format!("text of change {number} ").repeat(1 + number as usize % 40);
-            let text = format!(r#"{{"name":"change {number}","bio":"{bio}"}}"#);
-            KeyEntry::Present(Record::sign(&owner, version, Profile::parse(&text).unwrap()))
-        }
+        _ => KeyEntry::Present(Record::sign(&owner, version, profile(number))),
     };
-    (*owner.public_key(), entry)
+    Change::Store(*owner.public_key(), entry)
+}
+
+fn profile(number: u64) -> Profile {
+    let bio = format!("text of change {number} ").repeat(1 + number as usize % 40);
+    Profile::parse(&format!(r#"{{"name":"change {number}","bio":"{bio}"}}"#)).unwrap()
+}
+
+/// Returns a key that is replaced, or replaces one.
+fn replaced(number: u64) -> KeyPair {
+    let mut seed = [6; 32];
+    seed[..8].copy_from_slice(&number.to_le_bytes());
+    KeyPair::from_seed(&seed)
 }
