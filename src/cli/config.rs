@@ -6,6 +6,7 @@
 
 use std::any::TypeId;
 use std::ffi::OsString;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use clap::builder::ValueParser;
@@ -13,11 +14,14 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, Parser};
 use etcetera::BaseStrategy as _;
+use serde_json::json;
 use toml::de::DeValue;
 
 use super::exit::{Exit, Failure};
 use super::files;
+use super::foreign::is_hidden;
 use super::network::BOOTSTRAP_VARIABLE;
+use super::output::Output;
 use super::toml_file::TomlFile;
 
 /// The argument that names the file.
@@ -41,7 +45,6 @@ pub(super) struct Effective<A> {
 
 /// An option with its values; none if it is not set.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(dead_code, reason = "to be printed")]
 pub(super) struct Setting {
     /// The long name.
     pub(super) name: String,
@@ -51,7 +54,6 @@ pub(super) struct Setting {
 
 /// Where a value comes from; the first of these that has one decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(dead_code, reason = "to be printed")]
 pub(super) enum Source {
     Argument,
     Environment(&'static str),
@@ -102,7 +104,6 @@ pub(super) fn load<A: Parser>(typed: &[OsString]) -> Result<Effective<A>, Refuse
 
 impl<A> Effective<A> {
     /// Returns all options of the program, and where their values come from.
-    #[allow(dead_code, reason = "to be printed")]
     pub(super) fn settings(&self) -> Vec<Setting> {
         let mut settings = Vec::new();
         for arg in self.command.get_arguments().filter(|arg| !NEVER.contains(&name(arg))) {
@@ -126,6 +127,71 @@ impl<A> Effective<A> {
             settings.push(setting);
         }
         settings
+    }
+}
+
+impl<A> Effective<A> {
+    /// Prints all options as a file that sets the same, and where each value comes from.
+    pub(super) fn print(&self, output: &Output) {
+        for setting in self.settings() {
+            let Setting { name, values, source } = &setting;
+            let from = match source {
+                Source::Argument => json!({"kind": "argument"}),
+                Source::Environment(name) => json!({"kind": "environment", "name": name}),
+                Source::File { path, line } => json!({"kind": "file", "file": path, "line": line}),
+                Source::Default => json!({"kind": "default"}),
+            };
+            output.json(&json!({"option": name, "values": values, "source": from}));
+            output.line(&match self.as_toml(&setting) {
+                Some(value) => format!("{name} = {value}  # {source}"),
+                None => format!("# {name} is not set"),
+            });
+        }
+    }
+
+    /// Returns the value of a setting in TOML; `None` if it has none.
+    fn as_toml(&self, setting: &Setting) -> Option<String> {
+        let arg = self.command.get_arguments().find(|arg| name(arg) == setting.name)?;
+        let value = |value: &String| match value.parse::<i64>() {
+            Ok(number) if number.to_string() == *value => value.clone(),
+            _ if !is_path(arg.get_value_parser()) => quoted(value),
+            // Seen from the folder of whatever file this becomes.
+            _ => quoted(
+                &std::path::absolute(value).map_or_else(|_| value.clone(), |path| path.display().to_string()),
+            ),
+        };
+        match arg.get_action() {
+            ArgAction::SetTrue => setting.values.first().cloned(),
+            ArgAction::Append if !setting.values.is_empty() => {
+                Some(format!("[{}]", setting.values.iter().map(value).collect::<Vec<_>>().join(", ")))
+            }
+            _ => setting.values.first().map(value),
+        }
+    }
+}
+
+/// Writes a basic string of TOML.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if is_hidden(c) => quoted.push_str(&format!("\\U{:08X}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Argument => write!(f, "argument"),
+            Self::Environment(variable) => write!(f, "environment: {variable}"),
+            Self::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::Default => write!(f, "default"),
+        }
     }
 }
 

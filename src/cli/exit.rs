@@ -44,6 +44,23 @@ pub enum Exit {
 }
 
 impl Exit {
+    const ALL: [Self; 14] = [
+        Self::Ok,
+        Self::Internal,
+        Self::Usage,
+        Self::NotFound,
+        Self::NoPath,
+        Self::TimedOut,
+        Self::Refused,
+        Self::Identity,
+        Self::NotRegistered,
+        Self::Invalid,
+        Self::Storage,
+        Self::Protocol,
+        Self::NoNetwork,
+        Self::Interrupted,
+    ];
+
     /// Returns the number.
     pub const fn code(self) -> u8 {
         match self {
@@ -62,6 +79,11 @@ impl Exit {
             Self::NoNetwork => 12,
             Self::Interrupted => 130,
         }
+    }
+
+    /// Returns the exit code of a number.
+    pub(super) fn of(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|exit| exit.code() == code)
     }
 
     /// Returns the name under which `--json` reports a failure that has no closer name.
@@ -402,24 +424,10 @@ mod tests {
 
     #[test]
     fn the_help_lists_every_code() {
-        for exit in [
-            Exit::Ok,
-            Exit::Internal,
-            Exit::Usage,
-            Exit::NotFound,
-            Exit::NoPath,
-            Exit::TimedOut,
-            Exit::Refused,
-            Exit::Identity,
-            Exit::NotRegistered,
-            Exit::Invalid,
-            Exit::Storage,
-            Exit::Protocol,
-            Exit::NoNetwork,
-            Exit::Interrupted,
-        ] {
+        for exit in Exit::ALL {
             let line = format!("\n  {:<5}", exit.code());
             assert!(EXIT_CODES.contains(&line), "{exit:?}");
+            assert_eq!(Exit::of(exit.code()), Some(exit));
         }
     }
 

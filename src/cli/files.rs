@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use clap::builder::{PathBufValueParser, TypedValueParser};
 
 use crate::api::durable::{folder_of, sync_folder};
-pub(super) use crate::api::files::{open, unmarked};
+pub(super) use crate::api::files::{open, open_linked, unmarked};
 
 /// Reads the name of a file or a folder from an argument. `-`, which names standard input or output
 /// elsewhere, is refused.
@@ -29,13 +29,22 @@ pub(super) fn read(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file?,
     };
+    read_all(file, path, most).map(Some)
+}
+
+/// Reads an open file that has at most `most` bytes.
+///
+/// # Errors
+///
+/// The error of the system; [`io::ErrorKind::InvalidData`] if the file is larger.
+pub(super) fn read_all(file: File, path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
         let what = format!("{} has more than {most} bytes", path.display());
         return Err(io::Error::new(io::ErrorKind::InvalidData, what));
     }
-    Ok(Some(bytes))
+    Ok(bytes)
 }
 
 /// Replaces a file, which its owner alone can read, in one step: a reader finds the old content or the new,

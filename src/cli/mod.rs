@@ -12,6 +12,7 @@
 //! | `key_access`, [`versions`], [`routes`] | files of a program beside the store; `files` replaces them |
 //! | `room` | how many connections fit into limited memory |
 //! | [`output`], `stderr`, `foreign` | what it prints, text from elsewhere included |
+//! | `supervisor` | notifies systemd |
 //! | [`exit`] | its exit code |
 
 pub mod client;
@@ -33,6 +34,7 @@ pub mod routes;
 mod runtime;
 pub mod server;
 mod stderr;
+mod supervisor;
 mod toml_file;
 pub mod tool;
 pub mod versions;

@@ -23,6 +23,7 @@ use super::output::Output;
 use super::runtime;
 use super::server::default_folder;
 use super::stderr::Queued;
+use super::supervisor::Supervisor;
 use crate::Dht;
 use crate::api::{BootstrapError, LoadedKey, Mode, Relay, RelayLimits};
 
@@ -111,6 +112,7 @@ pub fn main() -> ExitCode {
 async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     let state = arguments.data_dir.as_deref().map(NodeState::in_directory);
     let state = state.transpose().map_err(|error| cannot_keep(&arguments, error))?;
+    let supervisor = Supervisor::from_environment();
     // One for the whole run: a signal that arrives between two listeners would be lost.
     let mut stop = pin!(runtime::stop_signal());
     let network = match arguments.new_network {
@@ -145,13 +147,20 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         site.explain(*first, &output);
         site.check(&started, &output).await?;
     }
+    let status = || {
+        let persistent = started.iter().filter(|node| node.state().persistent).count();
+        format!("nodes: {}; reachable by others: {persistent}", started.len())
+    };
+    supervisor.ready(&status());
     let ended = tokio::select! {
         () = &mut stop => Ok(()),
+        () = supervisor.keep_alive(&started, status) => Ok(()),
         failure = serve(&arguments, &started, output) => Err(failure),
         () = keep_saving(state.as_ref(), &started) => Ok(()),
         ended = runtime::ended(&started) => ended,
         failure = metrics_ended(metrics) => Err(failure),
     };
+    supervisor.stopping();
     // What the other nodes know is kept in any case.
     if let Some(state) = &state {
         state.save(&started).await.map_err(|error| cannot_keep(&arguments, error))?;

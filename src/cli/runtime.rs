@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use clap::Parser;
 use tokio::runtime::Builder;
@@ -132,6 +133,40 @@ pub(super) async fn stop_signal() {
     ctrl_c().await;
 }
 
+/// The signals by which an operator asks a program to read its configuration again.
+#[derive(Debug)]
+pub(super) struct Hangups {
+    #[cfg(unix)]
+    signals: Option<tokio::signal::unix::Signal>,
+}
+
+impl Hangups {
+    /// Listens from now on. Without that, the signal ends the program.
+    pub(super) fn listen() -> Self {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            let signals = signal(SignalKind::hangup())
+                .inspect_err(|error| tracing::warn!(%error, "SIGHUP ends the program"))
+                .ok();
+            Self { signals }
+        }
+        #[cfg(not(unix))]
+        Self {}
+    }
+
+    /// Waits for the next signal; several that come at once are one.
+    pub(super) async fn next(&mut self) {
+        #[cfg(unix)]
+        if let Some(signals) = &mut self.signals
+            && signals.recv().await.is_some()
+        {
+            return;
+        }
+        std::future::pending().await
+    }
+}
+
 /// Waits for Ctrl-C. Where the system does not report it, the program runs until it is killed.
 async fn ctrl_c() {
     if let Err(error) = tokio::signal::ctrl_c().await {
@@ -166,22 +201,45 @@ const BUG: &str = "start the program again, and report the bug";
 /// from `quiet`.
 pub(super) fn log(quiet: LevelFilter, verbose: u8) {
     let level = level(quiet, verbose);
-    let named = std::env::var_os(EnvFilter::DEFAULT_ENV).unwrap_or_default();
-    let (filter, ignored) = filter(level, &named.to_string_lossy());
-    // Fails only if a logger is installed already, which then does the work.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let (filter, ignored) = filter(level, &named_filter());
+    let logger = tracing_subscriber::fmt()
         .with_writer(LogWriter::default)
         .with_ansi(false)
         // The module that a line comes from is what RUST_LOG selects by.
         .with_target(level >= LevelFilter::DEBUG)
         // It prints them with what panics where standard error takes nothing.
         .log_internal_errors(false)
-        .try_init();
+        .with_env_filter(filter)
+        .with_filter_reloading();
+    let handle = logger.reload_handle();
+    let change = move |filter| {
+        // Fails only where the logger is gone.
+        let _ = handle.reload(filter);
+    };
+    // The first one is the one that is installed.
+    let _ = CHANGE_LOG.set(Box::new(change));
+    // Fails only if a logger is installed already, which then does the work.
+    let _ = logger.try_init();
     for reason in ignored {
         stderr::print(&output::remark(&reason));
     }
 }
+
+/// Logs from now on as [`log`] would with other arguments. Whether lines show their module stays as it was.
+pub(super) fn change_log(quiet: LevelFilter, verbose: u8) {
+    if let Some(change) = CHANGE_LOG.get() {
+        // What cannot be read was reported at the start.
+        let (filter, _) = filter(level(quiet, verbose), &named_filter());
+        change(filter);
+    }
+}
+
+fn named_filter() -> String {
+    std::env::var_os(EnvFilter::DEFAULT_ENV).unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Replaces what the logger lets through.
+static CHANGE_LOG: OnceLock<Box<dyn Fn(EnvFilter) + Send + Sync>> = OnceLock::new();
 
 /// Reads what to log, and passes over what cannot be read, with a sentence for each. The logger would print
 /// these itself, and panic where standard error takes nothing.

@@ -122,7 +122,7 @@ async fn each_error_names_the_file_and_the_line() {
             "bootstrap = [\n  \"a:1\",\n  2.5,\n]",
             "1: bootstrap: expected a text or a number, found a value of type float",
         ),
-        (SERVER, "registration = \"ajar\"", "1: registration: expected one of open, closed"),
+        (SERVER, "registration = \"ajar\"", "1: registration: expected one of open, closed, allow-list"),
         (
             SERVER,
             "local = 5\nbootstrap = \"a:1\"",

@@ -71,6 +71,14 @@ impl Running {
         Self::spawn(command, arguments, env!("CARGO_TARGET_TMPDIR"), Stdio::piped())
     }
 
+    /// Starts a program with more in its environment.
+    #[allow(dead_code, reason = "a part of the tests alone has more there")]
+    pub(crate) fn start_in(program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(program);
+        command.envs(environment.iter().copied());
+        Self::spawn(command, arguments, env!("CARGO_TARGET_TMPDIR"), Stdio::piped())
+    }
+
     /// Starts a program with a standard error that the test does not read.
     #[allow(dead_code, reason = "a part of the tests alone looks at diagnostics")]
     pub(crate) fn start_unheard(program: &str, arguments: &[&str], errors: Stdio) -> Self {

@@ -16,11 +16,15 @@ mod harness;
 mod identity;
 mod network;
 mod offline;
+#[cfg(target_os = "linux")]
+mod operator;
 mod others;
 mod picture;
 #[cfg(target_os = "linux")]
 mod prompts;
 mod remembering;
 mod signals;
+#[cfg(target_os = "linux")]
+mod supervisor;
 mod tool;
 mod ways;

@@ -8,11 +8,11 @@ mod explain;
 mod identity;
 mod loss;
 mod others;
-mod prompt;
+pub(super) mod prompt;
 mod proof;
 mod publish;
 mod run;
-mod show;
+pub(super) mod show;
 mod visit;
 
 pub use run::main;

@@ -35,7 +35,7 @@ pub(super) async fn profile(output: Output) -> Result<Profile, Failure> {
 }
 
 /// Asks whether to go on.
-pub(super) async fn sure(question: &'static str) -> Result<bool, Failure> {
+pub(in super::super) async fn sure(question: &'static str) -> Result<bool, Failure> {
     blocking(move || confirm(question)).await
 }
 

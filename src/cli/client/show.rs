@@ -6,7 +6,7 @@ use super::super::output::Output;
 use crate::profile::Record;
 
 /// Prints a profile for people.
-pub(super) fn profile(output: &Output, record: &Record) {
+pub(in super::super) fn profile(output: &Output, record: &Record) {
     for (label, texts) in entries(record) {
         output.beside(label, &texts);
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use tracing_subscriber::filter::LevelFilter;
 
 use super::super::config::ConfigArgs;
 use super::super::duration;
@@ -11,14 +12,16 @@ use super::super::exit::EXIT_CODES;
 use super::super::files;
 use super::super::key_access::ModesArgs;
 use super::super::network::{NetworkArgs, bind_address};
+use super::super::room;
 use super::super::runtime::Secrecy;
+use super::admin::AdminCommand;
 use crate::PublicKey;
-use crate::profile::Access;
+use crate::profile::{Access, Limits, ServiceConfig};
 
 /// Keep profiles for clients that reach this server by its public key, from anywhere
 ///
 /// Prints its public key on standard output once clients can reach it. Ctrl-C or SIGTERM end it in order,
-/// with exit code 0.
+/// with exit code 0; SIGHUP makes it read its configuration again.
 #[derive(Debug, Parser)]
 #[command(name = "profile-server", version, after_help = EXIT_CODES)]
 pub(super) struct Arguments {
@@ -37,13 +40,17 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "KEY")]
     pub(super) relay: Option<PublicKey>,
 
-    /// Whether new clients may register
+    /// Whether new clients may register; allow-list is for those that the command allow names
     #[arg(long, value_enum, default_value_t = Door::Open)]
     pub(super) registration: Door,
 
     /// Whether clients may read the profiles of others
     #[arg(long, value_enum, default_value_t = Door::Open)]
     pub(super) lookup: Door,
+
+    /// File of the keys on the allow-list [default: allowed in --data-dir]
+    #[arg(long, value_name = "FILE", value_parser = files::argument(), global = true)]
+    pub(super) allow_list: Option<PathBuf>,
 
     /// Stored writes a minute and key
     #[arg(long, value_name = "N", default_value_t = 10)]
@@ -103,6 +110,38 @@ pub(super) struct Arguments {
     pub(super) command: Option<Command>,
 }
 
+impl Arguments {
+    /// Returns the settings of the service.
+    pub(super) fn service(&self) -> ServiceConfig {
+        let connections = room::connections(self.connections);
+        if connections < self.connections {
+            tracing::info!(connections, "memory is limited: fewer connections fit");
+        }
+        ServiceConfig {
+            registration: self.registration.into(),
+            lookup: self.lookup.into(),
+            limits: Limits {
+                writes_per_minute: self.writes_per_minute,
+                registrations_per_hour: self.registrations_per_hour,
+                lookups_per_minute: self.lookups_per_minute,
+                refusals_per_minute: self.refusals_per_minute,
+                connections,
+                ..Limits::default()
+            },
+        }
+    }
+
+    /// Returns the level of the log without `-v`.
+    pub(super) const fn least_log(&self) -> LevelFilter {
+        match (self.quiet, &self.command) {
+            (true, _) => LevelFilter::ERROR,
+            // It prints what it has done.
+            (false, Some(Command::Admin(_))) => LevelFilter::WARN,
+            (false, _) => LevelFilter::INFO,
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Print the server's public key, which is made if there is none yet
@@ -132,12 +171,17 @@ pub(super) enum Command {
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
     },
+    /// Print the options in force as a configuration file, and where each comes from
+    Config,
+    #[command(flatten)]
+    Admin(AdminCommand),
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum Door {
     Open,
     Closed,
+    AllowList,
 }
 
 impl From<Door> for Access {
@@ -145,6 +189,7 @@ impl From<Door> for Access {
         match door {
             Door::Open => Self::Open,
             Door::Closed => Self::Closed,
+            Door::AllowList => Self::Allowed,
         }
     }
 }

@@ -11,38 +11,29 @@ use flate2::write::GzEncoder;
 
 use super::super::exit::Failure;
 use super::super::files;
-use super::control;
-use super::folder::{none_in, profiles, refuse_interrupted};
+use super::ask;
+use super::folder::open_stopped;
 use super::snapshot::{BackupError, now, write_snapshot};
+use crate::profile::SledStore;
 use crate::profile::backup::{Closing, Reader, Writer};
 use crate::profile::sled_store::Snapshot;
-use crate::profile::{SledStore, StoreError};
 
 /// Where the entries of a backup come from.
 pub(super) enum Source {
     /// A store of this process, which stays open, and with it locked, as long as it is read.
     Store(Snapshot, Arc<SledStore>),
     /// A server that runs.
-    Server(control::Answer),
+    Server(ask::Backup),
 }
 
 impl Source {
     /// Opens the profiles of a folder: those of the server that runs there, else the folder itself.
     pub(super) async fn open(data: &Path) -> Result<Self, Failure> {
-        if let Some(answer) = control::ask(data, control::BACKUP)? {
+        if let Some(answer) = ask::backup(data)? {
             return Ok(Self::Server(answer));
         }
-        let folder = profiles(data);
-        if !folder.exists() {
-            refuse_interrupted(data)?;
-            return Err(none_in(data));
-        }
-        match SledStore::open(&folder) {
-            Ok(store) => Ok(Self::Store(store.snapshot().await?, Arc::new(store))),
-            Err(error @ StoreError::Locked(_)) => Err(Failure::from(error)
-                .hint("the server is starting or ending, or cannot be asked: try again, or stop it first")),
-            Err(error) => Err(error.into()),
-        }
+        let store = open_stopped(data)?;
+        Ok(Self::Store(store.snapshot().await?, Arc::new(store)))
     }
 
     /// Writes all entries. Blocks on the disk and on the output.

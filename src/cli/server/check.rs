@@ -9,8 +9,8 @@ use serde_json::json;
 use super::super::exit::{Exit, Failure};
 use super::super::key_access::{ModesArgs, quoted};
 use super::super::output::Output;
+use super::ask;
 use super::backup;
-use super::control;
 use super::folder::{cannot, none_in, profiles, refuse_interrupted};
 use super::schedule::Files;
 use crate::PublicKey;
@@ -118,7 +118,7 @@ fn newest(data: &Path, folder: &Path, modes: ModesArgs) -> Result<Option<PathBuf
 
 /// Returns what a running server holds; `None` if none runs.
 fn running(data: &Path) -> Result<Option<Held>, Failure> {
-    let Some(answer) = control::ask(data, control::BACKUP)? else { return Ok(None) };
+    let Some(answer) = ask::backup(data)? else { return Ok(None) };
     let mut held = Held::new();
     for step in Reader::new(answer) {
         let entry = step.map_err(|fault| {

@@ -1,32 +1,30 @@
 //! How other commands reach a server that runs: a socket in its folder.
 //!
-//! A request is a line, `hyperprofile 1` and a command. The answer is a line, `ok` or `error` and a sentence,
-//! and what the command returns: for `backup` a backup. Only the user of the server, and root, get an answer.
+//! A request is a line. `hyperprofile 1 backup` is answered with the line `ok` and a backup, or with the line
+//! `error` and a sentence. `hyperprofile 2` and a request of the operator in JSON are answered with the line
+//! `ok`, lines of JSON, and `{"end":true,"next":…}`, or with the line `error` and an object with `exit`,
+//! `message` and `hint`. Only the user of the server, and root, get an answer.
 
 use std::fs;
-use std::io::{self, BufRead as _, BufReader, BufWriter, Write as _};
-use std::os::fd::AsRawFd as _;
+use std::io::{self, BufWriter};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
-use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
+use serde_json::json;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::super::exit::{Exit, Failure};
+use super::admin::{Answer, Operator};
+use super::ask::{
+    BACKUP, GREETING, NAME, OLD_GREETING, REQUEST_TIMEOUT, RESTART, WRITE_TIMEOUT, own_user, reach,
+};
 use super::snapshot::write_snapshot;
-use crate::profile::SledStore;
-
-/// What a running server sends.
-pub(super) type Answer = BufReader<BlockingStream>;
-
-/// The command that returns a backup.
-pub(super) const BACKUP: &str = "backup";
 
 /// The socket of a running server.
 #[derive(Debug)]
@@ -59,7 +57,7 @@ impl Control {
     }
 
     /// Answers until it is dropped.
-    pub(super) async fn serve(&self, store: &Arc<SledStore>) {
+    pub(super) async fn serve(&self, operator: &Arc<Operator>) {
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         loop {
             let place = Arc::clone(&places).acquire_owned().await;
@@ -71,10 +69,10 @@ impl Control {
                     continue;
                 }
             };
-            let store = Arc::clone(store);
+            let operator = Arc::clone(operator);
             tokio::spawn(async move {
                 let _place = place;
-                if let Err(error) = answer(stream, &store).await {
+                if let Err(error) = answer(stream, operator).await {
                     warn!(%error, "a command was not answered");
                 }
             });
@@ -89,37 +87,81 @@ impl Drop for Name {
     }
 }
 
-async fn answer(mut stream: UnixStream, store: &SledStore) -> io::Result<()> {
+async fn answer(mut stream: UnixStream, operator: Arc<Operator>) -> io::Result<()> {
     let peer = stream.peer_cred()?.uid();
-    if !may_command(peer, own_user()?) {
+    if own_user().is_none_or(|own| !may_command(peer, own)) {
         warn!(user = peer, "a command of another user was refused");
         return Ok(());
     }
     let request = timeout(REQUEST_TIMEOUT, read_request(&mut stream)).await??;
-    let refusal = match request.strip_prefix(GREETING).map(str::trim) {
-        Some(BACKUP) => match store.snapshot().await {
-            Ok(snapshot) => {
-                let stream = stream.into_std()?;
-                stream.set_nonblocking(false)?;
-                stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
-                return tokio::task::spawn_blocking(move || {
-                    let mut output = BufWriter::new(stream);
-                    output.write_all(b"ok\n")?;
-                    let (mut output, closing) = write_snapshot(snapshot, output).map_err(io::Error::other)?;
-                    output.flush()?;
-                    info!(profiles = closing.records, deleted = closing.deleted, "backup sent");
-                    Ok(())
-                })
-                .await?;
-            }
-            Err(error) => error.to_string(),
-        },
-        _ => "this server does not know the command".into(),
-    };
     let stream = stream.into_std()?;
     stream.set_nonblocking(false)?;
-    stream.set_write_timeout(Some(REQUEST_TIMEOUT))?;
-    writeln!(&stream, "error {refusal}")
+    stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
+    let runtime = Handle::current();
+    // What carries a command out waits for files.
+    let answered = tokio::task::spawn_blocking(move || {
+        let output = BufWriter::new(stream);
+        match request.strip_prefix(GREETING).map(str::trim) {
+            Some(request) => {
+                let answer = match serde_json::from_str(request) {
+                    Ok(request) => runtime.block_on(operator.carry_out(Some(peer), &request)),
+                    Err(error) => Err(unknown(&error)),
+                };
+                send(answer, output)
+            }
+            None if request.strip_prefix(OLD_GREETING).map(str::trim) == Some(BACKUP) => {
+                send_backup(&runtime, &operator, output)
+            }
+            None => refuse(output, "this server does not know the command"),
+        }
+    });
+    answered.await?
+}
+
+/// Makes the failure for a request of a newer program, or of none.
+fn unknown(error: &serde_json::Error) -> Failure {
+    Failure::new(Exit::Usage, format!("this server does not know the command: {error}")).hint(RESTART)
+}
+
+fn send(answer: Result<Answer, Failure>, mut output: impl io::Write) -> io::Result<()> {
+    match answer {
+        Ok(Answer { lines, next }) => {
+            writeln!(output, "ok")?;
+            for line in lines {
+                writeln!(output, "{line}")?;
+            }
+            writeln!(output, "{}", json!({"end": true, "next": next}))?;
+        }
+        Err(Failure { exit, error, hint, .. }) => {
+            let refusal = json!({"exit": exit.code(), "message": error.to_string(), "hint": hint});
+            writeln!(output, "error {refusal}")?;
+        }
+    }
+    output.flush()
+}
+
+fn send_backup(runtime: &Handle, operator: &Operator, mut output: impl io::Write) -> io::Result<()> {
+    let store = operator.store().map_err(|failure| io::Error::other(failure.error.to_string()))?;
+    match runtime.block_on(store.snapshot()) {
+        Ok(snapshot) => {
+            writeln!(output, "ok")?;
+            let (mut output, closing) = write_snapshot(snapshot, output).map_err(io::Error::other)?;
+            output.flush()?;
+            info!(
+                profiles = closing.records,
+                deleted = closing.deleted,
+                moved = closing.moved,
+                "backup sent"
+            );
+            Ok(())
+        }
+        Err(error) => refuse(output, &error.to_string()),
+    }
+}
+
+fn refuse(mut output: impl io::Write, why: &str) -> io::Result<()> {
+    writeln!(output, "error {why}")?;
+    output.flush()
 }
 
 async fn read_request(stream: &mut UnixStream) -> io::Result<String> {
@@ -133,80 +175,27 @@ async fn read_request(stream: &mut UnixStream) -> io::Result<String> {
     String::from_utf8(request).map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
-/// Asks the server of a folder. Returns `None` if none runs there; else what follows `ok`. Blocks.
-pub(super) fn ask(data: &Path, command: &str) -> Result<Option<Answer>, Failure> {
-    let path = data.join(NAME);
-    let failed = |error: io::Error| {
-        let what = format!("cannot ask the server at {}: {error}", path.display());
-        Failure::new(Exit::Storage, what).hint("run this as the user of the server, or stop the server first")
-    };
-    let stream = match reach(data, |path| BlockingStream::connect(path)) {
-        Ok(stream) => stream,
-        // No server, or one that was killed.
-        Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused].contains(&error.kind()) => {
-            return Ok(None);
-        }
-        Err(error) => return Err(failed(error)),
-    };
-    stream.set_read_timeout(Some(WRITE_TIMEOUT)).map_err(failed)?;
-    stream.set_write_timeout(Some(REQUEST_TIMEOUT)).map_err(failed)?;
-    writeln!(&stream, "{GREETING} {command}").map_err(failed)?;
-    let mut answer = BufReader::new(stream);
-    let mut first = String::new();
-    answer.read_line(&mut first).map_err(failed)?;
-    match first.trim_end() {
-        "ok" => Ok(Some(answer)),
-        "" => Err(failed(io::ErrorKind::UnexpectedEof.into())),
-        refusal => {
-            // Whatever else it answers is shown as it is.
-            let refusal = refusal.strip_prefix("error ").unwrap_or(refusal);
-            Err(Failure::new(Exit::Storage, format!("the server refuses: {refusal}")))
-        }
-    }
-}
-
-/// Calls `act` with the path of the socket. A path is longer than an address can hold where the folder is
-/// deep; then it goes through the folder's descriptor.
-fn reach<T>(data: &Path, act: impl Fn(&Path) -> io::Result<T>) -> io::Result<T> {
-    let path = data.join(NAME);
-    if path.as_os_str().len() <= MAX_PATH {
-        return act(&path);
-    }
-    let folder = fs::File::open(data)?;
-    act(&PathBuf::from(format!("/proc/self/fd/{}/{NAME}", folder.as_raw_fd())))
-}
-
 /// Returns whether a user may give commands to a server of another one.
 const fn may_command(user: u32, server: u32) -> bool {
     user == server || user == 0
 }
 
-fn own_user() -> io::Result<u32> {
-    // The other end of this pair is this process.
-    Ok(UnixStream::pair()?.0.peer_cred()?.uid())
-}
-
-/// The name of the socket in the folder of the server's data.
-const NAME: &str = "control";
-/// How a request begins: the protocol and its version.
-const GREETING: &str = "hyperprofile 1";
 /// Connections at a time; further ones wait.
 const MAX_CONNECTIONS: usize = 4;
 /// Most bytes of a request.
-const MAX_REQUEST: usize = 256;
-/// Longest path of a socket: an address of the system holds 107 bytes.
-const MAX_PATH: usize = 100;
-/// Longest time for a request.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest time that a side does not take, or send, anything of a backup. What is written to the store
-/// meanwhile is kept in memory.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+const MAX_REQUEST: usize = 2048;
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::config;
+    use super::super::admin::{Lists, Live, Reloader};
+    use super::super::args::Arguments;
+    use super::super::ask::backup;
     use super::*;
     use crate::profile::backup::Reader;
-    use std::io::Read as _;
+    use crate::profile::{Service, ServiceConfig, SledStore};
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::net::UnixStream as BlockingStream;
 
     /// A server without clients in a folder.
     struct Server {
@@ -221,8 +210,16 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let data = folder.path().join(deeper);
             let store = Arc::new(SledStore::open(&data.join("profiles")).unwrap());
+            let lists = Lists::of(&data, None);
+            let service = Service::new(store, ServiceConfig::default());
+            let typed = ["profile-server", "--config", "/dev/null"].map(Into::into);
+            let effective = config::load::<Arguments>(&typed).unwrap();
+            let key = crate::PublicKey::from_bytes([7; 32]);
+            let reloader = Reloader::new(effective.settings(), &effective.arguments, &key);
+            let live = Live::begin(service, &lists, reloader).unwrap();
+            let operator = Arc::new(Operator::running(&data, lists, live));
             let (control, name) = Control::listen(&data).unwrap();
-            let task = tokio::spawn(async move { control.serve(&store).await });
+            let task = tokio::spawn(async move { control.serve(&operator).await });
             Self { folder, data, name, task }
         }
 
@@ -246,7 +243,9 @@ mod tests {
     async fn what_is_no_command_gets_no_backup() {
         let server = Server::start("data");
         assert!(server.send(b"hyperprofile 1 backup\n").await.starts_with("ok\n{\"hyperprofile-backup"));
-        for request in ["hyperprofile 1 erase\n", "hyperprofile 2 backup\n", "backup\n", "\n"] {
+        for request in
+            ["hyperprofile 1 erase\n", "hyperprofile 2 backup\n", "hyperprofile 2 {}\n", "backup\n", "\n"]
+        {
             assert!(server.send(request.as_bytes()).await.starts_with("error "), "{request}");
         }
         let long = [b'x'; 2 * MAX_REQUEST];
@@ -262,7 +261,7 @@ mod tests {
         for deeper in ["data", &"deep/".repeat(30)] {
             let server = Server::start(deeper);
             let data = server.data.clone();
-            let answer = tokio::task::spawn_blocking(move || ask(&data, BACKUP)).await.unwrap();
+            let answer = tokio::task::spawn_blocking(move || backup(&data)).await.unwrap();
             let entries = answer.unwrap().map(|answer| Reader::new(answer).map(Result::unwrap).count());
             assert_eq!(entries, Some(0), "{deeper}");
             let mode = fs::metadata(server.data.join(NAME)).unwrap().permissions().mode();
@@ -270,7 +269,7 @@ mod tests {
             server.task.abort();
             assert!(server.task.await.unwrap_err().is_cancelled());
             drop(server.name);
-            assert!(ask(&server.data, BACKUP).unwrap().is_none());
+            assert!(backup(&server.data).unwrap().is_none());
             assert!(!server.data.join(NAME).exists());
             drop(server.folder);
         }
@@ -280,7 +279,7 @@ mod tests {
     async fn a_socket_that_a_crash_left_is_replaced_and_nothing_else_is() {
         let folder = tempfile::tempdir().unwrap();
         drop(std::os::unix::net::UnixListener::bind(folder.path().join(NAME)).unwrap());
-        assert!(ask(folder.path(), BACKUP).unwrap().is_none());
+        assert!(backup(folder.path()).unwrap().is_none());
         drop(Control::listen(folder.path()).unwrap());
         fs::write(folder.path().join(NAME), "precious").unwrap();
         assert!(Control::listen(folder.path()).is_err());

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::exit::{Exit, Failure};
 use super::super::key_access::quoted;
+use crate::profile::{SledStore, StoreError};
 
 /// Returns the folder of the profiles in a folder of data.
 pub(super) fn profiles(data: &Path) -> PathBuf {
@@ -23,6 +24,20 @@ pub(super) fn refuse_interrupted(data: &Path) -> Result<(), Failure> {
             Err(Failure::new(Exit::Storage, what).hint(again))
         }
     }
+}
+
+/// Opens the profiles of a server that does not run.
+pub(super) fn open_stopped(data: &Path) -> Result<SledStore, Failure> {
+    let folder = profiles(data);
+    if !folder.exists() {
+        refuse_interrupted(data)?;
+        return Err(none_in(data));
+    }
+    SledStore::open(&folder).map_err(|error| match error {
+        StoreError::Locked(_) => Failure::from(error)
+            .hint("the server is starting or ending, or cannot be asked: try again, or stop it first"),
+        error => error.into(),
+    })
 }
 
 /// Makes the failure for a folder of data without profiles.

@@ -1,6 +1,12 @@
 //! `profile-server`: a store, a node and a service.
 
+mod admin;
 mod args;
+#[cfg(unix)]
+mod ask;
+#[cfg(not(unix))]
+#[path = "no_ask.rs"]
+mod ask;
 mod backup;
 mod check;
 #[cfg(unix)]

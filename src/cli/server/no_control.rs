@@ -1,17 +1,11 @@
 //! Where there are no sockets in folders, a running server takes no commands: they need it stopped.
 
 use std::convert::Infallible;
-use std::io::{self, BufReader};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::super::exit::Failure;
-use crate::profile::SledStore;
-
-/// What no server sends.
-pub(super) type Answer = BufReader<io::Empty>;
-
-pub(super) const BACKUP: &str = "backup";
+use super::admin::Operator;
 
 #[derive(Debug)]
 pub(super) struct Control(Infallible);
@@ -24,12 +18,7 @@ impl Control {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    pub(super) async fn serve(&self, _store: &Arc<SledStore>) {
+    pub(super) async fn serve(&self, _operator: &Arc<Operator>) {
         match self.0 {}
     }
-}
-
-/// Returns that no server runs: one that does holds the lock of the store, which says so.
-pub(super) fn ask(_data: &Path, _command: &str) -> Result<Option<Answer>, Failure> {
-    Ok(None)
 }

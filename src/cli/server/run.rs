@@ -10,60 +10,62 @@ use std::time::Duration;
 use etcetera::BaseStrategy as _;
 use serde_json::json;
 use tokio_util::task::AbortOnDropHandle;
-use tracing_subscriber::filter::LevelFilter;
 
+use super::super::config::Effective;
 use super::super::exit::{Exit, Failure};
 use super::super::network::Network;
 use super::super::output::{self, Output};
-use super::super::room;
 use super::super::runtime;
 use super::super::stderr::Queued;
+use super::super::supervisor::Supervisor;
+use super::admin::{self, Lists, Live, Operator, Reloader, Request};
 use super::args::{Arguments, Command};
+use super::ask;
 use super::backup::{self, Source};
 use super::control::{Control, Name};
-use super::schedule::Schedule;
+use super::schedule;
 use super::snapshot::BackupError;
 use super::{check, folder, restore};
 use crate::api::{BootstrapError, LoadedKey, SpawnError, TestnetError};
 use crate::profile::backup::Closing;
-use crate::profile::{Limits, Service, ServiceConfig, SledStore};
+use crate::profile::{Service, SledStore};
 use crate::{ConnectAddress, Dht, KeyPair, Server, Testnet};
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let arguments: Arguments = match runtime::arguments() {
-        Ok(arguments) => arguments,
+    let mut effective: Effective<Arguments> = match runtime::effective() {
+        Ok(effective) => effective,
         Err(exit) => return exit,
     };
+    let arguments = &mut effective.arguments;
     let output = Output { json: arguments.json, quiet: arguments.quiet, verbose: arguments.verbose > 0 };
-    let quiet = match arguments.quiet {
-        true => LevelFilter::ERROR,
-        false => LevelFilter::INFO,
-    };
     // A server runs for long and must not wait for its standard error.
     let _queued = arguments.command.is_none().then(Queued::start);
-    runtime::log(quiet, arguments.verbose);
+    runtime::log(arguments.least_log(), arguments.verbose);
     arguments.secrecy.apply();
-    match arguments.command {
-        Some(Command::Key) => runtime::report(&output, print_key(&arguments, &output)),
-        Some(Command::Check { ref file }) => {
-            runtime::report(&output, check_profiles(&arguments, file.clone(), &output))
+    match arguments.command.take() {
+        Some(Command::Key) => runtime::report(&output, print_key(arguments, &output)),
+        Some(Command::Check { file }) => runtime::report(&output, check_profiles(arguments, file, &output)),
+        Some(Command::Config) => {
+            effective.print(&output);
+            runtime::report(&output, Ok(()))
         }
-        Some(Command::Backup { ref file }) => {
-            let file = file.clone();
-            runtime::run(
-                output,
-                None,
-                async move { write_backup(&data_dir(&arguments)?, file, &output).await },
-            )
+        Some(Command::Backup { file }) => {
+            let written = async { write_backup(&data_dir(arguments)?, file, &output).await };
+            runtime::run(output, None, written)
         }
-        Some(Command::Restore { ref file, only_backup }) => {
-            let file = file.clone();
-            let restored =
-                async move { restore::run(&data_dir(&arguments)?, file, only_backup, &output).await };
+        Some(Command::Restore { file, only_backup }) => {
+            let restored = async { restore::run(&data_dir(arguments)?, file, only_backup, &output).await };
             runtime::run(output, None, restored)
         }
-        None => runtime::run(output, None, run(arguments, output)),
+        Some(Command::Admin(command)) => {
+            let done = async {
+                let data = data_dir(arguments)?;
+                admin::run(command, &data, lists(arguments, &data), &output).await
+            };
+            runtime::run(output, None, runtime::interruptible(done))
+        }
+        None => runtime::run(output, None, run(effective, output)),
     }
 }
 
@@ -99,17 +101,27 @@ fn print_key(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
+async fn run(effective: Effective<Arguments>, output: Output) -> Result<(), Failure> {
+    let settings = effective.settings();
+    let arguments = effective.arguments;
     let folder = data_dir(&arguments)?;
+    let supervisor = Arc::new(Supervisor::from_environment());
     // The store first: a second server on the same folder ends here, before it has changed anything.
     let store = Arc::new(open_store(&folder)?);
     let key_pair = identity(&folder, &arguments, &output)?;
-    let service = Service::new(Arc::clone(&store), config(&arguments));
+    let service = Service::new(store, arguments.service());
+    let lists = lists(&arguments, &folder);
+    let reloader = Reloader::new(settings, &arguments, key_pair.public_key());
+    let live = Live::begin(service.clone(), &lists, reloader)?;
+    let operator = Arc::new(Operator::running(&folder, lists, live));
     let (control, _name) = listen_for_commands(&folder).unzip();
-    let schedule = Schedule::from_args(&arguments, key_pair.public_key());
     // Ends when this function does.
-    let operator =
-        AbortOnDropHandle::new(tokio::spawn(serve_operator(Arc::clone(&store), control, schedule, output)));
+    let operator = AbortOnDropHandle::new(tokio::spawn(serve_operator(
+        operator,
+        control,
+        Arc::clone(&supervisor),
+        output,
+    )));
     let mut operator =
         pin!(runtime::task_ended("the task that answers commands and writes backups", operator));
     // One for the whole run: a signal that arrives between two listeners would be lost.
@@ -127,8 +139,11 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     let stats = dht.stats().await;
     tracing::info!(nodes = stats.nodes, firewalled = stats.firewalled, "listening");
     let store = Arc::clone(service.store());
+    let status = || format!("connections: {}; keys: {}", service.connections(), store.count());
+    supervisor.ready(&status());
     tokio::select! {
         () = service.run(&server) => {}
+        () = supervisor.keep_alive(std::slice::from_ref(&dht), status) => {}
         () = &mut stop => {}
         ended = runtime::ended(local.as_ref().map_or(&[], Testnet::nodes)) => ended?,
         failure = &mut operator => return Err(failure),
@@ -142,6 +157,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
             });
         }
     }
+    supervisor.stopping();
     output.note("ending: finishing requests");
     output.json(&json!({"event": "closing"}));
     server.close().await;
@@ -169,26 +185,60 @@ fn listen_for_commands(data: &Path) -> Option<(Control, Name)> {
         .ok()
 }
 
-/// Answers the commands of the operator and writes backups, for ever.
+/// Answers the commands of the operator, applies what has changed, and writes backups, for ever.
 async fn serve_operator(
-    store: Arc<SledStore>,
+    operator: Arc<Operator>,
     control: Option<Control>,
-    schedule: Option<Schedule>,
+    supervisor: Arc<Supervisor>,
     output: Output,
 ) {
     let commands = async {
         match &control {
-            Some(control) => control.serve(&store).await,
+            Some(control) => control.serve(&operator).await,
             None => std::future::pending().await,
         }
     };
     let backups = async {
-        match schedule {
-            Some(schedule) => schedule.run(&store, output).await,
-            None => std::future::pending().await,
+        match operator.live() {
+            Ok(live) => schedule::run(live.schedules(), live.service().store(), output).await,
+            Err(_) => unreachable!("the operator of this process is one of a server that runs"),
         }
     };
-    tokio::join!(commands, backups);
+    tokio::join!(commands, backups, operator.watch_lists(), reload_at_signals(&operator, &supervisor));
+}
+
+/// Reads the configuration again whenever SIGHUP comes, for ever.
+async fn reload_at_signals(operator: &Arc<Operator>, supervisor: &Supervisor) {
+    let mut signals = runtime::Hangups::listen();
+    loop {
+        signals.next().await;
+        let was_ready = supervisor.reloading();
+        let operator = Arc::clone(operator);
+        let reloaded = tokio::task::spawn_blocking(move || {
+            let reload = operator.carry_out(ask::own_user(), &Request::Reload);
+            tokio::runtime::Handle::current().block_on(reload)
+        });
+        let status = match reloaded.await {
+            Ok(Ok(_)) => "configuration read again",
+            Ok(Err(Failure { error, .. })) => {
+                tracing::warn!(%error, "the configuration was not read again: nothing has changed");
+                "configuration not read again, see the log"
+            }
+            // It has panicked, or the program ends.
+            Err(error) => {
+                tracing::warn!(%error, "the configuration was not read again");
+                "configuration not read again, see the log"
+            }
+        };
+        if was_ready {
+            supervisor.ready(status);
+        }
+    }
+}
+
+/// Names the files of the lists.
+fn lists(arguments: &Arguments, data: &Path) -> Lists {
+    Lists::of(data, arguments.allow_list.as_deref())
 }
 
 struct Started {
@@ -303,25 +353,6 @@ fn announce(server: &ConnectAddress, network: &Network, arguments: &Arguments, o
     };
     output.note(&format!("{who} can reach this server now:"));
     output.note(&format!("  profile-client{network} --server {key}"));
-}
-
-fn config(arguments: &Arguments) -> ServiceConfig {
-    let connections = room::connections(arguments.connections);
-    if connections < arguments.connections {
-        tracing::info!(connections, "memory is limited: fewer connections fit");
-    }
-    ServiceConfig {
-        registration: arguments.registration.into(),
-        lookup: arguments.lookup.into(),
-        limits: Limits {
-            writes_per_minute: arguments.writes_per_minute,
-            registrations_per_hour: arguments.registrations_per_hour,
-            lookups_per_minute: arguments.lookups_per_minute,
-            refusals_per_minute: arguments.refusals_per_minute,
-            connections,
-            ..Limits::default()
-        },
-    }
 }
 
 fn identity(folder: &Path, arguments: &Arguments, output: &Output) -> Result<KeyPair, Failure> {

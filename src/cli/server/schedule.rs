@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde_json::json;
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::super::output::Output;
@@ -18,6 +19,33 @@ use crate::api::durable::create_folder;
 use crate::api::key_file::utc;
 use crate::profile::SledStore;
 use crate::profile::backup::Closing;
+
+/// Writes backups until it is dropped, by the schedule that is in force.
+pub(super) async fn run(
+    mut schedules: watch::Receiver<Option<Schedule>>,
+    store: &Arc<SledStore>,
+    output: Output,
+) {
+    loop {
+        let schedule = schedules.borrow_and_update().clone();
+        let mut wait = schedule.as_ref().map_or(Duration::MAX, Schedule::until_due);
+        loop {
+            // A backup that has begun is finished.
+            tokio::select! {
+                changed = schedules.changed() => match changed {
+                    Ok(()) => break,
+                    // No other one will come.
+                    Err(_) => tokio::time::sleep(wait).await,
+                },
+                () = tokio::time::sleep(wait) => {}
+            }
+            match &schedule {
+                Some(schedule) => wait = schedule.back_up(store, output).await,
+                None => wait = Duration::MAX,
+            }
+        }
+    }
+}
 
 /// When backups are written, where, and how many are kept.
 #[derive(Clone, Debug)]
@@ -45,28 +73,23 @@ impl Schedule {
         })
     }
 
-    /// Writes backups until it is dropped. A failure is logged, and the backup is tried again.
-    pub(super) async fn run(self, store: &Arc<SledStore>, output: Output) {
-        let mut wait = self.until_due();
-        loop {
-            tokio::time::sleep(wait).await;
-            wait = match self.write(store).await {
-                Ok((path, Closing { records, deleted, moved, .. })) => {
-                    info!(file = %path.display(), profiles = records, deleted, moved, "backup written");
-                    let file = path.display().to_string();
-                    output.json(&json!({
-                        "event": "backup", "file": file,
-                        "profiles": records, "deleted": deleted, "moved": moved,
-                    }));
-                    self.every
-                }
-                Err(error) => {
-                    let again = self.every.min(AGAIN);
-                    let folder = self.folder.folder.display();
-                    warn!(%error, %folder, again_s = again.as_secs(), "the backup failed");
-                    again
-                }
-            };
+    /// Writes a backup; returns the time until the next one. A failure is logged.
+    async fn back_up(&self, store: &Arc<SledStore>, output: Output) -> Duration {
+        match self.write(store).await {
+            Ok((path, Closing { records, deleted, moved, .. })) => {
+                info!(file = %path.display(), profiles = records, deleted, moved, "backup written");
+                let file = path.display().to_string();
+                output.json(&json!({
+                    "event": "backup", "file": file, "profiles": records, "deleted": deleted, "moved": moved,
+                }));
+                self.every
+            }
+            Err(error) => {
+                let again = self.every.min(AGAIN);
+                let folder = self.folder.folder.display();
+                warn!(%error, %folder, again_s = again.as_secs(), "the backup failed");
+                again
+            }
         }
     }
 
