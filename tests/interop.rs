@@ -328,7 +328,43 @@ async fn javascript_profile_client(network: &Network, version: Reference) {
         &["--data-dir", data.to_str().unwrap(), "--bootstrap", &network.bootstrap],
     );
     let key = server.first_line().await;
-    a_profile_lives(network, &Person::javascript(version), &key).await;
+    let ada = Person::javascript(version);
+    a_profile_lives(network, &ada, &key).await;
+    a_profile_is_published_and_watched(network, &ada, &key).await;
+}
+
+/// Someone with the program and someone with the script publish, and watch each other.
+async fn a_profile_is_published_and_watched(network: &Network, ada: &Person, server: &str) {
+    let (bob, at) = (Person::program(), (network, server));
+    let bio = "counts ".repeat(140);
+    let fields: Vec<_> = (0..4).map(|n| format!("{n}={}", "x".repeat(900))).collect();
+    let long: Vec<&str> =
+        ["--bio", &bio].into_iter().chain(fields.iter().flat_map(|field| ["--field", field])).collect();
+    bob.runs(at, &["register", "--name", "Bob"]).await;
+    let update = [&["update"], &long[..]].concat();
+    // Each as a value of its own, then in parts.
+    for change in [&["update", "--name", "B"][..], &update] {
+        for (one, other, published) in [(ada, &bob, ["lookup", "--dht"]), (&bob, ada, ["published", ""])] {
+            let record = one.runs(at, change).await;
+            one.runs(at, &["publish"]).await;
+            let key = one.public_key(&record);
+            let words: Vec<_> =
+                published.into_iter().filter(|word| !word.is_empty()).chain([&*key]).collect();
+            let found = other.runs(at, &words).await;
+            assert_eq!(
+                (&found["public_key"], &found["profile"]),
+                (&record["public_key"], &record["profile"])
+            );
+        }
+    }
+    let key = bob.public_key(&bob.runs(at, &["show"]).await);
+    let mut watch = ada.start(at, &["watch", &key, "2"]);
+    let first: Value = serde_json::from_str(&watch.first_line().await).unwrap();
+    assert_eq!(first["profile"]["bio"], bio);
+    let changed = bob.runs(at, &["update", "--unset", "bio"]).await;
+    let (status, output) = watch.end().await;
+    let last = output.lines().last().and_then(|line| serde_json::from_str(line).ok());
+    assert!(status == 0 && last == Some(changed), "{output:.2000}");
 }
 
 async fn javascript_profile_server(network: &Network, version: Reference) {
@@ -358,7 +394,8 @@ async fn a_profile_lives(network: &Network, ada: &Person, server: &str) {
 
     eve.fails(at, &["show"], "not_registered").await;
     let key = ada.public_key(&updated);
-    assert_eq!(eve.runs(at, &["lookup", &key]).await, updated);
+    let seen = eve.runs(at, &["lookup", &key]).await;
+    assert_eq!((&seen["public_key"], &seen["profile"]), (&updated["public_key"], &updated["profile"]));
     assert_eq!(ada.runs(at, &["show"]).await, updated);
 
     ada.runs(at, ada.deletes).await;
@@ -401,11 +438,17 @@ impl Person {
         assert_eq!(output["error"]["kind"], kind, "{command:?}: {output}");
     }
 
-    async fn run(&self, (network, server): (&Network, &str), command: &[&str]) -> (i32, Value) {
+    async fn run(&self, at: (&Network, &str), command: &[&str]) -> (i32, Value) {
+        let (status, output) = self.start(at, command).end().await;
+        let json = serde_json::from_str(&output).unwrap_or_else(|_| panic!("{command:?}: {output:?}"));
+        (status, json)
+    }
+
+    fn start(&self, (network, server): (&Network, &str), command: &[&str]) -> Process {
         let identity = self.folder.path().join("identity");
         let mut arguments = vec!["--server", server, "--bootstrap", &network.bootstrap];
         arguments.extend(["--identity", identity.to_str().unwrap()]);
-        let process = match self.javascript {
+        match self.javascript {
             Some(version) => {
                 arguments.extend(command);
                 Process::script(version, "profile-client.mjs", &arguments)
@@ -415,10 +458,7 @@ impl Person {
                 arguments.extend(command);
                 Process::program(env!("CARGO_BIN_EXE_profile-client"), &arguments)
             }
-        };
-        let (status, output) = process.end().await;
-        let json = serde_json::from_str(&output).unwrap_or_else(|_| panic!("{command:?}: {output:?}"));
-        (status, json)
+        }
     }
 
     fn public_key(&self, output: &Value) -> String {

@@ -7,6 +7,9 @@
 //   update                   like register; what is not named stays
 //   delete                   delete my profile
 //   lookup KEY               print another's profile
+//   watch KEY COUNT          print another's profile COUNT times: now, and after each change
+//   publish                  put my profile into the DHT
+//   published KEY            print what the owner of a key has put there; --server is not used
 // Prints one JSON object: {"public_key", "version", "profile"}, or {"error": {"kind", "message"}} and exits
 // 1.
 // With --timing it joins the network first, and adds "connected": the milliseconds from then to the greeting.
@@ -32,6 +35,7 @@ class ProfileClient {
   #nextId = 1
   #waiting = new Map()
   #greeted
+  #changed
 
   /** Connects; `seen` remembers the highest version that we signed or saw for each server. */
   static async open (node, server, keyPair, seen, relayThrough) {
@@ -104,6 +108,18 @@ class ProfileClient {
     return record
   }
 
+  /** Calls `changed` with the record of a key, or null: now, and after each change. */
+  async watch (key, changed) {
+    this.#changed = ({ key: changedKey, record }) => {
+      if (changedKey !== key) throw new ProfileError('protocol', 'the server showed what nobody watches')
+      if (record && verifyRecord(record).key.toLowerCase() !== key) {
+        throw new ProfileError('protocol', 'the server showed another record')
+      }
+      changed(record && verifyRecord(record))
+    }
+    await this.request('profile.watch', { keys: [key] })
+  }
+
   /** Sends a request and returns its result. */
   request (method, params) {
     const id = this.#nextId++
@@ -153,6 +169,7 @@ class ProfileClient {
     if (!isObject(message)) {
       throw new ProfileError('protocol', 'the server sent something else than an object')
     }
+    if (message.method === 'profile.changed') return this.#changed?.(Object(message.params))
     const id = message.method === 'hello' ? 'hello' : message.id
     const waiting = this.#waiting.get(id)
     this.#waiting.delete(id)
@@ -227,6 +244,55 @@ function edited (profile, options) {
   return edited
 }
 
+const MAGIC = Buffer.from('hyperprofile')
+const [WHOLE, IN_PARTS, WITHDRAWN] = [1, 2, 3]
+
+/** Puts a record into the DHT, its text in parts if it is long. */
+async function publish (node, keyPair, record) {
+  const text = Buffer.from(record.profile)
+  const parts = []
+  for (let at = 0; text.length > 1600 && at < text.length; at += 1800) {
+    parts.push((await node.immutablePut(text.subarray(at, at + 1800))).hash)
+  }
+  const version = Buffer.alloc(8)
+  version.writeBigUInt64LE(BigInt(record.version))
+  const head = [MAGIC, Buffer.of(parts.length ? IN_PARTS : WHOLE), version, Buffer.from(record.signature, 'hex')]
+  const value = Buffer.concat([...head, ...(parts.length ? parts : [text])])
+  const stored = await node.mutableGet(keyPair.publicKey)
+  await node.mutablePut(keyPair, value, { seq: (stored?.seq ?? 0) + 1 })
+  return record
+}
+
+/** Reads the record of a key from the DHT, and verifies it. */
+async function published (node, key) {
+  const { value } = await node.mutableGet(key) ?? {}
+  const kind = value?.subarray(0, 12).equals(MAGIC) ? value[12] : WITHDRAWN
+  if (kind === WITHDRAWN) throw new ProfileError('not_registered', 'the DHT has no profile of this key')
+  const rest = value.subarray(85)
+  const parts = []
+  for (let at = 0; kind === IN_PARTS && at < rest.length; at += 32) {
+    parts.push((await node.immutableGet(rest.subarray(at, at + 32))).value)
+  }
+  return verifyRecord({
+    key: key.toString('hex'),
+    version: Number(value.readBigUInt64LE(13)),
+    profile: (kind === IN_PARTS ? Buffer.concat(parts) : rest).toString(),
+    signature: value.toString('hex', 21, 85)
+  })
+}
+
+/** Prints the record of a key as often as it was asked for. */
+async function watch (client, key, count) {
+  await new Promise((resolve, reject) => {
+    let left = count
+    const changed = (record) => {
+      print(record, key)
+      if (--left === 0) resolve()
+    }
+    client.watch(key.toString('hex'), changed).catch(reject)
+  })
+}
+
 async function run (client, command, argument, options) {
   switch (command) {
     case undefined: return client.record
@@ -241,7 +307,7 @@ async function run (client, command, argument, options) {
 
 let node
 try {
-  const { values: options, positionals: [command, argument] } = parseArgs({
+  const { values: options, positionals: [command, argument, count] } = parseArgs({
     allowPositionals: true,
     options: {
       server: { type: 'string' },
@@ -262,20 +328,31 @@ try {
   setTimeout(() => fail(new ProfileError('timed_out', 'no answer in time')), options.timeout * 1000).unref()
 
   node = await guest(options.bootstrap)
+  if (command === 'published') {
+    const key = parseKey(argument ?? '')
+    print(await published(node, key), key)
+    await node.destroy()
+    process.exit(0)
+  }
   if (options.timing) await node.fullyBootstrapped()
   const start = performance.now()
   const relay = options.relay && parseKey(options.relay)
   const client = await ProfileClient.open(node, server, keyPair, seen, relay)
   const timing = options.timing && { connected: performance.now() - start }
-  const record = await run(client, command, argument, options)
-  const publicKey = z32.encode(record ? Buffer.from(record.key, 'hex') : keyPair.publicKey)
-  const { version = null, parsed: profile = null } = record ?? {}
-  console.log(printable({ public_key: publicKey, version, profile, ...timing }))
+  if (command === 'watch') await watch(client, parseKey(argument ?? ''), Number(count))
+  else if (command === 'publish') print(await publish(node, keyPair, await client.get()), keyPair.publicKey)
+  else print(await run(client, command, argument, options), keyPair.publicKey, timing)
   await client.close()
   await node.destroy()
   process.exit(0)
 } catch (error) {
   fail(error)
+}
+
+function print (record, key, more) {
+  const publicKey = z32.encode(record ? Buffer.from(record.key, 'hex') : key)
+  const { version = null, parsed: profile = null } = record ?? {}
+  console.log(printable({ public_key: publicKey, version, profile, ...more }))
 }
 
 function fail (error) {
