@@ -69,7 +69,7 @@ pub enum ConnectError {
     /// DHT nodes answered and none of them knows the key.
     #[error("no node of the DHT knows {key}: the server is not running, or not announced to this network")]
     NotFound {
-        /// First digits of the server's key.
+        /// The server's key, as text.
         key: String,
         /// What was tried.
         report: Box<Report>,
@@ -84,7 +84,7 @@ pub enum ConnectError {
     /// refused this client, see [`Listen::allow`](super::Listen::allow).
     #[error("server {key} is announced but does not answer: it has gone away, or refuses this identity")]
     NoAnswer {
-        /// First digits of the server's key.
+        /// The server's key, as text.
         key: String,
         /// What was tried.
         report: Box<Report>,
@@ -92,7 +92,7 @@ pub enum ConnectError {
     /// Nothing answered for the key at the given addresses, and the DHT was not to be asked.
     #[error("nothing answers for server {key} at {}", given(report))]
     Silent {
-        /// First digits of the server's key.
+        /// The server's key, as text.
         key: String,
         /// What was tried.
         report: Box<Report>,
@@ -100,15 +100,15 @@ pub enum ConnectError {
     /// The server ended the connection as soon as it was established: it has too many.
     #[error("server {key} refused the connection: it has too many, or none for this identity")]
     Refused {
-        /// First digits of the server's key.
+        /// The server's key, as text.
         key: String,
         /// What was tried.
         report: Box<Report>,
     },
     /// The server's key is not a point of the curve, so no peer can own it.
-    #[error("{key}… is not a usable public key")]
+    #[error("{key} is not a usable public key")]
     BadKey {
-        /// First digits of the server's key.
+        /// The server's key, as text.
         key: String,
         /// What was tried.
         report: Box<Report>,
@@ -116,7 +116,7 @@ pub enum ConnectError {
     /// The server speaks another version of the handshake, or claims that this side does.
     #[error("server {key} speaks another version of the handshake")]
     Incompatible {
-        /// First digits of the server's key.
+        /// The server's key, as text.
         key: String,
         /// What was tried.
         report: Box<Report>,
@@ -124,7 +124,7 @@ pub enum ConnectError {
     /// The server answered with an error or with something that makes no sense.
     #[error("the answer of server {key} breaks the protocol (error {code})")]
     Protocol {
-        /// First digits of the server's key.
+        /// The server's key, as text.
         key: String,
         /// The error number that the server sent, or 0.
         code: u64,
@@ -134,7 +134,7 @@ pub enum ConnectError {
     /// Both sides shook hands, and no path between them carries packets.
     #[error("server {key} was reached through the DHT, but no path to it carries packets{}", why(report))]
     Unreachable {
-        /// First digits of the server's key.
+        /// The server's key, as text.
         key: String,
         /// What was tried.
         report: Box<Report>,
@@ -151,7 +151,7 @@ pub enum ConnectError {
     /// [`Limits::decide_for`](crate::Limits::decide_for).
     #[error("the signer of the own identity has not answered the handshake with server {key}")]
     Signer {
-        /// First digits of the server's key.
+        /// The server's key, as text.
         key: String,
         /// What was tried.
         report: Box<Report>,
@@ -169,7 +169,7 @@ pub enum ConnectError {
 
 impl ConnectError {
     pub(crate) fn new(server: &PublicKey, failure: Failure, report: Box<Report>) -> Self {
-        let key = server.short();
+        let key = server.to_z32();
         match failure {
             Failure::NotFound => Self::NotFound { key, report },
             Failure::NoNetwork => Self::NoNetwork { report },

@@ -22,6 +22,7 @@ use super::files;
 use super::foreign::is_hidden;
 use super::network::BOOTSTRAP_VARIABLE;
 use super::output::Output;
+use super::pages::{self, with_pages};
 use super::toml_file::TomlFile;
 
 /// The argument that names the file.
@@ -66,15 +67,20 @@ pub(super) enum Source {
 pub(super) enum Refused {
     /// The error of a typed argument, or help that was asked for.
     Typed(Box<clap::Error>),
+    /// A page about the options was asked for.
+    Page(Vec<u8>),
     /// The error of the file.
     File { failure: Box<Failure>, json: bool },
 }
 
 /// Reads the arguments of a program: typed ones, then the environment, then the configuration file.
 pub(super) fn load<A: Parser>(typed: &[OsString]) -> Result<Effective<A>, Refused> {
-    let command = A::command();
+    let command = with_pages(A::command());
     // Their errors are found when all arguments are read: what is missing may be in the file.
     let first = command.clone().ignore_errors(true).try_get_matches_from(typed)?;
+    if let Some(page) = pages::asked_for(&command, &first) {
+        return Err(Refused::Page(page));
+    }
     let json = matches!(first.try_get_one::<bool>("json"), Ok(Some(true)));
     let in_file = |failure: Failure| Refused::File { failure: failure.into(), json };
     let file = named_file(&command, &first).map_err(in_file)?;

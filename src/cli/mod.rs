@@ -9,6 +9,7 @@
 //! | [`tool`] | `hyperdht`: any key, topic and value |
 //! | [`network`] | which DHT to join, from where |
 //! | `config`, `toml_file` | arguments from a configuration file |
+//! | `pages` | completions for shells, pages of the manual |
 //! | `key_access`, [`versions`], [`routes`] | files of a program beside the store; `files` replaces them |
 //! | `room` | how many connections fit into limited memory |
 //! | [`output`], `stderr`, `foreign` | what it prints, text from elsewhere included |
@@ -29,6 +30,7 @@ mod new_network;
 pub mod node;
 mod node_state;
 pub mod output;
+mod pages;
 mod room;
 pub mod routes;
 mod runtime;

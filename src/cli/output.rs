@@ -6,6 +6,8 @@
 
 use std::io::{self, IsTerminal, Write as _};
 use std::sync::OnceLock;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -53,6 +55,18 @@ impl Output {
         } else if !self.json && LOST.get().is_none() {
             let mut stream = io::stdout().lock();
             keep(check_writable().and_then(|()| stream.write_all(bytes)).and_then(|()| stream.flush()));
+        }
+    }
+
+    /// Prints a picture of black on white, made of blocks, unless JSON is wanted.
+    pub fn picture(&self, lines: &[String]) {
+        // Whatever the colours of the terminal are. A file takes the blocks alone.
+        let (before, after) = match io::stdout().is_terminal() {
+            true => (BLACK_ON_WHITE, COLOURS_AS_BEFORE),
+            false => ("", ""),
+        };
+        for line in lines.iter().filter(|_| !self.json) {
+            print(&format!("{before}{line}{after}"));
         }
     }
 
@@ -120,8 +134,8 @@ impl Output {
         }
     }
 
-    /// Shows a spinner on a terminal until it is dropped. A program that runs for long prints the text
-    /// instead: a terminal that is stopped would stop it as well.
+    /// Shows a spinner on a terminal, after 300 ms, until it is dropped. A program that runs for long prints
+    /// the text instead: a terminal that is stopped would stop it as well.
     pub fn spinner(&self, text: &str) -> Spinner {
         if self.json || self.quiet || !io::stderr().is_terminal() {
             return Spinner(None);
@@ -130,26 +144,41 @@ impl Output {
             self.note(text);
             return Spinner(None);
         }
-        let bar = ProgressBar::new_spinner().with_message(escaped(text));
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
-            bar.set_style(style);
-        }
-        bar.enable_steady_tick(Duration::from_millis(100));
-        Spinner(Some(bar))
+        let text = escaped(text);
+        let (end, ended) = mpsc::channel::<()>();
+        let shown = thread::Builder::new().name("spinner".into()).spawn(move || {
+            // The channel closes when the work is done.
+            if ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                let bar = ProgressBar::new_spinner().with_message(text);
+                if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+                    bar.set_style(style);
+                }
+                bar.enable_steady_tick(Duration::from_millis(100));
+                let _ = ended.recv();
+                bar.finish_and_clear();
+            }
+        });
+        // Without a thread there is no spinner.
+        Spinner(shown.ok().map(|thread| (end, thread)))
     }
 }
 
 /// A spinner on the terminal, erased when dropped.
 #[derive(Debug)]
-pub struct Spinner(Option<ProgressBar>);
+pub struct Spinner(Option<(mpsc::Sender<()>, JoinHandle<()>)>);
 
 impl Drop for Spinner {
     fn drop(&mut self) {
-        if let Some(bar) = &self.0 {
-            bar.finish_and_clear();
+        if let Some((end, thread)) = self.0.take() {
+            drop(end);
+            // What is printed next begins in a clean line. A panic of the thread was printed.
+            let _ = thread.join();
         }
     }
 }
+
+/// How long work takes before a spinner shows it.
+const PATIENCE: Duration = Duration::from_millis(300);
 
 /// Why standard output has not taken a line. What follows would be a text with a hole.
 static LOST: OnceLock<io::Error> = OnceLock::new();
@@ -170,6 +199,12 @@ fn print(line: &str) {
 /// Writes what clap has to say at the request of the user, as `--help`.
 pub(super) fn print_help(help: &clap::Error) {
     keep(check_writable().and_then(|()| help.print()).and_then(|()| io::stdout().flush()));
+}
+
+/// Writes a page about the program's own options, as it is.
+pub(super) fn print_page(page: &[u8]) {
+    let mut stream = io::stdout().lock();
+    keep(check_writable().and_then(|()| stream.write_all(page)).and_then(|()| stream.flush()));
 }
 
 fn keep(written: io::Result<()>) {
@@ -271,6 +306,9 @@ fn json_text(value: &Value) -> String {
     text
 }
 
+/// Two colours of the 256 that a theme leaves as they are.
+const BLACK_ON_WHITE: &str = "\u{1b}[38;5;16;48;5;231m";
+const COLOURS_AS_BEFORE: &str = "\u{1b}[0m";
 /// Cells of a label, with the space behind it.
 const LABEL_COLUMNS: usize = 9;
 /// Fewest cells for a text beside its label.

@@ -84,6 +84,10 @@ pub(super) fn effective<A: Parser>() -> Result<Effective<A>, ExitCode> {
             output::print_help(&error);
             report(&Output::default(), Ok(()))
         }
+        Refused::Page(page) => {
+            output::print_page(&page);
+            report(&Output::default(), Ok(()))
+        }
         Refused::File { failure, json } => report(&Output { json, ..Output::default() }, Err(*failure)),
     })
 }

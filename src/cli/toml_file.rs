@@ -112,4 +112,4 @@ fn check_writers(_: &File, _: &Path) -> Result<(), Failure> {
 }
 
 /// A larger file was not written by a person.
-const MAX_BYTES: u64 = 64 * 1024;
+pub(super) const MAX_BYTES: u64 = 64 * 1024;

@@ -86,7 +86,7 @@ impl Running {
     }
 
     /// Starts a program with a cache folder of its own.
-    fn start_with(program: &str, arguments: &[&str], cache: &str) -> Self {
+    pub(crate) fn start_with(program: &str, arguments: &[&str], cache: &str) -> Self {
         Self::spawn(Command::new(program), arguments, cache, Stdio::piped())
     }
 

@@ -1,6 +1,6 @@
 //! The programs as a person uses them: what they print, how they end, what they leave.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::print_stderr, clippy::unwrap_used)]
 
 mod backup;
 mod config;
@@ -10,6 +10,8 @@ mod damage;
 #[cfg(unix)]
 mod diagnostics;
 mod durability;
+#[cfg(target_os = "linux")]
+mod edit;
 #[cfg(unix)]
 mod files;
 mod harness;
@@ -19,10 +21,13 @@ mod offline;
 #[cfg(target_os = "linux")]
 mod operator;
 mod others;
+mod pages;
 mod picture;
 #[cfg(target_os = "linux")]
 mod prompts;
+mod qr;
 mod remembering;
+mod servers;
 mod signals;
 #[cfg(target_os = "linux")]
 mod supervisor;

@@ -18,18 +18,18 @@ use hyperprofile::{KeyPair, Testnet};
 use crate::harness::{CLIENT, DEADLINE, Person, TOOL, text};
 
 /// A pseudo terminal, with the side of its user.
-struct Terminal {
+pub(crate) struct Terminal {
     keyboard: File,
     screen: mpsc::Receiver<Vec<u8>>,
-    shown: String,
+    pub(crate) shown: String,
     /// The side of the programs, kept open.
     line: File,
 }
 
-type Settings = (InputModes, OutputModes, ControlModes, LocalModes);
+pub(crate) type Settings = (InputModes, OutputModes, ControlModes, LocalModes);
 
 impl Terminal {
-    fn open() -> Self {
+    pub(crate) fn open() -> Self {
         let user = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&user).unwrap();
         unlockpt(&user).unwrap();
@@ -49,25 +49,25 @@ impl Terminal {
         Self { keyboard, screen, shown: String::new(), line }
     }
 
-    fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> Settings {
         let settings = tcgetattr(&self.line).unwrap();
         (settings.input_modes, settings.output_modes, settings.control_modes, settings.local_modes)
     }
 
     /// Starts a program whose terminal this is.
-    fn start(&self, program: &str, arguments: &[&str]) -> Child {
+    pub(crate) fn start(&self, program: &str, arguments: &[&str]) -> Child {
         let line = || Stdio::from(self.line.try_clone().unwrap());
         let mut command = Command::new("setsid");
         command.arg("--ctty").arg(program).args(arguments);
         command.stdin(line()).stdout(line()).stderr(line()).kill_on_drop(true).spawn().unwrap()
     }
 
-    fn press(&mut self, keys: &str) {
+    pub(crate) fn press(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
     }
 
     /// Waits until the screen shows a text once more.
-    fn wait_for(&mut self, text: &str) {
+    pub(crate) fn wait_for(&mut self, text: &str) {
         let mut new = String::new();
         while !new.contains(text) {
             let chunk = self.screen.recv_timeout(DEADLINE);
@@ -79,7 +79,7 @@ impl Terminal {
     }
 
     /// Fails unless the terminal has these settings, and a cursor.
-    fn assert_unchanged(&mut self, before: &Settings, after_what: &str) {
+    pub(crate) fn assert_unchanged(&mut self, before: &Settings, after_what: &str) {
         assert_eq!(self.settings(), *before, "after {after_what}");
         while let Ok(chunk) = self.screen.try_recv() {
             self.shown.push_str(&String::from_utf8(chunk).unwrap());
@@ -89,7 +89,7 @@ impl Terminal {
     }
 }
 
-async fn end(mut child: Child) -> ExitStatus {
+pub(crate) async fn end(mut child: Child) -> ExitStatus {
     timeout(DEADLINE, child.wait()).await.expect("an end in time").unwrap()
 }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::super::config::ConfigArgs;
 use super::super::duration;
@@ -13,8 +13,9 @@ use super::super::files;
 use super::super::key_access::ModesArgs;
 use super::super::network::{NetworkArgs, bind_address};
 use super::super::runtime::Secrecy;
+use super::servers::{Server, ServersCommand};
+use crate::PublicKey;
 use crate::profile::message::MAX_WATCHED;
-use crate::{ConnectAddress, PublicKey};
 
 /// Keep your profile at a profile server, which is reached by its public key
 ///
@@ -23,10 +24,10 @@ use crate::{ConnectAddress, PublicKey};
 #[derive(Debug, Parser)]
 #[command(name = "profile-client", version, after_help = EXIT_CODES)]
 pub(super) struct Arguments {
-    /// The server's public key (52 characters, or 64 hexadecimal digits), with nodes that know it if you have
-    /// them: KEY@IP:PORT,IP:PORT
-    #[arg(long, value_name = "KEY", global = true)]
-    pub(super) server: Option<ConnectAddress>,
+    /// The server: a name that `servers` lists, or its public key (52 characters, or 64 hexadecimal digits),
+    /// with nodes that know it if you have them: KEY@IP:PORT,IP:PORT [default: that of `servers`]
+    #[arg(long, value_name = "NAME|KEY", value_parser = Server::parse, global = true)]
+    pub(super) server: Option<Server>,
 
     /// File that holds your identity [default: $XDG_DATA_HOME/profile-client/identity]
     #[arg(long, value_name = "FILE", value_parser = files::argument(), global = true)]
@@ -104,6 +105,8 @@ pub(super) enum Command {
         #[arg(long, value_name = "FIELD")]
         unset: Vec<String>,
     },
+    /// Change my profile in the editor that VISUAL or EDITOR names, or write a first one
+    Edit,
     /// Remove my profile from the server
     ///
     /// What I have published in the DHT stays there until publish --withdraw.
@@ -178,6 +181,21 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: Option<IdentityCommand>,
     },
+    /// Show my public key, or the server's ticket, as a QR code; needs no network
+    Qr {
+        /// Which one
+        #[arg(value_name = "WHAT", value_enum, default_value_t = QrOf::Me)]
+        what: QrOf,
+
+        /// Write a PNG picture to this file
+        #[arg(long, value_name = "FILE", value_parser = files::argument())]
+        png: Option<PathBuf>,
+    },
+    /// Give names to servers, and choose the one that is used where --server names none; needs no network
+    Servers {
+        #[command(subcommand)]
+        command: Option<ServersCommand>,
+    },
     /// Show a network, a server and its clients at work inside this process; needs no server
     Demo,
 }
@@ -193,6 +211,15 @@ pub(super) enum IdentityCommand {
     Restore,
     /// Make a new identity where there is none
     New,
+}
+
+/// What a QR code shows.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum QrOf {
+    /// My public key
+    Me,
+    /// The server's public key, with the nodes that were named with it
+    Server,
 }
 
 /// The parts of a profile.

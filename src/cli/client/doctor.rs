@@ -60,7 +60,10 @@ pub(super) async fn run(arguments: &Arguments, output: &Output, dht: Dht) -> Res
         None => check_network(arguments, &dht, &mut checks).await?,
     }
     if let Some(server) = &arguments.server {
-        for check in reach(arguments, &dht, server).await {
+        let spinner = output.spinner(&format!("connecting to {server}"));
+        let reached = reach(arguments, &dht, server).await;
+        drop(spinner);
+        for check in reached {
             checks.add(check);
         }
     }
@@ -70,14 +73,18 @@ pub(super) async fn run(arguments: &Arguments, output: &Output, dht: Dht) -> Res
 
 async fn check_network(arguments: &Arguments, dht: &Dht, checks: &mut Checks<'_>) -> Result<(), Failure> {
     let network = arguments.network.network();
+    let spinner = checks.output.spinner("joining the network");
     let joined = match timeout(JOIN_TIMEOUT, dht.bootstrapped()).await {
         Ok(Err(error @ BootstrapError::Closed)) => return Err(error.into()),
         joined => matches!(joined, Ok(Ok(_))),
     };
     let stats = dht.stats().await;
+    drop(spinner);
     checks.add(udp(&stats));
     checks.add(bootstrap(joined, &stats, &network.bootstrap));
+    let spinner = checks.output.spinner("asking nodes for the address that they see");
     let samples = sample(dht).await;
+    drop(spinner);
     let nat = judge(&samples, stats.firewalled);
     checks.add(address(&samples));
     checks.add(nat_check(nat, &samples));

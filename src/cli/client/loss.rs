@@ -102,7 +102,7 @@ pub(super) fn command(arguments: &Arguments, what: &str) -> String {
     if let Some(identity) = &arguments.identity {
         line.push_str(&format!(" --identity {}", quoted(identity)));
     }
-    if let Some(server) = &arguments.server {
+    if let Some(server) = arguments.server.as_ref().filter(|server| !server.is_default) {
         line.push_str(&format!(" --server {server}"));
     }
     format!("{line} {what}")

@@ -4,14 +4,18 @@ mod args;
 mod dial;
 mod doctor;
 mod edit;
+mod editor;
 mod explain;
+mod form;
 mod identity;
 mod loss;
 mod others;
 pub(super) mod prompt;
 mod proof;
 mod publish;
+mod qr;
 mod run;
+mod servers;
 pub(super) mod show;
 mod visit;
 

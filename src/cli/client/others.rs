@@ -8,16 +8,17 @@ use tokio::time::sleep;
 use super::super::exit::{Exit, Failure};
 use super::super::output::Output;
 use super::args::Arguments;
+use super::servers::Server;
 use super::visit::{Deadline, Visit, node};
 use super::{publish, show};
+use crate::PublicKey;
 use crate::profile::{ClientError, Denied};
-use crate::{ConnectAddress, PublicKey};
 
 /// Prints the profile of a key: the server's or, unless `only_server`, what its owner has published.
 pub(super) async fn lookup(
     arguments: &Arguments,
     output: &Output,
-    server: &ConnectAddress,
+    server: &Server,
     key: &PublicKey,
     only_server: bool,
 ) -> Result<(), Failure> {

@@ -1,5 +1,6 @@
 //! Runs the commands.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::CommandFactory as _;
@@ -9,17 +10,18 @@ use tracing_subscriber::filter::LevelFilter;
 use super::super::exit::Failure;
 use super::super::output::Output;
 use super::super::{demo, runtime};
-use super::args::{Arguments, Command, IdentityCommand, ProfileArgs};
+use super::args::{Arguments, Command, IdentityCommand, ProfileArgs, QrOf};
 use super::edit::{Edit, first_profile};
 use super::loss::command;
-use super::visit::{Visit, node};
-use super::{doctor, identity, others, prompt, proof, publish};
+use super::servers::{self, Server, ServersCommand};
+use super::visit::{READABLE, Visit, node};
+use super::{doctor, editor, identity, others, prompt, proof, publish, qr};
 use crate::ConnectAddress;
 use crate::profile::{ClientError, Profile};
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let arguments: Arguments = match runtime::arguments() {
+    let mut arguments: Arguments = match runtime::arguments() {
         Ok(arguments) => arguments,
         Err(exit) => return exit,
     };
@@ -32,8 +34,50 @@ pub fn main() -> ExitCode {
             let command = command.as_ref().unwrap_or(&IdentityCommand::Show);
             runtime::report(&output, identity::run(command, &arguments, &output))
         }
+        Some(Command::Servers { command }) => {
+            let command = command.as_ref().unwrap_or(&ServersCommand::List);
+            runtime::report(&output, servers::run(command, &output))
+        }
         Some(Command::Demo) => runtime::run(output, None, runtime::interruptible(demo::run(&output))),
-        _ => runtime::run(output, Some(1), runtime::interruptible(run(&arguments, &output))),
+        Some(Command::Qr { what, png }) => {
+            runtime::report(&output, qr_code(*what, png.as_deref(), &arguments, &output))
+        }
+        _ => match choose_server(&mut arguments) {
+            // The editor gets Ctrl-C.
+            Ok(()) if matches!(arguments.command, Some(Command::Edit)) => {
+                runtime::run(output, Some(1), edit(&arguments, &output))
+            }
+            Ok(()) => runtime::run(output, Some(1), runtime::interruptible(run(&arguments, &output))),
+            Err(failure) => runtime::report(&output, Err(failure)),
+        },
+    }
+}
+
+/// Takes the default server if none is named.
+fn choose_server(arguments: &mut Arguments) -> Result<(), Failure> {
+    if arguments.server.is_none() {
+        arguments.server = Server::default()?;
+    }
+    Ok(())
+}
+
+fn qr_code(what: QrOf, png: Option<&Path>, arguments: &Arguments, output: &Output) -> Result<(), Failure> {
+    let text = match what {
+        QrOf::Me => identity::load(arguments, output)?.1.public_key().to_z32(),
+        QrOf::Server => {
+            match arguments.server.clone().map_or_else(Server::default, |server| Ok(Some(server)))? {
+                Some(server) => ConnectAddress::to_string(&server),
+                None => usage(&servers::needed()?),
+            }
+        }
+    };
+    qr::show(&text, png, output)
+}
+
+async fn edit(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
+    match &arguments.server {
+        Some(server) => editor::run(arguments, output, server).await,
+        None => usage(&servers::needed()?),
     }
 }
 
@@ -55,14 +99,14 @@ async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
         }
         command => match &arguments.server {
             Some(server) => at_server(server, command.as_ref(), arguments, output).await,
-            None => usage("a server is needed: --server KEY, the key that profile-server prints"),
+            None => usage(&servers::needed()?),
         },
     }
 }
 
 /// Runs the commands that need a server.
 async fn at_server(
-    server: &ConnectAddress,
+    server: &Server,
     command: Option<&Command>,
     arguments: &Arguments,
     output: &Output,
@@ -81,7 +125,7 @@ async fn at_server(
         Some(Command::Register { again: true, .. }) => again(visit().await?, arguments).await,
         Some(Command::Register { profile, again: false }) => {
             let profile = profile_to_register(profile, arguments, output).await?;
-            register(visit().await?, profile).await
+            visit().await?.register(profile).await
         }
         Some(Command::Update { profile, unset }) => {
             let edit = Edit::from_args(profile.clone(), unset.clone()).await?;
@@ -110,6 +154,9 @@ async fn at_server(
         Some(
             Command::Whoami
             | Command::Identity { .. }
+            | Command::Servers { .. }
+            | Command::Qr { .. }
+            | Command::Edit
             | Command::Demo
             | Command::Doctor
             | Command::Verify { .. },
@@ -169,7 +216,7 @@ async fn greet(visit: Visit<'_>, arguments: &Arguments, ask: bool) -> Result<(),
     visit.leave().await;
     let profile = prompt::profile(*output).await?;
     let visit = Visit::start(arguments, output, server).await?;
-    register(visit, profile).await
+    visit.register(profile).await
 }
 
 /// Brings back what the server has lost.
@@ -189,14 +236,6 @@ async fn again(mut visit: Visit<'_>, arguments: &Arguments) -> Result<(), Failur
         true => "the server has your last profile, nothing was lost",
         false => "your last profile is back",
     };
-    visit.output.note(what);
-    visit.end_with(&record).await
-}
-
-async fn register(mut visit: Visit<'_>, profile: Profile) -> Result<(), Failure> {
-    let known = visit.client.record().is_some();
-    let record = visit.deadline.bound(visit.client.register(profile)).await?;
-    let what = if known { "registered already, with this profile" } else { "registered" };
     visit.output.note(what);
     visit.end_with(&record).await
 }
@@ -221,6 +260,3 @@ async fn delete(mut visit: Visit<'_>) -> Result<(), Failure> {
 fn usage(message: &str) -> ! {
     Arguments::command().error(clap::error::ErrorKind::MissingRequiredArgument, message).exit()
 }
-
-const READABLE: &str = "note: anyone who knows your public key can read your profile at this server, unless \
-                        its operator prevents it";

@@ -13,10 +13,11 @@ use super::super::routes::RoutesFile;
 use super::super::versions::VersionsFile;
 use super::args::{Arguments, Command};
 use super::dial::{DhtDial, LastReport};
-use super::loss::Loss;
+use super::loss::{Loss, command};
+use super::servers::Server;
 use super::{explain, identity, show};
 use crate::api::DhtBuilder;
-use crate::profile::{Denied, ProfileClient, Record};
+use crate::profile::{Denied, Profile, ProfileClient, Record};
 use crate::{ConnectAddress, Dht};
 
 type Client = ProfileClient<DhtDial, VersionsFile>;
@@ -26,19 +27,34 @@ type Client = ProfileClient<DhtDial, VersionsFile>;
 pub(super) struct Deadline {
     at: Instant,
     timeout: Duration,
+    /// Where a spinner shows that the server is waited for.
+    output: Option<Output>,
 }
 
 impl Deadline {
     pub(super) fn after(timeout: Duration) -> Self {
         // A connection attempt ends by itself at the time-out, and reports more than that it is over.
-        Self { at: Instant::now() + timeout + GRACE, timeout }
+        Self { at: Instant::now() + timeout + GRACE, timeout, output: None }
     }
 
-    /// Gives work up at the deadline.
-    pub(super) async fn bound<T, E>(self, work: impl Future<Output = Result<T, E>>) -> Result<T, Failure>
+    /// Gives a request up at the deadline.
+    pub(super) async fn bound<T, E>(self, request: impl Future<Output = Result<T, E>>) -> Result<T, Failure>
     where
         Failure: From<E>,
     {
+        self.bound_work("waiting for the server", request).await
+    }
+
+    /// Gives work up at the deadline, and shows what it is.
+    async fn bound_work<T, E>(
+        self,
+        what: &str,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Failure>
+    where
+        Failure: From<E>,
+    {
+        let _spinner = self.output.map(|output| output.spinner(what));
         match timeout_at(self.at, work).await {
             Ok(outcome) => Ok(outcome?),
             Err(_) => {
@@ -53,7 +69,7 @@ impl Deadline {
 /// A connection to the server and what belongs to it.
 pub(super) struct Visit<'a> {
     pub(super) output: &'a Output,
-    pub(super) server: &'a ConnectAddress,
+    pub(super) server: &'a Server,
     pub(super) dht: Dht,
     pub(super) client: Client,
     pub(super) deadline: Deadline,
@@ -71,16 +87,15 @@ impl<'a> Visit<'a> {
     pub(super) async fn start(
         arguments: &Arguments,
         output: &'a Output,
-        server: &'a ConnectAddress,
+        server: &'a Server,
     ) -> Result<Self, Failure> {
         let (path, key_pair) = identity::load(arguments, output)?;
         let dht = node(arguments).spawn().await?;
-        let deadline = Deadline::after(arguments.timeout);
-        let spinner = output.spinner(&format!("connecting to {}", server.public_key().short()));
+        let deadline = Deadline { output: Some(*output), ..Deadline::after(arguments.timeout) };
         let last = LastReport::default();
         let dial = DhtDial {
             dht: dht.clone(),
-            server: server.clone(),
+            server: ConnectAddress::clone(server),
             at: arguments.server_addr,
             relay: arguments.relay,
             identity: key_pair.clone(),
@@ -91,8 +106,9 @@ impl<'a> Visit<'a> {
         let versions = VersionsFile::beside(&path, *key_pair.public_key(), *server.public_key());
         let profiles = versions.profiles().to_owned();
         let key = key_pair.public_key().to_z32();
-        let outcome = deadline.bound(ProfileClient::connect(key_pair, dial, versions)).await;
-        drop(spinner);
+        let connecting = format!("connecting to {server}");
+        let outcome =
+            deadline.bound_work(&connecting, ProfileClient::connect(key_pair, dial, versions)).await;
         let report = last.take().filter(|_| arguments.explain);
         let timeline = report.as_ref().map(ToString::to_string);
         for line in timeline.iter().flat_map(|timeline| timeline.lines()) {
@@ -113,6 +129,18 @@ impl<'a> Visit<'a> {
             output.note(&next);
         }
         Ok(Self { output, server, dht, client, deadline, key, report, loss, profiles })
+    }
+
+    /// Stores a first profile, and prints it.
+    pub(super) async fn register(mut self, profile: Profile) -> Result<(), Failure> {
+        let known = self.client.record().is_some();
+        let record = self.deadline.bound(self.client.register(profile)).await?;
+        let what = if known { "registered already, with this profile" } else { "registered" };
+        self.output.note(what);
+        if let (false, Some(naming)) = (known, self.server.naming()) {
+            self.output.note(&format!("to leave --server out from now on: {naming}"));
+        }
+        self.end_with(&record).await
     }
 
     /// Prints a profile, then ends the connection in order.
@@ -139,7 +167,10 @@ impl<'a> Visit<'a> {
     /// Returns the failure of a server that has no profile of this client.
     pub(super) fn not_registered(&self, arguments: &Arguments) -> Failure {
         let lost = self.loss.failure(Exit::NotRegistered, arguments);
-        lost.unwrap_or_else(|| Failure::from(Denied::NotRegistered).hint(REGISTER))
+        lost.unwrap_or_else(|| {
+            let register = command(arguments, "register --name NAME");
+            Failure::from(Denied::NotRegistered).hint(format!("register with: {register}"))
+        })
     }
 
     pub(super) async fn leave(mut self) {
@@ -163,6 +194,8 @@ pub(super) fn node(arguments: &Arguments) -> DhtBuilder {
     alone.node(Some(bind.unwrap_or(default)))
 }
 
+/// What to know before a profile is stored.
+pub(super) const READABLE: &str = "note: anyone who knows your public key can read your profile at this \
+                                   server, unless its operator prevents it";
 /// By how much the work of a visit may outlast the time-out.
 const GRACE: Duration = Duration::from_millis(500);
-const REGISTER: &str = "register with: profile-client --server KEY register --name NAME";

@@ -54,18 +54,26 @@ pub(super) fn run(
         (None, Some(folder)) => newest(data, folder, modes)?,
         (file, _) => file,
     };
+    let spinner = output.spinner("reading the profiles");
     let (held, inventory) = match running(data)? {
         Some(held) => {
             let inventory = Inventory { readable: held.len() as u64, ..Inventory::default() };
+            drop(spinner);
             say(output, "server", "running; its profiles were verified when it started");
             (held, inventory)
         }
-        None => stopped(data)?,
+        None => {
+            let read = stopped(data)?;
+            drop(spinner);
+            read
+        }
     };
     show(&inventory, &profiles(data), output);
     let comparison = match &path {
         Some(path) => {
+            let spinner = output.spinner(&format!("comparing with {}", path.display()));
             let comparison = compare(held, path)?;
+            drop(spinner);
             show_backup(&comparison, path, &inventory, output);
             Some(comparison)
         }

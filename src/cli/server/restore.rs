@@ -52,7 +52,7 @@ pub(super) async fn run(
     let folder = profiles(data);
     let ended = end_interrupted(data, output)?;
     let damaged = match fs::symlink_metadata(&folder) {
-        Ok(_) => match SledStore::open(&folder) {
+        Ok(_) => match open(&folder, output) {
             Ok(store) => {
                 let Some(file) = file else {
                     let what = "nothing to do: the profiles are whole, and no backup is named";
@@ -119,6 +119,11 @@ pub(super) async fn run(
     }
     put_in_place(data, damaged, output)?;
     refused.map_or(Ok(()), Err)
+}
+
+fn open(folder: &Path, output: &Output) -> Result<SledStore, StoreError> {
+    let _spinner = output.spinner("verifying the profiles");
+    SledStore::open(folder)
 }
 
 /// Keeps a second restore out until the file is dropped.
@@ -189,7 +194,10 @@ async fn take_readable(store: &Arc<SledStore>, folder: &Path, output: &Output) -
         });
         checked.map(|_| ()).map_err(Failure::from)
     });
-    report(&taken.await?, "the damaged profiles", output);
+    let spinner = output.spinner("reading the damaged profiles");
+    let taken = taken.await?;
+    drop(spinner);
+    report(&taken, "the damaged profiles", output);
     Ok(())
 }
 
@@ -210,7 +218,9 @@ async fn take_backup(
         }
         Ok(())
     });
+    let spinner = output.spinner(&format!("reading {name}"));
     let taken = taken.await?;
+    drop(spinner);
     report(&taken, &name, output);
     if taken.refused == 0 {
         return Ok(None);

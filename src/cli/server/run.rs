@@ -81,8 +81,10 @@ async fn write_backup(data: &Path, file: PathBuf, output: &Output) -> Result<(),
         output::check_writable().map_err(BackupError::Output)?;
     }
     let name = file.display().to_string();
+    let spinner = output.spinner(&format!("writing {name}"));
     let written = tokio::task::spawn_blocking(move || backup::write_to(source, &file));
     let closing = written.await.map_err(|error| Failure::from_error(Exit::Internal, error))??;
+    drop(spinner);
     output.note(&format!("wrote {closing} to {name}"));
     if !is_output {
         let Closing { records, deleted, moved, .. } = closing;

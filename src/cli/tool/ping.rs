@@ -12,7 +12,9 @@ use super::session::{Tool, milliseconds};
 use crate::ConnectAddress;
 
 pub(super) async fn node(tool: &Tool<'_>, node: SocketAddrV4) -> Result<(), Failure> {
+    let spinner = tool.output.spinner("waiting for the node");
     let pong = tool.within("the node", tool.dht.ping(node)).await??;
+    drop(spinner);
     let took = milliseconds(pong.round_trip);
     tool.output.line(&format!("{node} answers after {took} ms, and sees this computer as {}", pong.seen_as));
     tool.output.json(&json!({"node": node, "round_trip": took, "seen_as": pong.seen_as}));
@@ -38,7 +40,9 @@ pub(super) async fn server(tool: &Tool<'_>, server: &ConnectAddress) -> Result<(
 
 /// Pings each peer of a topic, one after another, so that they do not measure each other.
 pub(super) async fn topic(tool: &Tool<'_>, topic: [u8; 32]) -> Result<(), Failure> {
+    let spinner = tool.output.spinner("asking the nodes closest to it");
     let found = tool.within("the network", tool.dht.lookup(topic)).await??;
+    drop(spinner);
     let peers: BTreeMap<_, _> =
         found.into_iter().map(|peer| (peer.public_key, peer.relay_addresses)).collect();
     let (mut last, mut answered) = (None, false);

@@ -59,7 +59,9 @@ pub(super) async fn announce(tool: &Tool<'_>, topic: [u8; 32], once: bool) -> Re
     let (key, digits) = (tool.identity.public_key(), HEXLOWER.encode(&topic));
     let mut was_announced = false;
     loop {
+        let spinner = tool.output.spinner("announcing");
         let announced = tool.within("the network", tool.dht.announce(topic, &tool.identity, &[])).await;
+        drop(spinner);
         let announced = announced.and_then(|announced| announced.map_err(Failure::from));
         let pause = pause(&announced, was_announced);
         match (announced, pause) {
@@ -96,7 +98,9 @@ const fn pause<T, E>(announced: &Result<T, E>, was_announced: bool) -> Option<Du
 
 /// Withdraws what was announced.
 pub(super) async fn withdraw(tool: &Tool<'_>, topic: [u8; 32]) -> Result<(), Failure> {
+    let spinner = tool.output.spinner("withdrawing the announcement");
     tool.within("the network", tool.dht.unannounce(topic, &tool.identity)).await??;
+    drop(spinner);
     tool.output.note("the announcement is withdrawn");
     tool.output.json(&json!({"event": "withdrawn"}));
     Ok(())

@@ -75,7 +75,7 @@ impl<'a> Tool<'a> {
 
     /// Connects, and waits until the server has answered on the path.
     pub(super) async fn connect(&self, server: &ConnectAddress) -> Result<Connection, Failure> {
-        let _spinner = self.output.spinner(&format!("connecting to {}", server.public_key().short()));
+        let _spinner = self.output.spinner(&format!("connecting to {}", server.public_key()));
         let connection = self.dial(server).await.map_err(|error| {
             let failure = Failure::from(error);
             match failure.exit {

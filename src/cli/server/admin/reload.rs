@@ -52,6 +52,8 @@ impl Reloader {
         config::load(&self.typed).map(Read).map_err(|refused| match refused {
             Refused::File { failure, .. } => *failure,
             Refused::Typed(error) => Failure::new(Exit::Usage, error.to_string()),
+            // A server that prints a page ends at its start.
+            Refused::Page(_) => Failure::new(Exit::Internal, "the arguments ask for a page of the manual"),
         })
     }
 
