@@ -1,5 +1,5 @@
-//! Notifies the supervisor that has started a program, as systemd wants it (`sd_notify(3)`): it is ready, reads
-//! its configuration again, is alive, or stops. Without one that asks for it nothing is sent.
+//! Notifies the supervisor that has started a program, as systemd wants it (`sd_notify(3)`): it is ready,
+//! reads its configuration again, is alive, or stops. Without one that asks for it nothing is sent.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

@@ -21,6 +21,8 @@ mod offline;
 #[cfg(target_os = "linux")]
 mod operator;
 mod others;
+#[cfg(target_os = "linux")]
+mod packaging;
 mod pages;
 mod picture;
 #[cfg(target_os = "linux")]
