@@ -124,7 +124,9 @@ impl<A> Effective<A> {
             let mut setting = Setting { name: name(arg).to_owned(), values, source: Source::Default };
             if let Some(entry) = self.entries.iter().find(|entry| entry.id == id) {
                 setting.source = Source::File { path: entry.path.clone(), line: entry.line };
-            } else if let Some(source) = given(arg, &self.matches) {
+            } else if let Some(source) = given(arg, &self.matches)
+                && (source == Source::Argument || !self.is_excluded(arg))
+            {
                 if let Source::Environment(variable) = source {
                     setting.values = environment(variable);
                 }
@@ -133,6 +135,13 @@ impl<A> Effective<A> {
             settings.push(setting);
         }
         settings
+    }
+
+    /// Returns whether a typed option excludes another one.
+    fn is_excluded(&self, arg: &Arg) -> bool {
+        self.command.get_arguments().any(|typed| {
+            given(typed, &self.matches) == Some(Source::Argument) && exclude(&self.command, typed, arg)
+        })
     }
 }
 

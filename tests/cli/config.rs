@@ -70,6 +70,40 @@ async fn arguments_win_over_the_environment_and_both_over_the_file() {
 }
 
 #[tokio::test]
+async fn each_value_comes_from_the_first_place_that_has_one() {
+    let ada = Person::new();
+    let content = "bootstrap = \"file:1\"\nconnections = 5\nwrites-per-minute = 6\n";
+    let file = write(&ada, SERVER, content);
+    let sources = async |words: &str, environment| {
+        let printed = run(&ada, SERVER, &format!("--json {words} config"), environment).await.ended(0).stdout;
+        let all: Vec<serde_json::Value> =
+            printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        ["bootstrap", "connections", "writes-per-minute", "lookups-per-minute"].map(|option| {
+            let setting = all.iter().find(|setting| setting["option"] == option).unwrap();
+            let (values, source) = (&setting["values"], &setting["source"]);
+            let at =
+                source["line"].as_u64().map(|line| format!(" {}:{line}", source["file"].as_str().unwrap()));
+            format!("{values} {}{}", source["kind"].as_str().unwrap(), at.unwrap_or_default())
+        })
+    };
+    assert_eq!(
+        sources("--connections 4", Some("environment:1, b:2")).await,
+        [
+            "[\"environment:1\",\"b:2\"] environment".to_owned(),
+            "[\"4\"] argument".to_owned(),
+            format!("[\"6\"] file {file}:3"),
+            "[\"60\"] default".to_owned(),
+        ]
+    );
+    let [bootstrap, connections, ..] = sources("", None).await;
+    assert_eq!(bootstrap, format!("[\"file:1\"] file {file}:1"));
+    assert_eq!(connections, format!("[\"5\"] file {file}:2"));
+    // What is typed excludes both.
+    let [bootstrap, ..] = sources("--local", Some("environment:1")).await;
+    assert_eq!(bootstrap, "[] default");
+}
+
+#[tokio::test]
 async fn an_entry_gives_way_to_what_excludes_it() {
     let ada = Person::new();
     let line = format!("--server {} --timeout 100ms show", "y".repeat(52));

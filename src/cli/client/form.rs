@@ -24,14 +24,14 @@ pub(super) fn write(draft: &ProfileDraft) -> String {
         draft.fields.iter().map(|(name, value)| format!("{} = {}\n", key(name), quoted(value))).collect();
     format!(
         "\
-# Save this file and leave the editor: the profile is signed and stored then. Nothing happens if the file is
-# left as it is, or made empty.
+# Save this file and leave the editor: the profile is then signed and stored.
+# Leave it as it is, or make it empty, and nothing happens.
 #
 # name    1 to {MAX_NAME} characters
-# bio     up to {MAX_BIO} characters; for several lines write \"\"\" before and behind them
-# links   up to {MAX_LINKS}, each an http, https or mailto URL of up to {MAX_LINK_BYTES} bytes
-# fields  up to {MAX_FIELDS} lines NAME = \"VALUE\" of up to {MAX_FIELD_NAME} and {MAX_FIELD_VALUE} \
-characters
+# bio     up to {MAX_BIO} characters; \"\"\" before and behind several lines
+# links   up to {MAX_LINKS} http, https or mailto URLs of up to {MAX_LINK_BYTES} bytes
+# fields  up to {MAX_FIELDS} lines NAME = \"VALUE\", a name of up to {MAX_FIELD_NAME} characters
+#         and a value of up to {MAX_FIELD_VALUE}
 
 name = {}
 bio = {}
