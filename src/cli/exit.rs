@@ -44,6 +44,7 @@ pub enum Exit {
 }
 
 impl Exit {
+    #[cfg(any(unix, test))]
     const ALL: [Self; 14] = [
         Self::Ok,
         Self::Internal,
@@ -81,7 +82,8 @@ impl Exit {
         }
     }
 
-    /// Returns the exit code of a number.
+    /// Returns the exit code of a number, as a running server answers with.
+    #[cfg(any(unix, test))]
     pub(super) fn of(code: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|exit| exit.code() == code)
     }

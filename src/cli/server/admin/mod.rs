@@ -9,7 +9,7 @@
 //! | [`lists`] | the files of who is banned and who is allowed |
 //! | [`live`], [`reload`] | what a running server shows, and reads again |
 //! | [`audit`] | the file that says who has changed what |
-//! | [`run`], [`show`] | asks, and prints what comes back |
+//! | [`mod@run`], [`show`] | asks, and prints what comes back |
 
 mod args;
 mod audit;
