@@ -1,6 +1,7 @@
 //! From `main` to an exit code.
 
 use std::future::Future;
+use std::io::{self, IsTerminal as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::OnceLock;
@@ -135,6 +136,19 @@ pub(super) async fn stop_signal() {
         }
     }
     ctrl_c().await;
+}
+
+/// Waits until the terminal that the program was started at is gone, which sends SIGHUP as well; for ever
+/// where there was none.
+pub(super) async fn terminal_gone() {
+    let is_at_terminal = || io::stdin().is_terminal();
+    if !is_at_terminal() {
+        return std::future::pending().await;
+    }
+    let mut hangups = Hangups::listen();
+    while is_at_terminal() {
+        hangups.next().await;
+    }
 }
 
 /// The signals by which an operator asks a program to read its configuration again.

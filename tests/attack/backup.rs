@@ -157,7 +157,7 @@ async fn a_full_disk_of_backups_stops_neither_the_server_nor_loses_what_is_there
 /// However careless the permissions are.
 #[cfg(unix)]
 #[tokio::test]
-async fn another_user_gets_no_backup() {
+async fn another_user_gets_no_backup_and_gives_no_command() {
     use std::os::unix::fs::PermissionsExt as _;
     if !rustix::process::geteuid().is_root() {
         assert!(std::env::var_os("CI").is_none(), "running as another user takes root");
@@ -170,14 +170,22 @@ async fn another_user_gets_no_backup() {
     let served = Served::start(&folder, &[]).await;
     let permit = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     permit(place.path(), 0o755);
-    let backup = ["--data-dir", text(&folder), "backup", "-"];
+    let data = ["--data-dir", text(&folder)];
+    let backup = [&data[..], &["backup", "-"]].concat();
+    let commands = [&["stats"][..], &["list"], &["ban", "192.0.2.1"], &["reload"]];
     for (folder_mode, socket_mode) in [(0o700, 0o600), (0o777, 0o600), (0o777, 0o666)] {
         permit(&folder, folder_mode);
         permit(&folder.join("control"), socket_mode);
         let refused = Running::start_as(text(&program), &backup, 65534).end().await.ended(10);
         assert!(refused.stderr.contains("hint: run this as the user of the server"), "{refused:?}");
         assert_eq!(refused.stdout, "");
+        for command in commands {
+            let words = [&data[..], command].concat();
+            let refused = Running::start_as(text(&program), &words, 65534).end().await.ended(10);
+            assert!(refused.stderr.contains("hint: run this as the user of the server"), "{refused:?}");
+        }
     }
+    assert!(!folder.join("banned").exists() && !folder.join("audit.log").exists());
     run(SERVER, &backup).await.ended(0);
     drop(served);
 }

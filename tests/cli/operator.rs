@@ -428,3 +428,60 @@ async fn a_profile_is_shown_and_deleted_and_its_name_is_shown_as_text() {
     assert_eq!(noted.iter().filter(|line| line[2] == "done").count(), 2);
     assert_eq!(noted.iter().filter(|line| line[2].starts_with("failed: ")).count(), 2);
 }
+
+#[tokio::test]
+async fn a_person_is_asked_before_a_profile_is_deleted() {
+    use crate::prompts::{Terminal, end};
+    let world = World::start(&[]).await;
+    let folder = world.folder.path().to_owned();
+    let ada = Person::new();
+    world.client(&ada, "register --name Ada").await.ended(0);
+    let key = ada.key().await;
+    for (keys, code, is_left) in [("n\n", 0, true), ("\u{3}", 130, true), ("y\n", 0, false)] {
+        let mut terminal = Terminal::open();
+        let child = terminal.start(SERVER, &["delete", &key, "--data-dir", text(&folder)]);
+        terminal.wait_for("Remove this profile from the server? [y/N]");
+        assert!(terminal.shown.contains("name:    Ada"), "{}", terminal.shown);
+        terminal.press(keys);
+        assert_eq!(end(child).await.code(), Some(code), "{keys:?}: {}", terminal.shown);
+        let state = asked(&folder, &format!("show {key}")).await[0]["entry"]["state"].clone();
+        assert_eq!(state == "present", is_left, "{keys:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_terminal_is_closed_ends_and_one_that_gets_a_signal_there_reads_again() {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use std::io::Read as _;
+    use std::process::Stdio;
+    let network = Testnet::new(5).await.unwrap();
+    let bootstrap = network.bootstrap().remove(0);
+    let folder = tempfile::tempdir().unwrap();
+    // A child that had it open as well would keep the terminal.
+    let user = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&user).unwrap();
+    unlockpt(&user).unwrap();
+    let name = ptsname(&user, Vec::new()).unwrap().into_string().unwrap();
+    let line = || Stdio::from(fs::OpenOptions::new().read(true).write(true).open(&name).unwrap());
+    let mut command = tokio::process::Command::new("setsid");
+    command.args(["--ctty", SERVER, "--bootstrap", &bootstrap, "--data-dir", text(folder.path())]);
+    let mut server = command.stdin(line()).stdout(line()).stderr(line()).kill_on_drop(true).spawn().unwrap();
+    drop(command);
+    let mut user = fs::File::from(user);
+    let mut read_until = |wanted: &str| {
+        let mut shown = String::new();
+        while !shown.contains(wanted) {
+            let mut some = [0; 4096];
+            let length = user.read(&mut some).unwrap();
+            shown.push_str(&String::from_utf8_lossy(&some[..length]));
+        }
+    };
+    tokio::task::block_in_place(|| read_until(" INFO listening"));
+    let process = server.id().unwrap().to_string();
+    let sent = tokio::process::Command::new("kill").args(["-HUP", &process]).status().await;
+    assert!(sent.unwrap().success());
+    tokio::task::block_in_place(|| read_until("configuration read again"));
+    drop(user);
+    let ended = tokio::time::timeout(crate::harness::DEADLINE, server.wait()).await;
+    assert!(ended.expect("an end in time").unwrap().success());
+}

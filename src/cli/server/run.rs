@@ -127,7 +127,12 @@ async fn run(effective: Effective<Arguments>, output: Output) -> Result<(), Fail
     let mut operator =
         pin!(runtime::task_ended("the task that answers commands and writes backups", operator));
     // One for the whole run: a signal that arrives between two listeners would be lost.
-    let mut stop = pin!(runtime::stop_signal());
+    let mut stop = pin!(async {
+        tokio::select! {
+            () = runtime::stop_signal() => {}
+            () = runtime::terminal_gone() => {}
+        }
+    });
     let started = tokio::select! {
         biased;
         () = &mut stop => return Ok(()),
