@@ -130,3 +130,23 @@ pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest time that a side does not take, or send, anything of a backup. What is written to the store
 /// meanwhile is kept in memory.
 pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_keeps_its_exit_code_and_that_of_an_older_server_is_shown_as_it_is() {
+        let refused = refusal(r#"error {"exit":8,"message":"it has no profile","hint":null}"#);
+        assert_eq!((refused.exit, refused.hint), (Exit::NotRegistered, None));
+        assert_eq!(refused.error.to_string(), "it has no profile");
+        let refused = refusal(r#"error {"exit":2,"message":"wrong","hint":"correct it"}"#);
+        assert_eq!((refused.exit, refused.hint.as_deref()), (Exit::Usage, Some("correct it")));
+        let older = refusal("error this server does not know the command");
+        assert_eq!((older.exit, older.hint.as_deref()), (Exit::Storage, Some(RESTART)));
+        assert_eq!(older.error.to_string(), "the server refuses: this server does not know the command");
+        for odd in ["", "hello", "error []", r#"error {"exit":99}"#, r#"error {"exit":-1,"message":7}"#] {
+            assert_eq!(refusal(odd).exit, Exit::Storage, "{odd}");
+        }
+    }
+}
