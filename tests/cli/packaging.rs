@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::harness::{NODE, SERVER, text};
+use crate::harness::{NODE, SERVER, run, text};
 
 /// Runs `systemd-analyze` on a unit whose program is the one that was built; `None` where there is none.
 fn analyze(words: &[&str], name: &str, program: &str) -> Option<(bool, String)> {
@@ -52,4 +52,25 @@ fn every_file_of_the_package_is_there() {
         let mut files = fs::read_dir(root.join(folder)).unwrap().map(|file| file.unwrap().file_name());
         assert!(files.any(|file| text(file.as_ref()).starts_with(begins)), "{source}");
     }
+}
+
+#[tokio::test]
+async fn the_configuration_files_of_the_package_are_read() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/debian");
+    let folder = tempfile::tempdir().unwrap();
+    let server = folder.path().join("server.toml");
+    let content = fs::read_to_string(root.join("profile-server.toml")).unwrap();
+    // The options in it are examples that are put in force by removing the sign.
+    let options = content.replace("# registration", "registration").replace("# backup-dir", "backup-dir");
+    fs::write(&server, options).unwrap();
+    let printed = run(SERVER, &["--config", text(&server), "config"]).await.ended(0).stdout;
+    for option in ["registration = \"allow-list\"  #", "backup-dir = \"/var/lib/profile-server/backups\"  #"]
+    {
+        assert!(printed.contains(option), "{printed}");
+    }
+    // The file is read before what is typed is judged.
+    let node = folder.path().join("dht-node.toml");
+    fs::write(&node, fs::read(root.join("dht-node.toml")).unwrap()).unwrap();
+    let refused = run(NODE, &["--config", text(&node), "--nodes", "1001"]).await.ended(2);
+    assert!(refused.stderr.contains("1001") && !refused.stderr.contains("dht-node.toml"), "{refused:?}");
 }
