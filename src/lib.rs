@@ -183,13 +183,13 @@ pub mod wire;
 #[doc(inline)]
 pub use api::{
     Announce, Applicant, BootstrapError, Bootstrapped, ClaimedKey, Connect, ConnectAddress, ConnectError,
-    Connection, ConnectionStats, DEFAULT_BOOTSTRAP, Dht, DhtBuilder, DhtStats, Drops, Exchange, Firewall,
-    Found, Health, Joined, KeptAnnouncement, KeyFile, KeyFileError, Limits, Listen, ListenError, LoadedKey,
-    Lookup, Lost, Messages, Mode, MutableGet, MutableValue, NodeError, NodeState, NodeWatch,
-    ParseAnnouncementError, ParseConnectAddressError, Path, Peers, Pong, ProvenKey, PunchRequest, PutError,
-    QueryError, ReadHalf, Relay, RelayLimits, RelayStats, Report, Request, RequestError, Requests, Response,
-    SendRequest, ServeRelay, Server, ServerAddress, SpawnError, Stage, Stats, Stored, Strategy, StreamError,
-    Testnet, TestnetError, Traffic, WriteHalf,
+    Connection, ConnectionStats, DEFAULT_BOOTSTRAP, Dht, DhtBuilder, DhtStats, Drops, Exchange, Fill,
+    Firewall, Found, Health, Joined, KeptAnnouncement, KeyFile, KeyFileError, Limits, Listen, ListenError,
+    Listening, LoadedKey, Lookup, Lost, Messages, Mode, MutableGet, MutableValue, NodeError, NodeState,
+    NodeWatch, OpenStream, Overview, ParseAnnouncementError, ParseConnectAddressError, Path, Peers, Pong,
+    ProvenKey, PunchRequest, PutError, QueryError, ReadHalf, Relay, RelayLimits, RelayStats, Report, Request,
+    RequestError, Requests, Response, SendRequest, ServeRelay, Server, ServerAddress, SpawnError, Stage,
+    Stats, Stored, Strategy, StreamError, Testnet, TestnetError, Traffic, WriteHalf,
 };
 #[doc(inline)]
 pub use identity::{Identity, Signer, SignerError, Signing};

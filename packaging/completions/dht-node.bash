@@ -29,7 +29,7 @@ _dht__node() {
 
     case "${cmd}" in
         dht__node)
-            opts="-v -h -V --bootstrap --local --bind --port --public --nodes --new-network --data-dir --metrics --relay --relay-key --relay-pairs --json --verbose --allow-core-dumps --no-strict-modes --config --help --version completions man"
+            opts="-v -h -V --bootstrap --local --bind --port --public --nodes --new-network --data-dir --metrics --web --web-public --web-host --relay --relay-key --relay-pairs --json --verbose --allow-core-dumps --no-strict-modes --config --help --version completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -64,6 +64,14 @@ _dht__node() {
                     return 0
                     ;;
                 --metrics)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --web)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --web-host)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

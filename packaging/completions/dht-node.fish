@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_dht_node_global_optspecs
-    string join \n bootstrap= local= bind= port= public= nodes= new-network data-dir= metrics= relay relay-key= relay-pairs= json v/verbose allow-core-dumps no-strict-modes config= h/help V/version
+    string join \n bootstrap= local= bind= port= public= nodes= new-network data-dir= metrics= web= web-public web-host= relay relay-key= relay-pairs= json v/verbose allow-core-dumps no-strict-modes config= h/help V/version
 end
 
 function __fish_dht_node_needs_command
@@ -32,10 +32,13 @@ complete -c dht-node -n "__fish_dht_node_needs_command" -l public -d 'The addres
 complete -c dht-node -n "__fish_dht_node_needs_command" -l nodes -d 'How many nodes to run' -r
 complete -c dht-node -n "__fish_dht_node_needs_command" -l data-dir -d 'Keep known nodes and announcements here, so that after a restart the nodes find back into the network and still know its servers' -r -F
 complete -c dht-node -n "__fish_dht_node_needs_command" -l metrics -d 'Serve numbers for Prometheus at http://IP:PORT/metrics' -r
+complete -c dht-node -n "__fish_dht_node_needs_command" -l web -d 'Serve a page with the state of this program at http://IP:PORT/, and numbers for Prometheus at /metrics; anyone who reaches the address can read it' -r
+complete -c dht-node -n "__fish_dht_node_needs_command" -l web-host -d 'Name under which browsers may ask for the page, beside localhost and IP addresses; may be repeated' -r
 complete -c dht-node -n "__fish_dht_node_needs_command" -l relay-key -d 'File that holds the relay\'s identity [default: $XDG_DATA_HOME/dht-node/relay]' -r -F
 complete -c dht-node -n "__fish_dht_node_needs_command" -l relay-pairs -d 'Pairs that the relay serves at once' -r
 complete -c dht-node -n "__fish_dht_node_needs_command" -l config -d 'Read options from this TOML file, such as timeout = "10s" for --timeout 10s; typed options come first [default: config.toml in $XDG_CONFIG_HOME and the folder of the program\'s name]' -r -F
 complete -c dht-node -n "__fish_dht_node_needs_command" -l new-network -d 'Start a new network, and print the commands by which others join it'
+complete -c dht-node -n "__fish_dht_node_needs_command" -l web-public -d 'Let --web name an address that other hosts reach'
 complete -c dht-node -n "__fish_dht_node_needs_command" -l relay -d 'Serve as a blind relay as well: print its key, and carry packets for peers that have no path between them'
 complete -c dht-node -n "__fish_dht_node_needs_command" -l json -d 'Print JSON'
 complete -c dht-node -n "__fish_dht_node_needs_command" -s v -l verbose -d 'Log more: -v events and causes of failures, -vv each step of the protocol, -vvv each packet; RUST_LOG selects by module'

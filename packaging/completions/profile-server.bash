@@ -83,7 +83,7 @@ _profile__server() {
 
     case "${cmd}" in
         profile__server)
-            opts="-v -q -h -V --bootstrap --local --data-dir --bind --relay --registration --lookup --allow-list --writes-per-minute --registrations-per-hour --lookups-per-minute --connections --refusals-per-minute --backup-dir --backup-every --backup-keep --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help --version key backup restore check config list show delete ban unban banned allow disallow allowed stats connections disconnect reload completions man"
+            opts="-v -q -h -V --bootstrap --local --data-dir --bind --relay --registration --lookup --allow-list --writes-per-minute --registrations-per-hour --lookups-per-minute --connections --refusals-per-minute --backup-dir --backup-every --backup-keep --web --web-public --web-host --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help --version key backup restore check config list show delete ban unban banned allow disallow allowed stats connections disconnect reload completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -150,6 +150,14 @@ _profile__server() {
                     return 0
                     ;;
                 --backup-keep)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --web)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --web-host)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_profile_server_global_optspecs
-    string join \n bootstrap= local= data-dir= bind= relay= registration= lookup= allow-list= writes-per-minute= registrations-per-hour= lookups-per-minute= connections= refusals-per-minute= backup-dir= backup-every= backup-keep= json v/verbose q/quiet allow-core-dumps no-strict-modes config= h/help V/version
+    string join \n bootstrap= local= data-dir= bind= relay= registration= lookup= allow-list= writes-per-minute= registrations-per-hour= lookups-per-minute= connections= refusals-per-minute= backup-dir= backup-every= backup-keep= web= web-public web-host= json v/verbose q/quiet allow-core-dumps no-strict-modes config= h/help V/version
 end
 
 function __fish_profile_server_needs_command
@@ -44,7 +44,10 @@ complete -c profile-server -n "__fish_profile_server_needs_command" -l refusals-
 complete -c profile-server -n "__fish_profile_server_needs_command" -l backup-dir -d 'Write a backup into this folder from time to time' -r -F
 complete -c profile-server -n "__fish_profile_server_needs_command" -l backup-every -d 'Time between two backups' -r
 complete -c profile-server -n "__fish_profile_server_needs_command" -l backup-keep -d 'Backups to keep in the folder; older ones of this server are removed' -r
+complete -c profile-server -n "__fish_profile_server_needs_command" -l web -d 'Serve a page with the state of this program at http://IP:PORT/, and numbers for Prometheus at /metrics; anyone who reaches the address can read it' -r
+complete -c profile-server -n "__fish_profile_server_needs_command" -l web-host -d 'Name under which browsers may ask for the page, beside localhost and IP addresses; may be repeated' -r
 complete -c profile-server -n "__fish_profile_server_needs_command" -l config -d 'Read options from this TOML file, such as timeout = "10s" for --timeout 10s; typed options come first [default: config.toml in $XDG_CONFIG_HOME and the folder of the program\'s name]' -r -F
+complete -c profile-server -n "__fish_profile_server_needs_command" -l web-public -d 'Let --web name an address that other hosts reach'
 complete -c profile-server -n "__fish_profile_server_needs_command" -l json -d 'Print JSON, one object per event'
 complete -c profile-server -n "__fish_profile_server_needs_command" -s v -l verbose -d 'Log more: -v causes of failures, -vv each step of the protocol, -vvv each packet; RUST_LOG selects by module'
 complete -c profile-server -n "__fish_profile_server_needs_command" -s q -l quiet -d 'Print nothing but the key and failures'

@@ -70,10 +70,10 @@ pub use crate::connect::{
     Applicant, Exchange, Firewall, Lost, Path, PunchRequest, Report, ServerAddress, Stage, Strategy,
 };
 pub use crate::dht::{
-    Drops, FoundPeer as Found, FoundValue as MutableValue, Health, Kept as KeptAnnouncement,
+    Drops, Fill, FoundPeer as Found, FoundValue as MutableValue, Health, Kept as KeptAnnouncement,
     ParseKeptError as ParseAnnouncementError, Stats as DhtStats, Stored,
 };
-pub use crate::net::{Joined, NodeState, Stats};
+pub use crate::net::{Joined, Listening, NodeState, OpenStream, Overview, Stats};
 pub use crate::udx::Traffic;
 pub use config::{DEFAULT_BOOTSTRAP, DhtBuilder, Limits, Mode};
 pub use connect::Connect;

@@ -15,6 +15,7 @@
 //! | [`output`], `stderr`, `foreign` | what it prints, text from elsewhere included |
 //! | `supervisor` | notifies systemd |
 //! | [`exit`] | its exit code |
+//! | `web`, `warnings` | the page for the operator, and numbers for Prometheus |
 
 pub mod client;
 mod config;
@@ -24,7 +25,6 @@ pub mod exit;
 mod files;
 mod foreign;
 mod key_access;
-mod metrics;
 pub mod network;
 mod new_network;
 pub mod node;
@@ -40,3 +40,10 @@ mod supervisor;
 mod toml_file;
 pub mod tool;
 pub mod versions;
+#[cfg(feature = "web")]
+mod warnings;
+#[cfg(feature = "web")]
+mod web;
+#[cfg(not(feature = "web"))]
+#[path = "no_web.rs"]
+mod web;

@@ -15,7 +15,6 @@ use super::config::ConfigArgs;
 use super::exit::{EXIT_CODES, Exit, Failure};
 use super::files;
 use super::key_access::{ModesArgs, quoted};
-use super::metrics::Metrics;
 use super::network::{Network, NetworkArgs, bind_address, no_network};
 use super::new_network::{Site, check_public};
 use super::node_state::NodeState;
@@ -24,6 +23,7 @@ use super::runtime;
 use super::server::default_folder;
 use super::stderr::Queued;
 use super::supervisor::Supervisor;
+use super::web::{MetricsArgs, View, Web, WebArgs};
 use crate::Dht;
 use crate::api::{BootstrapError, LoadedKey, Mode, Relay, RelayLimits};
 
@@ -59,9 +59,11 @@ struct Arguments {
     #[arg(long, value_name = "DIR", value_parser = files::argument())]
     data_dir: Option<PathBuf>,
 
-    /// Serve numbers for Prometheus at http://IP:PORT/metrics
-    #[arg(long, value_name = "IP:PORT")]
-    metrics: Option<SocketAddrV4>,
+    #[command(flatten)]
+    metrics: MetricsArgs,
+
+    #[command(flatten)]
+    web: WebArgs,
 
     /// Serve as a blind relay as well: print its key, and carry packets for peers that have no path between
     /// them
@@ -127,17 +129,15 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         true => Some(Site::choose(*bind.ip(), arguments.public)?),
         false => None,
     };
+    let view = View::new("dht-node");
+    let mut web = Web::start(&arguments.web, &arguments.metrics, &view, &output).await?;
     let started = tokio::select! {
         biased;
         () = &mut stop => return Ok(()),
-        started = start(&arguments, network, bind, site.as_ref(), state.as_ref()) => started?,
+        started = start(&arguments, network, bind, site.as_ref(), state.as_ref(), &view) => started?,
     };
     let seen = site.as_ref().map(|site| site.ip).or(arguments.public);
     let addresses: Vec<_> = started.iter().map(|node| seen_from_outside(node, seen, &output)).collect();
-    let metrics = match arguments.metrics {
-        Some(address) => Some(serve_metrics(address, &started, &output).await?),
-        None => None,
-    };
     for address in &addresses {
         output.line(&address.to_string());
         output.json(&json!({"event": "listening", "address": address}));
@@ -158,7 +158,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         failure = serve(&arguments, &started, output) => Err(failure),
         () = keep_saving(state.as_ref(), &started) => Ok(()),
         ended = runtime::ended(&started) => ended,
-        failure = metrics_ended(metrics) => Err(failure),
+        failure = web.ended() => Err(failure),
     };
     supervisor.stopping();
     // What the other nodes know is kept in any case.
@@ -169,22 +169,6 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         node.close().await;
     }
     ended
-}
-
-async fn serve_metrics(address: SocketAddrV4, nodes: &[Dht], output: &Output) -> Result<Metrics, Failure> {
-    let metrics = Metrics::serve(address, nodes.to_vec()).await?;
-    let url = format!("http://{}/metrics", metrics.local());
-    output.note(&format!("metrics at {url}"));
-    output.json(&json!({"event": "metrics", "url": url}));
-    Ok(metrics)
-}
-
-/// Waits for the failure of the task that serves metrics, if there is one.
-async fn metrics_ended(metrics: Option<Metrics>) -> Failure {
-    match metrics {
-        Some(metrics) => metrics.ended().await,
-        None => std::future::pending().await,
-    }
 }
 
 /// Saves the state of the nodes every [`SAVE_PERIOD`], in case the program is killed. Never returns.
@@ -249,6 +233,7 @@ async fn start(
     bind: SocketAddrV4,
     site: Option<&Site>,
     state: Option<&NodeState>,
+    view: &View,
 ) -> Result<Vec<Dht>, Failure> {
     // In a new network every node is reachable; elsewhere a node finds out.
     let open = site.is_some() || arguments.public.is_some() || network.is_local();
@@ -283,6 +268,7 @@ async fn start(
             builder = builder.keep_announcements(earlier);
         }
         let node = builder.spawn().await?;
+        view.add_node(&node);
         let first = nodes.first().unwrap_or(&node).local_addr();
         if let Err(error) = node.bootstrapped().await {
             return Err(match site {

@@ -11,6 +11,9 @@ use tokio::runtime::Builder;
 use tokio::task::{JoinError, JoinSet};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::{Directive, LevelFilter};
+#[cfg(feature = "web")]
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::config::{self, Effective, Refused};
 use super::exit::{Exit, Failure};
@@ -236,6 +239,9 @@ pub(super) fn log(quiet: LevelFilter, verbose: u8) {
     };
     // The first one is the one that is installed.
     let _ = CHANGE_LOG.set(Box::new(change));
+    let logger = logger.finish();
+    #[cfg(feature = "web")]
+    let logger = logger.with(super::warnings::Keeper);
     // Fails only if a logger is installed already, which then does the work.
     let _ = logger.try_init();
     for reason in ignored {

@@ -89,7 +89,6 @@ impl Intake {
     }
 
     /// Returns how many wait for their client's first packet.
-    #[cfg(test)]
     pub(super) fn half_open(&self) -> usize {
         self.half_open.len()
     }

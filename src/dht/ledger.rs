@@ -115,7 +115,6 @@ impl<P: Copy> Ledger<P> {
         self.records
     }
 
-    #[cfg(test)]
     pub(super) const fn used(&self) -> usize {
         self.used
     }

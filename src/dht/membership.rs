@@ -130,6 +130,11 @@ impl Membership {
         self.table.recent()
     }
 
+    /// Returns all nodes with their ids, the one heard of last first.
+    pub(super) fn all(&self) -> Vec<(NodeId, SocketAddrV4)> {
+        self.table.by_age().into_iter().rev().map(|entry| (entry.id, entry.address)).collect()
+    }
+
     /// Returns whether the table has no node near `target` although there should be one.
     pub(super) fn lacks(&self, target: &Target) -> bool {
         self.thin_row > 0 && self.table.lacks(target)

@@ -64,7 +64,7 @@ pub use operations::{
 };
 pub use policy::Policy;
 pub use requests::max_request;
-pub use stats::{Drops, Stats};
+pub use stats::{Drops, Fill, Stats};
 pub use table::K;
 pub use types::{
     Answer, Commit, Event, Incoming, Outgoing, Query, QueryError, QueryId, QueryOutcome, Reply, RequestError,

@@ -59,6 +59,12 @@ impl Sampler {
         }
     }
 
+    /// Returns the addresses of the samples that count, and how many samples each has.
+    pub(crate) fn seen_as(&self) -> Vec<(SocketAddrV4, usize)> {
+        let counters = self.addresses.counters.iter().filter(|counter| counter.hits > 0);
+        counters.map(|counter| (counter.value, counter.hits)).collect()
+    }
+
     /// Returns the host that nearly all nodes see.
     pub(crate) fn host(&self) -> Option<Ipv4Addr> {
         match self.sampled() {

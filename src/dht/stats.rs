@@ -19,6 +19,18 @@ pub struct Drops {
     pub budget: u64,
 }
 
+/// How full one of the bounds of a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Fill {
+    /// What is bounded, and its unit if it is not counted in pieces: `records (bytes)`.
+    pub what: &'static str,
+    /// How much there is now.
+    pub used: usize,
+    /// How much there may be.
+    pub bound: usize,
+}
+
 /// Counters since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]

@@ -291,7 +291,7 @@ impl Store {
         self.ledger.records()
     }
 
-    #[cfg(test)]
+    /// Returns how many bytes the records count for.
     pub(super) const fn used(&self) -> usize {
         self.ledger.used()
     }

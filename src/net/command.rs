@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::backlog::Backlog;
 use super::link::Link;
+use super::overview::Overview;
 use super::requests::{IncomingRequests, OpenRequest};
 use super::stats::Stats;
 use crate::connect::{Dial, Failure, Listen, ListenError, Report, ServerId, ServerState};
@@ -159,6 +160,8 @@ pub(crate) enum Command {
     Stats(oneshot::Sender<Stats>),
     /// Answers with what a stream measures, if it is there.
     StreamStats { stream: StreamId, answer: oneshot::Sender<StreamStats> },
+    /// Answers with what the node knows and holds, and so many of its connections at most.
+    Overview { connections: usize, answer: oneshot::Sender<Overview> },
     /// Answers with the nodes of the routing table, the one heard of last first.
     Nodes(oneshot::Sender<Vec<SocketAddrV4>>),
     /// Answers with the announcements that the node stores for others.

@@ -50,5 +50,5 @@ pub use peers::{OpenConnection, PeerAddress};
 pub use record::Record;
 pub use rotation::Rotation;
 pub use service::{Access, Admission, Ended, Ipv4Network, ParseNetworkError, Service, ServiceConfig};
-pub use sled_store::SledStore;
+pub use sled_store::{SledStore, StoreStats};
 pub use store::{ApplyError, MemoryStore, Store, StoreError};

@@ -35,3 +35,5 @@ mod signals;
 mod supervisor;
 mod tool;
 mod ways;
+#[cfg(unix)]
+mod web;

@@ -14,6 +14,7 @@ use super::super::key_access::ModesArgs;
 use super::super::network::{NetworkArgs, bind_address};
 use super::super::room;
 use super::super::runtime::Secrecy;
+use super::super::web::WebArgs;
 use super::admin::AdminCommand;
 use crate::PublicKey;
 use crate::profile::{Access, Limits, ServiceConfig};
@@ -83,6 +84,9 @@ pub(super) struct Arguments {
     /// Backups to keep in the folder; older ones of this server are removed
     #[arg(long, value_name = "N", default_value = "7", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) backup_keep: u32,
+
+    #[command(flatten)]
+    pub(super) web: WebArgs,
 
     /// Print JSON, one object per event
     #[arg(long, global = true)]

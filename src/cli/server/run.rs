@@ -18,6 +18,7 @@ use super::super::output::{self, Output};
 use super::super::runtime;
 use super::super::stderr::Queued;
 use super::super::supervisor::Supervisor;
+use super::super::web::{MetricsArgs, View, Web};
 use super::admin::{self, Lists, Live, Operator, Reloader, Request};
 use super::args::{Arguments, Command};
 use super::ask;
@@ -117,6 +118,9 @@ async fn run(effective: Effective<Arguments>, output: Output) -> Result<(), Fail
     let live = Live::begin(service.clone(), &lists, reloader)?;
     let operator = Arc::new(Operator::running(&folder, lists, live));
     let (control, _name) = listen_for_commands(&folder).unzip();
+    let view = View::new("profile-server");
+    view.set_service(&service);
+    let mut web = Web::start(&arguments.web, &MetricsArgs::default(), &view, &output).await?;
     // Ends when this function does.
     let operator = AbortOnDropHandle::new(tokio::spawn(serve_operator(
         operator,
@@ -137,7 +141,7 @@ async fn run(effective: Effective<Arguments>, output: Output) -> Result<(), Fail
         biased;
         () = &mut stop => return Ok(()),
         failure = &mut operator => return Err(failure),
-        started = start(&arguments, &key_pair, &output) => started?,
+        started = start(&arguments, &key_pair, &view, &output) => started?,
     };
     let Started { dht, server, local, network } = started;
     announce(&server.connect_address().await, &network, &arguments, &output);
@@ -154,6 +158,7 @@ async fn run(effective: Effective<Arguments>, output: Output) -> Result<(), Fail
         () = &mut stop => {}
         ended = runtime::ended(local.as_ref().map_or(&[], Testnet::nodes)) => ended?,
         failure = &mut operator => return Err(failure),
+        failure = web.ended() => return Err(failure),
         error = store.failed() => {
             // Those who wait for an answer get it; the supervisor of this program starts it again.
             let _ = tokio::time::timeout(LAST_ANSWERS, service.close()).await;
@@ -256,13 +261,19 @@ struct Started {
     network: Network,
 }
 
-async fn start(arguments: &Arguments, key_pair: &KeyPair, output: &Output) -> Result<Started, Failure> {
+async fn start(
+    arguments: &Arguments,
+    key_pair: &KeyPair,
+    view: &View,
+    output: &Output,
+) -> Result<Started, Failure> {
     let network = arguments.network.network();
     let local = match arguments.network.local {
         Some(port) => private_network(port, output).await?,
         None => None,
     };
     let dht = network.node(arguments.bind.as_deref()).spawn().await?;
+    view.add_node(&dht);
     let joined = output.spinner("joining the DHT");
     join(&dht, &network, arguments, output).await?;
     drop(joined);

@@ -21,7 +21,8 @@ use crate::connect::relay::{Forwarded, Forwards};
 use crate::connect::report::Failure;
 use crate::connect::serve::{Notice, Server};
 use crate::connect::timers::Timers;
-use crate::dht;
+use crate::dht::{self, Fill};
+use crate::keys::PublicKey;
 use crate::udx::{self, Admission, StreamId};
 use crate::wire::hash;
 use crate::wire::transmit::{SocketId, Train};
@@ -480,6 +481,29 @@ impl Endpoint {
             Some(_) => Firewall::Open,
             None => self.core.punch.puncher.firewall(),
         }
+    }
+
+    /// Returns by what that NAT was judged: nodes, and how each sees the socket for punching.
+    pub fn nat_samples(&self) -> &[(SocketAddrV4, SocketAddrV4)] {
+        self.core.punch.puncher.samples()
+    }
+
+    /// Returns the servers that listen, and their keys.
+    pub fn servers(&self) -> impl Iterator<Item = (ServerId, PublicKey)> {
+        let listening = self.servers.iter().filter(|(id, server)| self.listens(&server.target(), **id));
+        listening.map(|(id, server)| (*id, *server.public_key()))
+    }
+
+    /// Returns how full the bounds are.
+    pub fn fills(&self) -> Vec<Fill> {
+        let fill = |what, used, bound| Fill { what, used, bound };
+        let mut fills = vec![
+            fill("handshakes half open", self.core.intake.half_open(), self.limits.max_half_open),
+            fill("attempts to connect", self.attempts.len(), self.limits.max_attempts),
+            fill("servers", self.servers.len(), self.limits.max_servers),
+        ];
+        fills.extend(self.core.cx.node.fills());
+        fills
     }
 
     /// Returns the streams, to write, read, finish and destroy established ones.

@@ -84,6 +84,10 @@ impl Server {
         }
     }
 
+    pub(in crate::connect) fn public_key(&self) -> &PublicKey {
+        self.identity.public_key()
+    }
+
     pub(in crate::connect) fn target(&self) -> [u8; 32] {
         self.identity.public_key().target()
     }

@@ -16,10 +16,10 @@ use crate::dht::membership::Membership;
 use crate::dht::outbox::Outbox;
 use crate::dht::pending::RequestOwner;
 use crate::dht::queries::Queries;
-use crate::dht::requests::Requests;
+use crate::dht::requests::{MAX_PENDING, Requests};
 use crate::dht::responsiveness::Responsiveness;
 use crate::dht::serve::{Delayed, Service};
-use crate::dht::stats::Stats;
+use crate::dht::stats::{Fill, Stats};
 use crate::dht::types::{Event, Outgoing, RequestError, RequestId};
 use crate::dht::upkeep::Upkeep;
 use crate::wire::address::is_private;
@@ -294,6 +294,23 @@ impl Node {
         let mut stats = self.stats;
         stats.drops.full += self.outbox.dropped();
         Stats { records: self.service.records(), nodes: self.members.len(), ..stats }
+    }
+
+    /// Returns the nodes of the table, the one heard of last first.
+    pub fn table(&self) -> Vec<(NodeId, SocketAddrV4)> {
+        self.members.all()
+    }
+
+    /// Returns how the nodes that answered last see the socket that requests leave from, and how many of them
+    /// see each address.
+    pub fn seen_as(&self) -> Vec<(SocketAddrV4, usize)> {
+        self.address.sampler().seen_as()
+    }
+
+    /// Returns how full the bounds are.
+    pub fn fills(&self) -> [Fill; 2] {
+        let waiting = Fill { what: "own requests that wait", used: self.requests.len(), bound: MAX_PENDING };
+        [self.service.fill(), waiting]
     }
 
     /// Sends a datagram.

@@ -9,8 +9,8 @@ use rand::rngs::StdRng;
 use crate::dht::budget::{AMPLIFICATION, Budget, Forwarding, STRANGER_BURST, STRANGER_RATE};
 use crate::dht::config::Config;
 use crate::dht::kept::Kept;
-use crate::dht::stats::Stats;
-use crate::dht::store::Store;
+use crate::dht::stats::{Fill, Stats};
+use crate::dht::store::{MAX_BYTES, Store};
 use crate::dht::token::Tokens;
 use crate::dht::types::Incoming;
 use crate::wire::compact::Encode;
@@ -69,6 +69,12 @@ impl Service {
     /// Returns how many records and values are stored.
     pub(in crate::dht) fn records(&self) -> usize {
         self.store.as_ref().map_or(0, Store::len)
+    }
+
+    /// Returns how much of their bound the records take.
+    pub(in crate::dht) fn fill(&self) -> Fill {
+        let used = self.store.as_ref().map_or(0, Store::used);
+        Fill { what: "records kept for others (bytes)", used, bound: MAX_BYTES }
     }
 
     pub(super) fn unix_time(&self, now: Instant) -> Duration {

@@ -20,13 +20,13 @@ use crate::udx::{Closed, Event, StreamId, Streams};
 /// The connections of a node.
 #[derive(Debug)]
 pub(in crate::net) struct Connections {
-    entries: HashMap<StreamId, Connection>,
+    pub(super) entries: HashMap<StreamId, Connection>,
     /// Accepted streams on which nothing has decrypted and the peer has acknowledged nothing that is known
     /// of, by the time at which that ends.
     unproven: BTreeSet<(Instant, StreamId)>,
     /// All on which nothing has decrypted, by source: the relay's, where packets come through one.
     unproven_slots: Slots<StreamId>,
-    max_unproven: usize,
+    pub(super) max_unproven: usize,
     unproven_for: Duration,
     unproven_dropped: u64,
     /// The largest message that is received, in bytes.
@@ -46,8 +46,9 @@ pub(in crate::net) struct Connections {
 }
 
 #[derive(Debug)]
-struct Connection {
-    link: Arc<Link>,
+pub(super) struct Connection {
+    pub(super) link: Arc<Link>,
+    pub(super) opened: Instant,
     /// When the peer must have proven its key, or shown that it is there.
     deadline: Option<Instant>,
     /// Frames taken from the link that the stream had no room for.
@@ -131,6 +132,7 @@ impl Connections {
             Connection {
                 is_claimed: false,
                 link: link.clone(),
+                opened: now,
                 deadline,
                 frames: VecDeque::from([header]),
                 offset: 0,

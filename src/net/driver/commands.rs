@@ -80,6 +80,7 @@ impl Driver {
                     reply(answer, stats);
                 }
             }
+            Command::Overview { connections, answer } => reply(answer, self.overview(now, connections)),
             Command::Nodes(answer) => {
                 reply(answer, self.endpoint.node().recent_nodes(usize::MAX));
             }

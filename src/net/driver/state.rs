@@ -22,6 +22,7 @@ use crate::net::connections::Connections;
 use crate::net::interfaces::{self, Interfaces};
 use crate::net::jobs::Jobs;
 use crate::net::node_state::{NodeState, Publisher};
+use crate::net::overview::{Listening, Overview};
 use crate::net::queries::Queries;
 use crate::net::relays::Relays;
 use crate::net::requests::Requests;
@@ -245,6 +246,23 @@ impl Driver {
         while self.connections.destroy_some(now, &mut self.endpoint) {
             self.io.send_now(now, &mut self.endpoint);
         }
+    }
+
+    /// Returns what the node knows and holds, and so many of its connections at most.
+    pub(super) fn overview(&mut self, now: Instant, connections: usize) -> Overview {
+        let connections = self.connections.newest(now, &mut self.endpoint, connections);
+        let servers = self.endpoint.servers().map(|(id, key)| {
+            let state = self.endpoint.server_state(id);
+            Listening { key, announced_at: state.relay_addresses, address: state.address }
+        });
+        let servers = servers.collect();
+        let nat_samples = self.endpoint.nat_samples().to_vec();
+        let mut fills = self.endpoint.fills();
+        fills.push(self.connections.fill());
+        let node = self.endpoint.node();
+        let table = node.table().into_iter().map(|(id, address)| (id.0, address)).collect();
+        let seen_as = node.seen_as();
+        Overview { id: node.id().0, table, seen_as, nat_samples, connections, servers, fills }
     }
 
     pub(super) fn stats(&mut self) -> Stats {

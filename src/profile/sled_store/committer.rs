@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -239,9 +240,11 @@ impl<D: Disk> Committer<D> {
         if batch.sums.is_empty() {
             return Ok(());
         }
+        let begun = Instant::now();
         let synced = self.shared.check().and_then(|()| self.make_durable(batch));
         match &synced {
             Ok(()) => {
+                self.shared.meter.count(batch.sums.len(), begun.elapsed());
                 self.shared.publish();
                 for key in batch.sums.keys() {
                     self.shared.changes.notify(key);

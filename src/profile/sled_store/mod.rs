@@ -46,6 +46,7 @@ mod files;
 mod folder;
 #[cfg(test)]
 mod memory;
+mod meter;
 mod migrate;
 mod open;
 mod shared;
@@ -59,5 +60,6 @@ mod survey;
 mod tests;
 mod witness;
 
+pub use meter::StoreStats;
 pub use snapshot::Snapshot;
 pub use store::SledStore;

@@ -10,6 +10,7 @@ use super::super::changes::Changes;
 use super::super::entry::{Dated, KeyEntry};
 use super::super::store::StoreError;
 use super::codec::{SlotKey, Stored, Sum};
+use super::meter::Meter;
 use super::slots::Slots;
 use crate::PublicKey;
 
@@ -19,6 +20,7 @@ pub(super) struct Shared {
     pub(super) entries: sled::Tree,
     pub(super) slots: Mutex<Slots>,
     pub(super) changes: Changes,
+    pub(super) meter: Meter,
     state: Mutex<State>,
     /// The first failed write, which is final.
     failure: watch::Sender<Option<StoreError>>,
@@ -47,8 +49,8 @@ struct Kept {
 impl Shared {
     pub(super) fn new(entries: sled::Tree, slots: Slots) -> Self {
         let failure = watch::Sender::new(None);
-        let (slots, changes) = (Mutex::new(slots), Changes::default());
-        Self { entries, slots, changes, state: Mutex::default(), failure }
+        let (slots, changes, meter) = (Mutex::new(slots), Changes::default(), Meter::default());
+        Self { entries, slots, changes, meter, state: Mutex::default(), failure }
     }
 
     /// Returns the durable entry of a key. May block on the disk.

@@ -77,6 +77,11 @@ impl Slots {
         self.keys.get(slot as usize)
     }
 
+    /// Returns how many slots profiles use.
+    pub(super) fn used(&self) -> usize {
+        self.keys.len() - self.free.len()
+    }
+
     /// Takes a free slot. [`Self::replenish`] has been called since the last [`SPARES_AT_LEAST`] were taken.
     pub(super) fn take(&mut self) -> Option<u32> {
         self.free.pop()

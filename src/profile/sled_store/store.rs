@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
@@ -18,6 +18,7 @@ use super::super::store::{ApplyError, Store, StoreError};
 use super::committer::{Committer, Disk, Job, MAX_BATCH};
 use super::files::{io_error, lock};
 use super::folder::Folder;
+use super::meter::StoreStats;
 use super::open::{self, Parts};
 use super::shared::Shared;
 use super::slots::Slots;
@@ -82,6 +83,12 @@ impl SledStore {
     /// Returns how many keys have a record or had one.
     pub fn count(&self) -> usize {
         self.shared.entries.len()
+    }
+
+    /// Returns what was written since the store was opened. Reads no file.
+    pub fn stats(&self) -> StoreStats {
+        let profiles = self.shared.slots.lock().unwrap_or_else(PoisonError::into_inner).used();
+        self.shared.meter.stats(profiles)
     }
 
     /// Waits until the store fails, and returns why: a write or a sync failed, or an entry can't be read any
