@@ -147,8 +147,7 @@ impl Output {
         let text = escaped(text);
         let (end, ended) = mpsc::channel::<()>();
         let shown = thread::Builder::new().name("spinner".into()).spawn(move || {
-            // The channel closes when the work is done.
-            if ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            if takes_long(&ended) {
                 let bar = ProgressBar::new_spinner().with_message(text);
                 if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
                     bar.set_style(style);
@@ -175,6 +174,11 @@ impl Drop for Spinner {
             let _ = thread.join();
         }
     }
+}
+
+/// Returns whether work goes on for longer than [`PATIENCE`]. Its channel closes when it is done.
+fn takes_long(ended: &mpsc::Receiver<()>) -> bool {
+    ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout)
 }
 
 /// How long work takes before a spinner shows it.
@@ -339,6 +343,14 @@ mod tests {
                 assert!(!shown.chars().any(|c| c != '\n' && is_hidden(c)), "{shown:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_spinner_shows_work_that_goes_on_and_none_that_is_done() {
+        let (end, ended) = mpsc::channel();
+        assert!(takes_long(&ended));
+        drop(end);
+        assert!(!takes_long(&ended));
     }
 
     #[test]

@@ -153,7 +153,7 @@ pub enum StoreError {
     /// A stored entry cannot be read back.
     #[error("the stored profile of {key} is damaged")]
     Damaged {
-        /// The first digits of the key.
+        /// The key, as text.
         key: String,
     },
     /// The disk is so full that writing could fail. Nothing was changed, reading goes on.

@@ -99,20 +99,25 @@ async fn talk(
 fn show(tool: &Tool<'_>, heard: Heard) -> Result<(), Failure> {
     match heard {
         Heard::Came(key) => {
-            tool.output.note(&format!("{} has come", key.short()));
+            tool.output.note(&format!("{} has come", label(&key)));
             tool.output.json(&json!({"event": "connected", "public_key": key}));
         }
         Heard::Said(key, message) => {
             let text = String::from_utf8_lossy(&message);
-            tool.output.beside(&key.short(), &text.lines().collect::<Vec<_>>());
+            tool.output.beside(&label(&key), &text.lines().collect::<Vec<_>>());
             tool.output.json(&json!({"event": "message", "public_key": key, "text": text}));
         }
         Heard::Left(key, why) => {
-            tool.output.note(&format!("{} has left", key.short()));
+            tool.output.note(&format!("{} has left", label(&key)));
             tool.output.json(&json!({"event": "disconnected", "public_key": key, "message": why}));
         }
     }
     tool.output.delivered()
+}
+
+/// Returns the first characters of a key, as `whoami` prints it.
+fn label(key: &PublicKey) -> String {
+    key.to_z32().chars().take(8).collect()
 }
 
 /// Lines, or messages, that wait for a peer, or to be printed.

@@ -79,7 +79,7 @@ impl Shared {
             // The profile may have been deleted, and its key erased, since the bytes were read.
             let again = self.get(key)?;
             if again == bytes {
-                let error = StoreError::Damaged { key: key.short() };
+                let error = StoreError::Damaged { key: key.to_z32() };
                 self.fail(&error);
                 return Err(error);
             }
@@ -237,7 +237,7 @@ impl Shared {
                 Some(held) => held,
                 None => {
                     let opened = self.open(&key, &bytes);
-                    opened.ok_or_else(|| StoreError::Damaged { key: key.short() })?.held
+                    opened.ok_or_else(|| StoreError::Damaged { key: key.to_z32() })?.held
                 }
             };
             if held.entry != KeyEntry::Unknown {
