@@ -73,11 +73,20 @@ _profile__client() {
             profile__client__subcmd__identity,new)
                 cmd="profile__client__subcmd__identity__subcmd__new"
                 ;;
+            profile__client__subcmd__identity,protect)
+                cmd="profile__client__subcmd__identity__subcmd__protect"
+                ;;
             profile__client__subcmd__identity,restore)
                 cmd="profile__client__subcmd__identity__subcmd__restore"
                 ;;
+            profile__client__subcmd__identity,rotate)
+                cmd="profile__client__subcmd__identity__subcmd__rotate"
+                ;;
             profile__client__subcmd__identity,show)
                 cmd="profile__client__subcmd__identity__subcmd__show"
+                ;;
+            profile__client__subcmd__identity,unprotect)
+                cmd="profile__client__subcmd__identity__subcmd__unprotect"
                 ;;
             profile__client__subcmd__identity,words)
                 cmd="profile__client__subcmd__identity__subcmd__words"
@@ -101,7 +110,7 @@ _profile__client() {
 
     case "${cmd}" in
         profile__client)
-            opts="-v -h -V --server --identity --bootstrap --local --server-addr --relay --bind --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help --version register show update edit delete lookup watch publish export verify doctor whoami identity qr servers demo completions man"
+            opts="-v -h -V --server --identity --bootstrap --local --server-addr --relay --bind --passphrase-file --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help --version register show update edit delete lookup watch publish export verify doctor whoami identity qr servers demo completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -135,6 +144,10 @@ _profile__client() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --passphrase-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -151,7 +164,7 @@ _profile__client() {
             return 0
             ;;
         profile__client__subcmd__completions)
-            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help bash elvish fish powershell zsh"
+            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --passphrase-file --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -182,6 +195,10 @@ _profile__client() {
                     return 0
                     ;;
                 --bind)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --passphrase-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -201,7 +218,7 @@ _profile__client() {
             return 0
             ;;
         profile__client__subcmd__delete)
-            opts="-v -h --yes --server --identity --bootstrap --local --server-addr --relay --bind --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -h --yes --server --identity --bootstrap --local --server-addr --relay --bind --passphrase-file --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -232,6 +249,10 @@ _profile__client() {
                     return 0
                     ;;
                 --bind)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --passphrase-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -251,7 +272,7 @@ _profile__client() {
             return 0
             ;;
         profile__client__subcmd__demo)
-            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --passphrase-file --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -282,6 +303,10 @@ _profile__client() {
                     return 0
                     ;;
                 --bind)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --passphrase-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -301,7 +326,7 @@ _profile__client() {
             return 0
             ;;
         profile__client__subcmd__doctor)
-            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --passphrase-file --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -332,6 +357,10 @@ _profile__client() {
                     return 0
                     ;;
                 --bind)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --passphrase-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -351,7 +380,7 @@ _profile__client() {
             return 0
             ;;
         profile__client__subcmd__edit)
-            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --passphrase-file --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -385,6 +414,10 @@ _profile__client() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --passphrase-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -401,7 +434,7 @@ _profile__client() {
             return 0
             ;;
         profile__client__subcmd__export)
-            opts="-v -h --key --server --identity --bootstrap --local --server-addr --relay --bind --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -h --key --server --identity --bootstrap --local --server-addr --relay --bind --passphrase-file --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -439,6 +472,10 @@ _profile__client() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --passphrase-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -455,7 +492,7 @@ _profile__client() {
             return 0
             ;;
         profile__client__subcmd__identity)
-            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help show words restore new"
+            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --passphrase-file --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help show words restore protect unprotect rotate new"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -486,6 +523,10 @@ _profile__client() {
                     return 0
                     ;;
                 --bind)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --passphrase-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -505,7 +546,7 @@ _profile__client() {
             return 0
             ;;
         profile__client__subcmd__identity__subcmd__new)
-            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --passphrase-file --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -536,6 +577,64 @@ _profile__client() {
                     return 0
                     ;;
                 --bind)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --passphrase-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        profile__client__subcmd__identity__subcmd__protect)
+            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --passphrase-file --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --server)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --bootstrap)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --local)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --server-addr)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --relay)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --bind)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --passphrase-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -555,7 +654,7 @@ _profile__client() {
             return 0
             ;;
         profile__client__subcmd__identity__subcmd__restore)
-            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --passphrase-file --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -586,6 +685,68 @@ _profile__client() {
                     return 0
                     ;;
                 --bind)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --passphrase-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        profile__client__subcmd__identity__subcmd__rotate)
+            opts="-v -h --yes --from --server --identity --bootstrap --local --server-addr --relay --bind --passphrase-file --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --server)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --bootstrap)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --local)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --server-addr)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --relay)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --bind)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --passphrase-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -605,7 +766,7 @@ _profile__client() {
             return 0
             ;;
         profile__client__subcmd__identity__subcmd__show)
-            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --passphrase-file --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -636,6 +797,64 @@ _profile__client() {
                     return 0
                     ;;
                 --bind)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --passphrase-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        profile__client__subcmd__identity__subcmd__unprotect)
+            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --passphrase-file --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --server)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --bootstrap)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --local)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --server-addr)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --relay)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --bind)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --passphrase-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -655,7 +874,7 @@ _profile__client() {
             return 0
             ;;
         profile__client__subcmd__identity__subcmd__words)
-            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --passphrase-file --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -689,6 +908,10 @@ _profile__client() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --passphrase-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -705,7 +928,7 @@ _profile__client() {
             return 0
             ;;
         profile__client__subcmd__lookup)
-            opts="-v -h --dht --no-dht --server --identity --bootstrap --local --server-addr --relay --bind --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -h --dht --no-dht --server --identity --bootstrap --local --server-addr --relay --bind --passphrase-file --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -736,6 +959,10 @@ _profile__client() {
                     return 0
                     ;;
                 --bind)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --passphrase-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -755,7 +982,7 @@ _profile__client() {
             return 0
             ;;
         profile__client__subcmd__man)
-            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --passphrase-file --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -786,6 +1013,10 @@ _profile__client() {
                     return 0
                     ;;
                 --bind)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --passphrase-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -805,7 +1036,7 @@ _profile__client() {
             return 0
             ;;
         profile__client__subcmd__publish)
-            opts="-v -h --withdraw --replace --server --identity --bootstrap --local --server-addr --relay --bind --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -h --withdraw --replace --server --identity --bootstrap --local --server-addr --relay --bind --passphrase-file --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -839,6 +1070,10 @@ _profile__client() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --passphrase-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -855,7 +1090,7 @@ _profile__client() {
             return 0
             ;;
         profile__client__subcmd__qr)
-            opts="-v -h --png --server --identity --bootstrap --local --server-addr --relay --bind --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help me server"
+            opts="-v -h --png --server --identity --bootstrap --local --server-addr --relay --bind --passphrase-file --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help me server"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -893,6 +1128,10 @@ _profile__client() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --passphrase-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -909,7 +1148,7 @@ _profile__client() {
             return 0
             ;;
         profile__client__subcmd__register)
-            opts="-v -h --name --bio --link --field --from-file --again --server --identity --bootstrap --local --server-addr --relay --bind --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -h --name --bio --link --field --from-file --again --server --identity --bootstrap --local --server-addr --relay --bind --passphrase-file --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -963,6 +1202,10 @@ _profile__client() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --passphrase-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -979,7 +1222,7 @@ _profile__client() {
             return 0
             ;;
         profile__client__subcmd__servers)
-            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help add list remove default"
+            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --passphrase-file --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help add list remove default"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1010,6 +1253,10 @@ _profile__client() {
                     return 0
                     ;;
                 --bind)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --passphrase-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1029,7 +1276,7 @@ _profile__client() {
             return 0
             ;;
         profile__client__subcmd__servers__subcmd__add)
-            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --passphrase-file --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1060,6 +1307,10 @@ _profile__client() {
                     return 0
                     ;;
                 --bind)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --passphrase-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1079,7 +1330,7 @@ _profile__client() {
             return 0
             ;;
         profile__client__subcmd__servers__subcmd__default)
-            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --passphrase-file --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1110,6 +1361,10 @@ _profile__client() {
                     return 0
                     ;;
                 --bind)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --passphrase-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1129,7 +1384,7 @@ _profile__client() {
             return 0
             ;;
         profile__client__subcmd__servers__subcmd__list)
-            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --passphrase-file --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1160,6 +1415,10 @@ _profile__client() {
                     return 0
                     ;;
                 --bind)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --passphrase-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1179,7 +1438,7 @@ _profile__client() {
             return 0
             ;;
         profile__client__subcmd__servers__subcmd__remove)
-            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --passphrase-file --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1213,6 +1472,10 @@ _profile__client() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --passphrase-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1229,7 +1492,7 @@ _profile__client() {
             return 0
             ;;
         profile__client__subcmd__show)
-            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --passphrase-file --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1263,6 +1526,10 @@ _profile__client() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --passphrase-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1279,7 +1546,7 @@ _profile__client() {
             return 0
             ;;
         profile__client__subcmd__update)
-            opts="-v -h --name --bio --link --field --from-file --unset --server --identity --bootstrap --local --server-addr --relay --bind --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -h --name --bio --link --field --from-file --unset --server --identity --bootstrap --local --server-addr --relay --bind --passphrase-file --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1337,6 +1604,10 @@ _profile__client() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --passphrase-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1353,7 +1624,7 @@ _profile__client() {
             return 0
             ;;
         profile__client__subcmd__verify)
-            opts="-v -h --key --server --identity --bootstrap --local --server-addr --relay --bind --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -h --key --server --identity --bootstrap --local --server-addr --relay --bind --passphrase-file --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1391,6 +1662,10 @@ _profile__client() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --passphrase-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1407,7 +1682,7 @@ _profile__client() {
             return 0
             ;;
         profile__client__subcmd__watch)
-            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --passphrase-file --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1438,6 +1713,10 @@ _profile__client() {
                     return 0
                     ;;
                 --bind)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --passphrase-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1457,7 +1736,7 @@ _profile__client() {
             return 0
             ;;
         profile__client__subcmd__whoami)
-            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -h --server --identity --bootstrap --local --server-addr --relay --bind --passphrase-file --timeout --json --explain --no-input --verbose --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1488,6 +1767,10 @@ _profile__client() {
                     return 0
                     ;;
                 --bind)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --passphrase-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

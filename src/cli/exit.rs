@@ -262,6 +262,8 @@ impl From<Denied> for Failure {
             Denied::Closed => (Exit::Refused, "closed"),
             Denied::Full => (Exit::Refused, "full"),
             Denied::InvalidProfile { .. } => (Exit::Invalid, "invalid_profile"),
+            Denied::Moved { .. } => (Exit::Identity, "moved"),
+            Denied::MovedTooOften => (Exit::NotRegistered, "moved_too_often"),
             Denied::NotRegistered => (Exit::NotRegistered, "not_registered"),
             Denied::DiskFull => (Exit::Storage, "disk_full"),
             Denied::Storage => (Exit::Storage, "storage"),

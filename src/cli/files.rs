@@ -9,6 +9,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 
 use crate::api::durable::{folder_of, sync_folder};
 pub(super) use crate::api::files::{open, open_linked, unmarked};
+use crate::api::key_file;
 
 /// Reads the name of a file or a folder from an argument. `-`, which names standard input or output
 /// elsewhere, is refused.
@@ -70,6 +71,18 @@ pub(super) fn replace(
     }
     written?;
     sync_folder(folder_of(path))
+}
+
+/// Renames a file, durably, unless the new name is taken.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::AlreadyExists`] if it is; otherwise the error of the system.
+pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    key_file::rename_new(from, to)?;
+    // Some systems leave the old name.
+    remove(from)?;
+    sync_folder(folder_of(to))
 }
 
 /// Creates a file that its owner alone can read. Never opens what is there.

@@ -41,6 +41,11 @@ pub(super) fn hint(error: &KeyFileError) -> Option<String> {
              identity up with mv {0} {0}.damaged",
             quoted(path)
         ),
+        KeyFileError::Protected(_) => {
+            "only profile-client uses such a file: remove the passphrase with profile-client identity \
+             unprotect --identity FILE, or name another file"
+                .into()
+        }
         KeyFileError::Exists(_) | KeyFileError::Missing(_) | KeyFileError::Io { .. } => return None,
     };
     Some(if error.may_be_mounted() { mend + OR_MOUNTED } else { mend })

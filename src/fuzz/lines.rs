@@ -12,7 +12,7 @@ use crate::KeyPair;
 use crate::api::{ClaimedKey, ProvenKey};
 use crate::profile::message::{Call, Id, Request};
 use crate::profile::record::{RawRecord, Record};
-use crate::profile::{Ended, MemoryStore, PeerAddress, Profile, Service, ServiceConfig, json};
+use crate::profile::{Ended, MemoryStore, PeerAddress, Profile, Rotation, Service, ServiceConfig, json};
 
 /// Reads bytes as a line: a call, a profile, JSON.
 pub(super) fn read(data: &[u8]) {
@@ -78,8 +78,12 @@ fn line(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
         1 => Request::Update { record: record(u)?, after: option(u, |u| u.int_in_range(0..=5))? },
         2 => Request::Delete { version: u.int_in_range(1..=5)? },
         3 => Request::Get,
-        4 => Request::Lookup { key: *pair(u.int_in_range(0..=2)?).public_key() },
+        4 => Request::Lookup { key: *pair(u.int_in_range(0..=2)?).public_key(), follow: u.arbitrary()? },
         5 => Request::Ping,
+        6 => {
+            let (from, to) = (pair(u.int_in_range(0..=2)?), pair(u.int_in_range(3..=4)?));
+            Request::Rotate { rotation: Rotation::sign(&from, &to).raw().clone(), record: record(u)? }
+        }
         _ => {
             let length = u.int_in_range(0..=200usize)?.min(u.len());
             return Ok([u.bytes(length)?, b"\n"].concat());

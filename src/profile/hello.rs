@@ -1,14 +1,21 @@
 //! The greeting: the only answer to a claimed key (`profile.md`, "Identity").
 
+use super::entry::KeyEntry;
+use super::follow::follow;
 use super::message::hello_line;
 use super::store::{Store, StoreError};
 use crate::api::ClaimedKey;
 
-/// Returns the greeting for a claimed key: a line with the key's record, which only the owner of the key can
-/// decrypt on this connection.
+/// Returns the greeting for a claimed key: a line with the key's record, or with the statements that have
+/// replaced the key, which only the owner of the key can decrypt on this connection.
 ///
 /// Nothing is written, counted, limited or logged for the key.
 pub(super) async fn greeting<S: Store>(store: &S, claimed: ClaimedKey) -> Result<Vec<u8>, StoreError> {
-    let entry = store.load(claimed.to_address_reply()).await?;
-    Ok(hello_line(entry.record()))
+    let key = claimed.to_address_reply();
+    let entry = store.load(key).await?;
+    let chain = match &entry {
+        KeyEntry::Moved { .. } => follow(store, key).await?.chain,
+        _ => Vec::new(),
+    };
+    Ok(hello_line(entry.record(), &chain))
 }

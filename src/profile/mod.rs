@@ -24,6 +24,7 @@ pub mod changes;
 pub mod client;
 pub mod content;
 pub mod entry;
+mod follow;
 mod hello;
 #[cfg(test)]
 mod hostile;
@@ -41,7 +42,9 @@ pub mod service;
 pub mod sled_store;
 pub mod store;
 
-pub use client::{ClientError, Denied, Dial, DialError, MemoryVersions, ProfileClient, ThroughDht, Versions};
+pub use client::{
+    ClientError, Denied, Dial, DialError, Found, MemoryVersions, ProfileClient, ThroughDht, Versions,
+};
 pub use content::{InvalidProfile, Profile, ProfileDraft};
 pub use entry::{Dated, is_newer};
 pub use inventory::Inventory;

@@ -108,10 +108,38 @@ impl RawRotation {
     }
 }
 
-/// Why a statement is refused.
+/// Verifies the statements that lead from a key to the one that replaces it now: each is signed, and goes on
+/// where the one before ends. At most [`MAX_CHAIN`] of them, and no key twice.
+///
+/// # Errors
+///
+/// [`RotationError`] names what is wrong.
+pub fn verify_chain(from: &PublicKey, chain: Vec<RawRotation>) -> Result<Vec<Rotation>, RotationError> {
+    if chain.len() > MAX_CHAIN {
+        return Err(RotationError::Long);
+    }
+    let mut keys = vec![*from];
+    let mut verified = Vec::with_capacity(chain.len());
+    for raw in chain {
+        if keys.last() != Some(&raw.from) || keys.contains(&raw.to) {
+            return Err(RotationError::Broken);
+        }
+        keys.push(raw.to);
+        verified.push(raw.verify()?);
+    }
+    Ok(verified)
+}
+
+/// Why a statement, or a chain of them, is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RotationError {
+    /// A statement does not begin at the key where the one before ends, or leads back.
+    #[error("the statements do not lead from one key to another")]
+    Broken,
+    /// There are too many statements.
+    #[error("there are more than {MAX_CHAIN} statements")]
+    Long,
     /// The statement names one key twice.
     #[error("a key cannot replace itself")]
     SameKey,
@@ -180,6 +208,26 @@ pub(super) mod tests {
         let turned =
             RawRotation { from: to, to: from, from_signature: to_signature, to_signature: from_signature };
         assert_eq!(refused(turned), RotationError::Signature);
+    }
+
+    #[test]
+    fn a_chain_leads_from_key_to_key() {
+        let raw = |keys: &[(u8, u8)]| -> Vec<_> {
+            keys.iter().map(|(from, to)| rotation(*from, *to).raw().clone()).collect()
+        };
+        let one = *rotation(1, 2).from();
+        let check = |keys: &[(u8, u8)]| verify_chain(&one, raw(keys)).map(|chain| chain.len());
+        assert_eq!(check(&[]), Ok(0));
+        assert_eq!(check(&[(1, 2), (2, 3), (3, 4)]), Ok(3));
+        for broken in [&[(2, 3)][..], &[(1, 2), (3, 4)], &[(1, 2), (2, 1)], &[(1, 2), (2, 3), (3, 2)]] {
+            assert_eq!(check(broken), Err(RotationError::Broken), "{broken:?}");
+        }
+        let long: Vec<_> = (1..=9).map(|key| (key, key + 1)).collect();
+        assert_eq!(check(&long[..8]), Ok(8));
+        assert_eq!(check(&long), Err(RotationError::Long));
+        let mut forged = raw(&[(1, 2), (2, 3)]);
+        forged[1].to_signature[5] ^= 1;
+        assert_eq!(verify_chain(&one, forged), Err(RotationError::Signature));
     }
 
     #[test]

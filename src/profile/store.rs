@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use super::changes::Changes;
+#[cfg(test)]
+use super::entry::is_newer;
 use super::entry::{Change, Dated, Decision, KeyEntry, decide_rotation};
 use super::inventory::Inventory;
 use super::message::Refusal;
@@ -210,6 +212,15 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
+    /// Stores an entry of a backup, unless the one that is there is as new or newer.
+    #[cfg(test)]
+    pub(super) fn restore(&self, key: PublicKey, held: Dated) {
+        let mut entries = self.entries();
+        if is_newer(&held.entry, &entry_of(&entries, &key)) {
+            entries.insert(key, held);
+        }
+    }
+
     fn entries(&self) -> MutexGuard<'_, BTreeMap<PublicKey, Dated>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -29,6 +29,7 @@ mod picture;
 mod prompts;
 mod qr;
 mod remembering;
+mod rotation;
 mod servers;
 mod signals;
 #[cfg(target_os = "linux")]

@@ -262,3 +262,55 @@ async fn the_terminal_does_not_obey_what_others_store_and_send() {
     }
     assert!(!get.shown.contains("\nerror: two"), "{:?}", get.shown);
 }
+
+/// A passphrase is not shown, and however the question ends, the terminal shows again what is typed.
+#[tokio::test]
+async fn a_passphrase_is_hidden_and_the_terminal_is_as_before_however_that_ends() {
+    let ada = Person::new();
+    let key = ada.key().await;
+    let identity = ada.path("identity");
+    let plain = std::fs::read_to_string(&identity).unwrap();
+    let protect = ["--identity", text(&identity), "identity", "protect"];
+    let unprotect = ["--identity", text(&identity), "identity", "unprotect"];
+    // What is typed before the question is asked would be shown.
+    let hidden = |terminal: &Terminal| !terminal.settings().3.contains(LocalModes::ECHO);
+
+    let mut terminal = Terminal::open();
+    let before = terminal.settings();
+    let child = terminal.start(CLIENT, &protect);
+    terminal.wait_for("New passphrase: ");
+    assert!(hidden(&terminal));
+    terminal.press("correct horse\n");
+    terminal.wait_for("once more: ");
+    terminal.press("correct house\n");
+    assert_eq!(end(child).await.code(), Some(2), "{}", terminal.shown);
+    terminal.assert_unchanged(&before, "two passphrases");
+    assert_eq!(std::fs::read_to_string(&identity).unwrap(), plain);
+
+    let child = terminal.start(CLIENT, &protect);
+    for question in ["New passphrase: ", "once more: "] {
+        terminal.wait_for(question);
+        terminal.press("correct horse\n");
+    }
+    terminal.wait_for(&key);
+    assert_eq!(end(child).await.code(), Some(0), "{}", terminal.shown);
+    terminal.assert_unchanged(&before, "a passphrase");
+
+    for (signal_or_keys, code) in [("\u{3}", 130), ("\u{4}", 2), ("-INT", 130), ("-TERM", 143), ("-HUP", 129)]
+    {
+        let child = terminal.start(CLIENT, &unprotect);
+        terminal.wait_for("Passphrase of ");
+        assert!(hidden(&terminal));
+        match signal_or_keys.starts_with('-') {
+            true => signal(&child, signal_or_keys).await,
+            false => terminal.press(signal_or_keys),
+        }
+        assert_eq!(end(child).await.code(), Some(code), "{signal_or_keys:?}: {}", terminal.shown);
+        terminal.assert_unchanged(&before, signal_or_keys);
+    }
+    let child = terminal.start(CLIENT, &unprotect);
+    terminal.wait_for("Passphrase of ");
+    terminal.press("correct horse\n");
+    assert_eq!(end(child).await.code(), Some(0), "{}", terminal.shown);
+    assert!(!terminal.shown.contains("horse") && !terminal.shown.contains("house"), "{}", terminal.shown);
+}

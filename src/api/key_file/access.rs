@@ -54,6 +54,9 @@ pub enum KeyFileError {
         /// Whether that user is root.
         is_root: bool,
     },
+    /// A passphrase protects the file.
+    #[error("the identity file {} is protected by a passphrase", .0.display())]
+    Protected(PathBuf),
     /// Other users can read the file, or write to it.
     #[error("the identity file {} can be used by other users (mode {mode:04o})", path.display())]
     Readable {

@@ -71,8 +71,8 @@ pub(super) fn write_aside(folder: &Path, path: &Path, key_pair: &KeyPair) -> io:
     }
 }
 
-/// Renames a file, unless the new name is taken.
-fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+/// Renames a file, unless the new name is taken. Where the system cannot do that, the old name stays.
+pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "macos"))]
     {
         use rustix::fs::{CWD, RenameFlags, renameat_with};

@@ -10,7 +10,7 @@ use super::super::durable::folder_of;
 use super::super::files;
 use super::access::{KeyFileError, check_access, io_error};
 use super::create::{create, remove_leftovers};
-use super::text::parse;
+use super::text::{is_protected, parse};
 use crate::KeyPair;
 
 /// Reads, makes and keeps key pairs in files. All calls block on the disk.
@@ -132,6 +132,15 @@ impl KeyFile {
     ///
     /// [`KeyFileError`] if the file can't be used.
     pub fn load(&self) -> Result<Option<KeyPair>, KeyFileError> {
+        let Some(text) = self.read_text()? else { return Ok(None) };
+        if is_protected(&text) {
+            return Err(KeyFileError::Protected(self.path.clone()));
+        }
+        parse(&text).map(Some).map_err(|what| KeyFileError::Damaged { path: self.path.clone(), what })
+    }
+
+    /// Reads what is in the file; `None` if there is no file.
+    pub(crate) fn read_text(&self) -> Result<Option<Zeroizing<String>>, KeyFileError> {
         let Self { path, mounted } = self;
         let named = if *mounted { fs::metadata(path) } else { fs::symlink_metadata(path) };
         let named = match named {
@@ -160,7 +169,7 @@ impl KeyFile {
         let read = Read::by_ref(&mut file).take(MAX_FILE as u64 + 1).read_to_string(&mut text);
         match read {
             Ok(length) if length > MAX_FILE => Err(damaged("it is longer than any identity file")),
-            Ok(_) => parse(&text).map(Some).map_err(damaged),
+            Ok(_) => Ok(Some(text)),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(damaged("it is not text")),
             Err(error) => Err(io_error("read", path)(error)),
         }

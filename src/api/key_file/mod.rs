@@ -17,8 +17,12 @@ mod tests;
 mod text;
 
 pub use access::KeyFileError;
-pub use file::{KeyFile, LoadedKey};
 #[cfg(feature = "cli")]
-pub(crate) use text::utc;
+pub(crate) use create::rename_new;
+pub use file::{KeyFile, LoadedKey};
 #[cfg(all(feature = "cli", any(test, fuzzing)))]
-pub(crate) use text::{parse, render};
+pub(crate) use text::parse;
+#[cfg(feature = "cli")]
+pub(crate) use text::render;
+#[cfg(feature = "cli")]
+pub(crate) use text::{PROTECTED, utc};

@@ -51,6 +51,11 @@ pub(crate) fn parse(text: &str) -> Result<KeyPair, &'static str> {
     Ok(KeyPair::from_seed(seed))
 }
 
+/// Returns whether the content of a file is one that a passphrase protects.
+pub(super) fn is_protected(text: &str) -> bool {
+    text.lines().any(|line| line.starts_with(PROTECTED))
+}
+
 fn checksum(seed: &[u8; 32]) -> [u8; 4] {
     let [a, b, c, d, ..] = hash::hash(&[seed]);
     [a, b, c, d]
@@ -74,6 +79,8 @@ pub(crate) fn utc(time: SystemTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
 }
 
+/// What the line of a secret begins with that a passphrase protects.
+pub(crate) const PROTECTED: &str = "HYPERPROFILE-PROTECTED-1 ";
 /// What the line of the secret begins with.
 pub(super) const MARK: &str = "HYPERPROFILE-SECRET-1 ";
 /// Seed and checksum.

@@ -48,6 +48,10 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "IP[:PORT]", value_parser = bind_address, global = true)]
     pub(super) bind: Option<String>,
 
+    /// File whose first line is the passphrase of my identity, if it has one; nobody else may read it
+    #[arg(long, value_name = "FILE", value_parser = files::argument(), global = true)]
+    pub(super) passphrase_file: Option<PathBuf>,
+
     /// How long each visit to the server may take, from the first packet to the last answer
     #[arg(long, value_name = "TIME", value_parser = duration::timeout, default_value = "30s", global = true)]
     pub(super) timeout: Duration,
@@ -176,7 +180,7 @@ pub(super) enum Command {
     Doctor,
     /// Print my public key and where it is kept; needs no network
     Whoami,
-    /// Keep my identity as words on paper, bring it back from them, or make one; needs no network
+    /// Keep my identity as words on paper, protect it with a passphrase, replace it, or make one
     Identity {
         #[command(subcommand)]
         command: Option<IdentityCommand>,
@@ -209,6 +213,24 @@ pub(super) enum IdentityCommand {
     Words,
     /// Make the identity file from 24 words, asked for or from a pipe
     Restore,
+    /// Encrypt the identity file with a passphrase, which every command then asks for
+    ///
+    /// Without the passphrase the identity is lost: write it down with identity words before. A disk, and
+    /// its backups, may hold the content of the file from before.
+    Protect,
+    /// Remove the passphrase
+    Unprotect,
+    /// Replace my identity by a new one: at the server my profile moves to the new key, and the old one,
+    /// which may be in the wrong hands, can do nothing any more
+    Rotate {
+        /// Do not ask whether I am sure
+        #[arg(long)]
+        yes: bool,
+
+        /// At a further server: the old identity, which was replaced at another one before
+        #[arg(long, value_name = "FILE", value_parser = files::argument())]
+        from: Option<PathBuf>,
+    },
     /// Make a new identity where there is none
     New,
 }

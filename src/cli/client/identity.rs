@@ -3,7 +3,7 @@
 //! The words are those of BIP-39 for the 32 bytes of the seed, in English: 256 bits and a checksum of 8 make
 //! 24 words. There is no passphrase, so that the words alone bring the identity back.
 
-use std::io::{self, IsTerminal as _, Read as _};
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use bip39::{Language, Mnemonic};
@@ -11,35 +11,65 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::super::exit::{Exit, Failure};
+use super::super::files;
 use super::super::key_access::quoted;
 use super::super::output::Output;
 use super::super::server::default_folder;
 use super::args::{Arguments, IdentityCommand};
-use super::prompt;
-use crate::KeyPair;
+use super::protected::{COST, OpenError, Protected};
+use super::secret::{self, Passphrase};
+use super::{names, prompt};
+use crate::api::key_file::render;
 use crate::api::{KeyFileError, LoadedKey};
+use crate::{KeyPair, PublicKey};
 
-/// Runs `identity`.
+/// A key pair that was read, and the passphrase of its file, if it has one.
+pub(super) struct Opened {
+    pub(super) key_pair: KeyPair,
+    pub(super) passphrase: Option<Passphrase>,
+}
+
+/// Runs `identity`, but for what needs a server.
 pub(super) fn run(command: &IdentityCommand, arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     match command {
         IdentityCommand::Show => show(arguments, output),
         IdentityCommand::Words => words(arguments, output),
         IdentityCommand::Restore => restore(arguments, output),
+        IdentityCommand::Protect => protect(arguments, output),
+        IdentityCommand::Unprotect => unprotect(arguments, output),
         IdentityCommand::New => make(arguments, output),
+        IdentityCommand::Rotate { .. } => Ok(()),
     }
 }
 
 /// Prints the public key and where it is kept.
 pub(super) fn show(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
-    let (path, key_pair) = load(arguments, output)?;
-    print(&key_pair, &path, output);
+    let (path, key) = public_key(arguments, output)?;
+    print_key(&key, &path, output);
     Ok(())
+}
+
+/// Reads the public key of the identity, which needs no passphrase, or makes an identity if there is none.
+pub(super) fn public_key(arguments: &Arguments, output: &Output) -> Result<(PathBuf, PublicKey), Failure> {
+    let path = file(arguments)?;
+    match present(&path, arguments)? {
+        Some(key) => Ok((path, key)),
+        None => load(arguments, output).map(|(path, key_pair)| (path, *key_pair.public_key())),
+    }
 }
 
 /// Reads the identity, or makes one if there is none.
 pub(super) fn load(arguments: &Arguments, output: &Output) -> Result<(PathBuf, KeyPair), Failure> {
     let path = file(arguments)?;
-    let LoadedKey { key_pair, created } = arguments.modes.file(&path).load_or_create()?;
+    names::refuse_interrupted(&path)?;
+    let LoadedKey { key_pair, created } = match arguments.modes.file(&path).load_or_create() {
+        Err(KeyFileError::Protected(_)) => {
+            let passphrase = secret::known(arguments, &path)?;
+            let key_pair = unlock(&read_protected(&path, arguments)?, &passphrase, &path)?;
+            return Ok((path, key_pair));
+        }
+        loaded => loaded?,
+    };
     if created {
         output.note(&format!(
             "made a new identity for you in {}; keep a copy of that file, it is all that proves who you are",
@@ -49,15 +79,141 @@ pub(super) fn load(arguments: &Arguments, output: &Output) -> Result<(PathBuf, K
     Ok((path, key_pair))
 }
 
-fn file(arguments: &Arguments) -> Result<PathBuf, Failure> {
+/// Reads an identity; `None` if there is none.
+pub(super) fn open(path: &Path, arguments: &Arguments) -> Result<Option<Opened>, Failure> {
+    open_with(path, None, arguments)
+}
+
+/// Does the same, with a passphrase that may be its own.
+pub(super) fn open_with(
+    path: &Path,
+    passphrase: Option<&Passphrase>,
+    arguments: &Arguments,
+) -> Result<Option<Opened>, Failure> {
+    match arguments.modes.file(path).load() {
+        Err(KeyFileError::Protected(_)) => {
+            let protected = read_protected(path, arguments)?;
+            let passphrase = match passphrase {
+                Some(passphrase) => passphrase.clone(),
+                None => secret::known(arguments, path)?,
+            };
+            let key_pair = unlock(&protected, &passphrase, path)?;
+            Ok(Some(Opened { key_pair, passphrase: Some(passphrase) }))
+        }
+        loaded => Ok(loaded?.map(|key_pair| Opened { key_pair, passphrase: None })),
+    }
+}
+
+fn read_protected(path: &Path, arguments: &Arguments) -> Result<Protected, Failure> {
+    let text = arguments.modes.file(path).read_text()?.ok_or_else(|| missing(path))?;
+    Protected::parse(&text).map_err(|what| KeyFileError::Damaged { path: path.to_owned(), what }.into())
+}
+
+fn unlock(protected: &Protected, passphrase: &str, path: &Path) -> Result<KeyPair, Failure> {
+    protected.open(passphrase).map_err(|error| match error {
+        OpenError::Damaged(what) => KeyFileError::Damaged { path: path.to_owned(), what }.into(),
+        OpenError::Passphrase => {
+            let what = format!("that is not the passphrase of {}", path.display());
+            Failure::new(Exit::Identity, what).hint(
+                "try again; if it is forgotten, bring the identity back from its words: profile-client \
+                 identity restore --identity FILE",
+            )
+        }
+    })
+}
+
+/// Keeps an identity in a new file, with a passphrase if it has one.
+pub(super) fn save(
+    path: &Path,
+    key_pair: &KeyPair,
+    passphrase: Option<&Passphrase>,
+    arguments: &Arguments,
+) -> Result<(), Failure> {
+    let Some(passphrase) = passphrase else { return Ok(arguments.modes.file(path).save(key_pair)?) };
+    let aside = aside(path);
+    let text = Protected::seal(key_pair, passphrase, COST).render();
+    let written = files::remove(&aside).and_then(|()| {
+        let mut file = files::create_new(&aside)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        files::rename_new(&aside, path)
+    });
+    written.map_err(|error| cannot_write(path, error))
+}
+
+/// Encrypts the file with a passphrase.
+fn protect(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
+    let path = file(arguments)?;
+    let key_pair = match arguments.modes.file(&path).load() {
+        Err(KeyFileError::Protected(_)) => {
+            let what = format!("{} is protected already", path.display());
+            let hint = "change the passphrase with identity unprotect, then identity protect";
+            return Err(Failure::new(Exit::Usage, what).hint(hint));
+        }
+        loaded => loaded?.ok_or_else(|| missing(&path))?,
+    };
+    let passphrase = secret::new(arguments)?;
+    let text = Zeroizing::new(Protected::seal(&key_pair, &passphrase, COST).render());
+    replace(&path, &text)?;
+    output.note("every command asks for the passphrase from now on; without it the identity is lost");
+    output.note("the disk, and backups of it, may still hold the file as it was before");
+    print(&key_pair, &path, output);
+    Ok(())
+}
+
+/// Removes the passphrase.
+fn unprotect(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
+    let path = file(arguments)?;
+    let Opened { key_pair, passphrase } = open(&path, arguments)?.ok_or_else(|| missing(&path))?;
+    if passphrase.is_none() {
+        let what = format!("{} has no passphrase", path.display());
+        return Err(Failure::new(Exit::Usage, what));
+    }
+    replace(&path, &render(&key_pair))?;
+    output.note("whoever can read the file acts as you from now on");
+    print(&key_pair, &path, output);
+    Ok(())
+}
+
+/// Replaces the content of an identity file.
+fn replace(path: &Path, text: &str) -> Result<(), Failure> {
+    if path.is_symlink() {
+        return Err(KeyFileError::Link(path.to_owned()).into());
+    }
+    let replaced = files::replace(path, &aside(path), |file| file.write_all(text.as_bytes()));
+    replaced.map_err(|error| cannot_write(path, error))
+}
+
+fn aside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    name.into()
+}
+
+fn cannot_write(path: &Path, source: io::Error) -> Failure {
+    KeyFileError::Io { verb: "write", path: path.to_owned(), source }.into()
+}
+
+/// Returns the failure of a command that makes no identity.
+pub(super) fn missing(path: &Path) -> Failure {
+    let missing = Failure::from(KeyFileError::Missing(path.to_owned()));
+    missing.hint("make an identity with: profile-client identity new")
+}
+
+/// Returns the name of the identity file.
+pub(super) fn file(arguments: &Arguments) -> Result<PathBuf, Failure> {
     match &arguments.identity {
         Some(path) => Ok(path.clone()),
         None => Ok(default_folder("profile-client")?.join("identity")),
     }
 }
 
-fn print(key_pair: &KeyPair, path: &Path, output: &Output) {
-    let key = key_pair.public_key();
+/// Prints a public key and where it is kept.
+pub(super) fn print(key_pair: &KeyPair, path: &Path, output: &Output) {
+    print_key(key_pair.public_key(), path, output);
+}
+
+fn print_key(key: &PublicKey, path: &Path, output: &Output) {
     output.line(&key.to_z32());
     output.note(&format!("kept in {}", path.display()));
     output.json(&json!({
@@ -70,10 +226,7 @@ fn print(key_pair: &KeyPair, path: &Path, output: &Output) {
 /// Shows the words. They go to a terminal and nowhere else, and only after a question.
 fn words(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     let path = file(arguments)?;
-    let Some(key_pair) = arguments.modes.file(&path).load()? else {
-        let missing = Failure::from(KeyFileError::Missing(path));
-        return Err(missing.hint("make an identity with: profile-client identity new"));
-    };
+    let Opened { key_pair, .. } = open(&path, arguments)?.ok_or_else(|| missing(&path))?;
     if !prompt::may_ask(arguments) || !io::stdout().is_terminal() {
         let what = "the words are shown on a terminal only";
         return Err(Failure::new(Exit::Usage, what).hint("run it without pipes, --json and --no-input"));
@@ -98,12 +251,11 @@ fn restore(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     let path = file(arguments)?;
     let words = read_words(arguments)?;
     let key_pair = parse(&words)?;
-    let file = arguments.modes.file(&path);
-    match file.load()? {
-        Some(known) if known == key_pair => output.note("this identity is here already"),
+    match present(&path, arguments)? {
+        Some(known) if known == *key_pair.public_key() => output.note("this identity is here already"),
         Some(known) => return Err(taken(&known, &path)),
         None => {
-            file.save(&key_pair)?;
+            arguments.modes.file(&path).save(&key_pair)?;
             output.note("your identity is back");
         }
     }
@@ -114,19 +266,27 @@ fn restore(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
 /// Makes an identity where there is none.
 fn make(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     let path = file(arguments)?;
-    let file = arguments.modes.file(&path);
-    if let Some(known) = file.load()? {
+    if let Some(known) = present(&path, arguments)? {
         return Err(taken(&known, &path));
     }
     let key_pair = KeyPair::generate();
-    file.save(&key_pair)?;
+    arguments.modes.file(&path).save(&key_pair)?;
     output.note("write it down with: profile-client identity words");
     print(&key_pair, &path, output);
     Ok(())
 }
 
-fn taken(known: &KeyPair, path: &Path) -> Failure {
-    let what = format!("{} holds another identity: {}", path.display(), known.public_key());
+/// Returns the key of the identity that is there, which needs no passphrase; `None` if there is none.
+fn present(path: &Path, arguments: &Arguments) -> Result<Option<PublicKey>, Failure> {
+    names::refuse_interrupted(path)?;
+    match arguments.modes.file(path).load() {
+        Err(KeyFileError::Protected(_)) => Ok(Some(*read_protected(path, arguments)?.public_key())),
+        loaded => Ok(loaded?.map(|key_pair| *key_pair.public_key())),
+    }
+}
+
+fn taken(known: &PublicKey, path: &Path) -> Failure {
+    let what = format!("{} holds another identity: {known}", path.display());
     let hint = format!(
         "keep both: name another file with --identity, or move this one away with mv {0} {0}.old",
         quoted(path)

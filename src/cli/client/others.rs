@@ -12,7 +12,7 @@ use super::servers::Server;
 use super::visit::{Deadline, Visit, node};
 use super::{publish, show};
 use crate::PublicKey;
-use crate::profile::{ClientError, Denied};
+use crate::profile::{ClientError, Denied, Found};
 
 /// Prints the profile of a key: the server's or, unless `only_server`, what its owner has published.
 pub(super) async fn lookup(
@@ -24,9 +24,14 @@ pub(super) async fn lookup(
 ) -> Result<(), Failure> {
     let failure = match Visit::start(arguments, output, server).await {
         Ok(mut visit) => match visit.deadline.bound(visit.client.lookup(*key)).await {
-            Ok(record) => {
+            Ok(Found { record, chain, .. }) => {
+                show::replaced(output, &chain);
                 show::profile(output, &record);
-                return visit.end(show::as_json_from(&record, "server")).await;
+                let mut json = show::as_json_from(&record, "server");
+                if !chain.is_empty() {
+                    json["chain"] = json!(chain);
+                }
+                return visit.end(json).await;
             }
             Err(failure) => {
                 visit.leave().await;

@@ -24,7 +24,11 @@ pub(super) async fn export(
     key: Option<&PublicKey>,
 ) -> Result<(), Failure> {
     let record = match (key, visit.client.record().cloned()) {
-        (Some(key), _) => visit.deadline.bound(visit.client.lookup(*key)).await?,
+        (Some(key), _) => {
+            let found = visit.deadline.bound(visit.client.lookup(*key)).await?;
+            show::replaced(visit.output, &found.chain);
+            found.record
+        }
         (None, Some(record)) => record,
         (None, None) => return Err(visit.not_registered(arguments)),
     };

@@ -15,7 +15,7 @@ use super::edit::{Edit, first_profile};
 use super::loss::command;
 use super::servers::{self, Server, ServersCommand};
 use super::visit::{READABLE, Visit, node};
-use super::{doctor, editor, identity, others, prompt, proof, publish, qr};
+use super::{doctor, editor, identity, others, prompt, proof, publish, qr, rotate};
 use crate::ConnectAddress;
 use crate::profile::{ClientError, Profile};
 
@@ -30,7 +30,7 @@ pub fn main() -> ExitCode {
     arguments.secrecy.apply();
     match &arguments.command {
         Some(Command::Whoami) => runtime::report(&output, identity::show(&arguments, &output)),
-        Some(Command::Identity { command }) => {
+        Some(Command::Identity { command }) if !matches!(command, Some(IdentityCommand::Rotate { .. })) => {
             let command = command.as_ref().unwrap_or(&IdentityCommand::Show);
             runtime::report(&output, identity::run(command, &arguments, &output))
         }
@@ -63,7 +63,7 @@ fn choose_server(arguments: &mut Arguments) -> Result<(), Failure> {
 
 fn qr_code(what: QrOf, png: Option<&Path>, arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     let text = match what {
-        QrOf::Me => identity::load(arguments, output)?.1.public_key().to_z32(),
+        QrOf::Me => identity::public_key(arguments, output)?.1.to_z32(),
         QrOf::Server => {
             match arguments.server.clone().map_or_else(Server::default, |server| Ok(Some(server)))? {
                 Some(server) => ConnectAddress::to_string(&server),
@@ -86,6 +86,9 @@ async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
         Some(Command::Doctor) => {
             let dht = node(arguments).spawn().await?;
             doctor::run(arguments, output, dht).await
+        }
+        Some(Command::Identity { command: Some(IdentityCommand::Rotate { yes, from }) }) => {
+            rotate::run(arguments, output, *yes, from.as_deref()).await
         }
         Some(Command::Verify { file, key }) => proof::verify(file, key.as_ref(), output).await,
         Some(Command::Lookup { key, dht: true, .. }) => publish::lookup(arguments, output, key).await,

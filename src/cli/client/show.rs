@@ -3,13 +3,20 @@
 use serde_json::{Value, json};
 
 use super::super::output::Output;
-use crate::profile::Record;
+use crate::profile::{Record, Rotation};
 
 /// Prints a profile for people.
 pub(in super::super) fn profile(output: &Output, record: &Record) {
     for (label, texts) in entries(record) {
         output.beside(label, &texts);
     }
+}
+
+/// Says that the owner of a key goes on under another one, if that is so.
+pub(super) fn replaced(output: &Output, chain: &[Rotation]) {
+    let (Some(first), Some(last)) = (chain.first(), chain.last()) else { return };
+    output.note(&format!("the owner has replaced the key {} by {}", first.from(), last.to()));
+    output.note("both keys have signed that; use the new one from now on");
 }
 
 /// Returns the labels of a profile, each once, with what belongs to them. All that its owner has chosen,

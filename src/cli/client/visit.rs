@@ -15,10 +15,10 @@ use super::args::{Arguments, Command};
 use super::dial::{DhtDial, LastReport};
 use super::loss::{Loss, command};
 use super::servers::Server;
-use super::{explain, identity, show};
+use super::{explain, identity, names, show};
 use crate::api::DhtBuilder;
 use crate::profile::{Denied, Profile, ProfileClient, Record};
-use crate::{ConnectAddress, Dht};
+use crate::{ConnectAddress, Dht, KeyPair};
 
 type Client = ProfileClient<DhtDial, VersionsFile>;
 
@@ -93,16 +93,7 @@ impl<'a> Visit<'a> {
         let dht = node(arguments).spawn().await?;
         let deadline = Deadline { output: Some(*output), ..Deadline::after(arguments.timeout) };
         let last = LastReport::default();
-        let dial = DhtDial {
-            dht: dht.clone(),
-            server: ConnectAddress::clone(server),
-            at: arguments.server_addr,
-            relay: arguments.relay,
-            identity: key_pair.clone(),
-            timeout: arguments.timeout,
-            routes: RoutesFile::of_user(&arguments.network.network()),
-            last: last.clone(),
-        };
+        let dial = dial(arguments, server, &dht, &key_pair, last.clone());
         let versions = VersionsFile::beside(&path, *key_pair.public_key(), *server.public_key());
         let profiles = versions.profiles().to_owned();
         let key = key_pair.public_key().to_z32();
@@ -119,6 +110,9 @@ impl<'a> Visit<'a> {
             Ok(client) => client,
             Err(failure) => return Err(Failure { report, ..failure }),
         };
+        if !client.moved().is_empty() {
+            return Err(Failure { report, ..names::replaced(client.moved(), &path) });
+        }
         let acknowledged = client.acknowledged()?;
         let loss = Loss::of(client.record(), &acknowledged);
         let is_again = matches!(arguments.command, Some(Command::Register { again: true, .. }));
@@ -180,6 +174,26 @@ impl<'a> Visit<'a> {
         }
         self.client.close().await;
         self.dht.close().await;
+    }
+}
+
+/// Returns what dials the server under an identity.
+pub(super) fn dial(
+    arguments: &Arguments,
+    server: &ConnectAddress,
+    dht: &Dht,
+    identity: &KeyPair,
+    last: LastReport,
+) -> DhtDial {
+    DhtDial {
+        dht: dht.clone(),
+        server: server.clone(),
+        at: arguments.server_addr,
+        relay: arguments.relay,
+        identity: identity.clone(),
+        timeout: arguments.timeout,
+        routes: RoutesFile::of_user(&arguments.network.network()),
+        last,
     }
 }
 

@@ -5,6 +5,8 @@ use std::io;
 use serde_json::Value;
 
 use super::super::content::{InvalidProfile, escaped};
+use super::super::json;
+use super::super::rotation::{RawRotation, Rotation, verify_chain};
 
 /// Why no connection could be made: the error of the dialler.
 pub type DialError = Box<dyn std::error::Error + Send + Sync>;
@@ -79,6 +81,15 @@ pub enum Denied {
         /// The message of the server, escaped.
         reason: String,
     },
+    /// The owner of the key goes on under another one.
+    #[error("this key has been replaced by another one, {}", last(chain))]
+    Moved {
+        /// The statements that lead to the new key, verified; at least one.
+        chain: Vec<Rotation>,
+    },
+    /// The key has been replaced so often that the server does not follow.
+    #[error("this key has been replaced, and the new one again, too often for the server to follow")]
+    MovedTooOften,
     /// The key has no profile.
     #[error("this key is not registered at the server")]
     NotRegistered,
@@ -124,6 +135,8 @@ impl Denied {
             "closed" => Self::Closed,
             "full" => Self::Full,
             "invalid_profile" => Self::InvalidProfile { reason },
+            "moved" => Self::Moved { chain: moved(data?)? },
+            "moved_too_often" => Self::MovedTooOften,
             "not_registered" => Self::NotRegistered,
             "storage" if data.and_then(|data| data.get("full")) == Some(&Value::Bool(true)) => Self::DiskFull,
             "storage" => Self::Storage,
@@ -132,6 +145,23 @@ impl Denied {
             _ => Self::Unknown { code: code.to_string(), reason },
         })
     }
+}
+
+/// Returns the key that statements lead to, as users type it.
+fn last(chain: &[Rotation]) -> String {
+    chain.last().map(|rotation| rotation.to().to_z32()).unwrap_or_default()
+}
+
+/// Reads the statements of a key that was replaced; `None` if they are not valid.
+fn moved(data: &Value) -> Option<Vec<Rotation>> {
+    let raw = raw_chain(data.get("chain")?)?;
+    let from = raw.first()?.from;
+    verify_chain(&from, raw).ok()
+}
+
+/// Reads a list of statements.
+pub(super) fn raw_chain(list: &Value) -> Option<Vec<RawRotation>> {
+    list.as_array()?.iter().map(|raw| json::object(raw).ok()).collect()
 }
 
 impl From<Denied> for ClientError {

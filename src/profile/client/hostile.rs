@@ -4,8 +4,10 @@ use serde_json::{Value, json};
 
 use super::super::content::Profile;
 use super::super::record::Record;
+use super::super::rotation::tests::rotation;
 use super::tests::{Script, ada, scripted};
-use super::{ClientError, MemoryVersions, ProfileClient};
+use super::{ClientError, Denied, MemoryVersions, ProfileClient};
+use crate::KeyPair;
 
 async fn client(lines: &[&str]) -> Result<ProfileClient<Script, MemoryVersions>, ClientError> {
     let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
@@ -161,4 +163,79 @@ async fn a_deletion_is_answered_with_true() {
         let outcome = client(&[&hello, &answer]).await.unwrap().delete().await;
         assert_eq!(outcome.is_ok(), accepted, "{result}: {outcome:?}");
     }
+}
+
+#[tokio::test]
+async fn a_chain_of_statements_is_verified_to_its_end() {
+    let unproven = "its statements do not prove which key has replaced another one";
+    let hello = r#"{"method":"hello","params":{"protocol":1,"maxProtocol":2}}"#;
+    let raw = |keys: &[(u8, u8)]| -> Vec<Value> {
+        keys.iter().map(|(from, to)| json!(rotation(*from, *to))).collect()
+    };
+    let profile = Profile::parse(r#"{"name":"Ada"}"#).unwrap();
+    let record = |seed: u8| json!(Record::sign(&KeyPair::from_seed(&[seed; 32]), 1, profile.clone()));
+    let asked = *KeyPair::from_seed(&[1; 32]).public_key();
+    let lookup = async |chain: Vec<Value>, record: Value| {
+        let answer = json!({"id": 1, "result": {"record": record, "chain": chain}}).to_string();
+        client(&[hello, &answer]).await.unwrap().lookup(asked).await
+    };
+    let found = lookup(raw(&[(1, 2), (2, 3)]), record(3)).await.unwrap();
+    assert_eq!((found.record.key(), found.chain.len()), (rotation(1, 3).to(), 2));
+    assert!(lookup(Vec::new(), record(1)).await.unwrap().chain.is_empty());
+
+    let mut forged = raw(&[(1, 2)]);
+    forged[0]["toSignature"] = forged[0]["fromSignature"].clone();
+    let long: Vec<_> = (1..=9).map(|key| (key, key + 1)).collect();
+    for (chain, owner) in [
+        (raw(&[(2, 3)]), 3),
+        (raw(&[(1, 2), (3, 4)]), 4),
+        (raw(&[(1, 2), (2, 1)]), 1),
+        (raw(&long), 10),
+        (forged, 2),
+        (vec![json!({})], 1),
+    ] {
+        let outcome = lookup(chain, record(owner)).await;
+        assert!(matches!(outcome, Err(ClientError::Protocol(what)) if what == unproven), "{outcome:?}");
+    }
+    // The record has to be that of the key that the statements lead to.
+    for owner in [1, 2, 4] {
+        let outcome = lookup(raw(&[(1, 2), (2, 3)]), record(owner)).await;
+        assert!(matches!(outcome, Err(ClientError::Protocol(_))), "{owner}: {outcome:?}");
+    }
+
+    let greeting = |chain: Value| {
+        json!({"method": "hello", "params": {"protocol": 1, "maxProtocol": 2, "chain": chain}}).to_string()
+    };
+    let own = raw(&[(1, 2)]);
+    assert_eq!(*ada().public_key(), asked);
+    assert_eq!(client(&[&greeting(json!(own))]).await.unwrap().moved().len(), 1);
+    for chain in [json!(raw(&[(2, 3)])), json!({}), json!([[]]), json!(raw(&long))] {
+        let outcome = client(&[&greeting(chain)]).await.map(|_| ());
+        assert!(matches!(outcome, Err(ClientError::Protocol(what)) if what == unproven), "{outcome:?}");
+    }
+    // A refusal that proves nothing is no refusal of this kind.
+    for chain in [json!([]), json!(raw(&[(1, 2), (3, 4)]))] {
+        let data = json!({"kind": "moved", "chain": chain});
+        let answer = json!({"id": 1, "error": {"code": 1, "data": data}}).to_string();
+        let outcome = client(&[hello, &answer]).await.unwrap().get().await;
+        assert!(matches!(outcome, Err(ClientError::Protocol(_))), "{outcome:?}");
+    }
+    let data = json!({"kind": "moved", "chain": own});
+    let answer = json!({"id": 1, "error": {"code": 1, "data": data}}).to_string();
+    let refused = client(&[hello, &answer]).await.unwrap().get().await;
+    let Err(ClientError::Denied(denied @ Denied::Moved { .. })) = refused else { panic!("{refused:?}") };
+    assert!(denied.to_string().contains(&rotation(1, 2).to().to_z32()), "{denied}");
+}
+
+#[tokio::test]
+async fn a_server_of_version_1_is_asked_for_nothing_that_it_does_not_know() {
+    let hello = greeting(&ada_record());
+    let answer =
+        json!({"id": 1, "result": {"record": serde_json::from_str::<Value>(&ada_record()).unwrap()}});
+    let mut old = client(&[&hello, &answer.to_string()]).await.unwrap();
+    // The script would end here if another request came first.
+    assert!(old.lookup(*ada().public_key()).await.is_ok());
+    let to = KeyPair::from_seed(&[2; 32]);
+    let refused = old.rotate(&to, &mut MemoryVersions::default()).await;
+    assert!(matches!(refused, Err(ClientError::OldServer)), "{refused:?}");
 }

@@ -4,6 +4,7 @@ mod dial;
 mod error;
 #[cfg(test)]
 mod hostile;
+mod moving;
 mod operations;
 #[cfg(test)]
 mod remembering;
@@ -17,6 +18,7 @@ mod watching;
 
 pub use dial::ThroughDht;
 pub use error::{ClientError, Denied, DialError};
+pub use moving::Found;
 pub use operations::{Dial, ProfileClient};
 pub use versions::{MemoryVersions, Versions};
 pub use watch::Watching;

@@ -11,6 +11,7 @@ use super::super::content::{InvalidProfile, Profile};
 use super::super::entry::KeyEntry;
 use super::super::message::Request;
 use super::super::record::{MAX_VERSION, Record};
+use super::super::rotation::Rotation;
 use super::error::{ClientError, Denied, DialError};
 use super::session::{CallError, Session, verified};
 use super::versions::Versions;
@@ -40,6 +41,8 @@ pub struct ProfileClient<D: Dial, V> {
     pub(super) versions: V,
     pub(super) session: Option<Session<D::Stream>>,
     record: Option<Record>,
+    /// The statements that have replaced the identity.
+    pub(super) moved: Vec<Rotation>,
     /// Why what the server acknowledged could not be remembered.
     memory_error: Option<io::Error>,
     answer_timeout: Duration,
@@ -62,6 +65,7 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
             versions,
             session: None,
             record: None,
+            moved: Vec::new(),
             memory_error: None,
             answer_timeout: ANSWER_TIMEOUT,
         };
@@ -89,6 +93,12 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
     /// Returns the client's own record, as the server last sent it, in its greeting or an answer.
     pub const fn record(&self) -> Option<&Record> {
         self.record.as_ref()
+    }
+
+    /// Returns the statements that have replaced this identity, as the server's greeting showed them; none if
+    /// it was not replaced. If it was, the server refuses every change of its profile.
+    pub fn moved(&self) -> &[Rotation] {
+        &self.moved
     }
 
     /// Returns the highest version that this identity has signed or seen at the server, whether the server
@@ -291,20 +301,6 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
         }
     }
 
-    /// Reads the record of any key.
-    ///
-    /// # Errors
-    ///
-    /// [`Denied::NotRegistered`] if the key has none; otherwise any other [`ClientError`].
-    ///
-    /// # Cancel safety
-    ///
-    /// The connection is made anew if the future is dropped.
-    pub async fn lookup(&mut self, key: PublicKey) -> Result<Record, ClientError> {
-        let result = self.call(Request::Lookup { key }).await?;
-        record_in(&result, &key)
-    }
-
     /// Sends a request without effect, which keeps the server from closing an idle connection.
     ///
     /// # Errors
@@ -333,12 +329,7 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
     /// Signs a version above the given one and above every version signed or seen before. The version is
     /// stored before the record leaves this function.
     fn sign(&mut self, above: u64, profile: Profile) -> Result<Record, ClientError> {
-        let version = self.highest_version()?.max(above) + 1;
-        if version > MAX_VERSION {
-            return Err(ClientError::NoVersionLeft);
-        }
-        self.versions.raise(version).map_err(ClientError::Versions)?;
-        Ok(Record::sign(&self.identity, version, profile))
+        sign(&self.identity, &mut self.versions, above, profile)
     }
 
     /// Sends a record and checks that the server stored the same one.
@@ -384,8 +375,9 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
     async fn open(&mut self) -> Result<(), CallError> {
         let stream = self.dial.dial().await.map_err(|error| CallError::Final(ClientError::Dial(error)))?;
         let own = *self.identity.public_key();
-        let (session, record) = Session::open(stream, &own, self.answer_timeout).await?;
+        let (session, record, moved) = Session::open(stream, &own, self.answer_timeout).await?;
         self.session = Some(session);
+        self.moved = moved;
         self.learn(record);
         Ok(())
     }
@@ -416,6 +408,24 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
     }
 }
 
+/// Signs a version above the given one and above every version that is remembered, and stores it before it
+/// leaves this function.
+pub(super) fn sign(
+    identity: &KeyPair,
+    versions: &mut impl Versions,
+    above: u64,
+    profile: Profile,
+) -> Result<Record, ClientError> {
+    let highest = versions.highest().map_err(ClientError::Versions)?;
+    let acknowledged = versions.acknowledged().map_err(ClientError::Versions)?.version();
+    let version = highest.max(acknowledged).max(above) + 1;
+    if version > MAX_VERSION {
+        return Err(ClientError::NoVersionLeft);
+    }
+    versions.raise(version).map_err(ClientError::Versions)?;
+    Ok(Record::sign(identity, version, profile))
+}
+
 fn same_profile(stored: &Record, profile: &Profile) -> Result<Record, ClientError> {
     if stored.profile().parts() == profile.parts() {
         return Ok(stored.clone());
@@ -424,7 +434,7 @@ fn same_profile(stored: &Record, profile: &Profile) -> Result<Record, ClientErro
     Err(Denied::AlreadyRegistered { version }.into())
 }
 
-fn record_in(result: &Value, owner: &PublicKey) -> Result<Record, ClientError> {
+pub(super) fn record_in(result: &Value, owner: &PublicKey) -> Result<Record, ClientError> {
     let record = result.get("record");
     verified(record.ok_or(ClientError::Protocol("an answer has no record"))?, owner)
 }

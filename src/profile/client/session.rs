@@ -12,7 +12,8 @@ use super::super::json;
 use super::super::lines::{LineError, Lines};
 use super::super::message::{Call, Id, PROTOCOL, Request};
 use super::super::record::{RawRecord, Record};
-use super::error::{ClientError, Denied};
+use super::super::rotation::{Rotation, verify_chain};
+use super::error::{ClientError, Denied, raw_chain};
 use crate::PublicKey;
 
 /// A greeted connection.
@@ -40,12 +41,13 @@ pub(super) enum CallError {
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Session<T> {
-    /// Reads the greeting: the record of `own`, if the server has one.
+    /// Reads the greeting: the record of `own`, if the server has one, and the statements that have replaced
+    /// `own`.
     pub(super) async fn open(
         stream: T,
         own: &PublicKey,
         answer_timeout: Duration,
-    ) -> Result<(Self, Option<Record>), CallError> {
+    ) -> Result<(Self, Option<Record>, Vec<Rotation>), CallError> {
         let mut session = Self {
             stream,
             lines: Lines::default(),
@@ -72,7 +74,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Session<T> {
             None | Some(Value::Null) => None,
             Some(record) => Some(verified(record, own).map_err(CallError::Final)?),
         };
-        Ok((session, record))
+        let chain = member("chain").map(|chain| verified_chain(chain, own)).transpose();
+        Ok((session, record, chain.map_err(CallError::Final)?.unwrap_or_default()))
     }
 
     /// Returns the connection.
@@ -81,7 +84,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Session<T> {
     }
 
     /// Sends a request and waits for its answer.
-    pub(super) async fn call(&mut self, request: Request) -> Result<Value, CallError> {
+    ///
+    /// A server of version 1 follows no statements, and has none.
+    pub(super) async fn call(&mut self, mut request: Request) -> Result<Value, CallError> {
+        if let Request::Lookup { follow, .. } = &mut request {
+            *follow &= self.max_protocol > PROTOCOL;
+        }
         if request.protocol() > self.max_protocol {
             return Err(CallError::Final(ClientError::OldServer));
         }
@@ -198,6 +206,12 @@ pub(super) fn verified(record: &Value, owner: &PublicKey) -> Result<Record, Clie
         .ok_or(ClientError::Protocol("a record is malformed or another key's"))?
         .verify()
         .map_err(|_| ClientError::Protocol("a record is not signed by its owner"))
+}
+
+/// Reads statements and verifies that they lead on from a key.
+pub(super) fn verified_chain(chain: &Value, from: &PublicKey) -> Result<Vec<Rotation>, ClientError> {
+    let chain = raw_chain(chain).and_then(|chain| verify_chain(from, chain).ok());
+    chain.ok_or(ClientError::Protocol("its statements do not prove which key has replaced another one"))
 }
 
 fn protocol(what: &'static str) -> CallError {

@@ -136,7 +136,7 @@ async fn updates_and_deletes_and_registers_again() {
     assert_eq!(client.delete().await.unwrap(), 2);
     assert!(client.record().is_none());
     assert_eq!(client.register(profile("Ada")).await.unwrap().version(), 3);
-    assert_eq!(client.lookup(*ada().public_key()).await.unwrap().version(), 3);
+    assert_eq!(client.lookup(*ada().public_key()).await.unwrap().record.version(), 3);
     client.ping().await.unwrap();
 }
 

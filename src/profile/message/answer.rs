@@ -25,6 +25,9 @@ pub enum Refusal {
     /// The record is another key's, or its signature is not the owner's.
     #[error("the record is not signed by the key of this connection")]
     BadSignature,
+    /// The statement that replaces a key is not valid, or not the caller's.
+    #[error("the statement is not signed by both keys, or neither is the key of this connection")]
+    BadStatement,
     /// The operator has closed the method to this key.
     #[error("the operator has closed this to your key")]
     Closed,
@@ -71,7 +74,7 @@ impl Refusal {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::AlreadyRegistered { .. } => "already_registered",
-            Self::BadSignature => "bad_signature",
+            Self::BadSignature | Self::BadStatement => "bad_signature",
             Self::Banned | Self::Closed => "closed",
             Self::Full => "full",
             Self::InvalidProfile(_) => "invalid_profile",
@@ -128,24 +131,35 @@ impl From<RecordError> for Refusal {
 pub enum Success {
     /// The record that was read or is now stored.
     Record(Record),
+    /// The record that a key leads to, by these statements.
+    Followed {
+        /// The record.
+        record: Record,
+        /// The statements, in order; none if it is the record of the key itself.
+        chain: Vec<Rotation>,
+    },
     /// The record is gone.
     Deleted,
+    /// The record has moved to the new key.
+    Moved,
     /// The empty object.
     Empty,
 }
 
 /// Writes the greeting, the first line of every connection.
-pub fn hello_line(record: Option<&Record>) -> Vec<u8> {
-    line(&json!({
-        "jsonrpc": "2.0",
-        "method": "hello",
-        "params": {
-            "protocol": PROTOCOL,
-            "maxProtocol": NEWEST_PROTOCOL,
-            "record": record,
-            "limits": {"profileBytes": MAX_PROFILE_BYTES, "lineBytes": MAX_LINE},
-        },
-    }))
+///
+/// `chain` are the statements that have replaced the key, if it was replaced.
+pub fn hello_line(record: Option<&Record>, chain: &[Rotation]) -> Vec<u8> {
+    let mut parameters = json!({
+        "protocol": PROTOCOL,
+        "maxProtocol": NEWEST_PROTOCOL,
+        "record": record,
+        "limits": {"profileBytes": MAX_PROFILE_BYTES, "lineBytes": MAX_LINE},
+    });
+    if !chain.is_empty() {
+        parameters["chain"] = json!(chain);
+    }
+    line(&json!({"jsonrpc": "2.0", "method": "hello", "params": parameters}))
 }
 
 /// Writes the notification of what a watched key has now.
@@ -163,7 +177,9 @@ pub fn answer_line(id: Option<&Id>, outcome: &Result<Success, Refusal>) -> Vec<u
         Ok(success) => {
             let result = match success {
                 Success::Record(record) => json!({"record": record}),
+                Success::Followed { record, chain } => json!({"record": record, "chain": chain}),
                 Success::Deleted => json!({"deleted": true}),
+                Success::Moved => json!({"moved": true}),
                 Success::Empty => json!({}),
             };
             line(&json!({"jsonrpc": "2.0", "id": id, "result": result}))
@@ -207,7 +223,7 @@ mod tests {
 
     #[test]
     fn the_greeting_is_that_of_the_protocol() {
-        let written = json::parse(&hello_line(None)).unwrap();
+        let written = json::parse(&hello_line(None, &[])).unwrap();
         let expected = r#"{"jsonrpc":"2.0","method":"hello","params":{"protocol":1,"maxProtocol":2,
             "record":null,"limits":{"profileBytes":8192,"lineBytes":65536}}}"#;
         assert_eq!(written, json::parse(expected.as_bytes()).unwrap());

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::super::json::{self, JsonError};
 use super::super::lines::MAX_LINE;
 use super::super::record::{RawRecord, hex_key, is_version, version};
+use super::super::rotation::RawRotation;
 use crate::PublicKey;
 
 /// A request of a client: its method and parameters.
@@ -37,6 +38,15 @@ pub enum Request {
     Lookup {
         /// The owner of the record.
         key: PublicKey,
+        /// Whether the record of the key that has replaced it is as good.
+        follow: bool,
+    },
+    /// Moves the record of a key to the one that replaces it.
+    Rotate {
+        /// The statement of both keys.
+        rotation: RawRotation,
+        /// The record of the new key.
+        record: RawRecord,
     },
     /// Asks for the records of these keys now, and for each one again whenever it changes. Replaces the keys
     /// that were watched before.
@@ -178,7 +188,12 @@ impl Request {
                 typed(parameters).map(|RecordParams { record, after }| Self::Update { record, after })
             }
             "profile.delete" => typed(parameters).map(|DeleteParams { version }| Self::Delete { version }),
-            "profile.lookup" => typed(parameters).map(|LookupParams { key }| Self::Lookup { key }),
+            "profile.lookup" => {
+                typed(parameters).map(|LookupParams { key, follow }| Self::Lookup { key, follow })
+            }
+            "profile.rotate" => {
+                typed(parameters).map(|RotateParams { rotation, record }| Self::Rotate { rotation, record })
+            }
             "profile.watch" => typed(parameters).map(|WatchParams { keys }| Self::Watch { keys }),
             "ping" => typed(parameters).map(|NoParams {}| Self::Ping),
             _ => Err(CallError::NoSuchMethod),
@@ -192,9 +207,9 @@ impl Request {
             | Self::Get
             | Self::Update { .. }
             | Self::Delete { .. }
-            | Self::Lookup { .. }
+            | Self::Lookup { follow: false, .. }
             | Self::Ping => PROTOCOL,
-            Self::Watch { .. } => 2,
+            Self::Lookup { follow: true, .. } | Self::Rotate { .. } | Self::Watch { .. } => 2,
         }
     }
 
@@ -208,7 +223,13 @@ impl Request {
             Self::Get => ("profile.get", json!({})),
             Self::Update { record, after } => ("profile.update", with_record(record, after)),
             Self::Delete { version } => ("profile.delete", json!({"version": version})),
-            Self::Lookup { key } => ("profile.lookup", json!({"key": key.to_hex()})),
+            Self::Lookup { key, follow: false } => ("profile.lookup", json!({"key": key.to_hex()})),
+            Self::Lookup { key, follow: true } => {
+                ("profile.lookup", json!({"key": key.to_hex(), "follow": true}))
+            }
+            Self::Rotate { rotation, record } => {
+                ("profile.rotate", json!({"rotation": rotation, "record": record}))
+            }
             Self::Watch { keys } => {
                 let keys: Vec<_> = keys.iter().map(PublicKey::to_hex).collect();
                 ("profile.watch", json!({"keys": keys}))
@@ -242,6 +263,18 @@ struct DeleteParams {
 struct LookupParams {
     #[serde(with = "hex_key")]
     key: PublicKey,
+    #[serde(default)]
+    follow: bool,
+}
+
+/// The parameters of `profile.rotate`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RotateParams {
+    #[serde(deserialize_with = "json::object")]
+    rotation: RawRotation,
+    #[serde(deserialize_with = "json::object")]
+    record: RawRecord,
 }
 
 /// The parameters of `profile.watch`.
@@ -300,6 +333,7 @@ pub const MAX_ID_BYTES: usize = 64;
 mod tests {
     use super::super::super::content::Profile;
     use super::super::super::record::Record;
+    use super::super::super::rotation::tests::rotation;
     use super::*;
     use crate::KeyPair;
     use proptest::prelude::*;
@@ -313,9 +347,11 @@ mod tests {
             Request::Register { record: record.clone(), after: Some(0) },
             Request::Get,
             Request::Update { record: record.clone(), after: None },
-            Request::Update { record, after: Some(3) },
+            Request::Update { record: record.clone(), after: Some(3) },
             Request::Delete { version: 4 },
-            Request::Lookup { key: PublicKey::from_bytes([5; 32]) },
+            Request::Lookup { key: PublicKey::from_bytes([5; 32]), follow: false },
+            Request::Lookup { key: PublicKey::from_bytes([5; 32]), follow: true },
+            Request::Rotate { rotation: rotation(1, 2).raw().clone(), record },
             Request::Watch { keys: vec![] },
             Request::Watch { keys: vec![PublicKey::from_bytes([5; 32]), PublicKey::from_bytes([6; 32])] },
             Request::Ping,

@@ -104,7 +104,10 @@ impl<S: Store> Answerer<S> {
                 Answer::Line(bad_call_line(&bad))
             }
             Ok(Some(call)) => {
-                let outcome = self.carry_out(caller, call.request, watch).await;
+                let outcome = match self.carry_out(caller, call.request, watch).await {
+                    Err(refusal) => Err(self.complete(refusal).await),
+                    outcome => outcome,
+                };
                 if let Err(refusal) = &outcome {
                     debug!(kind = refusal.kind(), "request refused");
                     self.counters().refused(now, &caller.key);
@@ -138,11 +141,15 @@ impl<S: Store> Answerer<S> {
         match request {
             Request::Ping => Ok(Success::Empty),
             Request::Get => record_of(&self.load(caller.key.public_key()).await?),
-            Request::Lookup { key } => {
+            Request::Lookup { key, follow } => {
                 self.admit_lookup(&caller.key)?;
                 too_many(self.counters().lookup(Instant::now(), &caller.key))?;
-                record_of(&self.load(&key).await?)
+                match follow {
+                    true => self.find(&key).await,
+                    false => record_of(&self.load(&key).await?),
+                }
             }
+            Request::Rotate { rotation, record } => self.rotate(caller, rotation, &record).await,
             Request::Watch { keys } => {
                 self.admit_lookup(&caller.key)?;
                 for _ in &keys {
@@ -210,11 +217,11 @@ impl<S: Store> Answerer<S> {
         })
     }
 
-    async fn load(&self, key: &PublicKey) -> Result<KeyEntry, Refusal> {
+    pub(super) async fn load(&self, key: &PublicKey) -> Result<KeyEntry, Refusal> {
         self.store.load(key).await.map_err(|error| storage(&error))
     }
 
-    fn counters(&self) -> MutexGuard<'_, Counters> {
+    pub(super) fn counters(&self) -> MutexGuard<'_, Counters> {
         self.counters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -242,11 +249,11 @@ fn success(entry: &KeyEntry) -> Success {
     }
 }
 
-fn too_many(verdict: Verdict) -> Result<(), Refusal> {
+pub(super) fn too_many(verdict: Verdict) -> Result<(), Refusal> {
     verdict.map_err(|retry_after| Refusal::TooMany { retry_after })
 }
 
-fn storage(error: &StoreError) -> Refusal {
+pub(super) fn storage(error: &StoreError) -> Refusal {
     match error {
         StoreError::Full { .. } => {
             warn!(%error, "a change was refused");

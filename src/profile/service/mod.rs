@@ -12,6 +12,9 @@ mod config;
 mod model;
 #[cfg(test)]
 mod operator;
+mod rotating;
+#[cfg(test)]
+mod rotations;
 mod serve;
 #[cfg(test)]
 mod spoofing;
