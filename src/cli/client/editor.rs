@@ -22,7 +22,7 @@ pub(super) async fn run(arguments: &Arguments, output: &Output, server: &Server)
     let visit = interruptible(Visit::start(arguments, output, server)).await?;
     let before = visit.client.record().cloned();
     let lost = visit.loss.forbid_update(arguments);
-    visit.leave().await;
+    let identity = visit.leave().await;
     lost?;
     if before.is_none() {
         output.note("the server does not know you yet");
@@ -36,7 +36,8 @@ pub(super) async fn run(arguments: &Arguments, output: &Output, server: &Server)
             Some(profile)
                 if Some(profile.text()) != before.as_ref().map(|record| record.profile().text()) =>
             {
-                interruptible(store(arguments, output, server, before.as_ref(), profile)).await
+                let visit = Visit::start_as(identity, arguments, output, server);
+                interruptible(async { store(visit.await?, arguments, before.as_ref(), profile).await }).await
             }
             _ => {
                 output.note("nothing changed");
@@ -133,13 +134,11 @@ fn start(editor: &str, path: &std::path::Path) -> io::Result<ExitStatus> {
 
 /// Stores the profile, unless another program has changed it since it was opened.
 async fn store(
+    mut visit: Visit<'_>,
     arguments: &Arguments,
-    output: &Output,
-    server: &Server,
     before: Option<&Record>,
     profile: Profile,
 ) -> Result<(), Failure> {
-    let mut visit = Visit::start(arguments, output, server).await?;
     let Some(before) = before else {
         return visit.register(profile).await;
     };

@@ -205,9 +205,9 @@ async fn greet(visit: Visit<'_>, arguments: &Arguments, ask: bool) -> Result<(),
     // The server does not wait for an answer at the terminal: connect again afterwards.
     if let Some((what, next)) = loss.explain(arguments) {
         output.note(&what);
-        visit.leave().await;
+        let identity = visit.leave().await;
         return match prompt::sure("Bring your last profile back?").await? {
-            true => again(Visit::start(arguments, output, server).await?, arguments).await,
+            true => again(Visit::start_as(identity, arguments, output, server).await?, arguments).await,
             false => {
                 output.note(&next);
                 Ok(())
@@ -216,9 +216,9 @@ async fn greet(visit: Visit<'_>, arguments: &Arguments, ask: bool) -> Result<(),
     }
     output.note("the server does not know you yet");
     output.note(READABLE);
-    visit.leave().await;
+    let identity = visit.leave().await;
     let profile = prompt::profile(*output).await?;
-    let visit = Visit::start(arguments, output, server).await?;
+    let visit = Visit::start_as(identity, arguments, output, server).await?;
     visit.register(profile).await
 }
 

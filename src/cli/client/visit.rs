@@ -73,6 +73,8 @@ pub(super) struct Visit<'a> {
     pub(super) dht: Dht,
     pub(super) client: Client,
     pub(super) deadline: Deadline,
+    /// The identity and its file, for another visit.
+    identity: (PathBuf, KeyPair),
     /// The client's own key.
     pub(super) key: String,
     /// The report of the connection attempt, if it is printed.
@@ -89,7 +91,18 @@ impl<'a> Visit<'a> {
         output: &'a Output,
         server: &'a Server,
     ) -> Result<Self, Failure> {
-        let (path, key_pair) = identity::load(arguments, output)?;
+        let identity = identity::load(arguments, output)?;
+        Self::start_as(identity, arguments, output, server).await
+    }
+
+    /// Does the same with the identity of a visit before, which is not asked for again.
+    pub(super) async fn start_as(
+        identity: (PathBuf, KeyPair),
+        arguments: &Arguments,
+        output: &'a Output,
+        server: &'a Server,
+    ) -> Result<Self, Failure> {
+        let (path, key_pair) = identity.clone();
         let dht = node(arguments).spawn().await?;
         let deadline = Deadline { output: Some(*output), ..Deadline::after(arguments.timeout) };
         let last = LastReport::default();
@@ -122,7 +135,7 @@ impl<'a> Visit<'a> {
             output.note(&format!("careful: {what}"));
             output.note(&next);
         }
-        Ok(Self { output, server, dht, client, deadline, key, report, loss, profiles })
+        Ok(Self { output, server, dht, client, deadline, identity, key, report, loss, profiles })
     }
 
     /// Stores a first profile, and prints it.
@@ -167,13 +180,15 @@ impl<'a> Visit<'a> {
         })
     }
 
-    pub(super) async fn leave(mut self) {
+    /// Ends the connection; returns the identity, for another visit.
+    pub(super) async fn leave(mut self) -> (PathBuf, KeyPair) {
         if let Some(error) = self.client.take_memory_error() {
             let file = self.profiles.display();
             self.output.note(&format!("careful: your last profile cannot be kept in {file}: {error}"));
         }
         self.client.close().await;
         self.dht.close().await;
+        self.identity
     }
 }
 
