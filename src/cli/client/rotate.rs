@@ -125,7 +125,7 @@ async fn ask(
 ) -> Result<KeyPair, Failure> {
     let dht = node(arguments).spawn().await?;
     let deadline = Deadline::after(arguments.timeout);
-    let spinner = output.spinner(&format!("connecting to {}", server.public_key().short()));
+    let spinner = output.spinner(&format!("connecting to {server}"));
     let dial = dial(arguments, server, &dht, old, LastReport::default());
     // The old key signs nothing more than that it is replaced.
     let connected =
