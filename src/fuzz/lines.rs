@@ -118,8 +118,8 @@ async fn play(script: Script) {
     let me = *pair(0).public_key();
     let expected = answers(&script.bytes);
     let served = async {
-        service.greet(&mut far, ClaimedKey::new(me)).await.expect("room for a greeting");
         let address = PeerAddress { ip: Ipv4Addr::LOCALHOST, is_relay: false };
+        service.greet(&mut far, ClaimedKey::new(me), address).await.expect("room for a greeting");
         service.serve_proven(far, ProvenKey::new(me), |_| address).await
     };
     let played = async {

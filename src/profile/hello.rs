@@ -2,7 +2,7 @@
 
 use super::entry::KeyEntry;
 use super::follow::follow;
-use super::message::hello_line;
+use super::message::{Refusal, hello_line};
 use super::store::{Store, StoreError};
 use crate::api::ClaimedKey;
 
@@ -10,12 +10,19 @@ use crate::api::ClaimedKey;
 /// replaced the key, which only the owner of the key can decrypt on this connection.
 ///
 /// Nothing is written, counted, limited or logged for the key.
-pub(super) async fn greeting<S: Store>(store: &S, claimed: ClaimedKey) -> Result<Vec<u8>, StoreError> {
+pub(super) async fn greeting<S: Store>(
+    store: &S,
+    claimed: ClaimedKey,
+    refusal: Option<&Refusal>,
+) -> Result<Vec<u8>, StoreError> {
+    if refusal.is_some() {
+        return Ok(hello_line(None, &[], refusal));
+    }
     let key = claimed.to_address_reply();
     let entry = store.load(key).await?;
     let chain = match &entry {
         KeyEntry::Moved { .. } => follow(store, key).await?.chain,
         _ => Vec::new(),
     };
-    Ok(hello_line(entry.record(), &chain))
+    Ok(hello_line(entry.record(), &chain, None))
 }

@@ -6,12 +6,14 @@
 //! | `hyperprofile` (12), `01`, version u64, signature (64), text | a record |
 //! | `hyperprofile` (12), `02`, version u64, signature (64), hashes (32) | a record with its text in parts |
 //! | `hyperprofile` (12), `03` | the owner has withdrawn what was published |
+//! | `hyperprofile` (12), `04`, key (32), signature (64) of the old key and of that one | it was replaced |
 //!
 //! Numbers are little-endian. The signature is the record's own: what is found is a record like that of a
 //! server. `docs/protocol/profile.md` has the rules.
 
 use super::content::MAX_PROFILE_BYTES;
 use super::record::{Record, RecordError};
+use super::rotation::{MAX_CHAIN, RawRotation, Rotation, RotationError};
 use crate::api::{PutError, QueryError, Stored};
 use crate::{Dht, KeyPair, PublicKey};
 
@@ -22,6 +24,8 @@ pub enum Published {
     Record(Record),
     /// Nothing any more.
     Withdrawn,
+    /// The statement that another key has replaced this one.
+    Moved(Rotation),
 }
 
 /// Why nothing was published.
@@ -61,6 +65,9 @@ pub enum FindError {
     /// The owner's key has signed the value and not the record in it, or the record breaks a rule.
     #[error("what the DHT has under this key is no valid profile: {0}")]
     Invalid(#[from] RecordError),
+    /// Not both keys have signed that one replaces the other, or too many follow each other.
+    #[error("what the DHT has under this key does not prove which key has replaced it: {0}")]
+    Statement(#[from] RotationError),
 }
 
 /// Publishes a record of the owner, or withdraws what was published. Nodes keep it for at least 32 hours, and
@@ -73,7 +80,7 @@ pub enum FindError {
 ///
 /// # Panics
 ///
-/// Panics if the record is another key's.
+/// Panics if the record, or the statement, is another key's.
 ///
 /// # Cancel safety
 ///
@@ -85,9 +92,12 @@ pub async fn publish(
     replace: bool,
 ) -> Result<Stored, PublishError> {
     let (value, parts) = encode(what);
-    if let Published::Record(record) = what {
-        assert_eq!(record.key(), owner.public_key(), "owners publish their own records");
-    }
+    let key = match what {
+        Published::Record(record) => record.key(),
+        Published::Moved(rotation) => rotation.from(),
+        Published::Withdrawn => owner.public_key(),
+    };
+    assert_eq!(key, owner.public_key(), "owners publish what is their own");
     let stored = dht.mutable_get(owner.public_key()).await.map_err(PutError::from)?;
     let seq = match &stored {
         None => 1,
@@ -120,6 +130,11 @@ pub async fn find(dht: &Dht, key: &PublicKey) -> Result<Option<Published>, FindE
     let Some(found) = dht.mutable_get(key).await? else { return Ok(None) };
     let (version, signature, content) = match Head::parse(&found.value).ok_or(FindError::Foreign)? {
         Head::Withdrawn => return Ok(Some(Published::Withdrawn)),
+        Head::Moved { to, signatures: [from_signature, to_signature] } => {
+            let raw =
+                RawRotation { from: *key, to: PublicKey::from_bytes(*to), from_signature, to_signature };
+            return Ok(Some(Published::Moved(raw.verify()?)));
+        }
         Head::Record { version, signature, content } => (version, signature, content),
     };
     let text = match content {
@@ -138,11 +153,37 @@ pub async fn find(dht: &Dht, key: &PublicKey) -> Result<Option<Published>, FindE
     Ok(Some(Published::Record(Record::verify(*key, version, text, *signature)?)))
 }
 
+/// Finds the record of a key or, if its owner has replaced the key, that of the new one, and the statements
+/// that lead to it, at most [`MAX_CHAIN`]. `None` if there is none, or it was withdrawn.
+///
+/// # Errors
+///
+/// [`FindError`].
+///
+/// # Cancel safety
+///
+/// Cancel safe: dropping the future ends the queries.
+pub async fn follow(dht: &Dht, key: &PublicKey) -> Result<Option<(Record, Vec<Rotation>)>, FindError> {
+    let (mut key, mut chain) = (*key, Vec::new());
+    loop {
+        match find(dht, &key).await? {
+            None | Some(Published::Withdrawn) => return Ok(None),
+            Some(Published::Record(record)) => return Ok(Some((record, chain))),
+            Some(Published::Moved(_)) if chain.len() == MAX_CHAIN => return Err(RotationError::Long.into()),
+            Some(Published::Moved(rotation)) => {
+                key = *rotation.to();
+                chain.push(rotation);
+            }
+        }
+    }
+}
+
 /// A value, split into its parts. Nothing is verified.
 #[derive(Debug, PartialEq, Eq)]
 enum Head<'a> {
     Record { version: u64, signature: &'a [u8; 64], content: Content<'a> },
     Withdrawn,
+    Moved { to: &'a [u8; 32], signatures: [[u8; 64]; 2] },
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -156,6 +197,11 @@ impl<'a> Head<'a> {
         let (kind, rest) = value.strip_prefix(MAGIC)?.split_first()?;
         if *kind == WITHDRAWN {
             return rest.is_empty().then_some(Self::Withdrawn);
+        }
+        if *kind == MOVED {
+            let (to, signatures) = rest.split_first_chunk()?;
+            let ([old, new], []) = signatures.as_chunks() else { return None };
+            return Some(Self::Moved { to, signatures: [*old, *new] });
         }
         let (version, rest) = rest.split_first_chunk()?;
         let (signature, rest) = rest.split_first_chunk()?;
@@ -174,9 +220,20 @@ impl<'a> Head<'a> {
 /// Returns a value, and the parts of a text that does not fit into it.
 fn encode(what: &Published) -> (Vec<u8>, std::slice::Chunks<'_, u8>) {
     let mut value = MAGIC.to_vec();
-    let Published::Record(record) = what else {
-        value.push(WITHDRAWN);
-        return (value, [].chunks(PART));
+    let record = match what {
+        Published::Record(record) => record,
+        Published::Withdrawn => {
+            value.push(WITHDRAWN);
+            return (value, [].chunks(PART));
+        }
+        Published::Moved(rotation) => {
+            let raw = rotation.raw();
+            value.push(MOVED);
+            value.extend_from_slice(raw.to.as_bytes());
+            value.extend_from_slice(&raw.from_signature);
+            value.extend_from_slice(&raw.to_signature);
+            return (value, [].chunks(PART));
+        }
     };
     let text = record.profile().text().as_bytes();
     let is_whole = text.len() <= MAX_WHOLE;
@@ -199,6 +256,7 @@ const MAGIC: &[u8] = b"hyperprofile";
 const WHOLE: u8 = 1;
 const IN_PARTS: u8 = 2;
 const WITHDRAWN: u8 = 3;
+const MOVED: u8 = 4;
 /// Longest text that is in the value itself, which has 1,775 bytes at most.
 const MAX_WHOLE: usize = 1600;
 /// Bytes of a part; an immutable value has 1,850 at most.
@@ -248,6 +306,38 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_key_that_was_replaced_leads_to_the_new_one() {
+        let network = Testnet::new(4).await.unwrap();
+        let [owner, reader] = [&network.nodes()[1], &network.nodes()[2]];
+        let pairs = [1, 2, 3].map(|seed| KeyPair::from_seed(&[seed; 32]));
+        let [one, two, three] = &pairs;
+        let old = Published::Record(record(4, 0));
+        publish(owner, one, &old, false).await.unwrap();
+        let chain = [Rotation::sign(one, two), Rotation::sign(two, three)];
+        for (from, rotation) in [(one, &chain[0]), (two, &chain[1])] {
+            publish(owner, from, &Published::Moved(rotation.clone()), false).await.unwrap();
+        }
+        assert_eq!(follow(reader, one.public_key()).await.unwrap(), None);
+        let new = Record::sign(three, 1, record(4, 0).profile().clone());
+        publish(owner, three, &Published::Record(new.clone()), false).await.unwrap();
+        let found = follow(reader, one.public_key()).await.unwrap();
+        assert_eq!(found, Some((new.clone(), chain.to_vec())));
+        assert_eq!(follow(reader, three.public_key()).await.unwrap(), Some((new, vec![])));
+        // A statement of which one signature is wrong, and a circle.
+        let mut forged = encode(&Published::Moved(chain[0].clone())).0;
+        *forged.last_mut().unwrap() ^= 1;
+        owner.mutable_put(one, 9, &forged).await.unwrap();
+        let found = follow(reader, one.public_key()).await;
+        assert!(matches!(found, Err(FindError::Statement(RotationError::Signature))), "{found:?}");
+        for (from, to) in [(one, two), (two, one)] {
+            let (value, _) = encode(&Published::Moved(Rotation::sign(from, to)));
+            owner.mutable_put(from, 10, &value).await.unwrap();
+        }
+        let found = follow(reader, one.public_key()).await;
+        assert!(matches!(found, Err(FindError::Statement(RotationError::Long))), "{found:?}");
+    }
+
+    #[tokio::test]
     async fn nothing_is_replaced_unknowingly() {
         let network = Testnet::new(3).await.unwrap();
         let dht = &network.nodes()[0];
@@ -292,9 +382,9 @@ mod tests {
 
     #[test]
     fn only_what_was_encoded_is_parsed() {
-        for what in
-            [Published::Withdrawn, Published::Record(record(1, 0)), Published::Record(record(9, 3000))]
-        {
+        let moved = Published::Moved(Rotation::sign(&ada(), &KeyPair::from_seed(&[2; 32])));
+        let records = [record(1, 0), record(9, 3000)].map(Published::Record);
+        for what in [Published::Withdrawn, moved].into_iter().chain(records) {
             let (value, _) = encode(&what);
             assert!(Head::parse(&value).is_some());
             assert_eq!(Head::parse(&[&value[..], &[0]].concat()).is_some(), value[12] == WHOLE);

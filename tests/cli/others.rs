@@ -6,7 +6,7 @@ use std::process::Stdio;
 use hyperprofile::KeyPair;
 use serde_json::{Value, json};
 
-use crate::harness::{CLIENT, Outcome, Person, Running, run, text};
+use crate::harness::{CLIENT, Outcome, Person, Running, SERVER, run, text};
 use crate::network::{World, serve};
 
 /// Runs the client of a person without a server.
@@ -27,10 +27,14 @@ async fn who_watches_sees_each_change_also_after_the_server_was_away() {
     let mut watch = Running::start(CLIENT, &[&arguments[..], &[&bootstrap, "watch", &key]].concat());
     assert_eq!(parsed(&watch.line().await), json!({"public_key": key, "version": null, "profile": null}));
     let registered = world.client(&ada, "register --name Ada").await.ended(0).json();
-    assert_eq!(parsed(&watch.line().await), registered);
+    let from_server = |mut record: Value| {
+        record["from"] = json!("server");
+        record
+    };
+    assert_eq!(parsed(&watch.line().await), from_server(registered));
     let world = world.restart(&[], |_| ()).await;
     let updated = world.client(&ada, "update --bio counts").await.ended(0).json();
-    assert_eq!(parsed(&watch.line().await), updated);
+    assert_eq!(parsed(&watch.line().await), from_server(updated));
     watch.signal("-INT").await;
     watch.end().await.ended(130);
 }
@@ -87,6 +91,43 @@ async fn a_published_profile_is_found_while_the_server_is_off() {
     ask(lookup.clone()).await.failed(3, "server_not_found");
     eve.run(&format!("--bootstrap {bootstrap} {in_dht}")).await.failed(8, "not_registered");
     drop(serve(&network, folder.path(), &[]));
+}
+
+#[tokio::test]
+async fn a_key_that_was_replaced_is_followed_by_who_watches_and_in_the_dht() {
+    let world = World::start(&[]).await;
+    let (ada, eve, bootstrap) = (Person::new(), Person::new(), world.bootstrap());
+    let (key, identity) = (ada.key().await, eve.path("identity"));
+    world.client(&ada, "register --name Ada").await.ended(0);
+    world.client(&ada, "publish").await.ended(0);
+    let arguments = ["--json", "--identity", text(&identity), "--server", &world.key, "--bootstrap"];
+    let mut watch = Running::start(CLIENT, &[&arguments[..], &[&bootstrap, "watch", &key]].concat());
+    watch.line().await;
+    world.client(&ada, "identity rotate --yes").await.ended(0);
+    let new = ada.key().await;
+    let moved = parsed(&watch.line().await);
+    assert_eq!((&moved["public_key"], moved["chain"].as_array().unwrap().len()), (&json!(new), 1));
+    let updated = world.client(&ada, "update --bio counts").await.ended(0).json();
+    let shown = parsed(&watch.line().await);
+    assert_eq!((&shown["public_key"], &shown["profile"]), (&json!(new), &updated["profile"]));
+    // The DHT does not show the profile of the old key any more, and leads to that of the new one.
+    let lookup = format!("lookup --dht {key}");
+    alone(&world, &eve, &lookup).await.failed(8, "not_registered");
+    world.client(&ada, "publish").await.ended(0);
+    let found = alone(&world, &eve, &lookup).await.ended(0).json();
+    assert_eq!((&found["public_key"], &found["from"]), (&json!(new), &json!("dht")));
+    assert_eq!(found["chain"], moved["chain"]);
+}
+
+#[tokio::test]
+async fn a_banned_client_is_told_so() {
+    let world = World::start(&[]).await;
+    let ada = Person::new();
+    world.client(&ada, "register --name Ada").await.ended(0);
+    run(SERVER, &["--data-dir", text(world.folder.path()), "ban", &ada.key().await]).await.ended(0);
+    for words in ["", "show", "update --bio x"] {
+        world.client(&ada, words).await.failed(6, "closed");
+    }
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use super::servers::Server;
 use super::visit::{Deadline, Visit, node};
 use super::{publish, show};
 use crate::PublicKey;
+use crate::profile::client::Watched;
 use crate::profile::{ClientError, Denied, Found};
 
 /// Prints the profile of a key: the server's or, unless `only_server`, what its owner has published.
@@ -27,11 +28,7 @@ pub(super) async fn lookup(
             Ok(Found { record, chain, .. }) => {
                 show::replaced(output, &chain);
                 show::profile(output, &record);
-                let mut json = show::as_json_from(&record, "server");
-                if !chain.is_empty() {
-                    json["chain"] = json!(chain);
-                }
-                return visit.end(json).await;
+                return visit.end(show::as_json_from(&record, &chain, "server")).await;
             }
             Err(failure) => {
                 visit.leave().await;
@@ -47,9 +44,9 @@ pub(super) async fn lookup(
     let dht = node(arguments).spawn().await?;
     let found = publish::look(&dht, Deadline::after(arguments.timeout), output, key).await;
     match found {
-        Ok(record) => {
+        Ok((record, chain)) => {
             output.note_about("the server does not show it: ", &failure.error.to_string());
-            publish::show(output, &record);
+            publish::show(output, &record, &chain);
             dht.close().await;
             Ok(())
         }
@@ -60,18 +57,21 @@ pub(super) async fn lookup(
     }
 }
 
-/// Returns whether the DHT may have what a server does not show.
-const fn may_be_published(failure: &Failure) -> bool {
-    matches!(
-        failure.exit,
-        Exit::NotFound
-            | Exit::NoPath
-            | Exit::TimedOut
-            | Exit::Refused
-            | Exit::NotRegistered
-            | Exit::Storage
-            | Exit::Protocol
-    )
+/// Returns whether the DHT may have what a server does not show. Of a key that was replaced it has what is
+/// outdated.
+fn may_be_published(failure: &Failure) -> bool {
+    let is_replaced = failure.kind.starts_with("moved");
+    !is_replaced
+        && matches!(
+            failure.exit,
+            Exit::NotFound
+                | Exit::NoPath
+                | Exit::TimedOut
+                | Exit::Refused
+                | Exit::NotRegistered
+                | Exit::Storage
+                | Exit::Protocol
+        )
 }
 
 /// Prints the profiles of keys, and each of them again when it changes. Ends with an error that does not pass
@@ -83,19 +83,21 @@ pub(super) async fn watch(mut visit: Visit<'_>, keys: &[PublicKey]) -> Result<()
     let mut is_first = true;
     loop {
         match watching.next().await {
-            Ok((key, record)) => {
+            Ok(Watched { key, record, chain, .. }) => {
                 pause = FIRST_PAUSE;
                 if !std::mem::take(&mut is_first) {
                     output.line("");
                 }
+                show::replaced(output, &chain);
                 match &record {
                     Some(record) => {
                         show::profile(output, record);
-                        output.json(&show::as_json(record));
+                        output.json(&show::as_json_from(record, &chain, "server"));
                     }
                     None => {
                         output.line(&format!("{key} has no profile at this server"));
-                        output.json(&json!({"public_key": key, "version": null, "profile": null}));
+                        let none = json!({"public_key": key, "version": null, "profile": null});
+                        output.json(&none);
                     }
                 }
                 output.delivered()?;

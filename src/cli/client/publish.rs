@@ -7,8 +7,8 @@ use super::super::output::Output;
 use super::args::Arguments;
 use super::show as print;
 use super::visit::{Deadline, Visit, node};
-use crate::profile::publication::{FindError, PublishError, Published, find};
-use crate::profile::{Record, publication};
+use crate::profile::publication::{FindError, PublishError, Published, find, follow};
+use crate::profile::{Record, Rotation, publication};
 use crate::{Dht, KeyPair, PublicKey};
 
 /// Puts the profile that the server has into the DHT.
@@ -60,11 +60,30 @@ async fn put(
     Ok(deadline.bound(publication::publish(dht, identity, &what, replace)).await?.nodes)
 }
 
+/// Puts the statement that a key was replaced in the place of what that key has published, if it has.
+pub(super) async fn replaced(
+    dht: &Dht,
+    deadline: Deadline,
+    output: &Output,
+    old: &KeyPair,
+    new: &KeyPair,
+) -> Result<(), Failure> {
+    let spinner = output.spinner("asking the nodes closest to the old key");
+    let found = deadline.bound(find(dht, old.public_key())).await?;
+    drop(spinner);
+    if let Some(Published::Record(_)) = found {
+        let statement = Published::Moved(Rotation::sign(old, new));
+        put(dht, deadline, output, old, statement, false).await?;
+        output.note("the DHT shows that the old key was replaced; publish your profile there again");
+    }
+    Ok(())
+}
+
 /// Prints what the owner of a key has published.
 pub(super) async fn lookup(arguments: &Arguments, output: &Output, key: &PublicKey) -> Result<(), Failure> {
     let dht = node(arguments).spawn().await?;
-    let record = look(&dht, Deadline::after(arguments.timeout), output, key).await?;
-    show(output, &record);
+    let (record, chain) = look(&dht, Deadline::after(arguments.timeout), output, key).await?;
+    show(output, &record, &chain);
     dht.close().await;
     Ok(())
 }
@@ -75,29 +94,24 @@ pub(super) async fn look(
     deadline: Deadline,
     output: &Output,
     key: &PublicKey,
-) -> Result<Record, Failure> {
+) -> Result<(Record, Vec<Rotation>), Failure> {
     let _spinner = output.spinner("asking the nodes closest to the key");
-    match deadline.bound(find(dht, key)).await? {
-        Some(Published::Record(record)) => Ok(record),
-        Some(Published::Withdrawn) => {
-            let what = "the owner of this key has withdrawn the profile from the DHT";
-            Err(Failure::new(Exit::NotRegistered, what))
-        }
-        None => Err(Failure::new(
-            Exit::NotRegistered,
-            "the owner of this key has published no profile in the DHT",
-        )
-        .hint("ask a server that the owner uses: profile-client --server KEY lookup KEY")),
-    }
+    let found = deadline.bound(follow(dht, key)).await?;
+    found.ok_or_else(|| {
+        let what = "the DHT has no profile of this key: its owner has published none, or withdrawn it";
+        Failure::new(Exit::NotRegistered, what)
+            .hint("ask a server that the owner uses: profile-client --server KEY lookup KEY")
+    })
 }
 
 /// Prints a profile from the DHT.
-pub(super) fn show(output: &Output, record: &Record) {
+pub(super) fn show(output: &Output, record: &Record, chain: &[Rotation]) {
     output.note(
         "this is what the owner of the key has published in the DHT; a server may have a later version",
     );
+    print::replaced(output, chain);
     print::profile(output, record);
-    output.json(&print::as_json_from(record, "dht"));
+    output.json(&print::as_json_from(record, chain, "dht"));
 }
 
 impl From<PublishError> for Failure {
@@ -123,7 +137,7 @@ impl From<FindError> for Failure {
             FindError::Incomplete => {
                 Self::from_error(Exit::NotRegistered, error).hint("its owner has to publish it again")
             }
-            FindError::Invalid(_) => Self::from_error(Exit::Protocol, error),
+            FindError::Invalid(_) | FindError::Statement(_) => Self::from_error(Exit::Protocol, error),
         }
     }
 }

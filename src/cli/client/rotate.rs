@@ -15,6 +15,7 @@ use super::dial::LastReport;
 use super::identity::{self, Opened};
 use super::names::{NEXT, change_names, old_name, with_end};
 use super::prompt;
+use super::publish;
 use super::servers::{self, Server};
 use super::visit::{Deadline, dial, node};
 use crate::KeyPair;
@@ -140,6 +141,15 @@ async fn ask(
     let mut versions = VersionsFile::beside(file, *new.public_key(), *server.public_key());
     let outcome = deadline.bound(client.rotate(&new, &mut versions)).await;
     client.close().await;
+    // A node that was given the server's address is in no network.
+    if outcome.is_ok() && arguments.server_addr.is_none() {
+        let deadline = Deadline::after(arguments.timeout);
+        if let Err(failure) = publish::replaced(&dht, deadline, output, old, &new).await {
+            // The server has moved the profile all the same.
+            let what = "careful: the DHT may still show what the old key has published: ";
+            output.note_about(what, &failure.error.to_string());
+        }
+    }
     dht.close().await;
     match outcome {
         Ok(()) => Ok(new),

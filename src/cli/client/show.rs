@@ -47,10 +47,13 @@ pub(super) fn as_json(record: &Record) -> Value {
     })
 }
 
-/// Returns the same, with what the record comes from.
-pub(super) fn as_json_from(record: &Record, source: &str) -> Value {
+/// Returns the same, with what the record comes from, and the statements that lead to it.
+pub(super) fn as_json_from(record: &Record, chain: &[Rotation], source: &str) -> Value {
     let mut value = as_json(record);
     value["from"] = json!(source);
+    if !chain.is_empty() {
+        value["chain"] = json!(chain);
+    }
     value
 }
 

@@ -20,5 +20,6 @@ pub use dial::ThroughDht;
 pub use error::{ClientError, Denied, DialError};
 pub use moving::Found;
 pub use operations::{Dial, ProfileClient};
+pub use session::Watched;
 pub use versions::{MemoryVersions, Versions};
 pub use watch::Watching;

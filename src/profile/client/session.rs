@@ -28,7 +28,19 @@ pub(super) struct Session<T> {
     /// The keys that are watched.
     watched: BTreeSet<PublicKey>,
     /// What they have now, as far as it was not taken yet.
-    changed: BTreeMap<PublicKey, Option<Record>>,
+    changed: BTreeMap<PublicKey, Watched>,
+}
+
+/// What a watched key has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Watched {
+    /// The key.
+    pub key: PublicKey,
+    /// Its record, or that of the key that has replaced it; `None` if there is none.
+    pub record: Option<Record>,
+    /// The statements that have replaced the key, verified; none if it was not replaced.
+    pub chain: Vec<Rotation>,
 }
 
 /// How a call failed.
@@ -67,6 +79,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Session<T> {
             Some(PROTOCOL) => {}
             Some(_) => return Err(CallError::Final(ClientError::Incompatible)),
             None => return Err(protocol("its greeting names no version")),
+        }
+        if let Some(error) = member("error") {
+            return Err(denied(error));
         }
         // A server of version 1 names no newest one.
         session.max_protocol = member("maxProtocol").and_then(Value::as_u64).unwrap_or(PROTOCOL);
@@ -112,11 +127,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Session<T> {
                 continue;
             }
             if let Some(error) = answer.get("error") {
-                let denied = Denied::from_json(error);
-                return Err(denied.map_or_else(
-                    || protocol("an error has no code, or not what its kind needs"),
-                    |denied| CallError::Final(denied.into()),
-                ));
+                return Err(denied(error));
             }
             if answer.get("id").and_then(Value::as_u64) != Some(self.last_id) {
                 return Err(protocol("it answered what was not asked"));
@@ -134,13 +145,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Session<T> {
     }
 
     /// Waits until `idle_at` for what a watched key has now. Cancel safe.
-    pub(super) async fn change(
-        &mut self,
-        idle_at: Instant,
-    ) -> Result<Option<(PublicKey, Option<Record>)>, CallError> {
+    pub(super) async fn change(&mut self, idle_at: Instant) -> Result<Option<Watched>, CallError> {
         loop {
-            if let Some(change) = self.changed.pop_first() {
-                return Ok(Some(change));
+            if let Some((_, watched)) = self.changed.pop_first() {
+                return Ok(Some(watched));
             }
             match self.lines.next(&mut self.stream, Some(idle_at), self.answer_timeout).await {
                 Ok(line) => {
@@ -164,11 +172,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Session<T> {
             let key = parameter("key").and_then(Value::as_str).and_then(|key| key.parse().ok());
             // Keys that are not watched any more may still be in flight.
             if let Some(key) = key.filter(|key| self.watched.contains(key)) {
+                let chain = parameter("chain").map(|chain| verified_chain(chain, &key)).transpose();
+                let chain = chain.map_err(CallError::Final)?.unwrap_or_default();
+                let owner = chain.last().map_or(&key, Rotation::to);
                 let record = match parameter("record") {
                     None | Some(Value::Null) => None,
-                    Some(record) => Some(verified(record, &key).map_err(CallError::Final)?),
+                    Some(record) => Some(verified(record, owner).map_err(CallError::Final)?),
                 };
-                self.changed.insert(key, record);
+                self.changed.insert(key, Watched { key, record, chain });
             }
         }
         Ok(true)
@@ -182,6 +193,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Session<T> {
     async fn read(&mut self, deadline: Instant) -> Result<Value, CallError> {
         let line = self.lines.next(&mut self.stream, Some(deadline), self.answer_timeout);
         parsed(&line.await.map_err(ended)?)
+    }
+}
+
+fn denied(error: &Value) -> CallError {
+    match Denied::from_json(error) {
+        Some(denied) => CallError::Final(denied.into()),
+        None => protocol("an error has no code, or not what its kind needs"),
     }
 }
 

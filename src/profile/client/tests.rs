@@ -63,8 +63,8 @@ impl Dial for Pipe {
         let key = *self.identity.public_key();
         let service = self.service.clone();
         tokio::spawn(async move {
-            service.greet(&mut far, ClaimedKey::new(key)).await.unwrap();
             let address = PeerAddress::direct(Ipv4Addr::LOCALHOST);
+            service.greet(&mut far, ClaimedKey::new(key), address).await.unwrap();
             service.serve_proven(far, ProvenKey::new(key), |_| address).await
         });
         let cut = self.cuts.lock().unwrap().pop_front();

@@ -7,10 +7,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::message::Request;
-use super::super::record::Record;
 use super::error::ClientError;
 use super::operations::{Dial, ProfileClient};
-use super::session::CallError;
+use super::session::{CallError, Watched};
 use super::versions::Versions;
 use crate::PublicKey;
 
@@ -19,7 +18,7 @@ pub struct Watching<'a, D: Dial, V> {
     client: &'a mut ProfileClient<D, V>,
     keys: BTreeSet<PublicKey>,
     /// What was returned last for each key.
-    shown: BTreeMap<PublicKey, Option<Record>>,
+    shown: BTreeMap<PublicKey, Watched>,
 }
 
 impl<D: Dial, V: Versions> ProfileClient<D, V> {
@@ -32,8 +31,9 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
 
 impl<D: Dial, V: Versions> Watching<'_, D, V> {
     /// Waits for the next record, and returns it with its key: first what each key has, then what it has
-    /// whenever that changes. `None` is a key without a record. Changes that follow each other faster than
-    /// they are read show as the last of them.
+    /// whenever that changes. Changes that follow each other faster than they are read show as the last of
+    /// them. A key that was replaced is returned once more, with the record of the new one, which is watched
+    /// in its place from then on.
     ///
     /// A lost connection is made anew, once per call, and what has changed meanwhile is returned.
     ///
@@ -46,7 +46,7 @@ impl<D: Dial, V: Versions> Watching<'_, D, V> {
     /// # Cancel safety
     ///
     /// Cancel safe: a record that was not returned is returned later.
-    pub async fn next(&mut self) -> Result<(PublicKey, Option<Record>), ClientError> {
+    pub async fn next(&mut self) -> Result<Watched, ClientError> {
         let mut ping_at = Instant::now() + PING;
         let mut was_lost = false;
         loop {
@@ -60,11 +60,18 @@ impl<D: Dial, V: Versions> Watching<'_, D, V> {
                 }
             };
             match session.change(ping_at).await {
-                Ok(Some((key, record))) => {
-                    if self.shown.get(&key) != Some(&record) {
-                        self.shown.insert(key, record.clone());
-                        return Ok((key, record));
+                Ok(Some(watched)) => {
+                    if self.shown.get(&watched.key) == Some(&watched) {
+                        continue;
                     }
+                    self.shown.insert(watched.key, watched.clone());
+                    if let Some(last) = watched.chain.last() {
+                        let (key, record) = (*last.to(), watched.record.clone());
+                        self.keys.remove(&watched.key);
+                        self.keys.insert(key);
+                        self.shown.insert(key, Watched { key, record, chain: Vec::new() });
+                    }
+                    return Ok(watched);
                 }
                 Ok(None) => {
                     self.client.ping().await?;

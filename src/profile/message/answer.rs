@@ -94,6 +94,10 @@ impl Refusal {
         }
     }
 
+    fn to_json(&self) -> Value {
+        json!({"code": self.code(), "message": self.to_string(), "data": self.data()})
+    }
+
     fn data(&self) -> Value {
         let kind = self.kind();
         match self {
@@ -148,8 +152,9 @@ pub enum Success {
 
 /// Writes the greeting, the first line of every connection.
 ///
-/// `chain` are the statements that have replaced the key, if it was replaced.
-pub fn hello_line(record: Option<&Record>, chain: &[Rotation]) -> Vec<u8> {
+/// `chain` are the statements that have replaced the key, if it was replaced. `refusal` is what each request
+/// will be answered with, if that is certain.
+pub fn hello_line(record: Option<&Record>, chain: &[Rotation], refusal: Option<&Refusal>) -> Vec<u8> {
     let mut parameters = json!({
         "protocol": PROTOCOL,
         "maxProtocol": NEWEST_PROTOCOL,
@@ -159,16 +164,19 @@ pub fn hello_line(record: Option<&Record>, chain: &[Rotation]) -> Vec<u8> {
     if !chain.is_empty() {
         parameters["chain"] = json!(chain);
     }
+    if let Some(refusal) = refusal {
+        parameters["error"] = refusal.to_json();
+    }
     line(&json!({"jsonrpc": "2.0", "method": "hello", "params": parameters}))
 }
 
-/// Writes the notification of what a watched key has now.
-pub fn changed_line(key: &PublicKey, record: Option<&Record>) -> Vec<u8> {
-    line(&json!({
-        "jsonrpc": "2.0",
-        "method": "profile.changed",
-        "params": {"key": key.to_hex(), "record": record},
-    }))
+/// Writes the notification of what a watched key has now, or the one that `chain` leads to.
+pub fn changed_line(key: &PublicKey, record: Option<&Record>, chain: &[Rotation]) -> Vec<u8> {
+    let mut parameters = json!({"key": key.to_hex(), "record": record});
+    if !chain.is_empty() {
+        parameters["chain"] = json!(chain);
+    }
+    line(&json!({"jsonrpc": "2.0", "method": "profile.changed", "params": parameters}))
 }
 
 /// Writes the answer to a call.
@@ -187,7 +195,7 @@ pub fn answer_line(id: Option<&Id>, outcome: &Result<Success, Refusal>) -> Vec<u
         Err(refusal) => line(&json!({
             "jsonrpc": "2.0",
             "id": id,
-            "error": {"code": refusal.code(), "message": refusal.to_string(), "data": refusal.data()},
+            "error": refusal.to_json(),
         })),
     }
 }
@@ -223,7 +231,7 @@ mod tests {
 
     #[test]
     fn the_greeting_is_that_of_the_protocol() {
-        let written = json::parse(&hello_line(None, &[])).unwrap();
+        let written = json::parse(&hello_line(None, &[], None)).unwrap();
         let expected = r#"{"jsonrpc":"2.0","method":"hello","params":{"protocol":1,"maxProtocol":2,
             "record":null,"limits":{"profileBytes":8192,"lineBytes":65536}}}"#;
         assert_eq!(written, json::parse(expected.as_bytes()).unwrap());

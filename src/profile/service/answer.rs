@@ -7,6 +7,7 @@ use tracing::{debug, error, info, warn};
 
 use super::super::changes::Watch;
 use super::super::entry::{Change, Decision, KeyEntry};
+use super::super::follow::{Followed, follow};
 use super::super::limits::{Counters, Verdict};
 use super::super::message::{Call, Refusal, Request, Success, answer_line, bad_call_line, changed_line};
 use super::super::peers::PeerAddress;
@@ -127,8 +128,8 @@ impl<S: Store> Answerer<S> {
         if self.admit_lookup(caller).is_err() {
             return Ok(None);
         }
-        let entry = self.store.load(key).await?;
-        Ok(Some(changed_line(key, entry.record())))
+        let Followed { chain, entry } = follow(&self.store, key).await?;
+        Ok(Some(changed_line(key, entry.record(), &chain)))
     }
 
     async fn carry_out(

@@ -22,7 +22,14 @@ fn banned(keys: &[u8], networks: &[&str]) -> Admission {
 }
 
 /// Fails unless the peer gets the refusal of a ban for its request, and the end.
-async fn assert_banned(mut peer: Peer) {
+async fn assert_banned(peer: Peer) {
+    let error = &peer.hello["params"]["error"];
+    assert_eq!((&error["data"]["kind"], &peer.hello["params"]["record"]), (&json!("closed"), &json!(null)));
+    assert_refused(peer).await;
+}
+
+/// Fails unless a peer that was let in is refused like that.
+async fn assert_refused(mut peer: Peer) {
     let answer = peer.call("profile.get", json!({})).await;
     assert_eq!((kind(&answer), answer["error"]["code"].as_i64()), ("closed".to_owned(), Some(-32000)));
     let message = answer["error"]["message"].as_str().unwrap();
@@ -71,7 +78,7 @@ async fn a_peer_that_moves_into_a_banned_network_is_refused_there() {
     let (mut peer, place) = Peer::connect_movable(&service, 1, Ipv4Addr::LOCALHOST).await;
     peer.call("ping", json!({})).await;
     *place.lock().unwrap() = Ipv4Addr::new(203, 0, 113, 1);
-    assert_banned(peer).await;
+    assert_refused(peer).await;
 }
 
 #[tokio::test]

@@ -122,7 +122,8 @@ impl<S: Store> Service<S> {
     /// Dropping the future ends the connection; a write under way is finished.
     pub async fn serve(&self, mut connection: Connection) -> Ended {
         let claimed = connection.claimed_key();
-        if let Err(ended) = self.greet(&mut connection, claimed).await {
+        let address = address_of(&connection);
+        if let Err(ended) = self.greet(&mut connection, claimed, address).await {
             return ended;
         }
         let proven = tokio::select! {
@@ -139,7 +140,7 @@ impl<S: Store> Service<S> {
         }
     }
 
-    /// Sends the greeting for a claimed key.
+    /// Sends the greeting for a claimed key, which shows whether the key or its address is banned.
     ///
     /// # Errors
     ///
@@ -152,8 +153,12 @@ impl<S: Store> Service<S> {
         &self,
         stream: &mut T,
         claimed: ClaimedKey,
+        address: PeerAddress,
     ) -> Result<(), Ended> {
-        let line = greeting(&self.shared.answerer.store, claimed).await.map_err(io::Error::other)?;
+        let answerer = &self.shared.answerer;
+        // Each of its requests is refused once it has proven the key, if it sends any.
+        let refusal = answerer.admit_key(claimed.to_address_reply(), address).err();
+        let line = greeting(&answerer.store, claimed, refusal.as_ref()).await.map_err(io::Error::other)?;
         self.write(stream, &line).await
     }
 

@@ -1,9 +1,12 @@
 //! One client tries to pass for another: nothing is written, counted or logged under the other key.
 
+use std::net::Ipv4Addr;
+
 use serde_json::{Value, json};
 use tokio::io::duplex;
 
 use super::super::entry::KeyEntry;
+use super::super::peers::PeerAddress;
 use super::super::record::Record;
 use super::super::store::Store as _;
 use super::testing::{Peer, TestService, key_pair, kind, record, service};
@@ -128,7 +131,8 @@ async fn a_claimed_key_is_greeted_and_takes_no_place() {
     for _ in 0..50 {
         let (_near, mut far) = duplex(1 << 16);
         let claimed = ClaimedKey::new(*key_pair(VICTIM).public_key());
-        service.greet(&mut far, claimed).await.unwrap();
+        let address = PeerAddress::direct(Ipv4Addr::LOCALHOST);
+        service.greet(&mut far, claimed, address).await.unwrap();
     }
     assert_eq!(service.connections(), 4);
     for peer in &mut peers {

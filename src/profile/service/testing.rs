@@ -64,7 +64,7 @@ impl Peer {
         let moved = Arc::new(Mutex::new(source));
         let place = Arc::clone(&moved);
         let served = tokio::spawn(async move {
-            match service.greet(&mut far, ClaimedKey::new(key)).await {
+            match service.greet(&mut far, ClaimedKey::new(key), PeerAddress::direct(source)).await {
                 Ok(()) => {
                     let address = |_: &_| PeerAddress::direct(*place.lock().unwrap());
                     service.serve_proven(far, ProvenKey::new(key), address).await

@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 use super::super::limits::Limits;
 use super::super::message::MAX_WATCHED;
 use super::super::record::Record;
+use super::super::rotation::Rotation;
 use super::testing::{Peer, key_pair, kind, record, service};
 use super::{Access, ServiceConfig};
 
@@ -48,6 +49,22 @@ async fn a_watch_shows_what_is_there_and_each_change_of_it() {
     eve.register(&record(2, 1, "Eve")).await;
     ada.register(&third).await;
     expect(&mut eve, &[(1, Some(&third))]).await;
+}
+
+#[tokio::test]
+async fn a_key_that_was_replaced_is_shown_with_the_statement() {
+    let (service, _) = service(ServiceConfig::default());
+    let mut ada = Peer::connect(&service, 1).await;
+    let mut eve = Peer::connect(&service, 2).await;
+    ada.register(&record(1, 1, "Ada")).await;
+    watch(&mut eve, &[1]).await;
+    expect(&mut eve, &[(1, Some(&record(1, 1, "Ada")))]).await;
+    let rotation = Rotation::sign(&key_pair(1), &key_pair(3));
+    let moved = record(3, 1, "Ada");
+    ada.call("profile.rotate", json!({"rotation": rotation, "record": moved})).await;
+    let mut expected = changed(1, Some(&moved));
+    expected["params"]["chain"] = json!([rotation]);
+    assert_eq!(eve.read().await.unwrap(), expected);
 }
 
 #[tokio::test]
