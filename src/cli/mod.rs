@@ -13,6 +13,7 @@
 //! | `key_access`, [`versions`], [`routes`] | files of a program beside the store; `files` replaces them |
 //! | `room` | how many connections fit into limited memory |
 //! | [`output`], `stderr`, `foreign` | what it prints, text from elsewhere included |
+//! | `prompt`, `show` | questions at the terminal, and profiles on it |
 //! | `supervisor` | notifies systemd |
 //! | [`exit`] | its exit code |
 //! | `web`, `warnings` | the page for the operator, and numbers for Prometheus |
@@ -31,10 +32,12 @@ pub mod node;
 mod node_state;
 pub mod output;
 mod pages;
+mod prompt;
 mod room;
 pub mod routes;
 mod runtime;
 pub mod server;
+mod show;
 mod stderr;
 mod supervisor;
 mod toml_file;

@@ -75,7 +75,7 @@ async fn a_server_is_ready_when_it_is_announced_and_again_after_each_reload() {
         let arguments = ["--data-dir", text(&data), "--bootstrap", &bootstrap];
         let mut server = supervisor.start(SERVER, &arguments, "");
         server.line().await;
-        assert_eq!(supervisor.any().await, "READY=1\nSTATUS=connections: 0; keys: 0\n");
+        assert_eq!(supervisor.any().await, "READY=1\nSTATUS=connections: 0; profiles: 0\n");
         let before = monotonic_usec();
         server.signal("-HUP").await;
         let reloading = supervisor.any().await;

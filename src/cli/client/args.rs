@@ -12,6 +12,7 @@ use super::super::exit::EXIT_CODES;
 use super::super::files;
 use super::super::key_access::ModesArgs;
 use super::super::network::{NetworkArgs, bind_address};
+use super::super::prompt;
 use super::super::runtime::Secrecy;
 use super::servers::{Server, ServersCommand};
 use crate::PublicKey;
@@ -84,6 +85,13 @@ pub(super) struct Arguments {
 
     #[command(subcommand)]
     pub(super) command: Option<Command>,
+}
+
+impl Arguments {
+    /// Returns whether a person can be asked.
+    pub(super) fn may_ask(&self) -> bool {
+        !self.no_input && !self.json && prompt::may_ask()
+    }
 }
 
 /// What to do; without a command, show the profile or ask for one and register it.

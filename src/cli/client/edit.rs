@@ -6,8 +6,9 @@ use std::path::Path;
 
 use super::super::exit::{Exit, Failure};
 use super::super::files;
+use super::super::output::Output;
+use super::super::prompt;
 use super::args::ProfileArgs;
-use super::prompt;
 use crate::profile::content::MAX_PROFILE_BYTES;
 use crate::profile::{ClientError, InvalidProfile, Profile, ProfileDraft};
 
@@ -88,6 +89,27 @@ fn fill(draft: &mut ProfileDraft, parts: &ProfileArgs) {
         draft.links.clone_from(&parts.links);
     }
     draft.fields.extend(parts.fields.iter().cloned());
+}
+
+/// Asks for a first profile until it is a valid one.
+pub(super) async fn ask_for_profile(output: Output) -> Result<Profile, Failure> {
+    prompt::blocking(move || {
+        let mut draft = ProfileDraft::default();
+        loop {
+            draft.name = prompt::answer("Name: ")?;
+            if draft.name.is_empty() {
+                continue;
+            }
+            draft.bio = prompt::answer("Bio (may be empty): ")?;
+            let link = prompt::answer("Link (may be empty): ")?;
+            draft.links = Some(link).filter(|link| !link.is_empty()).into_iter().collect();
+            match draft.clone().check() {
+                Ok(profile) => return Ok(profile),
+                Err(error) => output.note(&error.to_string()),
+            }
+        }
+    })
+    .await
 }
 
 /// Reads a profile from what the user names.

@@ -7,11 +7,11 @@ use std::process::{Command, ExitStatus};
 
 use super::super::exit::{Exit, Failure};
 use super::super::output::Output;
+use super::super::prompt;
 use super::super::runtime::interruptible;
 use super::super::{files, toml_file};
 use super::args::Arguments;
 use super::form::{self, Wrong};
-use super::prompt;
 use super::servers::Server;
 use super::visit::{READABLE, Visit};
 use crate::profile::{Profile, Record};

@@ -14,11 +14,12 @@ use super::super::exit::{Exit, Failure};
 use super::super::files;
 use super::super::key_access::quoted;
 use super::super::output::Output;
+use super::super::prompt;
 use super::super::server::default_folder;
 use super::args::{Arguments, IdentityCommand};
+use super::names;
 use super::protected::{COST, OpenError, Protected};
 use super::secret::{self, Passphrase};
-use super::{names, prompt};
 use crate::api::key_file::render;
 use crate::api::{KeyFileError, LoadedKey};
 use crate::{KeyPair, PublicKey};
@@ -170,7 +171,7 @@ fn unprotect(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
         return Err(Failure::new(Exit::Usage, what));
     }
     replace(&path, &render(&key_pair))?;
-    output.note("whoever can read the file acts as you from now on");
+    output.note("anyone who can read the file acts as you from now on");
     print(&key_pair, &path, output);
     Ok(())
 }
@@ -227,7 +228,7 @@ fn print_key(key: &PublicKey, path: &Path, output: &Output) {
 fn words(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     let path = file(arguments)?;
     let Opened { key_pair, .. } = open(&path, arguments)?.ok_or_else(|| missing(&path))?;
-    if !prompt::may_ask(arguments) || !io::stdout().is_terminal() {
+    if !arguments.may_ask() || !io::stdout().is_terminal() {
         let what = "the words are shown on a terminal only";
         return Err(Failure::new(Exit::Usage, what).hint("run it without pipes, --json and --no-input"));
     }
@@ -296,7 +297,7 @@ fn taken(known: &PublicKey, path: &Path) -> Failure {
 
 /// Asks for the words, or reads them from a pipe or a file.
 fn read_words(arguments: &Arguments) -> Result<Zeroizing<String>, Failure> {
-    if prompt::may_ask(arguments) {
+    if arguments.may_ask() {
         return prompt::answer("Your 24 words: ").map(Zeroizing::new);
     }
     if io::stdin().is_terminal() {

@@ -11,7 +11,6 @@ mod identity;
 mod loss;
 mod names;
 mod others;
-pub(super) mod prompt;
 mod proof;
 mod protected;
 mod publish;
@@ -20,7 +19,6 @@ mod rotate;
 mod run;
 mod secret;
 mod servers;
-pub(super) mod show;
 mod visit;
 
 pub use run::main;

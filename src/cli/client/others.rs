@@ -7,10 +7,11 @@ use tokio::time::sleep;
 
 use super::super::exit::{Exit, Failure};
 use super::super::output::Output;
+use super::super::show;
 use super::args::Arguments;
+use super::publish;
 use super::servers::Server;
 use super::visit::{Deadline, Visit, node};
-use super::{publish, show};
 use crate::PublicKey;
 use crate::profile::client::Watched;
 use crate::profile::{ClientError, Denied, Found};

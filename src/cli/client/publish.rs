@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::super::exit::{Exit, Failure};
 use super::super::output::Output;
+use super::super::show as print;
 use super::args::Arguments;
-use super::show as print;
 use super::visit::{Deadline, Visit, node};
 use crate::profile::publication::{FindError, PublishError, Published, find, follow};
 use crate::profile::{Record, Rotation, publication};

@@ -9,12 +9,12 @@ use std::path::Path;
 use super::super::exit::{Exit, Failure};
 use super::super::key_access::quoted;
 use super::super::output::Output;
+use super::super::prompt;
 use super::super::versions::VersionsFile;
 use super::args::Arguments;
 use super::dial::LastReport;
 use super::identity::{self, Opened};
 use super::names::{NEXT, change_names, old_name, with_end};
-use super::prompt;
 use super::publish;
 use super::servers::{self, Server};
 use super::visit::{Deadline, dial, node};
@@ -61,7 +61,7 @@ async fn replace(
     match &begun {
         Some(_) => output.note("going on where the program was interrupted"),
         None if !yes => {
-            if !prompt::may_ask(arguments) {
+            if !arguments.may_ask() {
                 let what = "replacing the identity needs --yes";
                 return Err(Failure::new(Exit::Usage, what));
             }

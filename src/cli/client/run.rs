@@ -9,13 +9,14 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::super::exit::Failure;
 use super::super::output::Output;
+use super::super::prompt;
 use super::super::{demo, runtime};
 use super::args::{Arguments, Command, IdentityCommand, ProfileArgs, QrOf};
 use super::edit::{Edit, first_profile};
 use super::loss::command;
 use super::servers::{self, Server, ServersCommand};
 use super::visit::{READABLE, Visit, node};
-use super::{doctor, editor, identity, others, prompt, proof, publish, qr, rotate};
+use super::{doctor, edit, editor, identity, others, proof, publish, qr, rotate};
 use crate::ConnectAddress;
 use crate::profile::{ClientError, Profile};
 
@@ -117,7 +118,7 @@ async fn at_server(
     // Arguments are checked and questions asked before connecting.
     let visit = || Visit::start(arguments, output, server);
     match command {
-        None => greet(visit().await?, arguments, prompt::may_ask(arguments)).await,
+        None => greet(visit().await?, arguments, arguments.may_ask()).await,
         Some(Command::Show) => {
             let visit = visit().await?;
             let Some(record) = visit.client.record().cloned() else {
@@ -174,18 +175,18 @@ async fn profile_to_register(
     output: &Output,
 ) -> Result<Profile, Failure> {
     let given = first_profile(given).await?;
-    if given.is_none() && !prompt::may_ask(arguments) {
+    if given.is_none() && !arguments.may_ask() {
         usage("a profile is needed: --name NAME, or --from-file FILE");
     }
     output.note(READABLE);
     match given {
         Some(profile) => Ok(profile),
-        None => prompt::profile(*output).await,
+        None => edit::ask_for_profile(*output).await,
     }
 }
 
 async fn is_sure_to_delete(arguments: &Arguments) -> Result<bool, Failure> {
-    match prompt::may_ask(arguments) {
+    match arguments.may_ask() {
         true => prompt::sure("Remove your profile from the server?").await,
         false => usage("deleting needs --yes"),
     }
@@ -217,7 +218,7 @@ async fn greet(visit: Visit<'_>, arguments: &Arguments, ask: bool) -> Result<(),
     output.note("the server does not know you yet");
     output.note(READABLE);
     let identity = visit.leave().await;
-    let profile = prompt::profile(*output).await?;
+    let profile = edit::ask_for_profile(*output).await?;
     let visit = Visit::start_as(identity, arguments, output, server).await?;
     visit.register(profile).await
 }

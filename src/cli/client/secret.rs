@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 use super::super::exit::{Exit, Failure};
 use super::super::files;
 use super::super::key_access::quoted;
+use super::super::prompt;
 use super::args::Arguments;
-use super::prompt;
 
 /// A passphrase, without the end of its line.
 pub(super) type Passphrase = Zeroizing<String>;
@@ -39,7 +39,7 @@ pub(super) fn new(arguments: &Arguments) -> Result<Passphrase, Failure> {
 fn get(arguments: &Arguments, question: &str) -> Result<Passphrase, Failure> {
     match &arguments.passphrase_file {
         Some(path) => read(path),
-        None if prompt::may_ask(arguments) => ask(question),
+        None if arguments.may_ask() => ask(question),
         None => {
             let what = "the identity is protected by a passphrase, which has to be asked for on a terminal";
             Err(Failure::new(Exit::Identity, what)

@@ -9,7 +9,7 @@ use super::admin::{Answer, Request};
 /// What no server sends.
 pub(super) type Backup = BufReader<io::Empty>;
 
-/// Returns that no server runs: one that does holds the lock of the store, which says so.
+/// Returns that no server runs: a running one holds the lock of the store, and opening it fails.
 pub(super) fn backup(_data: &Path) -> Result<Option<Backup>, Failure> {
     Ok(None)
 }

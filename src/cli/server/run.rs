@@ -150,7 +150,7 @@ async fn run(effective: Effective<Arguments>, output: Output) -> Result<(), Fail
     let stats = dht.stats().await;
     tracing::info!(nodes = stats.nodes, firewalled = stats.firewalled, "listening");
     let store = Arc::clone(service.store());
-    let status = || format!("connections: {}; keys: {}", service.connections(), store.count());
+    let status = || format!("connections: {}; profiles: {}", service.connections(), store.stats().profiles);
     supervisor.ready(&status());
     tokio::select! {
         () = service.run(&server) => {}

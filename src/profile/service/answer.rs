@@ -58,7 +58,7 @@ impl<S: Store> Answerer<S> {
         Self { store, settings: RwLock::new(Arc::new(settings)), counters }
     }
 
-    /// Returns what holds now. Whoever goes on for long asks again.
+    /// Returns what holds now. What goes on for long asks again.
     pub(super) fn settings(&self) -> Arc<Settings> {
         Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
     }

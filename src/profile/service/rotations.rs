@@ -1,9 +1,9 @@
 //! Random histories of keys that are replaced and stolen, against a model: the profile always belongs to the
 //! key that the statements lead to.
 //!
-//! A thief is no other caller than an owner: whoever has a key can send anything in its name. So each request
-//! comes from a random key, with records and statements of random keys, forged ones, and ones that were sent
-//! before. Now and then the server is restored from an older backup, as a whole or on top of what it has.
+//! A thief is no other caller than an owner: the holder of a key can send anything in its name. So each
+//! request comes from a random key, with records and statements of random keys, forged ones, and ones that
+//! were sent before. Now and then the server is restored from an older backup, as a whole or on top of what it has.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;

@@ -51,7 +51,7 @@ impl Audit {
         let written = writeln!(self.file, "{line}").and_then(|()| self.file.sync_data());
         written.map_err(|error| {
             let path = self.data.join(NAME);
-            let what = format!("{command} is done ({outcome}), but {} does not say so", path.display());
+            let what = format!("{command} is done ({outcome}), but was not noted in {}", path.display());
             Failure::from_error(Exit::Storage, anyhow::Error::from(error).context(what))
                 .hint("make room on the disk")
         })

@@ -149,7 +149,7 @@ impl Operator {
         let listed = self.lists().read()?;
         let mut stats = json!({
             "running": self.live.is_some(),
-            "keys": self.store()?.count(),
+            "profiles": self.store()?.stats().profiles,
             "banned_keys": listed.banned_keys.len(),
             "banned_networks": listed.banned_networks.len(),
             "allowed_keys": listed.allowed_keys.len(),

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::super::super::client::prompt;
 use super::super::super::exit::{Exit, Failure};
 use super::super::super::output::Output;
+use super::super::super::prompt;
 use super::super::ask;
 use super::super::folder::none_in;
 use super::args::AdminCommand;
@@ -152,7 +152,7 @@ async fn list(
                 output.note(&format!("there may be more: --after {after}"));
                 return Ok(());
             }
-            // Whoever reads only the first lines has gone.
+            // A reader of the first lines only has gone.
             Some(_) => output.delivered()?,
         }
     }

@@ -4,9 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use super::super::super::client::show;
 use super::super::super::exit::{Exit, Failure};
 use super::super::super::output::Output;
+use super::super::super::show;
 use crate::api::key_file::utc;
 use crate::profile::Record;
 use crate::profile::record::RawRecord;
@@ -71,7 +71,7 @@ pub(super) fn stats(stats: &Value, output: &Output) {
     for (label, name) in [
         ("version", "version"),
         ("seconds since the start", "uptime_s"),
-        ("keys", "keys"),
+        ("profiles", "profiles"),
         ("connections", "connections"),
         ("connections at most", "most_connections"),
         ("registration", "registration"),

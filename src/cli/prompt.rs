@@ -2,40 +2,16 @@
 
 use std::io::{self, IsTerminal as _};
 
-use super::super::exit::{Exit, Failure};
-use super::super::output::Output;
-use super::super::stderr;
-use super::args::Arguments;
-use crate::profile::{Profile, ProfileDraft};
+use super::exit::{Exit, Failure};
+use super::stderr;
 
-/// Returns whether a person can be asked.
-pub(super) fn may_ask(arguments: &Arguments) -> bool {
-    !arguments.no_input && !arguments.json && io::stdin().is_terminal() && io::stderr().is_terminal()
-}
-
-/// Asks for a first profile until it is a valid one.
-pub(super) async fn profile(output: Output) -> Result<Profile, Failure> {
-    blocking(move || {
-        let mut draft = ProfileDraft::default();
-        loop {
-            draft.name = answer("Name: ")?;
-            if draft.name.is_empty() {
-                continue;
-            }
-            draft.bio = answer("Bio (may be empty): ")?;
-            let link = answer("Link (may be empty): ")?;
-            draft.links = Some(link).filter(|link| !link.is_empty()).into_iter().collect();
-            match draft.clone().check() {
-                Ok(profile) => return Ok(profile),
-                Err(error) => output.note(&error.to_string()),
-            }
-        }
-    })
-    .await
+/// Returns whether a person can be asked: both ways lead to a terminal.
+pub(super) fn may_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
 /// Asks whether to go on.
-pub(in super::super) async fn sure(question: &'static str) -> Result<bool, Failure> {
+pub(super) async fn sure(question: &'static str) -> Result<bool, Failure> {
     blocking(move || confirm(question)).await
 }
 

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::super::output::Output;
+use super::output::Output;
 use crate::profile::{Record, Rotation};
 
 /// Prints a profile for people.
-pub(in super::super) fn profile(output: &Output, record: &Record) {
+pub(super) fn profile(output: &Output, record: &Record) {
     for (label, texts) in entries(record) {
         output.beside(label, &texts);
     }
@@ -62,7 +62,7 @@ mod tests {
     use proptest::prelude::*;
     use proptest::sample::select;
 
-    use super::super::super::output::entry;
+    use super::super::output::entry;
     use super::*;
     use crate::KeyPair;
     use crate::profile::{Profile, ProfileDraft};
@@ -71,7 +71,7 @@ mod tests {
 
     /// The strings of the corpus that a profile may hold.
     fn hostile() -> Vec<String> {
-        let lines = include_str!("../../../tests/attack/hostile-strings.jsonl").lines();
+        let lines = include_str!("../../tests/attack/hostile-strings.jsonl").lines();
         let strings = lines.map(|line| serde_json::from_str(line).unwrap());
         strings.filter(|text: &String| field("x", text).check().is_ok()).collect()
     }
