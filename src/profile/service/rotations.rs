@@ -3,7 +3,8 @@
 //!
 //! A thief is no other caller than an owner: the holder of a key can send anything in its name. So each
 //! request comes from a random key, with records and statements of random keys, forged ones, and ones that
-//! were sent before. Now and then the server is restored from an older backup, as a whole or on top of what it has.
+//! were sent before. Now and then the server is restored from an older backup, as a whole or on top of what
+//! it has.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
