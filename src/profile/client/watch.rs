@@ -18,7 +18,7 @@ pub struct Watching<'a, D: Dial, V> {
     client: &'a mut ProfileClient<D, V>,
     keys: BTreeSet<PublicKey>,
     /// What was returned last for each key.
-    shown: BTreeMap<PublicKey, Watched>,
+    pub(super) shown: BTreeMap<PublicKey, Watched>,
 }
 
 impl<D: Dial, V: Versions> ProfileClient<D, V> {
@@ -64,13 +64,15 @@ impl<D: Dial, V: Versions> Watching<'_, D, V> {
                     if self.shown.get(&watched.key) == Some(&watched) {
                         continue;
                     }
-                    self.shown.insert(watched.key, watched.clone());
+                    let mut shown = watched.clone();
                     if let Some(last) = watched.chain.last() {
-                        let (key, record) = (*last.to(), watched.record.clone());
+                        // Nothing is kept of the old key, so that a chain of keys takes no memory.
                         self.keys.remove(&watched.key);
-                        self.keys.insert(key);
-                        self.shown.insert(key, Watched { key, record, chain: Vec::new() });
+                        self.shown.remove(&watched.key);
+                        self.keys.insert(*last.to());
+                        shown = Watched { key: *last.to(), chain: Vec::new(), ..shown };
                     }
+                    self.shown.insert(shown.key, shown);
                     return Ok(watched);
                 }
                 Ok(None) => {

@@ -59,6 +59,7 @@ async fn the_new_key_is_watched_in_the_place_of_one_that_was_replaced() {
     let moved = watching.next().await.unwrap();
     assert_eq!((moved.key, moved.chain.len()), (old, 1));
     assert_eq!(moved.record.unwrap().key(), new.public_key());
+    assert_eq!(watching.shown.len(), 1, "nothing is kept of the old key");
     let dial = Pipe::to(&service, &new, &[]);
     let mut owner = ProfileClient::connect(new.clone(), dial, MemoryVersions::default()).await.unwrap();
     let updated = owner.update(|_| Ok(profile("Countess"))).await.unwrap();
