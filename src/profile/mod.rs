@@ -34,6 +34,8 @@ mod limits;
 pub mod lines;
 pub mod message;
 mod peers;
+#[cfg(feature = "postgres")]
+mod postgres_store;
 pub mod proof;
 pub mod publication;
 pub mod record;
