@@ -12,6 +12,7 @@
 //! | `pages` | completions for shells, pages of the manual |
 //! | `key_access`, [`versions`], [`routes`] | files of a program beside the store; `files` replaces them |
 //! | `room` | how many connections fit into limited memory |
+//! | `store` | the store of a server, of whichever kind |
 //! | [`output`], `stderr`, `foreign` | what it prints, text from elsewhere included |
 //! | `prompt`, `show` | questions at the terminal, and profiles on it |
 //! | `supervisor` | notifies systemd |
@@ -39,6 +40,7 @@ mod runtime;
 pub mod server;
 mod show;
 mod stderr;
+mod store;
 mod supervisor;
 mod toml_file;
 pub mod tool;

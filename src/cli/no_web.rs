@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::exit::Failure;
 use super::output::Output;
+use super::store::ServerStore;
 use crate::Dht;
-use crate::profile::{Service, SledStore};
+use crate::profile::Service;
 
 #[derive(clap::Args, Clone, Debug, Default)]
 pub(super) struct WebArgs {}
@@ -26,7 +27,7 @@ impl View {
 
     pub(super) const fn add_node(&self, _node: &Dht) {}
 
-    pub(super) const fn set_service(&self, _service: &Service<Arc<SledStore>>) {}
+    pub(super) const fn set_service(&self, _service: &Service<Arc<ServerStore>>) {}
 }
 
 impl Web {

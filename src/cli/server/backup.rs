@@ -11,17 +11,16 @@ use flate2::write::GzEncoder;
 
 use super::super::exit::Failure;
 use super::super::files;
+use super::super::store::{ServerStore, StoreSnapshot};
 use super::ask;
 use super::folder::open_stopped;
 use super::snapshot::{BackupError, now, write_snapshot};
-use crate::profile::SledStore;
 use crate::profile::backup::{Closing, Reader, Writer};
-use crate::profile::sled_store::Snapshot;
 
 /// Where the entries of a backup come from.
 pub(super) enum Source {
     /// A store of this process, which stays open, and with it locked, as long as it is read.
-    Store(Snapshot, Arc<SledStore>),
+    Store(StoreSnapshot, Arc<ServerStore>),
     /// A server that runs.
     Server(ask::Backup),
 }

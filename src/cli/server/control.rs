@@ -188,6 +188,7 @@ const MAX_REQUEST: usize = 2048;
 #[cfg(test)]
 mod tests {
     use super::super::super::config;
+    use super::super::super::store::ServerStore;
     use super::super::admin::{Lists, Live, Reloader};
     use super::super::args::Arguments;
     use super::super::ask::backup;
@@ -209,7 +210,7 @@ mod tests {
         fn start(deeper: &str) -> Self {
             let folder = tempfile::tempdir().unwrap();
             let data = folder.path().join(deeper);
-            let store = Arc::new(SledStore::open(&data.join("profiles")).unwrap());
+            let store = Arc::new(ServerStore::from(SledStore::open(&data.join("profiles")).unwrap()));
             let lists = Lists::of(&data, None);
             let service = Service::new(store, ServiceConfig::default());
             let typed = ["profile-server", "--config", "/dev/null"].map(Into::into);

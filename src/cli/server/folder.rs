@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::exit::{Exit, Failure};
 use super::super::key_access::quoted;
+use super::super::store::ServerStore;
 use crate::profile::{SledStore, StoreError};
 
 /// Returns the folder of the profiles in a folder of data.
@@ -27,13 +28,13 @@ pub(super) fn refuse_interrupted(data: &Path) -> Result<(), Failure> {
 }
 
 /// Opens the profiles of a server that does not run.
-pub(super) fn open_stopped(data: &Path) -> Result<SledStore, Failure> {
+pub(super) fn open_stopped(data: &Path) -> Result<ServerStore, Failure> {
     let folder = profiles(data);
     if !folder.exists() {
         refuse_interrupted(data)?;
         return Err(none_in(data));
     }
-    SledStore::open(&folder).map_err(|error| match error {
+    SledStore::open(&folder).map(Into::into).map_err(|error| match error {
         StoreError::Locked(_) => Failure::from(error)
             .hint("the server is starting or ending, or cannot be asked: try again, or stop it first"),
         error => error.into(),

@@ -12,11 +12,14 @@ use tokio::task::JoinSet;
 use super::super::exit::{Exit, Failure};
 use super::super::key_access::quoted;
 use super::super::output::Output;
+use super::super::store::ServerStore;
 use super::backup;
 use super::folder::{RESTORED, RESTORING, cannot, none_in, profiles};
+use crate::PublicKey;
 use crate::api::durable::sync_folder;
 use crate::profile::backup::{Entry, Fault};
-use crate::profile::{SledStore, StoreError};
+use crate::profile::entry::Dated;
+use crate::profile::{SledStore, Store as _, StoreError};
 
 /// What became of the entries of one source.
 #[derive(Debug, Default)]
@@ -29,13 +32,6 @@ struct Taken {
     /// What is wrong with lines, the first ones.
     faults: Vec<String>,
     refused: u64,
-}
-
-/// What happens to an entry.
-enum Outcome {
-    Restored,
-    Known,
-    Older,
 }
 
 /// Takes over the entries of a backup, `-` for standard input.
@@ -58,7 +54,7 @@ pub(super) async fn run(
                     let what = "nothing to do: the profiles are whole, and no backup is named";
                     return if ended { Ok(()) } else { Err(Failure::new(Exit::Usage, what)) };
                 };
-                let taken = take_backup(&Arc::new(store), file, output).await?;
+                let taken = take_backup(&Arc::new(store.into()), file, output).await?;
                 return taken.map_or(Ok(()), Err);
             }
             Err(error @ StoreError::Lost { .. }) => {
@@ -85,7 +81,7 @@ pub(super) async fn run(
             _ => {}
         }
     }
-    let store = Arc::new(SledStore::open(&beside)?);
+    let store = Arc::new(ServerStore::from(SledStore::open(&beside)?));
     let filled = async {
         if damaged && !only_backup {
             take_readable(&store, &folder, output).await?;
@@ -98,15 +94,15 @@ pub(super) async fn run(
     let refused = match filled.await {
         Ok(refused) => refused,
         Err(failure) => {
-            close(store).await;
+            store.close().await;
             // Else a server would take it for an interrupted restore. The first failure is the one to report.
             let _ = fs::remove_dir_all(&beside);
             return Err(failure);
         }
     };
-    let entries = store.count();
-    close(store).await;
-    if entries == 0 {
+    let is_empty = store.page(None, 1).await?.is_empty();
+    store.close().await;
+    if is_empty {
         fs::remove_dir_all(&beside).map_err(|error| cannot("remove", &beside, error))?;
         let mut nothing = Failure::new(Exit::Storage, "nothing was restored, and nothing was changed");
         if damaged {
@@ -180,7 +176,7 @@ fn rename(data: &Path, from: &Path, to: &Path) -> Result<(), Failure> {
 }
 
 /// Takes over what can be read of damaged profiles, and is signed.
-async fn take_readable(store: &Arc<SledStore>, folder: &Path, output: &Output) -> Result<(), Failure> {
+async fn take_readable(store: &Arc<ServerStore>, folder: &Path, output: &Output) -> Result<(), Failure> {
     let folder = folder.to_owned();
     let taken = take(store, move |entries| {
         let mut line = 0;
@@ -203,7 +199,7 @@ async fn take_readable(store: &Arc<SledStore>, folder: &Path, output: &Output) -
 
 /// Takes over a backup. Returns a failure if it is not whole: what can be read was taken over all the same.
 async fn take_backup(
-    store: &Arc<SledStore>,
+    store: &Arc<ServerStore>,
     file: PathBuf,
     output: &Output,
 ) -> Result<Option<Failure>, Failure> {
@@ -235,56 +231,54 @@ async fn take_backup(
 }
 
 /// Stores the entries that `read` sends from a thread of its own.
-async fn take<R>(store: &Arc<SledStore>, read: R) -> Result<Taken, Failure>
+async fn take<R>(store: &Arc<ServerStore>, read: R) -> Result<Taken, Failure>
 where
     R: FnOnce(mpsc::Sender<Result<Entry, Fault>>) -> Result<(), Failure> + Send + 'static,
 {
     let (entries, mut queue) = mpsc::channel(MAX_AT_ONCE);
     let reading = tokio::task::spawn_blocking(move || read(entries));
     let mut taken = Taken::default();
-    // Many at once, because those that wait together share a sync.
-    let mut writes = JoinSet::new();
-    while let Some(step) = queue.recv().await {
-        match step {
-            Ok(entry) => {
-                let store = Arc::clone(store);
-                writes.spawn(async move { store_entry(&store, entry).await });
+    let mut steps = Vec::new();
+    while queue.recv_many(&mut steps, MAX_AT_ONCE).await > 0 {
+        let mut entries = Vec::new();
+        for step in steps.drain(..) {
+            match step {
+                Ok(entry) => entries.push((*entry.key(), entry.into_held())),
+                Err(fault) => taken.refuse(&fault),
             }
-            Err(fault) => taken.refuse(&fault),
         }
-        if writes.len() >= MAX_AT_ONCE
-            && let Some(written) = writes.join_next().await
-        {
-            taken.count(written.map_err(|error| Failure::from_error(Exit::Internal, error))??);
-        }
-    }
-    while let Some(written) = writes.join_next().await {
-        taken.count(written.map_err(|error| Failure::from_error(Exit::Internal, error))??);
+        taken.store(store, entries).await?;
     }
     reading.await.map_err(|error| Failure::from_error(Exit::Internal, error))??;
     Ok(taken)
 }
 
-async fn store_entry(store: &SledStore, entry: Entry) -> Result<Outcome, StoreError> {
-    use crate::profile::Store as _;
-    let key = *entry.key();
-    let held = entry.into_held();
-    if store.restore_entry(key, held.clone()).await? {
-        return Ok(Outcome::Restored);
-    }
-    match store.load(&key).await? == held.entry {
-        true => Ok(Outcome::Known),
-        false => Ok(Outcome::Older),
-    }
-}
-
 impl Taken {
-    fn count(&mut self, outcome: Outcome) {
-        match outcome {
-            Outcome::Restored => self.restored += 1,
-            Outcome::Known => self.known += 1,
-            Outcome::Older => self.older += 1,
+    /// Stores entries, and counts what became of them.
+    async fn store(
+        &mut self,
+        store: &Arc<ServerStore>,
+        entries: Vec<(PublicKey, Dated)>,
+    ) -> Result<(), Failure> {
+        let all = entries.len();
+        let restored = store.restore(entries.clone()).await?;
+        self.restored += restored as u64;
+        if restored == all {
+            return Ok(());
         }
+        let mut loads = JoinSet::new();
+        for (key, held) in entries {
+            let store = Arc::clone(store);
+            loads.spawn(async move { Ok::<_, StoreError>(store.load(&key).await? == held.entry) });
+        }
+        let mut same = 0;
+        while let Some(loaded) = loads.join_next().await {
+            same += usize::from(loaded.map_err(|error| Failure::from_error(Exit::Internal, error))??);
+        }
+        // Clients may have changed what was restored since.
+        self.known += same.saturating_sub(restored) as u64;
+        self.older += all.saturating_sub(same.max(restored)) as u64;
+        Ok(())
     }
 
     fn refuse(&mut self, fault: &Fault) {
@@ -311,16 +305,6 @@ fn report(taken: &Taken, source: &str, output: &Output) {
         "refused": refused,
         "faults": faults,
     }));
-}
-
-/// Closes a store: waits for the tasks that still hold it.
-async fn close(store: Arc<SledStore>) {
-    // Nothing else holds it any more, but a task that has ended may not be freed yet.
-    while Arc::strong_count(&store) > 1 {
-        tokio::task::yield_now().await;
-    }
-    // Waits for the disk; a thread of its own may. Everything that counts is durable before.
-    let _ = tokio::task::spawn_blocking(move || drop(store)).await;
 }
 
 /// Entries that are read ahead, and that wait for the disk at a time.

@@ -17,6 +17,7 @@ use super::super::network::Network;
 use super::super::output::{self, Output};
 use super::super::runtime;
 use super::super::stderr::Queued;
+use super::super::store::ServerStore;
 use super::super::supervisor::Supervisor;
 use super::super::web::{MetricsArgs, View, Web};
 use super::admin::{self, Lists, Live, Operator, Reloader, Request};
@@ -184,9 +185,9 @@ async fn run(effective: Effective<Arguments>, output: Output) -> Result<(), Fail
 }
 
 /// Opens the profiles. Where a restore was interrupted there may be none: then this would begin anew.
-fn open_store(data: &Path) -> Result<SledStore, Failure> {
+fn open_store(data: &Path) -> Result<ServerStore, Failure> {
     folder::refuse_interrupted(data)?;
-    Ok(SledStore::open(&folder::profiles(data))?)
+    Ok(SledStore::open(&folder::profiles(data))?.into())
 }
 
 /// Listens for commands such as `backup`. Without them the server still serves its clients, so a failure is

@@ -11,19 +11,19 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::super::output::Output;
+use super::super::store::ServerStore;
 use super::args::Arguments;
 use super::backup::{Source, write_file};
 use super::snapshot::BackupError;
 use crate::PublicKey;
 use crate::api::durable::create_folder;
 use crate::api::key_file::utc;
-use crate::profile::SledStore;
 use crate::profile::backup::Closing;
 
 /// Writes backups until it is dropped, by the schedule that is in force.
 pub(super) async fn run(
     mut schedules: watch::Receiver<Option<Schedule>>,
-    store: &Arc<SledStore>,
+    store: &Arc<ServerStore>,
     output: Output,
 ) {
     loop {
@@ -74,7 +74,7 @@ impl Schedule {
     }
 
     /// Writes a backup; returns the time until the next one. A failure is logged.
-    async fn back_up(&self, store: &Arc<SledStore>, output: Output) -> Duration {
+    async fn back_up(&self, store: &Arc<ServerStore>, output: Output) -> Duration {
         match self.write(store).await {
             Ok((path, Closing { records, deleted, moved, .. })) => {
                 info!(file = %path.display(), profiles = records, deleted, moved, "backup written");
@@ -103,7 +103,7 @@ impl Schedule {
         age.map_or(Duration::ZERO, |age| self.every.saturating_sub(age))
     }
 
-    async fn write(&self, store: &Arc<SledStore>) -> Result<(PathBuf, Closing), BackupError> {
+    async fn write(&self, store: &Arc<ServerStore>) -> Result<(PathBuf, Closing), BackupError> {
         let snapshot = store.snapshot().await?;
         let source = Source::Store(snapshot, Arc::clone(store));
         let Self { folder, keep, .. } = self.clone();

@@ -3,10 +3,12 @@
 use std::io::{self, Write};
 use std::time::SystemTime;
 
+use tokio::runtime::Handle;
+
 use super::super::exit::{Exit, Failure};
+use super::super::store::StoreSnapshot;
 use crate::profile::StoreError;
 use crate::profile::backup::{Closing, Entry, FaultKind, Writer};
-use crate::profile::sled_store::Snapshot;
 
 /// Why a backup was not written.
 #[derive(Debug, thiserror::Error)]
@@ -38,14 +40,19 @@ impl From<BackupError> for Failure {
     }
 }
 
-/// Writes all entries of a snapshot. Blocks on the disk and on the output.
+/// Writes all entries of a snapshot. Blocks on the store and on the output, on a thread that may.
+///
+/// # Panics
+///
+/// If the thread drives tasks of the runtime.
 pub(super) fn write_snapshot<W: Write>(
-    mut snapshot: Snapshot,
+    mut snapshot: StoreSnapshot,
     output: W,
 ) -> Result<(W, Closing), BackupError> {
+    let runtime = Handle::current();
     let mut writer = Writer::begin(output, now())?;
     loop {
-        let chunk = snapshot.next_chunk()?;
+        let chunk = runtime.block_on(snapshot.next_chunk())?;
         if chunk.is_empty() {
             return Ok(writer.close()?);
         }

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
+use super::super::store::ServerStore;
 use crate::Dht;
-use crate::profile::{Service, SledStore};
+use crate::profile::Service;
 
 /// The service of a server, and its store.
-pub(in crate::cli) type ShownService = Service<Arc<SledStore>>;
+pub(in crate::cli) type ShownService = Service<Arc<ServerStore>>;
 
 /// What is shown of a program. It begins with nothing and is told what the program starts.
 #[derive(Debug)]

@@ -3,14 +3,15 @@
 use serde_json::{Value, json};
 
 use super::super::super::exit::{Exit, Failure};
+use super::super::super::store::ServerStore;
 use super::request::{Answer, MAX_PAGE};
 use crate::PublicKey;
+use crate::profile::Store as _;
 use crate::profile::entry::{Dated, KeyEntry};
-use crate::profile::{SledStore, Store as _};
 
 /// Returns a page of what the store holds, in the order of the keys.
 pub(super) async fn list(
-    store: &SledStore,
+    store: &ServerStore,
     mut after: Option<PublicKey>,
     since: Option<u64>,
     limit: usize,
@@ -38,14 +39,14 @@ pub(super) async fn list(
 }
 
 /// Returns all that is held for a key.
-pub(super) async fn show(store: &SledStore, key: &PublicKey) -> Result<Answer, Failure> {
+pub(super) async fn show(store: &ServerStore, key: &PublicKey) -> Result<Answer, Failure> {
     let found = store.page(before(key), 1).await?.into_iter().next();
     let held = found.filter(|(found, _)| found == key).map(|(_, held)| held).ok_or_else(|| none(key))?;
     Ok(Answer::of(json!({"entry": line(key, &held), "record": held.entry.record()})))
 }
 
 /// Removes the profile of a key.
-pub(super) async fn delete(store: &SledStore, key: &PublicKey) -> Result<Value, Failure> {
+pub(super) async fn delete(store: &ServerStore, key: &PublicKey) -> Result<Value, Failure> {
     match store.remove(key).await? {
         true => Ok(json!({"changed": true})),
         false => Err(none(key)),

@@ -9,16 +9,17 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::super::super::exit::Failure;
+use super::super::super::store::ServerStore;
 use super::super::schedule::Schedule;
 use super::lists::{Lists, Stamp, Which};
 use super::reload::Reloader;
 use super::request::{Answer, MAX_PAGE};
-use crate::profile::{Access, Admission, Service, SledStore};
+use crate::profile::{Access, Admission, Service};
 
 /// A server that runs.
 #[derive(Debug)]
 pub(in super::super) struct Live {
-    service: Service<Arc<SledStore>>,
+    service: Service<Arc<ServerStore>>,
     started: Instant,
     reloader: Reloader,
     /// The lists in force.
@@ -30,7 +31,7 @@ pub(in super::super) struct Live {
 impl Live {
     /// Takes the lists over, which have to be whole: a server does not start without its bans.
     pub(in super::super) fn begin(
-        service: Service<Arc<SledStore>>,
+        service: Service<Arc<ServerStore>>,
         lists: &Lists,
         reloader: Reloader,
     ) -> Result<Self, Failure> {
@@ -46,7 +47,7 @@ impl Live {
         self.reloader.schedules()
     }
 
-    pub(in super::super) const fn service(&self) -> &Service<Arc<SledStore>> {
+    pub(in super::super) const fn service(&self) -> &Service<Arc<ServerStore>> {
         &self.service
     }
 

@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use serde_json::{Value, json};
 
 use super::super::super::exit::{Exit, Failure};
+use super::super::super::store::ServerStore;
 use super::super::folder;
 use super::audit::Audit;
 use super::entries;
 use super::lists::{Lists, Which};
 use super::live::Live;
 use super::request::{Answer, MAX_PAGE, Reason, Request, Target};
-use crate::profile::SledStore;
 
 /// Carries out requests in a folder of data: of a server that runs in this process, or of a stopped one.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub(in super::super) struct Operator {
     data: PathBuf,
     lists: Mutex<Lists>,
     /// Opened when it is needed first, and locked from then on.
-    store: OnceLock<Arc<SledStore>>,
+    store: OnceLock<Arc<ServerStore>>,
     live: Option<Live>,
 }
 
@@ -37,7 +37,7 @@ impl Operator {
     }
 
     /// Returns the store, and opens it if that was not done yet.
-    pub(in super::super) fn store(&self) -> Result<&Arc<SledStore>, Failure> {
+    pub(in super::super) fn store(&self) -> Result<&Arc<ServerStore>, Failure> {
         if self.store.get().is_none() {
             // A second one that came first has it open: then this fails.
             let _ = self.store.set(Arc::new(folder::open_stopped(&self.data)?));

@@ -9,10 +9,11 @@ use tokio::sync::watch;
 use super::super::super::config::{self, Effective, Refused, Setting};
 use super::super::super::exit::{Exit, Failure};
 use super::super::super::runtime;
+use super::super::super::store::ServerStore;
 use super::super::args::Arguments;
 use super::super::schedule::Schedule;
 use crate::PublicKey;
-use crate::profile::{Service, SledStore};
+use crate::profile::Service;
 
 /// What of the options is in force, and what applies others.
 #[derive(Debug)]
@@ -59,7 +60,11 @@ impl Reloader {
 
     /// Puts options in force; returns the names of those that have changed, and of those that have changed
     /// since the start and need another one.
-    pub(super) fn apply(&self, read: Read, service: &Service<Arc<SledStore>>) -> (Vec<String>, Vec<String>) {
+    pub(super) fn apply(
+        &self,
+        read: Read,
+        service: &Service<Arc<ServerStore>>,
+    ) -> (Vec<String>, Vec<String>) {
         let Read(effective) = read;
         let mut in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut changed, mut restart) = (Vec::new(), Vec::new());
