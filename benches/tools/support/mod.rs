@@ -33,7 +33,12 @@ pub(crate) fn resident() -> u64 {
 
 /// Returns the processor time used so far, as Linux reports it in hundredths of a second.
 pub(crate) fn processor_time() -> Duration {
-    let status = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    processor_time_of(std::process::id())
+}
+
+/// Returns the processor time that a process has used so far.
+pub(crate) fn processor_time_of(pid: u32) -> Duration {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let fields = status.rsplit(')').next().unwrap_or_default().split(' ');
     let ticks: u64 = fields.skip(12).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
     Duration::from_millis(ticks * 10)
