@@ -80,8 +80,9 @@ pub enum ConnectError {
         /// What was tried.
         report: Box<Report>,
     },
-    /// Nodes know the key, but no handshake through them was answered: the server has gone away, or has
-    /// refused this client, see [`Listen::allow`](super::Listen::allow).
+    /// Nodes know the key, but no handshake through them was answered, nor after a second lookup, some ten
+    /// seconds in all: the server has gone away, or has refused this client, see
+    /// [`Listen::allow`](super::Listen::allow).
     #[error("server {key} is announced but does not answer: it has gone away, or refuses this identity")]
     NoAnswer {
         /// The server's key, as text.

@@ -74,7 +74,8 @@ impl Listen {
     ///
     /// [`Connection::proven`] returns the key that was admitted, or an error, so a list that was asked here
     /// need not be asked again. An open connection stays when its key leaves the list. A refused client gets
-    /// [`ConnectError::NoAnswer`](super::ConnectError::NoAnswer) after a few seconds.
+    /// [`ConnectError::NoAnswer`](super::ConnectError::NoAnswer) after about ten seconds: it takes the server
+    /// for one that has died, and asks for another one with its key.
     ///
     /// In JavaScript the option `firewall` has the opposite sense: `true` refuses there.
     ///

@@ -12,6 +12,7 @@
 //   published KEY            print what the owner of a key has put there; --server is not used
 // Prints one JSON object: {"public_key", "version", "profile"}, or {"error": {"kind", "message"}} and exits
 // 1.
+// Where several servers have the key, it goes on at another one when its own has died.
 // With --timing it joins the network first, and adds "connected": the milliseconds from then to the greeting.
 //
 // The identity file is the one that the Rust profile-client makes and reads.
@@ -57,7 +58,7 @@ class ProfileClient {
     socket.on('end', () => socket.end())
     const closed = new ProfileError('closed_early', 'the server closed the connection')
     socket.on('close', () => client.#fail(closed))
-    const { protocol, record } = await client.#greeted
+    const { protocol, record } = await client.#within(10, client.#greeted)
     if (protocol !== PROTOCOL) {
       throw new ProfileError('protocol', 'the server speaks another version of the protocol')
     }
@@ -124,7 +125,23 @@ class ProfileClient {
   request (method, params) {
     const id = this.#nextId++
     this.#socket.write(JSON.stringify({ jsonrpc: '2.0', id, method, params }) + '\n')
-    return new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }))
+    return this.#within(4, new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject })))
+  }
+
+  /** Ends the connection if an answer takes longer: the reference never gives up an idle one by itself. */
+  async #within (seconds, answer) {
+    let timer
+    const silence = new Promise((resolve, reject) => {
+      timer = setTimeout(() => {
+        reject(new ProfileError('silent', 'the server does not answer'))
+        this.#socket.destroy()
+      }, seconds * 1000)
+    })
+    try {
+      return await Promise.race([answer, silence])
+    } finally {
+      clearTimeout(timer)
+    }
   }
 
   async close () {
@@ -281,16 +298,49 @@ async function published (node, key) {
   })
 }
 
-/** Prints the record of a key as often as it was asked for. */
-async function watch (client, key, count) {
-  await new Promise((resolve, reject) => {
-    let left = count
-    const changed = (record) => {
-      print(record, key)
-      if (--left === 0) resolve()
+/** Prints the record of a key as often as it was asked for; `shown` goes on over connections. */
+async function watch (client, key, count, shown) {
+  let timer
+  try {
+    await new Promise((resolve, reject) => {
+      const changed = (record) => {
+        const version = record?.version ?? null
+        // A new connection shows what is known.
+        if (version === shown.version) return
+        shown.version = version
+        print(record, key)
+        if (++shown.count === count) resolve()
+      }
+      client.watch(key.toString('hex'), changed).catch(reject)
+      timer = setInterval(() => client.request('ping', {}).catch(reject), 3000)
+    })
+  } finally {
+    clearInterval(timer)
+  }
+}
+
+/** Errors that another server with the same key does not have, once it has taken over. */
+const PASSING = ['closed_early', 'silent', 'PEER_CONNECTION_FAILED', 'ETIMEDOUT', 'ECONNRESET', 'HOLEPUNCH_ABORTED']
+/** How long another server is looked for. */
+const TAKEOVER = 15_000
+
+/** Connects and does the work, and does both again at another server if this one dies. */
+async function visit (connect, work) {
+  let [greeted, since] = [false, null]
+  for (;;) {
+    try {
+      const client = await connect()
+      const repeated = greeted
+      ;[greeted, since] = [true, null]
+      await work(client, repeated)
+      return client
+    } catch (error) {
+      since ??= performance.now()
+      const passes = PASSING.includes(error.kind ?? error.code) || (greeted && error.code === 'PEER_NOT_FOUND')
+      if (!passes || performance.now() - since > TAKEOVER) throw error
+      await new Promise((resolve) => setTimeout(resolve, 500))
     }
-    client.watch(key.toString('hex'), changed).catch(reject)
-  })
+  }
 }
 
 async function run (client, command, argument, options) {
@@ -299,7 +349,7 @@ async function run (client, command, argument, options) {
     case 'register': return client.register(edited({}, options))
     case 'show': return client.get()
     case 'update': return client.update(edited(client.record?.parsed, options))
-    case 'delete': return client.delete()
+    case 'delete': return client.record || !options.repeated ? client.delete() : null
     case 'lookup': return client.lookup(parseKey(argument ?? '').toString('hex'))
     default: throw new ProfileError('usage', 'commands: register, show, update, delete, lookup KEY')
   }
@@ -337,11 +387,15 @@ try {
   if (options.timing) await node.fullyBootstrapped()
   const start = performance.now()
   const relay = options.relay && parseKey(options.relay)
-  const client = await ProfileClient.open(node, server, keyPair, seen, relay)
-  const timing = options.timing && { connected: performance.now() - start }
-  if (command === 'watch') await watch(client, parseKey(argument ?? ''), Number(count))
-  else if (command === 'publish') print(await publish(node, keyPair, await client.get()), keyPair.publicKey)
-  else print(await run(client, command, argument, options), keyPair.publicKey, timing)
+  let timing
+  const shown = { version: undefined, count: 0 }
+  const open = () => ProfileClient.open(node, server, keyPair, seen, relay)
+  const client = await visit(open, async (client, repeated) => {
+    timing ??= options.timing && { connected: performance.now() - start }
+    if (command === 'watch') await watch(client, parseKey(argument ?? ''), Number(count), shown)
+    else if (command === 'publish') print(await publish(node, keyPair, await client.get()), keyPair.publicKey)
+    else print(await run(client, command, argument, { ...options, repeated }), keyPair.publicKey, timing)
+  })
   await client.close()
   await node.destroy()
   process.exit(0)

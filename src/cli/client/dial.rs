@@ -4,7 +4,7 @@ use std::net::SocketAddrV4;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::super::routes::RoutesFile;
 use crate::api::{ConnectError, Report, StreamError};
@@ -44,6 +44,32 @@ impl Dial for DhtDial {
     type Stream = Connection;
 
     async fn dial(&mut self) -> Result<Connection, DialError> {
+        let connection = self.connect().await?;
+        // A server that has died since the handshake is waited for beside another attempt, which may reach
+        // one that takes over its key.
+        let other = async {
+            sleep(SILENCE).await;
+            self.connect().await
+        };
+        // The server sends first, so this takes no longer than what follows. Other errors come to the reader.
+        let answered = tokio::select! {
+            answered = timeout(WAIT_FOR_ANSWER, connection.answered()) => answered,
+            Ok(other) = other => {
+                self.last.set(Some(other.report()));
+                return Ok(other);
+            }
+        };
+        self.last.set(Some(connection.report()));
+        if let Ok(Err(error @ StreamError::Unreachable { .. })) = answered {
+            return Err(error.into());
+        }
+        self.remember(&connection.report().routes);
+        Ok(connection)
+    }
+}
+
+impl DhtDial {
+    async fn connect(&self) -> Result<Connection, DialError> {
         let connect = match self.at {
             Some(address) => self.dht.connect(self.server.public_key()).addresses([address]).only_addresses(),
             None => {
@@ -57,30 +83,16 @@ impl Dial for DhtDial {
             Some(relay) => connect.relay_through(relay),
             None => connect,
         };
-        let connection = match connect.await {
-            Ok(connection) => connection,
-            Err(error) => {
-                self.last.set(error.report());
-                // The remembered nodes did not help; a network that is down does not show that they never
-                // will.
-                if let ConnectError::NotFound { .. } | ConnectError::NoAnswer { .. } = error {
-                    self.remember(&[]);
-                }
-                return Err(error.into());
+        connect.await.map_err(|error| {
+            self.last.set(error.report());
+            // The remembered nodes did not help; a network that is down does not show that they never will.
+            if let ConnectError::NotFound { .. } | ConnectError::NoAnswer { .. } = error {
+                self.remember(&[]);
             }
-        };
-        // The server sends first, so this takes no longer than what follows. Other errors come to the reader.
-        let answered = timeout(WAIT_FOR_ANSWER, connection.answered()).await;
-        self.last.set(Some(connection.report()));
-        if let Ok(Err(error @ StreamError::Unreachable { .. })) = answered {
-            return Err(error.into());
-        }
-        self.remember(&connection.report().routes);
-        Ok(connection)
+            error.into()
+        })
     }
-}
 
-impl DhtDial {
     fn remember(&self, nodes: &[SocketAddrV4]) {
         if let (Some(file), None) = (&self.routes, self.at) {
             file.set(self.server.public_key(), nodes);
@@ -88,5 +100,7 @@ impl DhtDial {
     }
 }
 
+/// After this time without an answer over a new connection, another one is dialled beside it.
+const SILENCE: Duration = Duration::from_secs(2);
 /// Longer than it takes to find that a server does not answer at the address that it claims.
 const WAIT_FOR_ANSWER: Duration = Duration::from_secs(8);

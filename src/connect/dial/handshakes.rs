@@ -133,7 +133,8 @@ const MAX_PARALLEL: usize = 2;
 /// After this time, when a request is sent again, a handshake does not hold others up: a node that wants to
 /// keep clients away can claim to know the server and then be silent.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
-/// Nodes that one attempt sends message 1 to: hostile record holders can't make it go on for ever.
+/// Nodes that message 1 is sent to after one lookup, of which an attempt makes two at most: hostile record
+/// holders can't make it go on for ever.
 const MAX_NODES: usize = 64;
 
 #[cfg(test)]

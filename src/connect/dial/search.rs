@@ -32,8 +32,8 @@ pub(super) struct Search {
     head_start: Option<Instant>,
     query: Option<QueryId>,
     query_failed: bool,
-    /// Whether the lookup may run again from the own table, because it began with nodes that were named and
-    /// led nowhere.
+    /// Whether the lookup may run again, from the own table: it began with nodes that were named and led
+    /// nowhere, or what it found does not answer.
     may_look_again: bool,
     handshakes: Handshakes,
     replies: VecDeque<Reply>,
@@ -64,7 +64,7 @@ impl Search {
             head_start: None,
             query: None,
             query_failed: false,
-            may_look_again: !turn.call.dial.nodes.is_empty() && !turn.call.dial.only_nodes,
+            may_look_again: !turn.call.dial.only_nodes,
             handshakes: Handshakes::default(),
             replies: VecDeque::new(),
         };
@@ -286,9 +286,15 @@ impl Search {
         if self.query.is_some() || self.awaits_answer() {
             return Step::Continue;
         }
-        if std::mem::take(&mut self.may_look_again) {
+        let began_elsewhere = turn.call.was_unreachable || !turn.call.dial.nodes.is_empty();
+        let is_worth_it = began_elsewhere || turn.call.records_found > 0;
+        if is_worth_it && std::mem::take(&mut self.may_look_again) {
             debug!("lookup repeated without the named nodes");
             self.query_failed = false;
+            // A server that has died stays announced until another one with its key, or itself again, is
+            // announced on the same nodes: they are asked once more.
+            turn.call.records_found = 0;
+            self.handshakes = Handshakes::default();
             self.find_peer(turn, Vec::new());
             return Step::Continue;
         }

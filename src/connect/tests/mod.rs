@@ -13,6 +13,7 @@ mod punching;
 mod punching_hostile;
 mod relaying;
 mod reuse;
+mod several_servers;
 mod soak;
 mod story;
 mod traces;

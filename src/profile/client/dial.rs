@@ -1,8 +1,24 @@
-//! Connects to a server through the DHT.
+//! Connects to a server, through the DHT.
+
+use std::future::Future;
+
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::error::DialError;
-use super::operations::Dial;
 use crate::{Connection, Dht, KeyPair, PublicKey};
+
+/// Makes connections to one server under one identity.
+pub trait Dial: Send {
+    /// The connection.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send;
+
+    /// Connects.
+    ///
+    /// # Errors
+    ///
+    /// Any error of the network; returned as [`ClientError::Dial`].
+    fn dial(&mut self) -> impl Future<Output = Result<Self::Stream, DialError>> + Send;
+}
 
 /// Connects to a server by its public key, with the settings of [`Dht::connect`].
 #[derive(Clone, Debug)]

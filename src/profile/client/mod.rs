@@ -3,9 +3,12 @@
 mod dial;
 mod error;
 #[cfg(test)]
+mod failing_over;
+#[cfg(test)]
 mod hostile;
 mod moving;
 mod operations;
+mod reaching;
 #[cfg(test)]
 mod remembering;
 mod session;
@@ -16,10 +19,10 @@ mod watch;
 #[cfg(test)]
 mod watching;
 
-pub use dial::ThroughDht;
+pub use dial::{Dial, ThroughDht};
 pub use error::{ClientError, Denied, DialError};
 pub use moving::Found;
-pub use operations::{Dial, ProfileClient};
+pub use operations::ProfileClient;
 pub use session::Watched;
 pub use versions::{MemoryVersions, Versions};
 pub use watch::Watching;

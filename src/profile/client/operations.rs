@@ -1,39 +1,29 @@
 //! The operations of a client.
 
-use std::future::Future;
 use std::io;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::super::content::{InvalidProfile, Profile};
 use super::super::entry::KeyEntry;
 use super::super::message::Request;
 use super::super::record::{MAX_VERSION, Record};
 use super::super::rotation::Rotation;
-use super::error::{ClientError, Denied, DialError};
-use super::session::{CallError, Session, verified};
+use super::dial::Dial;
+use super::error::{ClientError, Denied};
+use super::reaching::{Answered, Question, reach};
+use super::session::{Session, verified};
 use super::versions::Versions;
 use crate::{KeyPair, PublicKey};
-
-/// Makes connections to one server under one identity.
-pub trait Dial: Send {
-    /// The connection.
-    type Stream: AsyncRead + AsyncWrite + Unpin + Send;
-
-    /// Connects.
-    ///
-    /// # Errors
-    ///
-    /// Any error of the network; returned as [`ClientError::Dial`].
-    fn dial(&mut self) -> impl Future<Output = Result<Self::Stream, DialError>> + Send;
-}
 
 /// A client of a profile server, under one identity.
 ///
 /// After a lost connection the client connects again and repeats the request; the server answers a repeated
-/// request like the first. Every record is verified.
+/// request like the first. A server that has not answered for 2 s is dialled once more beside that
+/// connection, and the first answer counts: where several servers have one key, another one takes over from
+/// one that has died. While a server that was connected before cannot be reached, it is dialled again for
+/// 15 s. Every record is verified.
 #[derive(Debug)]
 pub struct ProfileClient<D: Dial, V> {
     identity: KeyPair,
@@ -69,13 +59,7 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
             memory_error: None,
             answer_timeout: ANSWER_TIMEOUT,
         };
-        for attempt in 1.. {
-            match client.open().await {
-                Ok(()) => break,
-                Err(CallError::Lost(_)) if attempt < ATTEMPTS => {}
-                Err(CallError::Lost(error) | CallError::Final(error)) => return Err(error),
-            }
-        }
+        client.ask(None).await?;
         Ok(client)
     }
 
@@ -344,42 +328,22 @@ impl<D: Dial, V: Versions> ProfileClient<D, V> {
     }
 
     pub(super) async fn call(&mut self, request: Request) -> Result<Value, ClientError> {
-        for attempt in 1.. {
-            // Taken out: a dropped call must not leave an answer behind that a later call takes for its own.
-            let session =
-                match self.session.take() {
-                    Some(session) => Ok(session),
-                    None => self.open().await.map(|()| self.session.take()).map(|session| {
-                        session.expect("a connection that was opened is kept until it is taken")
-                    }),
-                };
-            let outcome = match session {
-                Ok(mut session) => {
-                    let outcome = session.call(request.clone()).await;
-                    if !matches!(outcome, Err(CallError::Lost(_))) {
-                        self.session = Some(session);
-                    }
-                    outcome
-                }
-                Err(error) => Err(error),
-            };
-            match outcome {
-                Ok(result) => return Ok(result),
-                Err(CallError::Lost(_)) if attempt < ATTEMPTS => {}
-                Err(CallError::Lost(error) | CallError::Final(error)) => return Err(error),
-            }
-        }
-        unreachable!("the last attempt returns")
+        self.ask(Some(&request)).await
     }
 
-    async fn open(&mut self) -> Result<(), CallError> {
-        let stream = self.dial.dial().await.map_err(|error| CallError::Final(ClientError::Dial(error)))?;
+    /// Sends a request; without one, waits for the greeting of a new connection.
+    async fn ask(&mut self, request: Option<&Request>) -> Result<Value, ClientError> {
         let own = *self.identity.public_key();
-        let (session, record, moved) = Session::open(stream, &own, self.answer_timeout).await?;
+        let question = Question { own: &own, request, answer_timeout: self.answer_timeout };
+        // Taken out: a dropped call must not leave an answer behind that a later call takes for its own.
+        let session = self.session.take();
+        let Answered { session, greeting, result } = reach(&mut self.dial, session, question).await?;
         self.session = Some(session);
-        self.moved = moved;
-        self.learn(record);
-        Ok(())
+        if let Some((record, moved)) = greeting {
+            self.moved = moved;
+            self.learn(record);
+        }
+        result
     }
 
     fn learn(&mut self, record: Option<Record>) {
@@ -439,7 +403,7 @@ pub(super) fn record_in(result: &Value, owner: &PublicKey) -> Result<Record, Cli
     verified(record.ok_or(ClientError::Protocol("an answer has no record"))?, owner)
 }
 
-/// Attempts of a request before a lost connection is reported.
+/// How often a change is made anew on what another client of the identity has stored meanwhile.
 const ATTEMPTS: u32 = 3;
 /// Longest time for an answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
