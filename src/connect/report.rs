@@ -146,8 +146,9 @@ pub struct Exchange {
 /// What was tried and seen during one attempt, with how long each stage took.
 ///
 /// Prints as a line for each step, with the milliseconds from the start of the attempt to its end. With the
-/// feature `serde` it is data: a member for each field, times as milliseconds with fractions.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// feature `serde` it is data: a member for each field, times as milliseconds with fractions. Its debug form is
+/// short: a program that ends with an error prints that.
+#[derive(Clone, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Report {
@@ -213,6 +214,13 @@ pub struct Report {
     pub routes: Vec<SocketAddrV4>,
     /// How stream packets travel and to where, if a path was found.
     pub path: Option<(Path, SocketAddrV4)>,
+}
+
+impl fmt::Debug for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { total, stage, .. } = self;
+        f.debug_struct("Report").field("total", total).field("stage", stage).finish_non_exhaustive()
+    }
 }
 
 /// Writes a time as milliseconds with fractions.

@@ -38,7 +38,7 @@ fn a_client_comes_back_on_the_path_of_its_last_connection() {
             assert_eq!(report.exchanges.len(), 1, "{label}");
             assert_eq!((report.nodes_asked, report.probes_sent), (0, 0), "{label}");
             let limit = Duration::from_millis(ROUND_TRIP_MS);
-            assert!(report.total <= limit, "{label}: {report:?}");
+            assert!(report.total <= limit, "{label}: {report}");
             scene.world.both_speak(&next);
             scene.end(&next);
             if !ended {

@@ -103,7 +103,7 @@ impl Scene {
             if self.world.failure(dialled).is_none() {
                 return self.world.connected(dialled);
             }
-            assert!(passed < MAX_GAP, "out of reach for {passed:?}: {:?}", self.world.report(dialled));
+            assert!(passed < MAX_GAP, "out of reach for {passed:?}: {}", self.world.report(dialled));
         }
     }
 

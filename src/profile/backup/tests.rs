@@ -125,17 +125,16 @@ fn a_backup_cut_at_any_length_is_noticed() {
 
 #[test]
 fn every_flipped_bit_is_noticed_and_named() {
-    // All bits of every byte of all kinds take a minute.
-    let (few, all) = (written(&some()[..2]), written(&some()));
-    for (bytes, bits) in [(&few, 0..8), (&all, 0..1)] {
-        for (at, bit) in (0..bytes.len()).flat_map(|at| bits.clone().map(move |bit| (at, (at + bit) % 8))) {
-            let mut damaged = bytes.clone();
-            damaged[at] ^= 1 << bit;
-            let (entries, faults) = read(&damaged);
-            assert!(!faults.is_empty(), "byte {at}, bit {bit}");
-            // Nothing is read that was not written.
-            assert!(entries.iter().all(|entry| some().contains(entry)), "byte {at}, bit {bit}: {entries:?}");
-        }
+    let entries_written = some();
+    let bytes = written(&entries_written);
+    for (at, bit) in (0..bytes.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1 << bit;
+        let (entries, faults) = read(&damaged);
+        assert!(!faults.is_empty(), "byte {at}, bit {bit}");
+        // Nothing is read that was not written.
+        let is_written = entries.iter().all(|entry| entries_written.contains(entry));
+        assert!(is_written, "byte {at}, bit {bit}: {entries:?}");
     }
 }
 

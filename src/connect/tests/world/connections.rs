@@ -145,7 +145,7 @@ impl World {
     pub(crate) fn connected(&mut self, dialled: Dialled) -> Connected {
         let took = self.wait(dialled);
         let failure = self.failure(dialled);
-        assert_eq!(failure, None, "{:?}", self.report(dialled));
+        assert_eq!(failure, None, "{}", self.report(dialled));
         let peer = self.host(dialled.client);
         let found = peer.find(dialled.attempt).expect("it has not failed");
         Connected {
@@ -252,7 +252,7 @@ impl World {
 impl Connected {
     #[track_caller]
     pub(crate) fn on(self, expected: Path) -> Self {
-        assert_eq!(self.path, expected, "{:?}", self.report);
+        assert_eq!(self.path, expected, "{}", self.report);
         self
     }
 
@@ -260,8 +260,8 @@ impl Connected {
     #[track_caller]
     pub(crate) fn within_ms(self, ms: u64) -> Self {
         let limit = Duration::from_millis(ms);
-        assert!(self.took < limit, "{:?}, {:?}", self.took, self.report);
-        assert!(self.report.total < limit, "{:?}", self.report);
+        assert!(self.took < limit, "{:?}, {}", self.took, self.report);
+        assert!(self.report.total < limit, "{}", self.report);
         self
     }
 }
