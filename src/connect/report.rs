@@ -146,8 +146,8 @@ pub struct Exchange {
 /// What was tried and seen during one attempt, with how long each stage took.
 ///
 /// Prints as a line for each step, with the milliseconds from the start of the attempt to its end. With the
-/// feature `serde` it is data: a member for each field, times as milliseconds with fractions. Its debug form is
-/// short: a program that ends with an error prints that.
+/// feature `serde` it is data: a member for each field, times as milliseconds with fractions. Its debug form
+/// is short: a program that ends with an error prints that.
 #[derive(Clone, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

@@ -13,8 +13,8 @@ use crate::wire::vectors;
 /// The most bytes of an input.
 const MAX_INPUT: usize = 4096;
 
-/// Runs a target on its corpus, on every string of bytes in the vectors, and on so many mutations of them; on a
-/// tenth of those without `HYPERPROFILE_FULL`.
+/// Runs a target on its corpus, on every string of bytes in the vectors, and on so many mutations of them;
+/// without `HYPERPROFILE_FULL` on a tenth of those.
 fn fuzz(name: &str, inputs: usize) {
     let inputs = if std::env::var_os("HYPERPROFILE_FULL").is_some() { inputs } else { inputs / 10 };
     let (corpus, seeds) = (corpus(name), seeds());
