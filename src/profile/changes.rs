@@ -47,6 +47,15 @@ impl Changes {
         }
     }
 
+    /// Notifies those who watch any keys that all of them may have changed.
+    pub fn notify_all(&self) {
+        for (key, watches) in self.lock().iter() {
+            for pending in watches {
+                pending.add([*key]);
+            }
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<PublicKey, Vec<Arc<Pending>>>> {
         // Each change of the map is one insertion or removal.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -61,8 +61,40 @@ pub(super) struct Counters {
     registrations: Windows<Network>,
 }
 
+/// A use of a limit: a write of a key, or a registration from a network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Use {
+    /// What is counted, a letter and a key or a network.
+    pub id: Vec<u8>,
+    /// How often it may be used in a window.
+    pub share: u32,
+    /// How long a window is from the first use in it.
+    pub length: Duration,
+}
+
+impl Limits {
+    /// Returns the use that a write of a key is.
+    pub(super) fn write(&self, key: &ProvenKey) -> Use {
+        let id = [b"w", &key.public_key().as_bytes()[..]].concat();
+        Use { id, share: self.writes_per_minute, length: MINUTE }
+    }
+
+    /// Returns the uses that a registration is.
+    pub(super) fn registration(&self, key: &ProvenKey, address: PeerAddress) -> Vec<Use> {
+        let network = Network::of(address).map(|network| {
+            let (kind, network) = match network {
+                Network::Peer(network) => (b"p", network),
+                Network::Relay(network) => (b"r", network),
+            };
+            let id = [kind, &network[..]].concat();
+            Use { id, share: self.registrations_per_hour, length: HOUR }
+        });
+        network.into_iter().chain([self.write(key)]).collect()
+    }
+}
+
 /// `Err` holds the whole seconds until the limit allows another request.
-pub(super) type Verdict = Result<(), u64>;
+pub type Verdict = Result<(), u64>;
 
 impl Counters {
     pub(super) fn new(limits: &Limits) -> Self {

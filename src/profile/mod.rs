@@ -50,8 +50,12 @@ pub use client::{
 pub use content::{InvalidProfile, Profile, ProfileDraft};
 pub use entry::{Dated, is_newer};
 pub use inventory::Inventory;
-pub use limits::{Limits, MAX_WINDOWS};
+pub use limits::{Limits, MAX_WINDOWS, Use, Verdict};
 pub use peers::{OpenConnection, PeerAddress};
+#[cfg(feature = "postgres")]
+pub use postgres_store::{
+    Membership, ParseUrlError as ParsePostgresUrlError, PostgresSnapshot, PostgresStore, PostgresUrl,
+};
 pub use record::Record;
 pub use rotation::Rotation;
 pub use service::{Access, Admission, Ended, Ipv4Network, ParseNetworkError, Service, ServiceConfig};

@@ -12,6 +12,7 @@ use super::changes::Changes;
 use super::entry::is_newer;
 use super::entry::{Change, Dated, Decision, KeyEntry, decide_rotation};
 use super::inventory::Inventory;
+use super::limits::{Use, Verdict};
 use super::message::Refusal;
 use super::record::Record;
 use super::rotation::Rotation;
@@ -93,6 +94,21 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// The record may or may not be removed when the future is dropped.
     fn remove(&self, key: &PublicKey) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Counts uses of limits for all processes that use the store; if one of them is beyond its limit, none
+    /// need be counted. Returns `None` if only one process uses it, which counts by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the uses could not be counted.
+    ///
+    /// # Cancel safety
+    ///
+    /// The uses may or may not be counted when the future is dropped.
+    fn take(&self, uses: &[Use]) -> impl Future<Output = Result<Option<Verdict>, StoreError>> + Send {
+        let _ = uses;
+        std::future::ready(Ok(None))
+    }
 }
 
 impl<S: Store> Store for Arc<S> {
@@ -130,6 +146,10 @@ impl<S: Store> Store for Arc<S> {
 
     fn remove(&self, key: &PublicKey) -> impl Future<Output = Result<bool, StoreError>> + Send {
         S::remove(self, key)
+    }
+
+    fn take(&self, uses: &[Use]) -> impl Future<Output = Result<Option<Verdict>, StoreError>> + Send {
+        S::take(self, uses)
     }
 }
 
@@ -191,6 +211,9 @@ pub enum StoreError {
         /// What is there and what should be.
         inventory: Arc<Inventory>,
     },
+    /// The database does not make durable what it acknowledges.
+    #[error("the database runs with fsync = off: turn it on in its configuration and restart it")]
+    NotDurable,
     /// More was written while the snapshot was read than is kept for it.
     #[error("too much was written while the profiles were read, try again")]
     Outdated,
@@ -202,6 +225,10 @@ pub enum StoreError {
         /// The format expected.
         expected: u32,
     },
+    /// The database cannot be reached or does not answer. A change may have been made or not. Later calls try
+    /// again.
+    #[error("the database cannot be used at present: {0}")]
+    Unavailable(String),
 }
 
 /// A store in memory, for tests and demonstrations.

@@ -154,6 +154,13 @@ impl Cluster {
         self.as_user(Command::new(self.bin.join(name)))
     }
 
+    /// Returns a command that runs a script as that user, in the folder.
+    pub(crate) fn shell(&self, script: &str) -> Command {
+        let mut shell = Command::new("sh");
+        shell.args(["-ec", script]);
+        self.as_user(shell)
+    }
+
     fn as_user(&self, mut command: Command) -> Command {
         if let Some((user, group)) = user() {
             command.uid(user).gid(group);

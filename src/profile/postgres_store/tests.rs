@@ -1,17 +1,279 @@
-use super::cluster::Cluster;
+use std::sync::{Arc, Mutex, OnceLock};
 
-#[test]
-fn a_cluster_loses_nothing_when_it_is_killed() {
-    let Some(cluster) = Cluster::start() else { return };
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+
+use super::super::content::Profile;
+use super::super::entry::{Change, Dated, KeyEntry};
+use super::super::message::Refusal;
+use super::super::record::Record;
+use super::super::rotation::Rotation;
+use super::super::store::{ApplyError, MemoryStore, Store, StoreError};
+use super::cluster::{Cluster, PASSWORD};
+use super::{PostgresStore, PostgresUrl};
+use crate::KeyPair;
+use crate::api::ProvenKey;
+
+/// Returns the cluster that the tests share, each with a database of its own; none, with a message, without
+/// PostgreSQL.
+pub(super) fn shared() -> Option<&'static Cluster> {
+    static SHARED: OnceLock<Option<Cluster>> = OnceLock::new();
+    SHARED.get_or_init(Cluster::start).as_ref()
+}
+
+pub(super) async fn connect(url: &str) -> Result<PostgresStore, StoreError> {
+    PostgresStore::connect(&url.parse().unwrap(), 4).await
+}
+
+pub(super) fn key_pair(seed: u8) -> KeyPair {
+    KeyPair::from_seed(&[seed; 32])
+}
+
+pub(super) fn record(seed: u8, version: u64, name: &str) -> Record {
+    let profile = Profile::parse(&format!(r#"{{"name":"{name}"}}"#)).unwrap();
+    Record::sign(&key_pair(seed), version, profile)
+}
+
+pub(super) fn proven(seed: u8) -> ProvenKey {
+    ProvenKey::new(*key_pair(seed).public_key())
+}
+
+pub(super) fn register(seed: u8, version: u64, name: &str) -> Change {
+    Change::Register { record: record(seed, version, name), after: None }
+}
+
+pub(super) fn update(seed: u8, version: u64, name: &str) -> Change {
+    Change::Update { record: record(seed, version, name), after: None }
+}
+
+/// Returns the version that a change has left, or why it was refused.
+fn outcome(applied: Result<KeyEntry, ApplyError>) -> Result<KeyEntry, Refusal> {
+    match applied {
+        Ok(entry) => Ok(entry),
+        Err(ApplyError::Refused(refusal)) => Err(refusal),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[tokio::test]
+async fn two_stores_on_one_database_do_what_one_in_memory_does() {
+    let Some(cluster) = shared() else { return };
+    let url = cluster.url(&cluster.database());
+    let stores = [connect(&url).await.unwrap(), connect(&url).await.unwrap()];
+    let memory = MemoryStore::default();
+    let mut chance = StdRng::seed_from_u64(17);
+    let steps = if std::env::var_os("HYPERPROFILE_FULL").is_some() { 20_000 } else { 800 };
+    for _ in 0..steps {
+        let (seed, version, name) =
+            (chance.gen_range(1..6), chance.gen_range(1..6), ["a", "b"][chance.gen_range(0..2)]);
+        let after = chance.gen_bool(0.5).then(|| chance.gen_range(0..6));
+        let store = &stores[chance.gen_range(0..2)];
+        let change = match chance.gen_range(0..20) {
+            0 => {
+                let to = seed % 6 + 1;
+                let rotation = Rotation::sign(&key_pair(seed), &key_pair(to));
+                let taken = record(if chance.gen_bool(0.9) { to } else { seed }, version, name);
+                let expected = outcome(memory.rotate(rotation.clone(), taken.clone()).await);
+                assert_eq!(outcome(store.rotate(rotation, taken).await), expected);
+                continue;
+            }
+            1 => {
+                let key = *key_pair(seed).public_key();
+                assert_eq!(store.remove(&key).await.unwrap(), memory.remove(&key).await.unwrap());
+                continue;
+            }
+            2..8 => Change::Register { record: record(seed, version, name), after },
+            8..16 => Change::Update { record: record(seed, version, name), after },
+            _ => Change::Delete { version },
+        };
+        let expected = outcome(memory.apply(&proven(seed), change.clone()).await);
+        assert_eq!(outcome(store.apply(&proven(seed), change.clone()).await), expected, "{change:?}");
+    }
+    let strip =
+        |page: Vec<(_, Dated)>| page.into_iter().map(|(key, held)| (key, held.entry)).collect::<Vec<_>>();
+    let expected = strip(memory.page(None, 100).await.unwrap());
+    assert!(expected.len() > 3);
+    for store in &stores {
+        assert_eq!(strip(store.page(None, 100).await.unwrap()), expected);
+        assert_eq!(store.count().await.unwrap(), expected.len() as u64);
+    }
+}
+
+#[tokio::test]
+async fn of_changes_of_one_version_through_two_stores_one_alone_is_made() {
+    let Some(cluster) = shared() else { return };
+    let url = cluster.url(&cluster.database());
+    let stores = [Arc::new(connect(&url).await.unwrap()), Arc::new(connect(&url).await.unwrap())];
+    stores[0].apply(&proven(1), register(1, 1, "first")).await.unwrap();
+    let mut writers = tokio::task::JoinSet::new();
+    for number in 0..8 {
+        let store = Arc::clone(&stores[number % 2]);
+        writers.spawn(async move {
+            for _ in 0..10 {
+                loop {
+                    let version = store.load(proven(1).public_key()).await.unwrap().version();
+                    let change = update(1, version + 1, &format!("writer {number}"));
+                    match store.apply(&proven(1), change).await {
+                        Ok(_) => break,
+                        Err(ApplyError::Refused(Refusal::VersionConflict { .. })) => {}
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            }
+        });
+    }
+    writers.join_all().await;
+    assert_eq!(stores[0].load(proven(1).public_key()).await.unwrap().version(), 81);
+}
+
+#[tokio::test]
+async fn a_change_through_one_store_is_shown_to_those_who_watch_at_another() {
+    let Some(cluster) = shared() else { return };
     let database = cluster.database();
-    cluster.sql(&database, "CREATE TABLE t (n int); INSERT INTO t VALUES (7)");
-    cluster.kill();
-    cluster.run();
-    assert_eq!(cluster.sql(&database, "SELECT n FROM t"), "7");
-    cluster.stop();
-    cluster.run();
-    assert_eq!(cluster.sql(&database, "SELECT n FROM t"), "7");
-    let folder = cluster.folder.clone();
-    drop(cluster);
-    assert!(!folder.exists());
+    let url = cluster.url(&database);
+    let (one, two) = (connect(&url).await.unwrap(), connect(&url).await.unwrap());
+    let mut watch = two.changes().watch();
+    watch.set([*key_pair(1).public_key()]);
+    for version in 1..5 {
+        let change = if version == 1 { register(1, 1, "Ada") } else { update(1, version, "Ada") };
+        one.apply(&proven(1), change).await.unwrap();
+        while two.load(&watch.next().await).await.unwrap().version() < version {}
+    }
+    // The session that listens is ended, and with it what came meanwhile.
+    let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+        WHERE datname = current_database() AND query LIKE 'LISTEN%'";
+    assert_eq!(cluster.sql(&database, end), "2");
+    one.apply(&proven(1), update(1, 5, "Ada")).await.unwrap();
+    while two.load(&watch.next().await).await.unwrap().version() < 5 {}
+}
+
+#[tokio::test]
+async fn a_snapshot_does_not_show_what_is_written_after_it() {
+    let Some(cluster) = shared() else { return };
+    let store = connect(&cluster.url(&cluster.database())).await.unwrap();
+    let mut entries = Vec::new();
+    for number in 0..300_u16 {
+        let mut seed = [9; 32];
+        seed[..2].copy_from_slice(&number.to_le_bytes());
+        let owner = KeyPair::from_seed(&seed);
+        let record = Record::sign(&owner, 1, Profile::parse(r#"{"name":"a"}"#).unwrap());
+        let held = Dated { entry: KeyEntry::Present(record), changed: number.into() };
+        entries.push((*owner.public_key(), held));
+    }
+    assert_eq!(store.restore_entries(entries.clone()).await.unwrap(), 300);
+    assert_eq!(store.restore_entries(entries.clone()).await.unwrap(), 0);
+    let mut snapshot = store.snapshot().await.unwrap();
+    let mut read = snapshot.next_chunk().await.unwrap();
+    for (key, _) in &entries[..100] {
+        store.apply(&ProvenKey::new(*key), Change::Delete { version: 1 }).await.unwrap();
+    }
+    store.apply(&proven(1), register(1, 1, "late")).await.unwrap();
+    loop {
+        let chunk = snapshot.next_chunk().await.unwrap();
+        if chunk.is_empty() {
+            break;
+        }
+        read.extend(chunk);
+    }
+    entries.sort_by_key(|(key, _)| *key);
+    assert_eq!(read, entries);
+    assert_eq!(store.count().await.unwrap(), 301);
+    assert_eq!(store.stats().profiles, 201);
+}
+
+#[tokio::test]
+async fn stores_that_come_at_once_make_the_tables_once_and_newer_tables_are_refused() {
+    let Some(cluster) = shared() else { return };
+    let database = cluster.database();
+    let url: PostgresUrl = cluster.url(&database).parse().unwrap();
+    let mut stores = tokio::task::JoinSet::new();
+    for _ in 0..6 {
+        let url = url.clone();
+        stores.spawn(async move { PostgresStore::connect(&url, 1).await.map(drop) });
+    }
+    for connected in stores.join_all().await {
+        connected.unwrap();
+    }
+    assert_eq!(cluster.sql(&database, "SELECT id, version FROM profile_schema"), "1|1");
+    cluster.sql(&database, "UPDATE profile_schema SET version = 2");
+    let refused = PostgresStore::connect(&url, 1).await;
+    assert!(
+        matches!(&refused, Err(StoreError::Schema { found, expected: 1 }) if found == "2"),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn no_message_and_no_log_shows_the_password() {
+    let Some(cluster) = shared() else { return };
+    let database = cluster.database();
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer({
+        let log = Arc::clone(&log);
+        move || Log(Arc::clone(&log))
+    });
+    let _default = tracing::subscriber::set_default(subscriber.finish());
+    // With one subscriber alone, what another test has logged first, without one, would not be logged here.
+    let _other = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::new());
+    tracing::callsite::rebuild_interest_cache();
+    let wrong = cluster.url(&database).replace("do%20not", "do%20never");
+    let mut shown = String::new();
+    for url in [wrong, cluster.url("missing"), cluster.url(&database)] {
+        let connected = connect(&url).await;
+        shown += &format!("{} {connected:?}", url.parse::<PostgresUrl>().unwrap());
+        if let Err(error) = connected {
+            shown += &error.to_string();
+        }
+    }
+    shown += &String::from_utf8(log.lock().unwrap().clone()).unwrap();
+    assert!(shown.contains("password authentication failed") && shown.contains("no session"), "{shown}");
+    for secret in [PASSWORD, "do never show this", "do%20not", "do%20never"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+}
+
+/// What is logged.
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_of_ones_own_is_accepted_where_it_is_named_alone() {
+    let Some(cluster) = shared() else { return };
+    let database = cluster.database();
+    let script = r#"
+        openssl req -x509 -newkey rsa:2048 -nodes -keyout root.key -out root.pem -subj /CN=root -days 2
+        openssl req -newkey rsa:2048 -nodes -keyout own.key -out own.csr -subj /CN=database
+        printf 'subjectAltName = IP:127.0.0.1\nbasicConstraints = CA:FALSE\n' > own.ext
+        openssl x509 -req -in own.csr -CA root.pem -CAkey root.key -CAcreateserial -extfile own.ext \
+            -out own.pem -days 2"#;
+    super::cluster::output(cluster.shell(script));
+    let folder = cluster.folder.display().to_string();
+    cluster.configure(&format!(
+        "ssl = on\nssl_cert_file = '{folder}/own.pem'\nssl_key_file = '{folder}/own.key'\n"
+    ));
+    cluster.sql("postgres", "SELECT pg_reload_conf()");
+    while cluster.sql("postgres", "SHOW ssl") != "on" {}
+    let url = cluster.url(&database);
+    let own = format!("{url}?sslrootcert={folder}/root.pem");
+    connect(&own).await.unwrap();
+    let encrypted = "SELECT bool_or(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
+        WHERE application_name = 'hyperprofile' AND datname = current_database()";
+    let store = connect(&own).await.unwrap();
+    assert_eq!(cluster.sql(&database, encrypted), "t");
+    drop(store);
+    // By the system's certificates it is signed by nobody; and it is for no other name.
+    for refused in [format!("{url}?sslmode=require"), own.replace("127.0.0.1", "localhost")] {
+        let refused = connect(&refused).await;
+        assert!(matches!(&refused, Err(StoreError::Unavailable(why)) if why.contains("TLS")), "{refused:?}");
+    }
 }

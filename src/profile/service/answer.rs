@@ -8,7 +8,7 @@ use tracing::{debug, error, info, warn};
 use super::super::changes::Watch;
 use super::super::entry::{Change, Decision, KeyEntry};
 use super::super::follow::{Followed, follow};
-use super::super::limits::{Counters, Verdict};
+use super::super::limits::{Counters, Use, Verdict};
 use super::super::message::{Call, Refusal, Request, Success, answer_line, bad_call_line, changed_line};
 use super::super::peers::PeerAddress;
 use super::super::record::{RawRecord, Record};
@@ -186,7 +186,7 @@ impl<S: Store> Answerer<S> {
         match entry.decide(&change) {
             Decision::Refuse(refusal) => return Err(refusal),
             Decision::Repeated => return Ok(success(&entry)),
-            Decision::Write(_) => self.admit(caller, &change)?,
+            Decision::Write(_) => self.admit(caller, &change).await?,
         }
         let what = match &change {
             Change::Register { .. } => "registered",
@@ -202,20 +202,35 @@ impl<S: Store> Answerer<S> {
         Ok(success(&entry))
     }
 
-    fn admit(&self, caller: &Caller, change: &Change) -> Result<(), Refusal> {
-        let now = Instant::now();
+    async fn admit(&self, caller: &Caller, change: &Change) -> Result<(), Refusal> {
         let registers = matches!(change, Change::Register { .. });
         let settings = self.settings();
         let access = settings.config.registration;
         if registers && !settings.admission.may_use(access, caller.key.public_key()) {
             return Err(Refusal::Closed);
         }
-        let mut counters = self.counters();
-        too_many(if registers {
-            counters.registration(now, &caller.key, caller.address)
-        } else {
-            counters.write(now, &caller.key)
-        })
+        match registers {
+            true => self.count_registration(caller).await,
+            false => self.count_write(caller).await,
+        }
+    }
+
+    async fn count_registration(&self, caller: &Caller) -> Result<(), Refusal> {
+        too_many(self.counters().registration(Instant::now(), &caller.key, caller.address))?;
+        self.count(&self.settings().config.limits.registration(&caller.key, caller.address)).await
+    }
+
+    pub(super) async fn count_write(&self, caller: &Caller) -> Result<(), Refusal> {
+        too_many(self.counters().write(Instant::now(), &caller.key))?;
+        self.count(&[self.settings().config.limits.write(&caller.key)]).await
+    }
+
+    /// Counts for all servers together what is within the limits here.
+    async fn count(&self, uses: &[Use]) -> Result<(), Refusal> {
+        match self.store.take(uses).await {
+            Ok(verdict) => too_many(verdict.unwrap_or(Ok(()))),
+            Err(error) => Err(storage(&error)),
+        }
     }
 
     pub(super) async fn load(&self, key: &PublicKey) -> Result<KeyEntry, Refusal> {
@@ -259,6 +274,11 @@ pub(super) fn storage(error: &StoreError) -> Refusal {
         StoreError::Full { .. } => {
             warn!(%error, "a change was refused");
             Refusal::DiskFull
+        }
+        // The store logs when that begins and when it ends.
+        StoreError::Unavailable(_) => {
+            debug!(%error, "the store is away");
+            Refusal::Storage
         }
         _ => {
             error!(%error, "the store failed");

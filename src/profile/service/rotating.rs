@@ -1,6 +1,5 @@
 //! Moves profiles to new keys, and finds those that were moved.
 
-use tokio::time::Instant;
 use tracing::info;
 
 use super::super::entry::{Decision, KeyEntry, decide_rotation};
@@ -9,7 +8,7 @@ use super::super::message::{Refusal, Success};
 use super::super::record::RawRecord;
 use super::super::rotation::RawRotation;
 use super::super::store::{ApplyError, Store};
-use super::answer::{Answerer, Caller, storage, too_many};
+use super::answer::{Answerer, Caller, storage};
 use crate::PublicKey;
 
 impl<S: Store> Answerer<S> {
@@ -54,7 +53,7 @@ impl<S: Store> Answerer<S> {
         match decide_rotation(&self.load(from).await?, &self.load(to).await?, &rotation, &record) {
             Decision::Refuse(refusal) => return Err(refusal),
             Decision::Repeated => return Ok(Success::Moved),
-            Decision::Write(_) => too_many(self.counters().write(Instant::now(), &caller.key))?,
+            Decision::Write(_) => self.count_write(caller).await?,
         }
         match self.store.rotate(rotation.clone(), record).await {
             Ok(_) => {}

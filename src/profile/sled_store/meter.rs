@@ -22,11 +22,11 @@ pub struct StoreStats {
 
 /// Counts what the writer does.
 #[derive(Debug, Default)]
-pub(super) struct Meter(Mutex<StoreStats>);
+pub(in super::super) struct Meter(Mutex<StoreStats>);
 
 impl Meter {
     /// Counts entries that became durable together, and how long that took.
-    pub(super) fn count(&self, entries: usize, took: Duration) {
+    pub(in super::super) fn count(&self, entries: usize, took: Duration) {
         let mut stats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         stats.writes += entries as u64;
         stats.syncs += 1;
@@ -37,7 +37,7 @@ impl Meter {
         stats.latest.push_back(took);
     }
 
-    pub(super) fn stats(&self, profiles: usize) -> StoreStats {
+    pub(in super::super) fn stats(&self, profiles: usize) -> StoreStats {
         let stats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         StoreStats { profiles, ..stats.clone() }
     }

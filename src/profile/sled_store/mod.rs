@@ -60,6 +60,8 @@ mod survey;
 mod tests;
 mod witness;
 
+#[cfg(feature = "postgres")]
+pub(super) use meter::Meter;
 pub use meter::StoreStats;
 pub use snapshot::Snapshot;
 pub use store::SledStore;
