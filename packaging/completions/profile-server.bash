@@ -61,6 +61,9 @@ _profile__server() {
             profile__server,man)
                 cmd="profile__server__subcmd__man"
                 ;;
+            profile__server,move-store)
+                cmd="profile__server__subcmd__move__subcmd__store"
+                ;;
             profile__server,reload)
                 cmd="profile__server__subcmd__reload"
                 ;;
@@ -83,7 +86,7 @@ _profile__server() {
 
     case "${cmd}" in
         profile__server)
-            opts="-v -q -h -V --bootstrap --local --data-dir --bind --relay --registration --lookup --allow-list --writes-per-minute --registrations-per-hour --lookups-per-minute --connections --refusals-per-minute --backup-dir --backup-every --backup-keep --web --web-public --web-host --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help --version key backup restore check config list show delete ban unban banned allow disallow allowed stats connections disconnect reload completions man"
+            opts="-v -q -h -V --bootstrap --local --data-dir --store --store-connections --bind --relay --registration --lookup --allow-list --writes-per-minute --registrations-per-hour --lookups-per-minute --connections --refusals-per-minute --backup-dir --backup-every --backup-keep --web --web-public --web-host --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help --version key backup restore move-store check config list show delete ban unban banned allow disallow allowed stats connections disconnect reload completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -98,6 +101,14 @@ _profile__server() {
                     return 0
                     ;;
                 --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store-connections)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -173,7 +184,7 @@ _profile__server() {
             return 0
             ;;
         profile__server__subcmd__allow)
-            opts="-v -q -h --reason --bootstrap --local --data-dir --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -q -h --reason --bootstrap --local --data-dir --store --store-connections --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -192,6 +203,14 @@ _profile__server() {
                     return 0
                     ;;
                 --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store-connections)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -215,7 +234,7 @@ _profile__server() {
             return 0
             ;;
         profile__server__subcmd__allowed)
-            opts="-v -q -h --bootstrap --local --data-dir --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -q -h --bootstrap --local --data-dir --store --store-connections --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -230,6 +249,14 @@ _profile__server() {
                     return 0
                     ;;
                 --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store-connections)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -253,7 +280,7 @@ _profile__server() {
             return 0
             ;;
         profile__server__subcmd__backup)
-            opts="-v -q -h --bootstrap --local --data-dir --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -q -h --bootstrap --local --data-dir --store --store-connections --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -268,6 +295,14 @@ _profile__server() {
                     return 0
                     ;;
                 --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store-connections)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -291,7 +326,7 @@ _profile__server() {
             return 0
             ;;
         profile__server__subcmd__ban)
-            opts="-v -q -h --reason --bootstrap --local --data-dir --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -q -h --reason --bootstrap --local --data-dir --store --store-connections --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -310,6 +345,14 @@ _profile__server() {
                     return 0
                     ;;
                 --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store-connections)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -333,7 +376,7 @@ _profile__server() {
             return 0
             ;;
         profile__server__subcmd__banned)
-            opts="-v -q -h --bootstrap --local --data-dir --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -q -h --bootstrap --local --data-dir --store --store-connections --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -348,6 +391,14 @@ _profile__server() {
                     return 0
                     ;;
                 --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store-connections)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -371,7 +422,7 @@ _profile__server() {
             return 0
             ;;
         profile__server__subcmd__check)
-            opts="-v -q -h --bootstrap --local --data-dir --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -q -h --bootstrap --local --data-dir --store --store-connections --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -386,6 +437,14 @@ _profile__server() {
                     return 0
                     ;;
                 --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store-connections)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -409,7 +468,7 @@ _profile__server() {
             return 0
             ;;
         profile__server__subcmd__completions)
-            opts="-v -q -h --bootstrap --local --data-dir --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help bash elvish fish powershell zsh"
+            opts="-v -q -h --bootstrap --local --data-dir --store --store-connections --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -424,6 +483,14 @@ _profile__server() {
                     return 0
                     ;;
                 --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store-connections)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -447,7 +514,7 @@ _profile__server() {
             return 0
             ;;
         profile__server__subcmd__config)
-            opts="-v -q -h --bootstrap --local --data-dir --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -q -h --bootstrap --local --data-dir --store --store-connections --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -462,6 +529,14 @@ _profile__server() {
                     return 0
                     ;;
                 --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store-connections)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -485,7 +560,7 @@ _profile__server() {
             return 0
             ;;
         profile__server__subcmd__connections)
-            opts="-v -q -h --bootstrap --local --data-dir --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -q -h --bootstrap --local --data-dir --store --store-connections --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -500,6 +575,14 @@ _profile__server() {
                     return 0
                     ;;
                 --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store-connections)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -523,7 +606,7 @@ _profile__server() {
             return 0
             ;;
         profile__server__subcmd__delete)
-            opts="-y -v -q -h --yes --bootstrap --local --data-dir --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
+            opts="-y -v -q -h --yes --bootstrap --local --data-dir --store --store-connections --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -538,6 +621,14 @@ _profile__server() {
                     return 0
                     ;;
                 --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store-connections)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -561,7 +652,7 @@ _profile__server() {
             return 0
             ;;
         profile__server__subcmd__disallow)
-            opts="-v -q -h --bootstrap --local --data-dir --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -q -h --bootstrap --local --data-dir --store --store-connections --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -576,6 +667,14 @@ _profile__server() {
                     return 0
                     ;;
                 --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store-connections)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -599,7 +698,7 @@ _profile__server() {
             return 0
             ;;
         profile__server__subcmd__disconnect)
-            opts="-v -q -h --bootstrap --local --data-dir --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -q -h --bootstrap --local --data-dir --store --store-connections --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -614,6 +713,14 @@ _profile__server() {
                     return 0
                     ;;
                 --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store-connections)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -637,7 +744,7 @@ _profile__server() {
             return 0
             ;;
         profile__server__subcmd__key)
-            opts="-v -q -h --bootstrap --local --data-dir --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -q -h --bootstrap --local --data-dir --store --store-connections --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -652,6 +759,14 @@ _profile__server() {
                     return 0
                     ;;
                 --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store-connections)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -675,7 +790,7 @@ _profile__server() {
             return 0
             ;;
         profile__server__subcmd__list)
-            opts="-v -q -h --since --limit --after --bootstrap --local --data-dir --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -q -h --since --limit --after --bootstrap --local --data-dir --store --store-connections --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -705,6 +820,14 @@ _profile__server() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store-connections)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --allow-list)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -725,7 +848,7 @@ _profile__server() {
             return 0
             ;;
         profile__server__subcmd__man)
-            opts="-v -q -h --bootstrap --local --data-dir --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -q -h --bootstrap --local --data-dir --store --store-connections --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -740,6 +863,60 @@ _profile__server() {
                     return 0
                     ;;
                 --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store-connections)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --allow-list)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --backup-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        profile__server__subcmd__move__subcmd__store)
+            opts="-v -q -h --bootstrap --local --data-dir --store --store-connections --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --bootstrap)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --local)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store-connections)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -763,7 +940,7 @@ _profile__server() {
             return 0
             ;;
         profile__server__subcmd__reload)
-            opts="-v -q -h --bootstrap --local --data-dir --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -q -h --bootstrap --local --data-dir --store --store-connections --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -778,6 +955,14 @@ _profile__server() {
                     return 0
                     ;;
                 --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store-connections)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -801,7 +986,7 @@ _profile__server() {
             return 0
             ;;
         profile__server__subcmd__restore)
-            opts="-v -q -h --only-backup --bootstrap --local --data-dir --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -q -h --only-backup --bootstrap --local --data-dir --store --store-connections --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -816,6 +1001,14 @@ _profile__server() {
                     return 0
                     ;;
                 --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store-connections)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -839,7 +1032,7 @@ _profile__server() {
             return 0
             ;;
         profile__server__subcmd__show)
-            opts="-v -q -h --bootstrap --local --data-dir --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -q -h --bootstrap --local --data-dir --store --store-connections --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -854,6 +1047,14 @@ _profile__server() {
                     return 0
                     ;;
                 --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store-connections)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -877,7 +1078,7 @@ _profile__server() {
             return 0
             ;;
         profile__server__subcmd__stats)
-            opts="-v -q -h --bootstrap --local --data-dir --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -q -h --bootstrap --local --data-dir --store --store-connections --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -892,6 +1093,14 @@ _profile__server() {
                     return 0
                     ;;
                 --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store-connections)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -915,7 +1124,7 @@ _profile__server() {
             return 0
             ;;
         profile__server__subcmd__unban)
-            opts="-v -q -h --bootstrap --local --data-dir --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
+            opts="-v -q -h --bootstrap --local --data-dir --store --store-connections --allow-list --backup-dir --json --verbose --quiet --allow-core-dumps --no-strict-modes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -930,6 +1139,14 @@ _profile__server() {
                     return 0
                     ;;
                 --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store-connections)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_profile_server_global_optspecs
-    string join \n bootstrap= local= data-dir= bind= relay= registration= lookup= allow-list= writes-per-minute= registrations-per-hour= lookups-per-minute= connections= refusals-per-minute= backup-dir= backup-every= backup-keep= web= web-public web-host= json v/verbose q/quiet allow-core-dumps no-strict-modes config= h/help V/version
+    string join \n bootstrap= local= data-dir= store= store-connections= bind= relay= registration= lookup= allow-list= writes-per-minute= registrations-per-hour= lookups-per-minute= connections= refusals-per-minute= backup-dir= backup-every= backup-keep= web= web-public web-host= json v/verbose q/quiet allow-core-dumps no-strict-modes config= h/help V/version
 end
 
 function __fish_profile_server_needs_command
@@ -27,6 +27,8 @@ end
 complete -c profile-server -n "__fish_profile_server_needs_command" -l bootstrap -d 'Join through these DHT nodes instead of the public ones [env: HYPERDHT_BOOTSTRAP]' -r
 complete -c profile-server -n "__fish_profile_server_needs_command" -l local -d 'Use a private DHT on this computer; the server starts it if there is none' -r
 complete -c profile-server -n "__fish_profile_server_needs_command" -l data-dir -d 'Folder of the server\'s identity and its profiles [default: $XDG_DATA_HOME/profile-server]' -r -F
+complete -c profile-server -n "__fish_profile_server_needs_command" -l store -d 'Where the profiles are: a folder, the URL of a database such as postgres://USER@HOST/NAME, or a file with such a URL; also PROFILE_SERVER_STORE [default: profiles in --data-dir]' -r -F
+complete -c profile-server -n "__fish_profile_server_needs_command" -l store-connections -d 'Connections to the database that --store names' -r
 complete -c profile-server -n "__fish_profile_server_needs_command" -l bind -d 'Address of the socket [default: any address and port; 127.0.0.1 in a network on this computer]' -r
 complete -c profile-server -n "__fish_profile_server_needs_command" -l relay -d 'Blind relay at which clients may meet this server until a direct path is found' -r
 complete -c profile-server -n "__fish_profile_server_needs_command" -l registration -d 'Whether new clients may register; allow-list is for those that the command allow names' -r -f -a "open\t''
@@ -57,7 +59,8 @@ complete -c profile-server -n "__fish_profile_server_needs_command" -s h -l help
 complete -c profile-server -n "__fish_profile_server_needs_command" -s V -l version -d 'Print version'
 complete -c profile-server -n "__fish_profile_server_needs_command" -f -a "key" -d 'Print the server\'s public key, which is made if there is none yet'
 complete -c profile-server -n "__fish_profile_server_needs_command" -f -a "backup" -d 'Write all profiles to a file, also while the server runs'
-complete -c profile-server -n "__fish_profile_server_needs_command" -f -a "restore" -d 'Take profiles over from a backup; the server has to be stopped'
+complete -c profile-server -n "__fish_profile_server_needs_command" -f -a "restore" -d 'Take profiles over from a backup; the server has to be stopped, unless they are in a database'
+complete -c profile-server -n "__fish_profile_server_needs_command" -f -a "move-store" -d 'Carry all profiles from one place to another, as --store names them; the server has to be stopped'
 complete -c profile-server -n "__fish_profile_server_needs_command" -f -a "check" -d 'Compare the profiles with what was acknowledged, and with a backup; changes nothing'
 complete -c profile-server -n "__fish_profile_server_needs_command" -f -a "config" -d 'Print the options in force as a configuration file, and where each comes from'
 complete -c profile-server -n "__fish_profile_server_needs_command" -f -a "list" -d 'List what is stored for each key: key, version, time of the last change, name'
@@ -78,6 +81,8 @@ complete -c profile-server -n "__fish_profile_server_needs_command" -f -a "man" 
 complete -c profile-server -n "__fish_profile_server_using_subcommand key" -l bootstrap -d 'Join through these DHT nodes instead of the public ones [env: HYPERDHT_BOOTSTRAP]' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand key" -l local -d 'Use a private DHT on this computer; the server starts it if there is none' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand key" -l data-dir -d 'Folder of the server\'s identity and its profiles [default: $XDG_DATA_HOME/profile-server]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand key" -l store -d 'Where the profiles are: a folder, the URL of a database such as postgres://USER@HOST/NAME, or a file with such a URL; also PROFILE_SERVER_STORE [default: profiles in --data-dir]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand key" -l store-connections -d 'Connections to the database that --store names' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand key" -l allow-list -d 'File of the keys on the allow-list [default: allowed in --data-dir]' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand key" -l backup-dir -d 'Write a backup into this folder from time to time' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand key" -l config -d 'Read options from this TOML file, such as timeout = "10s" for --timeout 10s; typed options come first [default: config.toml in $XDG_CONFIG_HOME and the folder of the program\'s name]' -r -F
@@ -90,6 +95,8 @@ complete -c profile-server -n "__fish_profile_server_using_subcommand key" -s h 
 complete -c profile-server -n "__fish_profile_server_using_subcommand backup" -l bootstrap -d 'Join through these DHT nodes instead of the public ones [env: HYPERDHT_BOOTSTRAP]' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand backup" -l local -d 'Use a private DHT on this computer; the server starts it if there is none' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand backup" -l data-dir -d 'Folder of the server\'s identity and its profiles [default: $XDG_DATA_HOME/profile-server]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand backup" -l store -d 'Where the profiles are: a folder, the URL of a database such as postgres://USER@HOST/NAME, or a file with such a URL; also PROFILE_SERVER_STORE [default: profiles in --data-dir]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand backup" -l store-connections -d 'Connections to the database that --store names' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand backup" -l allow-list -d 'File of the keys on the allow-list [default: allowed in --data-dir]' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand backup" -l backup-dir -d 'Write a backup into this folder from time to time' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand backup" -l config -d 'Read options from this TOML file, such as timeout = "10s" for --timeout 10s; typed options come first [default: config.toml in $XDG_CONFIG_HOME and the folder of the program\'s name]' -r -F
@@ -102,6 +109,8 @@ complete -c profile-server -n "__fish_profile_server_using_subcommand backup" -s
 complete -c profile-server -n "__fish_profile_server_using_subcommand restore" -l bootstrap -d 'Join through these DHT nodes instead of the public ones [env: HYPERDHT_BOOTSTRAP]' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand restore" -l local -d 'Use a private DHT on this computer; the server starts it if there is none' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand restore" -l data-dir -d 'Folder of the server\'s identity and its profiles [default: $XDG_DATA_HOME/profile-server]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand restore" -l store -d 'Where the profiles are: a folder, the URL of a database such as postgres://USER@HOST/NAME, or a file with such a URL; also PROFILE_SERVER_STORE [default: profiles in --data-dir]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand restore" -l store-connections -d 'Connections to the database that --store names' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand restore" -l allow-list -d 'File of the keys on the allow-list [default: allowed in --data-dir]' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand restore" -l backup-dir -d 'Write a backup into this folder from time to time' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand restore" -l config -d 'Read options from this TOML file, such as timeout = "10s" for --timeout 10s; typed options come first [default: config.toml in $XDG_CONFIG_HOME and the folder of the program\'s name]' -r -F
@@ -112,9 +121,25 @@ complete -c profile-server -n "__fish_profile_server_using_subcommand restore" -
 complete -c profile-server -n "__fish_profile_server_using_subcommand restore" -l allow-core-dumps -d 'Let debuggers and core dumps see this program, and with it the secret key'
 complete -c profile-server -n "__fish_profile_server_using_subcommand restore" -l no-strict-modes -d 'Accept an identity file that an orchestrator mounts: one of root, one that its group can read, a link to such a file'
 complete -c profile-server -n "__fish_profile_server_using_subcommand restore" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c profile-server -n "__fish_profile_server_using_subcommand move-store" -l bootstrap -d 'Join through these DHT nodes instead of the public ones [env: HYPERDHT_BOOTSTRAP]' -r
+complete -c profile-server -n "__fish_profile_server_using_subcommand move-store" -l local -d 'Use a private DHT on this computer; the server starts it if there is none' -r
+complete -c profile-server -n "__fish_profile_server_using_subcommand move-store" -l data-dir -d 'Folder of the server\'s identity and its profiles [default: $XDG_DATA_HOME/profile-server]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand move-store" -l store -d 'Where the profiles are: a folder, the URL of a database such as postgres://USER@HOST/NAME, or a file with such a URL; also PROFILE_SERVER_STORE [default: profiles in --data-dir]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand move-store" -l store-connections -d 'Connections to the database that --store names' -r
+complete -c profile-server -n "__fish_profile_server_using_subcommand move-store" -l allow-list -d 'File of the keys on the allow-list [default: allowed in --data-dir]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand move-store" -l backup-dir -d 'Write a backup into this folder from time to time' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand move-store" -l config -d 'Read options from this TOML file, such as timeout = "10s" for --timeout 10s; typed options come first [default: config.toml in $XDG_CONFIG_HOME and the folder of the program\'s name]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand move-store" -l json -d 'Print JSON, one object per event'
+complete -c profile-server -n "__fish_profile_server_using_subcommand move-store" -s v -l verbose -d 'Log more: -v causes of failures, -vv each step of the protocol, -vvv each packet; RUST_LOG selects by module'
+complete -c profile-server -n "__fish_profile_server_using_subcommand move-store" -s q -l quiet -d 'Print nothing but the key and failures'
+complete -c profile-server -n "__fish_profile_server_using_subcommand move-store" -l allow-core-dumps -d 'Let debuggers and core dumps see this program, and with it the secret key'
+complete -c profile-server -n "__fish_profile_server_using_subcommand move-store" -l no-strict-modes -d 'Accept an identity file that an orchestrator mounts: one of root, one that its group can read, a link to such a file'
+complete -c profile-server -n "__fish_profile_server_using_subcommand move-store" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c profile-server -n "__fish_profile_server_using_subcommand check" -l bootstrap -d 'Join through these DHT nodes instead of the public ones [env: HYPERDHT_BOOTSTRAP]' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand check" -l local -d 'Use a private DHT on this computer; the server starts it if there is none' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand check" -l data-dir -d 'Folder of the server\'s identity and its profiles [default: $XDG_DATA_HOME/profile-server]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand check" -l store -d 'Where the profiles are: a folder, the URL of a database such as postgres://USER@HOST/NAME, or a file with such a URL; also PROFILE_SERVER_STORE [default: profiles in --data-dir]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand check" -l store-connections -d 'Connections to the database that --store names' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand check" -l allow-list -d 'File of the keys on the allow-list [default: allowed in --data-dir]' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand check" -l backup-dir -d 'Write a backup into this folder from time to time' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand check" -l config -d 'Read options from this TOML file, such as timeout = "10s" for --timeout 10s; typed options come first [default: config.toml in $XDG_CONFIG_HOME and the folder of the program\'s name]' -r -F
@@ -127,6 +152,8 @@ complete -c profile-server -n "__fish_profile_server_using_subcommand check" -s 
 complete -c profile-server -n "__fish_profile_server_using_subcommand config" -l bootstrap -d 'Join through these DHT nodes instead of the public ones [env: HYPERDHT_BOOTSTRAP]' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand config" -l local -d 'Use a private DHT on this computer; the server starts it if there is none' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand config" -l data-dir -d 'Folder of the server\'s identity and its profiles [default: $XDG_DATA_HOME/profile-server]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand config" -l store -d 'Where the profiles are: a folder, the URL of a database such as postgres://USER@HOST/NAME, or a file with such a URL; also PROFILE_SERVER_STORE [default: profiles in --data-dir]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand config" -l store-connections -d 'Connections to the database that --store names' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand config" -l allow-list -d 'File of the keys on the allow-list [default: allowed in --data-dir]' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand config" -l backup-dir -d 'Write a backup into this folder from time to time' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand config" -l config -d 'Read options from this TOML file, such as timeout = "10s" for --timeout 10s; typed options come first [default: config.toml in $XDG_CONFIG_HOME and the folder of the program\'s name]' -r -F
@@ -142,6 +169,8 @@ complete -c profile-server -n "__fish_profile_server_using_subcommand list" -l a
 complete -c profile-server -n "__fish_profile_server_using_subcommand list" -l bootstrap -d 'Join through these DHT nodes instead of the public ones [env: HYPERDHT_BOOTSTRAP]' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand list" -l local -d 'Use a private DHT on this computer; the server starts it if there is none' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand list" -l data-dir -d 'Folder of the server\'s identity and its profiles [default: $XDG_DATA_HOME/profile-server]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand list" -l store -d 'Where the profiles are: a folder, the URL of a database such as postgres://USER@HOST/NAME, or a file with such a URL; also PROFILE_SERVER_STORE [default: profiles in --data-dir]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand list" -l store-connections -d 'Connections to the database that --store names' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand list" -l allow-list -d 'File of the keys on the allow-list [default: allowed in --data-dir]' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand list" -l backup-dir -d 'Write a backup into this folder from time to time' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand list" -l config -d 'Read options from this TOML file, such as timeout = "10s" for --timeout 10s; typed options come first [default: config.toml in $XDG_CONFIG_HOME and the folder of the program\'s name]' -r -F
@@ -154,6 +183,8 @@ complete -c profile-server -n "__fish_profile_server_using_subcommand list" -s h
 complete -c profile-server -n "__fish_profile_server_using_subcommand show" -l bootstrap -d 'Join through these DHT nodes instead of the public ones [env: HYPERDHT_BOOTSTRAP]' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand show" -l local -d 'Use a private DHT on this computer; the server starts it if there is none' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand show" -l data-dir -d 'Folder of the server\'s identity and its profiles [default: $XDG_DATA_HOME/profile-server]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand show" -l store -d 'Where the profiles are: a folder, the URL of a database such as postgres://USER@HOST/NAME, or a file with such a URL; also PROFILE_SERVER_STORE [default: profiles in --data-dir]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand show" -l store-connections -d 'Connections to the database that --store names' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand show" -l allow-list -d 'File of the keys on the allow-list [default: allowed in --data-dir]' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand show" -l backup-dir -d 'Write a backup into this folder from time to time' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand show" -l config -d 'Read options from this TOML file, such as timeout = "10s" for --timeout 10s; typed options come first [default: config.toml in $XDG_CONFIG_HOME and the folder of the program\'s name]' -r -F
@@ -166,6 +197,8 @@ complete -c profile-server -n "__fish_profile_server_using_subcommand show" -s h
 complete -c profile-server -n "__fish_profile_server_using_subcommand delete" -l bootstrap -d 'Join through these DHT nodes instead of the public ones [env: HYPERDHT_BOOTSTRAP]' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand delete" -l local -d 'Use a private DHT on this computer; the server starts it if there is none' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand delete" -l data-dir -d 'Folder of the server\'s identity and its profiles [default: $XDG_DATA_HOME/profile-server]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand delete" -l store -d 'Where the profiles are: a folder, the URL of a database such as postgres://USER@HOST/NAME, or a file with such a URL; also PROFILE_SERVER_STORE [default: profiles in --data-dir]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand delete" -l store-connections -d 'Connections to the database that --store names' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand delete" -l allow-list -d 'File of the keys on the allow-list [default: allowed in --data-dir]' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand delete" -l backup-dir -d 'Write a backup into this folder from time to time' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand delete" -l config -d 'Read options from this TOML file, such as timeout = "10s" for --timeout 10s; typed options come first [default: config.toml in $XDG_CONFIG_HOME and the folder of the program\'s name]' -r -F
@@ -180,6 +213,8 @@ complete -c profile-server -n "__fish_profile_server_using_subcommand ban" -l re
 complete -c profile-server -n "__fish_profile_server_using_subcommand ban" -l bootstrap -d 'Join through these DHT nodes instead of the public ones [env: HYPERDHT_BOOTSTRAP]' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand ban" -l local -d 'Use a private DHT on this computer; the server starts it if there is none' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand ban" -l data-dir -d 'Folder of the server\'s identity and its profiles [default: $XDG_DATA_HOME/profile-server]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand ban" -l store -d 'Where the profiles are: a folder, the URL of a database such as postgres://USER@HOST/NAME, or a file with such a URL; also PROFILE_SERVER_STORE [default: profiles in --data-dir]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand ban" -l store-connections -d 'Connections to the database that --store names' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand ban" -l allow-list -d 'File of the keys on the allow-list [default: allowed in --data-dir]' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand ban" -l backup-dir -d 'Write a backup into this folder from time to time' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand ban" -l config -d 'Read options from this TOML file, such as timeout = "10s" for --timeout 10s; typed options come first [default: config.toml in $XDG_CONFIG_HOME and the folder of the program\'s name]' -r -F
@@ -192,6 +227,8 @@ complete -c profile-server -n "__fish_profile_server_using_subcommand ban" -s h 
 complete -c profile-server -n "__fish_profile_server_using_subcommand unban" -l bootstrap -d 'Join through these DHT nodes instead of the public ones [env: HYPERDHT_BOOTSTRAP]' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand unban" -l local -d 'Use a private DHT on this computer; the server starts it if there is none' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand unban" -l data-dir -d 'Folder of the server\'s identity and its profiles [default: $XDG_DATA_HOME/profile-server]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand unban" -l store -d 'Where the profiles are: a folder, the URL of a database such as postgres://USER@HOST/NAME, or a file with such a URL; also PROFILE_SERVER_STORE [default: profiles in --data-dir]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand unban" -l store-connections -d 'Connections to the database that --store names' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand unban" -l allow-list -d 'File of the keys on the allow-list [default: allowed in --data-dir]' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand unban" -l backup-dir -d 'Write a backup into this folder from time to time' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand unban" -l config -d 'Read options from this TOML file, such as timeout = "10s" for --timeout 10s; typed options come first [default: config.toml in $XDG_CONFIG_HOME and the folder of the program\'s name]' -r -F
@@ -204,6 +241,8 @@ complete -c profile-server -n "__fish_profile_server_using_subcommand unban" -s 
 complete -c profile-server -n "__fish_profile_server_using_subcommand banned" -l bootstrap -d 'Join through these DHT nodes instead of the public ones [env: HYPERDHT_BOOTSTRAP]' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand banned" -l local -d 'Use a private DHT on this computer; the server starts it if there is none' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand banned" -l data-dir -d 'Folder of the server\'s identity and its profiles [default: $XDG_DATA_HOME/profile-server]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand banned" -l store -d 'Where the profiles are: a folder, the URL of a database such as postgres://USER@HOST/NAME, or a file with such a URL; also PROFILE_SERVER_STORE [default: profiles in --data-dir]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand banned" -l store-connections -d 'Connections to the database that --store names' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand banned" -l allow-list -d 'File of the keys on the allow-list [default: allowed in --data-dir]' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand banned" -l backup-dir -d 'Write a backup into this folder from time to time' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand banned" -l config -d 'Read options from this TOML file, such as timeout = "10s" for --timeout 10s; typed options come first [default: config.toml in $XDG_CONFIG_HOME and the folder of the program\'s name]' -r -F
@@ -217,6 +256,8 @@ complete -c profile-server -n "__fish_profile_server_using_subcommand allow" -l 
 complete -c profile-server -n "__fish_profile_server_using_subcommand allow" -l bootstrap -d 'Join through these DHT nodes instead of the public ones [env: HYPERDHT_BOOTSTRAP]' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand allow" -l local -d 'Use a private DHT on this computer; the server starts it if there is none' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand allow" -l data-dir -d 'Folder of the server\'s identity and its profiles [default: $XDG_DATA_HOME/profile-server]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand allow" -l store -d 'Where the profiles are: a folder, the URL of a database such as postgres://USER@HOST/NAME, or a file with such a URL; also PROFILE_SERVER_STORE [default: profiles in --data-dir]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand allow" -l store-connections -d 'Connections to the database that --store names' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand allow" -l allow-list -d 'File of the keys on the allow-list [default: allowed in --data-dir]' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand allow" -l backup-dir -d 'Write a backup into this folder from time to time' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand allow" -l config -d 'Read options from this TOML file, such as timeout = "10s" for --timeout 10s; typed options come first [default: config.toml in $XDG_CONFIG_HOME and the folder of the program\'s name]' -r -F
@@ -229,6 +270,8 @@ complete -c profile-server -n "__fish_profile_server_using_subcommand allow" -s 
 complete -c profile-server -n "__fish_profile_server_using_subcommand disallow" -l bootstrap -d 'Join through these DHT nodes instead of the public ones [env: HYPERDHT_BOOTSTRAP]' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand disallow" -l local -d 'Use a private DHT on this computer; the server starts it if there is none' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand disallow" -l data-dir -d 'Folder of the server\'s identity and its profiles [default: $XDG_DATA_HOME/profile-server]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand disallow" -l store -d 'Where the profiles are: a folder, the URL of a database such as postgres://USER@HOST/NAME, or a file with such a URL; also PROFILE_SERVER_STORE [default: profiles in --data-dir]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand disallow" -l store-connections -d 'Connections to the database that --store names' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand disallow" -l allow-list -d 'File of the keys on the allow-list [default: allowed in --data-dir]' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand disallow" -l backup-dir -d 'Write a backup into this folder from time to time' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand disallow" -l config -d 'Read options from this TOML file, such as timeout = "10s" for --timeout 10s; typed options come first [default: config.toml in $XDG_CONFIG_HOME and the folder of the program\'s name]' -r -F
@@ -241,6 +284,8 @@ complete -c profile-server -n "__fish_profile_server_using_subcommand disallow" 
 complete -c profile-server -n "__fish_profile_server_using_subcommand allowed" -l bootstrap -d 'Join through these DHT nodes instead of the public ones [env: HYPERDHT_BOOTSTRAP]' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand allowed" -l local -d 'Use a private DHT on this computer; the server starts it if there is none' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand allowed" -l data-dir -d 'Folder of the server\'s identity and its profiles [default: $XDG_DATA_HOME/profile-server]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand allowed" -l store -d 'Where the profiles are: a folder, the URL of a database such as postgres://USER@HOST/NAME, or a file with such a URL; also PROFILE_SERVER_STORE [default: profiles in --data-dir]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand allowed" -l store-connections -d 'Connections to the database that --store names' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand allowed" -l allow-list -d 'File of the keys on the allow-list [default: allowed in --data-dir]' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand allowed" -l backup-dir -d 'Write a backup into this folder from time to time' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand allowed" -l config -d 'Read options from this TOML file, such as timeout = "10s" for --timeout 10s; typed options come first [default: config.toml in $XDG_CONFIG_HOME and the folder of the program\'s name]' -r -F
@@ -253,6 +298,8 @@ complete -c profile-server -n "__fish_profile_server_using_subcommand allowed" -
 complete -c profile-server -n "__fish_profile_server_using_subcommand stats" -l bootstrap -d 'Join through these DHT nodes instead of the public ones [env: HYPERDHT_BOOTSTRAP]' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand stats" -l local -d 'Use a private DHT on this computer; the server starts it if there is none' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand stats" -l data-dir -d 'Folder of the server\'s identity and its profiles [default: $XDG_DATA_HOME/profile-server]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand stats" -l store -d 'Where the profiles are: a folder, the URL of a database such as postgres://USER@HOST/NAME, or a file with such a URL; also PROFILE_SERVER_STORE [default: profiles in --data-dir]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand stats" -l store-connections -d 'Connections to the database that --store names' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand stats" -l allow-list -d 'File of the keys on the allow-list [default: allowed in --data-dir]' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand stats" -l backup-dir -d 'Write a backup into this folder from time to time' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand stats" -l config -d 'Read options from this TOML file, such as timeout = "10s" for --timeout 10s; typed options come first [default: config.toml in $XDG_CONFIG_HOME and the folder of the program\'s name]' -r -F
@@ -265,6 +312,8 @@ complete -c profile-server -n "__fish_profile_server_using_subcommand stats" -s 
 complete -c profile-server -n "__fish_profile_server_using_subcommand connections" -l bootstrap -d 'Join through these DHT nodes instead of the public ones [env: HYPERDHT_BOOTSTRAP]' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand connections" -l local -d 'Use a private DHT on this computer; the server starts it if there is none' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand connections" -l data-dir -d 'Folder of the server\'s identity and its profiles [default: $XDG_DATA_HOME/profile-server]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand connections" -l store -d 'Where the profiles are: a folder, the URL of a database such as postgres://USER@HOST/NAME, or a file with such a URL; also PROFILE_SERVER_STORE [default: profiles in --data-dir]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand connections" -l store-connections -d 'Connections to the database that --store names' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand connections" -l allow-list -d 'File of the keys on the allow-list [default: allowed in --data-dir]' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand connections" -l backup-dir -d 'Write a backup into this folder from time to time' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand connections" -l config -d 'Read options from this TOML file, such as timeout = "10s" for --timeout 10s; typed options come first [default: config.toml in $XDG_CONFIG_HOME and the folder of the program\'s name]' -r -F
@@ -277,6 +326,8 @@ complete -c profile-server -n "__fish_profile_server_using_subcommand connection
 complete -c profile-server -n "__fish_profile_server_using_subcommand disconnect" -l bootstrap -d 'Join through these DHT nodes instead of the public ones [env: HYPERDHT_BOOTSTRAP]' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand disconnect" -l local -d 'Use a private DHT on this computer; the server starts it if there is none' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand disconnect" -l data-dir -d 'Folder of the server\'s identity and its profiles [default: $XDG_DATA_HOME/profile-server]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand disconnect" -l store -d 'Where the profiles are: a folder, the URL of a database such as postgres://USER@HOST/NAME, or a file with such a URL; also PROFILE_SERVER_STORE [default: profiles in --data-dir]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand disconnect" -l store-connections -d 'Connections to the database that --store names' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand disconnect" -l allow-list -d 'File of the keys on the allow-list [default: allowed in --data-dir]' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand disconnect" -l backup-dir -d 'Write a backup into this folder from time to time' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand disconnect" -l config -d 'Read options from this TOML file, such as timeout = "10s" for --timeout 10s; typed options come first [default: config.toml in $XDG_CONFIG_HOME and the folder of the program\'s name]' -r -F
@@ -289,6 +340,8 @@ complete -c profile-server -n "__fish_profile_server_using_subcommand disconnect
 complete -c profile-server -n "__fish_profile_server_using_subcommand reload" -l bootstrap -d 'Join through these DHT nodes instead of the public ones [env: HYPERDHT_BOOTSTRAP]' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand reload" -l local -d 'Use a private DHT on this computer; the server starts it if there is none' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand reload" -l data-dir -d 'Folder of the server\'s identity and its profiles [default: $XDG_DATA_HOME/profile-server]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand reload" -l store -d 'Where the profiles are: a folder, the URL of a database such as postgres://USER@HOST/NAME, or a file with such a URL; also PROFILE_SERVER_STORE [default: profiles in --data-dir]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand reload" -l store-connections -d 'Connections to the database that --store names' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand reload" -l allow-list -d 'File of the keys on the allow-list [default: allowed in --data-dir]' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand reload" -l backup-dir -d 'Write a backup into this folder from time to time' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand reload" -l config -d 'Read options from this TOML file, such as timeout = "10s" for --timeout 10s; typed options come first [default: config.toml in $XDG_CONFIG_HOME and the folder of the program\'s name]' -r -F
@@ -301,6 +354,8 @@ complete -c profile-server -n "__fish_profile_server_using_subcommand reload" -s
 complete -c profile-server -n "__fish_profile_server_using_subcommand completions" -l bootstrap -d 'Join through these DHT nodes instead of the public ones [env: HYPERDHT_BOOTSTRAP]' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand completions" -l local -d 'Use a private DHT on this computer; the server starts it if there is none' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand completions" -l data-dir -d 'Folder of the server\'s identity and its profiles [default: $XDG_DATA_HOME/profile-server]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand completions" -l store -d 'Where the profiles are: a folder, the URL of a database such as postgres://USER@HOST/NAME, or a file with such a URL; also PROFILE_SERVER_STORE [default: profiles in --data-dir]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand completions" -l store-connections -d 'Connections to the database that --store names' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand completions" -l allow-list -d 'File of the keys on the allow-list [default: allowed in --data-dir]' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand completions" -l backup-dir -d 'Write a backup into this folder from time to time' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand completions" -l config -d 'Read options from this TOML file, such as timeout = "10s" for --timeout 10s; typed options come first [default: config.toml in $XDG_CONFIG_HOME and the folder of the program\'s name]' -r -F
@@ -313,6 +368,8 @@ complete -c profile-server -n "__fish_profile_server_using_subcommand completion
 complete -c profile-server -n "__fish_profile_server_using_subcommand man" -l bootstrap -d 'Join through these DHT nodes instead of the public ones [env: HYPERDHT_BOOTSTRAP]' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand man" -l local -d 'Use a private DHT on this computer; the server starts it if there is none' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand man" -l data-dir -d 'Folder of the server\'s identity and its profiles [default: $XDG_DATA_HOME/profile-server]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand man" -l store -d 'Where the profiles are: a folder, the URL of a database such as postgres://USER@HOST/NAME, or a file with such a URL; also PROFILE_SERVER_STORE [default: profiles in --data-dir]' -r -F
+complete -c profile-server -n "__fish_profile_server_using_subcommand man" -l store-connections -d 'Connections to the database that --store names' -r
 complete -c profile-server -n "__fish_profile_server_using_subcommand man" -l allow-list -d 'File of the keys on the allow-list [default: allowed in --data-dir]' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand man" -l backup-dir -d 'Write a backup into this folder from time to time' -r -F
 complete -c profile-server -n "__fish_profile_server_using_subcommand man" -l config -d 'Read options from this TOML file, such as timeout = "10s" for --timeout 10s; typed options come first [default: config.toml in $XDG_CONFIG_HOME and the folder of the program\'s name]' -r -F

@@ -17,12 +17,14 @@ use etcetera::BaseStrategy as _;
 use serde_json::json;
 use toml::de::DeValue;
 
+use super::database::{is_url, without_password};
 use super::exit::{Exit, Failure};
 use super::files;
 use super::foreign::is_hidden;
 use super::network::BOOTSTRAP_VARIABLE;
 use super::output::Output;
 use super::pages::{self, with_pages};
+use super::server::STORE_VARIABLE;
 use super::toml_file::TomlFile;
 
 /// The argument that names the file.
@@ -109,7 +111,7 @@ pub(super) fn load<A: Parser>(typed: &[OsString]) -> Result<Effective<A>, Refuse
 }
 
 impl<A> Effective<A> {
-    /// Returns all options of the program, and where their values come from.
+    /// Returns all options of the program, without passwords, and where their values come from.
     pub(super) fn settings(&self) -> Vec<Setting> {
         let mut settings = Vec::new();
         for arg in self.command.get_arguments().filter(|arg| !NEVER.contains(&name(arg))) {
@@ -118,7 +120,7 @@ impl<A> Effective<A> {
                 ArgAction::Count => vec![self.matches.get_count(id).to_string()],
                 _ => {
                     let values = self.matches.get_raw(id).into_iter().flatten();
-                    values.map(|value| value.to_string_lossy().into_owned()).collect()
+                    values.map(|value| without_password(&value.to_string_lossy()).into_owned()).collect()
                 }
             };
             let mut setting = Setting { name: name(arg).to_owned(), values, source: Source::Default };
@@ -128,7 +130,10 @@ impl<A> Effective<A> {
                 && (source == Source::Argument || !self.is_excluded(arg))
             {
                 if let Source::Environment(variable) = source {
-                    setting.values = environment(variable);
+                    setting.values = match arg.get_action() {
+                        ArgAction::Append => environment(variable),
+                        _ => vec![without_password(&environment(variable).join(",")).into_owned()],
+                    };
                 }
                 setting.source = source;
             }
@@ -169,7 +174,7 @@ impl<A> Effective<A> {
         let arg = self.command.get_arguments().find(|arg| name(arg) == setting.name)?;
         let value = |value: &String| match value.parse::<i64>() {
             Ok(number) if number.to_string() == *value => value.clone(),
-            _ if !is_path(arg.get_value_parser()) => quoted(value),
+            _ if !is_path(arg.get_value_parser()) || is_url(value) => quoted(value),
             // Seen from the folder of whatever file this becomes.
             _ => quoted(
                 &std::path::absolute(value).map_or_else(|_| value.clone(), |path| path.display().to_string()),
@@ -341,8 +346,8 @@ fn with_value(flag: &OsString, arg: &Arg, value: &DeValue<'_>, file: &Path) -> R
     let mut argument = flag.clone();
     argument.push("=");
     match is_path(arg.get_value_parser()) {
-        true => argument.push(located(&text, file)),
-        false => argument.push(text),
+        true if !is_url(&text) => argument.push(located(&text, file)),
+        _ => argument.push(text),
     }
     Ok(argument)
 }
@@ -452,7 +457,7 @@ impl From<clap::Error> for Refused {
 /// Options that a file cannot set.
 const NEVER: [&str; 4] = ["", "config", "help", "version"];
 /// Options with an environment variable.
-const ENVIRONMENT: [(&str, &str); 1] = [("bootstrap", BOOTSTRAP_VARIABLE)];
+const ENVIRONMENT: [(&str, &str); 2] = [("bootstrap", BOOTSTRAP_VARIABLE), ("store", STORE_VARIABLE)];
 /// How alike a wrong name and a right one are, from 0 to 1, for one to be meant.
 const NEAR: f64 = 0.8;
 

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::key_access::{hint, quoted};
+use super::key_access::hint;
 use crate::api::{
     BootstrapError, ConnectError, KeyFileError, ListenError, NodeError, PutError, QueryError, RequestError,
     SpawnError, StreamError, TestnetError,
@@ -287,14 +287,6 @@ impl From<StoreError> for Failure {
                 Some("stop the other server, or give this one a folder of its own with --data-dir".into())
             }
             StoreError::Full { .. } => Some("make room on the disk, then start the server again".into()),
-            StoreError::Lost { folder, .. } => {
-                // The profiles are in the folder that the user names.
-                let folder = quoted(folder.parent().unwrap_or(folder));
-                Some(format!(
-                    "nothing was changed; `profile-server check --data-dir {folder}` lists what is there, \
-                     `profile-server restore FILE --data-dir {folder}` brings a backup back"
-                ))
-            }
             _ => None,
         };
         Self { hint, ..Self::from_error(Exit::Storage, error) }

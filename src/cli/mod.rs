@@ -9,6 +9,7 @@
 //! | [`tool`] | `hyperdht`: any key, topic and value |
 //! | [`network`] | which DHT to join, from where |
 //! | `config`, `toml_file` | arguments from a configuration file |
+//! | `database` | URLs of databases, without their passwords |
 //! | `pages` | completions for shells, pages of the manual |
 //! | `key_access`, [`versions`], [`routes`] | files of a program beside the store; `files` replaces them |
 //! | `room` | how many connections fit into limited memory |
@@ -21,6 +22,7 @@
 
 pub mod client;
 mod config;
+mod database;
 mod demo;
 mod duration;
 pub mod exit;

@@ -5,8 +5,8 @@
 //! line that standard output does not take is remembered, and the program fails.
 
 use std::io::{self, IsTerminal, Write as _};
-use std::sync::OnceLock;
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -138,37 +138,53 @@ impl Output {
     /// the text instead: a terminal that is stopped would stop it as well.
     pub fn spinner(&self, text: &str) -> Spinner {
         if self.json || self.quiet || !io::stderr().is_terminal() {
-            return Spinner(None);
+            return Spinner::default();
         }
         if stderr::is_queued() {
             self.note(text);
-            return Spinner(None);
+            return Spinner::default();
         }
-        let text = escaped(text);
+        let text = Arc::new(Mutex::new(escaped(text)));
+        let shown = Arc::clone(&text);
         let (end, ended) = mpsc::channel::<()>();
-        let shown = thread::Builder::new().name("spinner".into()).spawn(move || {
+        let thread = thread::Builder::new().name("spinner".into()).spawn(move || {
             if takes_long(&ended) {
-                let bar = ProgressBar::new_spinner().with_message(text);
+                let bar = ProgressBar::new_spinner();
                 if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
                     bar.set_style(style);
                 }
-                bar.enable_steady_tick(Duration::from_millis(100));
-                let _ = ended.recv();
+                loop {
+                    bar.set_message(shown.lock().unwrap_or_else(PoisonError::into_inner).clone());
+                    bar.tick();
+                    if ended.recv_timeout(TICK) != Err(RecvTimeoutError::Timeout) {
+                        break;
+                    }
+                }
                 bar.finish_and_clear();
             }
         });
         // Without a thread there is no spinner.
-        Spinner(shown.ok().map(|thread| (end, thread)))
+        Spinner { text, thread: thread.ok().map(|thread| (end, thread)) }
     }
 }
 
 /// A spinner on the terminal, erased when dropped.
-#[derive(Debug)]
-pub struct Spinner(Option<(mpsc::Sender<()>, JoinHandle<()>)>);
+#[derive(Debug, Default)]
+pub struct Spinner {
+    text: Arc<Mutex<String>>,
+    thread: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
+}
+
+impl Spinner {
+    /// Shows another text from now on. The program's own words only.
+    pub fn show(&self, text: &str) {
+        *self.text.lock().unwrap_or_else(PoisonError::into_inner) = escaped(text);
+    }
+}
 
 impl Drop for Spinner {
     fn drop(&mut self) {
-        if let Some((end, thread)) = self.0.take() {
+        if let Some((end, thread)) = self.thread.take() {
             drop(end);
             // What is printed next begins in a clean line. A panic of the thread was printed.
             let _ = thread.join();
@@ -181,6 +197,8 @@ fn takes_long(ended: &mpsc::Receiver<()>) -> bool {
     ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout)
 }
 
+/// Time between two pictures of a spinner.
+const TICK: Duration = Duration::from_millis(100);
 /// How long work takes before a spinner shows it.
 const PATIENCE: Duration = Duration::from_millis(300);
 

@@ -1,41 +1,138 @@
 //! The store of a server, of whichever kind.
 
 use std::sync::Arc;
+#[cfg(feature = "postgres")]
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::PublicKey;
 use crate::api::ProvenKey;
 use crate::profile::changes::Changes;
 use crate::profile::entry::{Change, Dated, KeyEntry};
 use crate::profile::sled_store::Snapshot;
-use crate::profile::{ApplyError, Record, Rotation, SledStore, Store, StoreError, StoreStats};
+use crate::profile::{ApplyError, Record, Rotation, SledStore, Store, StoreError, StoreStats, Use, Verdict};
+#[cfg(feature = "postgres")]
+pub(super) use crate::profile::{Membership, PostgresSnapshot, PostgresStore};
 
 /// The store of a server.
 #[derive(Debug)]
 pub(super) enum ServerStore {
     /// A folder of this computer.
     Sled(SledStore),
+    /// A database, which other servers may use as well.
+    #[cfg(feature = "postgres")]
+    Postgres(Database),
+}
+
+/// A database, and what is known about those who use it.
+#[cfg(feature = "postgres")]
+#[derive(Debug)]
+pub(super) struct Database {
+    store: Arc<PostgresStore>,
+    /// Other servers of the same key.
+    others: AtomicUsize,
 }
 
 /// All entries of a store as they were at one time.
 #[derive(Debug)]
 pub(super) enum StoreSnapshot {
     Sled(Snapshot),
+    #[cfg(feature = "postgres")]
+    Postgres(Box<PostgresSnapshot>),
 }
 
+/// The place among the servers of one key; in this build there is none.
+#[cfg(not(feature = "postgres"))]
+#[derive(Debug)]
+pub(super) enum Membership {}
+
 impl ServerStore {
-    /// Returns what was written since the store was opened.
+    /// Returns what this process has written since it opened the store. The number of profiles in a database
+    /// is that of the last [`Self::profiles`].
     pub(super) fn stats(&self) -> StoreStats {
         match self {
             Self::Sled(store) => store.stats(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(database) => database.store.stats(),
         }
     }
 
-    /// Waits until the store fails for good, and returns why.
+    /// Returns how many profiles there are. Those of a database are counted.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database does not answer.
+    pub(super) async fn profiles(&self) -> Result<usize, StoreError> {
+        match self {
+            Self::Sled(_) => {}
+            #[cfg(feature = "postgres")]
+            Self::Postgres(database) => drop(database.store.count().await?),
+        }
+        Ok(self.stats().profiles)
+    }
+
+    /// Returns the name of the kind.
+    pub(super) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Sled(_) => "sled",
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => "postgres",
+        }
+    }
+
+    /// Returns how many other servers of the same key use the store; `None` if none can.
+    pub(super) fn others(&self) -> Option<usize> {
+        match self {
+            Self::Sled(_) => None,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(database) => Some(database.others.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// Returns whether the store can be read now.
+    pub(super) async fn answers(&self) -> bool {
+        let any = PublicKey::from_bytes([0; 32]);
+        timeout(ANSWER, self.load(&any)).await.is_ok_and(|loaded| loaded.is_ok())
+    }
+
+    /// Waits until the store fails for good, and returns why. A database that is away may come back.
     pub(super) async fn failed(&self) -> StoreError {
         match self {
             Self::Sled(store) => store.failed().await,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => std::future::pending().await,
+        }
+    }
+
+    /// Joins the servers of a key that use the store; `None` if no other one can.
+    pub(super) async fn join(&self, server: &PublicKey) -> Option<Membership> {
+        match self {
+            Self::Sled(_) => {
+                let _ = server;
+                None
+            }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(database) => Some(database.store.join(*server).await),
+        }
+    }
+
+    /// Waits until another server of the key has gone, and keeps count of them.
+    pub(super) async fn lost(&self, member: &mut Membership) {
+        match self {
+            Self::Sled(_) => {
+                let _ = member;
+                std::future::pending().await
+            }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(database) => loop {
+                database.others.store(member.others(), Ordering::Relaxed);
+                if timeout(BEAT, member.lost()).await.is_ok() {
+                    return;
+                }
+            },
         }
     }
 
@@ -43,6 +140,10 @@ impl ServerStore {
     pub(super) async fn snapshot(&self) -> Result<StoreSnapshot, StoreError> {
         match self {
             Self::Sled(store) => store.snapshot().await.map(StoreSnapshot::Sled),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(database) => {
+                database.store.snapshot().await.map(|snapshot| StoreSnapshot::Postgres(snapshot.into()))
+            }
         }
     }
 
@@ -61,6 +162,8 @@ impl ServerStore {
                     writes.spawn(async move {
                         match &*store {
                             Self::Sled(store) => store.restore_entry(key, held).await,
+                            #[cfg(feature = "postgres")]
+                            Self::Postgres(_) => Err(StoreError::Failed),
                         }
                     });
                 }
@@ -71,6 +174,8 @@ impl ServerStore {
                 }
                 Ok(stored)
             }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(database) => database.store.restore_entries(entries).await,
         }
     }
 
@@ -85,15 +190,31 @@ impl ServerStore {
     }
 }
 
+#[cfg(feature = "postgres")]
+impl ServerStore {
+    pub(super) fn database(store: PostgresStore) -> Self {
+        Self::Postgres(Database { store: Arc::new(store), others: AtomicUsize::new(0) })
+    }
+}
+
 impl StoreSnapshot {
-    /// Returns some of the next entries; none at the end. Blocks on the disk where the store is a folder.
+    /// Returns some of the next entries, in the order of their keys; none at the end. Blocks on the disk
+    /// where the store is a folder.
     pub(super) async fn next_chunk(&mut self) -> Result<Vec<(PublicKey, Dated)>, StoreError> {
         match self {
             Self::Sled(snapshot) => snapshot.next_chunk(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(snapshot) => snapshot.next_chunk().await,
         }
     }
 }
 
+#[cfg(not(feature = "postgres"))]
+impl Membership {
+    pub(super) async fn leave(self) {
+        match self {}
+    }
+}
 impl From<SledStore> for ServerStore {
     fn from(store: SledStore) -> Self {
         Self::Sled(store)
@@ -104,24 +225,32 @@ impl Store for ServerStore {
     async fn load(&self, key: &PublicKey) -> Result<KeyEntry, StoreError> {
         match self {
             Self::Sled(store) => store.load(key).await,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(database) => database.store.load(key).await,
         }
     }
 
     async fn apply(&self, owner: &ProvenKey, change: Change) -> Result<KeyEntry, ApplyError> {
         match self {
             Self::Sled(store) => store.apply(owner, change).await,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(database) => database.store.apply(owner, change).await,
         }
     }
 
     fn changes(&self) -> &Changes {
         match self {
             Self::Sled(store) => store.changes(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(database) => database.store.changes(),
         }
     }
 
     async fn rotate(&self, rotation: Rotation, record: Record) -> Result<KeyEntry, ApplyError> {
         match self {
             Self::Sled(store) => store.rotate(rotation, record).await,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(database) => database.store.rotate(rotation, record).await,
         }
     }
 
@@ -132,12 +261,30 @@ impl Store for ServerStore {
     ) -> Result<Vec<(PublicKey, Dated)>, StoreError> {
         match self {
             Self::Sled(store) => store.page(after, limit).await,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(database) => database.store.page(after, limit).await,
         }
     }
 
     async fn remove(&self, key: &PublicKey) -> Result<bool, StoreError> {
         match self {
             Self::Sled(store) => store.remove(key).await,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(database) => database.store.remove(key).await,
+        }
+    }
+
+    async fn take(&self, uses: &[Use]) -> Result<Option<Verdict>, StoreError> {
+        match self {
+            Self::Sled(store) => store.take(uses).await,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(database) => database.store.take(uses).await,
         }
     }
 }
+
+/// Longest time for the store to answer whether it can be read.
+const ANSWER: Duration = Duration::from_secs(2);
+/// Time in which other servers are counted again.
+#[cfg(feature = "postgres")]
+const BEAT: Duration = Duration::from_secs(1);

@@ -7,6 +7,8 @@ mod config;
 #[cfg(unix)]
 mod control;
 mod damage;
+#[cfg(all(target_os = "linux", feature = "postgres"))]
+mod database;
 #[cfg(unix)]
 mod diagnostics;
 mod durability;
@@ -25,6 +27,9 @@ mod others;
 mod packaging;
 mod pages;
 mod picture;
+#[cfg(all(target_os = "linux", feature = "postgres"))]
+#[path = "../support/postgres.rs"]
+mod postgres;
 #[cfg(target_os = "linux")]
 mod prompts;
 mod qr;
@@ -32,6 +37,7 @@ mod remembering;
 mod rotation;
 mod servers;
 mod signals;
+mod store;
 #[cfg(target_os = "linux")]
 mod supervisor;
 mod tool;

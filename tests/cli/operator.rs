@@ -173,7 +173,8 @@ async fn a_stopped_server_has_lists_and_numbers_and_nothing_that_runs() {
     typed(folder, &format!("allow {key}")).await.ended(0);
     let stats = asked(folder, "stats").await.remove(0);
     let expected = json!({
-        "running": false, "profiles": 0, "banned_keys": 1, "banned_networks": 0, "allowed_keys": 1,
+        "running": false, "store": folder.join("profiles"), "store_kind": "sled", "profiles": 0,
+        "banned_keys": 1, "banned_networks": 0, "allowed_keys": 1,
     });
     assert_eq!(stats, expected);
     let mut server = serve(&network, folder, &[]);

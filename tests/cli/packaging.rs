@@ -68,6 +68,12 @@ async fn the_configuration_files_of_the_package_are_read() {
     {
         assert!(printed.contains(option), "{printed}");
     }
+    // The example with a database, whose file is not read by this command.
+    let example = root.with_file_name("postgres").join("config.toml");
+    let server = folder.path().join("database.toml");
+    fs::write(&server, fs::read(example).unwrap()).unwrap();
+    let printed = run(SERVER, &["--config", text(&server), "config"]).await.ended(0).stdout;
+    assert!(printed.contains("store = \"/etc/profile-server/database\"  #"), "{printed}");
     // The file is read before what is typed is judged.
     let node = folder.path().join("dht-node.toml");
     fs::write(&node, fs::read(root.join("dht-node.toml")).unwrap()).unwrap();

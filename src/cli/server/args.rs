@@ -16,6 +16,7 @@ use super::super::room;
 use super::super::runtime::Secrecy;
 use super::super::web::WebArgs;
 use super::admin::AdminCommand;
+use super::place::StoreArgs;
 use crate::PublicKey;
 use crate::profile::{Access, Limits, ServiceConfig};
 
@@ -32,6 +33,9 @@ pub(super) struct Arguments {
     /// Folder of the server's identity and its profiles [default: $XDG_DATA_HOME/profile-server]
     #[arg(long, alias = "data", value_name = "DIR", value_parser = files::argument(), global = true)]
     pub(super) data_dir: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) store: StoreArgs,
 
     /// Address of the socket [default: any address and port; 127.0.0.1 in a network on this computer]
     #[arg(long, value_name = "IP[:PORT]", value_parser = bind_address)]
@@ -156,7 +160,7 @@ pub(super) enum Command {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
-    /// Take profiles over from a backup; the server has to be stopped
+    /// Take profiles over from a backup; the server has to be stopped, unless they are in a database
     ///
     /// A newer version is never replaced by an older one. Damaged profiles are set aside, and what can be
     /// read of them is taken over as well.
@@ -168,6 +172,18 @@ pub(super) enum Command {
         /// Take nothing over from damaged profiles
         #[arg(long, requires = "file")]
         only_backup: bool,
+    },
+    /// Carry all profiles from one place to another, as --store names them; the server has to be stopped
+    ///
+    /// Folders and databases, in either direction. A newer version is never replaced by an older one. It can
+    /// be interrupted and run again, and compares both places when it is done.
+    MoveStore {
+        /// Where they are
+        #[arg(value_parser = files::argument())]
+        from: PathBuf,
+        /// Where they go
+        #[arg(value_parser = files::argument())]
+        to: PathBuf,
     },
     /// Compare the profiles with what was acknowledged, and with a backup; changes nothing
     Check {

@@ -13,7 +13,7 @@ use super::super::exit::Failure;
 use super::super::files;
 use super::super::store::{ServerStore, StoreSnapshot};
 use super::ask;
-use super::folder::open_stopped;
+use super::place::Place;
 use super::snapshot::{BackupError, now, write_snapshot};
 use crate::profile::backup::{Closing, Reader, Writer};
 
@@ -26,12 +26,14 @@ pub(super) enum Source {
 }
 
 impl Source {
-    /// Opens the profiles of a folder: those of the server that runs there, else the folder itself.
-    pub(super) async fn open(data: &Path) -> Result<Self, Failure> {
-        if let Some(answer) = ask::backup(data)? {
+    /// Opens the profiles in a place: those of the server that runs there, else the place itself.
+    pub(super) async fn open(place: &Place) -> Result<Self, Failure> {
+        if place.is_of_data()
+            && let Some(answer) = ask::backup(&place.data)?
+        {
             return Ok(Self::Server(answer));
         }
-        let store = open_stopped(data)?;
+        let store = place.open_stopped().await?;
         Ok(Self::Store(store.snapshot().await?, Arc::new(store)))
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde_json::json;
@@ -11,11 +12,12 @@ use super::super::key_access::{ModesArgs, quoted};
 use super::super::output::Output;
 use super::ask;
 use super::backup;
-use super::folder::{cannot, none_in, profiles, refuse_interrupted};
+use super::folder::{cannot, refuse_interrupted};
+use super::place::Place;
 use super::schedule::Files;
 use crate::PublicKey;
 use crate::api::key_file::utc;
-use crate::profile::backup::Reader;
+use crate::profile::backup::{Entry, Reader};
 use crate::profile::entry::Age;
 use crate::profile::{Inventory, SledStore};
 
@@ -43,19 +45,19 @@ struct Comparison {
 /// Prints what is there. Fails if acknowledged profiles cannot be read, or if the backup is damaged. Blocks.
 ///
 /// The backup is `file`, or else the newest one of this server in `folder`.
-pub(super) fn run(
-    data: &Path,
+pub(super) async fn run(
+    place: &Place,
     file: Option<PathBuf>,
     folder: Option<&Path>,
     modes: ModesArgs,
     output: &Output,
 ) -> Result<(), Failure> {
     let path = match (file, folder) {
-        (None, Some(folder)) => newest(data, folder, modes)?,
+        (None, Some(folder)) => newest(&place.data, folder, modes)?,
         (file, _) => file,
     };
     let spinner = output.spinner("reading the profiles");
-    let (held, inventory) = match running(data)? {
+    let (held, inventory) = match running(place)? {
         Some(held) => {
             let inventory = Inventory { readable: held.len() as u64, ..Inventory::default() };
             drop(spinner);
@@ -63,12 +65,12 @@ pub(super) fn run(
             (held, inventory)
         }
         None => {
-            let read = stopped(data)?;
+            let read = stopped(place).await?;
             drop(spinner);
             read
         }
     };
-    show(&inventory, &profiles(data), output);
+    show(&inventory, place, output);
     let comparison = match &path {
         Some(path) => {
             let spinner = output.spinner(&format!("comparing with {}", path.display()));
@@ -107,9 +109,8 @@ pub(super) fn run(
     }));
     if !inventory.is_whole() {
         let file = path.as_ref().map(|path| format!(" {}", quoted(path))).unwrap_or_default();
-        let data = quoted(data);
         return Err(Failure::new(Exit::Storage, "the profiles are damaged")
-            .hint(format!("profile-server restore{file} --data-dir {data}")));
+            .hint(format!("profile-server restore{file}{}", place.options())));
     }
     match comparison.filter(|comparison| comparison.refused > 0) {
         Some(_) => Err(Failure::new(Exit::Storage, "the backup is damaged").hint("write another one")),
@@ -125,8 +126,11 @@ fn newest(data: &Path, folder: &Path, modes: ModesArgs) -> Result<Option<PathBuf
 }
 
 /// Returns what a running server holds; `None` if none runs.
-fn running(data: &Path) -> Result<Option<Held>, Failure> {
-    let Some(answer) = ask::backup(data)? else { return Ok(None) };
+fn running(place: &Place) -> Result<Option<Held>, Failure> {
+    if !place.is_of_data() {
+        return Ok(None);
+    }
+    let Some(answer) = ask::backup(&place.data)? else { return Ok(None) };
     let mut held = Held::new();
     for step in Reader::new(answer) {
         let entry = step.map_err(|fault| {
@@ -137,18 +141,49 @@ fn running(data: &Path) -> Result<Option<Held>, Failure> {
     Ok(Some(held))
 }
 
-/// Returns what the files of a stopped server hold.
-fn stopped(data: &Path) -> Result<(Held, Inventory), Failure> {
-    if !profiles(data).exists() {
-        refuse_interrupted(data)?;
-        return Err(none_in(data));
-    }
+/// Returns what the files of a stopped server hold, or a database.
+async fn stopped(place: &Place) -> Result<(Held, Inventory), Failure> {
     let mut held = Held::new();
-    let inventory = SledStore::check(&profiles(data), |key, found| {
+    let Some(folder) = place.folder() else {
+        let inventory = verify(place, &mut held).await?;
+        return Ok((held, inventory));
+    };
+    if !folder.exists() {
+        refuse_interrupted(folder, &place.options())?;
+        return Err(place.is_empty());
+    }
+    let inventory = SledStore::check(folder, |key, found| {
         let age = held.entry(key).or_default();
         *age = found.entry.age().max(*age);
     })?;
     Ok((held, inventory))
+}
+
+/// Reads all entries of a database and verifies their signatures.
+async fn verify(place: &Place, held: &mut Held) -> Result<Inventory, Failure> {
+    let mut inventory = Inventory::default();
+    let store = Arc::new(place.open_stopped().await?);
+    let mut snapshot = store.snapshot().await?;
+    loop {
+        let chunk = snapshot.next_chunk().await?;
+        if chunk.is_empty() {
+            break;
+        }
+        for entry in chunk.into_iter().filter_map(|(key, found)| Entry::of(&key, found)) {
+            inventory.readable += 1;
+            match Entry::parse(entry.to_line().trim_ascii_end()) {
+                Ok(_) => held.insert(*entry.key(), entry.entry().age()),
+                Err(error) if inventory.faults.len() < MAX_NAMED => {
+                    inventory.faults.push(format!("the entry of {}: {error}", entry.key()));
+                    None
+                }
+                Err(_) => None,
+            };
+        }
+    }
+    drop(snapshot);
+    store.close().await;
+    Ok(inventory)
 }
 
 fn compare(mut held: Held, path: &Path) -> Result<Comparison, Failure> {
@@ -182,8 +217,8 @@ fn compare(mut held: Held, path: &Path) -> Result<Comparison, Failure> {
     Ok(comparison)
 }
 
-fn show(inventory: &Inventory, folder: &Path, output: &Output) {
-    say(output, "folder", &folder.display().to_string());
+fn show(inventory: &Inventory, place: &Place, output: &Output) {
+    say(output, if place.folder().is_some() { "folder" } else { "database" }, &place.to_string());
     if let Some(promised) = &inventory.promised {
         let text = format!("{} keys, at commit {}", promised.entries, promised.commit);
         say(output, "witness", &text);
@@ -200,7 +235,14 @@ fn show(inventory: &Inventory, folder: &Path, output: &Output) {
         say(output, "mended", mended);
     }
     if inventory.is_whole() {
-        say(output, "result", "every acknowledged version can be read");
+        say(
+            output,
+            "result",
+            match place.folder().is_some() {
+                true => "every acknowledged version can be read",
+                false => "every profile can be read, and has the signature of its owner",
+            },
+        );
     }
 }
 

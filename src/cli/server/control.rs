@@ -141,7 +141,8 @@ fn send(answer: Result<Answer, Failure>, mut output: impl io::Write) -> io::Resu
 }
 
 fn send_backup(runtime: &Handle, operator: &Operator, mut output: impl io::Write) -> io::Result<()> {
-    let store = operator.store().map_err(|failure| io::Error::other(failure.error.to_string()))?;
+    let store =
+        runtime.block_on(operator.store()).map_err(|failure| io::Error::other(failure.error.to_string()))?;
     match runtime.block_on(store.snapshot()) {
         Ok(snapshot) => {
             writeln!(output, "ok")?;
@@ -192,6 +193,7 @@ mod tests {
     use super::super::admin::{Lists, Live, Reloader};
     use super::super::args::Arguments;
     use super::super::ask::backup;
+    use super::super::place::Place;
     use super::*;
     use crate::profile::backup::Reader;
     use crate::profile::{Service, ServiceConfig, SledStore};
@@ -218,7 +220,7 @@ mod tests {
             let key = crate::PublicKey::from_bytes([7; 32]);
             let reloader = Reloader::new(effective.settings(), &effective.arguments, &key);
             let live = Live::begin(service, &lists, reloader).unwrap();
-            let operator = Arc::new(Operator::running(&data, lists, live));
+            let operator = Arc::new(Operator::running(Place::usual(&data), lists, live));
             let (control, name) = Control::listen(&data).unwrap();
             let task = tokio::spawn(async move { control.serve(&operator).await });
             Self { folder, data, name, task }

@@ -15,10 +15,13 @@ mod control;
 #[path = "no_control.rs"]
 mod control;
 mod folder;
+mod move_store;
+mod place;
 mod restore;
 mod run;
 mod schedule;
 mod snapshot;
 
+pub(super) use place::STORE_VARIABLE;
 pub(super) use run::default_folder;
 pub use run::main;

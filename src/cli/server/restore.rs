@@ -14,9 +14,10 @@ use super::super::key_access::quoted;
 use super::super::output::Output;
 use super::super::store::ServerStore;
 use super::backup;
-use super::folder::{RESTORED, RESTORING, cannot, none_in, profiles};
+use super::folder::{cannot, restored, restoring};
+use super::place::Place;
 use crate::PublicKey;
-use crate::api::durable::sync_folder;
+use crate::api::durable::{folder_of, sync_folder};
 use crate::profile::backup::{Entry, Fault};
 use crate::profile::entry::Dated;
 use crate::profile::{SledStore, Store as _, StoreError};
@@ -34,21 +35,41 @@ struct Taken {
     refused: u64,
 }
 
-/// Takes over the entries of a backup, `-` for standard input.
-///
-/// A store that is whole gets them as it is. In place of damaged profiles, or of none, a new store is made
-/// beside, and takes their place when it has everything: until then a server finds what was there. A restore
-/// that was interrupted before that begins anew, one that was interrupted after it is ended first.
+/// Takes over the entries of a backup, `-` for standard input. A database takes them while servers use it.
 pub(super) async fn run(
-    data: &Path,
+    place: &Place,
     file: Option<PathBuf>,
     only_backup: bool,
     output: &Output,
 ) -> Result<(), Failure> {
-    let folder = profiles(data);
-    let ended = end_interrupted(data, output)?;
-    let damaged = match fs::symlink_metadata(&folder) {
-        Ok(_) => match open(&folder, output) {
+    if let Some(folder) = place.folder() {
+        return into_folder(folder, place, file, only_backup, output).await;
+    }
+    let Some(file) = file else {
+        let what = "nothing to do: a database has no damaged files, and no backup is named";
+        return Err(Failure::new(Exit::Usage, what));
+    };
+    let store = Arc::new(place.open_stopped().await?);
+    let taken = take_backup(&store, file, output).await;
+    store.close().await;
+    taken?.map_or(Ok(()), Err)
+}
+
+/// Takes them over into a folder.
+///
+/// A store that is whole gets them as it is. In place of damaged profiles, or of none, a new store is made
+/// beside, and takes their place when it has everything: until then a server finds what was there. A restore
+/// that was interrupted before that begins anew, one that was interrupted after it is ended first.
+async fn into_folder(
+    folder: &Path,
+    place: &Place,
+    file: Option<PathBuf>,
+    only_backup: bool,
+    output: &Output,
+) -> Result<(), Failure> {
+    let ended = end_interrupted(folder, output)?;
+    let damaged = match fs::symlink_metadata(folder) {
+        Ok(_) => match open(folder, output) {
             Ok(store) => {
                 let Some(file) = file else {
                     let what = "nothing to do: the profiles are whole, and no backup is named";
@@ -67,13 +88,13 @@ pub(super) async fn run(
             Err(error) => return Err(error.into()),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound && file.is_some() => false,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(none_in(data)),
-        Err(error) => return Err(cannot("open", &folder, error)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(place.is_empty()),
+        Err(error) => return Err(cannot("open", folder, error)),
     };
-    let _lock = lock(data)?;
+    let _lock = lock(folder_of(folder))?;
     // Left by a restore that was interrupted.
-    let beside = data.join(RESTORING);
-    for left in [&beside, &data.join(RESTORED)] {
+    let beside = restoring(folder);
+    for left in [&beside, &restored(folder)] {
         match fs::remove_dir_all(left) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(cannot("remove", left, error));
@@ -84,7 +105,7 @@ pub(super) async fn run(
     let store = Arc::new(ServerStore::from(SledStore::open(&beside)?));
     let filled = async {
         if damaged && !only_backup {
-            take_readable(&store, &folder, output).await?;
+            take_readable(&store, folder, output).await?;
         }
         match file {
             Some(file) => take_backup(&store, file, output).await,
@@ -106,14 +127,14 @@ pub(super) async fn run(
         fs::remove_dir_all(&beside).map_err(|error| cannot("remove", &beside, error))?;
         let mut nothing = Failure::new(Exit::Storage, "nothing was restored, and nothing was changed");
         if damaged {
-            let quoted = quoted(&folder);
+            let quoted = quoted(folder);
             nothing = nothing.hint(format!(
                 "name a backup; without one, mv {quoted} {quoted}.lost lets the server begin anew"
             ));
         }
         return Err(refused.unwrap_or(nothing));
     }
-    put_in_place(data, damaged, output)?;
+    put_in_place(folder, damaged, output)?;
     refused.map_or(Ok(()), Err)
 }
 
@@ -139,40 +160,40 @@ fn lock(data: &Path) -> Result<Option<File>, Failure> {
 }
 
 /// Gives the restored profiles their name. What was there gets another one.
-fn put_in_place(data: &Path, damaged: bool, output: &Output) -> Result<(), Failure> {
+fn put_in_place(folder: &Path, damaged: bool, output: &Output) -> Result<(), Failure> {
     // From here on, what can be read of the damaged profiles is in the new ones.
-    rename(data, &data.join(RESTORING), &data.join(RESTORED))?;
+    rename(&restoring(folder), &restored(folder))?;
     if damaged {
-        let folder = profiles(data);
-        let aside = SledStore::set_aside(&folder)?;
+        let aside = SledStore::set_aside(folder)?;
         output.note(&format!("the damaged profiles are kept in {}", aside.display()));
         output.json(&json!({"event": "set_aside", "folder": aside.display().to_string()}));
     }
-    match end_interrupted(data, output)? {
+    match end_interrupted(folder, output)? {
         true => Ok(()),
         false => {
-            let what = format!("something else has taken the place of the profiles in {}", data.display());
-            let restored = quoted(&data.join(RESTORED));
+            let data = folder_of(folder).display();
+            let what = format!("something else has taken the place of the profiles in {data}");
+            let restored = quoted(&restored(folder));
             Err(Failure::new(Exit::Storage, what).hint(format!("what was restored is in {restored}")))
         }
     }
 }
 
 /// Gives profiles their name that were restored as a whole, if nothing has it. Returns whether it did.
-fn end_interrupted(data: &Path, output: &Output) -> Result<bool, Failure> {
-    let (restored, folder) = (data.join(RESTORED), profiles(data));
+fn end_interrupted(folder: &Path, output: &Output) -> Result<bool, Failure> {
+    let restored = restored(folder);
     if folder.exists() || !restored.exists() {
         return Ok(false);
     }
-    rename(data, &restored, &folder)?;
+    rename(&restored, folder)?;
     output.note("the restored profiles are in place: start the server");
     Ok(true)
 }
 
-/// Renames a folder in the folder of the data, durably.
-fn rename(data: &Path, from: &Path, to: &Path) -> Result<(), Failure> {
+/// Renames a folder, durably. Both names are in the same one.
+fn rename(from: &Path, to: &Path) -> Result<(), Failure> {
     fs::rename(from, to).map_err(|error| cannot("rename", from, error))?;
-    sync_folder(data).map_err(|error| cannot("sync", data, error))
+    sync_folder(folder_of(to)).map_err(|error| cannot("sync", folder_of(to), error))
 }
 
 /// Takes over what can be read of damaged profiles, and is signed.

@@ -17,7 +17,7 @@ use super::super::network::Network;
 use super::super::output::{self, Output};
 use super::super::runtime;
 use super::super::stderr::Queued;
-use super::super::store::ServerStore;
+use super::super::store::{Membership, ServerStore};
 use super::super::supervisor::Supervisor;
 use super::super::web::{MetricsArgs, View, Web};
 use super::admin::{self, Lists, Live, Operator, Reloader, Request};
@@ -25,12 +25,13 @@ use super::args::{Arguments, Command};
 use super::ask;
 use super::backup::{self, Source};
 use super::control::{Control, Name};
+use super::place::{self, Place};
 use super::schedule;
 use super::snapshot::BackupError;
-use super::{check, folder, restore};
+use super::{check, move_store, restore};
 use crate::api::{BootstrapError, LoadedKey, SpawnError, TestnetError};
 use crate::profile::backup::Closing;
-use crate::profile::{Service, SledStore};
+use crate::profile::{Service, StoreError};
 use crate::{ConnectAddress, Dht, KeyPair, Server, Testnet};
 
 /// Runs the program.
@@ -47,23 +48,37 @@ pub fn main() -> ExitCode {
     arguments.secrecy.apply();
     match arguments.command.take() {
         Some(Command::Key) => runtime::report(&output, print_key(arguments, &output)),
-        Some(Command::Check { file }) => runtime::report(&output, check_profiles(arguments, file, &output)),
+        Some(Command::Check { file }) => {
+            let checked = async {
+                let (backups, modes) = (arguments.backup_dir.as_deref(), arguments.modes);
+                check::run(&place(arguments)?, file, backups, modes, &output).await
+            };
+            runtime::run(output, None, checked)
+        }
         Some(Command::Config) => {
             effective.print(&output);
             runtime::report(&output, Ok(()))
         }
         Some(Command::Backup { file }) => {
-            let written = async { write_backup(&data_dir(arguments)?, file, &output).await };
+            let written = async { write_backup(&place(arguments)?, file, &output).await };
             runtime::run(output, None, written)
         }
         Some(Command::Restore { file, only_backup }) => {
-            let restored = async { restore::run(&data_dir(arguments)?, file, only_backup, &output).await };
+            let restored = async { restore::run(&place(arguments)?, file, only_backup, &output).await };
             runtime::run(output, None, restored)
+        }
+        Some(Command::MoveStore { from, to }) => {
+            let moved = async {
+                let (data, modes) = (data_dir(arguments)?, arguments.modes);
+                let place = |named: &Path| arguments.store.named(named, &data, modes);
+                move_store::run(&place(&from)?, &place(&to)?, &output).await
+            };
+            runtime::run(output, None, moved)
         }
         Some(Command::Admin(command)) => {
             let done = async {
-                let data = data_dir(arguments)?;
-                admin::run(command, &data, lists(arguments, &data), &output).await
+                let place = place(arguments)?;
+                admin::run(command, &place, lists(arguments, &place.data), &output).await
             };
             runtime::run(output, None, runtime::interruptible(done))
         }
@@ -71,13 +86,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn check_profiles(arguments: &Arguments, file: Option<PathBuf>, output: &Output) -> Result<(), Failure> {
-    let (folder, modes) = (arguments.backup_dir.as_deref(), arguments.modes);
-    check::run(&data_dir(arguments)?, file, folder, modes, output)
-}
-
-async fn write_backup(data: &Path, file: PathBuf, output: &Output) -> Result<(), Failure> {
-    let source = Source::open(data).await?;
+async fn write_backup(place: &Place, file: PathBuf, output: &Output) -> Result<(), Failure> {
+    let source = Source::open(place).await?;
     let is_output = file == Path::new("-");
     if is_output {
         output::check_writable().map_err(BackupError::Output)?;
@@ -108,16 +118,24 @@ fn print_key(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
 async fn run(effective: Effective<Arguments>, output: Output) -> Result<(), Failure> {
     let settings = effective.settings();
     let arguments = effective.arguments;
-    let folder = data_dir(&arguments)?;
+    let place = place(&arguments)?;
+    let folder = place.data.clone();
     let supervisor = Arc::new(Supervisor::from_environment());
+    // One for the whole run: a signal that arrives between two listeners would be lost.
+    let mut stop = pin!(stop());
     // The store first: a second server on the same folder ends here, before it has changed anything.
-    let store = Arc::new(open_store(&folder)?);
+    let store = tokio::select! {
+        biased;
+        () = &mut stop => return Ok(()),
+        store = open_store(&place, &output) => Arc::new(store?),
+    };
+    let _lock = place.lock_data()?;
     let key_pair = identity(&folder, &arguments, &output)?;
     let service = Service::new(store, arguments.service());
     let lists = lists(&arguments, &folder);
     let reloader = Reloader::new(settings, &arguments, key_pair.public_key());
     let live = Live::begin(service.clone(), &lists, reloader)?;
-    let operator = Arc::new(Operator::running(&folder, lists, live));
+    let operator = Arc::new(Operator::running(place, lists, live));
     let (control, _name) = listen_for_commands(&folder).unzip();
     let view = View::new("profile-server");
     view.set_service(&service);
@@ -131,31 +149,25 @@ async fn run(effective: Effective<Arguments>, output: Output) -> Result<(), Fail
     )));
     let mut operator =
         pin!(runtime::task_ended("the task that answers commands and writes backups", operator));
-    // One for the whole run: a signal that arrives between two listeners would be lost.
-    let mut stop = pin!(async {
-        tokio::select! {
-            () = runtime::stop_signal() => {}
-            () = runtime::terminal_gone() => {}
-        }
-    });
     let started = tokio::select! {
         biased;
         () = &mut stop => return Ok(()),
         failure = &mut operator => return Err(failure),
-        started = start(&arguments, &key_pair, &view, &output) => started?,
+        started = start(&arguments, &key_pair, &view, service.store(), &output) => started?,
     };
-    let Started { dht, server, local, network } = started;
+    let Started { dht, server, local, network, mut member } = started;
     announce(&server.connect_address().await, &network, &arguments, &output);
     // Without its key a server is of no use to anybody.
     output.delivered()?;
     let stats = dht.stats().await;
     tracing::info!(nodes = stats.nodes, firewalled = stats.firewalled, "listening");
     let store = Arc::clone(service.store());
-    let status = || format!("connections: {}; profiles: {}", service.connections(), store.stats().profiles);
-    supervisor.ready(&status());
+    supervisor.ready(&status(&service));
     tokio::select! {
         () = service.run(&server) => {}
-        () = supervisor.keep_alive(std::slice::from_ref(&dht), status) => {}
+        () = supervisor.keep_alive(std::slice::from_ref(&dht), || status(&service)) => {}
+        () = serve_together(&store, &server, member.as_mut()) => {}
+        () = count_profiles(&store) => {}
         () = &mut stop => {}
         ended = runtime::ended(local.as_ref().map_or(&[], Testnet::nodes)) => ended?,
         failure = &mut operator => return Err(failure),
@@ -163,17 +175,16 @@ async fn run(effective: Effective<Arguments>, output: Output) -> Result<(), Fail
         error = store.failed() => {
             // Those who wait for an answer get it; the supervisor of this program starts it again.
             let _ = tokio::time::timeout(LAST_ANSWERS, service.close()).await;
-            let failure = Failure::from(error);
-            return Err(match failure.hint {
-                Some(_) => failure,
-                None => failure.hint("examine the disk, then start the server again: it verifies the store"),
-            });
+            return Err(failed(error));
         }
     }
     supervisor.stopping();
     output.note("ending: finishing requests");
     output.json(&json!({"event": "closing"}));
     server.close().await;
+    if let Some(member) = member {
+        member.leave().await;
+    }
     service.close().await;
     dht.close().await;
     // A bug may have ended the node, and so the service.
@@ -184,10 +195,70 @@ async fn run(effective: Effective<Arguments>, output: Output) -> Result<(), Fail
     Ok(())
 }
 
-/// Opens the profiles. Where a restore was interrupted there may be none: then this would begin anew.
-fn open_store(data: &Path) -> Result<ServerStore, Failure> {
-    folder::refuse_interrupted(data)?;
-    Ok(SledStore::open(&folder::profiles(data))?.into())
+/// Waits for the end of the run.
+async fn stop() {
+    tokio::select! {
+        () = runtime::stop_signal() => {}
+        () = runtime::terminal_gone() => {}
+    }
+}
+
+/// Returns the line that a supervisor shows.
+fn status(service: &Service<Arc<ServerStore>>) -> String {
+    let store = service.store();
+    let others = store.others().map(|others| format!("; other servers: {others}")).unwrap_or_default();
+    format!("connections: {}; profiles: {}{others}", service.connections(), store.stats().profiles)
+}
+
+/// Makes the failure for a store that has failed while it was used.
+fn failed(error: StoreError) -> Failure {
+    let failure = Failure::from(error);
+    match failure.hint {
+        Some(_) => failure,
+        None => failure.hint("examine the disk, then start the server again: it verifies the store"),
+    }
+}
+
+/// Opens the store. A database that is away is tried again until it is there.
+async fn open_store(place: &Place, output: &Output) -> Result<ServerStore, Failure> {
+    loop {
+        match place.open().await {
+            Err(failure) if place::is_away(&failure) => {
+                output.note(&format!("{}; trying again", failure.error));
+                output.json(&json!({"event": "no_database"}));
+                tokio::time::sleep(RECONNECT).await;
+            }
+            Ok(store) => {
+                if place.folder().is_none() {
+                    output.note(&format!("profiles are in {place}"));
+                }
+                return Ok(store);
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+}
+
+/// Announces the server again whenever another one of its key has gone: clients find what was announced
+/// last. For ever.
+async fn serve_together(store: &ServerStore, server: &Server, member: Option<&mut Membership>) {
+    let Some(member) = member else {
+        return std::future::pending().await;
+    };
+    loop {
+        store.lost(member).await;
+        tracing::info!("another server of this key has gone: announcing again");
+        server.refresh().await;
+    }
+}
+
+/// Counts the profiles in a database from time to time, for ever.
+async fn count_profiles(store: &ServerStore) {
+    loop {
+        // Where the database is away, the number stays as it was; the store has logged that.
+        let _ = store.profiles().await;
+        tokio::time::sleep(COUNT_AGAIN).await;
+    }
 }
 
 /// Listens for commands such as `backup`. Without them the server still serves its clients, so a failure is
@@ -249,6 +320,11 @@ async fn reload_at_signals(operator: &Arc<Operator>, supervisor: &Supervisor) {
     }
 }
 
+/// Returns where the profiles are.
+fn place(arguments: &Arguments) -> Result<Place, Failure> {
+    arguments.store.place(&data_dir(arguments)?, arguments.modes)
+}
+
 /// Names the files of the lists.
 fn lists(arguments: &Arguments, data: &Path) -> Lists {
     Lists::of(data, arguments.allow_list.as_deref())
@@ -260,12 +336,15 @@ struct Started {
     /// The private network, if this program started it.
     local: Option<Testnet>,
     network: Network,
+    /// The place among the servers of the key.
+    member: Option<Membership>,
 }
 
 async fn start(
     arguments: &Arguments,
     key_pair: &KeyPair,
     view: &View,
+    store: &ServerStore,
     output: &Output,
 ) -> Result<Started, Failure> {
     let network = arguments.network.network();
@@ -278,6 +357,8 @@ async fn start(
     let joined = output.spinner("joining the DHT");
     join(&dht, &network, arguments, output).await?;
     drop(joined);
+    // Before clients can find this server: the others have to notice when it goes.
+    let member = store.join(key_pair.public_key()).await;
     let announced = output.spinner("announcing the server");
     let listen = dht.listen(key_pair).reusable_socket().receive_window(RECEIVE_WINDOW);
     let listen = match &arguments.relay {
@@ -286,7 +367,7 @@ async fn start(
     };
     let server = listen.await?;
     drop(announced);
-    Ok(Started { dht, server, local, network })
+    Ok(Started { dht, server, local, network, member })
 }
 
 /// Starts a private network with its first node on a port, unless a node answers there already.
@@ -407,6 +488,10 @@ const LOCAL_NODES: usize = 5;
 const PROBE: Duration = Duration::from_secs(5);
 /// Longest time for answers to reach clients after the store has failed.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
+/// Time between two counts of the profiles in a database.
+const COUNT_AGAIN: Duration = Duration::from_secs(600);
+/// Time between two attempts to reach the database.
+const RECONNECT: Duration = Duration::from_secs(5);
 /// Time between two attempts to join.
 const AGAIN: Duration = Duration::from_secs(30);
 

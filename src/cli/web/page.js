@@ -184,12 +184,16 @@ function limits(data) {
   fill($("limits"), rows, "None");
 }
 
+const STORES = { sled: "a folder of this computer", postgres: "a database" };
+
 function service(data, seconds) {
   $("store").hidden = !data.service;
   if (!data.service) return;
-  const { registration, lookup, profiles, writes, syncs, sync_times } = data.service;
+  const { store, others, registration, lookup, profiles, writes, syncs, sync_times } = data.service;
   facts($("service"), [
     ["Profiles", profiles],
+    ["Store", STORES[store] ?? store],
+    ...(others === null ? [] : [["Other servers of the key", others]]),
     ["Registration", registration],
     ["Lookups", lookup],
     ["Written since the start", `${writes} entries in ${syncs} syncs`],

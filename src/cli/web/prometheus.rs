@@ -65,6 +65,13 @@ fn write_service(text: &mut String, service: &ShownService) {
     ] {
         single(text, name, kind, help, value);
     }
+    let name = "hyperprofile_store_info";
+    head(text, name, "gauge", "The kind of the store.");
+    // Writing to a string does not fail.
+    let _ = writeln!(text, "{name}{{kind=\"{}\"}} 1", service.store().kind());
+    if let Some(others) = service.store().others() {
+        single(text, "hyperprofile_other_servers", "gauge", "Other servers of the same key.", others);
+    }
     single(text, "hyperprofile_writes_total", "counter", "Entries made durable.", store.writes);
     let name = "hyperprofile_sync_seconds";
     head(text, name, "summary", "Time in which groups of entries became durable.");

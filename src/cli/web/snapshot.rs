@@ -108,6 +108,8 @@ fn describe_service(service: &ShownService) -> Value {
         "lookup": access(config.lookup),
         "connections": service.connections(),
         "connections_limit": config.limits.connections,
+        "store": service.store().kind(),
+        "others": service.store().others(),
         "profiles": store.profiles,
         "writes": store.writes,
         "syncs": store.syncs,

@@ -76,7 +76,10 @@ impl View {
         if !nodes.iter().all(|node| node.state().is_online()) {
             return Some("not joined: no node of the network answers");
         }
-        if self.service().is_some() {
+        if let Some(service) = self.service() {
+            if !service.store().answers().await {
+                return Some("the store does not answer");
+            }
             let servers = nodes[0].overview(0).await.unwrap_or_default().servers;
             if servers.iter().all(|server| server.announced_at.is_empty()) {
                 return Some("the server is not announced");

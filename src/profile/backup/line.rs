@@ -59,7 +59,8 @@ impl fmt::Display for Closing {
 }
 
 impl Closing {
-    pub(super) fn count(&mut self, entry: &Entry) {
+    /// Counts the line of an entry.
+    pub fn count(&mut self, entry: &Entry) {
         match entry.entry() {
             KeyEntry::Unknown => {}
             KeyEntry::Present(_) => self.records += 1,

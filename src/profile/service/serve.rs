@@ -12,7 +12,7 @@ use tracing::{Instrument as _, debug, info, info_span};
 
 use super::super::hello::greeting;
 use super::super::lines::{LineError, Lines};
-use super::super::message::{BadCall, Call, CallError, Refusal, answer_line, bad_call_line};
+use super::super::message::{BadCall, Call, CallError, Refusal, answer_line, bad_call_line, hello_line};
 use super::super::peers::{Loss, OpenConnection, PeerAddress, Peers, Slot};
 use super::super::store::Store;
 use super::answer::{Answer, Answerer, Caller};
@@ -158,7 +158,14 @@ impl<S: Store> Service<S> {
         let answerer = &self.shared.answerer;
         // Each of its requests is refused once it has proven the key, if it sends any.
         let refusal = answerer.admit_key(claimed.to_address_reply(), address).err();
-        let line = greeting(&answerer.store, claimed, refusal.as_ref()).await.map_err(io::Error::other)?;
+        let line = match greeting(&answerer.store, claimed, refusal.as_ref()).await {
+            Ok(line) => line,
+            // The peer learns why, and may find another server of the key.
+            Err(error) => {
+                debug!(%error, "the record of a claimed key cannot be read");
+                hello_line(None, &[], Some(&Refusal::Storage))
+            }
+        };
         self.write(stream, &line).await
     }
 

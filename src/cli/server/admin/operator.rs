@@ -1,48 +1,47 @@
 //! Carries out what an operator asks for.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 use super::super::super::exit::{Exit, Failure};
 use super::super::super::store::ServerStore;
-use super::super::folder;
+use super::super::place::Place;
 use super::audit::Audit;
 use super::entries;
 use super::lists::{Lists, Which};
 use super::live::Live;
 use super::request::{Answer, MAX_PAGE, Reason, Request, Target};
 
-/// Carries out requests in a folder of data: of a server that runs in this process, or of a stopped one.
+/// Carries out requests about the profiles in a place: those of a server that runs in this process, or of a
+/// stopped one.
 #[derive(Debug)]
 pub(in super::super) struct Operator {
-    data: PathBuf,
+    place: Place,
     lists: Mutex<Lists>,
-    /// Opened when it is needed first, and locked from then on.
-    store: OnceLock<Arc<ServerStore>>,
+    /// Opened when it is needed first, and a folder is locked from then on.
+    store: OnceCell<Arc<ServerStore>>,
     live: Option<Live>,
 }
 
 impl Operator {
     /// Makes one for a server that runs.
-    pub(in super::super) fn running(data: &Path, lists: Lists, live: Live) -> Self {
-        let store = Arc::clone(live.service().store()).into();
-        Self { data: data.to_owned(), lists: Mutex::new(lists), store, live: Some(live) }
+    pub(in super::super) fn running(place: Place, lists: Lists, live: Live) -> Self {
+        let store = OnceCell::new_with(Some(Arc::clone(live.service().store())));
+        Self { place, lists: Mutex::new(lists), store, live: Some(live) }
     }
 
     /// Makes one for a stopped server.
-    pub(super) fn stopped(data: &Path, lists: Lists) -> Self {
-        Self { data: data.to_owned(), lists: Mutex::new(lists), store: OnceLock::new(), live: None }
+    pub(super) fn stopped(place: Place, lists: Lists) -> Self {
+        Self { place, lists: Mutex::new(lists), store: OnceCell::new(), live: None }
     }
 
     /// Returns the store, and opens it if that was not done yet.
-    pub(in super::super) fn store(&self) -> Result<&Arc<ServerStore>, Failure> {
-        if self.store.get().is_none() {
-            // A second one that came first has it open: then this fails.
-            let _ = self.store.set(Arc::new(folder::open_stopped(&self.data)?));
-        }
-        Ok(self.store.get().expect("it was set above"))
+    pub(in super::super) async fn store(&self) -> Result<&Arc<ServerStore>, Failure> {
+        let open = || async { Ok(Arc::new(self.place.open_stopped().await?)) };
+        self.store.get_or_try_init(open).await
     }
 
     fn lists(&self) -> Lists {
@@ -66,7 +65,7 @@ impl Operator {
         if !request.is_act() {
             return self.look(request).await;
         }
-        let audit = Audit::begin(&self.data)?;
+        let audit = Audit::begin(&self.place.data)?;
         let done = self.act(request).await;
         let outcome = match &done {
             Ok(done) if done["changed"] == false => "unchanged".to_owned(),
@@ -82,12 +81,12 @@ impl Operator {
     async fn look(&self, request: &Request) -> Result<Answer, Failure> {
         match request {
             Request::List { after, since, limit } => {
-                entries::list(self.store()?, *after, *since, *limit).await
+                entries::list(self.store().await?, *after, *since, *limit).await
             }
-            Request::Show { key } => entries::show(self.store()?, key).await,
+            Request::Show { key } => entries::show(self.store().await?, key).await,
             Request::Banned { after } => self.listed(Which::Banned, *after),
             Request::Allowed { after } => self.listed(Which::Allowed, *after),
-            Request::Stats => self.stats(),
+            Request::Stats => self.stats().await,
             Request::Connections { after } => Ok(self.live()?.connections(*after)),
             _ => Err(Failure::new(Exit::Internal, "an act was taken for a question")),
         }
@@ -95,7 +94,7 @@ impl Operator {
 
     async fn act(&self, request: &Request) -> Result<Value, Failure> {
         match request {
-            Request::Delete { key } => entries::delete(self.store()?, key).await,
+            Request::Delete { key } => entries::delete(self.store().await?, key).await,
             Request::Ban { target, reason } => self.add(Which::Banned, *target, reason.as_ref()),
             Request::Unban { target } => self.remove(Which::Banned, *target),
             Request::Allow { key, reason } => self.add(Which::Allowed, Target::Key(*key), reason.as_ref()),
@@ -105,7 +104,7 @@ impl Operator {
                 Ok(json!({"changed": ended > 0, "connections": ended}))
             }
             Request::Reload => {
-                let (lists, done) = self.live()?.reload(&self.data)?;
+                let (lists, done) = self.live()?.reload(&self.place.data)?;
                 *self.lists.lock().unwrap_or_else(PoisonError::into_inner) = lists;
                 Ok(done)
             }
@@ -145,23 +144,28 @@ impl Operator {
         Ok(Answer { lines: shown, next })
     }
 
-    fn stats(&self) -> Result<Answer, Failure> {
-        let listed = self.lists().read()?;
+    async fn stats(&self) -> Result<Answer, Failure> {
+        let (listed, store) = (self.lists().read()?, self.store().await?);
         let mut stats = json!({
             "running": self.live.is_some(),
-            "profiles": self.store()?.stats().profiles,
+            "store": self.place.to_string(),
+            "store_kind": store.kind(),
+            "profiles": store.profiles().await?,
             "banned_keys": listed.banned_keys.len(),
             "banned_networks": listed.banned_networks.len(),
             "allowed_keys": listed.allowed_keys.len(),
         });
         if let Some(live) = &self.live {
+            if let Some(others) = store.others() {
+                stats["other_servers"] = json!(others);
+            }
             live.add_stats(&mut stats);
         }
         Ok(Answer::of(stats))
     }
 
     pub(in super::super) fn live(&self) -> Result<&Live, Failure> {
-        self.live.as_ref().ok_or_else(|| not_running(&self.data))
+        self.live.as_ref().ok_or_else(|| not_running(&self.place.data))
     }
 }
 

@@ -69,6 +69,11 @@ impl Request {
         }
     }
 
+    /// Returns whether the command is about what is in the store, whichever server uses it.
+    pub(super) const fn is_about_profiles(&self) -> bool {
+        matches!(self, Self::List { .. } | Self::Show { .. } | Self::Delete { .. })
+    }
+
     /// Returns whether the command changes something, and so is noted in the audit file.
     pub(super) const fn is_act(&self) -> bool {
         match self {

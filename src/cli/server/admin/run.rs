@@ -1,7 +1,6 @@
 //! Asks the server, or does the same on the folder of a stopped one.
 
 use std::io::{self, IsTerminal as _};
-use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -10,6 +9,7 @@ use super::super::super::output::Output;
 use super::super::super::prompt;
 use super::super::ask;
 use super::super::folder::none_in;
+use super::super::place::Place;
 use super::args::AdminCommand;
 use super::lists::Lists;
 use super::operator::Operator;
@@ -17,17 +17,18 @@ use super::request::{Answer, Request};
 use super::show;
 use crate::PublicKey;
 
-/// Runs a command on a folder of data.
+/// Runs a command on the profiles in a place.
 pub(in super::super) async fn run(
     command: AdminCommand,
-    data: &Path,
+    place: &Place,
     lists: Lists,
     output: &Output,
 ) -> Result<(), Failure> {
-    if !data.exists() {
-        return Err(none_in(data));
+    if !place.data.exists() && place.is_of_data() {
+        return Err(none_in(&place.data));
     }
-    let mut server = Server { data, stopped: Operator::stopped(data, lists), is_stopped: false };
+    let stopped = Operator::stopped(place.clone(), lists);
+    let mut server = Server { place, stopped, is_stopped: false };
     match command {
         AdminCommand::List { since, limit, after } => list(&mut server, since, limit, after, output).await,
         AdminCommand::Show { key } => {
@@ -89,9 +90,9 @@ pub(in super::super) async fn run(
     }
 }
 
-/// The server of a folder.
+/// The server of a place.
 struct Server<'a> {
-    data: &'a Path,
+    place: &'a Place,
     stopped: Operator,
     /// Whether none has answered: it stays stopped until this is done, where the store was opened.
     is_stopped: bool,
@@ -100,7 +101,8 @@ struct Server<'a> {
 impl Server<'_> {
     async fn ask(&mut self, request: &Request) -> Result<Answer, Failure> {
         if !self.is_stopped
-            && let Some(answer) = ask::request(self.data, request)?
+            && (self.place.is_of_data() || !request.is_about_profiles())
+            && let Some(answer) = ask::request(&self.place.data, request)?
         {
             return Ok(answer);
         }

@@ -71,6 +71,8 @@ pub(super) fn stats(stats: &Value, output: &Output) {
     for (label, name) in [
         ("version", "version"),
         ("seconds since the start", "uptime_s"),
+        ("store", "store"),
+        ("other servers of the key", "other_servers"),
         ("profiles", "profiles"),
         ("connections", "connections"),
         ("connections at most", "most_connections"),
