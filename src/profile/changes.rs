@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::PublicKey;
+use crate::wire::hash::hash;
 
 /// The watches of a store: the store notifies them of each key whose durable entry has changed. Clones share
 /// everything.
@@ -19,7 +20,8 @@ pub struct Changes(Arc<Mutex<BTreeMap<PublicKey, Vec<Arc<Pending>>>>>);
 #[derive(Debug)]
 pub struct Watch {
     changes: Changes,
-    keys: BTreeSet<PublicKey>,
+    /// The keys, each with the hash of what was shown of it last.
+    keys: BTreeMap<PublicKey, Option<[u8; 32]>>,
     pending: Arc<Pending>,
     /// The key that was returned last. The next one follows it, so that a key that changes all the time does
     /// not hold up the others.
@@ -35,7 +37,7 @@ struct Pending {
 impl Changes {
     /// Returns a watch of no keys.
     pub fn watch(&self) -> Watch {
-        Watch { changes: self.clone(), keys: BTreeSet::new(), pending: Arc::default(), last: None }
+        Watch { changes: self.clone(), keys: BTreeMap::new(), pending: Arc::default(), last: None }
     }
 
     /// Notifies those who watch a key that its durable entry has changed.
@@ -66,13 +68,13 @@ impl Watch {
     /// Watches these keys instead of those before. Each of them counts as changed.
     pub fn set(&mut self, keys: impl IntoIterator<Item = PublicKey>) {
         self.clear();
-        self.keys = keys.into_iter().collect();
+        self.keys = keys.into_iter().map(|key| (key, None)).collect();
         let mut watches = self.changes.lock();
-        for key in &self.keys {
+        for key in self.keys.keys() {
             watches.entry(*key).or_default().push(Arc::clone(&self.pending));
         }
         drop(watches);
-        self.pending.add(self.keys.iter().copied());
+        self.pending.add(self.keys.keys().copied());
     }
 
     /// Waits until a key has changed, and returns it. Without keys it waits for ever.
@@ -90,9 +92,16 @@ impl Watch {
         }
     }
 
+    /// Returns whether a key has something else now than what was shown of it last, and notes that it is
+    /// shown.
+    pub fn is_news(&mut self, key: &PublicKey, state: &[u8]) -> bool {
+        let now = Some(hash(&[state]));
+        self.keys.get_mut(key).is_some_and(|shown| std::mem::replace(shown, now) != now)
+    }
+
     fn clear(&mut self) {
         let mut watches = self.changes.lock();
-        for key in std::mem::take(&mut self.keys) {
+        for key in std::mem::take(&mut self.keys).into_keys() {
             if let Entry::Occupied(mut entry) = watches.entry(key) {
                 entry.get_mut().retain(|pending| !Arc::ptr_eq(pending, &self.pending));
                 if entry.get().is_empty() {

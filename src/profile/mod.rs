@@ -43,6 +43,8 @@ pub mod rotation;
 pub mod service;
 pub mod sled_store;
 pub mod store;
+#[cfg(test)]
+mod stores;
 
 pub use client::{
     ClientError, Denied, Dial, DialError, Found, MemoryVersions, ProfileClient, ThroughDht, Versions,

@@ -239,13 +239,16 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// Stores an entry of a backup, unless the one that is there is as new or newer.
+    /// Stores an entry of a backup, unless the one that is there is as new or newer; returns whether it was
+    /// stored.
     #[cfg(test)]
-    pub(super) fn restore(&self, key: PublicKey, held: Dated) {
+    pub(super) fn restore(&self, key: PublicKey, held: Dated) -> bool {
         let mut entries = self.entries();
-        if is_newer(&held.entry, &entry_of(&entries, &key)) {
+        let is_newer = is_newer(&held.entry, &entry_of(&entries, &key));
+        if is_newer {
             entries.insert(key, held);
         }
+        is_newer
     }
 
     fn entries(&self) -> MutexGuard<'_, BTreeMap<PublicKey, Dated>> {

@@ -9,9 +9,10 @@ use tokio::task::JoinSet;
 use super::super::entry::{Change, KeyEntry};
 use super::super::message::Refusal;
 use super::super::store::{ApplyError, Store, StoreError};
+use super::super::stores::{proven, register, update};
 use super::PostgresStore;
 use super::cluster::Cluster;
-use super::tests::{connect, proven, register, shared, update};
+use super::tests::{connect, shared};
 
 /// Writers, each of its own key, that go on after each failure.
 struct Writers {

@@ -154,3 +154,38 @@ const OTHERS: &str = "SELECT member FROM profile_members
 const BEAT: Duration = Duration::from_secs(1);
 /// How long a process counts as serving; `OTHERS` has the same.
 const LEASE: Duration = Duration::from_secs(3);
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{connect, shared};
+    use super::*;
+
+    /// Waits until so many others serve the key.
+    async fn see(membership: &mut Membership, others: usize) {
+        membership.state.wait_for(|state| state.others == others).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_process_that_leaves_and_one_that_dies_are_missed() {
+        let Some(cluster) = shared() else { return };
+        let url = cluster.url(&cluster.database());
+        let key = PublicKey::from_bytes([7; 32]);
+        let store = || async { Arc::new(connect(&url).await.unwrap()) };
+        let mut one = store().await.join(key).await;
+        let other = store().await.join(PublicKey::from_bytes([8; 32])).await;
+        for dies in [false, true] {
+            let mut two = store().await.join(key).await;
+            assert_eq!(two.others(), 1);
+            see(&mut one, 1).await;
+            // So long it is unknown whether it is just this one that was cut off.
+            see(&mut two, 1).await;
+            match dies {
+                true => drop(two),
+                false => two.leave().await,
+            }
+            one.lost().await;
+            see(&mut one, 0).await;
+        }
+        assert_eq!(other.others(), 0);
+    }
+}

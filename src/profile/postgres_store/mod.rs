@@ -40,7 +40,7 @@ mod shared;
 mod snapshot;
 mod store;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod untold;
 mod url;
 

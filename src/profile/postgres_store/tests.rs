@@ -1,14 +1,12 @@
 use std::sync::{Arc, Mutex, OnceLock};
 
-use rand::rngs::StdRng;
-use rand::{Rng as _, SeedableRng as _};
-
 use super::super::content::Profile;
 use super::super::entry::{Change, Dated, KeyEntry};
+use super::super::limits::Use;
 use super::super::message::Refusal;
 use super::super::record::Record;
-use super::super::rotation::Rotation;
-use super::super::store::{ApplyError, MemoryStore, Store, StoreError};
+use super::super::store::{ApplyError, Store, StoreError};
+use super::super::stores::{compare, owner, play, proven, register, update};
 use super::cluster::{Cluster, PASSWORD};
 use super::{PostgresStore, PostgresUrl};
 use crate::KeyPair;
@@ -16,86 +14,25 @@ use crate::api::ProvenKey;
 
 /// Returns the cluster that the tests share, each with a database of its own; none, with a message, without
 /// PostgreSQL.
-pub(super) fn shared() -> Option<&'static Cluster> {
+pub(in super::super) fn shared() -> Option<&'static Cluster> {
     static SHARED: OnceLock<Option<Cluster>> = OnceLock::new();
     SHARED.get_or_init(Cluster::start).as_ref()
 }
 
-pub(super) async fn connect(url: &str) -> Result<PostgresStore, StoreError> {
+pub(in super::super) async fn connect(url: &str) -> Result<PostgresStore, StoreError> {
     PostgresStore::connect(&url.parse().unwrap(), 4).await
 }
 
-pub(super) fn key_pair(seed: u8) -> KeyPair {
-    KeyPair::from_seed(&[seed; 32])
-}
-
-pub(super) fn record(seed: u8, version: u64, name: &str) -> Record {
-    let profile = Profile::parse(&format!(r#"{{"name":"{name}"}}"#)).unwrap();
-    Record::sign(&key_pair(seed), version, profile)
-}
-
-pub(super) fn proven(seed: u8) -> ProvenKey {
-    ProvenKey::new(*key_pair(seed).public_key())
-}
-
-pub(super) fn register(seed: u8, version: u64, name: &str) -> Change {
-    Change::Register { record: record(seed, version, name), after: None }
-}
-
-pub(super) fn update(seed: u8, version: u64, name: &str) -> Change {
-    Change::Update { record: record(seed, version, name), after: None }
-}
-
-/// Returns the version that a change has left, or why it was refused.
-fn outcome(applied: Result<KeyEntry, ApplyError>) -> Result<KeyEntry, Refusal> {
-    match applied {
-        Ok(entry) => Ok(entry),
-        Err(ApplyError::Refused(refusal)) => Err(refusal),
-        Err(error) => panic!("{error}"),
-    }
-}
-
 #[tokio::test]
-async fn two_stores_on_one_database_do_what_one_in_memory_does() {
+async fn two_stores_on_one_database_do_what_one_does() {
     let Some(cluster) = shared() else { return };
     let url = cluster.url(&cluster.database());
     let stores = [connect(&url).await.unwrap(), connect(&url).await.unwrap()];
-    let memory = MemoryStore::default();
-    let mut chance = StdRng::seed_from_u64(17);
-    let steps = if std::env::var_os("HYPERPROFILE_FULL").is_some() { 20_000 } else { 800 };
-    for _ in 0..steps {
-        let (seed, version, name) =
-            (chance.gen_range(1..6), chance.gen_range(1..6), ["a", "b"][chance.gen_range(0..2)]);
-        let after = chance.gen_bool(0.5).then(|| chance.gen_range(0..6));
-        let store = &stores[chance.gen_range(0..2)];
-        let change = match chance.gen_range(0..20) {
-            0 => {
-                let to = seed % 6 + 1;
-                let rotation = Rotation::sign(&key_pair(seed), &key_pair(to));
-                let taken = record(if chance.gen_bool(0.9) { to } else { seed }, version, name);
-                let expected = outcome(memory.rotate(rotation.clone(), taken.clone()).await);
-                assert_eq!(outcome(store.rotate(rotation, taken).await), expected);
-                continue;
-            }
-            1 => {
-                let key = *key_pair(seed).public_key();
-                assert_eq!(store.remove(&key).await.unwrap(), memory.remove(&key).await.unwrap());
-                continue;
-            }
-            2..8 => Change::Register { record: record(seed, version, name), after },
-            8..16 => Change::Update { record: record(seed, version, name), after },
-            _ => Change::Delete { version },
-        };
-        let expected = outcome(memory.apply(&proven(seed), change.clone()).await);
-        assert_eq!(outcome(store.apply(&proven(seed), change.clone()).await), expected, "{change:?}");
-    }
-    let strip =
-        |page: Vec<(_, Dated)>| page.into_iter().map(|(key, held)| (key, held.entry)).collect::<Vec<_>>();
-    let expected = strip(memory.page(None, 100).await.unwrap());
-    assert!(expected.len() > 3);
+    let steps = if std::env::var_os("HYPERPROFILE_FULL").is_some() { 20_000 } else { 400 };
+    let model = play(&stores, steps).await;
     for store in &stores {
-        assert_eq!(strip(store.page(None, 100).await.unwrap()), expected);
-        assert_eq!(store.count().await.unwrap(), expected.len() as u64);
+        compare(store, &model).await;
+        assert_eq!(store.count().await.unwrap(), model.len() as u64);
     }
 }
 
@@ -133,7 +70,7 @@ async fn a_change_through_one_store_is_shown_to_those_who_watch_at_another() {
     let url = cluster.url(&database);
     let (one, two) = (connect(&url).await.unwrap(), connect(&url).await.unwrap());
     let mut watch = two.changes().watch();
-    watch.set([*key_pair(1).public_key()]);
+    watch.set([*owner(1).public_key()]);
     for version in 1..5 {
         let change = if version == 1 { register(1, 1, "Ada") } else { update(1, version, "Ada") };
         one.apply(&proven(1), change).await.unwrap();
@@ -276,4 +213,33 @@ async fn a_certificate_of_ones_own_is_accepted_where_it_is_named_alone() {
         let refused = connect(&refused).await;
         assert!(matches!(&refused, Err(StoreError::Unavailable(why)) if why.contains("TLS")), "{refused:?}");
     }
+}
+
+#[tokio::test]
+async fn a_limit_holds_over_two_stores_and_a_new_window_is_empty() {
+    let Some(cluster) = shared() else { return };
+    let database = cluster.database();
+    let url = cluster.url(&database);
+    let stores = [connect(&url).await.unwrap(), connect(&url).await.unwrap()];
+    let of = |id: &str, share| Use {
+        id: id.as_bytes().to_vec(),
+        share,
+        length: std::time::Duration::from_secs(3600),
+    };
+    for number in 0..10 {
+        let uses = [of("key", 10), of("network", 20)];
+        assert_eq!(stores[number % 2].take(&uses).await.unwrap(), Some(Ok(())));
+    }
+    for store in &stores {
+        let Some(Err(seconds)) = store.take(&[of("key", 10)]).await.unwrap() else { panic!("it is full") };
+        assert!((1..=3600).contains(&seconds), "{seconds}");
+        let both = store.take(&[of("network", 20), of("key", 10)]).await.unwrap();
+        assert!(matches!(both, Some(Err(_))), "{both:?}");
+        assert_eq!(store.take(&[of("other", 10)]).await.unwrap(), Some(Ok(())));
+        // What was counted counts for other limits too.
+        assert_eq!(store.take(&[of("key", 20)]).await.unwrap(), Some(Ok(())));
+    }
+    cluster.sql(&database, "UPDATE profile_windows SET ends = now()");
+    assert_eq!(stores[0].take(&[of("key", 1)]).await.unwrap(), Some(Ok(())));
+    assert!(matches!(stores[1].take(&[of("key", 1)]).await.unwrap(), Some(Err(_))));
 }

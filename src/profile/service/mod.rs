@@ -7,6 +7,8 @@
 
 mod admission;
 mod answer;
+#[cfg(test)]
+mod away;
 mod config;
 #[cfg(test)]
 mod model;
@@ -22,6 +24,9 @@ mod spoofing;
 mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+#[cfg(feature = "postgres")]
+mod together;
 #[cfg(test)]
 mod watching;
 

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::super::entry::KeyEntry;
 use super::super::limits::Limits;
-use super::super::sled_store::SledStore;
 use super::super::store::Store as _;
+use super::super::stores::{Place, over_all_stores};
 use super::testing::{Peer, key_pair, kind, record};
 use super::{Service, ServiceConfig};
 
@@ -92,12 +92,13 @@ impl Client {
     }
 }
 
-#[tokio::test]
-async fn fifty_clients_at_once_get_what_a_model_says() {
+over_all_stores! { fifty_clients_at_once_get_what_a_model_says }
+
+async fn fifty_clients_at_once_get_what_a_model_says<P: Place>() {
+    let Some(place) = P::empty() else { return };
     let whole = std::env::var_os("HYPERPROFILE_FULL").is_some();
     let steps = if whole { 2000 } else { 40 };
-    let folder = tempfile::tempdir().unwrap();
-    let store = Arc::new(SledStore::open(folder.path()).unwrap());
+    let store = Arc::new(place.open().await);
     let limits = Limits {
         writes_per_minute: u32::MAX,
         registrations_per_hour: u32::MAX,
@@ -128,7 +129,7 @@ async fn fifty_clients_at_once_get_what_a_model_says() {
     let clients = clients.join_all().await;
     service.close().await;
     drop((service, store));
-    let store = SledStore::open(folder.path()).unwrap();
+    let store = place.open().await;
     for client in clients {
         let key = *key_pair(client.seed).public_key();
         assert_eq!(store.load(&key).await.unwrap(), client.entry, "client {}", client.seed);

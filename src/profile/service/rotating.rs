@@ -52,7 +52,8 @@ impl<S: Store> Answerer<S> {
         // Decided twice, as every change is.
         match decide_rotation(&self.load(from).await?, &self.load(to).await?, &rotation, &record) {
             Decision::Refuse(refusal) => return Err(refusal),
-            Decision::Repeated => return Ok(Success::Moved),
+            // It may not be durable yet.
+            Decision::Repeated => {}
             Decision::Write(_) => self.count_write(caller).await?,
         }
         match self.store.rotate(rotation.clone(), record).await {

@@ -20,8 +20,8 @@ use super::super::peers::PeerAddress;
 use super::super::record::{RawRecord, Record};
 use super::super::rotation::tests::rotation;
 use super::super::rotation::{MAX_CHAIN, Rotation, verify_chain};
-use super::super::sled_store::SledStore;
 use super::super::store::{MemoryStore, Store};
+use super::super::stores::{Place, over_all_stores};
 use super::ServiceConfig;
 use super::answer::{Answer, Answerer, Caller};
 use super::testing::{key_pair, record};
@@ -265,12 +265,8 @@ fn newer(held: Held, than: Held) -> bool {
     rank(held) > rank(than)
 }
 
-/// Plays a history of 40 requests. `restore` makes a store of entries, in this order.
-async fn play<S: Store>(
-    seed: u64,
-    signed: Signed,
-    restore: &mut impl AsyncFnMut(Vec<(PublicKey, Dated)>) -> S,
-) -> Signed {
+/// Plays a history of 40 requests.
+async fn play<P: Place>(seed: u64, signed: Signed) -> Option<Signed> {
     let limits = Limits {
         writes_per_minute: u32::MAX,
         registrations_per_hour: u32::MAX,
@@ -279,7 +275,8 @@ async fn play<S: Store>(
         ..Limits::default()
     };
     let config = ServiceConfig { limits, ..ServiceConfig::default() };
-    let answerer = Answerer::new(restore(Vec::new()).await, config);
+    let mut place = P::empty()?;
+    let answerer = Answerer::new(place.open().await, config);
     let (model, sent, backups) = (Model::default(), Vec::new(), Vec::new());
     let mut world = World { answerer, model, sent, backups, signed };
     let mut chance = StdRng::seed_from_u64(seed);
@@ -302,48 +299,34 @@ async fn play<S: Store>(
                 } else {
                     world.model = model;
                 }
-                // What was there before is closed first: the new one may use the same folder.
-                world.answerer = Answerer::new(restore(entries).await, config);
+                let new = P::empty()?;
+                let store = new.open().await;
+                P::restore(&store, entries).await;
+                world.answerer = Answerer::new(store, config);
+                place = new;
             }
             _ => {}
         }
     }
     world.check().await;
-    world.signed
+    drop(place);
+    Some(world.signed)
 }
 
-#[tokio::test]
-async fn the_profile_belongs_to_the_key_that_the_statements_lead_to() {
-    let histories = if std::env::var_os("HYPERPROFILE_FULL").is_some() { 10_000 } else { 500 };
-    let mut signed = Signed::default();
-    for seed in 0..histories {
-        let mut restore = async |entries: Vec<(PublicKey, Dated)>| {
-            let store = MemoryStore::default();
-            for (key, held) in entries {
-                store.restore(key, held);
-            }
-            store
-        };
-        signed = play(seed, signed, &mut restore).await;
-    }
-}
+over_all_stores! { the_profile_belongs_to_the_key_that_the_statements_lead_to }
 
-#[tokio::test]
-async fn it_does_so_on_disk_as_well() {
-    let histories = if std::env::var_os("HYPERPROFILE_FULL").is_some() { 300 } else { 10 };
+async fn the_profile_belongs_to_the_key_that_the_statements_lead_to<P: Place>() {
+    let is_full = std::env::var_os("HYPERPROFILE_FULL").is_some();
+    let histories = match (P::IS_FAST, is_full) {
+        (true, true) => 10_000,
+        (true, false) => 500,
+        (false, true) => 300,
+        (false, false) => 10,
+    };
     let mut signed = Signed::default();
     for seed in 0..histories {
-        let mut folders = Vec::new();
-        let mut restore = async |entries: Vec<(PublicKey, Dated)>| {
-            let folder = tempfile::tempdir().unwrap();
-            let store = SledStore::open(folder.path()).unwrap();
-            for (key, held) in entries {
-                store.restore_entry(key, held).await.unwrap();
-            }
-            folders.push(folder);
-            store
-        };
-        signed = play(seed, signed, &mut restore).await;
+        let Some(played) = play::<P>(seed, signed).await else { return };
+        signed = played;
     }
 }
 

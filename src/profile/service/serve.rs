@@ -10,11 +10,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, debug, info, info_span};
 
+use super::super::changes::Watch;
 use super::super::hello::greeting;
 use super::super::lines::{LineError, Lines};
 use super::super::message::{BadCall, Call, CallError, Refusal, answer_line, bad_call_line, hello_line};
 use super::super::peers::{Loss, OpenConnection, PeerAddress, Peers, Slot};
-use super::super::store::Store;
+use super::super::store::{Store, StoreError};
 use super::answer::{Answer, Answerer, Caller};
 use super::{Admission, ServiceConfig};
 use crate::api::{ClaimedKey, Path, ProvenKey};
@@ -140,11 +141,12 @@ impl<S: Store> Service<S> {
         }
     }
 
-    /// Sends the greeting for a claimed key, which shows whether the key or its address is banned.
+    /// Sends the greeting for a claimed key, which shows whether the key or its address is banned, or its
+    /// record cannot be read.
     ///
     /// # Errors
     ///
-    /// [`Ended`] if the greeting could not be read or sent.
+    /// [`Ended`] if the greeting could not be sent.
     ///
     /// # Cancel safety
     ///
@@ -319,7 +321,7 @@ impl<S: Store> Service<S> {
                 loss = slot.lost() => return Err(loss.into()),
                 line = lines.next(stream, Some(idle_at), limits().line_timeout) => line,
                 changed = watch.next() => {
-                    self.show_change(stream, &key, &changed, slot).await?;
+                    self.show_change(stream, &key, &changed, &mut watch, slot).await?;
                     continue;
                 }
             };
@@ -361,11 +363,14 @@ impl<S: Store> Service<S> {
         stream: &mut T,
         caller: &ProvenKey,
         key: &PublicKey,
+        watch: &mut Watch,
         slot: &Slot,
     ) -> Result<(), Ended> {
         match self.shared.answerer.change_of(caller, key).await {
-            Ok(Some(line)) => self.write_unless_lost(stream, &line, slot).await,
-            Ok(None) => Ok(()),
+            Ok(Some(line)) if watch.is_news(key, &line) => self.write_unless_lost(stream, &line, slot).await,
+            Ok(_) => Ok(()),
+            // Once it is back, the store shows all keys as changed.
+            Err(StoreError::Unavailable(_)) => Ok(()),
             Err(error) => Err(Ended::Io(io::Error::other(error))),
         }
     }

@@ -4,6 +4,7 @@ use super::super::limits::Limits;
 use super::super::message::MAX_WATCHED;
 use super::super::record::Record;
 use super::super::rotation::Rotation;
+use super::super::store::Store as _;
 use super::testing::{Peer, key_pair, kind, record, service};
 use super::{Access, ServiceConfig};
 
@@ -121,6 +122,21 @@ async fn a_watch_is_as_many_lookups_as_it_has_keys() {
         eve.read().await.unwrap();
     }
     assert_eq!(kind(&watch(&mut eve, &many[1..]).await), "too_many");
+}
+
+#[tokio::test]
+async fn what_a_key_has_is_shown_once() {
+    let (service, store) = service(ServiceConfig::default());
+    let mut eve = Peer::connect(&service, 2).await;
+    watch(&mut eve, &[1]).await;
+    expect(&mut eve, &[(1, None)]).await;
+    for _ in 0..3 {
+        store.changes().notify_all();
+        assert_eq!(eve.call("ping", json!({})).await["result"], json!({}));
+    }
+    // Who asks again is shown it again.
+    watch(&mut eve, &[1]).await;
+    expect(&mut eve, &[(1, None)]).await;
 }
 
 #[tokio::test]

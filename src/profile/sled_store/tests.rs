@@ -304,35 +304,6 @@ async fn a_full_disk_refuses_writes_until_there_is_room_and_is_no_failure() {
 }
 
 #[tokio::test]
-async fn an_entry_of_a_backup_replaces_an_older_one_alone() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = SledStore::open(folder.path()).unwrap();
-    let key = *ada().public_key();
-    let present = |version| KeyEntry::Present(record(version, "Ada"));
-    let deleted = |version| KeyEntry::Deleted { version };
-    let moved = |to| KeyEntry::Moved { rotation: rotation(1, to), version: 1 };
-    for (entry, stored) in [
-        (present(3), true),
-        (present(3), false),
-        (present(2), false),
-        (KeyEntry::Unknown, false),
-        (deleted(3), true),
-        (present(3), false),
-        (deleted(2), false),
-        (present(4), true),
-        (moved(2), true),
-        (moved(3), false),
-        (deleted(9), false),
-        (present(9), false),
-    ] {
-        assert_eq!(store.restore_entry(key, entry.clone()).await.unwrap(), stored, "{entry:?}");
-    }
-    drop(store);
-    let store = SledStore::open(folder.path()).unwrap();
-    assert_eq!(store.load(&key).await.unwrap(), moved(2));
-}
-
-#[tokio::test]
 async fn a_snapshot_does_not_show_what_is_written_after_it() {
     let folder = tempfile::tempdir().unwrap();
     let store = SledStore::open(folder.path()).unwrap();
