@@ -230,7 +230,8 @@ impl Paths {
             Admission::Only(socket, address) if place == (socket, address) => return Admitted::Accepted,
             Admission::Only(..) | Admission::Refuse => return Admitted::Refused,
             Admission::HoldAndAccept => false,
-            Admission::LearnPath => true,
+            Admission::LearnFrom(host) if place.1.ip() != &host => return Admitted::Refused,
+            Admission::LearnPath | Admission::LearnFrom(_) => true,
         };
         let proves = receiver.is_expecting() && next.is_some_and(|payload| !payload.is_empty());
         self.admit_new(receiver, place, learn, validated, proves)

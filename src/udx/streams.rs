@@ -15,7 +15,7 @@ use super::schedule::{Schedule, Scheduled};
 use super::stream::{Stream, StreamContext};
 use super::tombstones::Tombstones;
 use super::types::{
-    Admission, BarePacket, Closed, Config, Event, StreamId, StreamOptions, Traffic, WriteError,
+    Admission, BarePacket, Closed, Config, Event, Place, StreamId, StreamOptions, Traffic, WriteError,
 };
 use crate::buffer::Pool;
 use crate::wire::packet::{HEADER_LEN, PacketHeader};
@@ -94,9 +94,10 @@ impl Streams {
         self.stream(id)?.paths().current()
     }
 
-    /// Returns where packets came from before there was a path.
-    pub fn held_path(&self, id: StreamId) -> Option<(SocketId, SocketAddrV4)> {
-        self.stream(id)?.paths().held()
+    /// Returns where packets came from before there was a path. Forgets it if they do not prove to be the
+    /// peer's and `may_be` finds that they can't be.
+    pub fn held_path(&mut self, id: StreamId, may_be: impl FnOnce(&SocketAddrV4) -> bool) -> Option<Place> {
+        self.with(None, id, |stream, _| stream.held_path(may_be))?
     }
 
     /// Returns when a packet last came from where the path was before it changed.

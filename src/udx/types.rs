@@ -1,7 +1,7 @@
 //! What callers and streams exchange.
 
 use std::fmt;
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use crate::wire::packet::{HEADER_LEN, MAX_PAYLOAD};
@@ -36,6 +36,8 @@ pub enum Admission {
     HoldAndAccept,
     /// The stream is connected to where the first acceptable one came from.
     LearnPath,
+    /// The same, with those from one host.
+    LearnFrom(Ipv4Addr),
     /// Those from one place are taken, without moving the path there.
     #[cfg_attr(not(feature = "unstable-core"), allow(dead_code))]
     Only(SocketId, SocketAddrV4),

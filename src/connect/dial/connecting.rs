@@ -22,7 +22,7 @@ use crate::connect::path::{Action, Facts, Gathered, Kind, PathAgent, Side, gathe
 use crate::connect::report::{Failure, Lost, Report, Stage};
 use crate::dht::{Answer, RequestError, RequestId};
 use crate::udx::{self, Admission, Closed};
-use crate::wire::handshake::{HolepunchInfo, NoisePayload, RelayThrough};
+use crate::wire::handshake::{FIREWALL_OPEN, HolepunchInfo, NoisePayload, RelayThrough};
 use crate::wire::transmit::SocketId;
 
 #[derive(Debug)]
@@ -76,7 +76,8 @@ impl Connecting {
         streams.expect_prefix(turn.call.stream, session.keys.remote_prefix().to_vec());
         streams.set_remote_id(turn.call.stream, remote_id);
         streams.expect_rtt(turn.call.stream, reply.rtt);
-        let heard = streams.held_path(turn.call.stream);
+        let server = reply.peer_address.unwrap_or(reply.asked);
+        let heard = streams.held_path(turn.call.stream, |address| may_be(*address, server, &payload));
         let theirs = payload.relay_through.clone().map(|offer| (offer, false));
         let relay = theirs.or_else(|| turn.call.own_relay.clone().map(|offer| (offer, true)));
         let local = turn.core.cx.own.lan_addresses(turn.call.dial.lan);
@@ -95,12 +96,14 @@ impl Connecting {
             attempt: turn.call.id,
             target: turn.call.dial.remote.target(),
             asked: reply.asked,
-            server: reply.peer_address.unwrap_or(reply.asked),
+            server,
             round_trip: reply.round_trip,
         };
         let Gathered { candidates, expects_packets, may_punch_instead } = gather(turn.now, &facts);
         if expects_packets {
-            turn.core.cx.streams.set_admission(turn.call.stream, Admission::LearnPath);
+            // A firewalled server has another port there, and seldom another host.
+            let admission = Admission::LearnFrom(*server.ip());
+            turn.core.cx.streams.set_admission(turn.call.stream, admission);
         }
         Self {
             agent: PathAgent::new(turn.now, Side::Leading, candidates),
@@ -478,6 +481,16 @@ impl Connecting {
             ..self.report(turn.now, turn.core, turn.call)
         }
     }
+}
+
+/// Returns whether packets that prove nothing may be those of the server that has answered, which others see
+/// at `server`. All servers of a key get message 1 where nodes lead to different ones, and send something to
+/// the stream that it names.
+fn may_be(address: SocketAddrV4, server: SocketAddrV4, payload: &NoisePayload) -> bool {
+    let is_firewalled = payload.firewall != FIREWALL_OPEN;
+    address == server
+        || payload.addresses4.contains(&address)
+        || (is_firewalled && address.ip() == server.ip())
 }
 
 /// Returns the nodes to ask for the server next time: those that it names, or those that led to it.

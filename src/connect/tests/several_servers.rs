@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::world::{Home, World};
 use crate::connect::{Failure, ServerId};
 use crate::sim::network::HostId;
+use crate::wire::rpc::ANNOUNCE;
 
 #[test]
 fn the_one_that_was_announced_last_is_reached() {
@@ -58,6 +59,28 @@ fn one_that_stops_withdraws_what_the_others_announce_anew_within_seven_seconds()
     scene.world.failed(dialled, Failure::NotFound);
     scene.world.run_secs(7);
     assert_eq!(scene.reached(), scene.servers[0].0);
+}
+
+#[test]
+fn where_nodes_lead_to_different_ones_either_is_reached_and_speaks() {
+    let homes = [Home::Open, Home::Plain];
+    let homes = homes.into_iter().flat_map(|server| homes.map(|client| (server, client)));
+    for (seed, (server, client)) in (80..).zip(homes.cycle().take(12)) {
+        let mut world = World::of_towns(seed, 3);
+        let hosts = [(); 2].map(|()| world.home(server));
+        // The second one is not announced on one of the nodes.
+        world.listen(hosts[0]);
+        let deaf = world.nodes[seed as usize % 3];
+        world.deaf(&[deaf], Some(ANNOUNCE));
+        world.listen(hosts[1]);
+        let client = world.home(client);
+        world.run_secs(5);
+        for _ in 0..20 {
+            let connected = world.connect(client, hosts[0]);
+            world.both_speak(&connected);
+            world.run_ms(137);
+        }
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The parts of a stream, and its owner's commands.
 
 use std::collections::VecDeque;
+use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
 use tracing::debug;
@@ -210,9 +211,22 @@ impl Stream {
             self.paths.forget_held();
             self.reported.read();
             self.acks.clear();
-        } else if self.receiver.is_expecting() && self.receiver.is_proven() {
+        } else if self.is_proven() {
             self.path_validated(context);
         }
+    }
+
+    fn is_proven(&self) -> bool {
+        self.receiver.is_expecting() && self.receiver.is_proven()
+    }
+
+    /// Returns where packets came from before there was a path.
+    pub(in crate::udx) fn held_path(&mut self, may_be: impl FnOnce(&SocketAddrV4) -> bool) -> Option<Place> {
+        let held = self.paths.held().filter(|(_, address)| self.is_proven() || may_be(address));
+        if held.is_none() {
+            self.paths.forget_held();
+        }
+        held
     }
 
     /// Sets the first numbers of both directions, before anything was sent or received.

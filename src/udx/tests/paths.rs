@@ -22,7 +22,7 @@ fn a_holding_stream_keeps_early_data_and_acknowledges_when_connected() {
     let mut node = Node::new(Admission::HoldAndAccept);
     assert!(node.takes(PEER, DATA, 0, b"early"));
     assert_eq!(node.drain(), (vec![Event::Readable], vec![]));
-    assert_eq!(node.streams.held_path(node.id), Some((SocketId::CLIENT, PEER)));
+    assert_eq!(node.streams.held_path(node.id, |_| true), Some((SocketId::CLIENT, PEER)));
     node.connect(PEER);
     let (_, sent) = node.drain();
     assert_eq!(sent, [(PEER, 0, 1)]);
@@ -35,7 +35,7 @@ fn held_data_that_is_not_the_peers_is_forgotten_when_its_beginning_is_known() {
     node.drain();
     node.streams.expect_prefix(node.id, PREFIX.to_vec());
     assert_eq!(node.streams.readable(node.id), 0);
-    assert_eq!(node.streams.held_path(node.id), None);
+    assert_eq!(node.streams.held_path(node.id, |_| true), None);
     node.takes(PEER, DATA, 0, GENUINE);
     assert_eq!(node.drain().0, [Event::PathValidated, Event::Readable]);
 }
