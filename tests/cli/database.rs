@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::harness::{Outcome, Person, Running, SERVER, run, text};
+use crate::harness::{CLIENT, Outcome, Person, Running, SERVER, run, text};
 use crate::network::serve;
 use crate::operator::read_until;
 use crate::postgres::{Cluster, PASSWORD};
@@ -166,6 +166,49 @@ async fn two_servers_of_one_key_serve_the_same_profiles_and_notice_when_one_goes
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn limits_and_watches_hold_over_two_servers() {
+    let Some(cluster) = Cluster::start() else { return };
+    let place = Place::of(&cluster.url(&cluster.database()));
+    let network = Testnet::new(5).await.unwrap();
+    let bootstrap = network.bootstrap().remove(0);
+    let mut servers = Vec::new();
+    for folder in ["one", "two"].map(|name| place.at(name)) {
+        fs::create_dir(&folder).unwrap();
+        if !servers.is_empty() {
+            fs::copy(place.at("one/identity"), folder.join("identity")).unwrap();
+        }
+        let (server, line) = place.serve(&network, &folder, &["--json", "--writes-per-minute", "3"]).await;
+        let listening: Value = serde_json::from_str(&line).unwrap();
+        servers.push((server, listening["connect_address"].as_str().unwrap().to_owned()));
+    }
+    let (ada, eve) = (Person::new(), Person::new());
+    let write = async |server: usize, words: &str| {
+        ada.run(&format!("--server {} --bootstrap {bootstrap} {words}", servers[server].1)).await
+    };
+    let (key, identity) = (ada.key().await, eve.path("identity"));
+    let words =
+        ["--json", "--identity", text(&identity), "--server", &servers[1].1, "--bootstrap", &bootstrap];
+    let mut watch = Running::start(CLIENT, &[&words[..], &["watch", &key]].concat());
+    let mut seen = async || serde_json::from_str::<Value>(&watch.line().await).unwrap()["version"].clone();
+    assert_eq!(seen().await, Value::Null);
+    // Through one server, seen at the other one.
+    write(0, "register --name Ada").await.ended(0);
+    assert_eq!(seen().await, 1);
+    write(0, "update --bio first").await.ended(0);
+    assert_eq!(seen().await, 2);
+    write(1, "update --bio second").await.ended(0);
+    assert_eq!(seen().await, 3);
+    for server in [1, 0] {
+        write(server, "update --bio third").await.failed(6, "too_many");
+    }
+    for (server, _) in servers {
+        server.signal("-TERM").await;
+        server.end().await.ended(0);
+    }
+    network.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_waits_for_its_database_and_stays_up_without_it() {
     let Some(cluster) = Cluster::start() else { return };
     let place = Place::of(&cluster.url(&cluster.database()));
@@ -181,6 +224,13 @@ async fn a_server_waits_for_its_database_and_stays_up_without_it() {
     let mut stderr = server.child.stderr.take().unwrap();
     let mut event = async || serde_json::from_str::<Value>(&server.line().await).unwrap();
     assert_eq!(event().await["event"], "no_database");
+    // It ends in order as well.
+    let other = place.at("other");
+    let mut waiting =
+        Running::start(SERVER, &[&arguments[2..], &["--json", "--data-dir", text(&other)]].concat());
+    assert!(waiting.line().await.contains("no_database"));
+    waiting.signal("-TERM").await;
+    waiting.end().await.ended(0);
     cluster.run();
     let mut next = event().await;
     while next["event"] == "no_database" {
