@@ -7,9 +7,16 @@
 #![allow(clippy::print_stderr, clippy::unwrap_used)]
 
 mod announcements;
+#[cfg(feature = "postgres")]
+mod database;
 mod mortal;
+#[cfg(feature = "postgres")]
+#[path = "../support/postgres.rs"]
+mod postgres;
 mod silence;
 // Each program of tests uses a part of it.
 #[allow(dead_code)]
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(feature = "postgres")]
+mod writers;

@@ -69,6 +69,31 @@ impl Cluster {
         Some(cluster)
     }
 
+    /// Makes a standby of a cluster, which acknowledges what is committed there once that is configured.
+    pub(crate) fn standby_of(primary: &Self) -> Option<Self> {
+        Self::make(|standby| standby.copy(primary))
+    }
+
+    /// Begins anew as a standby of another cluster. This one does not run.
+    pub(crate) fn follow(&self, primary: &Self) {
+        std::fs::remove_dir_all(self.data()).unwrap();
+        self.copy(primary);
+        self.run();
+    }
+
+    fn copy(&self, primary: &Self) {
+        let mut copy = self.program("pg_basebackup");
+        copy.args(["--username=postgres", "--checkpoint=fast", "--write-recovery-conf", "--no-sync"]);
+        copy.arg("--host").arg(&primary.folder).arg(format!("--port={}", primary.port));
+        copy.arg("--pgdata").arg(self.data());
+        output(copy);
+    }
+
+    /// Makes a primary of a standby, and waits until it is one.
+    pub(crate) fn promote(&self) {
+        assert_eq!(self.sql("postgres", "SELECT pg_promote()"), "t");
+    }
+
     /// Returns the folder of its data.
     pub(crate) fn data(&self) -> PathBuf {
         self.folder.join("data")
@@ -109,6 +134,8 @@ impl Cluster {
         shell.args(["-c", SHELL, "sh"]).arg(&self.folder).arg(self.bin.join("postgres"));
         shell.arg("-D").arg(self.data()).arg("-k").arg(&self.folder).arg(format!("-p{}", self.port));
         let mut shell = self.as_user(shell);
+        // A process that waits for a standby prompts there when the server dies.
+        shell.stdout(Stdio::null());
         let mut shell = shell.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (ready, is_ready) = mpsc::channel();
         let lines = BufReader::new(shell.stderr.take().unwrap()).lines();
