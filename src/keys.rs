@@ -4,7 +4,6 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use curve25519_dalek::edwards::CompressedEdwardsY;
 use curve25519_dalek::scalar::Scalar;
 use data_encoding::{Encoding, HEXLOWER, HEXLOWER_PERMISSIVE, Specification};
 use ed25519_dalek::hazmat::{ExpandedSecretKey, raw_sign};
@@ -56,12 +55,17 @@ impl PublicKey {
     /// Verifies a detached signature as libsodium does: small-order and non-canonical keys, small-order R and
     /// non-canonical S are refused.
     pub fn verify(&self, message: &[u8], signature: &[u8; 64]) -> bool {
-        let canonical =
-            CompressedEdwardsY(self.0).decompress().is_some_and(|point| point.compress().0 == self.0);
-        canonical
+        // Of the points with x = 0, which could carry either sign, all are of small order.
+        is_canonical(&self.0)
             && VerifyingKey::from_bytes(&self.0)
                 .is_ok_and(|key| key.verify_strict(message, &Signature::from_bytes(signature)).is_ok())
     }
+}
+
+/// Returns whether the y that bytes encode is less than 2²⁵⁵ − 19.
+pub(crate) fn is_canonical(bytes: &[u8; 32]) -> bool {
+    let [low, middle @ .., high] = bytes;
+    *low < 0xed || high & 0x7f != 0x7f || middle.iter().any(|byte| *byte != 0xff)
 }
 
 impl fmt::Display for PublicKey {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use hyperprofile::profile::{Limits, MemoryVersions, ProfileClient, Service, ServiceConfig};
+use hyperprofile::profile::{Limits, MemoryVersions, Profile, ProfileClient, Service, ServiceConfig};
 use hyperprofile::profile::{SledStore, ThroughDht};
 use hyperprofile::{Dht, KeyPair, PublicKey, Testnet};
 use tokio::task::JoinSet;
@@ -65,7 +65,9 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     let key: PublicKey = line.await??.trim().parse()?;
     let dht = testnet.builder().spawn().await?;
     dht.bootstrapped().await?;
-    let clients = Clients { dht, server: key, options: options.clone(), next: Arc::default() };
+    let owners = (0..options.count).map(|number| (owner(number), profile(number, 1, options.bytes)));
+    let (owners, next) = (Arc::new(owners.collect()), Arc::default());
+    let clients = Clients { dht, server: key, clients: options.clients, owners, next };
     let pid = server.0.id();
     match options.command.as_str() {
         "registrations" => clients.measure(pid, Kind::Register).await,
@@ -94,7 +96,8 @@ enum Kind {
 struct Clients {
     dht: Dht,
     server: PublicKey,
-    options: Options,
+    clients: usize,
+    owners: Arc<Vec<(KeyPair, Profile)>>,
     /// The number of the next owner.
     next: Arc<AtomicUsize>,
 }
@@ -107,7 +110,7 @@ impl Clients {
         let before = (processor_time_of(pid), processor_time());
         let began = Instant::now();
         let mut tasks = JoinSet::new();
-        for _ in 0..self.options.clients {
+        for _ in 0..self.clients {
             let clients = self.clone();
             tasks.spawn(async move { clients.work(kind).await });
         }
@@ -132,23 +135,19 @@ impl Clients {
         let (mut took, mut open) = (Vec::new(), None);
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
-            if number >= self.options.count {
-                return Ok(took);
-            }
-            let identity = owner(number);
-            let content = profile(number, 1, self.options.bytes);
+            let Some((identity, content)) = self.owners.get(number) else { return Ok(took) };
             let began = Instant::now();
             match kind {
                 Kind::Register => {
-                    let mut client = self.connect(&identity).await?;
-                    client.register(content).await?;
+                    let mut client = self.connect(identity).await?;
+                    client.register(content.clone()).await?;
                     took.push(began.elapsed());
                     client.close().await;
                 }
                 Kind::Greet => {
-                    let client = self.connect(&identity).await?;
+                    let client = self.connect(identity).await?;
                     let record = client.record().ok_or("a greeting without a record")?;
-                    assert_eq!(record.profile(), &content);
+                    assert_eq!(record.profile(), content);
                     took.push(began.elapsed());
                     client.close().await;
                 }
@@ -160,7 +159,7 @@ impl Clients {
                     let began = Instant::now();
                     let found = client.lookup(*identity.public_key()).await?;
                     took.push(began.elapsed());
-                    assert_eq!(found.record.profile(), &content);
+                    assert_eq!(found.record.profile(), content);
                 }
             }
         }

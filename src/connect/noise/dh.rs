@@ -13,7 +13,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::primitives::{Blake2b, ChaChaPoly};
 use crate::identity::Identity;
-use crate::keys::KeyPair;
+use crate::keys::{KeyPair, is_canonical};
 
 const KEY_LEN: usize = 32;
 
@@ -52,12 +52,6 @@ pub(super) fn check(bytes: &[u8; KEY_LEN]) -> Option<EdwardsPoint> {
         EdwardsPoint::vartime_double_scalar_mul_basepoint(&-Scalar::ONE, &point, &Scalar::ZERO) + point;
     // Of the points with x = 0, which could carry either sign, the identity alone gets here.
     (times_order.is_identity() && !point.is_identity()).then_some(point)
-}
-
-/// Returns whether the encoded y is less than 2²⁵⁵ − 19.
-fn is_canonical(bytes: &[u8; KEY_LEN]) -> bool {
-    let [low, middle @ .., high] = bytes;
-    *low < 0xed || high & 0x7f != 0x7f || middle.iter().any(|byte| *byte != 0xff)
 }
 
 /// The own static key, and what its signer has answered if it is kept elsewhere.

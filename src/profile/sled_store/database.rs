@@ -22,7 +22,11 @@ pub(super) struct Database {
     pub(super) entries: sled::Tree,
     data: File,
     path: PathBuf,
+    flushes: mpsc::Sender<Flush>,
 }
+
+/// A database that is being flushed, and what closes when it is.
+type Flush = (sled::Db, mpsc::Receiver<Infallible>);
 
 impl Database {
     /// Opens a database, which sled may change by that, or makes one.
@@ -37,7 +41,12 @@ impl Database {
         let entries = db.open_tree("entries").map_err(engine)?;
         let data_path = path.join("db");
         let data = File::open(&data_path).map_err(|error| io_error("open", &data_path, error))?;
-        Ok(Self { db, entries, data, path: path.to_owned() })
+        let (flushes, begun) = mpsc::channel();
+        thread::Builder::new()
+            .name("profile-flush".into())
+            .spawn(move || look_after(&begun))
+            .map_err(|error| io_error("start a thread to flush", path, error))?;
+        Ok(Self { db, entries, data, path: path.to_owned(), flushes })
     }
 
     /// Hands everything that was written to the system.
@@ -45,25 +54,9 @@ impl Database {
     /// When one of its own threads fails to write, sled notes the error and may leave the thread that waits
     /// for the write asleep. A second flush finds the error and wakes the first one.
     fn flush(&self) -> Result<(), StoreError> {
-        let (flushed, waiting) = mpsc::channel::<Infallible>();
-        let db = self.db.clone();
-        let spawned = thread::Builder::new().name("profile-flush".into()).spawn(move || {
-            let helpers = Arc::new(());
-            while waiting.recv_timeout(IMPATIENCE) == Err(RecvTimeoutError::Timeout) {
-                // A disk that stands still holds them all up.
-                if Arc::strong_count(&helpers) > HELPERS {
-                    continue;
-                }
-                let (db, helper) = (db.clone(), Arc::clone(&helpers));
-                let again = thread::Builder::new().name("profile-flush".into());
-                // Its error is the first one's. Without a thread for it, it is tried again.
-                let _ = again.spawn(move || {
-                    db.flush().map(drop).unwrap_or_default();
-                    drop(helper);
-                });
-            }
-        });
-        spawned.map_err(|error| io_error("start a thread to flush", &self.path, error))?;
+        let (flushed, waiting) = mpsc::channel();
+        // The thread that looks after it ends with this alone.
+        let _ = self.flushes.send((self.db.clone(), waiting));
         let outcome = self.db.flush().map(drop).map_err(engine);
         drop(flushed);
         outcome
@@ -85,6 +78,26 @@ impl Disk for Database {
     fn check_room(&mut self, bytes: usize) -> Result<(), StoreError> {
         let size = self.data.metadata().map_err(|error| io_error("read", &self.path, error))?.len();
         check_room(&self.path, size + GROWTH * bytes as u64)
+    }
+}
+
+/// Flushes databases again whose flush takes too long, until the last one is dropped.
+fn look_after(flushes: &mpsc::Receiver<Flush>) {
+    let helpers = Arc::new(());
+    for (db, waiting) in flushes {
+        while waiting.recv_timeout(IMPATIENCE) == Err(RecvTimeoutError::Timeout) {
+            // A disk that stands still holds them all up.
+            if Arc::strong_count(&helpers) > HELPERS {
+                continue;
+            }
+            let (db, helper) = (db.clone(), Arc::clone(&helpers));
+            let again = thread::Builder::new().name("profile-flush".into());
+            // Its error is the first one's. Without a thread for it, it is tried again.
+            let _ = again.spawn(move || {
+                db.flush().map(drop).unwrap_or_default();
+                drop(helper);
+            });
+        }
     }
 }
 

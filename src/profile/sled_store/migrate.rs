@@ -18,6 +18,7 @@ use super::committer::Disk as _;
 use super::database::{Database, check_room, guarded, is_log, missing_data};
 use super::files::{copy_database, folder_size, remove_folder};
 use super::folder::Folder;
+use super::known::Known;
 use super::shared::engine;
 use super::slots::Slots;
 use super::survey::read_all;
@@ -26,13 +27,18 @@ use crate::PublicKey;
 
 /// Rewrites all entries into a new database, and syncs it. Fails with [`StoreError::Lost`] if one can't be
 /// read. The old database is not changed.
-pub(super) fn rewrite(folder: &Folder, slots: &mut Slots) -> Result<(Database, Witness), StoreError> {
+pub(super) fn rewrite(
+    folder: &Folder,
+    slots: &mut Slots,
+    known: &mut Known,
+) -> Result<(Database, Witness), StoreError> {
     check_room(folder.path(), folder_size(&folder.old_records())? * 3)?;
     let mut witness = Witness { generation: 2, commit: 1, ..Witness::default() };
     let mut database = Database::open(&folder.records(witness.generation))?;
     let mut failed = Ok(());
     let inventory = examine(folder, &mut |key, held| {
         if failed.is_ok() {
+            known.add(&key);
             failed = add(&database, slots, &mut witness, &key, &held.entry);
         }
     })?;

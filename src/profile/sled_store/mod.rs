@@ -44,6 +44,7 @@ mod database;
 mod durability;
 mod files;
 mod folder;
+mod known;
 #[cfg(test)]
 mod memory;
 mod meter;

@@ -16,6 +16,7 @@ use super::files::{
     copy_database, create_folder, folder_size, lock, refuse_others, remove_folder, sync_names, sync_tree,
 };
 use super::folder::Folder;
+use super::known::Known;
 use super::migrate;
 use super::slots::Slots;
 use super::survey::{self, Survey, read_all, survey};
@@ -30,6 +31,7 @@ pub(super) struct Parts {
     pub(super) slots: Slots,
     pub(super) file: WitnessFile,
     pub(super) witness: Witness,
+    pub(super) known: Known,
 }
 
 /// Opens a folder; creates it if it does not exist.
@@ -54,12 +56,12 @@ pub(super) fn open(path: &Path) -> Result<Parts, StoreError> {
         }
         found => return Err(refusal(&folder, examine(&folder, &found, &mut |_, _| {})?)),
     };
-    let (database, slots, witness) = match witness.generation {
+    let (database, slots, witness, known) = match witness.generation {
         0 => begin(&folder)?,
         _ => take_over(&folder, &witness)?,
     };
     file.write_both(&witness)?;
-    let parts = Parts { lock, database, slots, file, witness };
+    let parts = Parts { lock, database, slots, file, witness, known };
     clean(&folder, &parts.witness)?;
     Ok(parts)
 }
@@ -73,7 +75,7 @@ pub(super) fn check(path: &Path, visit: &mut dyn FnMut(PublicKey, Dated)) -> Res
 }
 
 /// Makes an empty database.
-fn begin(folder: &Folder) -> Result<(Database, Slots, Witness), StoreError> {
+fn begin(folder: &Folder) -> Result<(Database, Slots, Witness, Known), StoreError> {
     folder.keep_only(0)?;
     let witness = Witness { generation: 1, ..Witness::default() };
     let mut database = Database::open(&folder.records(witness.generation))?;
@@ -82,11 +84,11 @@ fn begin(folder: &Folder) -> Result<(Database, Slots, Witness), StoreError> {
     slots.replenish()?;
     sync_tree(&folder.records(witness.generation))?;
     sync_names(folder.path())?;
-    Ok((database, slots, witness))
+    Ok((database, slots, witness, Known::default()))
 }
 
 /// Copies the database, verifies the copy and makes it durable.
-fn take_over(folder: &Folder, witness: &Witness) -> Result<(Database, Slots, Witness), StoreError> {
+fn take_over(folder: &Folder, witness: &Witness) -> Result<(Database, Slots, Witness, Known), StoreError> {
     let keys = Slots::read(&folder.keys())?;
     let (generation, mut database, survey) = match attempts(folder, witness, &keys, &mut |_, _| {})? {
         Ok(verified) => verified,
@@ -103,7 +105,7 @@ fn take_over(folder: &Folder, witness: &Witness) -> Result<(Database, Slots, Wit
         Ok(slots)
     };
     match prepare() {
-        Ok(slots) => Ok((database, slots, Witness { generation, ..survey.next })),
+        Ok(slots) => Ok((database, slots, Witness { generation, ..survey.next }, survey.known)),
         Err(error) => {
             drop(database);
             discard(folder, generation);
@@ -269,7 +271,8 @@ fn read_unwitnessed(
 fn migrate(folder: &Folder, lock: File) -> Result<Parts, StoreError> {
     folder.keep_only(0)?;
     let mut slots = Slots::create(&folder.keys())?;
-    let (database, witness) = match migrate::rewrite(folder, &mut slots) {
+    let mut known = Known::default();
+    let (database, witness) = match migrate::rewrite(folder, &mut slots, &mut known) {
         Ok(rewritten) => rewritten,
         Err(error) => {
             // As it was: without a witness, these would be taken for damage.
@@ -287,7 +290,7 @@ fn migrate(folder: &Folder, lock: File) -> Result<Parts, StoreError> {
         "the profiles were rewritten, encrypted; older programs cannot read them"
     );
     clean(folder, &witness)?;
-    Ok(Parts { lock, database, slots, file, witness })
+    Ok(Parts { lock, database, slots, file, witness, known })
 }
 
 /// Removes what the current generation does not need.

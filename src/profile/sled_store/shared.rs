@@ -10,6 +10,7 @@ use super::super::changes::Changes;
 use super::super::entry::{Dated, KeyEntry};
 use super::super::store::StoreError;
 use super::codec::{SlotKey, Stored, Sum};
+use super::known::Known;
 use super::meter::Meter;
 use super::slots::Slots;
 use crate::PublicKey;
@@ -21,6 +22,7 @@ pub(super) struct Shared {
     pub(super) slots: Mutex<Slots>,
     pub(super) changes: Changes,
     pub(super) meter: Meter,
+    known: Mutex<Known>,
     state: Mutex<State>,
     /// The first failed write, which is final.
     failure: watch::Sender<Option<StoreError>>,
@@ -47,10 +49,16 @@ struct Kept {
 }
 
 impl Shared {
-    pub(super) fn new(entries: sled::Tree, slots: Slots) -> Self {
+    pub(super) fn new(entries: sled::Tree, slots: Slots, known: Known) -> Self {
         let failure = watch::Sender::new(None);
         let (slots, changes, meter) = (Mutex::new(slots), Changes::default(), Meter::default());
-        Self { entries, slots, changes, meter, state: Mutex::default(), failure }
+        let (known, state) = (Mutex::new(known), Mutex::default());
+        Self { entries, slots, changes, meter, known, state, failure }
+    }
+
+    /// Returns whether a key may have an entry. Reads no file.
+    pub(super) fn may_hold(&self, key: &PublicKey) -> bool {
+        self.known().may_hold(key)
     }
 
     /// Returns the durable entry of a key. May block on the disk.
@@ -70,6 +78,9 @@ impl Shared {
 
     /// Returns the entry of a key that was written last, durable or not.
     pub(super) fn latest(&self, key: &PublicKey) -> Result<Latest, StoreError> {
+        if !self.may_hold(key) {
+            return Ok(Latest::default());
+        }
         let mut bytes = self.get(key)?;
         loop {
             let Some(found) = &bytes else { return Ok(Latest::default()) };
@@ -113,6 +124,7 @@ impl Shared {
 
     /// Notes the entry that is about to be overwritten, for readers and for snapshots.
     pub(super) fn note(&self, key: &PublicKey, entry: &Dated) {
+        self.known().add(key);
         let mut state = self.state();
         let state = &mut *state;
         state.before.entry(*key).or_insert_with(|| entry.clone());
@@ -246,6 +258,10 @@ impl Shared {
             last = Some(key);
         }
         Ok(last)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

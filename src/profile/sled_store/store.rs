@@ -21,7 +21,6 @@ use super::folder::Folder;
 use super::meter::StoreStats;
 use super::open::{self, Parts};
 use super::shared::Shared;
-use super::slots::Slots;
 use super::snapshot::Snapshot;
 use super::witness::{Witness, WitnessFile};
 use crate::PublicKey;
@@ -49,19 +48,19 @@ impl SledStore {
     /// [`StoreError::Blobs`] if this version cannot use its content safely; [`StoreError::Full`] if there is
     /// no room for the copy; otherwise the error of the file system or the engine.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        let Parts { lock, database, slots, file, witness } = open::open(folder)?;
-        Self::start(database.entries.clone(), slots, file, witness, database, lock)
+        let Parts { lock, database, slots, file, witness, known } = open::open(folder)?;
+        let shared = Shared::new(database.entries.clone(), slots, known);
+        Self::start(shared, file, witness, database, lock)
     }
 
     pub(super) fn start(
-        entries: sled::Tree,
-        slots: Slots,
+        shared: Shared,
         file: WitnessFile,
         witness: Witness,
         disk: impl Disk,
         lock: File,
     ) -> Result<Self, StoreError> {
-        let shared = Arc::new(Shared::new(entries, slots));
+        let shared = Arc::new(shared);
         let (jobs, queue) = mpsc::channel(MAX_BATCH);
         let committer = Committer { shared: Arc::clone(&shared), file, witness, disk };
         let writer = std::thread::Builder::new()
@@ -176,6 +175,9 @@ impl SledStore {
 
 impl Store for SledStore {
     async fn load(&self, key: &PublicKey) -> Result<KeyEntry, StoreError> {
+        if !self.shared.may_hold(key) {
+            return self.shared.check().map(|()| KeyEntry::Unknown);
+        }
         let (shared, key) = (Arc::clone(&self.shared), *key);
         let loaded = tokio::task::spawn_blocking(move || shared.load(&key)).await;
         // It has panicked in the engine, or the runtime ends.

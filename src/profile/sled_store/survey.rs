@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::super::entry::Dated;
 use super::super::inventory::Inventory;
 use super::codec::{SlotKey, Stored, Sum};
+use super::known::Known;
 use super::shared::engine;
 use super::witness::Witness;
 use crate::PublicKey;
@@ -17,6 +18,7 @@ pub(super) struct Survey {
     pub(super) next: Witness,
     /// The slots that are used in the key file.
     pub(super) used: BTreeSet<u32>,
+    pub(super) known: Known,
 }
 
 /// Compares a database with the witness.
@@ -49,6 +51,7 @@ pub(super) fn survey(entries: &sled::Tree, witness: &Witness, keys: &[SlotKey]) 
         all.entries += 1;
         all.sum = all.sum + sum;
         survey.used.extend(stored.slot());
+        survey.known.add(&key);
         newest = newest.max(stored.commit);
         if stored.commit <= witness.commit {
             promised.entries += 1;

@@ -12,6 +12,8 @@ use super::super::rotation::tests::rotation;
 use super::super::store::{ApplyError, Store as _, StoreError, unix_time};
 use super::committer::Disk;
 use super::folder::Folder;
+use super::known::Known;
+use super::shared::Shared;
 use super::slots::Slots;
 use super::witness::{Found, Witness, WitnessFile};
 use super::*;
@@ -61,7 +63,7 @@ fn open_on(folder: &Path, disk: impl Disk) -> SledStore {
     let slots = Slots::create(&folder.join("keys")).unwrap();
     let witness = Witness::default();
     let file = WitnessFile::create(&folder.join("witness"), &witness).unwrap();
-    SledStore::start(entries, slots, file, witness, disk, lock).unwrap()
+    SledStore::start(Shared::new(entries, slots, Known::default()), file, witness, disk, lock).unwrap()
 }
 
 /// Returns the folder of the database that the witness names.
