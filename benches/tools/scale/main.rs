@@ -7,12 +7,15 @@
 //! scale open STORE [--profiles 1000000]                    opens it and reads all of them
 //! scale registrations|greetings|lookups STORE [--clients 64] [--count 20000] [--bytes 300] [--threads 1]
 //!       through a server of its own, a process with as many threads, over a DHT on 127.0.0.1
+//! scale delay IP:PORT --port 5555 --microseconds 500       a path to a database that takes so long one way
 //! ```
 //!
-//! STORE is a folder for sled. The program uses the allocator of the programs where it is built with them.
+//! STORE is a folder for sled, or with the feature `postgres` the URL of a database, which `writes` and what
+//! goes through a server use with --connections 64 sessions. The program uses the allocator of the programs where it is built with them.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
+mod delay;
 mod options;
 mod profiles;
 mod service;
@@ -37,7 +40,8 @@ fn main() -> Result<()> {
         "writes" => runtime(None)?.block_on(writes::run(&options)),
         "fill" => runtime(None)?.block_on(stores::fill(&options)),
         "open" => runtime(Some(1))?.block_on(stores::open(&options)),
-        "serve" => runtime(Some(options.threads))?.block_on(service::serve(store, &options.bootstrap)),
+        "delay" => delay::forward(store, options.port, options.microseconds),
+        "serve" => runtime(Some(options.threads))?.block_on(service::serve(&options)),
         "registrations" | "greetings" | "lookups" => {
             let runtime = runtime(Some(options.threads))?;
             // As a task and not on the main thread, which would be one more for every message to wake.

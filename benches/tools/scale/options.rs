@@ -16,6 +16,10 @@ pub(crate) struct Options {
     pub(crate) bytes: usize,
     pub(crate) count: usize,
     pub(crate) threads: usize,
+    /// Sessions with a database.
+    pub(crate) connections: usize,
+    pub(crate) port: u16,
+    pub(crate) microseconds: u64,
     /// Where the server that this program starts finds the DHT.
     pub(crate) bootstrap: String,
 }
@@ -25,7 +29,7 @@ impl Options {
         let words: Vec<_> = words.collect();
         let [command, store, rest @ ..] = words.as_slice() else {
             return Err(
-                "usage: scale writes|fill|open|registrations|greetings|lookups STORE [options]".into()
+                "usage: scale writes|fill|open|registrations|greetings|lookups|delay STORE [options]".into(),
             );
         };
         let mut options = Self {
@@ -38,6 +42,9 @@ impl Options {
             bytes: 300,
             count: 20_000,
             threads: 1,
+            connections: 64,
+            port: 5555,
+            microseconds: 500,
             bootstrap: String::new(),
         };
         for pair in rest.chunks(2) {
@@ -52,10 +59,24 @@ impl Options {
                 "--bytes" => options.bytes = value.parse()?,
                 "--count" => options.count = value.parse()?,
                 "--threads" => options.threads = value.parse()?,
+                "--connections" => options.connections = value.parse()?,
+                "--port" => options.port = value.parse()?,
+                "--microseconds" => options.microseconds = value.parse()?,
                 "--bootstrap" => options.bootstrap.clone_from(value),
                 other => return Err(format!("unknown option {other}").into()),
             }
         }
         Ok(options)
+    }
+
+    /// Returns whether the store is a database.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn is_database(&self) -> bool {
+        self.store.starts_with("postgres")
+    }
+
+    #[cfg(feature = "postgres")]
+    pub(crate) async fn database(&self) -> Result<hyperprofile::profile::PostgresStore> {
+        Ok(hyperprofile::profile::PostgresStore::connect(&self.store.parse()?, self.connections).await?)
     }
 }

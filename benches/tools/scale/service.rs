@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use hyperprofile::profile::{Limits, MemoryVersions, Profile, ProfileClient, Service, ServiceConfig};
-use hyperprofile::profile::{SledStore, ThroughDht};
+use hyperprofile::profile::{SledStore, Store, ThroughDht};
 use hyperprofile::{Dht, KeyPair, PublicKey, Testnet};
 use tokio::task::JoinSet;
 
@@ -17,8 +17,15 @@ use crate::profiles::{owner, profile};
 use crate::support::{Result, microseconds, processor_time, processor_time_of};
 
 /// Serves a store to the nodes of a network, and prints the server's key.
-pub(crate) async fn serve(store: &str, bootstrap: &str) -> Result<()> {
-    let store = Arc::new(SledStore::open(Path::new(store))?);
+pub(crate) async fn serve(options: &Options) -> Result<()> {
+    #[cfg(feature = "postgres")]
+    if options.is_database() {
+        return serve_store(Arc::new(options.database().await?), &options.bootstrap).await;
+    }
+    serve_store(Arc::new(SledStore::open(Path::new(&options.store))?), &options.bootstrap).await
+}
+
+async fn serve_store<S: Store>(store: Arc<S>, bootstrap: &str) -> Result<()> {
     let dht = Dht::builder().bootstrap([bootstrap]).bind("127.0.0.1:0").spawn().await?;
     dht.bootstrapped().await?;
     let server = dht.listen(KeyPair::generate()).await?;
@@ -53,6 +60,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     let mut server = Command::new(std::env::current_exe()?)
         .args(["serve", &options.store, "--bootstrap", &bootstrap])
         .args(["--threads", &options.threads.to_string()])
+        .args(["--connections", &options.connections.to_string()])
         .stdout(Stdio::piped())
         .spawn()?;
     let output = server.stdout.take().ok_or("no output")?;

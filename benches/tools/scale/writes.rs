@@ -14,6 +14,10 @@ use crate::profiles::{owner, record};
 use crate::support::{Result, microseconds};
 
 pub(crate) async fn run(options: &Options) -> Result<()> {
+    #[cfg(feature = "postgres")]
+    if options.is_database() {
+        return measure(Arc::new(options.database().await?), options).await;
+    }
     measure(Arc::new(SledStore::open(Path::new(&options.store))?), options).await
 }
 
