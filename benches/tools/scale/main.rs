@@ -11,7 +11,8 @@
 //! ```
 //!
 //! STORE is a folder for sled, or with the feature `postgres` the URL of a database, which `writes` and what
-//! goes through a server use with --connections 64 sessions. The program uses the allocator of the programs where it is built with them.
+//! goes through a server use with --connections 64 sessions. The allocator is that of the programs, where
+//! this is built with them.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
