@@ -77,11 +77,18 @@ async fn a_server_has_its_profiles_in_a_database_and_the_password_is_nowhere() {
     let bootstrap = network.bootstrap().remove(0);
     let data = place.at("data");
     let arguments = ["--data-dir", text(&data), "--store", text(&place.file), "--bootstrap", &bootstrap];
-    let extra = ["-vvv", "--json", "--web", "127.0.0.1:0"];
+    let backups = place.at("backups");
+    let extra = ["-vvv", "--json", "--web", "127.0.0.1:0", "--backup-dir", text(&backups)];
     let mut server = Running::start(SERVER, &[&arguments[..], &extra].concat());
     let mut event = async || serde_json::from_str::<Value>(&server.line().await).unwrap();
-    let (page, listening) = (event().await, event().await);
-    let (url, key) = (page["url"].as_str().unwrap(), listening["public_key"].as_str().unwrap());
+    let mut events = std::collections::BTreeMap::new();
+    while events.len() < 3 {
+        let event = event().await;
+        events.insert(event["event"].as_str().unwrap().to_owned(), event);
+    }
+    assert_eq!(events["backup"]["profiles"], 0, "it writes backups by itself");
+    let url = events["web"]["url"].as_str().unwrap();
+    let key = events["listening"]["public_key"].as_str().unwrap();
     let ada = Person::new();
     let at = format!("--server {key} --bootstrap {bootstrap}");
     ada.run(&format!("{at} register --name Ada")).await.ended(0);

@@ -89,7 +89,12 @@ impl StoreArgs {
             )));
         }
         let kind = self.kind(named.as_os_str(), modes)?;
-        Ok(Place { data: data.to_owned(), named: Some(named.to_owned()), kind })
+        // As it is found from any folder.
+        let named = match named.to_str().is_some_and(is_url) {
+            true => named.to_owned(),
+            false => std::path::absolute(named).unwrap_or_else(|_| named.to_owned()),
+        };
+        Ok(Place { data: data.to_owned(), named: Some(named), kind })
     }
 
     fn kind(&self, named: &OsStr, modes: ModesArgs) -> Result<Kind, Failure> {
