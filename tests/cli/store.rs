@@ -5,7 +5,7 @@ use std::path::Path;
 
 use hyperprofile::profile::backup::{Entry, Writer};
 use hyperprofile::profile::entry::{Dated, KeyEntry};
-use hyperprofile::profile::{Profile, Record, SledStore};
+use hyperprofile::profile::{Profile, Record, Rotation, SledStore};
 use hyperprofile::{KeyPair, PublicKey};
 use serde_json::{Value, json};
 
@@ -31,13 +31,17 @@ fn shows_nothing(outcome: &Outcome) {
     assert!(!shown.contains("hunter2") && !shown.contains("of all"), "{shown}");
 }
 
-/// Makes an entry of each kind but for the moved one, by number.
+/// Makes an entry of one of the kinds, by number.
 fn entry(number: u32) -> Entry {
-    let mut seed = [0; 32];
-    seed[..4].copy_from_slice(&number.to_le_bytes());
-    let owner = KeyPair::from_seed(&seed);
+    let owner = |number: u32| {
+        let mut seed = [0; 32];
+        seed[..4].copy_from_slice(&number.to_le_bytes());
+        KeyPair::from_seed(&seed)
+    };
+    let (owner, new) = (owner(number), owner(u32::MAX - number));
     let entry = match number % 10 {
         9 => KeyEntry::Deleted { version: 7 },
+        8 => KeyEntry::Moved { rotation: Rotation::sign(&owner, &new), version: 3 },
         version => {
             let profile = Profile::parse(&format!("{{\"name\":\"Person {number}\"}}")).unwrap();
             KeyEntry::Present(Record::sign(&owner, u64::from(version) + 1, profile))
@@ -201,7 +205,8 @@ async fn profiles_move_from_folder_to_folder_and_the_first_one_stays() {
     assert_eq!(lines[0], "300 entries stored; 0 were there already, or newer ones");
     assert_eq!(
         lines[1],
-        "compared: 270 profiles and 30 deleted ones; 300 are the same there, 0 are newer there"
+        "compared: 240 profiles and 30 deleted ones, and 30 replaced keys; 300 are the same there, 0 are \
+         newer there"
     );
     assert!(lines.last().unwrap().ends_with(&format!("--store '{}'", text(&at("to")))), "{moved:?}");
     assert_eq!(entries(&at("to")).await, before);
