@@ -306,6 +306,13 @@ async fn ten_thousand_profiles_move_there_and_back_and_a_killed_move_goes_on() {
     run(SERVER, &["restore", text(&place.at("backup")), "--store", text(&from)]).await.ended(0);
     let before = entries(&from).await;
     assert_eq!(before.len(), 10_000);
+    // The database goes in the middle.
+    let mut moving = Running::start(SERVER, &["--json", "move-store", text(&from), text(&place.file)]);
+    moving.line().await;
+    cluster.kill();
+    let ended = moving.end().await.ended(10);
+    assert!(ended.stdout.contains("\"kind\":\"storage\""), "{ended:?}");
+    cluster.run();
     for (from, to) in [(&from, &place.file), (&place.file, &back)] {
         let arguments = ["--json", "move-store", text(from), text(to)];
         for events in [1, 7, 30] {

@@ -38,10 +38,17 @@ pub(super) async fn run(from: &Place, to: &Place, output: &Output) -> Result<(),
     let source = Arc::new(from.open_stopped().await.map_err(|failure| stop_first(failure, from))?);
     let (folder, target) = open_target(to).await?;
     let target = Arc::new(target);
-    let stored = copy(&source, &target, &format!("moving profiles from {from} to {to}"), output).await?;
-    let spinner = output.spinner("comparing both places");
-    let comparison = compare(source.snapshot().await?, target.snapshot().await?, &spinner).await?;
-    drop(spinner);
+    let moved = async {
+        let what = format!("moving profiles from {from} to {to}");
+        let stored = copy(&source, &target, &what, output).await?;
+        let spinner = output.spinner("comparing both places");
+        let comparison = compare(source.snapshot().await?, target.snapshot().await?, &spinner).await?;
+        Ok((stored, comparison))
+    };
+    let (stored, comparison) = moved.await.map_err(|failure: Failure| match failure.hint {
+        Some(_) => failure,
+        None => failure.hint("run this again: it goes on where it has ended"),
+    })?;
     target.close().await;
     source.close().await;
     if comparison.all_missing > 0 {
