@@ -180,15 +180,14 @@ const RESTORE: &str = "INSERT INTO profiles (key, state, version, changed, profi
         OR (excluded.version = profiles.version AND excluded.state = 2 AND profiles.state = 1))
     RETURNING key";
 /// Counts each use whose window has ended or has room.
-const TAKE: &str = "INSERT INTO profile_windows AS counted (id, ends, used)
-    SELECT id, now() + length * INTERVAL '1 second', 1
-    FROM unnest($1::bytea[], $3::bigint[]) AS uses (id, length) ORDER BY id
-    ON CONFLICT (id) DO UPDATE SET
+const TAKE: &str = "INSERT INTO profile_windows AS counted (id, ends, used, share)
+    SELECT id, now() + length * INTERVAL '1 second', 1, share
+    FROM unnest($1::bytea[], $2::bigint[], $3::bigint[]) AS uses (id, share, length) ORDER BY id
+    ON CONFLICT (id) DO UPDATE SET share = excluded.share,
         ends = CASE WHEN counted.ends > now() THEN counted.ends ELSE excluded.ends END,
         used = CASE WHEN counted.ends > now() THEN counted.used + 1 ELSE 1 END
-    WHERE counted.ends <= now() OR counted.used < (
-        SELECT share FROM unnest($1::bytea[], $2::bigint[]) AS uses (id, share) WHERE uses.id = counted.id)";
+    WHERE counted.ends <= now() OR counted.used < excluded.share";
 /// The time until the windows end that have no room.
 const FULL: &str = "SELECT CAST(ceil(extract(epoch FROM ends - now())) AS bigint) FROM profile_windows
     JOIN unnest($1::bytea[], $2::bigint[]) AS uses (id, share) USING (id)
-    WHERE used >= share AND ends > now()";
+    WHERE used >= uses.share AND ends > now()";

@@ -15,16 +15,27 @@ use super::shared::Shared;
 
 /// Notifies the other processes, until it is aborted.
 pub(super) async fn tell(shared: Arc<Shared>) {
-    let notify = "SELECT pg_notify('profiles', payload) FROM unnest($1::text[]) AS payload";
     loop {
         shared.untold.wake.notified().await;
-        let payloads = shared.untold.take();
-        let told = || async { shared.relaxed().await?.query(notify, &[&payloads]).await };
-        while let Err(error) = shared.retry(told).await {
+        while let Err(error) = tell_now(&shared).await {
             debug!(%error, "others are not notified");
             sleep(if matches!(error, StoreError::Unavailable(_)) { RETRY } else { ASK_AGAIN }).await;
         }
     }
+}
+
+/// Notifies the other processes of what they have not been notified of.
+pub(super) async fn tell_now(shared: &Shared) -> Result<(), StoreError> {
+    let payloads = shared.untold.take();
+    if payloads.is_empty() {
+        return Ok(());
+    }
+    let notify = "SELECT pg_notify('profiles', payload) FROM unnest($1::text[]) AS payload";
+    let told = shared.retry(|| async { shared.relaxed().await?.query(notify, &[&payloads]).await }).await;
+    if told.is_err() {
+        shared.untold.add_all();
+    }
+    told.map(drop)
 }
 
 /// Notifies those who watch keys here of what others have changed, until it is aborted.
@@ -73,14 +84,18 @@ async fn listen_once(shared: &Arc<Shared>) -> Failure {
 /// Removes what has ended, until it is aborted.
 pub(super) async fn sweep(shared: Arc<Shared>) {
     loop {
-        tokio::time::sleep(SWEEP).await;
-        for remove in [REMOVE_WINDOWS, REMOVE_MEMBERS] {
-            let swept = shared.retry(|| async { shared.relaxed().await?.execute(remove, &[]).await }).await;
-            if let Err(error) = swept {
-                debug!(%error, "what has ended is not removed");
-            }
+        sleep(SWEEP).await;
+        if let Err(error) = sweep_now(&shared).await {
+            debug!(%error, "what has ended is not removed");
         }
     }
+}
+
+async fn sweep_now(shared: &Shared) -> Result<(), StoreError> {
+    for remove in [REMOVE_WINDOWS, REMOVE_MEMBERS] {
+        shared.retry(|| async { shared.relaxed().await?.execute(remove, &[]).await }).await?;
+    }
+    Ok(())
 }
 
 const LISTEN: &str = "LISTEN profiles";
@@ -97,3 +112,24 @@ const POLL: Duration = Duration::from_secs(2);
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 /// Time between two removals of what has ended.
 const SWEEP: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{connect, shared};
+    use super::*;
+
+    #[tokio::test]
+    async fn what_has_ended_is_removed() {
+        let Some(cluster) = shared() else { return };
+        let database = cluster.database();
+        let store = connect(&cluster.url(&database)).await.unwrap();
+        let fill =
+            "INSERT INTO profile_windows VALUES ('ended', now(), 1, 1), ('not', now() + '1 hour', 1, 1);
+            INSERT INTO profile_members VALUES ('', 'ended', now() - interval '2 hours'), ('', 'not', now())";
+        cluster.sql(&database, fill);
+        sweep_now(store.shared()).await.unwrap();
+        let left = "SELECT encode(id, 'escape') FROM profile_windows
+            UNION ALL SELECT encode(member, 'escape') FROM profile_members";
+        assert_eq!(cluster.sql(&database, left), "not\nnot");
+    }
+}

@@ -11,7 +11,8 @@ const MIGRATIONS: &[&str] = &[
     // limit until its end; each row of `profile_members` is a process that serves a key.
     "CREATE TABLE profiles (key bytea PRIMARY KEY, state smallint NOT NULL, version bigint NOT NULL,
         changed bigint NOT NULL, profile bytea, proof bytea);
-    CREATE TABLE profile_windows (id bytea PRIMARY KEY, ends timestamptz NOT NULL, used bigint NOT NULL);
+    CREATE TABLE profile_windows (id bytea PRIMARY KEY, ends timestamptz NOT NULL, used bigint NOT NULL,
+        share bigint NOT NULL);
     CREATE TABLE profile_members (server bytea, member bytea, seen timestamptz NOT NULL,
         PRIMARY KEY (server, member));",
 ];

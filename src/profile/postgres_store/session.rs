@@ -16,7 +16,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{AsyncMessage, Client, Config, Row, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::super::store::StoreError;
 use super::failure::{Cause, Failure};
@@ -91,7 +91,7 @@ impl Sessions {
                 match message {
                     AsyncMessage::Notice(notice) if notice.parsed_severity() == Some(Severity::Warning) => {
                         warned.store(true, Ordering::SeqCst);
-                        debug!(warning = notice.message(), "the database warns");
+                        warn!(warning = notice.message(), "the database warns");
                     }
                     AsyncMessage::Notification(notification) => notified(notification.payload()),
                     _ => {}

@@ -75,11 +75,11 @@ impl Shared {
         attempt: impl Fn() -> F,
     ) -> Result<T, StoreError> {
         let mut patience = Patience::new();
-        let mut failed = "it does not answer".to_owned();
+        let mut failed = (Cause::Silent, "the database does not answer".to_owned());
         loop {
             match timeout_at(patience.deadline, attempt()).await {
                 Ok(Ok(done)) => {
-                    if self.is_away.swap(false, Ordering::Relaxed) {
+                    if self.is_away.load(Ordering::Relaxed) && self.is_away.swap(false, Ordering::Relaxed) {
                         info!(database = self.shown, "the database is back");
                         // What could not be read is read again.
                         self.changes.notify_all();
@@ -87,26 +87,27 @@ impl Shared {
                     return Ok(done);
                 }
                 Ok(Err(Failure::Lasting(error))) => return Err(error),
-                Ok(Err(Failure::Passing(cause, why))) => {
-                    failed = why;
-                    self.forget_sessions(cause);
-                }
-                Err(_) => self.forget_sessions(Cause::Silent),
+                Ok(Err(Failure::Passing(cause, why))) => failed = (cause, why),
+                Err(_) => {}
             }
+            self.forget_sessions(failed.0);
             if !patience.pause().await {
-                if !self.is_away.swap(true, Ordering::Relaxed) {
-                    warn!(database = self.shown, reason = failed, "the database cannot be used");
+                let (cause, why) = failed;
+                if cause != Cause::Conflict && !self.is_away.swap(true, Ordering::Relaxed) {
+                    warn!(database = self.shown, reason = why, "the database cannot be used");
                 }
-                return Err(StoreError::Unavailable(failed));
+                return Err(StoreError::Unavailable(why));
             }
         }
     }
 
-    /// Ends the sessions that are not in use: they may be lost as well.
+    /// Ends the sessions that are not in use: they may be lost as well, and another server takes over that
+    /// has not all that this one had.
     fn forget_sessions(&self, cause: Cause) {
         if cause == Cause::Conflict {
             return;
         }
+        self.confirmed().clear();
         for pool in [&self.sessions, &self.relaxed] {
             pool.retain(|_, _| false);
             if cause == Cause::Silent {

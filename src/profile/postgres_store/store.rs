@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio_util::task::AbortOnDropHandle;
+use tracing::debug;
 
 use super::super::changes::Changes;
 use super::super::entry::{Change, Dated, KeyEntry, is_newer};
@@ -32,7 +33,7 @@ use crate::api::ProvenKey;
 /// later call tries again. Changes that other processes make are shown to those who watch their keys.
 pub struct PostgresStore {
     shared: Arc<Shared>,
-    _tasks: [AbortOnDropHandle<()>; 3],
+    tasks: [AbortOnDropHandle<()>; 3],
 }
 
 impl PostgresStore {
@@ -58,7 +59,7 @@ impl PostgresStore {
             tokio::spawn(news::tell(Arc::clone(&shared))),
             tokio::spawn(news::sweep(Arc::clone(&shared))),
         ];
-        Ok(Self { shared, _tasks: tasks.map(AbortOnDropHandle::new) })
+        Ok(Self { shared, tasks: tasks.map(AbortOnDropHandle::new) })
     }
 
     /// Returns how many keys have a record or had one. Reads the whole table.
@@ -130,12 +131,16 @@ impl PostgresStore {
         Ok(stored.len())
     }
 
-    /// Ends all sessions. Every later call fails.
+    /// Notifies the other processes of what was changed last, and ends all sessions. Every later call fails.
     ///
     /// # Cancel safety
     ///
-    /// Closing goes on when the future is dropped.
+    /// When the future is dropped, the sessions end with the store.
     pub async fn close(&self) {
+        if let Err(error) = news::tell_now(&self.shared).await {
+            debug!(%error, "others are not notified");
+        }
+        self.tasks.iter().for_each(AbortOnDropHandle::abort);
         self.shared.sessions.close();
         self.shared.relaxed.close();
     }

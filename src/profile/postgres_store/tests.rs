@@ -243,3 +243,33 @@ async fn a_limit_holds_over_two_stores_and_a_new_window_is_empty() {
     assert_eq!(stores[0].take(&[of("key", 1)]).await.unwrap(), Some(Ok(())));
     assert!(matches!(stores[1].take(&[of("key", 1)]).await.unwrap(), Some(Err(_))));
 }
+
+#[tokio::test]
+async fn every_session_waits_for_its_commits_whatever_the_url_says() {
+    let Some(cluster) = shared() else { return };
+    let url = cluster.url(&cluster.database());
+    for (option, expected) in [("off", "on"), ("remote_apply", "remote_apply")] {
+        let store = connect(&format!("{url}?options=-csynchronous_commit%3D{option}")).await.unwrap();
+        let mut session = store.shared().session().await.unwrap();
+        let shown = session.query("SHOW synchronous_commit", &[]).await.unwrap();
+        assert_eq!(shown[0].get::<_, &str>(0), expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_closed_has_notified_others_and_is_of_no_use() {
+    let Some(cluster) = shared() else { return };
+    let database = cluster.database();
+    let url = cluster.url(&database);
+    let (one, two) = (connect(&url).await.unwrap(), connect(&url).await.unwrap());
+    let mut watch = two.changes().watch();
+    watch.set([*owner(1).public_key()]);
+    one.apply(&proven(1), register(1, 1, "Ada")).await.unwrap();
+    one.close().await;
+    while two.load(&watch.next().await).await.unwrap().version() < 1 {}
+    assert!(matches!(one.load(owner(1).public_key()).await, Err(StoreError::Unavailable(_))));
+    two.close().await;
+    let sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'hyperprofile'
+        AND datname = current_database()";
+    while cluster.sql(&database, sessions) != "0" {}
+}

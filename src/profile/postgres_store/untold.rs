@@ -44,6 +44,11 @@ impl Untold {
         self.wake.notify_one();
     }
 
+    /// All keys count as changed: it is unknown of which of them the others were notified.
+    pub(super) fn add_all(&self) {
+        self.untold.lock().unwrap_or_else(PoisonError::into_inner).all = true;
+    }
+
     /// Reads a notification: `None` if it is one of this process, no key if all keys may have changed.
     pub(super) fn read(&self, payload: &str) -> Option<Option<PublicKey>> {
         let (origin, key) = payload.split_once(' ').unwrap_or_default();
