@@ -10,7 +10,9 @@
 //! | feature | adds |
 //! |---|---|
 //! | `profile` | the profile service: messages, records, the store (in `default`) |
+//! | `postgres` | a store of profiles in a database that speaks PostgreSQL's protocol |
 //! | `cli` | the programs `profile-client`, `profile-server`, `dht-node` and `hyperdht` (in `default`) |
+//! | `web` | a page for operators, and metrics for Prometheus, in the programs (in `default`) |
 //! | `mux` | many channels over one connection, compatible with npm `protomux` |
 //! | `rpc` | calls over a channel, compatible with npm `@hyperswarm/rpc` |
 //! | `swarm` | Hyperswarm: peers that share a topic find each other |
