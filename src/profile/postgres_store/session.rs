@@ -59,7 +59,7 @@ impl Sessions {
         let first = self.first.load(Ordering::Relaxed);
         let mut failure = Failure::Passing(Cause::Lost, "there is no host".into());
         for number in (first..first + hosts.len()).map(|number| number % hosts.len()) {
-            // Whoever gives up here begins with the next one.
+            // A call that gives up here begins with the next one.
             self.first.store((number + 1) % hosts.len(), Ordering::Relaxed);
             match self.begin_with(&hosts[number], notified.clone()).await {
                 Ok(session) => {
