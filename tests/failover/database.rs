@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::postgres::{Cluster, PASSWORD};
 use crate::support::{DEADLINE, Process};
-use crate::writers::Writer;
+use crate::writers::{Visitor, Writer};
 
 const CLIENTS: usize = 20;
 
@@ -36,11 +36,18 @@ async fn nothing_that_was_acknowledged_is_lost_whoever_is_killed() {
         let killed = match round % 4 {
             0 => {
                 database.kill_primary();
+                all_write(&mut writers).await;
                 None
             }
-            _ => Some(servers.kill_busiest(&writers).await),
+            _ => {
+                let visitor = Visitor::start(&network, servers.key);
+                let number = servers.busiest(&writers);
+                servers.kill(number).await;
+                all_write(&mut writers).await;
+                visitor.end().await;
+                Some(number)
+            }
         };
-        all_write(&mut writers).await;
         let ended: Vec<_> = writers.iter().map(Writer::take).collect();
         let errors: Vec<_> = ended.iter().flat_map(|(_, errors)| errors).collect();
         let longest = ended.iter().map(|(longest, _)| *longest).max().unwrap();
@@ -106,11 +113,18 @@ impl Database {
     fn start() -> Option<Self> {
         let primary = Cluster::start()?;
         primary.sql("postgres", "CREATE DATABASE profiles");
-        // Read by the standby, which is a primary later, when it starts, and by this one when it is there.
-        primary.configure("synchronous_standby_names = '*'\n");
         let standby = Cluster::standby_of(&primary)?;
-        primary.sql("postgres", "SELECT pg_reload_conf()");
-        Some(Self { primary, standby })
+        let database = Self { primary, standby };
+        database.wait_for_standby();
+        Some(database)
+    }
+
+    /// Has each commit wait for the standby from now on.
+    fn wait_for_standby(&self) {
+        self.primary.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'");
+        self.primary.sql("postgres", "SELECT pg_reload_conf()");
+        // Once this is committed, the standby has all that was before.
+        self.primary.sql("postgres", "COMMENT ON DATABASE profiles IS 'has a standby'");
     }
 
     fn url(&self) -> String {
@@ -119,11 +133,13 @@ impl Database {
     }
 
     /// Kills the primary with `kill -9`, promotes the standby, and makes a new one where the primary was.
+    /// Until it is there, commits wait for none, as where a manager of clusters switches that off.
     fn kill_primary(&mut self) {
         self.primary.kill();
         self.standby.promote();
         std::mem::swap(&mut self.primary, &mut self.standby);
         self.standby.follow(&self.primary);
+        self.wait_for_standby();
     }
 }
 
@@ -175,16 +191,19 @@ impl Servers {
         self.running[number] = Some(process);
     }
 
-    /// Kills the server that most clients use with `kill -9`.
-    async fn kill_busiest(&mut self, writers: &[Writer]) -> usize {
+    /// Returns the server that most clients use.
+    fn busiest(&self, writers: &[Writer]) -> usize {
         let clients = |port: &u16| {
             let used = writers.iter().filter_map(Writer::server);
             used.filter(|server: &SocketAddrV4| server.port() == *port).count()
         };
-        let number = (0..3).max_by_key(|number| clients(&self.ports[*number])).unwrap();
+        (0..3).max_by_key(|number| clients(&self.ports[*number])).unwrap()
+    }
+
+    /// Kills a server with `kill -9`.
+    async fn kill(&mut self, number: usize) {
         let mut process = self.running[number].take().expect("it runs");
         process.child.kill().await.unwrap();
-        number
     }
 }
 

@@ -86,6 +86,38 @@ impl Writer {
     }
 }
 
+/// A client that comes anew again and again, and must always be greeted.
+pub(crate) struct Visitor {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Visitor {
+    pub(crate) fn start(network: &Testnet, server: PublicKey) -> Self {
+        let (stop, is_stopped) = watch::channel(false);
+        let builder = network.builder();
+        let visits = async move {
+            let dht = builder.spawn().await.unwrap();
+            let identity = KeyPair::generate();
+            while !*is_stopped.borrow() {
+                let dial = ThroughDht { dht: dht.clone(), server, identity: identity.clone() };
+                let visit = ProfileClient::connect(identity.clone(), dial, MemoryVersions::default());
+                let mut client = visit.await.unwrap();
+                client.ping().await.unwrap();
+                client.close().await;
+            }
+            dht.close().await;
+        };
+        Self { stop, task: tokio::spawn(visits) }
+    }
+
+    /// Waits for the end of a last visit; fails if one did.
+    pub(crate) async fn end(self) {
+        self.stop.send_replace(true);
+        self.task.await.unwrap();
+    }
+}
+
 async fn write(
     dht: Dht,
     server: PublicKey,
