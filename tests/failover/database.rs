@@ -19,7 +19,7 @@ use crate::writers::{Visitor, Writer};
 const CLIENTS: usize = 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn nothing_that_was_acknowledged_is_lost_whoever_is_killed() {
+async fn nothing_that_was_acknowledged_is_lost_when_servers_and_databases_are_killed() {
     let Some(mut database) = Database::start() else { return };
     let network = Testnet::new(6).await.unwrap();
     let mut servers = Servers::start(&network, &database).await;

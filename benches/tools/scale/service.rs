@@ -29,7 +29,7 @@ async fn serve_store<S: Store>(store: Arc<S>, bootstrap: &str) -> Result<()> {
     let dht = Dht::builder().bootstrap([bootstrap]).bind("127.0.0.1:0").spawn().await?;
     dht.bootstrapped().await?;
     let server = dht.listen(KeyPair::generate()).await?;
-    // Whoever measures is one person with many keys.
+    // The one who measures has many keys.
     let limits = Limits {
         writes_per_minute: u32::MAX,
         lookups_per_minute: u32::MAX,

@@ -181,11 +181,19 @@ async fn run(effective: Effective<Arguments>, output: Output) -> Result<(), Fail
     supervisor.stopping();
     output.note("ending: finishing requests");
     output.json(&json!({"event": "closing"}));
-    server.close().await;
+    let is_followed = store.others().is_some_and(|others| others > 0);
+    if !is_followed {
+        server.close().await;
+    }
     if let Some(member) = member {
         member.leave().await;
     }
     service.close().await;
+    if is_followed {
+        // The announcement stays until that of another server replaces it, which its lease has asked for: a
+        // withdrawal would remove whichever is there.
+        dht.suspend().await;
+    }
     dht.close().await;
     // A bug may have ended the node, and so the service.
     dht.closed().await?;

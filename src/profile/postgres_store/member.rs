@@ -93,7 +93,8 @@ async fn beat(
     let own: [u8; 16] = rand::thread_rng().r#gen();
     let mut beats = interval(BEAT);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut known = BTreeSet::new();
+    // Those that have gone and were counted; at first those that had gone before.
+    let mut counted: Option<BTreeSet<Vec<u8>>> = None;
     let (mut steady_since, mut last) = (Instant::now(), Instant::now());
     loop {
         tokio::select! {
@@ -107,19 +108,19 @@ async fn beat(
         }
         last = Instant::now();
         match there {
-            Ok(there) => {
+            Ok(Others { serving, ended }) => {
                 let is_steady = steady_since.elapsed() > LEASE;
-                let gone = is_steady && known.difference(&there).next().is_some();
-                match is_steady {
-                    true => known = there,
-                    false => known.extend(there),
-                }
+                let counted = counted.get_or_insert_with(|| ended.clone());
+                let gone = is_steady && !ended.is_subset(counted);
                 if gone {
                     // It may have made changes that it has not notified others of.
                     shared.changes.notify_all();
                 }
+                if is_steady {
+                    *counted = ended;
+                }
                 state.send_modify(|state| {
-                    state.others = known.len();
+                    state.others = serving;
                     state.gone += u64::from(gone);
                 });
             }
@@ -127,28 +128,37 @@ async fn beat(
             Err(error) => tracing::debug!(%error, "the other servers are unknown"),
         }
     }
-    let leave = "DELETE FROM profile_members WHERE server = $1 AND member = $2";
-    let values = (server.as_bytes().as_slice(), own.as_slice());
-    let left = shared.relaxed().await;
-    if let Ok(mut session) = left {
-        // Otherwise the lease ends.
-        let _ = session.execute(leave, &[&values.0, &values.1]).await;
+    if let Ok(mut session) = shared.relaxed().await {
+        // Otherwise the lease ends by itself.
+        let _ = session.execute(LEAVE, &[&server.as_bytes().as_slice(), &own.as_slice()]).await;
     }
 }
 
-/// Renews the lease, and returns who else has one.
-async fn try_beat(shared: &Shared, server: &PublicKey, own: &[u8]) -> Result<BTreeSet<Vec<u8>>, Failure> {
+/// The other processes of a key.
+struct Others {
+    /// How many have a lease.
+    serving: usize,
+    /// Those whose lease has ended, for about an hour.
+    ended: BTreeSet<Vec<u8>>,
+}
+
+/// Renews the lease, and returns who else has one or had one.
+async fn try_beat(shared: &Shared, server: &PublicKey, own: &[u8]) -> Result<Others, Failure> {
     let mut session = shared.relaxed().await?;
     let server = server.as_bytes().as_slice();
     session.execute(RENEW, &[&server, &own]).await?;
     let rows = session.query(OTHERS, &[&server, &own]).await?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    let ended: BTreeSet<_> = rows.iter().filter(|row| !row.get::<_, bool>(1)).map(|row| row.get(0)).collect();
+    Ok(Others { serving: rows.len() - ended.len(), ended })
 }
 
 const RENEW: &str = "INSERT INTO profile_members (server, member, seen) VALUES ($1, $2, now())
     ON CONFLICT (server, member) DO UPDATE SET seen = now()";
-const OTHERS: &str = "SELECT member FROM profile_members
-    WHERE server = $1 AND member <> $2 AND seen > now() - INTERVAL '3 seconds'";
+const OTHERS: &str = "SELECT member, seen > now() - INTERVAL '3 seconds' FROM profile_members
+    WHERE server = $1 AND member <> $2";
+/// Ends the lease. The row stays, so that others notice one as well that was there between two of their beats.
+const LEAVE: &str = "UPDATE profile_members SET seen = seen - INTERVAL '3 seconds'
+    WHERE server = $1 AND member = $2";
 
 /// Time between two renewals.
 const BEAT: Duration = Duration::from_secs(1);
