@@ -181,7 +181,18 @@ async fn run(effective: Effective<Arguments>, output: Output) -> Result<(), Fail
     supervisor.stopping();
     output.note("ending: finishing requests");
     output.json(&json!({"event": "closing"}));
-    let is_followed = store.others().is_some_and(|others| others > 0);
+    end(&dht, &server, &service, member).await;
+    // A bug may have ended the node, and so the service.
+    dht.closed().await?;
+    if let Some(local) = local {
+        local.close().await;
+    }
+    Ok(())
+}
+
+/// Takes no new clients, ends the lease, finishes requests, and closes the node.
+async fn end(dht: &Dht, server: &Server, service: &Service<Arc<ServerStore>>, member: Option<Membership>) {
+    let is_followed = service.store().others().is_some_and(|others| others > 0);
     if !is_followed {
         server.close().await;
     }
@@ -190,17 +201,11 @@ async fn run(effective: Effective<Arguments>, output: Output) -> Result<(), Fail
     }
     service.close().await;
     if is_followed {
-        // The announcement stays until that of another server replaces it, which its lease has asked for: a
-        // withdrawal would remove whichever is there.
+        // The announcement stays until that of another server replaces it, which the end of the lease asks
+        // for: a withdrawal would remove whichever is there.
         dht.suspend().await;
     }
     dht.close().await;
-    // A bug may have ended the node, and so the service.
-    dht.closed().await?;
-    if let Some(local) = local {
-        local.close().await;
-    }
-    Ok(())
 }
 
 /// Waits for the end of the run.
