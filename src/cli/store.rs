@@ -93,6 +93,7 @@ impl ServerStore {
     }
 
     /// Returns whether the store can be read now.
+    #[cfg(feature = "web")]
     pub(super) async fn answers(&self) -> bool {
         let any = PublicKey::from_bytes([0; 32]);
         timeout(ANSWER, self.load(&any)).await.is_ok_and(|loaded| loaded.is_ok())
@@ -284,6 +285,7 @@ impl Store for ServerStore {
 }
 
 /// Longest time for the store to answer whether it can be read.
+#[cfg(feature = "web")]
 const ANSWER: Duration = Duration::from_secs(2);
 /// Time in which other servers are counted again.
 #[cfg(feature = "postgres")]

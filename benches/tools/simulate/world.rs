@@ -1,6 +1,6 @@
 //! A network and what happens in it.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
@@ -71,6 +71,8 @@ pub(crate) struct World {
     settings: Settings,
     rng: StdRng,
     network: Network<Machine>,
+    /// All that are given out, those of hosts that have left as well.
+    addresses: HashSet<Ipv4Addr>,
     bootstrap: Vec<SocketAddrV4>,
     /// The nodes that serve and can be replaced.
     nodes: Vec<HostId>,
@@ -105,6 +107,7 @@ impl World {
             settings,
             rng,
             network,
+            addresses: HashSet::new(),
             bootstrap: Vec::new(),
             nodes: Vec::new(),
             clients: Vec::new(),
@@ -270,7 +273,8 @@ impl World {
     fn free_address(&mut self) -> Ipv4Addr {
         loop {
             let address = Ipv4Addr::from(self.rng.r#gen::<u32>());
-            if !is_bogon(address) {
+            // Of a hundred thousand random ones, two are often the same.
+            if !is_bogon(address) && self.addresses.insert(address) {
                 return address;
             }
         }

@@ -16,7 +16,7 @@ pub trait Dial: Send {
     ///
     /// # Errors
     ///
-    /// Any error of the network; returned as [`ClientError::Dial`].
+    /// Any error of the network; returned as [`ClientError::Dial`](super::ClientError::Dial).
     fn dial(&mut self) -> impl Future<Output = Result<Self::Stream, DialError>> + Send;
 }
 

@@ -171,7 +171,7 @@ const REPLACE: &str = "UPDATE profiles SET state = $2, version = $3, changed = $
 const MOVE: &str = "UPDATE profiles SET state = 3, changed = $2, profile = NULL, proof = $3
     WHERE key = $1 AND state = 1";
 const CONFIRM: &str = "UPDATE profiles SET version = version WHERE key = $1 AND state = $2 AND version = $3";
-/// Compares as [`is_newer`] does.
+/// Compares as `entry::is_newer` does.
 const RESTORE: &str = "INSERT INTO profiles (key, state, version, changed, profile, proof)
     SELECT * FROM unnest($1::bytea[], $2::smallint[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bytea[])
     ON CONFLICT (key) DO UPDATE SET state = excluded.state, version = excluded.version,

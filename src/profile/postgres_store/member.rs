@@ -156,7 +156,8 @@ const RENEW: &str = "INSERT INTO profile_members (server, member, seen) VALUES (
     ON CONFLICT (server, member) DO UPDATE SET seen = now()";
 const OTHERS: &str = "SELECT member, seen > now() - INTERVAL '3 seconds' FROM profile_members
     WHERE server = $1 AND member <> $2";
-/// Ends the lease. The row stays, so that others notice one as well that was there between two of their beats.
+/// Ends the lease. The row stays, so that others notice one as well that was there between two of their
+/// beats.
 const LEAVE: &str = "UPDATE profile_members SET seen = seen - INTERVAL '3 seconds'
     WHERE server = $1 AND member = $2";
 
