@@ -46,10 +46,12 @@ impl Dial for DhtDial {
     async fn dial(&mut self) -> Result<Connection, DialError> {
         let connection = self.connect().await?;
         // A server that has died since the handshake is waited for beside another attempt, which may reach
-        // one that takes over its key.
+        // one that takes over its key. It counts once it is answered: the same server may be as silent again.
         let other = async {
             sleep(SILENCE).await;
-            self.connect().await
+            let other = self.connect().await?;
+            other.answered().await?;
+            Ok::<_, DialError>(other)
         };
         // The server sends first, so this takes no longer than what follows. Other errors come to the reader.
         let answered = tokio::select! {
