@@ -193,7 +193,7 @@ fn report(from: &Place, to: &Place, stored: u64, comparison: &Comparison, output
     let start = format!("profile-server{}", to.options());
     output.line(&format!(
         "{stored} entries stored; {} were there already, or newer ones",
-        same + newer - stored
+        (same + newer).saturating_sub(stored)
     ));
     output.line(&format!("compared: {counted}; {same} are the same there, {newer} are newer there"));
     output.line(&format!("{from} is as it was; start the server with"));
