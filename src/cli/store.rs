@@ -112,6 +112,7 @@ impl ServerStore {
     pub(super) async fn join(&self, server: &PublicKey) -> Option<Membership> {
         match self {
             Self::Sled(_) => {
+                // Without databases nothing uses it.
                 let _ = server;
                 None
             }
@@ -124,6 +125,7 @@ impl ServerStore {
     pub(super) async fn lost(&self, member: &mut Membership) {
         match self {
             Self::Sled(_) => {
+                // Without databases nothing uses it.
                 let _ = member;
                 std::future::pending().await
             }

@@ -32,7 +32,8 @@ mod cluster;
 mod crashes;
 mod failure;
 mod member;
-mod news;
+mod notifications;
+mod outbox;
 mod rows;
 mod schema;
 mod session;
@@ -41,7 +42,6 @@ mod snapshot;
 mod store;
 #[cfg(test)]
 pub(super) mod tests;
-mod untold;
 mod url;
 
 pub use member::Membership;

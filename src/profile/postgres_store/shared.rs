@@ -15,9 +15,9 @@ use super::super::entry::KeyEntry;
 use super::super::sled_store::Meter;
 use super::super::store::StoreError;
 use super::failure::{Cause, Failure, Patience};
+use super::outbox::Outbox;
 use super::rows::Values;
 use super::session::Sessions;
-use super::untold::Untold;
 use super::url::PostgresUrl;
 use crate::PublicKey;
 
@@ -29,7 +29,7 @@ pub(super) struct Shared {
     pub(super) relaxed: Pool<Sessions>,
     pub(super) shown: String,
     pub(super) changes: Changes,
-    pub(super) untold: Untold,
+    pub(super) outbox: Outbox,
     pub(super) meter: Meter,
     pub(super) profiles: AtomicUsize,
     is_away: AtomicBool,
@@ -49,7 +49,7 @@ impl Shared {
             relaxed: pool(false, connections / 4)?,
             shown: url.to_string(),
             changes: Changes::default(),
-            untold: Untold::default(),
+            outbox: Outbox::default(),
             meter: Meter::default(),
             profiles: AtomicUsize::new(0),
             is_away: AtomicBool::new(false),
@@ -127,7 +127,7 @@ impl Shared {
     /// Notifies those who watch a key, here and elsewhere.
     pub(super) fn changed(&self, key: &PublicKey) {
         self.changes.notify(key);
-        self.untold.add(key);
+        self.outbox.add(key);
     }
 
     pub(super) fn confirmed(&self) -> MutexGuard<'_, LruCache<PublicKey, (i16, i64)>> {

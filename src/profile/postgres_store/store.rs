@@ -18,7 +18,7 @@ use super::super::sled_store::StoreStats;
 use super::super::store::{ApplyError, Store, StoreError};
 use super::calls::load;
 use super::failure::Failure;
-use super::news;
+use super::notifications;
 use super::rows::{self, PAGE};
 use super::schema::migrate;
 use super::shared::Shared;
@@ -55,9 +55,9 @@ impl PostgresStore {
         let shared = Arc::new(Shared::new(url, connections)?);
         shared.retry(|| async { migrate(&mut *shared.session().await?).await }).await?;
         let tasks = [
-            tokio::spawn(news::listen(Arc::clone(&shared))),
-            tokio::spawn(news::tell(Arc::clone(&shared))),
-            tokio::spawn(news::sweep(Arc::clone(&shared))),
+            tokio::spawn(notifications::listen(Arc::clone(&shared))),
+            tokio::spawn(notifications::send(Arc::clone(&shared))),
+            tokio::spawn(notifications::sweep(Arc::clone(&shared))),
         ];
         Ok(Self { shared, tasks: tasks.map(AbortOnDropHandle::new) })
     }
@@ -137,7 +137,7 @@ impl PostgresStore {
     ///
     /// When the future is dropped, the sessions end with the store.
     pub async fn close(&self) {
-        if let Err(error) = news::tell_now(&self.shared).await {
+        if let Err(error) = notifications::send_now(&self.shared).await {
             debug!(%error, "others are not notified");
         }
         self.tasks.iter().for_each(AbortOnDropHandle::abort);

@@ -14,10 +14,10 @@ use super::failure::{Cause, Failure};
 use super::shared::Shared;
 
 /// Notifies the other processes, until it is aborted.
-pub(super) async fn tell(shared: Arc<Shared>) {
+pub(super) async fn send(shared: Arc<Shared>) {
     loop {
-        shared.untold.wake.notified().await;
-        while let Err(error) = tell_now(&shared).await {
+        shared.outbox.wake.notified().await;
+        while let Err(error) = send_now(&shared).await {
             debug!(%error, "others are not notified");
             sleep(if matches!(error, StoreError::Unavailable(_)) { RETRY } else { ASK_AGAIN }).await;
         }
@@ -25,15 +25,15 @@ pub(super) async fn tell(shared: Arc<Shared>) {
 }
 
 /// Notifies the other processes of what they have not been notified of.
-pub(super) async fn tell_now(shared: &Shared) -> Result<(), StoreError> {
-    let payloads = shared.untold.take();
+pub(super) async fn send_now(shared: &Shared) -> Result<(), StoreError> {
+    let payloads = shared.outbox.take();
     if payloads.is_empty() {
         return Ok(());
     }
     let notify = "SELECT pg_notify('profiles', payload) FROM unnest($1::text[]) AS payload";
     let told = shared.retry(|| async { shared.relaxed().await?.query(notify, &[&payloads]).await }).await;
     if told.is_err() {
-        shared.untold.add_all();
+        shared.outbox.add_all();
     }
     told.map(drop)
 }
@@ -59,7 +59,7 @@ pub(super) async fn listen(shared: Arc<Shared>) {
 
 async fn listen_once(shared: &Arc<Shared>) -> Failure {
     let heard = Arc::clone(shared);
-    let hear = move |payload: &str| match heard.untold.read(payload) {
+    let hear = move |payload: &str| match heard.outbox.read(payload) {
         Some(Some(key)) => heard.changes.notify(&key),
         Some(None) => heard.changes.notify_all(),
         None => {}

@@ -11,10 +11,10 @@ use crate::PublicKey;
 
 /// The keys whose changes other processes have not been notified of yet.
 #[derive(Debug)]
-pub(super) struct Untold {
+pub(super) struct Outbox {
     /// What the notifications of this process begin with.
     origin: String,
-    untold: Mutex<Keys>,
+    keys: Mutex<Keys>,
     pub(super) wake: Notify,
 }
 
@@ -25,28 +25,28 @@ struct Keys {
     all: bool,
 }
 
-impl Default for Untold {
+impl Default for Outbox {
     fn default() -> Self {
         let origin = HEXLOWER.encode(&rand::thread_rng().r#gen::<[u8; 8]>());
-        Self { origin, untold: Mutex::default(), wake: Notify::new() }
+        Self { origin, keys: Mutex::default(), wake: Notify::new() }
     }
 }
 
-impl Untold {
+impl Outbox {
     pub(super) fn add(&self, key: &PublicKey) {
-        let mut untold = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
-        if untold.keys.len() < MAX_UNTOLD {
-            untold.keys.insert(*key);
+        let mut waiting = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.keys.len() < MAX_OUTBOX {
+            waiting.keys.insert(*key);
         } else {
-            untold.all = true;
+            waiting.all = true;
         }
-        drop(untold);
+        drop(waiting);
         self.wake.notify_one();
     }
 
     /// All keys count as changed: it is unknown of which of them the others were notified.
     pub(super) fn add_all(&self) {
-        self.untold.lock().unwrap_or_else(PoisonError::into_inner).all = true;
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).all = true;
     }
 
     /// Reads a notification: `None` if it is one of this process, no key if all keys may have changed.
@@ -56,19 +56,19 @@ impl Untold {
         (origin != self.origin).then(key)
     }
 
-    /// Takes what is untold as payloads.
+    /// Takes the keys as payloads.
     pub(super) fn take(&self) -> Vec<String> {
-        let untold = std::mem::take(&mut *self.untold.lock().unwrap_or_else(PoisonError::into_inner));
+        let waiting = std::mem::take(&mut *self.keys.lock().unwrap_or_else(PoisonError::into_inner));
         let payload = |key: &[u8]| format!("{} {}", self.origin, HEXLOWER.encode(key));
-        match untold.all {
+        match waiting.all {
             true => vec![payload(&[])],
-            false => untold.keys.iter().map(|key| payload(key.as_bytes())).collect(),
+            false => waiting.keys.iter().map(|key| payload(key.as_bytes())).collect(),
         }
     }
 }
 
 /// Most keys of which others are to be notified. Beyond it they are notified that all keys may have changed.
-const MAX_UNTOLD: usize = 4096;
+const MAX_OUTBOX: usize = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -76,20 +76,20 @@ mod tests {
 
     #[test]
     fn too_many_changes_become_one_notification_of_all_keys() {
-        let news = Untold::default();
+        let outbox = Outbox::default();
         let key = |number: usize| {
             let mut bytes = [0; 32];
             bytes[..8].copy_from_slice(&number.to_le_bytes());
             PublicKey::from_bytes(bytes)
         };
-        for number in 0..MAX_UNTOLD {
-            news.add(&key(number));
+        for number in 0..MAX_OUTBOX {
+            outbox.add(&key(number));
         }
-        assert_eq!(news.take().len(), MAX_UNTOLD);
-        for number in 0..=MAX_UNTOLD {
-            news.add(&key(number));
+        assert_eq!(outbox.take().len(), MAX_OUTBOX);
+        for number in 0..=MAX_OUTBOX {
+            outbox.add(&key(number));
         }
-        assert_eq!(news.take(), [format!("{} ", news.origin)]);
-        assert!(news.take().is_empty());
+        assert_eq!(outbox.take(), [format!("{} ", outbox.origin)]);
+        assert!(outbox.take().is_empty());
     }
 }
