@@ -58,7 +58,8 @@ impl Terminal {
     pub(crate) fn start(&self, program: &str, arguments: &[&str]) -> Child {
         let line = || Stdio::from(self.line.try_clone().unwrap());
         let mut command = Command::new("setsid");
-        command.arg("--ctty").arg(program).args(arguments);
+        // Without a kind of terminal in the environment, as in CI, nothing that moves is shown.
+        command.arg("--ctty").arg(program).args(arguments).env("TERM", "xterm");
         command.stdin(line()).stdout(line()).stderr(line()).kill_on_drop(true).spawn().unwrap()
     }
 
