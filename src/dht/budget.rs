@@ -69,13 +69,15 @@ pub(super) fn first_of_busiest<S: Copy + Ord>(
 /// Levels that rise with what is spent and fall with time (a leaky bucket), for each /24 network. Loopback
 /// and private networks have none.
 ///
-/// A network's level is found by a keyed hash in a table of fixed size. So no number of networks, which are
+/// A network's level is found by a keyed hash among a fixed number of levels. So no number of networks, which are
 /// free to forge, makes room for a fresh level of one that has spent its own; two networks that share a level
 /// share what it allows.
 pub(super) struct Budget {
-    /// When each level will have fallen to nothing, in nanoseconds since the start; no levels until a network
-    /// spends something.
-    empty_at: Vec<u64>,
+    /// When each level will have fallen to nothing, in nanoseconds since the start. A level of nothing needs no
+    /// entry.
+    empty_at: BTreeMap<u16, u64>,
+    /// How many entries there may be before those of nothing are removed.
+    sweep_at: usize,
     /// Odd and secret.
     key: u64,
     started: Instant,
@@ -88,7 +90,14 @@ impl Budget {
     /// Makes levels of at most `burst`, which fall by `rate` per second.
     pub(super) fn new(now: Instant, rng: &mut StdRng, burst: u64, rate: u64) -> Self {
         let unit = NANOSECONDS / rate;
-        Self { empty_at: Vec::new(), key: rng.next_u64() | 1, started: now, highest: burst * unit, unit }
+        Self {
+            empty_at: BTreeMap::new(),
+            sweep_at: SWEEP_LEVELS,
+            key: rng.next_u64() | 1,
+            started: now,
+            highest: burst * unit,
+            unit,
+        }
     }
 
     /// Spends `cost` on behalf of `source`, if that much is left.
@@ -117,17 +126,24 @@ impl Budget {
         if is_private(source) {
             return None;
         }
-        if self.empty_at.is_empty() {
-            self.empty_at = vec![0; MAX_LEVELS];
-        }
         let [a, b, c] = network(source);
         let number = u64::from(u32::from_be_bytes([0, a, b, c]));
         // Multiply-shift, a universal hash (Dietzfelbinger et al. 1997).
         let place = number.wrapping_mul(self.key) >> (64 - MAX_LEVELS.ilog2());
         let now = self.since_start(now);
-        let empty_at = self.empty_at.get_mut(place as usize)?;
+        if self.empty_at.len() >= self.sweep_at {
+            self.empty_at.retain(|_, empty_at| *empty_at > now);
+            // Twice what is left, so that few are looked at for each that is added.
+            self.sweep_at = SWEEP_LEVELS.max(2 * self.empty_at.len());
+        }
+        let empty_at = self.empty_at.entry(place as u16).or_insert(now);
         *empty_at = now.max(*empty_at);
         Some(empty_at)
+    }
+
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.empty_at.len()
     }
 
     fn since_start(&self, now: Instant) -> u64 {
@@ -182,8 +198,10 @@ impl Forwarding {
     }
 }
 
-/// Levels of one budget: so many networks have their own, in 64 KiB.
+/// Levels of one budget: so many networks have their own, in at most some 200 KiB.
 pub(super) const MAX_LEVELS: usize = 8192;
+/// Levels that are kept before those that have fallen to nothing are looked for.
+pub(super) const SWEEP_LEVELS: usize = 64;
 const NANOSECONDS: u64 = 1_000_000_000;
 /// Bytes to a network whose hosts have shown no token, at once and per second: at most 64 KiB in any second.
 /// Anybody can write an address of the network on a request. A walk asks a node once or twice, for some 200

@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use super::world::server;
 use crate::dht::budget::{
     AMPLIFICATION, Budget, FORWARD_BURST, FORWARD_RATE, Forwarding, MAX_ANSWERS, MAX_LEVELS, MAX_OWED,
-    STRANGER_BURST, STRANGER_RATE,
+    STRANGER_BURST, STRANGER_RATE, SWEEP_LEVELS,
 };
 use crate::dht::membership::{MAX_GREETINGS, MAX_GREETINGS_PER_NETWORK};
 use crate::dht::serve::MAX_DELAYED_PER_SOURCE;
@@ -181,6 +181,20 @@ fn no_number_of_networks_gives_one_a_fresh_budget() {
     assert!(budget.spend(now + Duration::from_secs(3), spent, 3));
     assert!(!budget.spend(now + Duration::from_secs(3), spent, 1));
     assert!(budget.spend(now, Ipv4Addr::LOCALHOST, 1000), "no network");
+}
+
+#[test]
+fn a_budget_forgets_the_networks_that_may_spend_all_of_it_again() {
+    let now = Instant::now();
+    let mut budget = Budget::new(now, &mut StdRng::seed_from_u64(1), 10, 1);
+    let network = |number: u32| Ipv4Addr::from(0x0b00_0000 + (number << 8));
+    for number in 0..10_000 {
+        assert!(budget.spend(now + Duration::from_secs(number.into()), network(number), 2));
+        assert!(budget.kept() <= SWEEP_LEVELS, "{}", budget.kept());
+    }
+    let end = now + Duration::from_secs(9_999);
+    assert!(budget.spend(end, network(9_999), 8));
+    assert!(!budget.spend(end, network(9_999), 1), "one that has spent is kept");
 }
 
 #[test]
