@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use hyperprofile::profile::{MemoryVersions, ProfileClient, ProfileDraft, ThroughDht};
 use hyperprofile::{KeyPair, Testnet};
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 
 use crate::harness::{Running, SERVER, text};
 
@@ -27,6 +28,7 @@ async fn fifty_kills_of_the_server_lose_no_acknowledged_write() {
     ];
     let identity = KeyPair::from_seed(&[1; 32]);
     let acknowledged = Arc::new(AtomicU64::new(0));
+    let mut closing = JoinSet::new();
     for kill in 0..=KILLS {
         let mut server = Running::start(SERVER, &arguments);
         let dial = ThroughDht {
@@ -59,8 +61,10 @@ async fn fifty_kills_of_the_server_lose_no_acknowledged_write() {
         writing.abort();
         // Over when this returns: nothing is acknowledged after the count is read.
         assert!(writing.await.unwrap_err().is_cancelled());
-        dial.dht.close().await;
+        // It waits for the answer of the server that is dead.
+        closing.spawn(async move { dial.dht.close().await });
     }
+    closing.join_all().await;
     assert!(acknowledged.load(Ordering::SeqCst) >= KILLS as u64);
 }
 
