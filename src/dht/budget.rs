@@ -69,12 +69,12 @@ pub(super) fn first_of_busiest<S: Copy + Ord>(
 /// Levels that rise with what is spent and fall with time (a leaky bucket), for each /24 network. Loopback
 /// and private networks have none.
 ///
-/// A network's level is found by a keyed hash among a fixed number of levels. So no number of networks, which are
-/// free to forge, makes room for a fresh level of one that has spent its own; two networks that share a level
-/// share what it allows.
+/// A network's level is found by a keyed hash among a fixed number of levels. So no number of networks,
+/// which are free to forge, makes room for a fresh level of one that has spent its own; two networks that
+/// share a level share what it allows.
 pub(super) struct Budget {
-    /// When each level will have fallen to nothing, in nanoseconds since the start. A level of nothing needs no
-    /// entry.
+    /// When each level will have fallen to nothing, in nanoseconds since the start. A level of nothing needs
+    /// no entry.
     empty_at: BTreeMap<u16, u64>,
     /// How many entries there may be before those of nothing are removed.
     sweep_at: usize,
