@@ -18,16 +18,19 @@
 //! * a probe sends more in flows of few packets, the rate that it has reached counts at once, and a queue
 //!   takes from each flow in proportion to its rate: so flows converge that share one;
 //! * the shortest round trip is measured as soon as others do so;
-//! * the first window is larger and paced.
+//! * the first window is larger and paced, and STARTUP grows faster while no queue shows, see
+//!   [`acceleration`](super::acceleration).
 
 use std::time::{Duration, Instant};
 
 use tracing::debug;
 
+use super::acceleration::Acceleration;
 use super::aggregation::Aggregation;
 use super::bandwidth::Bandwidth;
 use super::bounds::{Bounds, Losses, Round, by_beta};
 use super::controller::{Beliefs, Controller, Outcome};
+use super::probe::{Probe, elapsed};
 use super::shortest::{ShortestRtt, Shown};
 use crate::udx::rate::Sample;
 
@@ -68,6 +71,7 @@ pub(in crate::udx) struct Bbr {
     full_rate: f64,
     full_rounds: u32,
     pipe_full: bool,
+    acceleration: Acceleration,
     losses: Losses,
     bounds: Bounds,
     probe: Probe,
@@ -80,23 +84,6 @@ pub(in crate::udx) struct Bbr {
     timed_out: bool,
     aggregation: Aggregation,
     pacing_rate: f64,
-}
-
-/// The cycle of probes for bandwidth.
-#[derive(Debug)]
-struct Probe {
-    /// When the last one ended, and in which round.
-    ended: Option<Instant>,
-    ended_in: u64,
-    /// It met congestion.
-    congested: bool,
-    /// How long to wait for the next.
-    wait: Duration,
-    wait_rounds: u64,
-    /// Enough is in flight; what that brings is known when so much is delivered.
-    verdict_at: Option<u64>,
-    /// Rounds in which the probe has found more.
-    climbs: u32,
 }
 
 impl Bbr {
@@ -113,17 +100,10 @@ impl Bbr {
             full_rate: 0.0,
             full_rounds: 0,
             pipe_full: false,
+            acceleration: Acceleration::new(),
             losses: Losses::new(),
             bounds: Bounds::new(),
-            probe: Probe {
-                ended: None,
-                ended_in: 0,
-                congested: false,
-                wait: Duration::ZERO,
-                wait_rounds: 0,
-                verdict_at: None,
-                climbs: 0,
-            },
+            probe: Probe::new(),
             shortest: ShortestRtt::new(),
             probe_rtt_until: None,
             window: INITIAL_WINDOW + in_flight,
@@ -212,12 +192,15 @@ impl Bbr {
 
     /// Ends STARTUP when the rate has stopped growing, or when queues overflow (§5.3.1).
     fn check_startup(&mut self, now: Instant, outcome: &Outcome, round: Option<Round>) {
+        self.acceleration.update(self.round, &self.losses, self.full_rounds > 0 || self.timed_out);
         let Some(round) = round.filter(|_| !self.pipe_full) else {
             return;
         };
         let overflowed = round.overflowed && round.share > STARTUP_SHARE;
         let policed = round.share > POLICED_SHARE && round.lost >= POLICED_LOSSES * PACKET;
-        if overflowed && round.lost >= STARTUP_LOSSES * PACKET || policed {
+        let is_overrun = overflowed && round.lost >= STARTUP_LOSSES * PACKET || policed;
+        // A short queue that the higher pace has filled for a moment is not a full path.
+        if is_overrun && !self.acceleration.counts_in(self.round) {
             self.pipe_full = true;
             let latest = self.latest[0].1.max(self.latest[1].1);
             self.bounds.set_long(self.held(self.max_bandwidth(), 1.0).max(latest));
@@ -246,13 +229,20 @@ impl Bbr {
         {
             self.bounds.raise_to(sample.in_flight_then);
         }
-        if congested && matches!(self.phase, Phase::Refill | Phase::Up) {
+        let probes = matches!(self.phase, Phase::Refill | Phase::Up);
+        // What a probe has sent last is found lost after its end.
+        let has_probed = self.probe.may_be_out(self.round);
+        if congested && (probes || has_probed) {
             // What has survived of it is what fits.
             let in_flight =
                 outcome.loss.map_or(0, |loss| loss.in_flight_then.saturating_sub(loss.lost_since));
             let target = self.held(self.bandwidth(), 1.0).min(self.window);
             self.bounds.set_long(in_flight.max(by_beta(target)));
-            return self.end_probe(now, true);
+            (self.probe.congested, self.probe.is_out) = (true, false);
+            if probes {
+                self.end_probe(now, true);
+            }
+            return;
         }
         let Some(round) = round else {
             return;
@@ -307,20 +297,13 @@ impl Bbr {
     }
 
     fn is_time_to_probe(&self, now: Instant) -> bool {
-        let rounds = self.round - self.probe.ended_in;
-        if !self.probe.congested {
-            return rounds >= self.probe.wait_rounds;
-        }
-        // Probes that meet congestion are as rare as losses of a Reno flow with this rate (§5.3.3.5.1).
         let packets = self.held(self.max_bandwidth(), 1.0).min(self.window) / PACKET;
-        let reno = packets.clamp(self.probe.wait_rounds, RENO_ROUNDS);
-        elapsed(self.probe.ended, now) >= self.probe.wait || rounds >= reno
+        self.probe.is_due(now, self.round, packets)
     }
 
     fn start_up(&mut self, now: Instant) {
         self.bounds.start_probe();
-        self.probe.verdict_at = None;
-        self.probe.climbs = 0;
+        self.probe.start();
         self.full_rate = self.max_bandwidth();
         self.enter(now, Phase::Up);
     }
@@ -361,14 +344,7 @@ impl Bbr {
 
     /// Starts the wait for the next probe.
     fn await_probe(&mut self, now: Instant, congested: bool) {
-        // Flows that share a queue should not probe together.
-        let chance = (self.round_end / 97 + self.round) % 8;
-        self.probe.ended = Some(now);
-        self.probe.ended_in = self.round;
-        self.probe.congested = congested;
-        self.probe.wait = MIN_WAIT + WAIT_SPREAD * chance as u32 / 8;
-        self.probe.wait_rounds = WAIT_ROUNDS + chance % 4;
-        self.probe.verdict_at = None;
+        self.probe.end(now, self.round, self.round_end, congested);
     }
 
     /// Keeps the shortest round trip, and measures it anew with little in flight when it is old (§5.3.4).
@@ -421,11 +397,12 @@ impl Bbr {
         };
         // While little is sent little is measured, but the first window may always leave within a round trip.
         let least = match self.shortest.get() {
+            Some(rtt) if self.is_accelerated() => self.acceleration.pace(self.window, rtt),
             Some(rtt) if !self.pipe_full => INITIAL_WINDOW as f64 / rtt.as_secs_f64().max(0.001),
             _ => MIN_RATE,
         };
         let rate = (PACING_MARGIN * gain * bandwidth).max(least);
-        if self.pipe_full || rate > self.pacing_rate || self.round < 2 {
+        if self.pipe_full || rate > self.pacing_rate || self.acceleration.counts_in(self.round) {
             self.pacing_rate = rate;
         }
     }
@@ -442,10 +419,14 @@ impl Bbr {
         let trains = 3 * train(bandwidth);
         let excess = if self.pipe_full { self.aggregation.excess() } else { 0 };
         let most = self.held(bandwidth, gain) + trains + excess;
+        let is_first = outcome.delivered < INITIAL_WINDOW && !self.losses.is_inflated();
         if self.pipe_full {
             self.window = (self.window + outcome.acked).min(most);
-        } else if self.window < most || outcome.delivered < INITIAL_WINDOW {
+        } else if self.window < most || is_first || self.is_accelerated() {
             self.window += outcome.acked;
+        }
+        if self.is_accelerated() {
+            self.window += self.acceleration.growth(outcome.acked, outcome.rtt, self.shortest.get());
         }
         let bound = match self.phase {
             Phase::Startup => u64::MAX,
@@ -456,6 +437,10 @@ impl Bbr {
         self.window = self.window.min(bound.min(self.bounds.short())).max(MIN_WINDOW);
     }
 
+    fn is_accelerated(&self) -> bool {
+        self.phase == Phase::Startup && self.acceleration.is_on()
+    }
+
     fn probe_rtt_window(&self) -> u64 {
         self.held(self.bandwidth(), PROBE_RTT_WINDOW).max(MIN_WINDOW)
     }
@@ -464,10 +449,6 @@ impl Bbr {
 /// Returns how many bytes leave at once, and count as in flight until all are acknowledged.
 fn train(bandwidth: f64) -> u64 {
     ((bandwidth * TRAIN_SECONDS) as u64).clamp(PACKET, MAX_TRAIN)
-}
-
-fn elapsed(since: Option<Instant>, now: Instant) -> Duration {
-    since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
 }
 
 impl Controller for Bbr {
@@ -560,12 +541,6 @@ const CLIMB_WINDOW: f64 = 3.0;
 const CLIMB_SHARE: f64 = 0.48;
 /// A probe that cannot fill the path ends after so many rounds.
 const UP_ROUNDS: u64 = 4;
-/// Rounds from the end of a probe to the next, as the cycle of the first version.
-const WAIT_ROUNDS: u64 = 6;
-/// The wait after a probe that has met congestion, 2 to 3 s, or this many rounds (§5.3.3.5.1).
-const MIN_WAIT: Duration = Duration::from_secs(2);
-const WAIT_SPREAD: Duration = Duration::from_secs(1);
-const RENO_ROUNDS: u64 = 63;
 /// STARTUP ends when the rate grows by less than this in so many rounds (§5.3.1.2).
 const FULL_GROWTH: f64 = 1.25;
 const FULL_ROUNDS: u32 = 3;

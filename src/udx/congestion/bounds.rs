@@ -23,8 +23,9 @@ pub(super) struct Losses {
     has_risen: bool,
     /// Any of this round was not.
     uninflated: bool,
-    /// The share of bytes that the path loses with empty queues.
+    /// The share of bytes that the path loses with empty queues, and of how many bytes that is known.
     radio: f64,
+    seen: u64,
     /// Losses of this round, few as they may be, came from a queue, or were very many.
     congested: bool,
     /// More than 2 % was lost at once, from a queue.
@@ -86,6 +87,7 @@ impl Losses {
             has_risen: false,
             uninflated: true,
             radio: 0.0,
+            seen: 0,
             congested: false,
             overflowed: false,
         }
@@ -124,7 +126,14 @@ impl Losses {
 
     /// Returns whether more was lost in this round so far than the path loses with empty queues.
     pub(super) fn is_losing(&self) -> bool {
-        self.lost as f64 > (THRESHOLD + 2.0 * self.radio) * (self.lost + self.acked) as f64
+        self.is_losing_more_than(THRESHOLD, 1)
+    }
+
+    /// Returns whether at least so many bytes, and a larger share than the path loses with empty queues by
+    /// this much, were lost in this round so far.
+    pub(super) fn is_losing_more_than(&self, share: f64, least: u64) -> bool {
+        let total = (self.lost + self.acked) as f64;
+        self.lost >= least && self.lost as f64 > (share + 2.0 * self.radio) * total
     }
 
     /// Returns whether the path loses packets with empty queues.
@@ -161,7 +170,11 @@ impl Losses {
         let Self { lost, congested, overflowed, .. } = *self;
         let round = Round { share, lost, congested, overflowed, inflated: !self.uninflated };
         if !self.round_inflated {
-            self.radio += (share.min(MOST_RADIO) - self.radio) / 16.0;
+            self.seen += total;
+            // Few rounds are enough at first, as each is larger than all before. What is lost in very large
+            // shares may have overflowed a queue that is too short to be seen.
+            let news = if share < DOUBTFUL { total as f64 / self.seen as f64 } else { 0.0 };
+            self.radio += (share.min(MOST_RADIO) - self.radio) * news.max(1.0 / 16.0);
         }
         self.lost = 0;
         self.acked = 0;
@@ -186,6 +199,8 @@ const UNQUEUED_THRESHOLD: f64 = 0.15;
 const RANDOM: f64 = 0.005;
 /// More is not a radio link that somebody uses.
 const MOST_RADIO: f64 = 0.12;
+/// Such a share is not taken for that of the path at once.
+const DOUBTFUL: f64 = 0.1;
 
 /// The bounds that congestion has set.
 #[derive(Debug)]

@@ -1,11 +1,13 @@
 //! How much may be in flight, and how fast it leaves.
 
+mod acceleration;
 mod aggregation;
 mod bandwidth;
 mod bbr;
 mod bounds;
 mod controller;
 mod cubic;
+mod probe;
 mod shortest;
 
 pub(super) use bbr::Bbr;

@@ -192,8 +192,8 @@ fn a_transfer_goes_on_when_the_path_carries_less_than_before() {
         assert!(took < Duration::from_millis(1500 + 20 * rtt), "{took:?} at {mtu}");
         let packets = (2 << 20) / (mtu - 20);
         let sent = link.ends[0].sent - sent;
-        // What was under way is sent again, and a part of it twice.
-        assert!(sent < packets * 2 + 400, "{sent} packets of {packets} at {mtu}");
+        // All may be under way; it is sent again, and a part of it twice.
+        assert!(sent < packets * 3, "{sent} packets of {packets} at {mtu}");
     }
 }
 
