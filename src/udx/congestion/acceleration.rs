@@ -1,11 +1,11 @@
 //! How STARTUP finds the size of a long path sooner than by doubling.
 //!
-//! From 32 packets, a path that holds thousands is filled after six or seven round trips. But the first rounds
-//! show more than they use: what leaves within a quarter of a round trip and is acknowledged without delay has
-//! crossed the path at four times the pace that the window asks for, so four times as much fits. So while no
-//! acknowledgement is late, each lets four times leave what it acknowledges, in place of twice. The idea is
-//! that of SUSS (Arghavani et al., SIGCOMM 2024), which looks at the length of a train of acknowledgements
-//! where this looks at the delay of each.
+//! From 32 packets, a path that holds thousands is filled after six or seven round trips. But the first
+//! rounds show more than they use: what leaves within a quarter of a round trip and is acknowledged without
+//! delay has crossed the path at four times the pace that the window asks for, so four times as much fits.
+//! So while no acknowledgement is late, each lets four times leave what it acknowledges, instead of twice.
+//! The idea is that of SUSS (Arghavani et al., SIGCOMM 2024), which looks at the length of a train of
+//! acknowledgements where this looks at the delay of each.
 //!
 //! The first queue that shows ends it for good, and so do losses that are too many for a radio link.
 
@@ -58,7 +58,8 @@ impl Acceleration {
 
 /// How often the window would leave within a round trip.
 const PACE: f64 = 4.0;
-/// With twice of what STARTUP allows, what is acknowledged leaves as often.
+/// How much more may be in flight for each byte that is acknowledged. STARTUP allows one, so that the window
+/// quadruples.
 const GROWTH: u64 = 2;
 /// What a radio link does not lose in a round: eight packets, and as a share.
 const LOST: u64 = 8 * 1472;

@@ -305,3 +305,26 @@ const BETA: f64 = 0.7;
 const YIELD: f64 = 0.9;
 /// `BBRHeadroom` of draft §2.4.
 const HEADROOM_PERCENT: u64 = 15;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_path_loses_is_known_after_few_rounds() {
+        let after = |shares: &[u64]| {
+            let mut losses = Losses::new();
+            for (round, share) in shares.iter().enumerate() {
+                let bytes = 40_000 << (2 * round);
+                losses.lost = bytes * share / 100;
+                losses.acked = bytes - losses.lost;
+                losses.end_round();
+            }
+            losses.radio
+        };
+        let known = after(&[3, 3, 3]);
+        assert!((0.028..0.032).contains(&known), "{known}");
+        let doubtful = after(&[0, 0, 30]);
+        assert!(doubtful < 0.01, "a short queue may have overflowed: {doubtful}");
+    }
+}
