@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use hyperprofile::profile::backup::Entry;
 use hyperprofile::profile::entry::KeyEntry;
@@ -10,7 +12,7 @@ use hyperprofile::{KeyPair, Testnet};
 use tempfile::TempDir;
 
 use crate::backup::{command, stop};
-use crate::harness::text;
+use crate::harness::{DEADLINE, text};
 use crate::network::serve;
 
 const PROFILES: u8 = 20;
@@ -32,7 +34,7 @@ async fn folder(format: Format) -> TempDir {
             Format::One => {
                 fs::create_dir_all(&store).unwrap();
                 let records = sled::Config::default().path(store.join("records")).segment_size(2 << 20);
-                let records = records.open().unwrap();
+                let records = again(|| records.open().ok());
                 records.insert("schema", &1_u32.to_le_bytes()).unwrap();
                 let entries = records.open_tree("entries").unwrap();
                 for record in records_of_all() {
@@ -43,7 +45,7 @@ async fn folder(format: Format) -> TempDir {
                 records.flush().unwrap();
             }
             Format::Two => {
-                let store = SledStore::open(&store).unwrap();
+                let store = again(|| SledStore::open(&store).ok());
                 for record in records_of_all() {
                     store.restore_entry(*record.key(), KeyEntry::Present(record)).await.unwrap();
                 }
@@ -51,6 +53,19 @@ async fn folder(format: Format) -> TempDir {
         }
     }
     data
+}
+
+/// Opens a database that was closed a moment ago. Programs that other tests start hold all files of this
+/// process between fork and exec, the lock of the database among them, and nothing reports the end of that.
+fn again<T>(open: impl Fn() -> Option<T>) -> T {
+    let until = Instant::now() + DEADLINE;
+    loop {
+        match open() {
+            Some(opened) => return opened,
+            None => assert!(Instant::now() < until, "the database stays locked"),
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
 }
 
 fn records_of_all() -> impl Iterator<Item = Record> {
