@@ -1,5 +1,6 @@
 //! Damage to the files of a database: what can be made anew is, and nothing stands in for what is lost.
 
+use std::fmt::Debug;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -34,7 +35,7 @@ async fn folder(format: Format) -> TempDir {
             Format::One => {
                 fs::create_dir_all(&store).unwrap();
                 let records = sled::Config::default().path(store.join("records")).segment_size(2 << 20);
-                let records = again(|| records.open().ok());
+                let records = again(|| records.open());
                 records.insert("schema", &1_u32.to_le_bytes()).unwrap();
                 let entries = records.open_tree("entries").unwrap();
                 for record in records_of_all() {
@@ -45,7 +46,7 @@ async fn folder(format: Format) -> TempDir {
                 records.flush().unwrap();
             }
             Format::Two => {
-                let store = again(|| SledStore::open(&store).ok());
+                let store = again(|| SledStore::open(&store));
                 for record in records_of_all() {
                     store.restore_entry(*record.key(), KeyEntry::Present(record)).await.unwrap();
                 }
@@ -57,12 +58,12 @@ async fn folder(format: Format) -> TempDir {
 
 /// Opens a database that was closed a moment ago. Programs that other tests start hold all files of this
 /// process between fork and exec, the lock of the database among them, and nothing reports the end of that.
-fn again<T>(open: impl Fn() -> Option<T>) -> T {
+fn again<T, E: Debug>(open: impl Fn() -> Result<T, E>) -> T {
     let until = Instant::now() + DEADLINE;
     loop {
         match open() {
-            Some(opened) => return opened,
-            None => assert!(Instant::now() < until, "the database stays locked"),
+            Ok(opened) => return opened,
+            Err(error) => assert!(Instant::now() < until, "{error:?}"),
         }
         thread::sleep(Duration::from_millis(2));
     }

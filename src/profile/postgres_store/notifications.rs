@@ -31,11 +31,11 @@ pub(super) async fn send_now(shared: &Shared) -> Result<(), StoreError> {
         return Ok(());
     }
     let notify = "SELECT pg_notify('profiles', payload) FROM unnest($1::text[]) AS payload";
-    let told = shared.retry(|| async { shared.relaxed().await?.query(notify, &[&payloads]).await }).await;
-    if told.is_err() {
+    let sent = shared.retry(|| async { shared.relaxed().await?.query(notify, &[&payloads]).await }).await;
+    if sent.is_err() {
         shared.outbox.add_all();
     }
-    told.map(drop)
+    sent.map(drop)
 }
 
 /// Notifies those who watch keys here of what others have changed, until it is aborted.

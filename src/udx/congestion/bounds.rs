@@ -173,8 +173,8 @@ impl Losses {
             self.seen += total;
             // Few rounds are enough at first, as each is larger than all before. What is lost in very large
             // shares may have overflowed a queue that is too short to be seen.
-            let news = if share < DOUBTFUL { total as f64 / self.seen as f64 } else { 0.0 };
-            self.radio += (share.min(MOST_RADIO) - self.radio) * news.max(1.0 / 16.0);
+            let weight = if share < DOUBTFUL { total as f64 / self.seen as f64 } else { 0.0 };
+            self.radio += (share.min(MOST_RADIO) - self.radio) * weight.max(1.0 / 16.0);
         }
         self.lost = 0;
         self.acked = 0;
