@@ -100,7 +100,9 @@ impl Bottleneck {
         }
     }
 
-    /// Adds a flow that sends from `after` on. Returns its index.
+    /// Opens a flow that has much to send from `after` on. Returns its index.
+    ///
+    /// Real connections carry little at first: after [`OPENING`] a flow knows the path's MTU.
     pub fn add(&mut self, algorithm: CongestionControl, after: Duration) -> usize {
         let config = Config { congestion_control: algorithm, is_protected: true, ..Config::default() };
         let mut sender = Streams::new(config.clone(), self.rng.r#gen());
@@ -109,7 +111,8 @@ impl Bottleneck {
         sender.connect(self.now, id, SocketId::SERVER, RECEIVER, peer.0);
         sender.expect_rtt(id, self.path.rtt);
         receiver.connect(self.now, peer, SocketId::SERVER, SENDER, id.0);
-        // As every connection does, the receiver says something first, and so knows the round trip.
+        // As in every connection, both say something first, and so know the round trip and the path's MTU.
+        sender.write(self.now, id, b"header").expect("the stream is open");
         receiver.write(self.now, peer, b"header").expect("the stream is open");
         let starts = self.now + after;
         self.flows.push(Flow { sender, receiver, id, peer, starts, received: 0, dropped: 0, sent: 0 });
@@ -279,6 +282,8 @@ impl Bottleneck {
     }
 }
 
+/// How long a flow should be open before it has much to send.
+pub const OPENING: Duration = Duration::from_secs(1);
 const SENDER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(198, 51, 100, 1), 7000);
 const RECEIVER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(198, 51, 100, 2), 7000);
 const CHUNK: [u8; 16 << 10] = [7; 16 << 10];

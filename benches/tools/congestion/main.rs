@@ -17,7 +17,7 @@ mod plot;
 
 use std::time::Duration;
 
-use hyperprofile::sim::bottleneck::{Bottleneck, Path};
+use hyperprofile::sim::bottleneck::{Bottleneck, OPENING, Path};
 use hyperprofile::udx::CongestionControl;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -148,10 +148,11 @@ impl Run {
             Bottleneck::new(settings.seed, Path { loss: settings.loss, gathers: settings.gathers, ..path });
         let mut flows = Vec::new();
         for (number, algorithm) in settings.flows.iter().enumerate() {
-            bottleneck.add(*algorithm, Duration::from_secs_f64(settings.apart * number as f64));
+            bottleneck.add(*algorithm, OPENING + Duration::from_secs_f64(settings.apart * number as f64));
             let name = format!("{algorithm:?}").to_uppercase();
             flows.push(Flow { name, window: vec![], rate: vec![], lost: vec![], sent: 0 });
         }
+        bottleneck.run_for(OPENING);
         let mut queue = Vec::new();
         let mut before = vec![(0, 0); flows.len()];
         for step in 0..(settings.seconds / STEP) as usize {

@@ -7,53 +7,111 @@
 //! The idea is that of SUSS (Arghavani et al., SIGCOMM 2024), which looks at the length of a train of
 //! acknowledgements where this looks at the delay of each.
 //!
-//! The first queue that shows ends it for good, and so do losses that are too many for a radio link.
+//! The first queue that shows ends it for good, and so do losses that are too many for a radio link. While a
+//! queue stands, packets leave it, and acknowledgements come, as fast as the path delivers. So a sixth of a
+//! round trip is enough to see that rate (packet dispersion: Dovrolis et al., IEEE/ACM ToN 12(6), 2004),
+//! where a sample of the delivery rate takes a whole one, in which a short queue overflows again.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::bounds::Losses;
+use super::controller::Outcome;
 
-/// Whether STARTUP is accelerated.
+/// Whether STARTUP is accelerated, and what has ended that.
 #[derive(Debug)]
-pub(super) struct Acceleration {
-    is_on: bool,
-    /// The last round in which it was.
-    until: u64,
+pub(super) enum Acceleration {
+    On,
+    /// A queue stands: what the path delivers can be measured.
+    Queued(Dispersion),
+    Over,
+}
+
+/// How far apart acknowledgements come that a queue has set apart.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dispersion {
+    /// When the queue was seen.
+    seen: Instant,
+    /// When the first one came, and what was delivered by then.
+    began: Instant,
+    delivered: u64,
+    latest: Instant,
 }
 
 impl Acceleration {
-    pub(super) const fn new() -> Self {
-        Self { is_on: true, until: 0 }
-    }
-
     pub(super) const fn is_on(&self) -> bool {
-        self.is_on
+        matches!(self, Self::On)
     }
 
     /// Ends it if this round shows a queue or losses, or `over` if something else does.
-    pub(super) fn update(&mut self, round: u64, losses: &Losses, over: bool) {
-        if self.is_on {
-            self.until = round;
-            self.is_on = !(over || losses.is_inflated() || losses.is_losing_more_than(LOST_SHARE, LOST));
+    pub(super) fn update(&mut self, now: Instant, outcome: &Outcome, losses: &Losses, over: bool) {
+        // A queue that is too short to be seen loses most of what comes too fast.
+        let is_queued = losses.is_inflated() && self.is_on() && !over
+            || losses.is_losing_more_than(OVERFLOWED_SHARE, OVERFLOWED);
+        if is_queued && !matches!(self, Self::Queued(_)) {
+            *self = Self::Queued(Dispersion::new(now, outcome.delivered));
+        } else if self.is_on() && (over || losses.is_losing_more_than(LOST_SHARE, LOST)) {
+            *self = Self::Over;
         }
     }
 
-    /// Returns whether what is found in this round may come from the high pace: what was sent at it is
-    /// found lost one round later, or two.
-    pub(super) const fn counts_in(&self, round: u64) -> bool {
-        round <= self.until + 2
+    /// Returns what the path delivers in bytes per second, once and as soon as it is known.
+    pub(super) fn measure(&mut self, now: Instant, outcome: &Outcome, rtt: Option<Duration>) -> Option<f64> {
+        let Self::Queued(dispersion) = self else {
+            return None;
+        };
+        if outcome.sample.is_some_and(|sample| sample.app_limited) {
+            *self = Self::Over;
+            return None;
+        }
+        let rate = dispersion.measure(now, outcome.delivered, rtt?)?;
+        *self = Self::Over;
+        Some(rate)
+    }
+
+    /// Returns whether the rate is about to be known.
+    pub(super) fn is_measuring(&self, now: Instant, rtt: Option<Duration>) -> bool {
+        match (self, rtt) {
+            (Self::Queued(dispersion), Some(rtt)) => now < dispersion.seen + 2 * least_time(rtt),
+            _ => false,
+        }
     }
 
     /// Returns the least pace at which a window leaves on a path with this round trip.
-    pub(super) fn pace(&self, window: u64, rtt: Duration) -> f64 {
+    pub(super) fn pace(window: u64, rtt: Duration) -> f64 {
         PACE * window as f64 / rtt.as_secs_f64().max(0.001)
     }
 
     /// Returns how many bytes more may be in flight, beside those that STARTUP allows for these `acked` ones.
     pub(super) fn growth(&self, acked: u64, rtt: Option<Duration>, shortest: Option<Duration>) -> u64 {
         let is_prompt = rtt.zip(shortest).is_some_and(|(rtt, shortest)| rtt <= shortest + shortest / 16);
-        if self.is_on && is_prompt { GROWTH * acked } else { 0 }
+        if self.is_on() && is_prompt { GROWTH * acked } else { 0 }
     }
+}
+
+impl Dispersion {
+    const fn new(now: Instant, delivered: u64) -> Self {
+        Self { seen: now, began: now, delivered, latest: now }
+    }
+
+    /// Takes an acknowledgement. Returns the rate once enough have come.
+    fn measure(&mut self, now: Instant, delivered: u64, rtt: Duration) -> Option<f64> {
+        let gap = now.saturating_duration_since(self.latest);
+        self.latest = now;
+        if gap > rtt / 4 {
+            // The queue has drained meanwhile.
+            *self = Self { seen: self.seen, ..Self::new(now, delivered) };
+            return None;
+        }
+        let elapsed = now.saturating_duration_since(self.began);
+        let bytes = delivered - self.delivered;
+        let is_enough = elapsed >= least_time(rtt) && bytes >= LEAST_BYTES;
+        is_enough.then(|| bytes as f64 / elapsed.as_secs_f64())
+    }
+}
+
+/// Returns how long a rate is measured on a path with this round trip: hosts answer in bursts.
+fn least_time(rtt: Duration) -> Duration {
+    (rtt / PART).max(Duration::from_millis(2))
 }
 
 /// How often the window would leave within a round trip.
@@ -64,31 +122,90 @@ const GROWTH: u64 = 2;
 /// What a radio link does not lose in a round: eight packets, and as a share.
 const LOST: u64 = 8 * 1472;
 const LOST_SHARE: f64 = 0.1;
+/// What none loses: 48 packets in a round, and as a share.
+const OVERFLOWED: u64 = 48 * 1472;
+const OVERFLOWED_SHARE: f64 = 0.2;
+/// The part of a round trip in which a rate is measured, and what arrives meanwhile at least.
+const PART: u32 = 6;
+const LEAST_BYTES: u64 = 8 * 1472;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const fn ms(count: u64) -> Option<Duration> {
-        Some(Duration::from_millis(count))
+    const fn ms(count: u64) -> Duration {
+        Duration::from_millis(count)
+    }
+
+    const fn outcome(delivered: u64) -> Outcome {
+        Outcome { acked: 1472, in_flight: 0, delivered, sample: None, rtt: None, loss: None }
     }
 
     #[test]
     fn only_what_is_acknowledged_without_delay_lets_more_leave() {
-        let acceleration = Acceleration::new();
-        assert_eq!(acceleration.growth(1000, ms(105), ms(100)), 2000);
-        assert_eq!(acceleration.growth(1000, ms(110), ms(100)), 0, "it has waited in a queue");
-        assert_eq!(acceleration.growth(1000, None, ms(100)), 0, "it was sent twice");
+        let acceleration = Acceleration::On;
+        assert_eq!(acceleration.growth(1000, Some(ms(105)), Some(ms(100))), 2000);
+        assert_eq!(acceleration.growth(1000, Some(ms(110)), Some(ms(100))), 0, "it has waited in a queue");
+        assert_eq!(acceleration.growth(1000, None, Some(ms(100))), 0, "it was sent twice");
     }
 
     #[test]
     fn it_ends_for_good() {
-        let (mut acceleration, losses) = (Acceleration::new(), Losses::new());
-        acceleration.update(1, &losses, false);
-        acceleration.update(2, &losses, true);
-        acceleration.update(3, &losses, false);
+        let (mut acceleration, losses, now) = (Acceleration::On, Losses::new(), Instant::now());
+        acceleration.update(now, &outcome(0), &losses, false);
+        assert!(acceleration.is_on());
+        acceleration.update(now, &outcome(0), &losses, true);
+        acceleration.update(now, &outcome(0), &losses, false);
         assert!(!acceleration.is_on());
-        assert_eq!(acceleration.growth(1000, ms(100), ms(100)), 0);
-        assert_eq!([2, 4, 5].map(|round| acceleration.counts_in(round)), [true, true, false]);
+        assert_eq!(acceleration.growth(1000, Some(ms(100)), Some(ms(100))), 0);
+    }
+
+    /// Returns the rate that is measured when a packet arrives after each of these gaps, in milliseconds.
+    fn measure(gaps: impl IntoIterator<Item = u64>) -> Option<f64> {
+        let mut now = Instant::now();
+        let mut acceleration = Acceleration::Queued(Dispersion::new(now, 0));
+        let mut delivered = 0;
+        gaps.into_iter().find_map(|gap| {
+            now += ms(gap);
+            delivered += 1472;
+            acceleration.measure(now, &outcome(delivered), Some(ms(60)))
+        })
+    }
+
+    #[test]
+    fn acknowledgements_from_a_queue_show_the_rate_of_the_path() {
+        assert_eq!(measure([1; 20]), Some(1_472_000.0));
+        assert_eq!(measure([2; 20]), Some(736_000.0), "eight packets");
+        assert_eq!(measure([1; 9]), None, "a sixth of a round trip");
+    }
+
+    #[test]
+    fn a_rate_is_waited_for_during_a_third_of_a_round_trip() {
+        let now = Instant::now();
+        let acceleration = Acceleration::Queued(Dispersion::new(now, 0));
+        let is_measuring = |after| acceleration.is_measuring(now + ms(after), Some(ms(60)));
+        assert_eq!([0, 19, 20].map(is_measuring), [true, true, false]);
+    }
+
+    #[test]
+    fn a_pause_is_not_part_of_the_rate() {
+        let gaps = [1; 5].into_iter().chain([40]).chain([1; 20]);
+        assert_eq!(measure(gaps), Some(1_472_000.0));
+    }
+
+    #[test]
+    fn a_sender_with_too_little_to_send_measures_nothing() {
+        let mut acceleration = Acceleration::Queued(Dispersion::new(Instant::now(), 0));
+        let sample = Some(crate::udx::rate::Sample {
+            rate: 1e6,
+            delivered_before: 0,
+            delivered: 1472,
+            in_flight_then: 1472,
+            app_limited: true,
+        });
+        let limited = Outcome { sample, ..outcome(100_000) };
+        let later = Instant::now() + ms(100);
+        assert_eq!(acceleration.measure(later, &limited, Some(ms(60))), None);
+        assert!(matches!(acceleration, Acceleration::Over));
     }
 }

@@ -13,11 +13,13 @@ pub(super) struct Bandwidth {
     round: (f64, u32),
     /// Rounds in a row that have delivered far less than the highest, with a queue.
     slow_rounds: u32,
+    /// Rounds until an estimate must be confirmed; zero if there is none.
+    doubtful_rounds: u32,
 }
 
 impl Bandwidth {
     pub(super) const fn new() -> Self {
-        Self { rates: [0.0; 2], round: (0.0, 0), slow_rounds: 0 }
+        Self { rates: [0.0; 2], round: (0.0, 0), slow_rounds: 0, doubtful_rounds: 0 }
     }
 
     /// Returns the highest rate of the last cycles.
@@ -35,6 +37,18 @@ impl Bandwidth {
         self.round.1 += 1;
     }
 
+    /// Takes a rate that was not measured over a whole round trip. If the second round from now on delivers
+    /// far less, it was that of a moment in which others had sent nothing, and is forgotten.
+    pub(super) const fn estimate(&mut self, rate: f64) {
+        self.rates[1] = self.rates[1].max(rate);
+        self.doubtful_rounds = ESTIMATE_ROUNDS;
+    }
+
+    /// Returns whether an estimate is still to be confirmed.
+    pub(super) const fn is_doubtful(&self) -> bool {
+        self.doubtful_rounds > 0
+    }
+
     /// Ends a round, `settled` if nothing was probed and a queue stood all the time. Returns whether all that
     /// was known is forgotten: the link has become narrower, and what is sent too much waits in its queue.
     pub(super) fn end_round(&mut self, settled: bool) -> bool {
@@ -43,6 +57,13 @@ impl Bandwidth {
             return false;
         }
         let rate = sum / f64::from(count);
+        if self.is_doubtful() {
+            self.doubtful_rounds -= 1;
+            if !self.is_doubtful() && rate < CONFIRMED_SHARE * self.max() {
+                debug!(rate = rate as u64, "bandwidth not confirmed");
+                self.rates = [rate; 2];
+            }
+        }
         self.rates[1] = self.rates[1].max(rate);
         self.slow_rounds = if settled && rate < SLOW_SHARE * self.max() { self.slow_rounds + 1 } else { 0 };
         if self.slow_rounds < SLOW_ROUNDS {
@@ -73,6 +94,9 @@ impl Bandwidth {
     }
 }
 
+/// The round after an estimate that confirms it, and which share of it that round delivers at least.
+const ESTIMATE_ROUNDS: u32 = 2;
+const CONFIRMED_SHARE: f64 = 0.4;
 /// After so many rounds in a row that have delivered less than this, with a queue, the link is another.
 const SLOW_ROUNDS: u32 = 2;
 const SLOW_SHARE: f64 = 0.4;
@@ -83,6 +107,21 @@ const STEP: f64 = 0.2;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_estimate_that_is_not_confirmed_is_forgotten() {
+        for (delivered, known) in [(6e6, 10e6), (3e6, 3e6)] {
+            let mut bandwidth = Bandwidth::new();
+            bandwidth.estimate(10e6);
+            // The first round contains what was sent before.
+            for (rate, is_doubtful) in [(1e6, true), (delivered, false), (delivered, false)] {
+                bandwidth.add(rate, false);
+                assert!(!bandwidth.end_round(false));
+                assert_eq!(bandwidth.is_doubtful(), is_doubtful);
+            }
+            assert_eq!(bandwidth.max(), known, "delivered {delivered}");
+        }
+    }
 
     #[test]
     fn flows_that_share_a_queue_converge() {

@@ -18,8 +18,8 @@
 //! * a probe sends more in flows of few packets, the rate that it has reached counts at once, and a queue
 //!   takes from each flow in proportion to its rate: so flows converge that share one;
 //! * the shortest round trip is measured as soon as others do so;
-//! * the first window is larger and paced, and STARTUP grows faster while no queue shows, see
-//!   [`acceleration`](super::acceleration).
+//! * the first window is larger and paced, and STARTUP grows faster while no queue shows, and ends with the
+//!   rate that the first queue shows, see [`acceleration`](super::acceleration).
 
 use std::time::{Duration, Instant};
 
@@ -100,7 +100,7 @@ impl Bbr {
             full_rate: 0.0,
             full_rounds: 0,
             pipe_full: false,
-            acceleration: Acceleration::new(),
+            acceleration: Acceleration::On,
             losses: Losses::new(),
             bounds: Bounds::new(),
             probe: Probe::new(),
@@ -190,34 +190,53 @@ impl Bbr {
         1.0 + (UP_STEP / packets.sqrt()).clamp(LEAST_UP, MOST_UP)
     }
 
-    /// Ends STARTUP when the rate has stopped growing, or when queues overflow (§5.3.1).
+    /// Ends STARTUP when the rate has stopped growing, when queues overflow (§5.3.1), or when the queue that
+    /// the acceleration has built shows the rate.
     fn check_startup(&mut self, now: Instant, outcome: &Outcome, round: Option<Round>) {
-        self.acceleration.update(self.round, &self.losses, self.full_rounds > 0 || self.timed_out);
-        let Some(round) = round.filter(|_| !self.pipe_full) else {
+        if self.pipe_full {
             return;
-        };
-        let overflowed = round.overflowed && round.share > STARTUP_SHARE;
-        let policed = round.share > POLICED_SHARE && round.lost >= POLICED_LOSSES * PACKET;
-        let is_overrun = overflowed && round.lost >= STARTUP_LOSSES * PACKET || policed;
-        // A short queue that the higher pace has filled for a moment is not a full path.
-        if is_overrun && !self.acceleration.counts_in(self.round) {
+        }
+        let over = self.full_rounds > 0 || self.timed_out;
+        self.acceleration.update(now, outcome, &self.losses, over);
+        if let Some(rate) = self.acceleration.measure(now, outcome, self.shortest.get()) {
+            self.bandwidth.estimate(rate);
             self.pipe_full = true;
-            let latest = self.latest[0].1.max(self.latest[1].1);
-            self.bounds.set_long(self.held(self.max_bandwidth(), 1.0).max(latest));
+            debug!(cwnd = self.window, reason = "queue", "STARTUP left");
+        } else if let Some(is_known) = self.overrun(now, round) {
+            self.pipe_full = true;
+            if is_known {
+                let latest = self.latest[0].1.max(self.latest[1].1);
+                self.bounds.set_long(self.held(self.max_bandwidth(), 1.0).max(latest));
+            }
             debug!(cwnd = self.window, reason = "losses", "STARTUP left");
             // Where others had filled the queue before, no round trip was that of the empty path.
             self.shortest.doubt(now);
-        } else if self.max_bandwidth() >= self.full_rate * FULL_GROWTH {
-            self.full_rate = self.max_bandwidth();
-            self.full_rounds = 0;
-        } else if round.inflated || outcome.sample.is_some_and(|sample| !sample.app_limited) {
-            // Where a queue stands, the path is full, whatever limits the sender.
-            self.full_rounds += 1;
-            self.pipe_full = self.full_rounds >= FULL_ROUNDS;
+        } else if let Some(round) = round {
+            if self.max_bandwidth() >= self.full_rate * FULL_GROWTH {
+                self.full_rate = self.max_bandwidth();
+                self.full_rounds = 0;
+            } else if round.inflated || outcome.sample.is_some_and(|sample| !sample.app_limited) {
+                // Where a queue stands, the path is full, whatever limits the sender.
+                self.full_rounds += 1;
+                self.pipe_full = self.full_rounds >= FULL_ROUNDS;
+            }
         }
         if self.pipe_full && self.phase == Phase::Startup {
             self.enter(now, Phase::Drain);
         }
+    }
+
+    /// Returns whether what the path carries is known, if a queue overflows or a policer drops: it is after a
+    /// round, and not when so much is lost at once that the end of the round cannot be waited for.
+    fn overrun(&self, now: Instant, round: Option<Round>) -> Option<bool> {
+        let is_lossy = self.losses.is_inflated() && self.losses.is_losing_more_than(AT_ONCE_SHARE, AT_ONCE);
+        if is_lossy && !self.acceleration.is_measuring(now, self.shortest.get()) {
+            return Some(false);
+        }
+        let round = round?;
+        let overflowed = round.overflowed && round.share > STARTUP_SHARE;
+        let policed = round.share > POLICED_SHARE && round.lost >= POLICED_LOSSES * PACKET;
+        (overflowed && round.lost >= STARTUP_LOSSES * PACKET || policed).then_some(true)
     }
 
     /// Learns from congestion (§5.5.10).
@@ -248,8 +267,8 @@ impl Bbr {
             return;
         };
         let probes = matches!(self.phase, Phase::Startup | Phase::Refill | Phase::Up);
-        // What a probe has sent too much is acknowledged, or lost, until the second round after it.
-        let settled = self.round > self.probe.ended_in + 2;
+        // What a probe, or STARTUP, has sent too much is acknowledged, or lost, until the second round after.
+        let settled = self.round > self.probe.ended_in + 2 && !self.bandwidth.is_doubtful();
         if round.congested && !probes && settled && !self.timed_out {
             let (rate, delivered) = self.latest[1];
             self.bounds.give_way(self.max_bandwidth(), self.window, rate, delivered);
@@ -327,8 +346,11 @@ impl Bbr {
         }
         let more = self.max_bandwidth() >= self.full_rate * (1.0 + CLIMB_SHARE * (self.up_gain() - 1.0));
         if more && !self.losses.is_inflated() && !self.losses.is_losing() {
+            // A path that delivers all that was sent more may have room for far more.
+            if self.max_bandwidth() >= self.full_rate * (1.0 + ROOM_SHARE * (self.up_gain() - 1.0)) {
+                self.probe.climbs += 1;
+            }
             self.full_rate = self.max_bandwidth();
-            self.probe.climbs += 1;
             // What leaves from now on is measured by what leaves a round trip later.
             self.probe.verdict_at = Some(outcome.delivered + outcome.in_flight);
             self.bounds.set_long(u64::MAX);
@@ -397,12 +419,12 @@ impl Bbr {
         };
         // While little is sent little is measured, but the first window may always leave within a round trip.
         let least = match self.shortest.get() {
-            Some(rtt) if self.is_accelerated() => self.acceleration.pace(self.window, rtt),
+            Some(rtt) if self.is_accelerated() => Acceleration::pace(self.window, rtt),
             Some(rtt) if !self.pipe_full => INITIAL_WINDOW as f64 / rtt.as_secs_f64().max(0.001),
             _ => MIN_RATE,
         };
         let rate = (PACING_MARGIN * gain * bandwidth).max(least);
-        if self.pipe_full || rate > self.pacing_rate || self.acceleration.counts_in(self.round) {
+        if self.pipe_full || rate > self.pacing_rate || !self.acceleration.is_on() {
             self.pacing_rate = rate;
         }
     }
@@ -412,6 +434,8 @@ impl Bbr {
             Phase::Up if self.probe.climbs > 0 => CLIMB_WINDOW,
             Phase::Up => 1.0 + self.up_gain(),
             Phase::ProbeRtt => 1.0,
+            // Others may take most of the rate in the next moment.
+            _ if self.bandwidth.is_doubtful() => ESTIMATE_WINDOW,
             _ => WINDOW_GAIN,
         };
         let bandwidth = self.bandwidth();
@@ -529,16 +553,20 @@ const PACING_MARGIN: f64 = 0.99;
 const STARTUP_GAIN: f64 = 2.77;
 const DRAIN_GAIN: f64 = 0.5;
 const WINDOW_GAIN: f64 = 2.0;
+/// The same with a rate that is yet to be confirmed.
+const ESTIMATE_WINDOW: f64 = 1.25;
 /// What a probe sends more, in roots of the packets that the path holds, and as a share of them. What a probe
 /// of a quarter has put in flight drains within a round trip.
 const UP_STEP: f64 = 2.5;
 const LEAST_UP: f64 = 0.25;
 const MOST_UP: f64 = 2.0;
 const DOWN_GAIN: f64 = 0.75;
-/// The pace of a probe that finds more, and which share of what it has sent more that is at least.
+/// The pace of a probe that finds all that it has sent more. Shares of that: what it finds at least to go on,
+/// and what to go on at this pace.
 const CLIMB_GAIN: f64 = 2.0;
 const CLIMB_WINDOW: f64 = 3.0;
 const CLIMB_SHARE: f64 = 0.48;
+const ROOM_SHARE: f64 = 0.85;
 /// A probe that cannot fill the path ends after so many rounds.
 const UP_ROUNDS: u64 = 4;
 /// STARTUP ends when the rate grows by less than this in so many rounds (§5.3.1.2).
@@ -550,6 +578,9 @@ const STARTUP_SHARE: f64 = 0.02;
 /// Or with so many whatever the queue: what drops them is a policer.
 const POLICED_SHARE: f64 = 0.2;
 const POLICED_LOSSES: u64 = 48;
+/// Or as soon as so many are lost of a round: what follows is lost too.
+const AT_ONCE: u64 = 8 * PACKET;
+const AT_ONCE_SHARE: f64 = 0.15;
 /// How long PROBE_RTT lasts, and with how much of what the path holds (§2.14.2).
 const RTT_PROBE: Duration = Duration::from_millis(200);
 const PROBE_RTT_WINDOW: f64 = 0.5;

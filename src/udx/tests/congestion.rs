@@ -8,7 +8,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::sim::bottleneck::{Bottleneck, Path};
+use crate::sim::bottleneck::{Bottleneck, OPENING, Path};
 use crate::udx::CongestionControl::{self, Bbr, Cubic};
 
 #[test]
@@ -62,6 +62,27 @@ fn flows_share_a_path_as_their_table_says() {
         }
     }
     compare("congestion-two.txt", &table);
+}
+
+#[test]
+fn a_crowd_shares_a_path_as_its_table_says() {
+    let mut table = String::from(
+        "Flows at 100 Mbit/s and 40 ms that begin within 50 ms, 10 s: Mbit/s of all, packets that the queue\n\
+         drops, and Jain's index of what each gets.\n\n",
+    );
+    for count in [10, 50] {
+        let flows: Vec<_> = (0..count).map(|flow| (Bbr, f64::from(flow * 7 % count) / 1e3)).collect();
+        let seen = run(path(100.0, 40, 1.0), &flows, Duration::ZERO, Duration::from_secs(10));
+        let sum: f64 = seen.rates.iter().sum();
+        let squares: f64 = seen.rates.iter().map(|rate| rate * rate).sum();
+        let jain = sum * sum / (squares * f64::from(count));
+        writeln!(table, "{count:<8} {sum:>6.1} {:>6.2} % {jain:>6.2}", seen.drops * 1e2)
+            .expect("a string takes all");
+        assert!(seen.drops < 0.04, "{count} flows: {}", seen.drops);
+        let least = seen.rates.iter().copied().fold(f64::INFINITY, f64::min);
+        assert!(least > 0.2 * sum / f64::from(count), "one of {count} flows gets {least} Mbit/s");
+    }
+    compare("congestion-crowd.txt", &table);
 }
 
 /// A link that becomes wider while its queue is empty shows nothing of that: only a probe finds it.
@@ -126,9 +147,9 @@ struct Seen {
 fn run(path: Path, flows: &[(CongestionControl, f64)], from: Duration, to: Duration) -> Seen {
     let mut bottleneck = Bottleneck::new(1, path);
     for (algorithm, after) in flows {
-        bottleneck.add(*algorithm, Duration::from_secs_f64(*after));
+        bottleneck.add(*algorithm, OPENING + Duration::from_secs_f64(*after));
     }
-    bottleneck.run_for(from);
+    bottleneck.run_for(OPENING + from);
     let before: Vec<_> = bottleneck.flows.iter().map(|flow| flow.received).collect();
     let mut waits: Vec<_> = (0..((to - from) / 5).as_millis())
         .map(|_| {
