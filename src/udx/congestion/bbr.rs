@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use tracing::debug;
 
-use super::acceleration::Acceleration;
+use super::acceleration::{Acceleration, OVERFLOWED, OVERFLOWED_SHARE};
 use super::aggregation::Aggregation;
 use super::bandwidth::Bandwidth;
 use super::bounds::{Bounds, Losses, Round, by_beta};
@@ -235,7 +235,7 @@ impl Bbr {
         }
         let round = round?;
         let overflowed = round.overflowed && round.share > STARTUP_SHARE;
-        let policed = round.share > POLICED_SHARE && round.lost >= POLICED_LOSSES * PACKET;
+        let policed = round.share > OVERFLOWED_SHARE && round.lost >= OVERFLOWED;
         (overflowed && round.lost >= STARTUP_LOSSES * PACKET || policed).then_some(true)
     }
 
@@ -344,10 +344,10 @@ impl Bbr {
         if outcome.sample.is_none_or(|sample| sample.delivered_before < at) {
             return;
         }
-        let more = self.max_bandwidth() >= self.full_rate * (1.0 + CLIMB_SHARE * (self.up_gain() - 1.0));
-        if more && !self.losses.is_inflated() && !self.losses.is_losing() {
+        let found = (self.max_bandwidth() / self.full_rate - 1.0) / (self.up_gain() - 1.0);
+        if found >= CLIMB_SHARE && !self.losses.is_inflated() && !self.losses.is_losing() {
             // A path that delivers all that was sent more may have room for far more.
-            if self.max_bandwidth() >= self.full_rate * (1.0 + ROOM_SHARE * (self.up_gain() - 1.0)) {
+            if found >= ROOM_SHARE {
                 self.probe.climbs += 1;
             }
             self.full_rate = self.max_bandwidth();
@@ -575,9 +575,6 @@ const FULL_ROUNDS: u32 = 3;
 /// STARTUP ends with so many losses in a round (`BBRStartupFullLossCnt` of §2.4) that are so much of it.
 const STARTUP_LOSSES: u64 = 6;
 const STARTUP_SHARE: f64 = 0.02;
-/// Or with so many whatever the queue: what drops them is a policer.
-const POLICED_SHARE: f64 = 0.2;
-const POLICED_LOSSES: u64 = 48;
 /// Or as soon as so many are lost of a round: what follows is lost too.
 const AT_ONCE: u64 = 8 * PACKET;
 const AT_ONCE_SHARE: f64 = 0.15;
