@@ -50,8 +50,9 @@ impl From<tokio_postgres::Error> for Failure {
             SqlState::T_R_SERIALIZATION_FAILURE,
             SqlState::T_R_DEADLOCK_DETECTED,
             SqlState::QUERY_CANCELED,
-            // Two processes create a table at once.
+            // Two processes create a table at once: which of its parts is there first decides the code.
             SqlState::DUPLICATE_TABLE,
+            SqlState::DUPLICATE_OBJECT,
             SqlState::UNIQUE_VIOLATION,
         ]
         .contains(code);

@@ -140,6 +140,22 @@ async fn stores_that_come_at_once_make_the_tables_once_and_newer_tables_are_refu
     );
 }
 
+/// PostgreSQL makes the type of a table's rows with the table. A process that creates the same table meets
+/// either; the type alone is met here each time.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_type_of_a_table_that_another_process_makes_is_waited_for() {
+    let Some(cluster) = shared() else { return };
+    let database = cluster.database();
+    cluster.sql(&database, "CREATE TYPE profile_schema AS ENUM ()");
+    let url: PostgresUrl = cluster.url(&database).parse().unwrap();
+    let connected = tokio::spawn(async move { PostgresStore::connect(&url, 1).await.map(drop) });
+    let creating = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND query LIKE 'CREATE TABLE%'";
+    while cluster.sql(&database, creating) == "0" && !connected.is_finished() {}
+    cluster.sql(&database, "DROP TYPE profile_schema");
+    connected.await.unwrap().unwrap();
+}
+
 #[tokio::test]
 async fn no_message_and_no_log_shows_the_password() {
     let Some(cluster) = shared() else { return };
