@@ -10,7 +10,8 @@
 //! * losses count while a queue delays packets, see [`bounds`](super::bounds);
 //! * probes for bandwidth follow each other after eight round trips as long as none meets congestion, and
 //!   after the draft's time otherwise;
-//! * a probe waits for what it has sent to be acknowledged, and doubles its pace as long as it finds more;
+//! * a probe waits for what it has sent to be acknowledged, and doubles its pace as long as it finds more,
+//!   unless a queue stood before it: then others leave room for a moment only, in PROBE_RTT;
 //! * after STARTUP the rate of a round is the mean of its samples, and what the path loses with empty queues
 //!   is sent in addition;
 //! * two rounds with a queue that deliver far less than the known rate replace it: the link has become
@@ -174,6 +175,7 @@ impl Bbr {
             && round.inflated
             && let Some(rtt) = self.shortest.get()
         {
+            self.probe.contested = true;
             self.bandwidth.share(self.losses.queue(rtt), rtt, PACKET);
         }
         // What the round has delivered is kept all the same.
@@ -345,7 +347,8 @@ impl Bbr {
             return;
         }
         let found = (self.max_bandwidth() / self.full_rate - 1.0) / (self.up_gain() - 1.0);
-        if found >= CLIMB_SHARE && !self.losses.is_inflated() && !self.losses.is_losing() {
+        let is_clear = !self.probe.contested && !self.losses.is_inflated() && !self.losses.is_losing();
+        if found >= CLIMB_SHARE && is_clear {
             // A path that delivers all that was sent more may have room for far more.
             if found >= ROOM_SHARE {
                 self.probe.climbs += 1;

@@ -15,6 +15,9 @@ pub(super) struct Probe {
     pub(super) is_out: bool,
     /// Enough is in flight; what that brings is known when so much is delivered.
     pub(super) verdict_at: Option<u64>,
+    /// A queue has stood for a round since the last one: what a probe finds, others leave free for a moment, to
+    /// measure the path.
+    pub(super) contested: bool,
     /// Rounds in which the probe has found more.
     pub(super) climbs: u32,
     /// How long to wait for the next.
@@ -30,6 +33,7 @@ impl Probe {
             congested: false,
             is_out: false,
             verdict_at: None,
+            contested: false,
             climbs: 0,
             wait: Duration::ZERO,
             wait_rounds: 0,
@@ -52,6 +56,7 @@ impl Probe {
         self.wait = MIN_WAIT + WAIT_SPREAD * chance as u32 / 8;
         self.wait_rounds = WAIT_ROUNDS + chance % 4;
         self.verdict_at = None;
+        self.contested = false;
     }
 
     /// Returns whether what is found lost in this round may be what the last probe has sent too much.
