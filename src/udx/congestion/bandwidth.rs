@@ -49,6 +49,12 @@ impl Bandwidth {
         self.doubtful_rounds > 0
     }
 
+    /// Takes a rate in place of all that was known.
+    pub(super) const fn replace(&mut self, rate: f64) {
+        self.rates = [rate; 2];
+        self.slow_rounds = 0;
+    }
+
     /// Ends a round, `settled` if nothing was probed and a queue stood all the time. Returns whether all that
     /// was known is forgotten: the link has become narrower, and what is sent too much waits in its queue.
     pub(super) fn end_round(&mut self, settled: bool) -> bool {
@@ -61,7 +67,7 @@ impl Bandwidth {
             self.doubtful_rounds -= 1;
             if !self.is_doubtful() && rate < CONFIRMED_SHARE * self.max() {
                 debug!(rate = rate as u64, "bandwidth not confirmed");
-                self.rates = [rate; 2];
+                self.replace(rate);
             }
         }
         self.rates[1] = self.rates[1].max(rate);
@@ -70,8 +76,7 @@ impl Bandwidth {
             return false;
         }
         debug!(rate = rate as u64, "bandwidth forgotten");
-        self.rates = [rate; 2];
-        self.slow_rounds = 0;
+        self.replace(rate);
         true
     }
 

@@ -18,6 +18,8 @@
 //!   narrower;
 //! * a probe sends more in flows of few packets, the rate that it has reached counts at once, and a queue
 //!   takes from each flow in proportion to its rate: so flows converge that share one;
+//! * beside flows that keep a queue of more than a round trip, as loss-based control does, the rate is measured
+//!   anew, no part of it is left to them, and probes have room;
 //! * the shortest round trip is measured as soon as others do so;
 //! * the first window is larger and paced, and STARTUP grows faster while no queue shows, and ends with the
 //!   rate that the first queue shows, see [`acceleration`](super::acceleration).
@@ -32,7 +34,7 @@ use super::bandwidth::Bandwidth;
 use super::bounds::{Bounds, Losses, Round, by_beta};
 use super::controller::{Beliefs, Controller, Outcome};
 use super::probe::{Probe, elapsed};
-use super::shortest::{ShortestRtt, Shown};
+use super::shortest::ShortestRtt;
 use crate::udx::rate::Sample;
 
 /// The states (§3.3). Those of `ProbeBW` are the four from `Down` on.
@@ -176,7 +178,10 @@ impl Bbr {
             && let Some(rtt) = self.shortest.get()
         {
             self.probe.contested = true;
-            self.bandwidth.share(self.losses.queue(rtt), rtt, PACKET);
+            // A queue that others keep becomes no shorter by that.
+            if !self.shortest.is_occupied() {
+                self.bandwidth.share(self.losses.queue(rtt), rtt, PACKET);
+            }
         }
         // What the round has delivered is kept all the same.
         let settled = matches!(self.phase, Phase::Down | Phase::Cruise) && round.inflated;
@@ -246,7 +251,7 @@ impl Bbr {
         if let Some(sample) = outcome.sample
             && !congested
             && self.pipe_full
-            && !self.losses.is_inflated()
+            && (!self.losses.is_inflated() || self.shortest.is_occupied())
         {
             self.bounds.raise_to(sample.in_flight_then);
         }
@@ -374,11 +379,14 @@ impl Bbr {
 
     /// Keeps the shortest round trip, and measures it anew with little in flight when it is old (§5.3.4).
     fn probe_rtt(&mut self, now: Instant, outcome: &Outcome, new_round: bool) {
-        let Shown { expired, emptied } = self.shortest.update(now, outcome.rtt, self.losses.is_inflated());
+        let shown = self.shortest.update(now, outcome.rtt, self.losses.is_inflated());
+        if shown.taken && self.pipe_full && outcome.sample.is_some_and(|sample| !sample.app_limited) {
+            self.bandwidth.replace(self.latest[0].0.max(self.latest[1].0));
+        }
         if self.phase != Phase::ProbeRtt {
             // Where others send little it is time to do the same: what they leave free is theirs, and the
             // path becomes empty for all. With little in flight the samples are of an empty path anyway.
-            let due = expired || emptied && self.pipe_full;
+            let due = shown.expired || shown.emptied && self.pipe_full;
             if due && outcome.in_flight > self.probe_rtt_window() {
                 self.saved_window = self.saved_window.max(self.window);
                 self.probe_rtt_until = None;
@@ -459,6 +467,8 @@ impl Bbr {
             Phase::Startup => u64::MAX,
             Phase::Cruise => self.bounds.with_headroom(train(bandwidth)),
             Phase::ProbeRtt => self.probe_rtt_window(),
+            // The bound alone would rise by single packets, where others take all that they find.
+            Phase::Up if self.shortest.is_occupied() => (self.bounds.long() as f64 * self.up_gain()) as u64,
             _ => self.bounds.long(),
         };
         self.window = self.window.min(bound.min(self.bounds.short())).max(MIN_WINDOW);

@@ -13,6 +13,7 @@ pub(super) struct ShortestRtt {
     minimum: Option<(Duration, Instant)>,
     /// A queue has been seen since `recent` was renewed.
     risen: bool,
+    occupied: bool,
 }
 
 /// What a round trip shows beside its length.
@@ -22,15 +23,22 @@ pub(super) struct Shown {
     pub(super) expired: bool,
     /// The path is emptier than it was known to be: others send little, to measure it.
     pub(super) emptied: bool,
+    /// Others keep a queue of more than a round trip from now on.
+    pub(super) taken: bool,
 }
 
 impl ShortestRtt {
     pub(super) const fn new() -> Self {
-        Self { recent: None, minimum: None, risen: false }
+        Self { recent: None, minimum: None, risen: false, occupied: false }
     }
 
     pub(super) fn get(&self) -> Option<Duration> {
         self.minimum.map(|(rtt, _)| rtt)
+    }
+
+    /// Returns whether others keep a queue of more than a round trip, and take what is left to them.
+    pub(super) const fn is_occupied(&self) -> bool {
+        self.occupied
     }
 
     /// Takes a round trip, of a path whose queue is seen or not at the moment.
@@ -38,7 +46,7 @@ impl ShortestRtt {
         self.risen |= inflated;
         let expired = self.recent.is_some_and(|(_, until)| now > until);
         let Some(rtt) = rtt else {
-            return Shown { expired, emptied: false };
+            return Shown { expired, ..Shown::default() };
         };
         let recent = match self.recent {
             Some((recent, _)) if rtt > recent && !expired => {
@@ -57,16 +65,21 @@ impl ShortestRtt {
         match self.minimum {
             // A queue of more than a round trip that does not drain is not one of streams like this. Where
             // others keep it, a sender that measures itself by the empty path gets nothing.
-            Some((minimum, until)) if recent > minimum && now <= until && recent < 2 * minimum => {
+            Some((minimum, until)) if recent > minimum && now <= until && recent < OCCUPIED * minimum => {
                 if is_near(recent, minimum) {
                     self.minimum = Some((minimum, now + 2 * LIFETIME));
                 }
-                Shown { expired, emptied: false }
+                Shown { expired, ..Shown::default() }
             }
             before => {
                 self.minimum = Some((recent, now + 2 * LIFETIME));
+                let was_occupied = self.occupied;
+                if let Some((minimum, _)) = before {
+                    let is_left = recent < minimum - minimum / OCCUPIED;
+                    self.occupied = recent >= OCCUPIED * minimum || was_occupied && !is_left;
+                }
                 let emptied = before.is_some_and(|(minimum, _)| recent + HOST.max(minimum / 16) < minimum);
-                Shown { expired, emptied }
+                Shown { expired, emptied, taken: self.occupied && !was_occupied }
             }
         }
     }
@@ -92,7 +105,9 @@ fn is_near(rtt: Duration, shortest: Duration) -> bool {
 
 /// `ProbeRTTInterval` of §2.14.2. The minimum is kept for twice that after it was last the shortest.
 const LIFETIME: Duration = Duration::from_secs(5);
-/// The same for one that was measured before a crowded STARTUP.
+/// How many times the shortest round trip a queue makes of it that others keep.
+const OCCUPIED: u32 = 2;
+/// `LIFETIME` of one that was measured before a crowded STARTUP.
 const SUSPICION: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
@@ -125,8 +140,15 @@ mod tests {
         shortest.update(start, Some(ms(40)), false);
         shortest.update(start + ms(5000), Some(ms(90)), true);
         assert_eq!(shortest.get(), Some(ms(40)));
-        assert!(shortest.update(start + ms(5001), Some(ms(90)), true).expired);
+        assert!(!shortest.is_occupied());
+        let shown = shortest.update(start + ms(5001), Some(ms(90)), true);
+        assert!(shown.expired && shown.taken);
         assert_eq!(shortest.get(), Some(ms(90)));
+        assert!(shortest.is_occupied());
+        assert!(!shortest.update(start + ms(6000), Some(ms(70)), true).taken);
+        assert!(shortest.is_occupied(), "it varies");
+        shortest.update(start + ms(7000), Some(ms(30)), true);
+        assert!(!shortest.is_occupied());
     }
 
     #[test]
