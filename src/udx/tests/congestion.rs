@@ -71,7 +71,7 @@ fn a_crowd_shares_a_path_as_its_table_says() {
          drops, and Jain's index of what each gets.\n\n",
     );
     for count in [10, 50] {
-        let flows: Vec<_> = (0..count).map(|flow| (Bbr, f64::from(flow * 7 % count) / 1e3)).collect();
+        let flows: Vec<_> = (0..count).map(|flow| (Bbr, f64::from(flow) * 0.05 / f64::from(count))).collect();
         let seen = run(path(100.0, 40, 1.0), &flows, Duration::ZERO, Duration::from_secs(10));
         let sum: f64 = seen.rates.iter().sum();
         let squares: f64 = seen.rates.iter().map(|rate| rate * rate).sum();
@@ -146,10 +146,15 @@ struct Seen {
 
 fn run(path: Path, flows: &[(CongestionControl, f64)], from: Duration, to: Duration) -> Seen {
     let mut bottleneck = Bottleneck::new(1, path);
+    // A flow opens as a connection does: over what the flows before it have put in the queue.
+    let mut opened = Duration::ZERO;
     for (algorithm, after) in flows {
-        bottleneck.add(*algorithm, OPENING + Duration::from_secs_f64(*after));
+        let after = Duration::from_secs_f64(*after);
+        bottleneck.run_for(after - opened);
+        bottleneck.add(*algorithm, OPENING);
+        opened = after;
     }
-    bottleneck.run_for(OPENING + from);
+    bottleneck.run_for(OPENING + from - opened);
     let before: Vec<_> = bottleneck.flows.iter().map(|flow| flow.received).collect();
     let mut waits: Vec<_> = (0..((to - from) / 5).as_millis())
         .map(|_| {
