@@ -122,8 +122,8 @@ const GROWTH: u64 = 2;
 /// What a radio link does not lose in a round: eight packets, and as a share.
 const LOST: u64 = 8 * 1472;
 const LOST_SHARE: f64 = 0.1;
-/// What none loses: 48 packets in a round, and as a share. A queue that is too short to be seen drops so many,
-/// or a policer.
+/// What none loses: 48 packets in a round, and as a share. A queue that is too short to be seen drops so
+/// many, or a policer.
 pub(super) const OVERFLOWED: u64 = 48 * 1472;
 pub(super) const OVERFLOWED_SHARE: f64 = 0.2;
 /// The part of a round trip in which a rate is measured, and what arrives meanwhile at least.

@@ -18,8 +18,8 @@
 //!   narrower;
 //! * a probe sends more in flows of few packets, the rate that it has reached counts at once, and a queue
 //!   takes from each flow in proportion to its rate: so flows converge that share one;
-//! * beside flows that keep a queue of more than a round trip, as loss-based control does, the rate is measured
-//!   anew, no part of it is left to them, and probes have room;
+//! * beside flows that keep a queue of more than a round trip, as loss-based control does, the rate is
+//!   measured anew, no part of it is left to them, and probes have room;
 //! * the shortest round trip is measured as soon as others do so;
 //! * the first window is larger and paced, and STARTUP grows faster while no queue shows, and ends with the
 //!   rate that the first queue shows, see [`acceleration`](super::acceleration).

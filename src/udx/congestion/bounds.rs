@@ -210,8 +210,8 @@ pub(super) struct Bounds {
     /// What it has carried while another flow took more of it: `inflight_shortterm` and `bw_shortterm`.
     short: u64,
     short_bandwidth: f64,
-    /// Rounds of probes that have raised the long-term bound since it was set, and bytes acknowledged towards the
-    /// next rise.
+    /// Rounds of probes that have raised the long-term bound since it was set, and bytes acknowledged towards
+    /// the next rise.
     raised: u32,
     towards: u64,
 }
@@ -262,9 +262,10 @@ impl Bounds {
         self.towards = 0;
     }
 
-    /// Raises the long-term bound while all of it is used (draft §5.3.3.6): by a packet in the first round after
-    /// it was set, by twice as many in each that follows. In the draft each probe begins with a packet; here a
-    /// probe that finds nothing lasts two rounds only, and a flow would keep the bound of a crowded start.
+    /// Raises the long-term bound while all of it is used (draft §5.3.3.6): by a packet in the first round
+    /// after it was set, by twice as many in each that follows. In the draft each probe begins with a packet;
+    /// here a probe that finds nothing lasts two rounds only, and a flow would keep the bound of a crowded
+    /// start.
     pub(super) fn probe(&mut self, acked: u64, window: u64, new_round: bool, packet: u64) {
         if self.long == u64::MAX {
             return;

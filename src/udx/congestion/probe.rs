@@ -15,8 +15,8 @@ pub(super) struct Probe {
     pub(super) is_out: bool,
     /// Enough is in flight; what that brings is known when so much is delivered.
     pub(super) verdict_at: Option<u64>,
-    /// A queue has stood for a round since the last one: what a probe finds, others leave free for a moment, to
-    /// measure the path.
+    /// A queue has stood for a round since the last one: what a probe finds, others leave free for a moment,
+    /// to measure the path.
     pub(super) contested: bool,
     /// Rounds in which the probe has found more.
     pub(super) climbs: u32,
