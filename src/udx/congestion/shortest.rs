@@ -13,7 +13,8 @@ pub(super) struct ShortestRtt {
     minimum: Option<(Duration, Instant)>,
     /// A queue has been seen since `recent` was renewed.
     risen: bool,
-    occupied: bool,
+    /// The shortest round trip before others began to keep a queue of more than that.
+    before_others: Option<Duration>,
 }
 
 /// What a round trip shows beside its length.
@@ -29,7 +30,7 @@ pub(super) struct Shown {
 
 impl ShortestRtt {
     pub(super) const fn new() -> Self {
-        Self { recent: None, minimum: None, risen: false, occupied: false }
+        Self { recent: None, minimum: None, risen: false, before_others: None }
     }
 
     pub(super) fn get(&self) -> Option<Duration> {
@@ -38,7 +39,7 @@ impl ShortestRtt {
 
     /// Returns whether others keep a queue of more than a round trip, and take what is left to them.
     pub(super) const fn is_occupied(&self) -> bool {
-        self.occupied
+        self.before_others.is_some()
     }
 
     /// Takes a round trip, of a path whose queue is seen or not at the moment.
@@ -73,13 +74,12 @@ impl ShortestRtt {
             }
             before => {
                 self.minimum = Some((recent, now + 2 * LIFETIME));
-                let was_occupied = self.occupied;
-                if let Some((minimum, _)) = before {
-                    let is_left = recent < minimum - minimum / OCCUPIED;
-                    self.occupied = recent >= OCCUPIED * minimum || was_occupied && !is_left;
-                }
-                let emptied = before.is_some_and(|(minimum, _)| recent + HOST.max(minimum / 16) < minimum);
-                Shown { expired, emptied, taken: self.occupied && !was_occupied }
+                let before = before.map(|(minimum, _)| minimum);
+                let emptied = before.is_some_and(|minimum| recent + HOST.max(minimum / 16) < minimum);
+                let was_occupied = self.is_occupied();
+                let empty = self.before_others.or(before);
+                self.before_others = empty.filter(|empty| recent >= OCCUPIED * *empty);
+                Shown { expired, emptied, taken: self.is_occupied() && !was_occupied }
             }
         }
     }
@@ -145,10 +145,10 @@ mod tests {
         assert!(shown.expired && shown.taken);
         assert_eq!(shortest.get(), Some(ms(90)));
         assert!(shortest.is_occupied());
-        assert!(!shortest.update(start + ms(6000), Some(ms(70)), true).taken);
-        assert!(shortest.is_occupied(), "it varies");
-        shortest.update(start + ms(7000), Some(ms(30)), true);
-        assert!(!shortest.is_occupied());
+        for (rtt, is_occupied) in [(90, true), (82, true), (75, false), (41, false)] {
+            assert!(!shortest.update(start + ms(6000), Some(ms(rtt)), true).taken);
+            assert_eq!(shortest.is_occupied(), is_occupied, "{rtt} ms");
+        }
     }
 
     #[test]
