@@ -210,8 +210,7 @@ pub(super) struct Bounds {
     /// What it has carried while another flow took more of it: `inflight_shortterm` and `bw_shortterm`.
     short: u64,
     short_bandwidth: f64,
-    /// Rounds of probes that have raised the long-term bound since it was set, and bytes acknowledged towards
-    /// the next rise.
+    /// Rounds of a probe that has raised the long-term bound, and bytes acknowledged towards the next rise.
     raised: u32,
     towards: u64,
 }
@@ -246,7 +245,6 @@ impl Bounds {
     }
 
     pub(super) const fn set_long(&mut self, bytes: u64) {
-        self.raised = 0;
         self.long = bytes;
     }
 
@@ -257,15 +255,14 @@ impl Bounds {
         }
     }
 
-    /// Starts a probe.
+    /// Starts a probe: the bound rises slowly at first.
     pub(super) const fn start_probe(&mut self) {
+        self.raised = 0;
         self.towards = 0;
     }
 
-    /// Raises the long-term bound while all of it is used (draft §5.3.3.6): by a packet in the first round
-    /// after it was set, by twice as many in each that follows. In the draft each probe begins with a packet;
-    /// here a probe that finds nothing lasts two rounds only, and a flow would keep the bound of a crowded
-    /// start.
+    /// Raises the long-term bound while all of it is used (draft §5.3.3.6): by a packet in the first round of
+    /// a probe, by twice as many in each that follows.
     pub(super) fn probe(&mut self, acked: u64, window: u64, new_round: bool, packet: u64) {
         if self.long == u64::MAX {
             return;
