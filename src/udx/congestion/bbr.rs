@@ -177,7 +177,7 @@ impl Bbr {
             && round.inflated
             && let Some(rtt) = self.shortest.get()
         {
-            self.probe.contested = true;
+            self.probe.queue_stood = true;
             // A queue that others keep becomes no shorter by that.
             if !self.shortest.is_occupied() {
                 self.bandwidth.share(self.losses.queue(rtt), rtt, PACKET);
@@ -352,7 +352,7 @@ impl Bbr {
             return;
         }
         let found = (self.max_bandwidth() / self.full_rate - 1.0) / (self.up_gain() - 1.0);
-        let is_clear = !self.probe.contested && !self.losses.is_inflated() && !self.losses.is_losing();
+        let is_clear = !self.probe.queue_stood && !self.losses.is_inflated() && !self.losses.is_losing();
         if found >= CLIMB_SHARE && is_clear {
             // A path that delivers all that was sent more may have room for far more.
             if found >= ROOM_SHARE {

@@ -17,7 +17,7 @@ pub(super) struct Probe {
     pub(super) verdict_at: Option<u64>,
     /// A queue has stood for a round since the last one: what a probe finds, others leave free for a moment,
     /// to measure the path.
-    pub(super) contested: bool,
+    pub(super) queue_stood: bool,
     /// Rounds in which the probe has found more.
     pub(super) climbs: u32,
     /// How long to wait for the next.
@@ -33,7 +33,7 @@ impl Probe {
             congested: false,
             is_out: false,
             verdict_at: None,
-            contested: false,
+            queue_stood: false,
             climbs: 0,
             wait: Duration::ZERO,
             wait_rounds: 0,
@@ -56,7 +56,7 @@ impl Probe {
         self.wait = MIN_WAIT + WAIT_SPREAD * chance as u32 / 8;
         self.wait_rounds = WAIT_ROUNDS + chance % 4;
         self.verdict_at = None;
-        self.contested = false;
+        self.queue_stood = false;
     }
 
     /// Returns whether what is found lost in this round may be what the last probe has sent too much.

@@ -85,6 +85,21 @@ fn a_crowd_shares_a_path_as_its_table_says() {
     compare("congestion-crowd.txt", &table);
 }
 
+/// Streams that share a queue measure the shortest round trip together, after five seconds, and send little
+/// meanwhile. One that probes for bandwidth in that moment finds room which is not there for long.
+#[test]
+fn a_probe_does_not_take_what_others_leave_free_for_a_moment() {
+    let mut bottleneck = Bottleneck::new(1, path(100.0, 40, 1.0));
+    for after in [0, 375, 250, 125] {
+        bottleneck.add(Bbr, OPENING + ms(after));
+    }
+    bottleneck.run_for(OPENING + ms(5500));
+    let dropped = |bottleneck: &Bottleneck| bottleneck.flows.iter().map(|flow| flow.dropped).sum::<u64>();
+    let before = dropped(&bottleneck);
+    bottleneck.run_for(ms(2500));
+    assert!(dropped(&bottleneck) - before < 20, "{} dropped", dropped(&bottleneck) - before);
+}
+
 /// A link that becomes wider while its queue is empty shows nothing of that: only a probe finds it.
 #[test]
 fn a_link_that_becomes_ten_times_as_wide_is_soon_filled() {
