@@ -515,6 +515,8 @@ impl Streams {
         if stream.closed().is_some() {
             return self.bury(now, id);
         }
+        // Also after sending: a writer that only acknowledgements wake has nothing ready while none come.
+        stream.report_room(&mut self.events, self.unsent.share(self.config.send_buffer));
         stream.arm(now);
         let deadline = stream.deadline().map(|(at, _)| at);
         self.schedule.set_deadline(id, scheduled, deadline);

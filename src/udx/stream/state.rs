@@ -369,6 +369,13 @@ impl Stream {
         self.receiver.clear(pool);
     }
 
+    /// Reports that a write which was cut short can go on.
+    pub(in crate::udx) fn report_room(&mut self, events: &mut Events, send_buffer: usize) {
+        if self.sender.has_room(send_buffer) && self.reported.writable() {
+            events.push(self.id, Event::Writable);
+        }
+    }
+
     /// Reports what has happened, and closes the stream when both directions have ended.
     pub(super) fn report(&mut self, context: &mut StreamContext<'_>) {
         if self.closed.is_some() {
@@ -378,9 +385,6 @@ impl Stream {
         if self.paths.has_changed(self.sender.packets().oldest()) {
             debug!("everything from before the change of path acknowledged");
             push(Event::RemoteChanged);
-        }
-        if self.sender.has_room(context.send_buffer) && self.reported.writable() {
-            push(Event::Writable);
         }
         if self.receiver.ended() && self.reported.remote_finished() {
             debug!("peer finished");
