@@ -144,9 +144,9 @@ impl Sender {
         self.buffer.len() - (self.unsent - self.base) as usize
     }
 
-    /// Returns whether [`Self::write`] would take half of the bytes that may wait, or more.
+    /// Returns whether [`Self::write`] would take half of the bytes that may wait, or more, and one at least.
     pub(super) fn has_room(&self, waiting: usize) -> bool {
-        self.room(waiting) >= waiting / 2
+        self.room(waiting) >= (waiting / 2).max(1)
     }
 
     pub(super) const fn end_queued(&self) -> bool {

@@ -162,6 +162,19 @@ fn written_bytes_are_bounded_without_a_reader_and_without_a_path() {
     assert!(link.end(Side::A).events.contains(&Event::Writable));
 }
 
+/// Otherwise an owner that writes at each report would never stop.
+#[test]
+fn room_is_not_reported_before_there_is_any_however_small_the_buffer_is() {
+    for send_buffer in 0..4 {
+        let mut link = link(Config { send_buffer, ..Config::default() });
+        let (now, end) = (link.now, link.end(Side::A));
+        assert_eq!(end.streams.write(now, end.id, &text()[..10]), Ok(send_buffer));
+        assert_eq!(end.streams.poll_event(), None, "{send_buffer}");
+        link.run_for(Duration::from_millis(50));
+        assert_eq!(link.end(Side::A).events.contains(&Event::Writable), send_buffer > 0, "{send_buffer}");
+    }
+}
+
 #[test]
 fn many_streams_share_what_waits_to_be_sent_and_one_has_its_buffer() {
     let config = Config { send_buffer: 1 << 20, ..Config::default() };
