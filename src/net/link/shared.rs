@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddrV4;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::task::Waker;
 
@@ -42,6 +42,8 @@ pub(crate) struct Link {
     pub(super) end: OnceLock<End>,
     pub(super) changed: Notify,
     pub(super) outgoing: Mutex<Outgoing>,
+    /// Bytes per second that the stream sends.
+    pub(super) pace: AtomicU64,
     pub(super) incoming: Mutex<Incoming>,
     pub(super) sealer: Mutex<Push>,
     pub(super) opener: Mutex<Opener>,
@@ -112,6 +114,7 @@ impl Link {
             end: OnceLock::new(),
             changed: Notify::new(),
             outgoing: Mutex::default(),
+            pace: AtomicU64::new(0),
             incoming: Mutex::default(),
             sealer: Mutex::new(push),
             opener: Mutex::new(Opener::new(Pull::new(keys, message_limit))),

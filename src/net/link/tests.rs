@@ -32,6 +32,19 @@ fn bytes_arrive_in_order_whatever_the_pieces() {
 }
 
 #[test]
+fn a_long_write_becomes_messages_that_do_not_take_long_on_the_path() {
+    let (dialler, _acceptor) = pair();
+    let data = vec![0; 100_000];
+    for (mbit, length) in [(0, 4096), (8, 5000), (40, 25_000), (80, 50_000), (10_000, 65_536)] {
+        dialler.set_pace(mbit * 125_000);
+        assert_eq!(write(&dialler, &data), Poll::Ready(Ok(length)), "{mbit} Mbit/s");
+        dialler.take_outgoing();
+    }
+    dialler.set_pace(0);
+    assert_eq!(write(&dialler, &data[..4096]), Poll::Ready(Ok(4096)), "one message");
+}
+
+#[test]
 fn message_borders_survive_and_a_part_read_leaves_the_rest() {
     let (dialler, acceptor) = pair();
     for message in [b"first".as_slice(), b"", b"second", b"third"] {
@@ -396,6 +409,9 @@ fn pair() -> (Side, Side) {
     if !rest.is_empty() {
         lock(&dialler.outgoing).ring.push(std::mem::take(&mut rest));
     }
+    // Streams so fast that the longest messages are sent.
+    dialler.set_pace(u64::MAX);
+    acceptor.set_pace(u64::MAX);
     (dialler, acceptor)
 }
 

@@ -32,6 +32,11 @@ impl Link {
         self.abandoned.load(Ordering::Acquire)
     }
 
+    /// Notes how many bytes per second the stream sends.
+    pub(in crate::net) fn set_pace(&self, pace: u64) {
+        self.pace.store(pace, Ordering::Relaxed);
+    }
+
     /// Takes the frames to send on the stream, in order.
     pub(in crate::net) fn take_outgoing(&self) -> Outbound {
         let mut outgoing = lock(&self.outgoing);

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::ReadBuf;
@@ -16,7 +17,7 @@ use crate::secret_stream::{MAX_MESSAGE, PullError};
 impl Link {
     /// Encrypts as much of `data` as one message takes and queues it; pending while the ring is full.
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, End>> {
-        let length = data.len().min(MAX_WRITE);
+        let length = data.len().min(cut(self.pace.load(Ordering::Relaxed)));
         self.poll_write_message(cx, &data[..length]).map_ok(|()| length)
     }
 
@@ -246,9 +247,18 @@ impl Link {
 /// The largest datagram: what the smallest packet size that the stream uses leaves.
 pub(crate) const MAX_DATAGRAM: usize = 1128;
 
-/// Bulk writes become messages of this size: large enough that framing costs nothing, small enough to start
-/// decrypting early.
-const MAX_WRITE: usize = 64 * 1024;
+/// Returns how many bytes of a long write become one message, on a stream that sends so many per second: the
+/// peer reads none of it before all has arrived.
+fn cut(pace: u64) -> usize {
+    let bytes = pace.saturating_mul(MESSAGE_TIME.as_millis() as u64) / 1000;
+    usize::try_from(bytes).unwrap_or(usize::MAX).clamp(LEAST_CUT, MOST_CUT)
+}
+
+/// How long such a message takes on its path, and how long it is at least and at most: framing costs nothing,
+/// and decrypting starts early.
+const MESSAGE_TIME: Duration = Duration::from_millis(5);
+const LEAST_CUT: usize = 4 * 1024;
+const MOST_CUT: usize = 64 * 1024;
 
 /// Encrypted bytes that may wait for the driver.
 const OUTGOING_LIMIT: usize = 256 * 1024;
