@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use super::bounds::Losses;
 use super::controller::Outcome;
+use super::shortest::HOST;
 
 /// Whether STARTUP is accelerated, and what has ended that.
 #[derive(Debug)]
@@ -54,12 +55,21 @@ impl Acceleration {
         }
     }
 
-    /// Returns what the path delivers in bytes per second, once and as soon as it is known.
-    pub(super) fn measure(&mut self, now: Instant, outcome: &Outcome, rtt: Option<Duration>) -> Option<f64> {
+    /// Returns what the path delivers in bytes per second, once and as soon as it is known, with a `window`
+    /// of bytes that may be in flight.
+    pub(super) fn measure(
+        &mut self,
+        now: Instant,
+        outcome: &Outcome,
+        rtt: Option<Duration>,
+        window: u64,
+    ) -> Option<f64> {
         let Self::Queued(dispersion) = self else {
             return None;
         };
-        if outcome.sample.is_some_and(|sample| sample.app_limited) {
+        // All of the first window counts as limited by the header that was sent before it.
+        let is_limited = outcome.sample.is_some_and(|sample| sample.app_limited);
+        if is_limited && outcome.in_flight < window / 2 {
             *self = Self::Over;
             return None;
         }
@@ -81,10 +91,16 @@ impl Acceleration {
         PACE * window as f64 / rtt.as_secs_f64().max(0.001)
     }
 
-    /// Returns how many bytes more may be in flight, beside those that STARTUP allows for these `acked` ones.
-    pub(super) fn growth(&self, acked: u64, rtt: Option<Duration>, shortest: Option<Duration>) -> u64 {
-        let is_prompt = rtt.zip(shortest).is_some_and(|(rtt, shortest)| rtt <= shortest + shortest / 16);
-        if self.is_on() && is_prompt { GROWTH * acked } else { 0 }
+    /// Returns how many bytes more may be in flight for these `acked` ones.
+    pub(super) fn growth(&self, acked: u64, rtt: Option<Duration>, shortest: Duration) -> u64 {
+        // Sent twice, it shows nothing.
+        let late = rtt.map(|rtt| rtt.saturating_sub(shortest));
+        match late {
+            _ if !self.is_on() => 0,
+            Some(late) if late <= shortest / PROMPT_PART => PROMPT_GROWTH * acked,
+            Some(late) if late > shortest / LATE_PART + HOST => 0,
+            _ => acked,
+        }
     }
 }
 
@@ -116,9 +132,13 @@ fn least_time(rtt: Duration) -> Duration {
 
 /// How often the window would leave within a round trip.
 const PACE: f64 = 4.0;
-/// How much more may be in flight for each byte that is acknowledged. STARTUP allows one, so that the window
-/// quadruples.
-const GROWTH: u64 = 2;
+/// How much more may be in flight for each byte that is acknowledged promptly, so that the window quadruples.
+const PROMPT_GROWTH: u64 = 3;
+/// By which part of the shortest round trip an acknowledgement may be late that is prompt, and by which part
+/// beside what hosts take one after which less than the queue holds is still to come: a window that grows
+/// until the shortest of several round trips shows the queue overflows it.
+const PROMPT_PART: u32 = 16;
+const LATE_PART: u32 = 4;
 /// What a radio link does not lose in a round: eight packets, and as a share.
 const LOST: u64 = 8 * 1472;
 const LOST_SHARE: f64 = 0.1;
@@ -145,9 +165,11 @@ mod tests {
     #[test]
     fn only_what_is_acknowledged_without_delay_lets_more_leave() {
         let acceleration = Acceleration::On;
-        assert_eq!(acceleration.growth(1000, Some(ms(105)), Some(ms(100))), 2000);
-        assert_eq!(acceleration.growth(1000, Some(ms(110)), Some(ms(100))), 0, "it has waited in a queue");
-        assert_eq!(acceleration.growth(1000, None, Some(ms(100))), 0, "it was sent twice");
+        let growth = |rtt: Option<u64>| acceleration.growth(1000, rtt.map(ms), ms(100));
+        assert_eq!(growth(Some(105)), 3000);
+        assert_eq!(growth(Some(110)), 1000, "it has waited in a queue");
+        assert_eq!(growth(None), 1000, "it was sent twice");
+        assert_eq!(growth(Some(130)), 0, "more would wait there too");
     }
 
     #[test]
@@ -158,7 +180,19 @@ mod tests {
         acceleration.update(now, &outcome(0), &losses, true);
         acceleration.update(now, &outcome(0), &losses, false);
         assert!(!acceleration.is_on());
-        assert_eq!(acceleration.growth(1000, Some(ms(100)), Some(ms(100))), 0);
+        assert_eq!(acceleration.growth(1000, Some(ms(100)), ms(100)), 0);
+    }
+
+    /// What becomes of a packet that was sent when there was too little to send.
+    const fn limited(delivered: u64) -> Outcome {
+        let sample = crate::udx::rate::Sample {
+            rate: 1e6,
+            delivered_before: 0,
+            delivered: 1472,
+            in_flight_then: 1472,
+            app_limited: true,
+        };
+        Outcome { sample: Some(sample), ..outcome(delivered) }
     }
 
     /// Returns the rate that is measured when a packet arrives after each of these gaps, in milliseconds.
@@ -169,7 +203,7 @@ mod tests {
         gaps.into_iter().find_map(|gap| {
             now += ms(gap);
             delivered += 1472;
-            acceleration.measure(now, &outcome(delivered), Some(ms(60)))
+            acceleration.measure(now, &outcome(delivered), Some(ms(60)), 0)
         })
     }
 
@@ -195,18 +229,23 @@ mod tests {
     }
 
     #[test]
+    fn a_sender_that_has_begun_with_little_measures_once_it_has_filled_its_window() {
+        for (in_flight, is_measured) in [(6_000, true), (4_000, false)] {
+            let start = Instant::now();
+            let mut acceleration = Acceleration::Queued(Dispersion::new(start, 0));
+            let measured = (1..=20).find_map(|tick| {
+                let outcome = Outcome { in_flight, ..limited(tick * 1472) };
+                acceleration.measure(start + ms(tick), &outcome, Some(ms(60)), 10_000)
+            });
+            assert_eq!(measured.is_some(), is_measured, "{in_flight} bytes in flight");
+        }
+    }
+
+    #[test]
     fn a_sender_with_too_little_to_send_measures_nothing() {
         let mut acceleration = Acceleration::Queued(Dispersion::new(Instant::now(), 0));
-        let sample = Some(crate::udx::rate::Sample {
-            rate: 1e6,
-            delivered_before: 0,
-            delivered: 1472,
-            in_flight_then: 1472,
-            app_limited: true,
-        });
-        let limited = Outcome { sample, ..outcome(100_000) };
         let later = Instant::now() + ms(100);
-        assert_eq!(acceleration.measure(later, &limited, Some(ms(60))), None);
+        assert_eq!(acceleration.measure(later, &limited(100_000), Some(ms(60)), 10_000), None);
         assert!(matches!(acceleration, Acceleration::Over));
     }
 }

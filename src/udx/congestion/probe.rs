@@ -15,8 +15,8 @@ pub(super) struct Probe {
     pub(super) is_out: bool,
     /// Enough is in flight; what that brings is known when so much is delivered.
     pub(super) verdict_at: Option<u64>,
-    /// A queue has stood for a round since the last one: what a probe finds, others leave free for a moment,
-    /// to measure the path.
+    /// A queue has stood for a round since the last one, and not that of the probe: what the next one finds,
+    /// others leave free for a moment, to measure the path.
     pub(super) queue_stood: bool,
     /// Rounds in which the probe has found more.
     pub(super) climbs: u32,
@@ -64,6 +64,16 @@ impl Probe {
         self.is_out && round <= self.ended_in + 1
     }
 
+    /// Returns whether what the last probe has sent too much is acknowledged, or lost.
+    pub(super) const fn has_drained(&self, round: u64) -> bool {
+        round > self.ended_in + DRAINED_ROUNDS
+    }
+
+    /// Notes that a queue has stood for a round.
+    pub(super) const fn note_queue(&mut self, round: u64) {
+        self.queue_stood |= self.has_drained(round);
+    }
+
     /// Returns whether it is time for the next probe of a flow that has so many packets in flight.
     pub(super) fn is_due(&self, now: Instant, round: u64, packets: u64) -> bool {
         let rounds = round - self.ended_in;
@@ -82,7 +92,24 @@ pub(super) fn elapsed(since: Option<Instant>, now: Instant) -> Duration {
 
 /// Rounds from the end of a probe to the next, as the cycle of the first version.
 const WAIT_ROUNDS: u64 = 6;
+/// Rounds from the end of a probe until nothing of it waits in a queue.
+const DRAINED_ROUNDS: u64 = 2;
 /// The wait after a probe that has met congestion, 2 to 3 s, or this many rounds (§5.3.3.5.1).
 const MIN_WAIT: Duration = Duration::from_secs(2);
 const WAIT_SPREAD: Duration = Duration::from_secs(1);
 const RENO_ROUNDS: u64 = 63;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_probe_has_put_in_a_queue_is_not_taken_for_that_of_others() {
+        for (round, stood) in [(11, false), (12, false), (13, true)] {
+            let mut probe = Probe::new();
+            probe.end(Instant::now(), 10, 0, false);
+            probe.note_queue(round);
+            assert_eq!(probe.queue_stood, stood, "in round {round}");
+        }
+    }
+}

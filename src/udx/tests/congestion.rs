@@ -79,6 +79,7 @@ fn a_crowd_shares_a_path_as_its_table_says() {
         writeln!(table, "{count:<8} {sum:>6.1} {:>6.2} % {jain:>6.2}", seen.drops * 1e2)
             .expect("a string takes all");
         assert!(seen.drops < 0.04, "{count} flows: {}", seen.drops);
+        assert!(jain > 0.9, "{count} flows: {jain}");
         let least = seen.rates.iter().copied().fold(f64::INFINITY, f64::min);
         assert!(least > 0.2 * sum / f64::from(count), "one of {count} flows gets {least} Mbit/s");
     }
@@ -108,7 +109,7 @@ fn a_link_that_becomes_ten_times_as_wide_is_soon_filled() {
         bottleneck.add(Bbr, Duration::ZERO);
         bottleneck.run_for(ms(5000 + offset));
         bottleneck.path.rate = 100.0 * MBIT;
-        bottleneck.run_for(ms(1200));
+        bottleneck.run_for(ms(800));
         let before = bottleneck.flows[0].received;
         bottleneck.run_for(ms(500));
         let rate = (bottleneck.flows[0].received - before) as f64 / 0.5 / MBIT;

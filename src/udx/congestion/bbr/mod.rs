@@ -17,12 +17,15 @@
 //! * two rounds with a queue that deliver far less than the known rate replace it: the link has become
 //!   narrower;
 //! * a probe sends more in flows of few packets, the rate that it has reached counts at once, and a queue
-//!   takes from each flow in proportion to its rate: so flows converge that share one;
+//!   takes from each flow in proportion to its rate, in the time after STARTUP also while what a probe has
+//!   sent drains: so flows converge that share one;
 //! * beside flows that keep a queue of more than a round trip, as loss-based control does, the rate is
 //!   measured anew, no part of it is left to them, and probes have room;
 //! * the shortest round trip is measured as soon as others do so;
 //! * the first window is larger and paced, and STARTUP grows faster while no queue shows, and ends with the
-//!   rate that the first queue shows, see [`acceleration`](super::acceleration).
+//!   rate that the first queue shows, see [`acceleration`](super::acceleration);
+//! * where STARTUP loses much, and no packet has been as fast as the handshake, the queue was full when the
+//!   stream began.
 //!
 //! | file | what is in it |
 //! |---|---|

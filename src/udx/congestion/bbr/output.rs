@@ -47,11 +47,12 @@ impl Bbr {
         let is_first = outcome.delivered < INITIAL_WINDOW && !self.losses.is_inflated();
         if self.pipe_full {
             self.window = (self.window + outcome.acked).min(most);
-        } else if self.window < most || is_first || self.is_accelerated() {
+        } else if self.is_accelerated()
+            && let Some(shortest) = self.shortest.get()
+        {
+            self.window += self.acceleration.growth(outcome.acked, outcome.rtt, shortest);
+        } else if self.window < most || is_first {
             self.window += outcome.acked;
-        }
-        if self.is_accelerated() {
-            self.window += self.acceleration.growth(outcome.acked, outcome.rtt, self.shortest.get());
         }
         let bound = match self.phase {
             Phase::Startup => u64::MAX,

@@ -40,15 +40,20 @@ impl Bbr {
     }
 
     fn end_rate_round(&mut self, round: &Round) {
-        if matches!(self.phase, Phase::Cruise | Phase::Refill)
+        let keeps = matches!(self.phase, Phase::Cruise | Phase::Refill);
+        if keeps && round.inflated {
+            self.probe.note_queue(self.round);
+        }
+        // What a flow has got in STARTUP, where many begin together, is chance.
+        let is_young = self.round < self.filled_in + YOUNG_ROUNDS;
+        let gives = keeps || self.phase == Phase::Down && is_young;
+        // A queue that others keep becomes no shorter by that.
+        if gives
             && round.inflated
+            && !self.shortest.is_occupied()
             && let Some(rtt) = self.shortest.get()
         {
-            self.probe.queue_stood = true;
-            // A queue that others keep becomes no shorter by that.
-            if !self.shortest.is_occupied() {
-                self.bandwidth.share(self.losses.queue(rtt), rtt, PACKET);
-            }
+            self.bandwidth.share(self.losses.queue(rtt), rtt, PACKET);
         }
         // What the round has delivered is kept all the same.
         let settled = matches!(self.phase, Phase::Down | Phase::Cruise) && round.inflated;
@@ -85,8 +90,7 @@ impl Bbr {
             return;
         };
         let probes = matches!(self.phase, Phase::Startup | Phase::Refill | Phase::Up);
-        // What a probe, or STARTUP, has sent too much is acknowledged, or lost, until the second round after.
-        let settled = self.round > self.probe.ended_in + 2 && !self.bandwidth.is_doubtful();
+        let settled = self.probe.has_drained(self.round) && !self.bandwidth.is_doubtful();
         if round.congested && !probes && settled && !self.timed_out {
             let (rate, delivered) = self.latest[1];
             self.bounds.give_way(self.max_bandwidth(), self.window, rate, delivered);
@@ -94,3 +98,6 @@ impl Bbr {
         self.latest = [self.latest[1], (0.0, 0)];
     }
 }
+
+/// Rounds after STARTUP in which a flow gives a part of its rate after probes as well.
+const YOUNG_ROUNDS: u64 = 80;

@@ -49,11 +49,15 @@ pub(in crate::udx) struct Bbr {
     pub(super) full_rate: f64,
     pub(super) full_rounds: u32,
     pub(super) pipe_full: bool,
+    /// The round in which STARTUP ended.
+    pub(super) filled_in: u64,
     pub(super) acceleration: Acceleration,
     pub(super) losses: Losses,
     pub(super) bounds: Bounds,
     pub(super) probe: Probe,
     pub(super) shortest: ShortestRtt,
+    /// How long the handshake took, over a relay.
+    pub(super) expected_rtt: Option<Duration>,
     /// PROBE_RTT lasts until then, once little is in flight.
     pub(super) probe_rtt_until: Option<Instant>,
     pub(super) window: u64,
@@ -78,11 +82,13 @@ impl Bbr {
             full_rate: 0.0,
             full_rounds: 0,
             pipe_full: false,
+            filled_in: 0,
             acceleration: Acceleration::On,
             losses: Losses::new(),
             bounds: Bounds::new(),
             probe: Probe::new(),
             shortest: ShortestRtt::new(),
+            expected_rtt: None,
             probe_rtt_until: None,
             window: INITIAL_WINDOW + in_flight,
             saved_window: 0,
@@ -130,6 +136,7 @@ impl Controller for Bbr {
         let minimum = self.shortest.get();
         // What a time-out finds lost is not known to be lost by a queue.
         let congested = self.losses.count(outcome, minimum, self.pipe_full) && !self.timed_out;
+        self.suspect_queue(now);
         let round = self.count_round(outcome);
         let bandwidth = self.bandwidth();
         self.aggregation.measure(now, outcome.acked, bandwidth, minimum, self.window, round.is_some());
@@ -155,6 +162,7 @@ impl Controller for Bbr {
     }
 
     fn expect_rtt(&mut self, rtt: Duration) {
+        self.expected_rtt = Some(rtt);
         if self.shortest.get().is_none() {
             let rtt = rtt.max(Duration::from_millis(1)).min(LONGEST_FIRST_RTT);
             self.pacing_rate = INITIAL_WINDOW as f64 / rtt.as_secs_f64();
