@@ -134,10 +134,10 @@ fn least_time(rtt: Duration) -> Duration {
 const PACE: f64 = 4.0;
 /// How much more may be in flight for each byte that is acknowledged promptly, so that the window quadruples.
 const PROMPT_GROWTH: u64 = 3;
-/// By which part of the shortest round trip an acknowledgement may be late that is prompt, and by which part
-/// beside what hosts take one after which less than the queue holds is still to come: a window that grows
-/// until the shortest of several round trips shows the queue overflows it.
+/// By which part of the shortest round trip an acknowledgement may be late that is prompt.
 const PROMPT_PART: u32 = 16;
+/// By which part, beside what hosts take, one may be late that lets the window grow at all: a queue is seen
+/// once the shortest of several round trips shows it, and a window that grows until then overflows it.
 const LATE_PART: u32 = 4;
 /// What a radio link does not lose in a round: eight packets, and as a share.
 const LOST: u64 = 8 * 1472;
