@@ -327,11 +327,15 @@ impl Peer {
         }
     }
 
+    /// Writes so many bytes, or as many as the link takes.
     fn write(&mut self, count: usize) {
-        let bytes: Vec<u8> = (self.written..self.written + count).map(byte).collect();
-        if let Poll::Ready(written) = self.link().poll_write(&mut Context::from_waker(Waker::noop()), &bytes)
-        {
-            self.written += written.expect("it goes on");
+        let end = self.written + count;
+        while self.written < end {
+            let bytes: Vec<u8> = (self.written..end).map(byte).collect();
+            match self.link().poll_write(&mut Context::from_waker(Waker::noop()), &bytes) {
+                Poll::Ready(written) => self.written += written.expect("it goes on"),
+                Poll::Pending => break,
+            }
         }
     }
 
