@@ -73,9 +73,16 @@ impl Acceleration {
             *self = Self::Over;
             return None;
         }
-        let rate = dispersion.measure(now, outcome.delivered, rtt?)?;
+        let shortest = rtt?;
+        let rate = dispersion.measure(now, outcome.delivered, shortest)?;
         *self = Self::Over;
-        Some(rate)
+        if !is_limited {
+            return Some(rate);
+        }
+        // Where many flows begin together, the first burst of one comes back as fast as the path delivers for
+        // all of them.
+        let round_trip = outcome.rtt.unwrap_or(shortest).as_secs_f64();
+        Some(rate.min((outcome.in_flight + outcome.acked) as f64 / round_trip))
     }
 
     /// Returns whether the rate is about to be known.
@@ -159,7 +166,7 @@ mod tests {
     }
 
     const fn outcome(delivered: u64) -> Outcome {
-        Outcome { acked: 1472, in_flight: 0, delivered, sample: None, rtt: None, loss: None }
+        Outcome { acked: 1472, in_flight: 1 << 20, delivered, sample: None, rtt: None, loss: None }
     }
 
     #[test]
@@ -215,6 +222,21 @@ mod tests {
     }
 
     #[test]
+    fn the_first_window_shows_no_more_than_what_is_in_flight_in_a_round_trip() {
+        let measure = |outcome: fn(u64) -> Outcome| {
+            let start = Instant::now();
+            let mut acceleration = Acceleration::Queued(Dispersion::new(start, 0));
+            (1..=20).find_map(|tick| {
+                let in_flight = 40_000 - 1472;
+                let outcome = Outcome { in_flight, rtt: Some(ms(80)), ..outcome(tick * 1472) };
+                acceleration.measure(start + ms(tick), &outcome, Some(ms(40)), 0)
+            })
+        };
+        assert_eq!(measure(limited), Some(500_000.0));
+        assert_eq!(measure(outcome), Some(1_472_000.0), "1472 bytes each millisecond");
+    }
+
+    #[test]
     fn a_rate_is_waited_for_during_a_third_of_a_round_trip() {
         let now = Instant::now();
         let acceleration = Acceleration::Queued(Dispersion::new(now, 0));
@@ -245,7 +267,8 @@ mod tests {
     fn a_sender_with_too_little_to_send_measures_nothing() {
         let mut acceleration = Acceleration::Queued(Dispersion::new(Instant::now(), 0));
         let later = Instant::now() + ms(100);
-        assert_eq!(acceleration.measure(later, &limited(100_000), Some(ms(60)), 10_000), None);
+        let limited = Outcome { in_flight: 0, ..limited(100_000) };
+        assert_eq!(acceleration.measure(later, &limited, Some(ms(60)), 10_000), None);
         assert!(matches!(acceleration, Acceleration::Over));
     }
 }

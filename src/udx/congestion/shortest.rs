@@ -90,12 +90,6 @@ impl ShortestRtt {
         self.risen = false;
     }
 
-    /// Takes `rtt` for that of the empty path until it is measured, soon.
-    pub(super) fn suspect(&mut self, now: Instant, rtt: Duration) {
-        self.recent = Some((rtt, now + SUSPICION));
-        self.minimum = Some((rtt, now + 2 * SUSPICION));
-    }
-
     /// Takes it for one of a path that was not empty: it has to be measured anew soon.
     pub(super) fn doubt(&mut self, now: Instant) {
         self.recent = self.recent.map(|(rtt, until)| (rtt, until.min(now + SUSPICION)));
@@ -178,17 +172,6 @@ mod tests {
             let shown = shortest.update(start, Some(Duration::from_micros(micros)), true);
             assert!(!shown.emptied, "{micros} µs");
         }
-    }
-
-    #[test]
-    fn a_suspicion_is_measured_and_forgotten_if_it_was_wrong() {
-        let (mut shortest, start) = (ShortestRtt::new(), Instant::now());
-        shortest.update(start, Some(ms(76)), false);
-        shortest.suspect(start, ms(40));
-        assert_eq!(shortest.get(), Some(ms(40)));
-        assert!(shortest.update(start + ms(1001), Some(ms(76)), true).expired, "a probe is due");
-        shortest.update(start + ms(2001), Some(ms(77)), true);
-        assert_eq!(shortest.get(), Some(ms(76)));
     }
 
     #[test]

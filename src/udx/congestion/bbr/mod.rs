@@ -23,9 +23,7 @@
 //!   measured anew, no part of it is left to them, and probes have room;
 //! * the shortest round trip is measured as soon as others do so;
 //! * the first window is larger and paced, and STARTUP grows faster while no queue shows, and ends with the
-//!   rate that the first queue shows, see [`acceleration`](super::acceleration);
-//! * where STARTUP loses much, and no packet has been as fast as the handshake, the queue was full when the
-//!   stream began.
+//!   rate that the first queue shows, see [`acceleration`](super::acceleration).
 //!
 //! | file | what is in it |
 //! |---|---|

@@ -10,20 +10,6 @@ use crate::udx::congestion::acceleration::{OVERFLOWED, OVERFLOWED_SHARE};
 use crate::udx::congestion::bounds::Round;
 
 impl Bbr {
-    /// Takes the round trip of the handshake for that of the empty path, where STARTUP loses more than a
-    /// radio link and no packet was as fast: the queue was full when the stream began, so no delay shows it.
-    /// Without losses it may as well be that the relay is on a shorter path.
-    pub(super) fn suspect_queue(&mut self, now: Instant) {
-        if let (Some(expected), Some(shortest)) = (self.expected_rtt, self.shortest.get())
-            && !self.pipe_full
-            && expected + expected / QUEUED_PART < shortest
-            && self.losses.is_losing_more_than(AT_ONCE_SHARE, AT_ONCE)
-        {
-            debug!(?expected, ?shortest, "a full queue suspected");
-            self.shortest.suspect(now, expected);
-        }
-    }
-
     /// Ends STARTUP when the rate has stopped growing, when queues overflow (§5.3.1), or when the queue that
     /// the acceleration has built shows the rate.
     pub(super) fn check_startup(&mut self, now: Instant, outcome: &Outcome, round: Option<Round>) {
@@ -84,37 +70,3 @@ const STARTUP_SHARE: f64 = 0.02;
 /// Or as soon as so many are lost of a round: what follows is lost too.
 const AT_ONCE: u64 = 8 * PACKET;
 const AT_ONCE_SHARE: f64 = 0.15;
-/// By which part of the handshake's a round trip is longer that is one of a queue.
-const QUEUED_PART: u32 = 4;
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::udx::congestion::{Controller, Loss};
-
-    #[test]
-    fn a_queue_that_was_full_from_the_beginning_shows_by_the_handshake_and_losses() {
-        let known = |expected, lost| {
-            let (mut bbr, now) = (Bbr::new(0), Instant::now());
-            bbr.expect_rtt(Duration::from_millis(expected));
-            let acked = Outcome {
-                acked: 20 * PACKET,
-                in_flight: 12 * PACKET,
-                delivered: 20 * PACKET,
-                sample: None,
-                rtt: Some(Duration::from_millis(76)),
-                loss: None,
-            };
-            bbr.update(now, &acked);
-            let bytes = lost * PACKET;
-            let loss = Loss { bytes, in_flight_then: 32 * PACKET, lost_since: bytes };
-            bbr.update(now, &Outcome { acked: 0, loss: Some(loss), ..acked });
-            bbr.beliefs().minimum_rtt.map(|rtt| rtt.as_millis())
-        };
-        assert_eq!(known(40, 12), Some(40));
-        assert_eq!(known(40, 2), Some(76), "a radio link loses as much");
-        assert_eq!(known(65, 12), Some(76), "the handshake took nearly as long");
-    }
-}

@@ -56,8 +56,6 @@ pub(in crate::udx) struct Bbr {
     pub(super) bounds: Bounds,
     pub(super) probe: Probe,
     pub(super) shortest: ShortestRtt,
-    /// How long the handshake took, over a relay.
-    pub(super) expected_rtt: Option<Duration>,
     /// PROBE_RTT lasts until then, once little is in flight.
     pub(super) probe_rtt_until: Option<Instant>,
     pub(super) window: u64,
@@ -88,7 +86,6 @@ impl Bbr {
             bounds: Bounds::new(),
             probe: Probe::new(),
             shortest: ShortestRtt::new(),
-            expected_rtt: None,
             probe_rtt_until: None,
             window: INITIAL_WINDOW + in_flight,
             saved_window: 0,
@@ -136,7 +133,6 @@ impl Controller for Bbr {
         let minimum = self.shortest.get();
         // What a time-out finds lost is not known to be lost by a queue.
         let congested = self.losses.count(outcome, minimum, self.pipe_full) && !self.timed_out;
-        self.suspect_queue(now);
         let round = self.count_round(outcome);
         let bandwidth = self.bandwidth();
         self.aggregation.measure(now, outcome.acked, bandwidth, minimum, self.window, round.is_some());
@@ -162,7 +158,6 @@ impl Controller for Bbr {
     }
 
     fn expect_rtt(&mut self, rtt: Duration) {
-        self.expected_rtt = Some(rtt);
         if self.shortest.get().is_none() {
             let rtt = rtt.max(Duration::from_millis(1)).min(LONGEST_FIRST_RTT);
             self.pacing_rate = INITIAL_WINDOW as f64 / rtt.as_secs_f64();
