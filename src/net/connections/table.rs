@@ -489,7 +489,6 @@ impl Connection {
             if !self.frames.is_empty() || self.finishing {
                 return;
             }
-            self.link.set_pace(streams.stats(stream).map_or(0, |stats| stats.pacing_rate));
             let outbound = self.link.take_outgoing();
             if outbound.frames.is_empty() {
                 if outbound.finish {
@@ -500,6 +499,7 @@ impl Connection {
             }
             self.frames = outbound.frames;
             self.has_written = true;
+            self.link.set_pace(streams.stats(stream).map_or(0, |stats| stats.pacing_rate));
         }
     }
 
